@@ -1,0 +1,82 @@
+"""The house's own rules that no general tool knows: what the core may import, and no unfinished marks."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+import re
+import subprocess
+import sys
+from typing import Iterator
+
+CORE = "custom_components/sms1680/client"
+CARRIERS = "carriers.py"  # the one module of the core that may import httpx
+LONGEST = 600
+
+# Written in two halves, so that this file does not find itself.
+UNFINISHED = re.compile(r"\b(TO" + "DO|FIX" + "ME|XX" + r"X)\b")
+TEXT = {".py", ".md", ".yaml", ".yml", ".json", ".toml", ".js", ".css", ".html", ".sh", ".pyi", ""}
+
+
+def findings(root: Path) -> list[str]:
+    """Returns what breaks the house's rules, one line each."""
+    return [*core_imports(root / CORE, root), *unfinished_marks(root), *long_files(root)]
+
+
+def core_imports(core: Path, root: Path) -> Iterator[str]:
+    """Yields each import of the core that is neither relative nor the standard library (httpx: carriers only)."""
+    for path in sorted(core.rglob("*.py")):
+        for line, name in absolute_imports(ast.parse(path.read_text("utf-8"), str(path))):
+            top = name.split(".")[0]
+            if top in sys.stdlib_module_names or (top == "httpx" and path == core / CARRIERS):
+                continue
+            yield f"{path.relative_to(root)}:{line}: the core may not import {name}"
+        for line, name in escaping_imports(path, core):
+            yield f"{path.relative_to(root)}:{line}: {name} leads out of the core"
+
+
+def absolute_imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yields line and name of each import that is not relative, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.lineno, node.module or ""
+
+
+def escaping_imports(path: Path, core: Path) -> Iterator[tuple[int, str]]:
+    """Yields relative imports with more dots than there are folders of the core above the file."""
+    depth = len(path.relative_to(core).parts)
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level > depth:
+            yield node.lineno, "." * node.level + (node.module or "")
+
+
+def tracked(root: Path) -> list[Path]:
+    """Returns the text files that git knows or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=str(root),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    paths = (root / name for name in listed.stdout.decode("utf-8").split("\0") if name)
+    return [path for path in paths if path.suffix in TEXT and path.is_file() and not path.is_symlink()]
+
+
+def unfinished_marks(root: Path) -> Iterator[str]:
+    """Yields each mark of something that was left for later."""
+    for path in tracked(root):
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            found = UNFINISHED.search(line)
+            if found:
+                yield f"{path.relative_to(root)}:{number}: {found[0]}"
+
+
+def long_files(root: Path) -> Iterator[str]:
+    """Yields each program that has grown too long for doing one thing."""
+    for path in tracked(root):
+        if path.suffix == ".py":
+            lines = path.read_text("utf-8").count("\n")
+            if lines > LONGEST:
+                yield f"{path.relative_to(root)}: {lines} lines, {LONGEST} at most"

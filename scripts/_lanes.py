@@ -1,0 +1,247 @@
+"""The lanes of `scripts/test`: each end of the range of versions, each in an environment of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import sys
+import time
+from typing import Sequence
+from xml.etree import ElementTree
+
+from _environments import PROJECT, ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
+import _wheel
+
+CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/sandbox", "tests/house")
+HOME_ASSISTANT_TESTS = ("tests/home_assistant", "tests/e2e")
+CORE_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PYTEST_NO_TESTS = 5
+
+HYPOTHESIS = "hypothesis==6.170.15"
+TEST_TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "pytest-timeout==2.4.0", HYPOTHESIS, "setuptools==84.2.1")
+
+# The lower ends of the ranges in pyproject.toml; tests/house compares the two.
+OLDEST = ("apprise==1.9.0", "httpx==0.27.0", "aiohttp==3.11.0")
+NEWEST = ("apprise", "httpx", "aiohttp")
+
+# Home Assistant's own list of the versions that it works with, below site-packages.
+PINS = "homeassistant/package_constraints.txt"
+
+
+def home_assistant(name: str, python: str, least: tuple[int, int, int], helper: str, extras: tuple[str, ...]) -> Recipe:
+    """Returns the recipe of a Home Assistant, its version decided by its own test helper's."""
+    steps = (
+        Step((f"pytest-homeassistant-custom-component=={helper}", "setuptools")),
+        # What its frontend, log-in and default integrations need when it runs as a program (--skip-pip).
+        Step((*extras, HYPOTHESIS), constraints=PINS),
+        PROJECT,
+    )
+    return Recipe(name, (python,), steps, least)
+
+
+HA_OLDEST = home_assistant(
+    "ha-oldest",
+    "3.13",
+    (3, 13, 0),
+    "0.13.236",
+    ("home-assistant-frontend==20250411.0", "pyotp==2.8.0", "PyQRCode==1.2.1", "apprise==1.9.1"),
+)
+HA_NEWEST = home_assistant(
+    "ha-newest",
+    "3.14",
+    (3, 14, 2),
+    "0.13.375",
+    (
+        "home-assistant-frontend==20260930.5",
+        "pyotp==2.10.0",
+        "PyQRCode==1.2.1",
+        "apprise==1.11.0",
+        "aiohasupervisor==0.6.0",
+        "gazetteer-matcher==1.1.0",
+        "ha-ffmpeg==3.2.2",
+        "hassil==3.12.1",
+        "home-assistant-intents==2026.10.6",
+        "infrared-protocols==10.1.0",
+        "mutagen==1.48.1",
+        "numpy==2.3.2",
+        "PyTurboJPEG==1.8.3",
+        "rf-protocols==4.3.0",
+        "unicode-rbnf==2.4.1",
+        "mypy==2.4.1",  # for scripts/lint: it must run on the Python whose syntax Home Assistant is written in
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One environment and the tests that run in it."""
+
+    recipe: Recipe
+    tests: tuple[str, ...]
+    shown: tuple[str, ...]  # the packages whose versions the summary names
+    from_wheel: bool = False
+    fallback: str = ""  # the lane that is the newest that can be had where this one's Python can't be
+
+    @property
+    def name(self) -> str:
+        """The lane's name on the command line, and its environment's."""
+        return self.recipe.name
+
+
+def core(name: str, packages: tuple[str, ...], *, from_wheel: bool = False) -> Lane:
+    """Returns a lane of the core, the Apprise plugin and the sandbox."""
+    steps = (Step((*TEST_TOOLS, *packages)),) + (() if from_wheel else (PROJECT,))
+    return Lane(Recipe(name, CORE_PYTHONS, steps), CORE_TESTS, ("apprise", "httpx"), from_wheel=from_wheel)
+
+
+LANES = (
+    core("core-oldest", OLDEST),
+    core("core-newest", NEWEST),
+    core("wheel", NEWEST, from_wheel=True),
+    Lane(HA_OLDEST, HOME_ASSISTANT_TESTS, ("homeassistant", "apprise")),
+    Lane(HA_NEWEST, HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), fallback="ha-oldest"),
+)
+
+
+@dataclass
+class Result:
+    """What came of one lane."""
+
+    lane: str
+    versions: str = ""
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    note: str = ""
+    seconds: float = 0.0
+    broken: bool = False  # ended badly, whatever the tests counted
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed and not self.broken
+
+
+def run_lane(lane: Lane, arguments: Sequence[str], environments: Environments) -> Result:
+    """Runs one lane and returns what came of it. Raises UnavailableError where its environment can't be had."""
+    with environments.open(lane.recipe) as environment:
+        result = Result(lane.name, describe(lane, environment))
+        extra: dict[str, str] = {}
+        if lane.from_wheel:
+            extra["SMS1680_WHEEL"] = str(_wheel.installed(environments, environment))
+        if lane.tests == HOME_ASSISTANT_TESTS:
+            extra["PYTHONPATH"] = str(ROOT)  # Home Assistant finds the integration as custom_components.sms1680
+        options = ["-o", f"cache_dir={environment.folder / 'pytest-cache'}"]
+        if lane.tests == HOME_ASSISTANT_TESTS:
+            # Home Assistant's own code warns a good deal; only our part of it is held to none.
+            options += ["-o", "filterwarnings=default\nerror:::custom_components\\.sms1680"]
+        if not any(is_test_path(argument) for argument in arguments):
+            tests = [folder for folder in lane.tests if any((ROOT / folder).rglob("test_*.py"))]
+            if not tests:
+                result.note = "no tests yet"
+                return result
+            options += tests
+        report = environment.folder / "results.xml"
+        report.unlink() if report.exists() else None
+        say(f"\n=== {lane.name}: {result.versions}")
+        started = time.monotonic()
+        code = environment.run(["-m", "pytest", f"--junit-xml={report}", *options, *arguments], extra)
+        result.seconds = time.monotonic() - started
+        count(report, result)
+        result.broken = code not in (0, 1, PYTEST_NO_TESTS) or (code == 1 and not result.failed)
+        if result.broken:
+            result.note = f"pytest ended with exit code {code}"
+        return result
+
+
+def describe(lane: Lane, environment: Environment) -> str:
+    """Returns the versions that the lane runs with, and says where they are not the wanted ones."""
+    python = environment.python_version
+    wanted = lane.recipe.pythons[0]
+    instead = "" if python.startswith(wanted + ".") else f" (instead of {wanted}, which is not here)"
+    packages = [f"{name} {environment.packages[name]}" for name in lane.shown]
+    return ", ".join([f"Python {python}{instead}", *packages])
+
+
+def is_test_path(argument: str) -> bool:
+    """Tells whether an argument for pytest chooses tests by file or folder."""
+    return not argument.startswith("-") and (ROOT / argument.split("::", maxsplit=1)[0]).exists()
+
+
+def count(report: Path, result: Result) -> None:
+    """Adds up pytest's own report."""
+    if not report.is_file():
+        return
+    for suite in ElementTree.parse(str(report)).getroot().iter("testsuite"):
+        bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped = int(suite.get("skipped", 0))
+        result.failed += bad
+        result.skipped += skipped
+        result.passed += int(suite.get("tests", 0)) - bad - skipped
+
+
+def run(lanes: Sequence[Lane], arguments: Sequence[str]) -> int:
+    """Runs the lanes one after the other, prints the summary, and returns the exit code."""
+    environments = Environments()
+    by_name = {lane.name: lane for lane in LANES}
+    results: list[Result] = []
+    for lane in lanes:
+        try:
+            results.append(run_lane(lane, arguments, environments))
+        except UnavailableError as error:
+            fallback = by_name.get(lane.fallback)
+            if fallback is None or environments.interpreter(lane.recipe):
+                say(f"\n{lane.name}: {error}")
+                results.append(Result(lane.name, note="its environment can't be had", broken=True))
+                continue
+            say(f"\n{error}\nThe newest Home Assistant that can be had here is the one of {fallback.name}.")
+            if fallback not in lanes:
+                results.append(run_lane(fallback, arguments, environments))
+            results.append(Result(lane.name, note=f"not run: no Python {lane.recipe.pythons[0]}; see {fallback.name}"))
+    summarise(results)
+    return 0 if all(result.good for result in results) else 1
+
+
+def summarise(results: Sequence[Result]) -> None:
+    """Prints which lanes ran, with which versions, and what came of them."""
+    print("\nLanes:")
+    for result in results:
+        counts = f"{result.passed} passed, {result.failed} failed"
+        skipped = f", {result.skipped} skipped" if result.skipped else ""
+        outcome = f"{counts}{skipped} in {result.seconds:.1f} s" if result.seconds else ""
+        told = "; ".join(part for part in (result.versions, outcome, result.note) if part)
+        print(f"  {'ok    ' if result.good else 'FAILED'} {result.lane:<12} {told}")
+    passed, failed, skipped_in_all = (
+        sum(result.passed for result in results),
+        sum(result.failed or result.broken for result in results),
+        sum(result.skipped for result in results),
+    )
+    print(f"\n{passed} passed, {failed} failed" + (f", {skipped_in_all} skipped" if skipped_in_all else ""), flush=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what the command line asks for."""
+    names = [lane.name for lane in LANES]
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        print(
+            f"\nusage: scripts/test [LANE ...] [pytest's arguments]\nLanes (all, if none is named): {', '.join(names)}"
+        )
+        return 0
+    rest = list(arguments)
+    chosen: list[Lane] = []
+    while rest and rest[0] in names:
+        chosen.append(LANES[names.index(rest.pop(0))])
+    if rest and not rest[0].startswith("-") and not is_test_path(rest[0]):
+        say(f"There is no lane {rest[0]!r}. Lanes: {', '.join(names)}")
+        return 2
+    os.chdir(str(ROOT))
+    try:
+        return run(chosen or LANES, rest)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
