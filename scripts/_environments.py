@@ -5,23 +5,23 @@
 
 An environment is ready once its file `ready.json` is there, which is written last: one that was half made (Ctrl-C) is
 made anew. The file holds a hash of everything that the environment was made from; while that is the same, opening it
-asks neither uv nor the network. Whoever has it open holds a shared lock, so that nobody rebuilds it under a running test.
+asks neither uv nor the network. Whoever has it open holds a lock, so that nobody makes it anew under a running test.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 import fcntl
 import hashlib
 import json
 import os
-from pathlib import Path
 import re
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
 import _interpreters
@@ -127,12 +127,15 @@ class Environments:
         self._variables: dict[str, str] | None = None
 
     @contextmanager
-    def open(self, recipe: Recipe) -> Iterator[Environment]:
-        """Hands out the environment, made or made anew where needed. Raises UnavailableError where it can't be."""
+    def open(self, recipe: Recipe, *, alone: bool = False) -> Iterator[Environment]:
+        """Hands out the environment, made or made anew where needed. Raises UnavailableError where it can't be.
+
+        `alone` is for who changes it while it is open.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{recipe.name}.lock").open("w") as lock:
             while True:
-                self._lock(lock.fileno(), fcntl.LOCK_SH, recipe.name)
+                self._lock(lock.fileno(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH, recipe.name)
                 environment = self._ready(recipe)
                 if environment:
                     yield environment

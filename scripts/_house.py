@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Iterator
 
 CORE = "custom_components/sms1680/client"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import os
-from pathlib import Path
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable, Iterator, Mapping
 
 # What an environment needs of its interpreter; a shim that refuses and a build without TLS fail here.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import os
-from pathlib import Path
 import sys
 import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Sequence
-from xml.etree import ElementTree
 
-from _environments import PROJECT, ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
 import _wheel
+from _environments import PROJECT, ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
 
 CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/sandbox", "tests/house")
 HOME_ASSISTANT_TESTS = ("tests/home_assistant", "tests/e2e")
@@ -125,7 +125,7 @@ class Result:
 
 def run_lane(lane: Lane, arguments: Sequence[str], environments: Environments) -> Result:
     """Runs one lane and returns what came of it. Raises UnavailableError where its environment can't be had."""
-    with environments.open(lane.recipe) as environment:
+    with environments.open(lane.recipe, alone=lane.from_wheel) as environment:
         result = Result(lane.name, describe(lane, environment))
         extra: dict[str, str] = {}
         if lane.from_wheel:
@@ -173,7 +173,7 @@ def count(report: Path, result: Result) -> None:
     """Adds up pytest's own report."""
     if not report.is_file():
         return
-    for suite in ElementTree.parse(str(report)).getroot().iter("testsuite"):
+    for suite in ET.parse(str(report)).getroot().iter("testsuite"):  # noqa: S314 - pytest's own
         bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped = int(suite.get("skipped", 0))
         result.failed += bad

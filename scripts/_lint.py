@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 import sys
 import time
 from typing import Callable, Sequence
 
-from _environments import ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
 import _house
+from _environments import ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
 from _lanes import CORE_PYTHONS, HA_NEWEST
 
 TOOLS = Recipe(
@@ -66,9 +65,11 @@ def check(paths: Sequence[str], tools: Environment, environments: Environments, 
     """Runs the checks and returns the names of those that found something."""
     where = list(paths) or ["."]
     core = typed_files(paths)
+    rules = ["-m", "ruff", "check", "--quiet", "--output-format", "concise", *(["--fix"] if fix else []), *where]
+    form = ["-m", "ruff", "format", "--quiet", *([] if fix else ["--diff"]), *where]
     checks: list[tuple[str, Callable[[], int]]] = [
-        ("ruff check", lambda: tools.run(["-m", "ruff", "check", "--quiet", *(["--fix"] if fix else []), *where])),
-        ("ruff format", lambda: tools.run(["-m", "ruff", "format", "--quiet", *([] if fix else ["--diff"]), *where])),
+        ("ruff check", lambda: tools.run(rules)),
+        ("ruff format", lambda: tools.run(form)),
         ("house rules", lambda: report(_house.findings(ROOT))),
     ]
     if core:
@@ -105,11 +106,6 @@ def report(findings: Sequence[str]) -> int:
     for finding in findings:
         print(finding)
     return 1 if findings else 0
-
-
-def relative(path: Path) -> str:
-    """Returns a path as people write it in this repository."""
-    return path.relative_to(ROOT).as_posix()
 
 
 if __name__ == "__main__":

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ast
-import os
-from pathlib import Path
 import re
 import subprocess
+from pathlib import Path
 from typing import Mapping
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
-
-INDEX_OPTIONS = ("index-url", "extra-index-url", "find-links", "no-index")
 
 
 def uv_settings(pip_config: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -84,5 +81,5 @@ def is_there(address: str) -> bool:
     """Tells whether a place is worth asking: a folder of this machine must exist, others are the network's matter."""
     parts = urlsplit(address)
     if parts.scheme == "file":
-        return os.path.exists(url2pathname(parts.path))
-    return bool(parts.netloc) or os.path.exists(address)
+        return Path(url2pathname(parts.path)).exists()
+    return bool(parts.netloc) or Path(address).exists()

@@ -1,0 +1,13 @@
+"""What every test has: a state folder of its own, so that no test paces another or touches the user's."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Gives the test, and the processes it starts, an empty folder for the state shared on a machine."""
+    folder = tmp_path / "sms1680-state"
+    monkeypatch.setenv("SMS1680_STATE_DIR", str(folder))
+    return folder
