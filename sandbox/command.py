@@ -1,0 +1,76 @@
+"""The command `sms1680 sandbox`: a platform on loopback until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+
+from .config import DEMO_PASSWORD, DEMO_PRODUCT, DEMO_USERNAME, Account, Config
+from .server import Sandbox
+
+PASSWORD_VARIABLE = "SMS1680_SANDBOX_PASSWORD"  # noqa: S105 - the variable's name
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to a parser; its `run` takes the parsed arguments and returns the exit code."""
+    parser = subparsers.add_parser(
+        "sandbox",
+        help="a 1680 platform for the desk, with a phone to look at",
+        description="Run a 1680 platform on this machine: the four calls of the document, delivery reports, replies, and a "
+        f"page that shows the phones. The account's password is {DEMO_PASSWORD!r}, or what {PASSWORD_VARIABLE} holds.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=1680, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--username", default=DEMO_USERNAME, help="the account's login name (default: %(default)s)")
+    parser.add_argument("--product", default=DEMO_PRODUCT, help="its product id (default: %(default)s)")
+    parser.add_argument("--balance", type=int, default=1000, help="its balance in parts (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=10.0, help="its flow in items a second (default: %(default)s)")
+    parser.add_argument("--report-delay", type=float, default=1.0, help="seconds to a delivery report (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the addresses as one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    try:
+        config = _config(args)
+        asyncio.run(_serve(config, as_json=args.json))
+    except (ValueError, OSError) as error:
+        print(f"sms1680 sandbox: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _config(args: argparse.Namespace) -> Config:
+    account = Account(
+        username=args.username,
+        password=os.environ.get(PASSWORD_VARIABLE) or DEMO_PASSWORD,
+        products={args.product: args.balance},
+        rate=args.rate,
+    )
+    return Config(accounts=(account,), report_delay=args.report_delay, host=args.host, port=args.port)
+
+
+async def _serve(config: Config, *, as_json: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Sandbox(config) as box:
+        account = config.accounts[0]
+        product = next(iter(account.products))
+        if as_json:
+            addresses = {"gateway": box.url, "page": f"{box.url}/", "username": account.username, "product_id": product}
+            print(json.dumps(addresses), flush=True)
+        else:
+            print(f"platform (gateway)  {box.url}\nphone page          {box.url}/")
+            print(f"account             {account.username}, product {product}", flush=True)
+            if account.password == DEMO_PASSWORD:
+                print(f"password            {DEMO_PASSWORD}", flush=True)
+        await stop.wait()

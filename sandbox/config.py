@@ -1,0 +1,101 @@
+"""What a sandbox is set up with: accounts, words, delays and how it pushes. All of it frozen; what changes lives in the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
+
+DEMO_USERNAME = "demo"
+DEMO_PASSWORD = "demo1680"  # noqa: S105 - printed at every start, protects nothing
+DEMO_PRODUCT = "61341"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of the platform.
+
+    `products` maps product ids to their balance in parts; `rate` is the flow in items a second (None: not limited);
+    `networks` the addresses that may call (empty: any); `own_signature` one that the platform itself puts in front;
+    `numbers_max` how many numbers, groups or pairs a call may have; `concurrency` how many submits may be under way.
+    """
+
+    username: str = DEMO_USERNAME
+    password: str = field(default=DEMO_PASSWORD, repr=False)
+    products: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({DEMO_PRODUCT: 1000}))
+    rate: float | None = None
+    concurrency: int = 5
+    numbers_max: int = 1000
+    networks: tuple[str, ...] = ()
+    source_number: str = "106900001680"
+    signature_required: bool = False
+    own_signature: str | None = None
+    may_submit: bool = True
+    may_query_balance: bool = True
+    balance_takes_md5: bool = True
+    suspended: bool = False
+    manual: bool = False
+    report_address: str | None = None
+    uplink_address: str | None = None
+    uplink_full_number: bool = False
+    uplink_id: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work.
+
+        Raises:
+            ValueError: a network, rate, balance or limit that makes no sense.
+        """
+        self.parsed_networks()
+        if self.rate is not None and self.rate <= 0:
+            raise ValueError("the rate must be above 0, or None for no limit")
+        if self.concurrency < 1 or self.numbers_max < 1:
+            raise ValueError("concurrency and numbers_max must be at least 1")
+        if not self.source_number.isdecimal():
+            raise ValueError("the source number must be digits")
+
+    def parsed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Return the networks that may call, parsed."""
+        return tuple(ip_network(network, strict=False) for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class PushRules:
+    """How pushes are repeated: `attempts` in all, the pause before the second one and its growth, all in seconds."""
+
+    repeat: bool = True
+    attempts: int = 10
+    first_pause: float = 1.0
+    growth: float = 2.0
+    longest_pause: float = 60.0
+    timeout: float = 10.0
+    parallel: int = 8
+    semicolon: bool = True
+
+    def pause(self, attempts: int) -> float:
+        """Return the seconds to wait after so many attempts that failed (at least one)."""
+        exponent = min(attempts - 1, 32)  # beyond that the longest pause has long been reached
+        return min(self.longest_pause, self.first_pause * self.growth**exponent)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole sandbox.
+
+    `report_delay` is the time from a message going out to its delivery report, `answer_delay` the time the platform
+    takes for an answer to a send, both in seconds. The same text to the same number more than `repeat_limit` times
+    within `repeat_window` seconds is not delivered (KX:4000). `path_prefix` stands in front of the four calls.
+    """
+
+    accounts: tuple[Account, ...] = (Account(),)
+    forbidden_words: tuple[str, ...] = ("发票", "赌博", "博彩")
+    review_words: tuple[str, ...] = ("贷款", "优惠")
+    report_delay: float = 1.0
+    answer_delay: float = 0.0
+    repeat_limit: int = 5
+    repeat_window: float = 1800.0
+    pushes: PushRules = PushRules()
+    host: str = "127.0.0.1"
+    port: int = 0
+    path_prefix: str = ""

@@ -1,0 +1,270 @@
+"""The control API under /api/: what the phone page, demonstrations and tests see and do, as JSON.
+
+It is no part of the 1680 platform. Only pages of the sandbox itself may use it from a browser: the Host header must be a
+name of this machine (so that no foreign name can be pointed here), and a POST must be JSON from the same origin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from .broadcast import Broadcaster
+from .faults import Cut, Fault
+from .fields import Fields
+from .groups import is_number
+from .platform import Platform
+from .pushqueue import report_url
+from .story import Link, Step, StepState
+from .verdicts import Verdict
+
+_KEEP_ALIVE = 15.0
+_LISTED = 500
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def is_local(host: str, extra: str) -> bool:
+    """Tell whether a Host header names this machine: localhost, a loopback address, or the address it was bound to."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost" or name.endswith(".localhost") or name == extra:
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or ip_is_any(extra)
+
+
+def ip_is_any(host: str) -> bool:
+    """Tell whether a bind address is "all of them": then any literal address may be asked for, but no name."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+class Control:
+    """Handlers of the control API."""
+
+    def __init__(self, platform: Platform, broadcaster: Broadcaster) -> None:
+        """Serve a platform."""
+        self.platform = platform
+        self.broadcaster = broadcaster
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        posts: dict[str, Callable[[Fields], object]] = {
+            "reply": self._reply,
+            "account": self._account,
+            "faults": self._faults,
+            "pushes": self._pushes,
+            "phone": self._phone,
+            "held": self._held,
+            "report": self._report,
+            "words": self._words,
+            "story": self._story,
+            "reset": self._reset,
+        }
+        return [
+            web.get("/api/state", self._get(self._state)),
+            web.get("/api/messages", self._get(self._messages)),
+            web.get("/api/events", self._events),
+            *(web.post(f"/api/{name}", self._post(action)) for name, action in posts.items()),
+        ]
+
+    def _guard(self, request: web.Request) -> None:
+        if not is_local(request.host, self.platform.config.host):
+            raise web.HTTPForbidden(text="this name is not mine")
+
+    def _get(self, action: Callable[[Mapping[str, str]], object]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self._guard(request)
+            return _json(action(request.query))
+
+        return handle
+
+    def _post(self, action: Callable[[Fields], object]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self._guard(request)
+            origin = request.headers.get("Origin")
+            if origin is not None and urlsplit(origin).netloc != request.host:
+                raise web.HTTPForbidden(text="another origin may not do this")
+            if request.content_type != "application/json":
+                raise web.HTTPUnsupportedMediaType(text="send application/json")
+            try:
+                answer = action(Fields.parse(await request.read()))
+            except (ValueError, KeyError) as error:
+                return _json({"error": str(error)}, status=400)
+            self.platform.changed()
+            return _json({"ok": True} if answer is None else answer)
+
+        return handle
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, object]:
+        """Return all but the messages."""
+        platform = self.platform
+        return {
+            "now": platform.clock(),
+            "accounts": [account.as_json() for account in platform.accounts.values()],
+            "pushes": platform.pushes.as_json(),
+            "faults": platform.faults.as_json(),
+            "words": {"forbidden": platform.forbidden_words, "review": platform.review_words},
+            "phones": {number: phone.report_status for number, phone in platform.phones.items()},
+            "counts": platform.counts(),
+            "story": platform.story.as_json(),
+        }
+
+    def _state(self, query: Mapping[str, str]) -> object:
+        return self.state()
+
+    def _messages(self, query: Mapping[str, str]) -> object:
+        """Return the newest messages and uplinks, oldest of them first; `number` and `after` (a serial) narrow them."""
+        number = query.get("number")
+        after = int(query["after"]) if query.get("after", "").isdecimal() else 0
+        items = [*self.platform.messages, *self.platform.uplinks]
+        chosen = [item for item in items if item.serial > after and number in {None, item.number}]
+        chosen.sort(key=lambda item: item.serial)
+        return {"messages": [item.as_json() for item in chosen[-_LISTED:]]}
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Send every change as it happens (server-sent events): `item` for a message or uplink, `state` for the rest."""
+        self._guard(request)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        with self.broadcaster.listen() as events:
+            await response.write(b"retry: 1000\n\n")
+            while True:
+                try:
+                    event = await asyncio.wait_for(events.get(), _KEEP_ALIVE)
+                except TimeoutError:
+                    await response.write(b": still here\n\n")
+                    continue
+                if event is None:
+                    return response
+                name, data = ("state", self.state()) if event.item is None else ("item", event.item.as_json())
+                await response.write(f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode())
+
+    # --- doing ------------------------------------------------------------------------------------------------------
+
+    def _reply(self, fields: Fields) -> object:
+        number = fields.text("number")
+        if not number.isdecimal():
+            raise ValueError("number: digits")
+        uplink = self.platform.reply(
+            number,
+            fields.text("content"),
+            extension=fields.optional_text("extension"),
+            username=fields.optional_text("username"),
+        )
+        return uplink.as_json()
+
+    def _account(self, fields: Fields) -> object:
+        name = fields.optional_text("username") or next(iter(self.platform.accounts), "")
+        account = self.platform.accounts.get(name)
+        if account is None:
+            raise ValueError("username: there is no such account")
+        for key in ("report_address", "uplink_address"):
+            if key in fields:
+                setattr(account, key, fields.address(key))
+        for key in ("manual", "signature_required"):
+            if key in fields:
+                setattr(account, key, fields.flag(key))
+        if "rate" in fields:
+            account.pace.rate = fields.positive("rate")
+        if "balances" in fields:
+            account.balances.update(fields.counts("balances"))
+        return account.as_json()
+
+    def _faults(self, fields: Fields) -> object:
+        """Set the standing fault (`standing`: a preset's name or null), queue some (`next`, `times`), or `clear`."""
+        faults = self.platform.faults
+        if "clear" in fields and fields.flag("clear"):
+            faults.clear()
+        if "standing" in fields:
+            name = fields.optional_text("standing")
+            if name is None:
+                faults.standing = None
+            else:
+                faults.always(name)
+        if "next" in fields:
+            faults.next(_fault(fields), fields.integer("times", 1, most=100_000))
+        return faults.as_json()
+
+    def _pushes(self, fields: Fields) -> object:
+        self.platform.pushes.repeat = fields.flag("repeat")
+        return self.platform.pushes.as_json()
+
+    def _phone(self, fields: Fields) -> None:
+        number = fields.text("number")
+        if not is_number(number):
+            raise ValueError("number: eleven digits")
+        self.platform.phone(number).report_status = fields.optional_text("report_status")
+
+    def _held(self, fields: Fields) -> object:
+        decided = self.platform.decide(fields.text("message_id"), approve=fields.flag("approve"))
+        return {"messages": [message.as_json() for message in decided]}
+
+    def _report(self, fields: Fields) -> None:
+        """Push any delivery report, true or not: late, doubled, or for a message that never was."""
+        account = self.platform.accounts.get(fields.text("username"))
+        if account is None or not account.report_address:
+            raise ValueError("username: no account with an address for reports")
+        url = report_url(account.report_address, fields.text("msgid"), fields.text("mobile"), fields.text("status"))
+        self.platform.pushes.add("report", url)
+
+    def _words(self, fields: Fields) -> None:
+        if "forbidden" in fields:
+            self.platform.forbidden_words = fields.texts("forbidden")
+        if "review" in fields:
+            self.platform.review_words = fields.texts("review")
+
+    def _story(self, fields: Fields) -> None:
+        """Tell a step (`id`, `state`, `en`, `zh`, `detail`) or set the `links`."""
+        if "links" in fields:
+            self.platform.story.links = [Link(row.text("title"), row.address("url") or "") for row in fields.rows("links")]
+        if "id" in fields:
+            en = fields.text("en")
+            self.platform.story.tell(
+                Step(
+                    fields.text("id"),
+                    StepState(fields.text("state")),
+                    en,
+                    fields.optional_text("zh") or en,
+                    fields.optional_text("detail") or "",
+                )
+            )
+
+    def _reset(self, fields: Fields) -> None:
+        self.platform.reset()
+
+
+def _fault(fields: Fields) -> Fault | str:
+    """Return a preset's name, or the fault that an object describes by the fields of `Fault`."""
+    if fields.is_text("next"):
+        return fields.text("next")
+    own = fields.row("next")
+    verdict, cut = own.optional_text("verdict"), own.optional_text("cut")
+    return Fault(
+        stall_before=own.seconds("stall_before"),
+        accept=own.flag("accept", default=True),
+        verdict=Verdict(verdict) if verdict else None,
+        stall_after=own.seconds("stall_after"),
+        status=own.integer("status", 200, least=200, most=599),
+        body=own.optional_text("body"),
+        content_type=own.optional_text("content_type") or Fault.content_type,
+        location=own.optional_text("location"),
+        length=own.flag("length", default=True),
+        cut=Cut(cut) if cut else None,
+    )
+
+
+def _json(data: object, status: int = 200) -> web.Response:
+    text = json.dumps(data, ensure_ascii=False)
+    return web.Response(text=text, status=status, content_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,140 @@
+"""Odd but real answers on demand: what goes wrong, and with which of the next calls."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .verdicts import Verdict
+
+
+class Call(StrEnum):
+    """The platform's four calls."""
+
+    SEND = "sendXSms"
+    TEMPLATE = "sendDIYSms"
+    BATCH = "sendPackSms"
+    BALANCE = "balance"
+
+
+class Cut(StrEnum):
+    """Where the connection is cut instead of ending well."""
+
+    BEFORE_ANSWER = "before_answer"
+    BEFORE_BODY = "before_body"
+    IN_BODY = "in_body"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with one call, in the order it happens.
+
+    `stall_before` seconds pass before the platform looks at the call, which it does not at all when `accept` is False or
+    a `verdict` is forced; then `stall_after` seconds; then the answer goes out with HTTP `status` and `body` (None: the
+    true answer; a `{}` in it stands for the true answer), of `content_type`, with a length or without (`length` False:
+    it ends with the connection), or the connection is `cut`.
+    """
+
+    stall_before: float = 0.0
+    accept: bool = True
+    verdict: Verdict | None = None
+    stall_after: float = 0.0
+    status: int = 200
+    body: str | None = None
+    content_type: str = "text/plain;charset=UTF-8"
+    location: str | None = None
+    length: bool = True
+    cut: Cut | None = None
+
+
+HTML = "<html><head><title>Error report</title></head><body><h1>HTTP Status 500 - </h1></body></html>"
+
+PRESETS: dict[str, Fault] = {
+    "padded": Fault(body="\ufeff \r\n\x00 {} \x00\x00\r\n \r\n"),
+    "blank": Fault(body="  {}   "),
+    "nul": Fault(body="{}\x00\x00\x00\x00"),
+    "bom": Fault(body="\ufeff{}"),
+    "crlf": Fault(body="\r\n{}\r\n"),
+    "drop_before": Fault(accept=False, cut=Cut.BEFORE_ANSWER),
+    "drop_after": Fault(cut=Cut.BEFORE_ANSWER),
+    "no_body": Fault(cut=Cut.BEFORE_BODY),
+    "half": Fault(cut=Cut.IN_BODY),
+    "stall_before": Fault(stall_before=60.0),
+    "stall_after": Fault(stall_after=60.0),
+    "html": Fault(body=HTML, content_type="text/html;charset=UTF-8", accept=False),
+    "html_accepted": Fault(body=HTML, content_type="text/html;charset=UTF-8"),
+    "error": Fault(status=502, body=HTML, content_type="text/html;charset=UTF-8", accept=False),
+    "error_accepted": Fault(status=504, body=HTML, content_type="text/html;charset=UTF-8"),
+    "empty": Fault(body="", accept=False),
+    "empty_accepted": Fault(body=""),
+    "redirect": Fault(status=302, body="", location="/elsewhere", accept=False),
+    "no_length": Fault(length=False),
+    "too_fast": Fault(verdict=Verdict.TOO_FAST),
+    "failed": Fault(verdict=Verdict.FAILED),
+}
+"""The faults by name."""
+
+Chooser = Callable[[Call], Fault | None]
+
+
+class Faults:
+    """Chooses the fault of each call: `choose` first, then the queue, then the standing one."""
+
+    def __init__(self) -> None:
+        """Begin without faults."""
+        self.choose: Chooser | None = None
+        self.standing: tuple[str, Fault] | None = None
+        self.queue: deque[tuple[str, Fault]] = deque()
+        self.happened = 0
+
+    def next(self, fault: Fault | str, times: int = 1) -> None:
+        """Let the next calls go wrong: a fault or a preset's name, so many times.
+
+        Raises:
+            ValueError: there is no preset of that name.
+        """
+        self.queue.extend([_named(fault)] * times)
+
+    def always(self, fault: Fault | str) -> None:
+        """Let every call go wrong, until `clear`.
+
+        Raises:
+            ValueError: there is no preset of that name.
+        """
+        self.standing = _named(fault)
+
+    def clear(self) -> None:
+        """Let everything go well again."""
+        self.choose = None
+        self.standing = None
+        self.queue.clear()
+        self.happened = 0
+
+    def take(self, call: Call) -> Fault | None:
+        """Return the fault of this call, if any, and use it up."""
+        fault = self.choose(call) if self.choose else None
+        if fault is None and self.queue:
+            fault = self.queue.popleft()[1]
+        if fault is None and self.standing:
+            fault = self.standing[1]
+        self.happened += fault is not None
+        return fault
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is set, for the control API."""
+        return {
+            "presets": list(PRESETS),
+            "standing": self.standing[0] if self.standing else None,
+            "queue": [name for name, _ in self.queue],
+            "happened": self.happened,
+        }
+
+
+def _named(fault: Fault | str) -> tuple[str, Fault]:
+    if isinstance(fault, Fault):
+        return "own", fault
+    if fault not in PRESETS:
+        raise ValueError("there is no fault of that name")
+    return fault, PRESETS[fault]

@@ -1,0 +1,86 @@
+"""The document's own little formats: number lists (2.1), template groups (2.2), batch pairs (2.3) and times."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+CHINA_TIME = timezone(timedelta(hours=8))
+_NUMBER = re.compile(r"1[0-9]{10}", re.ASCII)
+_PLACEHOLDER = re.compile(r"\{(PHONE|[A-E])\}")
+_FIELDS_MAX = 6
+Pairs = list[tuple[str, str]]
+
+
+class TemplateError(ValueError):
+    """No group has values for the template's placeholders."""
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a mainland mobile number as the platform takes it: eleven digits."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def split_numbers(mobile: str) -> list[str]:
+    """Split a number list at half-width commas; empty places (a trailing comma) don't count."""
+    return [number for part in mobile.split(",") if (number := part.strip())]
+
+
+def split_groups(params: str) -> list[str]:
+    """Split the parameter groups of a template send at `;`; empty ones don't count."""
+    return [group for group in params.split(";") if group.strip()]
+
+
+def fill_template(template: str, groups: list[str]) -> Pairs:
+    """Fill a template for each group, dropping without a word those that don't fit ("格式不符的参数，系统自动过滤掉").
+
+    A group doesn't fit when it has more than six fields, no valid number, or no value for a placeholder.
+
+    Raises:
+        TemplateError: there were valid numbers, but none with values for every placeholder.
+    """
+    needed = {match.group(1) for match in _PLACEHOLDER.finditer(template)} - {"PHONE"}
+    filled: Pairs = []
+    lacking = False
+    for group in groups:
+        number, *values = group.split(",")
+        number = number.strip()
+        if len(values) >= _FIELDS_MAX or not is_number(number):
+            continue
+        names = dict(zip("ABCDE", values, strict=False))
+        if not needed <= names.keys():
+            lacking = True
+            continue
+        names["PHONE"] = number
+        filled.append((number, _PLACEHOLDER.sub(lambda match, names=names: names[match.group(1)], template)))  # type: ignore[misc]
+    if lacking and not filled:
+        raise TemplateError("no group has a value for every placeholder")
+    return filled
+
+
+def split_pairs(content: str) -> list[str]:
+    """Split the pairs of a batch send at `$`; empty ones don't count."""
+    return [pair for pair in content.split("$") if pair.strip()]
+
+
+def parse_pairs(pairs: list[str]) -> Pairs:
+    """Read `number|text` pairs, dropping without a word those without a separator or a valid number."""
+    read: Pairs = []
+    for pair in pairs:
+        number, separator, text = pair.partition("|")
+        number = number.strip()
+        if separator and is_number(number):
+            read.append((number, text))
+    return read
+
+
+def parse_time(dstime: str) -> datetime | None:
+    """Read `yyyy-MM-dd HH:mm:ss` as China Standard Time; empty means now (None).
+
+    Raises:
+        ValueError: it has another shape.
+    """
+    if not dstime.strip():
+        return None
+    local = datetime.strptime(dstime.strip(), "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the zone follows
+    return local.replace(tzinfo=CHINA_TIME).astimezone(UTC)

@@ -1,0 +1,35 @@
+"""Serves the phone page: its three files, with headers that let nothing foreign in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+_FOLDER = Path(__file__).parent
+_FILES = {
+    "/": ("index.html", "text/html"),
+    "/page/style.css": ("style.css", "text/css"),
+    "/page/app.js": ("app.js", "text/javascript"),
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of the page's files."""
+    return [web.get(path, _handler(name, kind)) for path, (name, kind) in _FILES.items()]
+
+
+def _handler(name: str, kind: str):  # type: ignore[no-untyped-def]
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(
+            body=(_FOLDER / name).read_bytes(), content_type=kind, charset="utf-8", headers=_HEADERS
+        )
+
+    return handle
