@@ -26,12 +26,14 @@ def findings(root: Path) -> list[str]:
 def core_imports(core: Path, root: Path) -> Iterator[str]:
     """Yields each import of the core that is neither relative nor the standard library (httpx: carriers only)."""
     for path in sorted(core.rglob("*.py")):
-        for line, name in absolute_imports(ast.parse(path.read_text("utf-8"), str(path))):
+        tree = ast.parse(path.read_text("utf-8"), str(path))
+        for_types = set(imports_for_types(tree))
+        for line, name in absolute_imports(tree):
             top = name.split(".")[0]
-            if top in sys.stdlib_module_names or (top == "httpx" and path == core / CARRIERS):
+            if top in sys.stdlib_module_names or (top == "httpx" and (path == core / CARRIERS or line in for_types)):
                 continue
             yield f"{path.relative_to(root)}:{line}: the core may not import {name}"
-        for line, name in escaping_imports(path, core):
+        for line, name in escaping_imports(tree, depth=len(path.relative_to(core).parts)):
             yield f"{path.relative_to(root)}:{line}: {name} leads out of the core"
 
 
@@ -44,10 +46,16 @@ def absolute_imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module or ""
 
 
-def escaping_imports(path: Path, core: Path) -> Iterator[tuple[int, str]]:
+def imports_for_types(tree: ast.AST) -> Iterator[int]:
+    """Yields the lines of imports below `if TYPE_CHECKING:`, which import nothing at run time."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from (statement.lineno for statement in node.body)
+
+
+def escaping_imports(tree: ast.AST, depth: int) -> Iterator[tuple[int, str]]:
     """Yields relative imports with more dots than there are folders of the core above the file."""
-    depth = len(path.relative_to(core).parts)
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level > depth:
             yield node.lineno, "." * node.level + (node.module or "")
 

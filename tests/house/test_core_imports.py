@@ -1,0 +1,39 @@
+"""The core stands on the standard library alone, and on httpx in its carrier module."""
+
+from pathlib import Path
+
+import pytest
+from _environments import ROOT
+from _house import CORE, core_imports
+
+
+def test_the_core_imports_the_standard_library_and_in_its_carriers_httpx() -> None:
+    assert list((ROOT / CORE).rglob("*.py"))
+    assert list(core_imports(ROOT / CORE, ROOT)) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "found"),
+    [
+        ("a.py", "import json\nfrom . import b\nfrom .cmpp import c", []),
+        ("carriers.py", "def f():\n    import httpx", []),
+        ("a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import httpx", []),
+        ("a.py", "if TYPE_CHECKING:\n    import requests", ["client/a.py:2: the core may not import requests"]),
+        ("a.py", "import httpx", ["client/a.py:1: the core may not import httpx"]),
+        ("cmpp/carriers.py", "import httpx", ["client/cmpp/carriers.py:1: the core may not import httpx"]),
+        (
+            "a.py",
+            "def f():\n    from requests.adapters import X",
+            ["client/a.py:2: the core may not import requests.adapters"],
+        ),
+        ("a.py", "import sms1680", ["client/a.py:1: the core may not import sms1680"]),
+        ("a.py", "from ..const import X", ["client/a.py:1: ..const leads out of the core"]),
+        ("cmpp/a.py", "from ..const import X", []),
+        ("cmpp/a.py", "from ...const import X", ["client/cmpp/a.py:1: ...const leads out of the core"]),
+    ],
+)
+def test_what_counts_as_leaving_the_core(tmp_path: Path, file: str, text: str, found: list[str]) -> None:
+    path = tmp_path / "client" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    assert list(core_imports(tmp_path / "client", tmp_path)) == found
