@@ -1,6 +1,7 @@
-"""A 1680 platform for the desk: the document's four calls over HTTP, delivery reports and uplinks, and a phone to look at.
+"""A 1680 platform for the desk: the document's four calls over HTTP, delivery reports, uplinks, and a phone to look at.
 
-In tests: `async with Sandbox(Config(...)) as box` (or `with SandboxThread(...) as box`), then `box.url` and `box.platform`.
+In tests: `async with Sandbox(Config(...)) as box` (or `with SandboxThread(...) as box`), then `box.url` and
+`box.platform`.
 """
 
 from __future__ import annotations

@@ -6,14 +6,46 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .records import Changed, Event
+from .records import Changed, Event, Message, Uplink
 
-_BACKLOG = 1000
-Watch = asyncio.Queue[Changed | None]
+_BACKLOG = 2000
+
+
+class Watch:
+    """What one watcher has not seen yet: each message or uplink once, however often it changed."""
+
+    def __init__(self) -> None:
+        """Begin with nothing to see."""
+        self._items: dict[int, Message | Uplink] = {}
+        self._changed = asyncio.Event()
+        self._dismissed = False
+
+    def add(self, item: Message | Uplink | None) -> None:
+        """Note a change; who falls far behind is dismissed and comes back to read all anew."""
+        if item is not None:
+            self._items[item.serial] = item
+        if len(self._items) > _BACKLOG:
+            self.dismiss()
+        self._changed.set()
+
+    def dismiss(self) -> None:
+        """End the watch."""
+        self._dismissed = True
+        self._changed.set()
+
+    async def get(self) -> list[Message | Uplink] | None:
+        """Wait for changes and return the messages and uplinks among them, or None when the watch is over."""
+        await self._changed.wait()
+        self._changed.clear()
+        if self._dismissed:
+            return None
+        items = list(self._items.values())
+        self._items.clear()
+        return items
 
 
 class Broadcaster:
-    """Keeps one bounded queue a watcher; who falls behind is sent away (None) and comes back to read all anew."""
+    """Keeps one `Watch` a watcher."""
 
     def __init__(self) -> None:
         """Begin without watchers."""
@@ -21,18 +53,14 @@ class Broadcaster:
 
     def hear(self, event: Event) -> None:
         """Hand a change on."""
-        if not isinstance(event, Changed):
-            return
-        for watch in list(self._watches):
-            if watch.qsize() >= _BACKLOG:
-                self._dismiss(watch)
-            else:
-                watch.put_nowait(event)
+        if isinstance(event, Changed):
+            for watch in self._watches:
+                watch.add(event.item)
 
     @contextmanager
     def listen(self) -> Iterator[Watch]:
         """Watch, until the context ends."""
-        watch: Watch = asyncio.Queue()
+        watch = Watch()
         self._watches.add(watch)
         try:
             yield watch
@@ -41,9 +69,5 @@ class Broadcaster:
 
     def close(self) -> None:
         """Send everybody away."""
-        for watch in list(self._watches):
-            self._dismiss(watch)
-
-    def _dismiss(self, watch: Watch) -> None:
-        self._watches.discard(watch)
-        watch.put_nowait(None)
+        for watch in self._watches:
+            watch.dismiss()

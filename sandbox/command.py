@@ -20,8 +20,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "sandbox",
         help="a 1680 platform for the desk, with a phone to look at",
-        description="Run a 1680 platform on this machine: the four calls of the document, delivery reports, replies, and a "
-        f"page that shows the phones. The account's password is {DEMO_PASSWORD!r}, or what {PASSWORD_VARIABLE} holds.",
+        description="Run a 1680 platform on this machine: the four calls of the document, delivery reports, replies, "
+        "and a page that shows the phones. "
+        f"The account's password is {DEMO_PASSWORD!r}, or what {PASSWORD_VARIABLE} holds.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=1680, help="port, 0 for a free one (default: %(default)s)")
@@ -29,7 +30,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--product", default=DEMO_PRODUCT, help="its product id (default: %(default)s)")
     parser.add_argument("--balance", type=int, default=1000, help="its balance in parts (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=10.0, help="its flow in items a second (default: %(default)s)")
-    parser.add_argument("--report-delay", type=float, default=1.0, help="seconds to a delivery report (default: %(default)s)")
+    parser.add_argument(
+        "--report-delay", type=float, default=1.0, help="seconds to a delivery report (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the addresses as one line of JSON")
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""What a sandbox is set up with: accounts, words, delays and how it pushes. All of it frozen; what changes lives in the platform."""
+"""What a sandbox is set up with: accounts, words, delays, how it pushes. Frozen; what changes is in the platform."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The control API under /api/: what the phone page, demonstrations and tests see and do, as JSON.
 
-It is no part of the 1680 platform. Only pages of the sandbox itself may use it from a browser: the Host header must be a
-name of this machine (so that no foreign name can be pointed here), and a POST must be JSON from the same origin.
+It is no part of the 1680 platform. Only pages of the sandbox itself may use it from a browser: the Host header must be
+a name of this machine (so that no foreign name can be pointed here), and a POST must be JSON from the same origin.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .story import Link, Step, StepState
 from .verdicts import Verdict
 
 _KEEP_ALIVE = 15.0
+_BREATH = 0.05  # what changes meanwhile is sent together
 _LISTED = 500
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -68,10 +69,10 @@ class Control:
             "report": self._report,
             "words": self._words,
             "story": self._story,
-            "reset": self._reset,
+            "reset": lambda _: self.platform.reset(),
         }
         return [
-            web.get("/api/state", self._get(self._state)),
+            web.get("/api/state", self._get(lambda _: self.state())),
             web.get("/api/messages", self._get(self._messages)),
             web.get("/api/events", self._events),
             *(web.post(f"/api/{name}", self._post(action)) for name, action in posts.items()),
@@ -111,6 +112,7 @@ class Control:
         """Return all but the messages."""
         platform = self.platform
         return {
+            "epoch": platform.epoch,
             "now": platform.clock(),
             "accounts": [account.as_json() for account in platform.accounts.values()],
             "pushes": platform.pushes.as_json(),
@@ -120,9 +122,6 @@ class Control:
             "counts": platform.counts(),
             "story": platform.story.as_json(),
         }
-
-    def _state(self, query: Mapping[str, str]) -> object:
-        return self.state()
 
     def _messages(self, query: Mapping[str, str]) -> object:
         """Return the newest messages and uplinks, oldest of them first; `number` and `after` (a serial) narrow them."""
@@ -134,7 +133,7 @@ class Control:
         return {"messages": [item.as_json() for item in chosen[-_LISTED:]]}
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Send every change as it happens (server-sent events): `item` for a message or uplink, `state` for the rest."""
+        """Send what changes as it happens (server-sent events): `changes`, with the `items` and the whole `state`."""
         self._guard(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
@@ -142,14 +141,15 @@ class Control:
             await response.write(b"retry: 1000\n\n")
             while True:
                 try:
-                    event = await asyncio.wait_for(events.get(), _KEEP_ALIVE)
+                    changes = await asyncio.wait_for(events.get(), _KEEP_ALIVE)
                 except TimeoutError:
                     await response.write(b": still here\n\n")
                     continue
-                if event is None:
+                if changes is None:
                     return response
-                name, data = ("state", self.state()) if event.item is None else ("item", event.item.as_json())
-                await response.write(f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode())
+                data = {"items": [item.as_json() for item in changes], "state": self.state()}
+                await response.write(f"event: changes\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode())
+                await asyncio.sleep(_BREATH)
 
     # --- doing ------------------------------------------------------------------------------------------------------
 
@@ -228,7 +228,9 @@ class Control:
     def _story(self, fields: Fields) -> None:
         """Tell a step (`id`, `state`, `en`, `zh`, `detail`) or set the `links`."""
         if "links" in fields:
-            self.platform.story.links = [Link(row.text("title"), row.address("url") or "") for row in fields.rows("links")]
+            self.platform.story.links = [
+                Link(row.text("title"), row.address("url") or "") for row in fields.rows("links")
+            ]
         if "id" in fields:
             en = fields.text("en")
             self.platform.story.tell(
@@ -240,9 +242,6 @@ class Control:
                     fields.optional_text("detail") or "",
                 )
             )
-
-    def _reset(self, fields: Fields) -> None:
-        self.platform.reset()
 
 
 def _fault(fields: Fields) -> Fault | str:
@@ -267,4 +266,6 @@ def _fault(fields: Fields) -> Fault | str:
 
 def _json(data: object, status: int = 200) -> web.Response:
     text = json.dumps(data, ensure_ascii=False)
-    return web.Response(text=text, status=status, content_type="application/json", headers={"Cache-Control": "no-store"})
+    return web.Response(
+        text=text, status=status, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )

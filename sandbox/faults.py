@@ -31,10 +31,10 @@ class Cut(StrEnum):
 class Fault:
     """What goes wrong with one call, in the order it happens.
 
-    `stall_before` seconds pass before the platform looks at the call, which it does not at all when `accept` is False or
-    a `verdict` is forced; then `stall_after` seconds; then the answer goes out with HTTP `status` and `body` (None: the
-    true answer; a `{}` in it stands for the true answer), of `content_type`, with a length or without (`length` False:
-    it ends with the connection), or the connection is `cut`.
+    `stall_before` seconds pass before the platform looks at the call, which it does not at all when `accept` is False
+    or a `verdict` is forced; then `stall_after` seconds; then the answer goes out with HTTP `status` and `body` (None:
+    the true answer; a `{}` in it stands for the true answer), of `content_type`, with a length or without (`length`
+    False: it ends with the connection), or the connection is `cut`.
     """
 
     stall_before: float = 0.0

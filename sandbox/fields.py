@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 _TEXT_MAX = 20_000
 _ROWS_MAX = 1000
+_SECONDS_MAX = 3600
+_T = TypeVar("_T")
+
+
+def _expect(value: object, kind: type[_T], sentence: str) -> _T:
+    """Return a value that is of a type (a truth value is no number).
+
+    Raises:
+        ValueError: it is of another.
+    """
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(sentence)
+    return value
 
 
 class Fields:
@@ -24,10 +39,10 @@ class Fields:
         Raises:
             ValueError: it is no JSON object.
         """
-        values = json.loads(body or b"{}")
-        if not isinstance(values, dict):
-            raise ValueError("send a JSON object")
-        return cls(values)
+        return cls(_expect(json.loads(body or b"{}"), dict, "send a JSON object"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
     def __contains__(self, name: str) -> bool:
         """Tell whether a field is there."""
@@ -39,9 +54,9 @@ class Fields:
 
     def text(self, name: str) -> str:
         """Return a text."""
-        value = self._values.get(name)
-        if not isinstance(value, str) or len(value) > _TEXT_MAX:
-            raise ValueError(f"{name}: a text")
+        value = _expect(self._values.get(name), str, f"{name}: a text")
+        if len(value) > _TEXT_MAX:
+            raise ValueError(f"{name}: a text of {_TEXT_MAX} characters at most")
         return value
 
     def optional_text(self, name: str) -> str | None:
@@ -57,38 +72,42 @@ class Fields:
 
     def flag(self, name: str, *, default: bool | None = None) -> bool:
         """Return true or false."""
-        value = self._values.get(name, default)
-        if not isinstance(value, bool):
-            raise ValueError(f"{name}: true or false")
-        return value
+        return _expect(self._values.get(name, default), bool, f"{name}: true or false")
 
     def integer(self, name: str, default: int, *, least: int = 0, most: int = 1_000_000_000) -> int:
         """Return a whole number within bounds."""
-        value = self._values.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{name}: a whole number from {least} to {most}")
+        sentence = f"{name}: a whole number from {least} to {most}"
+        value = _expect(self._values.get(name, default), int, sentence)
+        if not least <= value <= most:
+            raise ValueError(sentence)
         return value
 
     def seconds(self, name: str) -> float:
         """Return a time in seconds, an hour at most; 0 where there is none."""
-        value = self._values.get(name, 0.0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
-            raise ValueError(f"{name}: seconds, 3600 at most")
-        return float(value)
+        seconds = self._number(name, 0.0)
+        if not 0 <= seconds <= _SECONDS_MAX:
+            raise ValueError(f"{name}: seconds, {_SECONDS_MAX} at most")
+        return seconds
 
     def positive(self, name: str) -> float | None:
         """Return a number above 0, or None for null."""
-        value = self._values.get(name)
-        if value is None:
+        if self._values.get(name) is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value and math.isfinite(value)):
+        number = self._number(name, 0.0)
+        if number <= 0:
             raise ValueError(f"{name}: a number above 0, or null")
+        return number
+
+    def _number(self, name: str, default: float) -> float:
+        value = self._values.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name}: a number")
         return float(value)
 
     def counts(self, name: str) -> dict[str, int]:
         """Return an object of whole numbers, none below 0."""
         row = self.row(name)
-        return {key: row.integer(key, 0) for key in row._values}
+        return {key: row.integer(key, 0) for key in row}
 
     def address(self, name: str) -> str | None:
         """Return an http or https address, or None for null or an empty text."""
@@ -102,10 +121,7 @@ class Fields:
 
     def row(self, name: str) -> Fields:
         """Return an object."""
-        value = self._values.get(name)
-        if not isinstance(value, dict):
-            raise ValueError(f"{name}: an object")
-        return Fields(value)
+        return Fields(_expect(self._values.get(name), dict, f"{name}: an object"))
 
     def rows(self, name: str) -> list[Fields]:
         """Return a list of objects."""

@@ -15,7 +15,16 @@ from aiohttp import web
 from .accounts import AccountState
 from .codes import answer
 from .faults import Call, Cut, Fault
-from .groups import Pairs, TemplateError, fill_template, parse_pairs, parse_time, split_groups, split_numbers, split_pairs
+from .groups import (
+    Pairs,
+    TemplateError,
+    fill_template,
+    parse_pairs,
+    parse_time,
+    split_groups,
+    split_numbers,
+    split_pairs,
+)
 from .platform import Platform
 from .verdicts import Result, Verdict
 
@@ -46,7 +55,9 @@ def parse_parameters(*forms: bytes) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for form in forms:
         # read as Latin-1, which keeps every octet, those that should have been escaped and were not included
-        fields = parse_qsl(form.decode("latin-1"), True, max_num_fields=FIELDS_MAX, encoding="latin-1")
+        fields = parse_qsl(
+            form.decode("latin-1"), keep_blank_values=True, max_num_fields=FIELDS_MAX, encoding="latin-1"
+        )
         for name, value in fields:
             parameters.setdefault(_utf8(name), _utf8(value))
     return parameters

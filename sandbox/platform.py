@@ -1,7 +1,7 @@
 """The 1680 platform's rules and memory, free of sockets, clocks and protocols.
 
-HTTP (and, on the same state, any other way in) asks `authenticate`, `submit` and `balance`, and turns the named verdicts
-into its own numbers. Time is handed in as a function; what is due happens in `run_due`. Listeners hear of every change.
+HTTP (and, on the same state, any other way in) asks `authenticate`, `submit` and `balance`, and turns the named
+verdicts into its own numbers. Time is handed in as a function; what is due happens in `run_due`. Listeners hear of every change.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 
@@ -17,13 +18,36 @@ from .config import Config
 from .faults import Faults
 from .groups import CHINA_TIME, is_number
 from .pushqueue import PushQueue
-from .records import DELIVERED, SUBMIT_FAILED, TOO_OFTEN, Changed, Event, Message, Phone, ReportReady, State, Uplink, UplinkReady
+from .records import (
+    DELIVERED,
+    SUBMIT_FAILED,
+    TOO_OFTEN,
+    Changed,
+    Event,
+    Message,
+    Phone,
+    ReportReady,
+    State,
+    Uplink,
+    UplinkReady,
+)
 from .story import Story
 from .verdicts import Result, Verdict
 from .words import flow_items, found, parts, signature
 
 Clock = Callable[[], float]
 LONGEST_SOURCE = 21
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """What was let in to be judged: pairs of a good number and the text as it would go out, due at a time."""
+
+    account: AccountState
+    product: str
+    pairs: list[tuple[str, str]]
+    extension: str
+    due_at: float
 
 
 class Platform:
@@ -40,6 +64,7 @@ class Platform:
         self.story = Story()
         self.pushes = PushQueue(config.pushes, clock)
         self.listeners: list[Callable[[Event], None]] = []
+        self.epoch = 1
         self._serials = count(1)
         self._ids = count(1)
         self._ties = count()
@@ -64,6 +89,7 @@ class Platform:
             self.accounts[name].uplink_address = uplink_address
         self.faults.clear()
         self.pushes.clear()
+        self.epoch += 1
         self._tell(Changed())
 
     # --- the way in -------------------------------------------------------------------------------------------------
@@ -101,26 +127,27 @@ class Platform:
     ) -> Result:
         """Judge a submission of (number, text) pairs and, when it is good, take it on.
 
-        `extension` is appended to the account's number; `at` (aware) is when to send, None or past for now. Numbers that are
-        none are left out in silence; none left is a verdict. When the result was `admitted`, the caller must call `answered`
-        at the moment its answer goes out.
+        `extension` is appended to the account's number; `at` (aware) is when to send, None or past for now. Numbers
+        that are none are left out in silence; none left is a verdict. When the result was `admitted`, the caller must
+        call `answered` at the moment its answer goes out.
         """
         now = self.clock()
-        refusal = self._refusal_before_pace(account, product, pairs, extension)
+        refusal = self._refusal(account, product, pairs, extension)
         if refusal is not None:
             return self._count(Result(refusal))
         if not account.pace.enter(now):
             return self._count(Result(Verdict.TOO_FAST))
         own = f"【{account.config.own_signature}】" if account.config.own_signature else ""
         good = [(number, own + text) for number, text in pairs if is_number(number)]
-        return self._count(self._judge_words(account, product, good, extension, at.timestamp() if at else now))
+        due_at = at.timestamp() if at else now
+        return self._count(self._judge(_Submission(account, product, good, extension, due_at)))
 
     def answered(self, account: AccountState, result: Result) -> None:
         """Note that the answer to an admitted submission goes out now: from here on the flow rule counts (4.3)."""
         if result.admitted:
             account.pace.leave(self.clock(), result.flow_items if result.verdict.taken else 0)
 
-    def _refusal_before_pace(
+    def _refusal(
         self, account: AccountState, product: str, pairs: Sequence[tuple[str, str]], extension: str
     ) -> Verdict | None:
         """Return the first fault that is seen without reading the texts' words, or None."""
@@ -142,18 +169,17 @@ class Platform:
             return Verdict.EMPTY
         return None
 
-    def _judge_words(
-        self, account: AccountState, product: str, pairs: list[tuple[str, str]], extension: str, due_at: float
-    ) -> Result:
-        """Judge signature, words and balance of an admitted submission, and take it on when they are good."""
-        texts = dict.fromkeys(text for _, text in pairs)
+    def _judge(self, submission: _Submission) -> Result:
+        """Judge signature, words and balance of what entered the pace, and take it on when they are good."""
+        account, product = submission.account, submission.product
+        texts = dict.fromkeys(text for _, text in submission.pairs)
         if account.signature_required and any(signature(text) is None for text in texts):
             return Result(Verdict.SIGNATURE, admitted=True)
         words = tuple(dict.fromkeys(word for text in texts for word in found(text, self.forbidden_words)))
         if words:
             return Result(Verdict.FORBIDDEN_WORDS, words=words, admitted=True)
         costs = {text: parts(text) for text in texts}
-        cost = sum(costs[text] for _, text in pairs)
+        cost = sum(costs[text] for _, text in submission.pairs)
         if cost > account.balances[product]:
             return Result(Verdict.BALANCE, admitted=True)
         verdict = Verdict.ACCEPTED
@@ -162,45 +188,38 @@ class Platform:
         elif any(found(text, self.review_words) for text in texts):
             verdict = Verdict.REVIEW
         account.balances[product] -= cost
-        message_id = self._take_on(account, product, pairs, extension, due_at, verdict)
+        message_id = self._take_on(submission, verdict)
         flow = {text: flow_items(text) for text in texts}
-        return Result(verdict, message_id, flow_items=sum(flow[text] for _, text in pairs), admitted=True)
+        flow_sum = sum(flow[text] for _, text in submission.pairs)
+        return Result(verdict, message_id, flow_items=flow_sum, admitted=True)
 
-    def _take_on(
-        self,
-        account: AccountState,
-        product: str,
-        pairs: list[tuple[str, str]],
-        extension: str,
-        due_at: float,
-        verdict: Verdict,
-    ) -> str:
+    def _take_on(self, submission: _Submission, verdict: Verdict) -> str:
+        """Write the messages down, send them, let them wait for their time, or hold them; return their id."""
         now = self.clock()
         message_id = self._message_id(now)
         held = verdict is not Verdict.ACCEPTED
-        state = State.HELD if held else State.SCHEDULED
         taken = [
             Message(
                 serial=next(self._serials),
                 message_id=message_id,
-                username=account.username,
-                product=product,
+                username=submission.account.username,
+                product=submission.product,
                 number=number,
                 text=text,
-                extension=extension,
-                source=account.config.source_number,
+                extension=submission.extension,
+                source=submission.account.config.source_number,
                 accepted_at=now,
-                due_at=due_at,
-                state=state,
+                due_at=submission.due_at,
+                state=State.HELD if held else State.SCHEDULED,
                 held_for=verdict.value if held else None,
             )
-            for number, text in pairs
+            for number, text in submission.pairs
         ]
         self.messages.extend(taken)
-        if held or due_at > now:
+        if held:
             self._changed(taken)
-        if not held:
-            self._send_or_wait(taken, due_at)
+        else:
+            self._send_or_wait(taken)
         return message_id
 
     def _message_id(self, now: float) -> str:
@@ -230,8 +249,10 @@ class Platform:
     def _later(self, at: float, action: Callable[[list[Message]], None], messages: list[Message]) -> None:
         heapq.heappush(self._due, (at, next(self._ties), action, messages))
 
-    def _send_or_wait(self, messages: list[Message], due_at: float) -> None:
+    def _send_or_wait(self, messages: list[Message]) -> None:
+        due_at = messages[0].due_at
         if due_at > self.clock():
+            self._changed(messages)
             self._later(due_at, self._send, messages)
         else:
             self._send(messages)
@@ -324,7 +345,7 @@ class Platform:
         if approve:
             for message in held:
                 message.state = State.SCHEDULED
-            self._send_or_wait(held, held[0].due_at)
+            self._send_or_wait(held)
             return held
         for message in held:
             message.state = State.REJECTED

@@ -1,4 +1,4 @@
-"""Pushes that wait to be handed to an account's owner (2.5, 2.6, 4.5), and when each is tried again. Opens no socket."""
+"""Pushes that wait to be handed to an account's owner (2.5, 2.6, 4.5), and when each is tried. Opens no socket."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from aiohttp import web
 from .broadcast import Broadcaster
 from .config import Config
 from .control import Control
+from .files import routes as page_routes
 from .http import BODY_MAX, Gateway
-from .page import routes as page_routes
 from .platform import Clock, Platform
 from .pushes import Pusher
 from .records import Event
@@ -71,8 +71,8 @@ async def _quiet_errors(
 class Sandbox:
     """A running platform.
 
-    `url` is its address (for the four calls and the phone page alike), `platform` its state: accounts, phones, messages,
-    faults and pushes. Use it as `async with Sandbox(config) as box`.
+    `url` is its address (for the four calls and the phone page alike), `platform` its state: accounts, phones,
+    messages, faults and pushes. Use it as `async with Sandbox(config) as box`.
     """
 
     def __init__(self, config: Config | None = None, *, clock: Clock | None = None) -> None:
@@ -128,7 +128,7 @@ class Sandbox:
         finally:
             self._waiters.discard(changed)
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, _: Event) -> None:
         self._wake.set()
         for waiter in self._waiters:
             waiter.set()

@@ -1,4 +1,4 @@
-"""What the platform says of a submission: named verdicts, free of any protocol (HTTP and CMPP each have their own numbers)."""
+"""What the platform says of a submission: named verdicts, free of any protocol (HTTP and CMPP have their own numbers)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 class Result:
     """A verdict with what belongs to it.
 
-    `message_id` is that of an accepted submission (one for all its numbers), `words` the forbidden ones that were found,
+    `message_id` is that of an accepted submission (one for all its numbers), `words` the forbidden ones in it,
     `flow_items` what the submission counts in the flow rule (4.3), `admitted` whether it entered the account's pace,
     which the caller must leave by `Platform.answered`.
     """

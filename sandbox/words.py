@@ -1,4 +1,4 @@
-"""What a text is: how many parts it costs, what it counts in the flow rule, its signature, the listed words it holds."""
+"""What a text is: how many parts it costs, what it counts in the flow rule, its signature, its listed words."""
 
 from __future__ import annotations
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "page"
 _FILES = {
     "/": ("index.html", "text/html"),
     "/page/style.css": ("style.css", "text/css"),
@@ -26,10 +27,8 @@ def routes() -> list[web.RouteDef]:
     return [web.get(path, _handler(name, kind)) for path, (name, kind) in _FILES.items()]
 
 
-def _handler(name: str, kind: str):  # type: ignore[no-untyped-def]
-    async def handle(request: web.Request) -> web.Response:
-        return web.Response(
-            body=(_FOLDER / name).read_bytes(), content_type=kind, charset="utf-8", headers=_HEADERS
-        )
+def _handler(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=(_FOLDER / name).read_bytes(), content_type=kind, charset="utf-8", headers=_HEADERS)
 
     return handle
