@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from .broadcast import Broadcaster
-from .faults import Cut, Fault
+from .faults import PLAIN, Cut, Fault
 from .fields import Fields
 from .groups import is_number
 from .platform import Platform
 from .pushqueue import report_url
+from .records import Message, Uplink
 from .story import Link, Step, StepState
 from .verdicts import Verdict
 
@@ -127,7 +128,7 @@ class Control:
         """Return the newest messages and uplinks, oldest of them first; `number` and `after` (a serial) narrow them."""
         number = query.get("number")
         after = int(query["after"]) if query.get("after", "").isdecimal() else 0
-        items = [*self.platform.messages, *self.platform.uplinks]
+        items: list[Message | Uplink] = [*self.platform.messages, *self.platform.uplinks]
         chosen = [item for item in items if item.serial > after and number in {None, item.number}]
         chosen.sort(key=lambda item: item.serial)
         return {"messages": [item.as_json() for item in chosen[-_LISTED:]]}
@@ -257,7 +258,7 @@ def _fault(fields: Fields) -> Fault | str:
         stall_after=own.seconds("stall_after"),
         status=own.integer("status", 200, least=200, most=599),
         body=own.optional_text("body"),
-        content_type=own.optional_text("content_type") or Fault.content_type,
+        content_type=own.optional_text("content_type") or PLAIN,
         location=own.optional_text("location"),
         length=own.flag("length", default=True),
         cut=Cut(cut) if cut else None,

@@ -27,6 +27,9 @@ class Cut(StrEnum):
     IN_BODY = "in_body"
 
 
+PLAIN = "text/plain;charset=UTF-8"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What goes wrong with one call, in the order it happens.
@@ -43,7 +46,7 @@ class Fault:
     stall_after: float = 0.0
     status: int = 200
     body: str | None = None
-    content_type: str = "text/plain;charset=UTF-8"
+    content_type: str = PLAIN
     location: str | None = None
     length: bool = True
     cut: Cut | None = None

@@ -30,7 +30,6 @@ from .verdicts import Result, Verdict
 
 FIELDS_MAX = 50
 BODY_MAX = 8 * 1024 * 1024
-_PLAIN = "text/plain;charset=UTF-8"
 _FORM_TYPES = {"application/x-www-form-urlencoded", "text/plain", "application/octet-stream"}
 _METHODS = {
     Call.SEND: ("GET", "POST"),
@@ -55,10 +54,8 @@ def parse_parameters(*forms: bytes) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for form in forms:
         # read as Latin-1, which keeps every octet, those that should have been escaped and were not included
-        fields = parse_qsl(
-            form.decode("latin-1"), keep_blank_values=True, max_num_fields=FIELDS_MAX, encoding="latin-1"
-        )
-        for name, value in fields:
+        text = form.decode("latin-1")
+        for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX, encoding="latin-1"):
             parameters.setdefault(_utf8(name), _utf8(value))
     return parameters
 

@@ -1,7 +1,8 @@
 """The 1680 platform's rules and memory, free of sockets, clocks and protocols.
 
 HTTP (and, on the same state, any other way in) asks `authenticate`, `submit` and `balance`, and turns the named
-verdicts into its own numbers. Time is handed in as a function; what is due happens in `run_due`. Listeners hear of every change.
+verdicts into its own numbers. Time is handed in as a function; what is due happens in `run_due`. Listeners hear of
+every change.
 """
 
 from __future__ import annotations

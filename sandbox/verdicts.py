@@ -1,4 +1,4 @@
-"""What the platform says of a submission: named verdicts, free of any protocol (HTTP and CMPP have their own numbers)."""
+"""What the platform says of a submission: named verdicts; HTTP and CMPP each have their own numbers."""
 
 from __future__ import annotations
 
