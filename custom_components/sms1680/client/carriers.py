@@ -1,0 +1,167 @@
+"""What carries a request to the platform and its answer back, over httpx: the one place that knows it.
+
+A carrier never raises: it returns an `Answer` or a `Failure`, and a failure says whether the request may have begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import httpx
+
+from .exchange import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
+
+_LOGGER = logging.getLogger(__name__)
+
+# Tried: behind none of these has a single octet of the request left.
+_NOT_BEGUN = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    httpx.ProxyError,
+)
+
+
+class _QuietURL(httpx.URL):
+    """An address whose query reaches no log: httpx writes the address of each request at INFO."""
+
+    def __str__(self) -> str:
+        return super().__str__().partition("?")[0]
+
+    __repr__ = __str__
+
+
+class HttpxCarrier:
+    """Carries over a blocking httpx client."""
+
+    def __init__(self, timeouts: Timeouts, *, proxy: str | None = None, verify: bool = True) -> None:
+        """Raise ValueError where the proxy's address or the TLS setting can't be used."""
+        self._timeout = _httpx_timeout(timeouts)
+        self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
+
+    def exchange(self, request: Request) -> Answer | Failure:
+        """Return the answer, or the failure; never raises."""
+        try:
+            response = self._client.send(
+                _build(self._client, request, self._timeout), stream=True, auth=None, follow_redirects=False
+            )
+            try:
+                body = _Body(self._timeout)
+                for chunk in response.iter_raw():
+                    body.add(chunk)
+            finally:
+                response.close()
+        except Exception as error:  # noqa: BLE001
+            return _failure(error)
+        return _answer(response, body.octets)
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+
+class AsyncHttpxCarrier:
+    """Carries over an asyncio httpx client."""
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        client: httpx.AsyncClient | None = None,
+        *,
+        proxy: str | None = None,
+        verify: bool = True,
+    ) -> None:
+        """Take a client of somebody else's, which is never closed here, or make one.
+
+        Raises ValueError where the proxy's address or the TLS setting can't be used.
+        """
+        self._timeout = _httpx_timeout(timeouts)
+        self._owns_client = client is None
+        self._client = client or httpx.AsyncClient(
+            timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
+        )
+
+    async def exchange(self, request: Request) -> Answer | Failure:
+        """Return the answer, or the failure; never raises."""
+        try:
+            response = await self._client.send(
+                _build(self._client, request, self._timeout), stream=True, auth=None, follow_redirects=False
+            )
+            try:
+                body = _Body(self._timeout)
+                async for chunk in response.aiter_raw():
+                    body.add(chunk)
+            finally:
+                await response.aclose()
+        except asyncio.CancelledError:
+            # Only a loop that is being torn down cancels this; the request may have left.
+            return Failure(begun=True, detail="cancelled")
+        except Exception as error:  # noqa: BLE001
+            return _failure(error)
+        return _answer(response, body.octets)
+
+    async def aclose(self) -> None:
+        """Close the client, if it is ours."""
+        if self._owns_client:
+            await self._client.aclose()
+
+
+def _httpx_timeout(timeouts: Timeouts) -> httpx.Timeout:
+    return httpx.Timeout(timeouts.answer, connect=timeouts.connect, pool=timeouts.connect)
+
+
+class _Body:
+    """An answer's octets as they come, bounded in size and time."""
+
+    def __init__(self, timeout: httpx.Timeout, clock: Callable[[], float] = time.monotonic) -> None:
+        self.octets = b""
+        self._clock = clock
+        self._end = clock() + (timeout.read or 0.0)
+
+    def add(self, chunk: bytes) -> None:
+        self.octets += chunk
+        if len(self.octets) > LONGEST_ANSWER:
+            raise httpx.ReadError("the answer is too long")
+        if self._clock() > self._end:
+            raise httpx.ReadTimeout("the answer took too long")
+
+
+def _build(client: httpx.Client | httpx.AsyncClient, request: Request, timeout: httpx.Timeout) -> httpx.Request:
+    built = client.build_request(
+        request.method,
+        request.url,
+        content=request.body,
+        headers=[
+            ("User-Agent", USER_AGENT),
+            ("Accept", "text/plain"),
+            ("Accept-Encoding", "identity"),
+            *request.headers,
+        ],
+        timeout=timeout,
+    )
+    if request.secret_url:
+        built.url = _QuietURL(built.url)
+    return built
+
+
+def _answer(response: httpx.Response, body: bytes) -> Answer:
+    headers = response.headers
+    return Answer(
+        response.status_code,
+        body,
+        response.charset_encoding,
+        complete_length="content-length" in headers or "transfer-encoding" in headers,
+    )
+
+
+def _failure(error: Exception) -> Failure:
+    begun = not isinstance(error, _NOT_BEGUN)
+    # Only the kind: an error's own text may quote the address.
+    kind = type(error).__name__
+    _LOGGER.debug("No answer: %s, the request %s", kind, "may have left" if begun else "never left")
+    return Failure(begun=begun, detail=kind)

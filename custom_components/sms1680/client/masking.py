@@ -1,0 +1,42 @@
+"""What may be shown of a number, a secret or a foreign text: nothing here ever prints one whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MASK = "****"
+SHOWN_ANSWER = 200
+
+_MOBILE = re.compile(r"(?<!\d)(\d{0,4}1[3-9]\d)\d{4}(\d{4})(?!\d)")
+_LONG_DIGITS = re.compile(r"\d{7,}")
+_HEX_SECRET = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+
+
+def mask_number(number: str) -> str:
+    """Return a sender's or receiver's number as it may be shown: `138****0000`.
+
+    Of an eleven digit number the first three and the last four are kept, of a shorter one (a short code, another
+    country's) at most the first two and the last two, of four characters or fewer nothing.
+    """
+    if len(number) <= 4:
+        return MASK
+    if len(number) < 9:
+        return f"{number[:2]}{MASK}"
+    if len(number) < 11:
+        return f"{number[:2]}{MASK}{number[-2:]}"
+    return f"{number[:-8]}{MASK}{number[-4:]}"
+
+
+def mask_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return the first 200 characters of a foreign text without the given secrets, numbers and digests.
+
+    For an answer that was not understood: it may quote what was sent.
+    """
+    for secret in sorted((secret for secret in secrets if len(secret) > 2), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    text = _HEX_SECRET.sub(MASK, text)
+    text = _MOBILE.sub(rf"\1{MASK}\2", text)
+    text = _LONG_DIGITS.sub(lambda found: mask_number(found.group()), text)
+    shown = text[:SHOWN_ANSWER]
+    return "".join(character if character.isprintable() else "·" for character in shown)

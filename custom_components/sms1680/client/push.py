@@ -1,0 +1,229 @@
+"""What the platform pushes to us: uplinks (MO) and delivery reports (document, chapters 2.5, 2.6 and 4.5).
+
+The bytes come from the network: bounded, parsed strictly, and nothing but InvalidPushError is ever raised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote_to_bytes
+
+from .errors import InvalidPushError
+from .masking import mask_number
+from .outcomes import Language, Repeat
+
+LONGEST_PUSH = 16 * 1024
+MOST_FIELDS = 50
+_LONGEST_NUMBER = 32
+_LONGEST_ID = 64
+_LONGEST_STATUS = 64
+
+_ESCAPED_TWICE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+
+Push = str | bytes | Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class ReportState(StrEnum):
+    """What a delivery report says of its number."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply:
+    """An SMS that came in (uplink, MO).
+
+    number: the sender as it came, whatever it is (a short code, another country's); no proof of who wrote it.
+    extension: the digits behind our own number, or our whole number, as the platform sends it; "" where none came.
+    message_id: "" where the platform sent none, which is usual. incomplete: segments of it were lost (CMPP).
+    """
+
+    number: str
+    content: str
+    extension: str = ""
+    message_id: str = ""
+    incomplete: bool = False
+
+    def __repr__(self) -> str:
+        """Show neither the number whole nor the text."""
+        return f"Reply({mask_number(self.number)}, {len(self.content)} characters, extension={self.extension!r})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DeliveryReport:
+    """The platform's word on one number of one message. `status` is as it came; protocol.md section 7 reads it."""
+
+    message_id: str
+    number: str
+    status: str
+
+    @property
+    def state(self) -> ReportState:
+        """What the status means; `pending` is not final."""
+        return _status(self.status)[0]
+
+    @property
+    def repeat(self) -> Repeat:
+        """Whether the message may be sent to this number again."""
+        return _status(self.status)[1]
+
+    def sentence(self, language: Language = "en") -> str:
+        """Return what the status means, in one of the two languages."""
+        return _status(self.status)[3 if language == "zh" else 2]
+
+    def __repr__(self) -> str:
+        """Show the number masked."""
+        return f"DeliveryReport({mask_number(self.number)}, message_id={self.message_id!r}, status={self.status!r})"
+
+
+_DELIVERED = (ReportState.DELIVERED, Repeat.NO, "Delivered to the phone.", "已送达手机。")
+_STATUSES: dict[str, tuple[ReportState, Repeat, str, str]] = {
+    "0": _DELIVERED,
+    "DELIVRD": _DELIVERED,
+    "ACCEPTD": (ReportState.PENDING, Repeat.NO, "On its way; not final.", "传送中，尚未最终确认。"),
+    "KX:1000": (
+        ReportState.FAILED,
+        Repeat.YES,
+        "The platform could not submit the message. It may be sent again, best by another way.",
+        "平台下行提交失败，可以重发，最好改用其他途径。",
+    ),
+    "KX:2000": (
+        ReportState.FAILED,
+        Repeat.YES,
+        "The channel's gateway does not exist. It may be sent again, best by another way.",
+        "通道网关不存在，可以重发，最好改用其他途径。",
+    ),
+    "KX:3000": (
+        ReportState.FAILED,
+        Repeat.NEVER_BY_ITSELF,
+        "A deducted report: unclear whether the message arrived. Ask the platform.",
+        "扣量状态报告：是否送达不明，请咨询平台。",
+    ),
+    "KX:4000": (
+        ReportState.FAILED,
+        Repeat.OTHER_TEXT,
+        "The same content went to this number too often. Send it with a changed text.",
+        "同样内容在一定时间内下发次数过多，请更改内容后再发。",
+    ),
+}
+
+
+def parse_push(query: Push) -> Reply | DeliveryReport:
+    """Read what the platform pushed.
+
+    query: the raw query string or form body (best, for then its own charset rules apply), or a framework's decoded
+    fields as a mapping or as pairs. At most 16 KiB and 50 fields.
+
+    Returns a Reply (it has a `content`) or a DeliveryReport (it has a `status` and a `msgid`).
+    Raises InvalidPushError for anything else.
+    """
+    fields = _fields(query)
+    number = _bounded(fields, "mobile", _LONGEST_NUMBER)
+    if not number:
+        raise InvalidPushError("the push names no number (mobile)", "推送缺少号码（mobile）")
+    message_id = _bounded(fields, "msgid", _LONGEST_ID)
+    if "content" in fields:
+        extension = _bounded(fields, "xh", _LONGEST_NUMBER)
+        return Reply(number, _decode_again(fields["content"]), extension, message_id)
+    status = _bounded(fields, "status", _LONGEST_STATUS)
+    if not status or not message_id:
+        raise InvalidPushError(
+            "the push is neither an uplink (mobile, content) nor a delivery report (msgid, mobile, status)",
+            "推送既不是上行（mobile、content），也不是状态报告（msgid、mobile、status）",
+        )
+    return DeliveryReport(message_id, number, status)
+
+
+def _fields(query: Push) -> dict[str, str]:
+    pairs = _raw_pairs(query) if isinstance(query, str | bytes) else _given_pairs(query)
+    if pairs:
+        # The pattern of chapter 2.6 ends in a semicolon, whichever field comes last.
+        name, value = pairs[-1]
+        pairs[-1] = (name, value if name == "content" else value.rstrip(";"))
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        if not fields.get(name):  # the first that says something
+            fields[name] = value
+    return fields
+
+
+def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
+    octets = query.encode("utf-8", "surrogateescape") if isinstance(query, str) else bytes(query)
+    octets = octets.removeprefix(b"?")
+    if len(octets) > LONGEST_PUSH:
+        raise _too_much()
+    pairs = [pair for pair in octets.split(b"&", MOST_FIELDS) if pair]
+    if len(pairs) > MOST_FIELDS:
+        raise _too_much()
+    if pairs and pairs[-1].startswith(b"content="):
+        # Behind a raw text only the pattern's own semicolon goes; an escaped one (%3B) belongs to the text.
+        pairs[-1] = pairs[-1].removesuffix(b";")
+    split = (pair.partition(b"=") for pair in pairs)
+    return [(_text(name), _text(value)) for name, _, value in split]
+
+
+def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    try:
+        given = query.items() if isinstance(query, Mapping) else query
+        pairs = []
+        size = 0
+        for name, value in given:
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise InvalidPushError("the push holds something that is not text", "推送含非文本内容")
+            size += len(name) + len(value)
+            pairs.append((name, value))
+            if len(pairs) > MOST_FIELDS or size > LONGEST_PUSH:
+                raise _too_much()
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidPushError):
+            raise
+        raise InvalidPushError("the push is not a list of fields", "推送不是字段列表") from None
+    return pairs
+
+
+def _text(octets: bytes) -> str:
+    decoded = unquote_to_bytes(octets.replace(b"+", b" "))
+    for charset in ("utf-8", "gb18030"):
+        try:
+            return decoded.decode(charset)
+        except UnicodeDecodeError:
+            continue
+    return decoded.decode("gb18030", "backslashreplace")
+
+
+def _decode_again(content: str) -> str:
+    """Decode once more what was encoded twice: nothing but escapes of valid UTF-8 (protocol.md section 5, 2.6)."""
+    if _ESCAPED_TWICE.fullmatch(content):
+        try:
+            return unquote_to_bytes(content).decode()
+        except UnicodeDecodeError:
+            return content
+    return content
+
+
+def _bounded(fields: Mapping[str, str], name: str, longest: int) -> str:
+    value = fields.get(name, "").strip()
+    if len(value) > longest or (value and not value.isprintable()):
+        raise InvalidPushError(f"the push's field {name} is malformed", f"推送的字段 {name} 格式有误")
+    return value
+
+
+def _too_much() -> InvalidPushError:
+    return InvalidPushError("the push is too large", "推送内容过大")
+
+
+def _status(status: str) -> tuple[ReportState, Repeat, str, str]:
+    known = _STATUSES.get(status)
+    if known is not None:
+        return known
+    return (
+        ReportState.FAILED,
+        Repeat.NEVER_BY_ITSELF,
+        f"Not delivered; the platform says {status}.",
+        f"未送达，平台状态为 {status}。",
+    )

@@ -1,0 +1,214 @@
+"""A send from its first packet to its last receipt, without a socket, a sleep or a clock of its own.
+
+`Sending.steps` is a generator: it yields what it wants done (an `Exchange` with the platform, a `Sleep`), is sent what
+came of it, and returns the receipts. A blocking and an asyncio client carry the same steps.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+
+from .account import Account
+from .answers import Again, Verdict, read_answer
+from .calls import Plan, post
+from .exchange import Answer, Failure, Request
+from .outcomes import Outcome, Reason, Receipt
+from .pace import Clock, DeadlineError, Pace, Place, Priority
+
+_LOGGER = logging.getLogger(__name__)
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Wish: carry this request and come back with the answer. Once begun it must be let end."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wish: come back after so many seconds."""
+
+    seconds: float
+
+
+Effect = Exchange | Sleep
+Steps = Generator[Effect, Answer | Failure | None, tuple[Receipt, ...]]
+OnReceipt = Callable[[Receipt], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a send is cut and bounded.
+
+    packet_size: items a packet, 1 to 1000. patience: seconds of trying one packet again. deadline: on the client's
+    clock, no request begins behind it; None is no bound. priority: the lane.
+    """
+
+    packet_size: int
+    patience: float
+    deadline: float | None
+    priority: Priority
+
+
+class Sending:
+    """One call on its way: `send`, `send_template` or `send_batch`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        limits: Limits,
+        *,
+        gateway: str,
+        account: Account,
+        pace: Pace,
+        clock: Clock,
+        on_receipt: OnReceipt | None,
+    ) -> None:
+        self._plan = plan
+        self._limits = limits
+        self._gateway = gateway
+        self._account = account
+        self._pace = pace
+        self._clock = clock
+        self._on_receipt = on_receipt
+        self._packet_size = limits.packet_size
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody waits for the result any more: what is under way ends and is recorded, nothing else begins."""
+        self._abandoned = True
+
+    def steps(self) -> Steps:
+        """Send packet after packet; returns a receipt for each place of the caller's list, in its order."""
+        plan = self._plan
+        receipts: list[Receipt | None] = [None] * len(plan.numbers)
+        start = 0
+        while start < len(plan.numbers):
+            end = self._packet_end(start)
+            verdict = yield from self._packet(start, end)
+            if verdict.again is Again.SMALLER and end - start > 1:
+                # A sure no to this size: go on with half of it, for the rest of the call too.
+                self._packet_size = max(1, plan.flow_of(start, end) // 2)
+                continue
+            self._record(receipts, start, end, verdict)
+            start = end
+            if not verdict.goes_on and start < len(plan.numbers):
+                rest = Verdict(Outcome.NOT_SENT, verdict.reason)
+                self._record(receipts, start, len(plan.numbers), rest)
+                break
+        return tuple(receipt for place in plan.places if (receipt := receipts[place]) is not None)
+
+    def _packet(self, start: int, end: int) -> Generator[Effect, Answer | Failure | None, Verdict]:
+        """Send one packet until its verdict is final, or its patience ends."""
+        began = self._clock()
+        pause = _FIRST_PAUSE
+        items = self._plan.flow_of(start, end)
+        while True:
+            if self._abandoned:
+                return Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
+            try:
+                verdict, wait = yield from self._attempt(start, end, items)
+            except DeadlineError:
+                return Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
+            if verdict.again is Again.RECONNECT:
+                wait, pause = pause, min(pause * 2, _LONGEST_PAUSE)
+            elif verdict.again is not Again.SLOWER:
+                return verdict
+            if not self._may_wait(began, wait):
+                return verdict
+            if verdict.again is Again.RECONNECT:
+                yield Sleep(wait)
+
+    def _may_wait(self, began: float, wait: float) -> bool:
+        behind = self._clock() + wait
+        in_time = self._limits.deadline is None or behind <= self._limits.deadline
+        return not self._abandoned and in_time and behind - began <= self._limits.patience
+
+    def _attempt(
+        self, start: int, end: int, items: int
+    ) -> Generator[Effect, Answer | Failure | None, tuple[Verdict, float]]:
+        """Wait for the account's turn and submit once; returns the verdict and the seconds until the next turn."""
+        place = yield from self._turn(items)
+        if place is None:
+            return Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False), 0.0
+        answer: Answer | Failure | None = None
+        verdict: Verdict | None = None
+        try:
+            answer = yield Exchange(post(self._gateway, self._account, self._plan, start, end))
+            verdict = read_answer(self._plan.path, answer or Failure(begun=True, detail="no answer"), self._secrets())
+        finally:
+            if verdict is None:
+                # Interrupted from outside (Ctrl-C): the request may have left, and somebody must hear of it.
+                lost = Verdict(Outcome.UNKNOWN, Reason.LOST)
+                self._record([None] * len(self._plan.numbers), start, end, lost)
+            wait = self._pace.settle(
+                place,
+                submitted=verdict is None or verdict.again is not Again.RECONNECT,
+                too_fast=verdict is not None and verdict.again is Again.SLOWER,
+            )
+        _LOGGER.debug(
+            "%s of %d items: %s%s",
+            self._plan.path,
+            items,
+            verdict.outcome.value,
+            f", {verdict.reason.value}" if verdict.reason else "",
+        )
+        return verdict, wait
+
+    def _turn(self, items: int) -> Generator[Effect, Answer | Failure | None, Place | None]:
+        """Wait for the account's turn; returns None where the call was abandoned meanwhile."""
+        turn = self._pace.acquire(items, self._limits.priority, self._limits.deadline)
+        try:
+            while not self._abandoned:
+                yield Sleep(next(turn))
+        except StopIteration as taken:
+            place: Place = taken.value
+            return place
+        finally:
+            turn.close()
+        return None
+
+    def _packet_end(self, start: int) -> int:
+        """Return where the packet that begins at `start` ends: as many receivers as its items allow, at least one."""
+        plan = self._plan
+        if len(plan.flow) == 1:
+            return min(len(plan.numbers), start + max(1, self._packet_size // plan.flow[0]))
+        end, items = start + 1, plan.flow[start]
+        while end < len(plan.numbers) and items + plan.flow[end] <= self._packet_size:
+            items += plan.flow[end]
+            end += 1
+        return end
+
+    def _secrets(self) -> Iterable[str]:
+        return (*self._account.secrets(), *self._plan.texts)
+
+    def _record(self, receipts: list[Receipt | None], start: int, end: int, verdict: Verdict) -> None:
+        plan = self._plan
+        ids = (verdict.message_id,) if verdict.message_id else ()
+        for index in range(start, end):
+            receipt = Receipt(
+                plan.numbers[index],
+                verdict.outcome,
+                verdict.message_id,
+                verdict.reason,
+                plan.parts_of(index),
+                verdict.detail,
+                ids,
+            )
+            receipts[index] = receipt
+            if self._on_receipt is not None:
+                tell(self._on_receipt, receipt)
+
+
+def tell(on_receipt: OnReceipt, receipt: Receipt) -> None:
+    """Hand a receipt to the caller's recorder; an error there must not cost the other receipts."""
+    try:
+        on_receipt(receipt)
+    except Exception as error:  # noqa: BLE001
+        # Its kind only: a traceback could quote the number.
+        _LOGGER.error("The recorder of receipts failed with %s; the send goes on", type(error).__name__)  # noqa: TRY400
