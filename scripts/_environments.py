@@ -199,6 +199,10 @@ class Environments:
                 return found
         return None
 
+    def can_make(self, recipe: Recipe) -> bool:
+        """Tells whether the environment is there, or its Python is or can be had."""
+        return self._ready(recipe) is not None or self.interpreter(recipe) is not None
+
     def _ready(self, recipe: Recipe) -> Environment | None:
         folder = self.folder / recipe.name
         try:

@@ -12,9 +12,10 @@ from typing import Sequence
 
 import _wheel
 from _environments import PROJECT, ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
+from _home_assistant import NEWEST as NEWEST_HOME_ASSISTANT, OLDEST as OLDEST_HOME_ASSISTANT
 
 CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/sandbox", "tests/house")
-HOME_ASSISTANT_TESTS = ("tests/home_assistant", "tests/e2e")
+HOME_ASSISTANT_TESTS = ("tests/home_assistant", "tests/hassfest", "tests/e2e")
 CORE_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PYTEST_NO_TESTS = 5
 
@@ -25,52 +26,10 @@ TEST_TOOLS = ("pytest==9.2.0", "pytest-asyncio==1.5.0", "pytest-timeout==2.4.0",
 OLDEST = ("apprise==1.9.0", "httpx==0.27.0", "aiohttp==3.11.0")
 NEWEST = ("apprise", "httpx", "aiohttp")
 
-# Home Assistant's own list of the versions that it works with, below site-packages.
-PINS = "homeassistant/package_constraints.txt"
-
-
-def home_assistant(name: str, python: str, least: tuple[int, int, int], helper: str, extras: tuple[str, ...]) -> Recipe:
-    """Returns the recipe of a Home Assistant, its version decided by its own test helper's."""
-    steps = (
-        Step((f"pytest-homeassistant-custom-component=={helper}", "setuptools")),
-        # What its frontend, log-in and default integrations need when it runs as a program (--skip-pip).
-        Step((*extras, HYPOTHESIS), constraints=PINS),
-        PROJECT,
-    )
-    return Recipe(name, (python,), steps, least)
-
-
-HA_OLDEST = home_assistant(
-    "ha-oldest",
-    "3.13",
-    (3, 13, 0),
-    "0.13.236",
-    ("home-assistant-frontend==20250411.0", "pyotp==2.8.0", "PyQRCode==1.2.1", "apprise==1.9.1"),
-)
-HA_NEWEST = home_assistant(
-    "ha-newest",
-    "3.14",
-    (3, 14, 2),
-    "0.13.375",
-    (
-        "home-assistant-frontend==20260930.5",
-        "pyotp==2.10.0",
-        "PyQRCode==1.2.1",
-        "apprise==1.11.0",
-        "aiohasupervisor==0.6.0",
-        "gazetteer-matcher==1.1.0",
-        "ha-ffmpeg==3.2.2",
-        "hassil==3.12.1",
-        "home-assistant-intents==2026.10.6",
-        "infrared-protocols==10.1.0",
-        "mutagen==1.48.1",
-        "numpy==2.3.2",
-        "PyTurboJPEG==1.8.3",
-        "rf-protocols==4.3.0",
-        "unicode-rbnf==2.4.1",
-        "mypy==2.4.1",  # for scripts/lint: it must run on the Python whose syntax Home Assistant is written in
-    ),
-)
+# For scripts/lint: it must run on the Python whose syntax Home Assistant is written in.
+MYPY = "mypy==2.4.1"
+HA_OLDEST = OLDEST_HOME_ASSISTANT.test_recipe("ha-oldest", HYPOTHESIS)
+HA_NEWEST = NEWEST_HOME_ASSISTANT.test_recipe("ha-newest", HYPOTHESIS, MYPY)
 
 
 @dataclass(frozen=True)
@@ -191,7 +150,7 @@ def run(lanes: Sequence[Lane], arguments: Sequence[str]) -> int:
             results.append(run_lane(lane, arguments, environments))
         except UnavailableError as error:
             fallback = by_name.get(lane.fallback)
-            if fallback is None or environments.interpreter(lane.recipe):
+            if fallback is None or environments.can_make(lane.recipe):
                 say(f"\n{lane.name}: {error}")
                 results.append(Result(lane.name, note="its environment can't be had", broken=True))
                 continue

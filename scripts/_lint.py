@@ -9,12 +9,12 @@ from typing import Callable, Sequence
 
 import _house
 from _environments import ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
-from _lanes import CORE_PYTHONS, HA_NEWEST
+from _lanes import CORE_PYTHONS, HA_NEWEST, MYPY
 
 TOOLS = Recipe(
     "lint",
     CORE_PYTHONS,
-    (Step(("ruff==0.17.6", "mypy==2.4.1", "apprise", "httpx", "aiohttp", "types-requests")),),
+    (Step(("ruff==0.17.6", MYPY, "apprise", "httpx", "aiohttp", "types-requests")),),
 )
 INTEGRATION = "custom_components/sms1680"
 # The core by the name under which it is installed (typings/sms1680 is a link to it), then the rooms around it.
@@ -95,7 +95,7 @@ def check_integration(environments: Environments) -> int:
                 ["-m", "mypy", "--no-error-summary", "--cache-dir", cache, "--python-version", "3.14", INTEGRATION]
             )
     except UnavailableError as error:
-        if environments.interpreter(HA_NEWEST):
+        if environments.can_make(HA_NEWEST):
             raise
         say(f"{error}\nThe integration's types are not checked: they are those of the newest Home Assistant.")
         return 0

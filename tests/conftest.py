@@ -1,8 +1,13 @@
 """What every test has: a state folder of its own, so that no test paces another or touches the user's."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
+
+if importlib.util.find_spec("homeassistant"):
+    # Home Assistant's test helper brings a package of this name, and puts it first once a test begins.
+    import custom_components  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

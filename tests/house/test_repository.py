@@ -1,0 +1,124 @@
+"""What must be the same in several files is the same: version, address, lanes, ranges, the two READMEs."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from _environments import ROOT
+from _home_assistant import NEWEST, OLDEST
+from _house import tracked
+from _lanes import LANES, OLDEST as OLDEST_PACKAGES
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+ADDRESS: str = PROJECT["urls"]["Repository"]
+OWNER, REPOSITORY = ADDRESS.removeprefix("https://github.com/").split("/")
+INTEGRATION = ROOT / "custom_components" / "sms1680"
+READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-Hans.md"}
+# Every way in which a page names a repository: the site itself, its raw files, badges, and the button for HACS.
+MENTIONS = (
+    re.compile(r"(?:github\.com|raw\.githubusercontent\.com)/(?P<owner>[\w.-]+)/(?P<repository>[\w.-]+)"),
+    re.compile(r"img\.shields\.io/github/[\w/-]*?/(?P<owner>[\w.-]+)/(?P<repository>sms1680[\w.-]*)"),
+    re.compile(r"[?&]owner=(?P<owner>[\w.-]+)&(?:amp;)?repository=(?P<repository>[\w.-]+)"),
+)
+
+
+def manifest() -> dict[str, object]:
+    return json.loads((INTEGRATION / "manifest.json").read_text("utf-8"))
+
+
+def mentions(text: str) -> set[str]:
+    """The repositories of ours that a text names: by our name, or under our owner."""
+    matches = [match for way in MENTIONS for match in way.finditer(text)]
+    found = {(match["owner"], match["repository"].removesuffix(".git")) for match in matches}
+    return {f"{owner}/{name}" for owner, name in found if owner == OWNER or name == REPOSITORY}
+
+
+def test_the_version_stands_in_the_project_and_the_manifest_agrees() -> None:
+    assert manifest()["version"] == PROJECT["version"]
+
+
+def test_the_manifest_leads_to_the_repository() -> None:
+    assert str(manifest()["documentation"]).startswith(ADDRESS)
+    assert manifest()["issue_tracker"] == f"{ADDRESS}/issues"
+    assert f"@{OWNER}" in list(manifest()["codeowners"])  # type: ignore[call-overload]
+
+
+def test_every_mention_of_the_repository_is_of_its_one_address() -> None:
+    astray = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in tracked(ROOT)
+        if path != Path(__file__)
+        for name in mentions(path.read_text("utf-8"))
+        if name != f"{OWNER}/{REPOSITORY}"
+    }
+    assert astray == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"{ADDRESS}/actions/workflows/ci.yml/badge.svg", f"{OWNER}/{REPOSITORY}"),
+        ("https://github.com/somebody/sms1680.git", "somebody/sms1680"),
+        ("https://img.shields.io/github/v/release/somebody/sms1680", "somebody/sms1680"),
+        ("https://my.home-assistant.io/redirect/hacs_repository/?owner=me&repository=sms1680", "me/sms1680"),
+        ("https://raw.githubusercontent.com/somebody/sms1680/main/x.png", "somebody/sms1680"),
+    ],
+)
+def test_a_mention_is_recognised_in_every_form(text: str, found: str) -> None:
+    assert mentions(text) == {found}
+
+
+@pytest.mark.parametrize("name", ["a peer: https://github.com/caronc/apprise", "no address at all"])
+def test_other_repositories_are_none_of_ours(name: str) -> None:
+    assert mentions(name) == set()
+
+
+def headings(path: Path) -> list[int]:
+    """The levels of a page's headings, in order, without what stands in code."""
+    prose = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [len(marks) for marks in re.findall(r"^(#+) ", prose, flags=re.MULTILINE)]
+
+
+def code(path: Path) -> list[str]:
+    """The first words of each block of code: a command is the same in every language."""
+    return re.findall(r"^```(\w*)", path.read_text("utf-8"), flags=re.MULTILINE)
+
+
+def test_both_readmes_have_the_same_chapters_and_examples() -> None:
+    assert headings(READMES["en"]) == headings(READMES["zh"])
+    assert code(READMES["en"]) == code(READMES["zh"])
+
+
+@pytest.mark.parametrize("readme", READMES.values(), ids=READMES.keys())
+def test_what_a_readme_links_to_in_the_tree_is_there(readme: Path) -> None:
+    linked = re.findall(r"(?:\]\(|src=\"|href=\")(?![a-z]+:|#)([^)\s\"#]+)", readme.read_text("utf-8"))
+    assert linked
+    assert [target for target in linked if not (readme.parent / target).exists()] == []
+
+
+def test_the_oldest_lane_runs_the_lower_end_of_every_range() -> None:
+    ranges = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]]
+    lower = dict(requirement.split(">=") for requirement in ranges)
+    tested = dict(requirement.split("==") for requirement in OLDEST_PACKAGES)
+    assert tested.keys() == lower.keys()
+    assert {name: version for name, version in lower.items() if not f"{tested[name]}.".startswith(f"{version}.")} == {}
+
+
+def test_hacs_asks_for_the_oldest_home_assistant_that_is_tested() -> None:
+    assert json.loads((ROOT / "hacs.json").read_text("utf-8"))["homeassistant"] == OLDEST.version
+    assert OLDEST.python < NEWEST.python
+
+
+def test_the_workflow_runs_every_lane_on_the_python_it_wants() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    runs = {run["lane"]: run["python"] for run in workflow["jobs"]["test"]["strategy"]["matrix"]["include"]}
+    assert runs == {lane.name: lane.recipe.pythons[0] for lane in LANES}
+
+
+def test_every_folder_of_tests_belongs_to_a_lane() -> None:
+    """A folder that no lane names would never run."""
+    folders = {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}" for path in (ROOT / "tests").rglob("test_*.py")}
+    assert folders <= {folder for lane in LANES for folder in lane.tests}
