@@ -1,1 +1,1 @@
-"""Makes the folder a package, so that tests find this one and not the one of Home Assistant's test helper."""
+"""Home Assistant's folder of integrations from outside; a package so that tests find ours and not another's."""

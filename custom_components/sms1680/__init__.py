@@ -1,0 +1,91 @@
+"""SMS 1680: messages through the enterprise SMS platform 1680, and the replies to them as events."""
+
+from __future__ import annotations
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.typing import ConfigType
+
+from .account import make_client
+from .const import CONF_HTTP, CONF_PRICE, DOMAIN, signal_recipient_added
+from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
+from .entity import account_device_info, recipients
+from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
+from .services import async_setup_services
+from .totals import Totals, async_remove_totals
+
+PLATFORMS = [Platform.NOTIFY]
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Set up what does not depend on an entry: the actions and the push addresses."""
+    async_setup_services(hass)
+    await async_setup_push(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:
+    """Set up an account. Nothing here asks the network: the entities are there whether the platform is or not."""
+    totals = Totals(hass, entry.entry_id, entry.options.get(CONF_PRICE))
+    await totals.async_load()
+    client = make_client(hass, entry.data[CONF_HTTP], entry.options, totals.record)
+    coordinator = BalanceCoordinator(hass, entry, client)
+    entry.runtime_data = Sms1680Data(
+        client=client,
+        coordinator=coordinator,
+        totals=totals,
+        applied=(entry.data, entry.options),
+        recipients={subentry.subentry_id for subentry in recipients(entry)},
+    )
+    async_register_push(hass, entry)
+    # The recipients' devices hang on it.
+    dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    entry.async_on_unload(entry.add_update_listener(_async_updated))
+    entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
+    await async_start_receiving(hass, entry)
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:
+    """Unload an account; a send that is under way ends first."""
+    unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    if unloaded:
+        await entry.runtime_data.client.aclose()
+        await entry.runtime_data.totals.async_save()
+    return unloaded
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Forget an account."""
+    async_unregister_push(hass, entry)
+    await async_remove_totals(hass, entry.entry_id)
+
+
+async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Reload for changed settings; let recipients come, change and go without one."""
+    data = entry.runtime_data
+    if data.applied != (entry.data, entry.options):
+        hass.config_entries.async_schedule_reload(entry.entry_id)
+        return
+    _async_rename_devices(hass, entry)
+    known, data.recipients = data.recipients, {subentry.subentry_id for subentry in recipients(entry)}
+    for subentry in recipients(entry):
+        if subentry.subentry_id not in known:
+            async_dispatcher_send(hass, signal_recipient_added(entry.entry_id), subentry)
+
+
+@callback
+def _async_rename_devices(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Give the devices the names of the account and its recipients; those that the user gave stand."""
+    registry = dr.async_get(hass)
+    names = {(DOMAIN, entry.entry_id): entry.title}
+    for subentry in recipients(entry):
+        names[DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}"] = subentry.title
+    for device in dr.async_entries_for_config_entry(registry, entry.entry_id):
+        for identifier in device.identifiers:
+            if identifier in names and device.name != names[identifier]:
+                registry.async_update_device(device.id, name=names[identifier])

@@ -1,0 +1,69 @@
+"""The names of the integration: its domain, what entries and recipients hold, options, events and signals."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DOMAIN: Final = "sms1680"
+SUBENTRY_RECIPIENT: Final = "recipient"
+
+# What an entry's data holds: the way over HTTP in a mapping of its own, and the two secrets of the push addresses.
+CONF_HTTP: Final = "http"
+CONF_PRODUCT_ID: Final = "product_id"
+CONF_GATEWAY: Final = "gateway"
+CONF_PASSWORD_MD5: Final = "password_md5"
+CONF_PUSH_SECRET: Final = "push_secret"
+
+# What a recipient's subentry holds besides its title.
+CONF_NUMBER: Final = "number"
+CONF_PERSON: Final = "person"
+CONF_EXTENSION: Final = "extension"
+
+# Options of an entry; each may be missing.
+CONF_SIGNATURE: Final = "signature"
+CONF_SIGNATURE_PLACE: Final = "signature_place"
+CONF_RATE: Final = "rate"
+CONF_PACKET_SIZE: Final = "packet_size"
+CONF_PROXY: Final = "proxy"
+CONF_SOURCE_NUMBER: Final = "source_number"
+CONF_PUSH_ANSWER: Final = "push_answer"
+CONF_NETWORKS: Final = "networks"
+CONF_LISTENER_PORT: Final = "listener_port"
+CONF_REPEAT_WINDOW: Final = "repeat_window"
+CONF_PRICE: Final = "price"
+CONF_LOW_BALANCE: Final = "low_balance"
+CONF_BALANCE_INTERVAL: Final = "balance_interval"
+
+DEFAULT_PUSH_ANSWER: Final = "0"
+DEFAULT_REPEAT_WINDOW: Final = 5  # seconds
+DEFAULT_LOW_BALANCE: Final = 100  # parts
+DEFAULT_BALANCE_INTERVAL: Final = 60  # minutes
+
+# homeassistant.const has it from 2025.10 on.
+ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
+
+EVENT_MESSAGE_RECEIVED: Final = "sms1680_message_received"
+EVENT_DELIVERY_REPORT: Final = "sms1680_delivery_report"
+
+# {channel} is any word: some platforms put the product's number there.
+PUSH_PATH: Final = "/api/sms1680/{secret}/{channel}"
+
+
+def signal_message(entry_id: str) -> str:
+    """Return the dispatcher signal of uplinks; it carries the data of the bus event."""
+    return f"{DOMAIN}_{entry_id}_message_received"
+
+
+def signal_report(entry_id: str) -> str:
+    """Return the dispatcher signal of delivery reports; it carries the data of the bus event."""
+    return f"{DOMAIN}_{entry_id}_delivery_report"
+
+
+def signal_recipient_added(entry_id: str) -> str:
+    """Return the dispatcher signal of a new recipient; it carries the subentry."""
+    return f"{DOMAIN}_{entry_id}_recipient_added"
+
+
+def signal_totals(entry_id: str) -> str:
+    """Return the dispatcher signal that what was counted has changed; it carries nothing."""
+    return f"{DOMAIN}_{entry_id}_totals"

@@ -1,0 +1,62 @@
+"""What a set up entry has at hand, and the balance, asked for from time to time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, override
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+
+from .client import AsyncClient, AuthenticationError, SMS1680Error
+from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
+from .totals import Totals
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass
+class Sms1680Data:
+    """What belongs to a set up entry.
+
+    applied: data and options that it was set up with. recipients: the subentries that are known to the entities.
+    """
+
+    client: AsyncClient
+    coordinator: BalanceCoordinator
+    totals: Totals
+    applied: tuple[Mapping[str, Any], Mapping[str, Any]]
+    recipients: set[str]
+
+
+type Sms1680ConfigEntry = ConfigEntry[Sms1680Data]
+
+
+class BalanceCoordinator(DataUpdateCoordinator[int]):
+    """The messages left of the product, in parts. Nothing but its own sensors depends on it."""
+
+    config_entry: Sms1680ConfigEntry
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: AsyncClient) -> None:
+        super().__init__(
+            hass,
+            _LOGGER,
+            config_entry=entry,
+            name=DOMAIN,
+            update_interval=timedelta(minutes=entry.options.get(CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL)),
+        )
+        self._client = client
+
+    @override
+    async def _async_update_data(self) -> int:
+        try:
+            return await self._client.balance()
+        except AuthenticationError as error:
+            self.config_entry.async_start_reauth(self.hass)
+            raise UpdateFailed(error.sentence()) from None
+        except SMS1680Error as error:
+            raise UpdateFailed(error.sentence()) from None

@@ -1,0 +1,112 @@
+"""What the integration's tests share: a sandbox on loopback, and an account with two recipients that uses it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+# First of all: Home Assistant's test helper puts a package of this name in front once it has made its `hass`.
+import custom_components.sms1680.const as const  # noqa: PLR0402
+import pytest
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
+from homeassistant.const import CONF_USERNAME, CONF_WEBHOOK_ID
+from homeassistant.core import HomeAssistant
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from sms1680.sandbox import Account, Config, Sandbox
+
+USERNAME = "homeuser"
+PASSWORD = "s3cret-Passw0rd"
+PRODUCT = "61341"
+ALICE = "13800000001"
+BOB = "13800000002"
+WEBHOOK_ID = "webhook-id-of-the-tests"
+PUSH_SECRET = "push-secret-of-the-tests"
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[MockConfigEntry]]
+
+
+@pytest.fixture(autouse=True)
+def _integrations(enable_custom_integrations: None) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _loopback(socket_enabled: None) -> None:
+    """Tests talk to a real sandbox; the test helper lets nothing but loopback through."""
+
+
+@pytest.fixture
+def sandbox_config() -> Config:
+    """What the sandbox is set up with; a test file may override it."""
+    account = Account(USERNAME, PASSWORD, products={PRODUCT: 1000})
+    return Config(accounts=(account,), report_delay=0.0)
+
+
+@pytest.fixture
+async def sandbox(sandbox_config: Config) -> AsyncIterator[Sandbox]:
+    """A 1680 platform on loopback."""
+    async with Sandbox(sandbox_config) as box:
+        yield box
+
+
+def recipient(name: str, number: str, subentry_id: str, **more: Any) -> ConfigSubentryDataWithId:
+    """Return a recipient as an entry keeps it."""
+    return ConfigSubentryDataWithId(
+        data={const.CONF_NUMBER: number, **more},
+        subentry_id=subentry_id,
+        subentry_type=const.SUBENTRY_RECIPIENT,
+        title=name,
+        unique_id=number,
+    )
+
+
+@pytest.fixture
+def make_entry(sandbox: Sandbox, hass: HomeAssistant) -> MakeEntry:
+    """Makes an account at the sandbox, with Alice and Bob, and adds it to Home Assistant; not set up yet."""
+
+    def make(
+        *,
+        title: str = "Home",
+        options: dict[str, Any] | None = None,
+        http: dict[str, Any] | None = None,
+        recipients: list[ConfigSubentryDataWithId] | None = None,
+        webhook_id: str = WEBHOOK_ID,
+        push_secret: str = PUSH_SECRET,
+    ) -> MockConfigEntry:
+        way = {
+            CONF_USERNAME: USERNAME,
+            const.CONF_PASSWORD_MD5: hashlib.md5(PASSWORD.encode()).hexdigest(),
+            const.CONF_PRODUCT_ID: PRODUCT,
+            const.CONF_GATEWAY: sandbox.url,
+            **(http or {}),
+        }
+        entry = MockConfigEntry(
+            domain=const.DOMAIN,
+            title=title,
+            unique_id=f"{way[const.CONF_GATEWAY]} {way[CONF_USERNAME]} {way[const.CONF_PRODUCT_ID]}",
+            data={const.CONF_HTTP: way, CONF_WEBHOOK_ID: webhook_id, const.CONF_PUSH_SECRET: push_secret},
+            options={const.CONF_SIGNATURE: "某某科技", **(options or {})},
+            subentries_data=recipients
+            if recipients is not None
+            else [recipient("Alice", ALICE, "alice"), recipient("Bob", BOB, "bob")],
+        )
+        entry.add_to_hass(hass)
+        return entry
+
+    return make
+
+
+@pytest.fixture
+async def entry(hass: HomeAssistant, make_entry: MakeEntry) -> MockConfigEntry:
+    """The usual account, set up."""
+    made = make_entry()
+    await set_up(hass, made)
+    return made
+
+
+async def set_up(hass: HomeAssistant, made: MockConfigEntry) -> None:
+    """Set an account up and wait until all is quiet, its first balance included."""
+    assert await hass.config_entries.async_setup(made.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert made.state is ConfigEntryState.LOADED
