@@ -1,4 +1,4 @@
-"""Serves the phone page: its three files, with headers that let nothing foreign in."""
+"""Serves the phone page: its files, with headers that let nothing foreign in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ _FILES = {
     "/": ("index.html", "text/html"),
     "/page/style.css": ("style.css", "text/css"),
     "/page/app.js": ("app.js", "text/javascript"),
+    "/page/talk.js": ("talk.js", "text/javascript"),
+    "/page/words.js": ("words.js", "text/javascript"),
+    "/page/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

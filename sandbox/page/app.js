@@ -1,0 +1,377 @@
+// The phone page's logic: reads the state once, then follows the server-sent events. Data only ever becomes text nodes.
+
+import { choose, clock, faults, moment, speak, switchLanguage, t } from "./words.js";
+import { element, icon, Talk } from "./talk.js";
+
+const $ = (id) => document.getElementById(id);
+const items = new Map();
+const unread = new Map();
+const added = new Set(); // numbers that have neither received nor sent anything yet
+let state = null;
+let selected = /^#\d{1,20}$/.test(location.hash) ? location.hash.slice(1) : null;
+let account = null;
+let answering = null;
+
+const talk = new Talk($("talk"), { decide, answer });
+
+async function post(path, body) {
+  const response = await fetch(`/api/${path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const answered = await response.json().catch(() => ({ error: `HTTP ${response.status}` }));
+  if (!response.ok) throw new Error(answered.error ?? `HTTP ${response.status}`);
+  return answered;
+}
+
+function decide(message, approve) {
+  return post("held", { message_id: message.message_id, approve });
+}
+
+function currentAccount() {
+  return state.accounts.find((one) => one.username === account) ?? state.accounts[0];
+}
+
+// --- phones ------------------------------------------------------------------------------------------------------------
+
+function conversations() {
+  const byNumber = new Map([...added].map((number) => [number, []]));
+  for (const item of [...items.values()].sort((a, b) => a.serial - b.serial)) {
+    if (!byNumber.has(item.number)) byNumber.set(item.number, []);
+    byNumber.get(item.number).push(item);
+  }
+  return byNumber;
+}
+
+function lastOf(list) {
+  return list.length ? list[list.length - 1].serial : 0;
+}
+
+function spaced(number) {
+  return /^\d{11}$/.test(number) ? `${number.slice(0, 3)} ${number.slice(3, 7)} ${number.slice(7)}` : number;
+}
+
+function showPhones() {
+  const known = conversations();
+  const numbers = [...known.keys()].sort((a, b) => lastOf(known.get(b)) - lastOf(known.get(a)));
+  if (selected === null && numbers.length) select(numbers[0]);
+  $("phone-list").replaceChildren(
+    ...numbers.map((number) => {
+      const last = known.get(number).at(-1);
+      const button = element("button", { type: "button", "aria-current": String(number === selected) }, [
+        element("span", { class: "face", "data-hue": hue(number) }, number.slice(-2)),
+        element("span", { class: "who" }, [
+          element("b", {}, spaced(number)),
+          element("small", {}, last ? last.text : t("no_messages")),
+        ]),
+        element("span", { class: "when" }, [
+          element("time", {}, last ? clock(timeOf(last)) : ""),
+          unread.get(number) ? element("i", { class: "badge" }, String(unread.get(number))) : "",
+        ]),
+      ]);
+      button.addEventListener("click", () => select(number));
+      return element("li", {}, [button]);
+    }),
+  );
+  const total = [...unread.values()].reduce((sum, count) => sum + count, 0);
+  document.title = total ? `(${total}) ${t("title")}` : t("title");
+  $("phones-title").dataset.count = String(numbers.length);
+}
+
+function hue(number) {
+  return String([...number].reduce((sum, digit) => sum + Number(digit), 0) % 5);
+}
+
+function timeOf(item) {
+  return item.kind === "uplink" ? item.at : item.sent_at ?? item.accepted_at;
+}
+
+function select(number) {
+  selected = number;
+  history.replaceState(null, "", `#${number}`);
+  unread.delete(number);
+  answering = null;
+  showHandset();
+  showPhones();
+}
+
+function showHandset() {
+  const list = selected ? conversations().get(selected) ?? [] : [];
+  $("phone-number").textContent = selected ? spaced(selected) : "—";
+  $("phone-face").textContent = selected ? selected.slice(-2) : "";
+  $("phone-face").dataset.hue = selected ? hue(selected) : "0";
+  const status = state?.phones[selected];
+  $("reachable").checked = status === undefined || status === "0";
+  $("reachable").disabled = selected === null || !/^1\d{10}$/.test(selected);
+  $("phone-note").textContent = $("reachable").checked ? "" : t("unreachable");
+  talk.show(list, selected ? t("empty") : t("nobody"));
+  showReply(list);
+}
+
+function showReply(list) {
+  const last = answering ?? list.filter((item) => item.kind === "message" && item.arrived).at(-1);
+  const source = last?.source ?? (state ? currentAccount().source : "");
+  $("reply-source").textContent = source;
+  if (document.activeElement !== $("extension")) $("extension").value = last?.extension ?? "";
+  $("reply").dataset.username = last?.username ?? "";
+  for (const id of ["content", "extension"]) $(id).disabled = selected === null;
+}
+
+function answer(message) {
+  answering = message;
+  $("extension").value = message.extension;
+  showReply([message]);
+  $("content").focus();
+}
+
+async function sendReply(event) {
+  event.preventDefault();
+  const content = $("content").value;
+  if (!selected || !content.trim()) return;
+  const username = $("reply").dataset.username || currentAccount().username;
+  try {
+    await post("reply", { number: selected, content, extension: $("extension").value.trim(), username });
+    $("content").value = "";
+    $("reply-problem").textContent = "";
+    grow();
+  } catch (error) {
+    $("reply-problem").textContent = error.message;
+  }
+}
+
+function grow() {
+  const box = $("content");
+  box.style.height = "auto";
+  box.style.height = `${Math.min(box.scrollHeight, 120)}px`;
+}
+
+// --- panel -------------------------------------------------------------------------------------------------------------
+
+function setUnlessFocused(id, value) {
+  if (document.activeElement !== $(id)) $(id).value = value;
+}
+
+function showPanel() {
+  const one = currentAccount();
+  $("account").replaceChildren(
+    ...state.accounts.map((each) =>
+      element("option", { value: each.username, selected: each === one ? "" : null }, each.username),
+    ),
+  );
+  $("account").disabled = state.accounts.length < 2;
+  const balance = Object.values(one.balances).reduce((sum, left) => sum + left, 0);
+  $("balance").textContent = balance.toLocaleString();
+  setUnlessFocused("balance-input", Object.values(one.balances)[0] ?? "");
+  setUnlessFocused("rate-input", one.rate ?? "");
+  setUnlessFocused("report-address", one.report_address ?? "");
+  setUnlessFocused("uplink-address", one.uplink_address ?? "");
+  $("signature-required").checked = one.signature_required;
+  $("manual").checked = one.manual;
+  $("repeat").checked = state.pushes.repeat;
+  $("waiting").textContent = state.pushes.waiting;
+  $("delivered").textContent = state.pushes.delivered;
+  $("given-up").textContent = state.pushes.given_up;
+  $("waiting").parentElement.classList.toggle("busy", state.pushes.waiting > 0);
+  $("given-up").parentElement.classList.toggle("bad", state.pushes.given_up > 0);
+  showCounts();
+  showWords("forbidden", state.words.forbidden);
+  showWords("review", state.words.review);
+  showFaults();
+}
+
+function showCounts() {
+  const counts = state.counts;
+  const refused = Object.entries(counts)
+    .filter(([key]) => key.startsWith("verdict_") && !/_(accepted|review|manual)$/.test(key))
+    .reduce((sum, [, count]) => sum + count, 0);
+  const rows = [
+    ["accepted", counts.messages ?? 0],
+    ["scheduled", counts.scheduled ?? 0],
+    ["held", counts.held ?? 0],
+    ["refused", refused],
+  ];
+  $("counts").replaceChildren(
+    ...rows.map(([key, count]) => element("div", {}, [element("dt", {}, t(key)), element("dd", {}, String(count))])),
+  );
+}
+
+function showWords(id, words) {
+  $(id).parentElement.hidden = words.length === 0;
+  $(id).replaceChildren(...words.map((word) => element("span", { class: "word" }, word)));
+}
+
+function showFaults() {
+  const queued = (name) => state.faults.queue.filter((each) => each === name).length;
+  $("clear-faults").disabled = state.faults.standing === null && state.faults.queue.length === 0;
+  const rows = $("faults").children.length ? [...$("faults").children] : faults.map(faultRow);
+  if (!$("faults").children.length) $("faults").append(...rows);
+  rows.forEach((row, index) => {
+    const name = faults[index];
+    const [title, note] = t(`fault_${name}`);
+    row.querySelector("b").textContent = title;
+    row.querySelector("small").textContent = note;
+    const count = queued(name);
+    const once = row.querySelector("button");
+    once.textContent = count ? `${t("once")} · ${count}` : t("once");
+    once.classList.toggle("on", count > 0);
+    row.querySelector("input").checked = state.faults.standing === name;
+    row.querySelector("input").setAttribute("aria-label", title);
+  });
+}
+
+function faultRow(name) {
+  const once = element("button", { type: "button", class: "quiet" }, "");
+  const always = element("input", { type: "checkbox", role: "switch" });
+  once.addEventListener("click", () => post("faults", { next: name }));
+  always.addEventListener("change", () => post("faults", { standing: always.checked ? name : null }));
+  return element("li", {}, [element("span", {}, [element("b"), element("small")]), once, always]);
+}
+
+function showStory() {
+  const { steps, links } = state.story;
+  $("story").hidden = steps.length === 0 && links.length === 0;
+  const done = steps.filter((step) => step.state === "done").length;
+  $("story-count").textContent = steps.length ? `${done} / ${steps.length}` : "";
+  $("story-bar").style.width = steps.length ? `${(100 * done) / steps.length}%` : "0";
+  $("story-bar").classList.toggle("bad", steps.some((step) => step.state === "failed"));
+  const icons = { waiting: "clock", done: "tick", failed: "cross" };
+  $("steps").replaceChildren(
+    ...steps.map((step) =>
+      element("li", { class: step.state }, [
+        element("span", { class: "state" }, step.state === "running" ? "" : [icon(icons[step.state])]),
+        element("span", {}, [element("b", {}, choose(step.en, step.zh)), step.detail ? element("small", {}, step.detail) : ""]),
+      ]),
+    ),
+  );
+  $("links").hidden = links.length === 0;
+  $("links").replaceChildren(
+    ...links.map((link) =>
+      element("a", { href: /^https?:\/\//i.test(link.url) ? link.url : "#", target: "_blank", rel: "noopener noreferrer" }, [
+        link.title,
+        icon("out"),
+      ]),
+    ),
+  );
+}
+
+// --- following the platform --------------------------------------------------------------------------------------------
+
+async function readAll() {
+  const [newState, list] = await Promise.all(
+    ["state", "messages"].map((what) => fetch(`/api/${what}`).then((response) => response.json())),
+  );
+  items.clear();
+  for (const item of list.messages) items.set(item.serial, item);
+  state = newState;
+  showAll();
+}
+
+function showAll() {
+  if (!state) return;
+  showStory();
+  showPanel();
+  showHandset();
+  showPhones();
+}
+
+function take(changes) {
+  if (state && changes.state.epoch !== state.epoch) {
+    state = changes.state;
+    readAll();
+    return;
+  }
+  state = changes.state;
+  for (const item of changes.items) {
+    const isNew = !items.get(item.serial)?.arrived && item.kind === "message" && item.arrived;
+    items.set(item.serial, item);
+    if (isNew && item.number !== selected) unread.set(item.number, (unread.get(item.number) ?? 0) + 1);
+    if (item.number === selected) {
+      talk.take(item);
+      showReply(conversations().get(selected));
+    }
+  }
+  showStory();
+  showPanel();
+  showPhones();
+}
+
+function follow() {
+  const source = new EventSource("/api/events");
+  source.addEventListener("open", () => {
+    live(true);
+    readAll();
+  });
+  source.addEventListener("changes", (event) => take(JSON.parse(event.data)));
+  source.addEventListener("error", () => live(false));
+}
+
+function live(isLive) {
+  $("live").classList.toggle("lost", !isLive);
+  $("live-text").textContent = t(isLive ? "live" : "offline");
+  $("live-text").dataset.key = isLive ? "live" : "offline";
+}
+
+function showTime() {
+  $("status-time").textContent = clock(Date.now() / 1000);
+}
+
+// --- what a person does ------------------------------------------------------------------------------------------------
+
+function setAccount(values) {
+  return post("account", { username: currentAccount().username, ...values });
+}
+
+$("reply").addEventListener("submit", sendReply);
+$("content").addEventListener("input", grow);
+$("content").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) sendReply(event);
+});
+$("new-phone").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const number = $("new-number").value.replace(/\D/g, "");
+  if (!number) return;
+  added.add(number);
+  $("new-number").value = "";
+  select(number);
+});
+$("reachable").addEventListener("change", async () => {
+  await post("phone", { number: selected, report_status: $("reachable").checked ? "0" : "UNDELIV" });
+  $("phone-note").textContent = $("reachable").checked ? "" : t("unreachable");
+});
+$("account").addEventListener("change", () => {
+  account = $("account").value;
+  showPanel();
+});
+$("top-up").addEventListener("submit", (event) => {
+  event.preventDefault();
+  document.activeElement.blur();
+  const product = Object.keys(currentAccount().balances)[0];
+  const rate = Number($("rate-input").value);
+  setAccount({ balances: { [product]: Number($("balance-input").value) }, rate: rate > 0 ? rate : null });
+});
+$("addresses").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    await setAccount({ report_address: $("report-address").value, uplink_address: $("uplink-address").value });
+    $("address-problem").textContent = "";
+  } catch (error) {
+    $("address-problem").textContent = error.message;
+  }
+});
+$("signature-required").addEventListener("change", (event) => setAccount({ signature_required: event.target.checked }));
+$("manual").addEventListener("change", (event) => setAccount({ manual: event.target.checked }));
+$("repeat").addEventListener("change", (event) => post("pushes", { repeat: event.target.checked }));
+$("clear-faults").addEventListener("click", () => post("faults", { clear: true }));
+$("language").addEventListener("click", () => {
+  switchLanguage();
+  live(!$("live").classList.contains("lost"));
+  showTime();
+  showAll();
+});
+
+speak();
+showTime();
+setInterval(showTime, 10_000);
+live(false);
+follow();

@@ -1,0 +1,225 @@
+// The page's words in both languages, and how it speaks of times and states.
+
+const WORDS = {
+  en: {
+    title: "1680 on the desk",
+    subtitle: "An SMS platform to try things out: nothing leaves this machine",
+    live: "live",
+    offline: "connection lost, trying again…",
+    story: "The demonstration",
+    phones: "Phones",
+    new_phone: "Another number",
+    add: "Add the phone",
+    no_messages: "No messages yet",
+    empty: "An SMS that is sent to this number appears here at once.",
+    nobody: "No phone yet. Send an SMS through this platform, or add a number to write from.",
+    reachable: "reachable",
+    unreachable: "Delivery reports of this phone say that it failed",
+    to: "To",
+    extension: "Extension",
+    no_extension: "extension",
+    write: "Reply from this phone",
+    send: "Send",
+    account: "Account",
+    balance: "Balance",
+    parts_left: "parts left",
+    rate: "Flow, items/s",
+    no_limit: "no limit",
+    apply: "Apply",
+    signature_required: "Signature required",
+    signature_required_note: "without 【…】 the answer is -15",
+    manual: "Hold everything",
+    manual_note: "a person decides: the answer is 4",
+    forbidden: "Refused:",
+    review: "Held for review:",
+    pushes: "Pushes",
+    waiting: "waiting",
+    delivered: "delivered",
+    given_up: "given up",
+    report_address: "Address for delivery reports",
+    uplink_address: "Address for replies",
+    save: "Save",
+    repeat: "Repeat until answered",
+    repeat_note: "until the receiver answers 200 and 0",
+    faults: "Odd answers",
+    faults_note: "“Once” spoils the next call, the switch every call.",
+    clear: "All well",
+    once: "Once",
+    queued: "queued",
+    accepted: "accepted",
+    held: "held",
+    scheduled: "scheduled",
+    refused: "refused",
+    part: "part",
+    parts: "parts",
+    goes_out: "goes out",
+    held_review: "held for review",
+    held_manual: "held for a person",
+    approve: "Let it go out",
+    reject: "Reject",
+    not_delivered: "not delivered",
+    rejected: "rejected",
+    report_pending: "on the phone, no report yet",
+    report_delivered: "delivery report: delivered",
+    push_waiting: "waiting for the receiver",
+    push_delivered: "handed over",
+    push_given_up: "given up",
+    push_none: "no address registered",
+    reply_to_this: "Reply to this message",
+    fault_padded: ["Padded", "blanks, NUL and a BOM around the answer"],
+    fault_half: ["Half an answer", "accepted, then cut in the middle"],
+    fault_drop_after: ["No answer", "accepted, then the line is cut"],
+    fault_drop_before: ["Dropped before", "the line is cut, nothing accepted"],
+    fault_stall_after: ["Stalled answer", "accepted, answered after a minute"],
+    fault_html: ["HTML with 200", "an error page, nothing accepted"],
+    fault_error_accepted: ["504", "accepted, but a proxy gave up"],
+    fault_empty: ["Empty answer", "nothing accepted"],
+    fault_no_length: ["No length", "the answer ends with the connection"],
+    fault_too_fast: ["Too fast", "5 or -5, nothing accepted"],
+  },
+  zh: {
+    title: "桌上的 1680",
+    subtitle: "供试用的短信平台：不会有任何内容离开本机",
+    live: "实时",
+    offline: "连接已断开，正在重试…",
+    story: "演示进度",
+    phones: "手机",
+    new_phone: "其他号码",
+    add: "添加手机",
+    no_messages: "暂无短信",
+    empty: "发往此号码的短信会立即显示在这里。",
+    nobody: "还没有手机。请通过本平台发送短信，或添加一个号码。",
+    reachable: "可送达",
+    unreachable: "此手机的状态报告为失败",
+    to: "发给",
+    extension: "扩展号（小号）",
+    no_extension: "扩展号",
+    write: "用这部手机回复",
+    send: "发送",
+    account: "账号",
+    balance: "剩余条数",
+    parts_left: "条可用",
+    rate: "流量（条/秒）",
+    no_limit: "不限",
+    apply: "应用",
+    signature_required: "必须有签名",
+    signature_required_note: "没有【…】时返回 -15",
+    manual: "全部人工处理",
+    manual_note: "由人工决定，返回 4",
+    forbidden: "一级黑词：",
+    review: "审核词：",
+    pushes: "推送",
+    waiting: "等待",
+    delivered: "已送达",
+    given_up: "已放弃",
+    report_address: "状态报告接收地址",
+    uplink_address: "上行接收地址",
+    save: "保存",
+    repeat: "重复推送",
+    repeat_note: "直到对方返回 200 和 0",
+    faults: "异常应答",
+    faults_note: "“一次”影响下一次调用，开关影响每一次调用。",
+    clear: "恢复正常",
+    once: "一次",
+    queued: "待触发",
+    accepted: "已接受",
+    held: "待人工审核",
+    scheduled: "定时",
+    refused: "已拒绝",
+    part: "条",
+    parts: "条",
+    goes_out: "发送时间",
+    held_review: "黑词审核中",
+    held_manual: "待人工审核",
+    approve: "放行",
+    reject: "驳回",
+    not_delivered: "未送达",
+    rejected: "已驳回",
+    report_pending: "已到手机，尚无状态报告",
+    report_delivered: "状态报告：已送达",
+    push_waiting: "等待对方接收",
+    push_delivered: "已推送",
+    push_given_up: "已放弃推送",
+    push_none: "未登记地址",
+    reply_to_this: "回复这条短信",
+    fault_padded: ["带填充", "应答前后有空白、NUL 和 BOM"],
+    fault_half: ["半截应答", "已接受，应答中途断开"],
+    fault_drop_after: ["没有应答", "已接受，随后断开连接"],
+    fault_drop_before: ["提前断开", "断开连接，未接受"],
+    fault_stall_after: ["应答迟缓", "已接受，一分钟后应答"],
+    fault_html: ["200 的 HTML", "错误页面，未接受"],
+    fault_error_accepted: ["504", "已接受，但代理超时"],
+    fault_empty: ["空应答", "未接受"],
+    fault_no_length: ["没有长度", "应答以断开连接结束"],
+    fault_too_fast: ["提交太快", "返回 5 或 -5，未接受"],
+  },
+};
+
+const STORED = "sms1680-language";
+
+function stored() {
+  try {
+    return localStorage.getItem(STORED);
+  } catch {
+    return null;
+  }
+}
+
+let language = new URLSearchParams(location.search).get("lang") ?? stored() ?? navigator.language;
+language = language.toLowerCase().startsWith("zh") ? "zh" : "en";
+
+/** The word of a key in the language of the page. */
+export function t(key) {
+  return WORDS[language][key] ?? key;
+}
+
+/** Of a pair of texts the one in the language of the page. */
+export function choose(en, zh) {
+  return language === "zh" ? zh : en;
+}
+
+/** The faults that have words, in the order they are shown. */
+export const faults = Object.keys(WORDS.en).filter((key) => key.startsWith("fault_")).map((key) => key.slice(6));
+
+/** Put the words into every element that asks for one: as text, placeholder or label. */
+export function speak() {
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+  document.title = t("title");
+  for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of document.querySelectorAll("[data-p]")) element.placeholder = t(element.dataset.p);
+  for (const element of document.querySelectorAll("[data-l]")) {
+    element.setAttribute("aria-label", t(element.dataset.l));
+    element.title = t(element.dataset.l);
+  }
+  document.getElementById("language").textContent = language === "zh" ? "English" : "中文";
+}
+
+/** Change to the other language and remember it. */
+export function switchLanguage() {
+  language = language === "zh" ? "en" : "zh";
+  try {
+    localStorage.setItem(STORED, language);
+  } catch {
+    // a browser that keeps nothing asks again next time
+  }
+  speak();
+}
+
+function format(seconds, options) {
+  return new Intl.DateTimeFormat(language === "zh" ? "zh-CN" : "en-GB", options).format(new Date(seconds * 1000));
+}
+
+/** A time of day. */
+export function clock(seconds) {
+  return format(seconds, { hour: "2-digit", minute: "2-digit" });
+}
+
+/** A day. */
+export function day(seconds) {
+  return format(seconds, { weekday: "long", day: "numeric", month: "long" });
+}
+
+/** A day and time, short. */
+export function moment(seconds) {
+  return format(seconds, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+}
