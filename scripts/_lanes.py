@@ -75,6 +75,7 @@ class Result:
     note: str = ""
     seconds: float = 0.0
     broken: bool = False  # ended badly, whatever the tests counted
+    ran: bool = True
 
     @property
     def good(self) -> bool:
@@ -143,23 +144,23 @@ def count(report: Path, result: Result) -> None:
 def run(lanes: Sequence[Lane], arguments: Sequence[str]) -> int:
     """Runs the lanes one after the other, prints the summary, and returns the exit code."""
     environments = Environments()
-    by_name = {lane.name: lane for lane in LANES}
-    results: list[Result] = []
-    for lane in lanes:
-        try:
-            results.append(run_lane(lane, arguments, environments))
-        except UnavailableError as error:
-            fallback = by_name.get(lane.fallback)
-            if fallback is None or environments.can_make(lane.recipe):
-                say(f"\n{lane.name}: {error}")
-                results.append(Result(lane.name, note="its environment can't be had", broken=True))
-                continue
-            say(f"\n{error}\nThe newest Home Assistant that can be had here is the one of {fallback.name}.")
-            if fallback not in lanes:
-                results.append(run_lane(fallback, arguments, environments))
-            results.append(Result(lane.name, note=f"not run: no Python {lane.recipe.pythons[0]}; see {fallback.name}"))
+    results = [result for lane in lanes for result in outcome(lane, lanes, arguments, environments)]
     summarise(results)
     return 0 if all(result.good for result in results) else 1
+
+
+def outcome(lane: Lane, lanes: Sequence[Lane], arguments: Sequence[str], environments: Environments) -> list[Result]:
+    """Runs one lane, or where its Python can't be had the one that is its fallback, and returns what came of it."""
+    try:
+        return [run_lane(lane, arguments, environments)]
+    except UnavailableError as error:
+        fallback = next((other for other in LANES if other.name == lane.fallback), None)
+        if fallback is None or environments.can_make(lane.recipe):
+            say(f"\n{lane.name}: {error}")
+            return [Result(lane.name, note="its environment can't be had", broken=True)]
+        say(f"\n{error}\nThe newest Home Assistant that can be had here is the one of {fallback.name}.")
+    not_run = Result(lane.name, note=f"not run: no Python {lane.recipe.pythons[0]}; see {fallback.name}", ran=False)
+    return [not_run] if fallback in lanes else [not_run, *outcome(fallback, lanes, arguments, environments)]
 
 
 def summarise(results: Sequence[Result]) -> None:
@@ -170,7 +171,8 @@ def summarise(results: Sequence[Result]) -> None:
         skipped = f", {result.skipped} skipped" if result.skipped else ""
         outcome = f"{counts}{skipped} in {result.seconds:.1f} s" if result.seconds else ""
         told = "; ".join(part for part in (result.versions, outcome, result.note) if part)
-        print(f"  {'ok    ' if result.good else 'FAILED'} {result.lane:<12} {told}")
+        word = "FAILED" if not result.good else "ok" if result.ran else "-"
+        print(f"  {word:<6} {result.lane:<12} {told}")
     passed, failed, skipped_in_all = (
         sum(result.passed for result in results),
         sum(result.failed or result.broken for result in results),

@@ -1,10 +1,9 @@
 """uv does not read pip's settings: what the user has set there must reach it, and what is set for uv must stand."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from _environments import Environments
 from _package_index import parse_pip_config, read_pip_config, uv_settings
 
 NOBODY = {"HOME": "/nonexistent"}
@@ -16,6 +15,7 @@ def index_of(settings: dict[str, str]) -> dict[str, str]:
 
 def test_an_index_and_a_proxy_of_pips_file_reach_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the real pip, the settings standing nowhere but in the user's file."""
+    with_pip = Environments().uv().with_name("python")
     file = tmp_path / "pip" / "pip.conf"
     file.parent.mkdir()
     file.write_text("[global]\nindex-url = https://mirror.example/simple\nproxy = http://proxy.example:3128\n")
@@ -23,9 +23,7 @@ def test_an_index_and_a_proxy_of_pips_file_reach_uv(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with_pip = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(with_pip)], check=True)
-    settings = uv_settings(read_pip_config(with_pip / "bin" / "python"), NOBODY)
+    settings = uv_settings(read_pip_config(with_pip), NOBODY)
     assert settings["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
     assert settings["HTTPS_PROXY"] == settings["HTTP_PROXY"] == "http://proxy.example:3128"
 
