@@ -117,7 +117,7 @@ def find(
         return None
     say(f"Python {minor} is not here: asking uv to install it ...")
     done = subprocess.run(
-        [str(uv), "python", "install", "--quiet", "--no-bin", minor],
+        [str(uv), "python", "install", "--no-bin", "--no-progress", minor],
         env=inside,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -90,8 +90,6 @@ def run_lane(lane: Lane, arguments: Sequence[str], environments: Environments) -
         extra: dict[str, str] = {}
         if lane.from_wheel:
             extra["SMS1680_WHEEL"] = str(_wheel.installed(environments, environment))
-        if lane.tests == HOME_ASSISTANT_TESTS:
-            extra["PYTHONPATH"] = str(ROOT)  # Home Assistant finds the integration as custom_components.sms1680
         options = ["-o", f"cache_dir={environment.folder / 'pytest-cache'}"]
         if lane.tests == HOME_ASSISTANT_TESTS:
             # Home Assistant's own code warns a good deal; only our part of it is held to none.

@@ -1,12 +1,15 @@
 """What every test has: a state folder of its own, so that no test paces another or touches the user's."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 if importlib.util.find_spec("homeassistant"):
-    # Home Assistant's test helper brings a package of this name, and puts it first once a test begins.
+    # Home Assistant loads the integration as custom_components.sms1680. Its test helper has a package of that name too,
+    # and puts it first once a test begins: ours must be there before.
+    sys.path.insert(0, str(Path(__file__).parent.parent))
     import custom_components  # noqa: F401
 
 
