@@ -7,7 +7,7 @@ own table may have been sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -118,11 +118,11 @@ _REFUSED = range(400, 500)
 _TOO_MANY_REQUESTS = 429
 
 
-def read_answer(path: str, answer: Answer | Failure, secrets: Iterable[str] = ()) -> Verdict:
+def read_answer(path: str, answer: Answer | Failure, secrets: Sequence[str] = (), texts: Sequence[str] = ()) -> Verdict:
     """Return what an answer to a sending call means for the numbers of its packet.
 
-    path: of the call, which has its own table. secrets: what the platform may quote and must not be shown
-    (passwords, the message's texts).
+    path: of the call, which has its own table. secrets: the passwords. texts: the message's own. An answer that was
+    not understood may quote any of these, and its detail must not; of a refusal the named words are the point.
     """
     if isinstance(answer, Failure):
         if answer.begun:
@@ -131,11 +131,11 @@ def read_answer(path: str, answer: Answer | Failure, secrets: Iterable[str] = ()
             Outcome.NOT_SENT, Reason.NO_CONNECTION, detail=answer.detail, goes_on=False, again=Again.RECONNECT
         )
     if answer.status != _OK:
-        return _read_status(answer, secrets)
+        return _read_status(answer, (*secrets, *texts))
     text = decode(answer)
     code, _, tail = _split(text)
     if code not in TABLES[path] or (TABLES[path][code] is Reason.TOO_FAST and tail):
-        return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=mask_text(text, secrets))
+        return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=mask_text(text, (*secrets, *texts)))
     reason = TABLES[path][code]
     if reason is None:
         return _read_acceptance(path, answer, text, tail, secrets)

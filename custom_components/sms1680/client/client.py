@@ -207,7 +207,7 @@ class _Face:
 class Client(_Face):
     """A blocking client of one account over HTTP; may be used from several threads.
 
-    account: who sends. carrier: what carries the requests instead of httpx. sleep: how to wait.
+    account: who sends. carrier: what carries the requests instead of httpx, closed with the client. sleep: how to wait.
     The rest is in `Settings`. Raises InvalidSettingError.
     """
 
@@ -222,7 +222,6 @@ class Client(_Face):
         super().__init__(account, **settings)
         self._sleep = sleep
         self._carrier = carrier or self._httpx_carrier()
-        self._owns_carrier = carrier is None
 
     def send(
         self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
@@ -264,8 +263,7 @@ class Client(_Face):
 
     def close(self) -> None:
         """Give the connections back."""
-        if self._owns_carrier:
-            self._carrier.close()
+        self._carrier.close()
 
     def __enter__(self) -> Self:
         """Return the client itself."""
@@ -389,6 +387,9 @@ class AsyncClient(_Face):
             task = asyncio.create_task(_end(steps, exchange))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
+            raise
+        except BaseException:
+            steps.close()
             raise
 
 

@@ -10,8 +10,10 @@ from .errors import InvalidMessageError
 
 Number = str | int
 
-_PUNCTUATION = re.compile(r"[\s()\[\]（）【】.·\u2010-\u2015\u2212-]+")
+# Besides blanks, hyphens and brackets: the invisible direction marks that address books copy along.
+_PUNCTUATION = re.compile(r"[\s()\[\]（）【】.·\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff-]+")
 _MOBILE = re.compile(r"(?:\+?86|0086)?(1[3-9][0-9]{9})")
+_PLAIN = re.compile(r"1[3-9][0-9]{9}")
 _LONGEST = 40
 
 
@@ -23,8 +25,10 @@ def normalise_number(value: Number, place: str = "the number") -> str:
 
     Raises InvalidMessageError where the value is not such a number (chapter 2.1 knows no other).
     """
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
     found = None
-    if isinstance(value, str | int) and not isinstance(value, bool):
+    if isinstance(value, str) or (type(value) is int and value > 0):
         text = str(value)
         if len(text) <= _LONGEST:
             found = _MOBILE.fullmatch(_PUNCTUATION.sub("", unicodedata.normalize("NFKC", text)))

@@ -8,6 +8,7 @@ seconds to wait.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -16,7 +17,7 @@ from enum import IntEnum
 from itertools import count
 from typing import Literal
 
-from .pacefiles import AT_ONCE, NO_PLACE, Places, Record, open_places
+from .pacefiles import AT_ONCE, NO_PLACE, STATE_DIR, Places, Record, open_places
 
 Priority = Literal["normal", "critical"]
 Clock = Callable[[], float]
@@ -30,6 +31,7 @@ _LONGEST_LOOK = 0.05
 _LOOK_SHARE = 0.05
 _LONGEST_SLEEP = 1.0
 _LONGEST_HOLD = 180.0
+_NO_TIME = 1e-6
 
 
 class DeadlineError(Exception):
@@ -85,6 +87,7 @@ class Pace:
     """
 
     def __init__(self, key: str, rate: float | None, clock: Clock, state_dir: str | None = None) -> None:
+        state_dir = state_dir or os.environ.get(STATE_DIR)
         with _turnstiles_lock:
             turnstile = _turnstiles.get((key, state_dir))
             if turnstile is None:
@@ -121,7 +124,7 @@ class Pace:
                 remaining = wait.remaining(places.read()) + queued
                 if deadline is not None and self._clock() + remaining > deadline:
                     raise DeadlineError
-                yield min(max(remaining, wait.next_look(ahead)), _LONGEST_SLEEP)
+                yield min(remaining or wait.next_look(ahead), _LONGEST_SLEEP)
         finally:
             with turnstile.lock:
                 turnstile.waiting.remove(ticket)
@@ -196,7 +199,8 @@ class _Wait:
         elapsed = now - record.answered_at
         if elapsed < 0:  # the record is from before a restart of the clock: count from when it was first seen
             elapsed = now - self._seen_at
-        return max(0.0, record.cost - elapsed)
+        left = record.cost - elapsed
+        return left if left > _NO_TIME else 0.0
 
     def is_stuck(self, record: Record) -> bool:
         """Tell whether the places are taken for so long without any answer that who holds them must be hanging.
@@ -210,7 +214,8 @@ class _Wait:
 
     def next_look(self, ahead: int) -> float:
         """Return the seconds until it is worth looking again for a free place: a small share of what was waited."""
-        share = (self._clock() - self._began) * _LOOK_SHARE
+        began = self._began if self._blocked is None else self._blocked[1]
+        share = (self._clock() - began) * _LOOK_SHARE
         return min(_LONGEST_LOOK, max(_SHORTEST_LOOK, share) + ahead * _SHORTEST_LOOK)
 
 

@@ -153,7 +153,7 @@ def _fields(query: Push) -> dict[str, str]:
 
 
 def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
-    octets = query.encode("utf-8", "surrogateescape") if isinstance(query, str) else bytes(query)
+    octets = query.encode("utf-8", "surrogatepass") if isinstance(query, str) else bytes(query)
     octets = octets.removeprefix(b"?")
     if len(octets) > LONGEST_PUSH:
         raise _too_much()
@@ -193,7 +193,7 @@ def _text(octets: bytes) -> str:
             return decoded.decode(charset)
         except UnicodeDecodeError:
             continue
-    return decoded.decode("gb18030", "backslashreplace")
+    return decoded.decode("utf-8", "backslashreplace")
 
 
 def _decode_again(content: str) -> str:

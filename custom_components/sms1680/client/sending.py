@@ -7,7 +7,7 @@ came of it, and returns the receipts. A blocking and an asyncio client carry the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from .account import Account
@@ -20,6 +20,7 @@ from .pace import Clock, DeadlineError, Pace, Place, Priority
 _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
+_NO_ANSWER = Failure(begun=True, detail="no answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Sending:
         verdict: Verdict | None = None
         try:
             answer = yield Exchange(post(self._gateway, self._account, self._plan, start, end))
-            verdict = read_answer(self._plan.path, answer or Failure(begun=True, detail="no answer"), self._secrets())
+            verdict = read_answer(self._plan.path, answer or _NO_ANSWER, self._account.secrets(), self._plan.texts)
         finally:
             if verdict is None:
                 # Interrupted from outside (Ctrl-C): the request may have left, and somebody must hear of it.
@@ -183,9 +184,6 @@ class Sending:
             items += plan.flow[end]
             end += 1
         return end
-
-    def _secrets(self) -> Iterable[str]:
-        return (*self._account.secrets(), *self._plan.texts)
 
     def _record(self, receipts: list[Receipt | None], start: int, end: int, verdict: Verdict) -> None:
         plan = self._plan

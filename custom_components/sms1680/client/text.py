@@ -139,7 +139,7 @@ _CONCERNS = {
 
 # In this order: what an earlier pattern took is not found again by a later one.
 _PATTERNS: tuple[tuple[Concern, re.Pattern[str]], ...] = (
-    (Concern.LINK, re.compile(r"(?i)\b(?:https?|ftp)://[^\s，。；、）】]+|\bwww\.[^\s，。；、）】]+")),
+    (Concern.LINK, re.compile(r"(?i)(?<![a-z0-9])(?:(?:https?|ftp)://|www\.)[^\s，。；、）】]+")),
     (Concern.EMAIL, re.compile(r"(?a:[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+)")),
     (Concern.IP_ADDRESS, re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")),
     (Concern.DOMAIN, re.compile(r"(?i)(?<![a-z0-9-])(?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,18}(?![a-z0-9-])")),

@@ -1,0 +1,256 @@
+"""What an answer means: protocol.md section 6 is the law, line by line."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from sms1680 import AuthenticationError, NoAnswerError, Outcome, Reason, RefusedError, Repeat, SMS1680Error
+from sms1680.answers import TABLES, Again, read_answer, read_balance
+from sms1680.exchange import Answer, Failure
+
+SEND, TEMPLATE, BATCH = TABLES
+
+
+def answer(body: str | bytes, status: int = 200, charset: str | None = None, *, complete: bool = True) -> Answer:
+    return Answer(status, body.encode() if isinstance(body, str) else body, charset, complete)
+
+
+# (answer of send, of template and batch, reason, outcome, whether it may be repeated, whether the others go on)
+LAW = [
+    ("1,26112216", "1", None, "accepted", Repeat.NO, True),
+    ("3", "-3", Reason.REVIEW, "held", Repeat.NO, True),
+    ("4", None, Reason.MANUAL, "held", Repeat.NO, True),
+    ("0", "0", Reason.FAILED, "refused", Repeat.BY_A_PERSON, True),
+    ("-1", "-1", Reason.AUTHENTICATION, "refused", Repeat.AFTER_CORRECTION, False),
+    ("2", "-2", Reason.BALANCE, "refused", Repeat.AFTER_TOPPING_UP, False),
+    ("13", None, Reason.BALANCE, "refused", Repeat.AFTER_TOPPING_UP, False),
+    (None, "-4", Reason.VARIABLE, "refused", Repeat.AFTER_CORRECTION, True),
+    ("5", "-5", Reason.TOO_FAST, "refused", Repeat.YES, True),
+    ("6", "-6", Reason.NUMBER, "refused", Repeat.NO, True),
+    ("7", "-7", Reason.EMPTY, "refused", Repeat.NO, False),
+    ("8,发票", "-8", Reason.FORBIDDEN_WORDS, "refused", Repeat.OTHER_TEXT, False),
+    ("9", "-9", Reason.PERMISSION, "refused", Repeat.AFTER_CORRECTION, False),
+    ("10", "-10", Reason.TOO_MANY, "refused", Repeat.AFTER_CORRECTION, True),
+    ("11", "-11", Reason.PRODUCT, "refused", Repeat.AFTER_CORRECTION, False),
+    ("-11", None, Reason.USER, "refused", Repeat.AFTER_CORRECTION, False),
+    ("12", "-12", Reason.PARAMETER, "refused", Repeat.AFTER_CORRECTION, False),
+    ("-14", "-14", Reason.IP, "refused", Repeat.AFTER_CORRECTION, False),
+    ("-15", "-15", Reason.SIGNATURE, "refused", Repeat.AFTER_CORRECTION, False),
+]
+CASES = [
+    (path, body, *rest)
+    for send, dynamic, *rest in LAW
+    for path, body in ((SEND, send), (TEMPLATE, dynamic), (BATCH, dynamic))
+    if body is not None
+]
+
+
+@pytest.mark.parametrize(("path", "body", "reason", "outcome", "repeat", "goes_on"), CASES)
+def test_the_law(  # noqa: PLR0917 - the columns of the table
+    path: str,
+    body: str,
+    reason: Reason | None,
+    outcome: str,
+    repeat: Repeat,
+    goes_on: bool,  # noqa: FBT001
+) -> None:
+    verdict = read_answer(path, answer(body))
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+    assert verdict.goes_on == (goes_on or (path == BATCH and reason is Reason.FORBIDDEN_WORDS))
+    assert reason is None or reason.repeat is repeat
+    again = {Reason.TOO_FAST: Again.SLOWER, Reason.TOO_MANY: Again.SMALLER}
+    assert verdict.again is again.get(reason, Again.NO)  # type: ignore[arg-type]
+
+
+def test_every_code_of_the_tables_stands_in_the_law() -> None:
+    tested = {(path, body.partition(",")[0]) for path, body, *_ in CASES}
+    assert tested == {(path, code) for path, table in TABLES.items() for code in table}
+
+
+@pytest.mark.parametrize(
+    "padded",
+    ["{}", " {} ", "\r\n{}\r\n", "\ufeff{}", "{}\x00\x00\x00", "\ufeff \r\n\x00 {} \x00\r\n", "\u200b{}\u200b"],
+)
+@pytest.mark.parametrize(("body", "outcome"), [("1,261122", "accepted"), ("-14", "refused"), ("3", "held")])
+def test_padding_is_survived(padded: str, body: str, outcome: str) -> None:
+    verdict = read_answer(SEND, answer(padded.format(body)))
+    assert (verdict.outcome, verdict.message_id) == (outcome, "261122" if outcome == "accepted" else None)
+
+
+@pytest.mark.parametrize(
+    ("body", "message_id"),
+    [
+        ("1, 26112216", "26112216"),
+        ("1，26112216", "26112216"),
+        ("1,A-b_9", "A-b_9"),
+        ("1,", None),
+        ("1", None),
+        ("1,a b", None),
+    ],
+)
+def test_the_id_is_opaque_text(body: str, message_id: str | None) -> None:
+    verdict = read_answer(SEND, answer(body))
+    assert (verdict.outcome, verdict.message_id) == (Outcome.ACCEPTED, message_id)
+
+
+def test_a_template_may_answer_with_an_id_too() -> None:
+    assert read_answer(TEMPLATE, answer("1,77")).message_id == "77"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        " ",
+        "<html><body>1,5</body></html>",
+        "01",
+        "+1",
+        "1.0",
+        "１",
+        "99",
+        "-99",
+        "OK",
+        "Success",
+        "5,26112216",
+        "１,5",
+        "1;5",
+        "--1",
+        "13x",
+        "1 1",
+    ],
+)
+def test_what_is_not_in_the_table_is_unknown_and_never_guessed(body: str) -> None:
+    verdict = read_answer(SEND, answer(body))
+    assert (verdict.outcome, verdict.reason, verdict.goes_on) == (Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, True)
+    assert verdict.reason.repeat is Repeat.NEVER_BY_ITSELF
+    assert verdict.again is Again.NO
+
+
+@pytest.mark.parametrize("path", [TEMPLATE, BATCH])
+@pytest.mark.parametrize("body", ["2", "3", "13", "-13", "8"])
+def test_each_call_keeps_its_own_table(path: str, body: str) -> None:
+    assert read_answer(path, answer(body)).outcome is Outcome.UNKNOWN
+
+
+def test_a_bare_1_is_believed_only_where_it_cannot_be_the_beginning_of_another_code() -> None:
+    assert read_answer(SEND, answer("1", complete=False)).outcome is Outcome.UNKNOWN
+    assert read_answer(SEND, answer("1,2", complete=False)).outcome is Outcome.ACCEPTED
+    assert read_answer(TEMPLATE, answer("1", complete=False)).outcome is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "reason", "goes_on"),
+    [
+        (301, "refused", Reason.WRONG_ADDRESS, False),
+        (404, "refused", Reason.WRONG_ADDRESS, False),
+        (429, "refused", Reason.TOO_FAST, True),
+        (500, "unknown", Reason.NOT_UNDERSTOOD, True),
+        (502, "unknown", Reason.NOT_UNDERSTOOD, True),
+        (204, "unknown", Reason.NOT_UNDERSTOOD, True),
+    ],
+)
+def test_the_http_status(status: int, outcome: str, reason: Reason, goes_on: bool) -> None:  # noqa: FBT001
+    verdict = read_answer(SEND, answer("1,2", status))
+    assert (verdict.outcome, verdict.reason, verdict.goes_on) == (outcome, reason, goes_on)
+
+
+def test_no_answer_is_unknown_unless_nothing_ever_left() -> None:
+    lost = read_answer(SEND, Failure(begun=True, detail="ReadTimeout"))
+    assert (lost.outcome, lost.reason, lost.goes_on, lost.again) == (Outcome.UNKNOWN, Reason.LOST, True, Again.NO)
+    never = read_answer(SEND, Failure(begun=False, detail="ConnectError"))
+    assert (never.outcome, never.reason, never.goes_on) == (Outcome.NOT_SENT, Reason.NO_CONNECTION, False)
+    assert never.again is Again.RECONNECT
+
+
+def test_forbidden_words_are_read_in_the_charset_they_came_in() -> None:
+    assert read_answer(SEND, answer("8,发票".encode("gb18030"))).detail == "发票"
+    assert read_answer(SEND, answer("8,发票".encode("gbk"), charset="GBK")).detail == "发票"
+    assert read_answer(SEND, answer("8,发票".encode(), charset="no-such-charset")).detail == "发票"
+    assert read_answer(SEND, answer("8,发票".encode(), charset="ascii")).detail == "发票"
+
+
+def test_what_was_not_understood_keeps_its_first_200_characters_masked() -> None:
+    body = f"<p>user 13812345678 pw e10adc3949ba59abbe56e057f20f883e text 后门打开 plain s3cret</p>{'x' * 500}"
+    detail = read_answer(SEND, answer(body), ["s3cret"], ["后门打开"]).detail
+    assert detail is not None
+    assert len(detail) == 200
+    for secret in ("13812345678", "e10adc3949ba59abbe56e057f20f883e", "s3cret", "后门打开"):
+        assert secret not in detail
+    assert "138****5678" in detail
+
+
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([SEND, TEMPLATE, BATCH]),
+    st.integers(100, 599),
+    st.sampled_from([None, "utf-8", "gbk", "idna", "utf-7", "rot13", "hex"]),
+    st.booleans(),
+)
+def test_random_octets_are_never_fatal_and_never_taken_for_accepted(
+    body: bytes,
+    path: str,
+    status: int,
+    charset: str | None,
+    complete: bool,  # noqa: FBT001
+) -> None:
+    verdict = read_answer(path, Answer(status, body, charset, complete))
+    if verdict.outcome is Outcome.ACCEPTED:
+        assert status == 200
+        assert b"1" in body
+
+
+@pytest.mark.parametrize(("body", "balance"), [("995", 995), (" 0\r\n", 0), ("12\x00\x00", 12), ("1", 1)])
+def test_a_balance_is_a_whole_number(body: str, balance: int) -> None:
+    assert read_balance(answer(body)) == balance
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("-1", Reason.AUTHENTICATION),
+        ("-2   \x00\x00", Reason.FAILED),
+        ("-5", Reason.TOO_FAST),
+        ("-9", Reason.PERMISSION),
+        ("-14", Reason.IP),
+    ],
+)
+def test_a_balance_that_is_refused_says_why(body: str, reason: Reason) -> None:
+    with pytest.raises(RefusedError) as raised:
+        read_balance(answer(body))
+    assert raised.value.reason is reason
+    assert raised.value.receipts == ()
+    assert isinstance(raised.value, AuthenticationError) == (reason is Reason.AUTHENTICATION)
+
+
+@pytest.mark.parametrize("body", ["", "-3", "-11", "1.5", "<html>", "1e3", "٣", "12,13", "9" * 30, "-0"])
+def test_anything_else_is_no_balance(body: str) -> None:
+    with pytest.raises(NoAnswerError) as raised:
+        read_balance(answer(body))
+    assert raised.value.reason is Reason.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("came", "reason"),
+    [
+        (Failure(begun=True, detail="ReadTimeout"), Reason.LOST),
+        (Failure(begun=False, detail="ConnectError"), Reason.NO_CONNECTION),
+        (answer("x", 500), Reason.NOT_UNDERSTOOD),
+    ],
+)
+def test_a_balance_without_an_answer_says_so(came: Answer | Failure, reason: Reason) -> None:
+    with pytest.raises(NoAnswerError) as raised:
+        read_balance(came)
+    assert raised.value.reason is reason
+
+
+def test_a_balance_at_a_wrong_address_is_a_refusal() -> None:
+    with pytest.raises(RefusedError) as raised:
+        read_balance(answer("", 404))
+    assert raised.value.reason is Reason.WRONG_ADDRESS
+
+
+@given(st.binary(max_size=60))
+def test_a_balance_of_random_octets_raises_our_own_errors_only(body: bytes) -> None:
+    try:
+        assert read_balance(Answer(200, body)) >= 0
+    except SMS1680Error:
+        return

@@ -1,0 +1,351 @@
+"""The account's pace under a clock of our own, and shared by real processes."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Generator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from sms1680 import pacefiles
+from sms1680.pace import SLOWEST, DeadlineError, Pace, Place
+from sms1680.pacefiles import AT_ONCE, OwnPlaces, Record, SharedPlaces, open_places
+
+
+class World:
+    """Simulated time: senders are generators that yield seconds to sleep."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._due: list[tuple[float, int, Generator[float, None, object]]] = []
+        self._turn = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def start(self, sender: Generator[float, None, object], after: float = 0.0) -> None:
+        self._turn += 1
+        heapq.heappush(self._due, (self.now + after, self._turn, sender))
+
+    def run(self) -> None:
+        while self._due:
+            at, _, sender = heapq.heappop(self._due)
+            self.now = max(self.now, at)
+            try:
+                self.start(sender, next(sender))
+            except StopIteration:
+                continue
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+class Log(list[tuple[str, float, float]]):
+    """Who submitted from when to when."""
+
+    def names(self) -> list[str]:
+        return [name for name, *_ in self]
+
+
+def sender(
+    world: World,
+    pace: Pace,
+    log: Log,
+    name: str,
+    *,
+    items: int = 1,
+    packets: int = 1,
+    answer: float = 0.02,
+    priority: str = "normal",
+    too_fast: int = 0,
+) -> Generator[float, None, None]:
+    for _ in range(packets):
+        place: Place = yield from pace.acquire(items, priority, None)  # type: ignore[arg-type]
+        began = world.now
+        yield answer
+        log.append((name, began, world.now))
+        pace.settle(place, too_fast=too_fast > 0)
+        too_fast -= 1
+
+
+def test_the_next_submit_waits_items_by_rate_from_the_answer_on(world: World) -> None:
+    pace, log = Pace("a", 10, world.clock), Log()
+    world.start(sender(world, pace, log, "x", items=5, packets=3, answer=0.3))
+    world.run()
+    gaps = [began - ended for (_, _, ended), (_, began, _) in pairwise(log)]
+    assert gaps == pytest.approx([0.5, 0.5])
+
+
+def test_with_a_rate_one_is_under_way_at_a_time_without_one_five(world: World) -> None:
+    for rate, most in ((10, 1), (None, AT_ONCE)):
+        pace, log = Pace(f"r{rate}", rate, world.clock), Log()
+        for name in range(12):
+            world.start(sender(world, pace, log, str(name), answer=1.0))
+        world.run()
+        assert len(log) == 12
+        assert max(sum(began <= moment < ended for _, began, ended in log) for _, moment, _ in log) == most
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(0.5, 200),
+    st.lists(st.tuples(st.integers(1, 100), st.floats(0.001, 2), st.floats(0, 5)), min_size=2, max_size=12),
+    st.booleans(),
+)
+def test_whoever_sends_the_rule_holds_and_the_time_is_used(
+    rate: float,
+    packets: list[tuple[int, float, float]],
+    shared: bool,  # noqa: FBT001
+) -> None:
+    world, log = World(), Log()
+    key = f"{rate}{packets}{shared}{os.urandom(4).hex()}"
+    paces = [Pace(key, rate, world.clock)] if shared else [Pace(key, rate, world.clock) for _ in packets]
+    for number, (items, answer, after) in enumerate(packets):
+        pace = paces[number % len(paces)]
+        world.start(sender(world, pace, log, str(items), items=items, answer=answer), after)
+    world.run()
+    assert len(log) == len(packets)
+    log.sort(key=lambda entry: entry[1])
+    for (items, _, ended), (_, began, _) in pairwise(log):
+        assert began >= ended + int(items) / rate - 1e-6
+    busy = sum(int(items) / rate + ended - began for items, began, ended in log)
+    idle = max(after for *_, after in packets)
+    # Each look for a place that was busy may be late by a twentieth of what was waited, or by 50 ms.
+    assert log[-1][1] - 1000.0 <= busy + idle + 0.06 * len(packets)
+
+
+def test_what_is_critical_goes_first_and_a_large_send_holds_the_pace_for_one_packet(world: World) -> None:
+    pace, log = Pace("a", 10, world.clock), Log()
+    world.start(sender(world, pace, log, "large", items=10, packets=5, answer=0.1))
+    world.start(sender(world, pace, log, "small"), 0.1)
+    world.start(sender(world, pace, log, "alarm", priority="critical"), 0.2)
+    world.run()
+    assert log.names()[:4] == ["large", "alarm", "small", "large"]
+
+
+def test_an_alarm_of_another_process_goes_first(world: World, state_folder: Path) -> None:
+    # Two turnstiles over the same files stand for two processes.
+    ours, theirs = Pace("a", 10, world.clock), Pace("a", 10, world.clock, str(state_folder))
+    log = Log()
+    for number in range(4):
+        world.start(sender(world, ours, log, f"normal{number}", answer=0.1), number / 1000)
+    world.start(sender(world, theirs, log, "alarm", answer=0.1, priority="critical"), 0.05)
+    world.run()
+    assert log.names()[:2] == ["normal0", "alarm"]
+    assert len(log) == 5
+
+
+def test_too_fast_slows_down_to_ten_times_and_recovers(world: World) -> None:
+    pace, log = Pace("a", 10, world.clock), Log()
+    world.start(sender(world, pace, log, "x", packets=30, answer=0.0, too_fast=5))
+    world.run()
+    gaps = [began - ended for (_, _, ended), (_, began, _) in pairwise(log)]
+    assert gaps[:5] == pytest.approx([0.2, 0.4, 0.8, SLOWEST / 10, SLOWEST / 10])
+    assert gaps[5:] == sorted(gaps[5:], reverse=True)
+    assert gaps[-1] == pytest.approx(0.1)
+
+
+def test_too_fast_without_a_rate_makes_everyone_pause(world: World) -> None:
+    one, other, log = Pace("a", None, world.clock), Pace("a", None, world.clock), Log()
+    world.start(sender(world, one, log, "x", answer=0.0, too_fast=1))
+    world.start(sender(world, other, log, "y", answer=0.0), 0.1)
+    world.run()
+    assert log[1][1] - log[0][2] == pytest.approx(0.5)
+
+
+def test_a_rate_that_one_client_knows_holds_for_those_who_do_not(world: World) -> None:
+    knows, knows_not, log = Pace("a", 2, world.clock), Pace("a", None, world.clock), Log()
+    world.start(sender(world, knows, log, "x", items=4, answer=0.1))
+    for name in "yz":
+        world.start(sender(world, knows_not, log, name, items=2, answer=0.1), 0.2)
+    world.run()
+    assert [round(began - 1000, 2) for _, began, _ in log] == pytest.approx([0, 2.1, 3.2], abs=0.06)
+
+
+def test_a_deadline_that_cannot_be_met_is_told_at_once(world: World) -> None:
+    pace, log = Pace("a", 10, world.clock), Log()
+    world.start(sender(world, pace, log, "x", items=100))
+    world.run()
+    with pytest.raises(DeadlineError):
+        next(pace.acquire(1, "normal", world.now + 5))
+    assert world.now == pytest.approx(1000.02)
+    place = next_place(world, pace, deadline=world.now + 11)
+    assert world.now == pytest.approx(1010.02)
+    pace.settle(place, submitted=False)
+    assert next_place(world, pace) is not None  # what never left costs no time
+    assert world.now == pytest.approx(1010.02)
+
+
+def next_place(world: World, pace: Pace, deadline: float | None = None) -> Place:
+    taken: list[Place] = []
+
+    def wait() -> Generator[float, None, None]:
+        taken.append((yield from pace.acquire(1, "normal", deadline)))
+
+    world.start(wait())
+    world.run()
+    return taken[0]
+
+
+def test_giving_up_leaves_the_queue_as_it_was(world: World) -> None:
+    pace, log = Pace("a", 10, world.clock), Log()
+    place = next_place(world, pace)
+    waiting = pace.acquire(50, "critical", None)
+    next(waiting)
+    waiting.close()
+    pace.settle(place)
+    world.start(sender(world, pace, log, "x"))
+    world.run()
+    assert log[0][1] - 1000.0 == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("jump", [-500.0, 86400.0])
+def test_a_clock_that_jumps_never_makes_us_wait_longer_than_our_items_explain(world: World, jump: float) -> None:
+    pace, log = Pace("a", 10, world.clock), Log()
+    world.start(sender(world, pace, log, "x", items=20))
+    world.run()
+    world.now += jump
+    began = world.now
+    world.start(sender(world, pace, log, "y"))
+    world.run()
+    assert log[-1][1] - began <= 2.0 + 0.06
+
+
+def test_a_holder_that_hangs_does_not_stop_an_alarm_for_ever(world: World, state_folder: Path) -> None:
+    hanging = Pace("a", 10, world.clock, str(state_folder))
+    place = next_place(world, hanging)
+    pace, log = Pace("a", 10, world.clock), Log()
+    world.start(sender(world, pace, log, "alarm", priority="critical"))
+    world.run()
+    assert 170 < log[0][1] - 1000.0 < 200
+    hanging.settle(place)
+
+
+@given(st.binary(max_size=60) | st.builds(lambda n: Record(1.0, 2.0, 3.0, 4.0).pack()[:n], st.integers(0, 45)))
+def test_a_damaged_record_is_no_record(data: bytes) -> None:
+    record = Record.unpack(data)
+    assert record == Record() or record.pack() == data
+
+
+def test_a_record_survives_its_file(tmp_path: Path) -> None:
+    places = open_places("a", str(tmp_path))
+    places.write(Record(5.0, 2.0, 10.0, 4.0))
+    assert open_places("a", str(tmp_path)).read() == Record(5.0, 2.0, 10.0, 4.0)
+    assert open_places("b", str(tmp_path)).read() == Record()
+    for file in tmp_path.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_two_copies_of_the_module_exclude_each_other_in_one_process(tmp_path: Path) -> None:
+    one, other = SharedPlaces(tmp_path, "x"), SharedPlaces(tmp_path, "x")
+    assert [one.take(1), other.take(1)] == [0, None]
+    assert [other.take(AT_ONCE) for _ in range(5)] == [1, 2, 3, 4, None]
+    one.free(0)
+    assert other.take(1) == 0
+    ended = one.announce()
+    assert other.urgent()
+    ended()
+    assert not other.urgent()
+
+
+@pytest.mark.parametrize("folder", ["file", "open"])
+def test_where_nothing_can_be_shared_the_process_paces_itself_and_says_so_once(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / folder
+    if folder == "file":
+        place.write_text("")
+    else:
+        place.mkdir()
+        place.chmod(0o777)  # anybody could put a trap there
+    monkeypatch.setattr(pacefiles._Warned, "done", False)
+    assert isinstance(open_places("a", str(place)), OwnPlaces)
+    assert isinstance(open_places("b", str(place)), OwnPlaces)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_the_rule_holds_within_one_process_too(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(pacefiles._Warned, "done", True)
+    paces = [Pace("a", 10, world.clock, str(tmp_path / "file")) for _ in range(3)]
+    log = Log()
+    for number in range(6):
+        world.start(sender(world, paces[number % 3], log, "x", answer=0.5))
+    world.run()
+    gaps = [began - ended for (_, _, ended), (_, began, _) in pairwise(log)]
+    assert all(gap >= 0.1 - 1e-9 for gap in gaps)
+
+
+def test_a_child_after_a_fork_has_locks_of_its_own(tmp_path: Path) -> None:
+    program = """
+        import os, sys
+        from pathlib import Path
+        from sms1680.pacefiles import SharedPlaces
+        places = SharedPlaces(Path(sys.argv[1]), "x")
+        assert places.take(1) == 0
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if places.take(1) is None else 1)
+        status = os.waitpid(child, 0)[1]
+        assert SharedPlaces(Path(sys.argv[1]), "x").take(1) is None, "the child's end freed the parent's place"
+        sys.exit(os.waitstatus_to_exitcode(status))
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], check=True, timeout=30)
+
+
+PROCESS = """
+    import sys, time
+    from sms1680.pace import Pace
+    pace = Pace("account", 200.0, time.monotonic)
+    for _ in range(int(sys.argv[1])):
+        turn = pace.acquire(1, "normal", None)
+        try:
+            while True:
+                time.sleep(next(turn))
+        except StopIteration as taken:
+            place = taken.value
+        began = time.monotonic()
+        time.sleep(0.002)
+        print(began, time.monotonic())
+        pace.settle(place)
+"""
+
+
+def test_eight_processes_share_one_pace() -> None:
+    program = [sys.executable, "-c", textwrap.dedent(PROCESS), "12"]
+    processes = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    lines = [line for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
+    assert all(process.returncode == 0 for process in processes)
+    submits = sorted(tuple(map(float, line.split())) for line in lines)
+    assert len(submits) == 96
+    for (_, ended), (began, _) in pairwise(submits):
+        assert began - ended >= 1 / 200 - 1e-4
+
+
+def test_a_process_that_dies_frees_its_place() -> None:
+    program = """
+        import os, sys
+        from sms1680.pacefiles import open_places
+        assert open_places("account", None).take(1) == 0
+        print("taken", flush=True)
+        sys.stdin.read()
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "taken\n"
+    places = open_places("account", None)
+    assert places.take(1) is None
+    process.kill()
+    process.communicate(timeout=30)
+    assert places.take(1) == 0

@@ -1,0 +1,125 @@
+"""What a text costs, its signature, and what may be blocked in it."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, strategies as st
+
+from sms1680 import Concern, InvalidMessageError, estimate
+from sms1680.text import PART_UNITS, Signature, count_parts, prepare, split_units, units
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("x", 1),
+        ("水" * 70, 1),
+        ("水" * 71, 2),
+        ("水" * 134, 2),
+        ("水" * 135, 3),
+        ("x" * 70, 1),
+        ("x" * 71, 2),
+        ("😀" * 35, 1),
+        ("😀" * 36, 2),
+        ("😀" * 66, 2),  # 132 units, 33 pairs a part: the 67th unit would cut a pair
+        ("😀" * 67, 3),
+    ],
+)
+def test_a_text_is_billed_70_alone_and_67_a_part(text: str, parts: int) -> None:
+    assert count_parts(text) == parts
+
+
+@given(TEXT, st.integers(2, 80))
+def test_splitting_loses_nothing_and_cuts_no_character(text: str, room: int) -> None:
+    pieces = list(split_units(text, room))
+    assert "".join(pieces) == text
+    assert all(0 < units(piece) <= room for piece in pieces)
+    # Greedy: no piece could have taken the next one's first character as well.
+    assert all(units(a + b[0]) > room for a, b in pairwise(pieces))
+
+
+@given(TEXT)
+def test_parts_are_the_pieces_of_the_split(text: str) -> None:
+    expected = 1 if units(text) <= 70 else len(list(split_units(text, PART_UNITS)))
+    assert count_parts(text) == expected
+
+
+def test_the_signature_stands_where_it_belongs() -> None:
+    assert Signature("某某科技").write("门开了") == "【某某科技】门开了"
+    assert Signature("【某某科技】", "behind").write("门开了") == "门开了【某某科技】"
+    assert Signature("某某科技", "platform").write("门开了") == "门开了"
+    assert Signature("某某科技", "platform").added_units("门开了") == 6
+
+
+@pytest.mark.parametrize("text", ["【别的】门开了", "门开了【别的】", " 【别的】门开了", "门开了【别的】 "])
+def test_a_text_that_is_signed_gets_no_second_signature(text: str) -> None:
+    for place in ("front", "behind", "platform"):
+        signature = Signature("某某", place)  # type: ignore[arg-type]
+        assert signature.write(text) == text
+        assert signature.added_units(text) == 0
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 31, "a】b", "【】", "a\nb"])
+def test_a_signature_that_carriers_would_not_take_is_refused(name: str) -> None:
+    with pytest.raises(InvalidMessageError):
+        Signature(name)
+
+
+@pytest.mark.parametrize("place", ["front", "behind", "platform"])
+def test_the_signature_is_counted_wherever_it_stands(place: str) -> None:
+    told = estimate("水" * 66, signature="某某", signature_place=place)  # type: ignore[arg-type]
+    assert (told.characters, told.parts, told.flow) == (70, 1, 1)
+    told = estimate("水" * 67, signature="某某", signature_place=place)  # type: ignore[arg-type]
+    assert (told.characters, told.parts, told.flow) == (71, 2, 2)
+
+
+def test_the_flow_formula_keeps_its_70_where_billing_has_67() -> None:
+    told = estimate("水" * 140)
+    assert (told.parts, told.flow) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "concern", "found"),
+    [
+        ("见 https://a.example/x?y=1。", Concern.LINK, "https://a.example/x?y=1"),
+        ("见www.example.com，谢谢", Concern.LINK, "www.example.com"),
+        ("主机 nas.example.com 离线", Concern.DOMAIN, "nas.example.com"),
+        ("主机 192.168.1.2 离线", Concern.IP_ADDRESS, "192.168.1.2"),
+        ("请联系 a.b@example.com", Concern.EMAIL, "a.b@example.com"),
+        ("请拨 13800000000", Concern.PHONE_NUMBER, "13800000000"),
+        ("请拨 400-123-4567", Concern.PHONE_NUMBER, "400-123-4567"),
+    ],
+)
+def test_what_carriers_block_is_named(text: str, concern: Concern, found: str) -> None:
+    warnings = estimate("【某某】" + text).warnings
+    assert [(warning.concern, warning.found) for warning in warnings] == [(concern, found)]
+    assert found in warnings[0].sentence("en")
+    assert found in warnings[0].sentence("zh")
+    assert found not in repr(warnings)
+
+
+def test_harmless_texts_are_not_warned_of() -> None:
+    assert estimate("【某某】后门 22:41 打开，温度 21.5 度，已持续 3.5 小时").warnings == ()
+
+
+def test_a_missing_signature_and_words_refused_before_are_warned_of() -> None:
+    told = estimate("开Invoice了", refused_words=["invoice", "赌博", ""])
+    assert [warning.concern for warning in told.warnings] == [Concern.NO_SIGNATURE, Concern.REFUSED_WORD]
+    assert estimate("x", signature="某某").warnings == ()
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\ud83d", "x" * 501, None, 5])
+def test_a_text_that_cannot_be_sent_is_refused(text: object) -> None:
+    with pytest.raises(InvalidMessageError):
+        estimate(text)  # type: ignore[arg-type]
+
+
+def test_the_limit_counts_the_signature_and_is_a_setting() -> None:
+    assert estimate("x" * 496, signature="某某").characters == 500
+    with pytest.raises(InvalidMessageError, match=r"501.*500"):
+        estimate("x" * 497, signature="某某")
+    with pytest.raises(InvalidMessageError, match=r"501.*500"):
+        estimate("x" * 497, signature="某某", signature_place="platform")
+    assert prepare("x" * 600, None, 600) == "x" * 600
