@@ -123,8 +123,10 @@ def describe(lane: Lane, environment: Environment) -> str:
 
 
 def is_test_path(argument: str) -> bool:
-    """Tells whether an argument for pytest chooses tests by file or folder."""
-    return not argument.startswith("-") and (ROOT / argument.split("::", maxsplit=1)[0]).exists()
+    """Tells whether an argument for pytest chooses tests by file or folder (and is not a word such as `-k sandbox`)."""
+    path = (ROOT / argument.split("::", maxsplit=1)[0]).resolve()
+    tests = ROOT / "tests"
+    return not argument.startswith("-") and path.exists() and (path == tests or tests in path.parents)
 
 
 def count(report: Path, result: Result) -> None:

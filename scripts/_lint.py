@@ -11,10 +11,12 @@ import _house
 from _environments import ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
 from _lanes import CORE_PYTHONS, HA_NEWEST, MYPY
 
+# Pinned like the tools, so that nobody's change turns red for what somebody else released.
+TYPES = ("apprise==2.2.0", "httpx==0.28.1", "aiohttp==3.14.5", "types-requests==2.33.0.20261030")
 TOOLS = Recipe(
     "lint",
     CORE_PYTHONS,
-    (Step(("ruff==0.17.6", MYPY, "apprise", "httpx", "aiohttp", "types-requests")),),
+    (Step(("ruff==0.17.6", MYPY, *TYPES)),),
 )
 INTEGRATION = "custom_components/sms1680"
 # The core by the name under which it is installed (typings/sms1680 is a link to it), then the rooms around it.
