@@ -40,7 +40,7 @@ def main(count: int) -> None:
     read = streamed = errors = pending = 0
     tracemalloc.start()
     began = time.perf_counter()
-    settled = 0
+    settled, decoder = 0, Decoder()
     for number in range(count):
         octets = mutate(chance, seeds)
         with contextlib.suppress(CodecError):

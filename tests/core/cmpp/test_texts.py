@@ -1,0 +1,243 @@
+"""Texts to octets and back, segments, references, and uplinks put together."""
+
+import itertools
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from sms1680.cmpp.auth import authenticator_ismg, connect_request, is_authentic
+from sms1680.cmpp.codec import decode, encode
+from sms1680.cmpp.longsms import Assembler, Concatenation, References, concatenation_header, split_header
+from sms1680.cmpp.pdus import Connect, Deliver, Submit
+from sms1680.cmpp.smpptime import connect_timestamp, smpp_time
+from sms1680.cmpp.texts import ASCII, GB18030, UCS2, read_text_content, write_text_content
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=600)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "msg_fmt", "sizes"),
+    [
+        ("hello", "auto", ASCII, [5]),
+        ("x" * 159, "auto", ASCII, [159]),
+        ("x" * 160, "auto", UCS2, [134, 134, 52]),
+        ("hello", "ucs2", UCS2, [10]),
+        ("门" * 70, "auto", UCS2, [140]),
+        ("门" * 71, "auto", UCS2, [134, 8]),
+        ("门" * 70, "gbk", GB18030, [140]),
+        ("x" + "门" * 70, "gbk", GB18030, [133, 8]),
+        ("门" * 69 + "😀", "gbk", UCS2, [134, 8]),
+        ("a" * 66 + "😀" + "b" * 10, "ucs2", UCS2, [132, 24]),
+    ],
+)
+def test_formats_and_sizes(text: str, encoding: Any, msg_fmt: int, sizes: list[int]) -> None:
+    written = write_text_content(text, encoding)
+    assert (written.msg_fmt, [len(segment) for segment in written.segments]) == (msg_fmt, sizes)
+    assert text[:3] not in repr(written)
+
+
+@given(TEXT, st.sampled_from(["auto", "ucs2", "gbk"]), st.integers(0, 32))
+def test_every_segment_fits_can_be_read_alone_and_all_together_are_the_text(
+    text: str, encoding: Any, added: int
+) -> None:
+    written = write_text_content(text, encoding, added)
+    segments = written.segments
+    # No character is cut: each segment is whole by itself.
+    assert "".join(read_text_content(segment, written.msg_fmt) for segment in segments) == text
+    room = (159 if written.msg_fmt == ASCII else 140) if len(segments) == 1 else 134
+    assert max(map(len, segments)) <= room
+    assert len(segments[0]) + 2 * added <= room
+
+
+def test_a_text_beyond_255_segments_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 255"):
+        write_text_content("门" * (67 * 255 + 1))
+
+
+@given(st.binary(max_size=200), st.integers(0, 255))
+def test_reading_never_fails(content: bytes, msg_fmt: int) -> None:
+    assert isinstance(read_text_content(content, msg_fmt), str)
+
+
+@pytest.mark.parametrize(
+    ("content", "msg_fmt", "text"),
+    [
+        (b"TD", ASCII, "TD"),
+        ("退订".encode("gb18030"), ASCII, "退订"),
+        ("𠮷退".encode("gb18030"), GB18030, "𠮷退"),
+        ("退订".encode("utf-16-be") + b"\0", UCS2, "退订"),
+        ("退订".encode("utf-16-be"), 9, "退订"),
+        ("退订".encode("utf-16-be"), 0x18, "退订"),
+        (b"\x01\x80", 4, "0180"),
+        (b"plain", 3, "plain"),
+    ],
+)
+def test_trap_17_formats_of_uplinks(content: bytes, msg_fmt: int, text: str) -> None:
+    assert read_text_content(content, msg_fmt) == text
+
+
+def test_golden_texts_are_read(vector: dict[str, Any]) -> None:
+    for key, text in vector["fields"].items():
+        if key != "msg_content_text":
+            continue
+        pdu = decode(bytes.fromhex(vector["hex"]))
+        assert isinstance(pdu, Submit | Deliver)
+        body = split_header(pdu.msg_content)[1] if pdu.tp_udhi & 0x41 else pdu.msg_content
+        assert read_text_content(body, pdu.msg_fmt) == text
+
+
+# --- user data headers and references --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"\x05\x00\x03\xa5\x02\x01hi", (Concatenation(0xA5, 2, 1, wide=False), b"hi")),
+        (b"\x06\x08\x04\x12\x34\x03\x03hi", (Concatenation(0x1234, 3, 3, wide=True), b"hi")),
+        (b"\x09\x24\x02\x00\x00\x00\x03\x00\x02\x02hi", (Concatenation(0, 2, 2, wide=False), b"hi")),
+        (b"\x05\x00\x03\xa5\x02\x03hi", (None, b"hi")),
+        (b"\x05\x00\x03\xa5\x02\x00hi", (None, b"hi")),
+        (b"\x05\x00\x09\xa5\x02\x01hi", (None, b"\x05\x00\x09\xa5\x02\x01hi")),
+        (b"hi", (None, b"hi")),
+        (b"", (None, b"")),
+    ],
+)
+def test_user_data_headers(content: bytes, found: tuple[Concatenation | None, bytes]) -> None:
+    assert split_header(content) == found
+
+
+@given(st.binary(max_size=160))
+def test_no_header_makes_reading_fail(content: bytes) -> None:
+    concatenation, body = split_header(content)
+    assert content.endswith(body)
+    assert concatenation is None or 1 <= concatenation.number <= concatenation.total
+
+
+def test_trap_7_references_count_up_for_each_destination_and_wrap() -> None:
+    references = References(iter([254, 7, 7, *[7] * 300]).__next__)
+    assert references.take(["A", "B"]) == {254: ["A", "B"]}
+    assert references.take(["A"]) == {255: ["A"]}
+    assert references.take(["A", "B", "C"]) == {0: ["A"], 255: ["B"], 7: ["C"]}
+    seen = [next(iter(references.take(["A"]))) for _ in range(256)]
+    assert sorted(seen) == list(range(256))
+
+
+def test_references_forget_the_destinations_that_were_longest_unused() -> None:
+    references = References(lambda: 7)
+    for number in range(20_001):
+        references.take([str(number)])
+    assert references.take(["0"]) == {7: ["0"]}
+    assert references.take(["20000"]) == {8: ["20000"]}
+
+
+# --- uplinks put together --------------------------------------------------------------------------------------------
+
+
+def add(assembler: Assembler, text: str, number: int, total: int, *, reference: int = 1, now: float = 0.0) -> list[Any]:
+    segment = Concatenation(reference, total, number, wide=False)
+    return assembler.add(("sender", "us", ASCII), segment, text.encode(), text, now)
+
+
+def test_segments_in_any_order_make_the_message() -> None:
+    for order in itertools.permutations([1, 2, 3]):
+        assembler = Assembler(60)
+        *nothing, [whole] = [add(assembler, f"part{number}", number, 3) for number in order]
+        assert nothing == [[], []]
+        assert list(whole.parts.values()) == [b"part1", b"part2", b"part3"]
+        assert not whole.incomplete
+        assert assembler.deadline is None
+
+
+def test_a_segment_that_comes_twice_replaces_the_first() -> None:
+    assembler = Assembler(60)
+    add(assembler, "old", 1, 2)
+    assert add(assembler, "new", 1, 2) == []
+    [whole] = add(assembler, "end", 2, 2)
+    assert list(whole.parts.values()) == [b"new", b"end"]
+    assert whole.tokens == ["old", "new", "end"]
+
+
+def test_messages_with_other_references_are_kept_apart() -> None:
+    assembler = Assembler(60)
+    add(assembler, "a1", 1, 2, reference=1)
+    add(assembler, "b1", 1, 2, reference=2)
+    [whole] = add(assembler, "b2", 2, 2, reference=2)
+    assert list(whole.parts.values()) == [b"b1", b"b2"]
+
+
+def test_what_is_there_when_time_is_up_is_handed_on_marked() -> None:
+    assembler = Assembler(60)
+    add(assembler, "b", 2, 3, now=100.0)
+    assert assembler.deadline == 160.0
+    assert assembler.expire(159.9) == []
+    [part] = assembler.expire(160.0)
+    assert (part.parts, part.incomplete, part.tokens) == ({2: b"b"}, True, ["b"])
+    assert assembler.expire(1000.0) == []
+
+
+def test_memory_is_bounded_and_nothing_is_swallowed() -> None:
+    assembler = Assembler(60, most=3)
+    handed = [part for reference in range(10) for part in add(assembler, str(reference), 1, 2, reference=reference)]
+    handed += assembler.finish_all()
+    assert [part.parts[1] for part in handed] == [str(reference).encode() for reference in range(10)]
+    assert all(part.incomplete for part in handed)
+
+
+def test_a_long_text_makes_the_whole_way_through_pdus() -> None:
+    text = "后门 22:41 打开。" * 30 + "😀" * 20
+    written = write_text_content(text)
+    deliveries = []
+    for number, body in enumerate(written.segments, 1):
+        content = concatenation_header(9, len(written.segments), number) + body
+        pdu = Deliver(
+            sequence_id=number, msg_id=number, dest_id="1069", src_terminal_id="13800138000", tp_udhi=0x40,
+            msg_fmt=written.msg_fmt, msg_content=content,
+        )  # fmt: skip
+        deliveries.append(decode(encode(pdu)))
+    random.Random(1).shuffle(deliveries)
+    assembler, whole = Assembler(60), []
+    for delivery in deliveries:
+        assert isinstance(delivery, Deliver)
+        segment, body = split_header(delivery.msg_content)
+        assert segment is not None
+        whole += assembler.add("key", segment, body, None, 0.0)
+    assert read_text_content(b"".join(whole[0].parts.values()), written.msg_fmt) == text
+
+
+# --- times and authenticators ----------------------------------------------------------------------------------------
+
+
+def test_times_are_chinas() -> None:
+    when = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+    assert smpp_time(when) == "261122200000032+"
+    assert connect_timestamp(datetime(2026, 1, 1, 16, 4, 5, tzinfo=UTC)) == "0102000405"
+
+
+def test_golden_authenticators(vector: dict[str, Any]) -> None:
+    fields = vector["fields"]
+    if vector["command"] == "CMPP_CONNECT" and len(fields["source_addr"]) == 6:
+        octets = bytes.fromhex(vector["hex"])
+        made = connect_request(
+            fields["sequence_id"], fields["source_addr"], fields["input_secret"], fields["timestamp_text"]
+        )
+        assert encode(made)[:28] == octets[:28]
+        assert made.timestamp == fields["timestamp"]
+    elif vector["command"] == "CMPP_CONNECT_RESP":
+        source = bytes.fromhex(fields["input_authenticator_source_hex"])
+        answer = bytes.fromhex(fields["authenticator_ismg_hex"])
+        assert authenticator_ismg(fields["status"], source, fields["input_secret"]) == answer
+        assert is_authentic(answer, fields["status"], source, "1234")
+        assert not is_authentic(answer, fields["status"], source, "12345")
+    else:
+        assert "input_secret" not in fields or fields["source_addr"] == "1680"
+
+
+def test_trap_13_a_short_sp_id_is_hashed_unpadded() -> None:
+    made = connect_request(2, "1680", "888888", "1122073321")
+    assert made == Connect(
+        sequence_id=2, source_addr="1680", authenticator_source=made.authenticator_source, timestamp=1122073321
+    )
+    assert made.authenticator_source.hex() != "4e6f753367d089e95ded5f360ace2849"  # padded to six
