@@ -51,7 +51,7 @@ def test_the_law(  # noqa: PLR0917 - the columns of the table
     reason: Reason | None,
     outcome: str,
     repeat: Repeat,
-    goes_on: bool,  # noqa: FBT001
+    goes_on: bool,
 ) -> None:
     verdict = read_answer(path, answer(body))
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
@@ -148,7 +148,7 @@ def test_a_bare_1_is_believed_only_where_it_cannot_be_the_beginning_of_another_c
         (204, "unknown", Reason.NOT_UNDERSTOOD, True),
     ],
 )
-def test_the_http_status(status: int, outcome: str, reason: Reason, goes_on: bool) -> None:  # noqa: FBT001
+def test_the_http_status(status: int, outcome: str, reason: Reason, goes_on: bool) -> None:
     verdict = read_answer(SEND, answer("1,2", status))
     assert (verdict.outcome, verdict.reason, verdict.goes_on) == (outcome, reason, goes_on)
 
@@ -190,7 +190,7 @@ def test_random_octets_are_never_fatal_and_never_taken_for_accepted(
     path: str,
     status: int,
     charset: str | None,
-    complete: bool,  # noqa: FBT001
+    complete: bool,
 ) -> None:
     verdict = read_answer(path, Answer(status, body, charset, complete))
     if verdict.outcome is Outcome.ACCEPTED:

@@ -66,7 +66,7 @@ def test_what_is_no_mainland_mobile_number_is_refused_without_being_shown(writte
     st.lists(st.sampled_from(" -()"), max_size=4),
     st.booleans(),
 )
-def test_decoration_never_changes_the_number(number: str, prefix: str, marks: list[str], wide: bool) -> None:  # noqa: FBT001
+def test_decoration_never_changes_the_number(number: str, prefix: str, marks: list[str], wide: bool) -> None:
     written = prefix + number
     for place, mark in enumerate(marks):
         written = written[: len(prefix) + 2 * place] + mark + written[len(prefix) + 2 * place :]

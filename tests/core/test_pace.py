@@ -104,7 +104,7 @@ def test_with_a_rate_one_is_under_way_at_a_time_without_one_five(world: World) -
 def test_whoever_sends_the_rule_holds_and_the_time_is_used(
     rate: float,
     packets: list[tuple[int, float, float]],
-    shared: bool,  # noqa: FBT001
+    shared: bool,
 ) -> None:
     world, log = World(), Log()
     key = f"{rate}{packets}{shared}{os.urandom(4).hex()}"

@@ -1,0 +1,226 @@
+"""What certainly never left, and what may have: each failure provoked for real, with either carrier."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from sms1680 import carriers
+from sms1680.carriers import AsyncHttpxCarrier, HttpxCarrier
+from sms1680.exchange import LONGEST_ANSWER, Answer, Failure, Request, Timeouts
+from sms1680.sandbox import SandboxThread
+
+FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
+SHORT = Timeouts(connect=0.3, answer=0.3)
+
+Exchange = Callable[..., Answer | Failure]
+
+
+def post(base: str) -> Request:
+    return Request("POST", f"{base}/sendXSms.do", b"mobile=1", FORM)
+
+
+def blocking(request: Request, **settings: Any) -> Answer | Failure:
+    carrier = HttpxCarrier(SHORT, **settings)
+    try:
+        return carrier.exchange(request)
+    finally:
+        carrier.close()
+
+
+def looping(request: Request, **settings: Any) -> Answer | Failure:
+    async def run() -> Answer | Failure:
+        carrier = AsyncHttpxCarrier(SHORT, **settings)
+        try:
+            return await carrier.exchange(request)
+        finally:
+            await carrier.aclose()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(params=[blocking, looping], ids=["blocking", "asyncio"])
+def exchange(request: pytest.FixtureRequest) -> Exchange:
+    return request.param  # type: ignore[no-any-return]
+
+
+class Peer:
+    """A server that reads what comes, says what it was told to, and hangs up or stays silent."""
+
+    def __init__(self, says: bytes | None, *, stays: bool = False) -> None:
+        self.heard = b""
+        self.called = threading.Event()
+        self._says = says
+        self._stays = stays
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                self._open.append(connection)
+                if self._says is None:
+                    continue
+                self.heard += connection.recv(65536)
+                self.called.set()
+                with contextlib.suppress(OSError):
+                    connection.sendall(self._says)
+                if not self._stays:
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # closing on unread octets would reset instead of ending
+                        pass
+                    connection.close()
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for connection in self._open:
+            connection.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[..., Peer]]:
+    with contextlib.ExitStack() as stack:
+
+        def made(says: bytes | None, *, stays: bool = False) -> Peer:
+            made_peer = Peer(says, stays=stays)
+            stack.callback(made_peer.close)
+            return made_peer
+
+        yield made
+
+
+def closed() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_refused_connection_never_left(exchange: Exchange) -> None:
+    assert exchange(post(closed())) == Failure(begun=False, detail="ConnectError")
+
+
+def test_a_name_that_does_not_exist_never_left(exchange: Exchange) -> None:
+    assert exchange(post("http://platform.invalid")) == Failure(begun=False, detail="ConnectError")
+
+
+def test_a_tls_handshake_that_fails_never_left(exchange: Exchange, box: SandboxThread) -> None:
+    assert exchange(post(box.url.replace("http", "https"))) == Failure(begun=False, detail="ConnectError")
+
+
+def test_a_tls_handshake_without_an_answer_never_left(exchange: Exchange, peer: Callable[..., Peer]) -> None:
+    silent = peer(None)
+    assert exchange(post(silent.url.replace("http", "https"))) == Failure(begun=False, detail="ConnectTimeout")
+
+
+def test_a_proxy_that_refuses_never_left(exchange: Exchange, peer: Callable[..., Peer]) -> None:
+    proxy = peer(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    came = exchange(post("https://platform.invalid"), proxy=proxy.url)
+    assert came == Failure(begun=False, detail="ProxyError")
+    assert proxy.heard.startswith(b"CONNECT")
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"), [("ftp://h/sendXSms.do", "UnsupportedProtocol"), ("http://h:x/", "InvalidURL")]
+)
+def test_an_address_that_is_none_never_left(exchange: Exchange, url: str, kind: str) -> None:
+    assert exchange(Request("POST", url, b"")) == Failure(begun=False, detail=kind)
+
+
+async def test_no_connection_free_in_time_never_left(peer: Callable[..., Peer]) -> None:
+    silent = peer(b"", stays=True)
+    limits = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(limits=limits) as client:
+        carrier = AsyncHttpxCarrier(Timeouts(connect=0.05, answer=5), client)
+        first = asyncio.create_task(carrier.exchange(post(silent.url)))
+        await asyncio.to_thread(silent.called.wait, 5)
+        assert await carrier.exchange(post(silent.url)) == Failure(begun=False, detail="PoolTimeout")
+        first.cancel()
+        assert await first == Failure(begun=True, detail="cancelled")
+
+
+@pytest.mark.parametrize(
+    ("says", "stays", "kind"),
+    [
+        (b"", False, "RemoteProtocolError"),
+        (b"", True, "ReadTimeout"),
+        (b"HTTP/1.1 200 OK\r\nContent-Len", False, "RemoteProtocolError"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n1,26", False, "RemoteProtocolError"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n1,26", True, "ReadTimeout"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n1,2", False, "RemoteProtocolError"),
+        (b"SSH-2.0-OpenSSH\r\n", False, "RemoteProtocolError"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LONGEST_ANSWER + 1), False, "ReadError"),
+    ],
+)
+def test_whatever_goes_wrong_later_may_have_left(
+    exchange: Exchange,
+    peer: Callable[..., Peer],
+    says: bytes,
+    stays: bool,
+    kind: str,
+) -> None:
+    other = peer(says, stays=stays)
+    assert exchange(post(other.url)) == Failure(begun=True, detail=kind)
+    assert other.heard.startswith(b"POST /sendXSms.do HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("head", "complete", "charset"),
+    [
+        (b"Content-Length: 4\r\nContent-Type: text/plain; charset=GBK", True, "gbk"),
+        (b"Content-Type: text/plain", False, None),
+    ],
+)
+def test_an_answer_says_whether_its_length_was_announced(
+    exchange: Exchange,
+    peer: Callable[..., Peer],
+    head: bytes,
+    complete: bool,
+    charset: str | None,
+) -> None:
+    came = exchange(post(peer(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n1,26").url))
+    assert came == Answer(200, b"1,26", charset, complete)
+
+
+def test_an_answer_that_drips_is_given_up_in_time(
+    exchange: Exchange, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = carriers._Body
+    clock = [0.0, 31.0]
+    monkeypatch.setattr(carriers, "_Body", lambda timeout: original(timeout, iter(clock).__next__))
+    drips = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1,26", stays=True)
+    assert exchange(post(drips.url)) == Failure(begun=True, detail="ReadTimeout")
+
+
+def test_a_secret_address_reaches_no_log(
+    exchange: Exchange, peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    other = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n12")
+    request = Request("GET", f"{other.url}/balance.do?username=kuai&password=e10adc39", secret_url=True)
+    assert exchange(request) == Answer(200, b"12", None, complete_length=True)
+    assert b"GET /balance.do?username=kuai&password=e10adc39 HTTP/1.1" in other.heard
+    assert "balance.do" in caplog.text  # httpx does log the address
+    assert "e10adc39" not in caplog.text
+    assert "kuai" not in caplog.text
+
+
+def test_connections_are_kept(box: SandboxThread) -> None:
+    carrier = HttpxCarrier(SHORT)
+    for _ in range(3):
+        assert isinstance(carrier.exchange(post(box.url)), Answer)
+    pool = carrier._client._transport._pool  # type: ignore[attr-defined]
+    assert len(pool.connections) == 1
+    carrier.close()
