@@ -29,7 +29,7 @@ import _package_index
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv"
-UV = "uv>=0.9,<1"
+UV = "uv>=0.13,<1"
 LAYOUT = 1  # counted up when environments made by an older version of this file must be made anew
 
 # What would turn uv or an interpreter away from the environment that it is told to use.
@@ -151,7 +151,8 @@ class Environments:
         with (self.folder / "tools.lock").open("w") as lock:
             self._lock(lock.fileno(), fcntl.LOCK_EX, "tools")
             wanted = json.dumps({"uv": UV, "root": str(self.folder)})
-            if not (ready.is_file() and ready.read_text() == wanted and os.access(str(uv), os.X_OK)):
+            runs = os.access(str(uv), os.X_OK) and os.access(str(uv.with_name("python")), os.X_OK)
+            if not (runs and ready.is_file() and ready.read_text() == wanted):
                 say("Installing uv into .venv/tools ...")
                 shutil.rmtree(str(folder), ignore_errors=True)
                 made = subprocess.run(

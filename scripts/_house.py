@@ -1,4 +1,4 @@
-"""The house's own rules that no general tool knows: what the core may import, and no unfinished marks."""
+"""The house's own rules that no general tool knows: what the core may import, unfinished marks, long files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = {".py", ".md", ".yaml", ".yml", ".json", ".toml", ".js", ".css", ".html",
 
 def findings(root: Path) -> list[str]:
     """Returns what breaks the house's rules, one line each."""
-    return [*core_imports(root / CORE, root), *unfinished_marks(root), *long_files(root)]
+    return [*core_imports(root / CORE, root), *unfinished_marks(root), *long_files(root), *sleeping_tests(root)]
 
 
 def core_imports(core: Path, root: Path) -> Iterator[str]:
@@ -88,3 +88,12 @@ def long_files(root: Path) -> Iterator[str]:
             lines = path.read_text("utf-8").count("\n")
             if lines > LONGEST:
                 yield f"{path.relative_to(root)}: {lines} lines, {LONGEST} at most"
+
+
+def sleeping_tests(root: Path) -> Iterator[str]:
+    """Yields each place where a test waits by the clock instead of for what it waits for."""
+    for path in tracked(root):
+        if path.suffix == ".py" and root / "tests" in path.parents:
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+                if re.search(r"\btime\.sleep\(", line):
+                    yield f"{path.relative_to(root)}:{number}: a test sleeps by the clock"
