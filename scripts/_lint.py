@@ -7,7 +7,6 @@ import sys
 import time
 from typing import Callable, Sequence
 
-import _house
 from _environments import ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
 from _lanes import CORE_PYTHONS, HA_NEWEST, MYPY
 
@@ -72,7 +71,7 @@ def check(paths: Sequence[str], tools: Environment, environments: Environments, 
     checks: list[tuple[str, Callable[[], int]]] = [
         ("ruff check", lambda: tools.run(rules)),
         ("ruff format", lambda: tools.run(form)),
-        ("house rules", lambda: report(_house.findings(ROOT))),
+        ("house rules", lambda: tools.run([ROOT / "scripts" / "_house.py"])),
     ]
     if core:
         checks.append(("mypy", lambda: tools.run(["-m", "mypy", "--no-error-summary", *core])))
@@ -101,13 +100,6 @@ def check_integration(environments: Environments) -> int:
             raise
         say(f"{error}\nThe integration's types are not checked: they are those of the newest Home Assistant.")
         return 0
-
-
-def report(findings: Sequence[str]) -> int:
-    """Prints what was found."""
-    for finding in findings:
-        print(finding)
-    return 1 if findings else 0
 
 
 if __name__ == "__main__":

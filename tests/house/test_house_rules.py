@@ -38,10 +38,3 @@ def test_a_file_that_has_grown_too_long_is_found(repository: Path) -> None:
     (repository / "a.py").write_text("pass\n" * (LONGEST + 1))
     (repository / "b.py").write_text("pass\n" * LONGEST)
     assert findings(repository) == [f"a.py: {LONGEST + 1} lines, {LONGEST} at most"]
-
-
-def test_a_test_that_sleeps_is_found_and_a_program_that_does_is_not(repository: Path) -> None:
-    (repository / "tests").mkdir()
-    for name in ("tests/test_a.py", "a.py"):
-        (repository / name).write_text("import time\ntime." + "sleep(1)\n")
-    assert findings(repository) == ["tests/test_a.py:2: a test sleeps by the clock"]
