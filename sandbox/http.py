@@ -53,7 +53,7 @@ def parse_parameters(*forms: bytes) -> dict[str, str]:
     """
     parameters: dict[str, str] = {}
     for form in forms:
-        # read as Latin-1, which keeps every octet, those that should have been escaped and were not included
+        # read as Latin-1, which keeps every octet until the whole value can be read as UTF-8
         text = form.decode("latin-1")
         for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX, encoding="latin-1"):
             parameters.setdefault(_utf8(name), _utf8(value))
@@ -84,7 +84,11 @@ class Gateway:
     async def _handle(self, call: Call, request: web.Request) -> web.StreamResponse:
         if request.method not in _METHODS[call]:
             raise web.HTTPMethodNotAllowed(request.method, _METHODS[call])
-        fault = self.platform.faults.take(call) or Fault()
+        fault = self.platform.faults.take(call)
+        if fault is None:
+            fault = Fault()
+        else:
+            self.platform.changed()
         body = await request.read()
         if fault.stall_before:
             await asyncio.sleep(fault.stall_before)
@@ -158,7 +162,7 @@ def _refused(call: Call, verdict: Verdict) -> tuple[None, Result, str]:
 
 
 def _query(request: web.Request) -> bytes:
-    """Return the query string as it came, raw bytes that are not ASCII included."""
+    """Return the query string as it came, before anything has decoded it."""
     return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
 
 

@@ -7,6 +7,7 @@ const $ = (id) => document.getElementById(id);
 const items = new Map();
 const unread = new Map();
 const added = new Set(); // numbers that have neither received nor sent anything yet
+const edited = new Set(); // fields that a person began to change and has not sent yet
 let state = null;
 let selected = /^#\d{1,20}$/.test(location.hash) ? location.hash.slice(1) : null;
 let account = null;
@@ -92,6 +93,7 @@ function select(number) {
   history.replaceState(null, "", `#${number}`);
   unread.delete(number);
   answering = null;
+  edited.delete("extension");
   showHandset();
   showPhones();
 }
@@ -113,14 +115,14 @@ function showReply(list) {
   const last = answering ?? list.filter((item) => item.kind === "message" && item.arrived).at(-1);
   const source = last?.source ?? (state ? currentAccount().source : "");
   $("reply-source").textContent = source;
-  if (document.activeElement !== $("extension")) $("extension").value = last?.extension ?? "";
+  if (!edited.has("extension")) $("extension").value = last?.extension ?? "";
   $("reply").dataset.username = last?.username ?? "";
   for (const id of ["content", "extension"]) $(id).disabled = selected === null;
 }
 
 function answer(message) {
   answering = message;
-  $("extension").value = message.extension;
+  edited.delete("extension");
   showReply([message]);
   $("content").focus();
 }
@@ -133,6 +135,8 @@ async function sendReply(event) {
   try {
     await post("reply", { number: selected, content, extension: $("extension").value.trim(), username });
     $("content").value = "";
+    answering = null;
+    edited.delete("extension");
     $("reply-problem").textContent = "";
     grow();
   } catch (error) {
@@ -148,8 +152,8 @@ function grow() {
 
 // --- panel -------------------------------------------------------------------------------------------------------------
 
-function setUnlessFocused(id, value) {
-  if (document.activeElement !== $(id)) $(id).value = value;
+function setUnlessEdited(id, value) {
+  if (!edited.has(id)) $(id).value = value;
 }
 
 function showPanel() {
@@ -162,10 +166,10 @@ function showPanel() {
   $("account").disabled = state.accounts.length < 2;
   const balance = Object.values(one.balances).reduce((sum, left) => sum + left, 0);
   $("balance").textContent = balance.toLocaleString();
-  setUnlessFocused("balance-input", Object.values(one.balances)[0] ?? "");
-  setUnlessFocused("rate-input", one.rate ?? "");
-  setUnlessFocused("report-address", one.report_address ?? "");
-  setUnlessFocused("uplink-address", one.uplink_address ?? "");
+  setUnlessEdited("balance-input", Object.values(one.balances)[0] ?? "");
+  setUnlessEdited("rate-input", one.rate ?? "");
+  setUnlessEdited("report-address", one.report_address ?? "");
+  setUnlessEdited("uplink-address", one.uplink_address ?? "");
   $("signature-required").checked = one.signature_required;
   $("manual").checked = one.manual;
   $("repeat").checked = state.pushes.repeat;
@@ -341,11 +345,12 @@ $("reachable").addEventListener("change", async () => {
 });
 $("account").addEventListener("change", () => {
   account = $("account").value;
+  edited.clear();
   showPanel();
 });
 $("top-up").addEventListener("submit", (event) => {
   event.preventDefault();
-  document.activeElement.blur();
+  for (const id of ["balance-input", "rate-input"]) edited.delete(id);
   const product = Object.keys(currentAccount().balances)[0];
   const rate = Number($("rate-input").value);
   setAccount({ balances: { [product]: Number($("balance-input").value) }, rate: rate > 0 ? rate : null });
@@ -354,12 +359,16 @@ $("addresses").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     await setAccount({ report_address: $("report-address").value, uplink_address: $("uplink-address").value });
+    for (const id of ["report-address", "uplink-address"]) edited.delete(id);
     $("address-problem").textContent = "";
   } catch (error) {
     $("address-problem").textContent = error.message;
   }
 });
 $("signature-required").addEventListener("change", (event) => setAccount({ signature_required: event.target.checked }));
+for (const id of ["extension", "balance-input", "rate-input", "report-address", "uplink-address"]) {
+  $(id).addEventListener("input", () => edited.add(id));
+}
 $("manual").addEventListener("change", (event) => setAccount({ manual: event.target.checked }));
 $("repeat").addEventListener("change", (event) => post("pushes", { repeat: event.target.checked }));
 $("clear-faults").addEventListener("click", () => post("faults", { clear: true }));

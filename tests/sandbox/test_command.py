@@ -1,0 +1,73 @@
+"""The command, in a process of its own."""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from sms1680.sandbox.command import add
+
+PROGRAM = (
+    "import argparse, sys; from sms1680.sandbox.command import add;"
+    "parser = argparse.ArgumentParser(); add(parser.add_subparsers()); args = parser.parse_args();"
+    "sys.exit(args.run(args))"
+)
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    import os
+
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "sandbox", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def ask(gateway: str, password: str) -> str:
+    url = f"{gateway}/balance.do?username=demo&password={password}&productid=61341"
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_tells_its_addresses_as_json_and_ends_with_a_signal(number: int) -> None:
+    with start("--port", "0", "--balance", "5", "--json", SMS1680_SANDBOX_PASSWORD="own") as process:
+        addresses = json.loads(process.stdout.readline())
+        assert addresses["page"] == f"{addresses['gateway']}/"
+        assert (addresses["username"], addresses["product_id"]) == ("demo", "61341")
+        assert ask(addresses["gateway"], "own") == "5"
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stdout.read() == process.stderr.read() == ""
+
+
+def test_it_tells_a_person_the_demo_password() -> None:
+    with start("--port", "0") as process:
+        lines = [process.stdout.readline() for _ in range(4)]
+        assert ask(lines[0].split()[-1], lines[3].split()[-1]) == "1000"
+        process.terminate()
+
+
+@pytest.mark.parametrize("arguments", [("--rate", "0"), ("--host", "203.0.113.1")])
+def test_what_can_not_be_served_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
+    with start("--port", "0", *arguments) as process:
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 2
+        assert errors.startswith("sms1680 sandbox: ")
+        assert errors.count("\n") == 1
+
+
+def test_it_is_a_subcommand_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser(prog="sms1680")
+    add(parser.add_subparsers())
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["sandbox", "--help"])
+    assert ended.value.code == 0
+    assert "--report-delay" in capsys.readouterr().out

@@ -1,0 +1,257 @@
+"""The control API: what it tells, what it does, and whom it lets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from sms1680.sandbox import Account, Config, SandboxThread
+
+if TYPE_CHECKING:
+    from tests.sandbox.conftest import MakeCaller
+
+NUMBER = "13800000000"
+
+
+async def test_the_state_tells_all_but_passwords(call: MakeCaller) -> None:
+    desk = await call()
+    await desk.send("x")
+    await desk.send("发票")
+    state = await desk.look("state")
+    assert state["accounts"][0]["balances"] == {"61341": 999}
+    assert state["counts"] == {"messages": 1, "sent": 1, "verdict_accepted": 1, "verdict_forbidden_words": 1}
+    assert "demo1680" not in json.dumps(state)
+
+
+async def test_messages_can_be_narrowed(call: MakeCaller) -> None:
+    desk = await call()
+    await desk.send("【某某】a")
+    await desk.send("b", "13900000000")
+    reply = await desk.control("reply", number=NUMBER, content="c")
+    listed = (await desk.look("messages"))["messages"]
+    assert [(item["kind"], item["text"]) for item in listed] == [
+        ("message", "【某某】a"),
+        ("message", "b"),
+        ("uplink", "c"),
+    ]
+    assert listed[0]["signature"] == "某某"
+    assert listed[0]["parts"] == 1
+    of_number = (await desk.look(f"messages?number={NUMBER}"))["messages"]
+    assert [item["text"] for item in of_number] == ["【某某】a", "c"]
+    assert (await desk.look(f"messages?after={reply['serial'] - 1}"))["messages"] == [reply]
+
+
+async def test_settings(call: MakeCaller) -> None:
+    desk = await call()
+    await desk.control("account", rate=5, balances={"61341": 7, "new": 1}, manual=True, signature_required=True)
+    account = desk.box.platform.accounts["demo"]
+    assert (account.pace.rate, account.balances) == (5.0, {"61341": 7, "new": 1})
+    assert account.manual
+    assert account.signature_required
+    await desk.control("account", rate=None, manual=False, signature_required=False)
+    assert account.pace.rate is None
+    await desk.control("words", forbidden=["甲"], review=[])
+    assert await desk.send("甲") == "8,甲"
+    assert (await desk.send("贷款")).startswith("1,")
+    await desk.control("phone", number=NUMBER, report_status="UNDELIV")
+    assert (await desk.look("state"))["phones"][NUMBER] == "UNDELIV"
+
+
+async def test_faults(call: MakeCaller) -> None:
+    desk = await call()
+    await desk.control("faults", next="empty", times=2)
+    await desk.control("faults", next={"verdict": "product"})
+    await desk.control("faults", next={"accept": False, "body": "9", "status": 200, "length": False})
+    assert [await desk.send("x") for _ in range(4)] == ["", "", "11", "9"]
+    assert (await desk.control("faults", standing="failed"))["standing"] == "failed"
+    assert await desk.send("x") == "0"
+    assert (await desk.control("faults", clear=True))["standing"] is None
+
+
+async def test_held_messages_are_decided(call: MakeCaller) -> None:
+    desk = await call()
+    await desk.send("贷款")
+    held = (await desk.look("messages"))["messages"][0]
+    assert held["held_for"] == "review"
+    await desk.control("held", message_id=held["message_id"], approve=True)
+    assert desk.box.platform.phone(NUMBER).texts == ["贷款"]
+    await desk.control("held", expected=400, message_id=held["message_id"], approve=True)
+
+
+async def test_the_story(call: MakeCaller) -> None:
+    desk = await call()
+    for state in ("running", "done"):
+        await desk.control("story", id="one", state=state, en="First", zh="第一", detail="1 s")
+    await desk.control("story", links=[{"title": "Home Assistant", "url": "http://127.0.0.1:8123/"}])
+    assert (await desk.look("state"))["story"] == {
+        "steps": [{"id": "one", "state": "done", "en": "First", "zh": "第一", "detail": "1 s"}],
+        "links": [{"title": "Home Assistant", "url": "http://127.0.0.1:8123/"}],
+    }
+
+
+async def test_a_reset(call: MakeCaller) -> None:
+    desk = await call()
+    await desk.send("x")
+    before = (await desk.look("state"))["epoch"]
+    await desk.control("reset")
+    state = await desk.look("state")
+    assert state["epoch"] == before + 1
+    assert state["counts"] == {"messages": 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("reply", {"number": "x", "content": "y"}),
+        ("reply", {"number": NUMBER}),
+        ("reply", {"number": NUMBER, "content": 1}),
+        ("account", {"username": "nobody"}),
+        ("account", {"rate": 0}),
+        ("account", {"rate": True}),
+        ("account", {"balances": {"61341": -1}}),
+        ("account", {"balances": [1]}),
+        ("account", {"report_address": "javascript:alert(1)"}),
+        ("account", {"manual": "yes"}),
+        ("faults", {"next": "unheard of"}),
+        ("faults", {"next": {"status": 99}}),
+        ("faults", {"next": {"stall_after": -1}}),
+        ("faults", {"next": {"verdict": "unheard of"}}),
+        ("faults", {"next": "half", "times": 1.5}),
+        ("held", {"message_id": "1", "approve": True}),
+        ("report", {"username": "demo", "msgid": "1", "mobile": "1", "status": "0"}),
+        ("words", {"forbidden": [""]}),
+        ("story", {"id": "1", "en": "x", "state": "unheard of"}),
+        ("story", {"links": [{"title": "x", "url": "file:///etc/passwd"}]}),
+        ("phone", {"number": "10086"}),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_with_400(call: MakeCaller, path: str, fields: dict[str, object]) -> None:
+    desk = await call()
+    answer = await desk.control(path, expected=400, **fields)
+    assert answer["error"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"null"])
+async def test_only_json_objects_are_read(call: MakeCaller, body: bytes) -> None:
+    desk = await call()
+    headers = {"Content-Type": "application/json"}
+    async with desk.session.post(f"{desk.box.url}/api/pushes", data=body, headers=headers) as answer:
+        assert answer.status == 400
+
+
+# --- whom it lets -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:9999", 200),
+        ("[::1]:80", 200),
+        ("sandbox.localhost", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("192.168.1.2", 403),
+    ],
+)
+async def test_a_foreign_name_is_refused(call: MakeCaller, host: str, status: int) -> None:
+    desk = await call()
+    for path in ("state", "messages"):
+        async with desk.session.get(f"{desk.box.url}/api/{path}", headers={"Host": host}) as answer:
+            assert answer.status == status
+    if status == 403:
+        async with desk.session.get(f"{desk.box.url}/api/events", headers={"Host": host}) as answer:
+            assert answer.status == 403
+        async with desk.session.post(f"{desk.box.url}/api/reset", json={}, headers={"Host": host}) as answer:
+            assert answer.status == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
+async def test_a_post_from_another_origin_is_refused(call: MakeCaller, origin: str) -> None:
+    desk = await call()
+    async with desk.session.post(f"{desk.box.url}/api/reset", json={}, headers={"Origin": origin}) as answer:
+        assert answer.status == 403
+    async with desk.session.post(f"{desk.box.url}/api/reset", json={}, headers={"Origin": desk.box.url}) as answer:
+        assert answer.status == 200
+
+
+async def test_a_form_that_any_page_could_post_is_refused(call: MakeCaller) -> None:
+    desk = await call()
+    async with desk.session.post(f"{desk.box.url}/api/reset", data={"a": "b"}) as answer:
+        assert answer.status == 415
+    async with desk.session.get(f"{desk.box.url}/api/reset") as answer:
+        assert answer.status == 405
+
+
+async def test_the_page_lets_nothing_foreign_in(call: MakeCaller) -> None:
+    desk = await call()
+    for path in ("/", "/page/app.js", "/page/talk.js", "/page/words.js", "/page/style.css", "/page/icon.svg"):
+        async with desk.session.get(desk.box.url + path) as answer:
+            assert answer.status == 200
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            text = (await answer.text()).replace("http://www.w3.org/2000/svg", "").replace("http://127.0.0.1", "")
+            assert "http://" not in text
+            assert "https://" not in text
+            assert "innerHTML" not in text
+
+
+# --- following --------------------------------------------------------------------------------------------------------
+
+
+async def changes(stream: aiohttp.StreamReader) -> dict[str, object]:
+    """Return the next change of an event stream."""
+    async with asyncio.timeout(10):
+        while True:
+            line = await stream.readline()
+            if line.startswith(b"data: "):
+                return json.loads(line[6:])
+
+
+async def test_changes_are_sent_as_they_happen(call: MakeCaller) -> None:
+    desk = await call(report_delay=0.2)
+    async with desk.session.get(f"{desk.box.url}/api/events") as stream:
+        assert stream.content_type == "text/event-stream"
+        await desk.send("x")
+        first = await changes(stream.content)
+        assert [item["state"] for item in first["items"]] == ["sent"]
+        assert first["state"]["accounts"][0]["balances"] == {"61341": 999}
+        await_delivered = await changes(stream.content)
+        while not await_delivered["items"]:
+            await_delivered = await changes(stream.content)
+        assert [item["state"] for item in await_delivered["items"]] == ["delivered"]
+
+
+async def test_who_falls_far_behind_is_sent_away(call: MakeCaller) -> None:
+    desk = await call(Account(products={"61341": 10_000}))
+    async with desk.session.get(f"{desk.box.url}/api/events") as stream:
+        await stream.content.readline()
+        for thousand in range(3):
+            numbers = [(f"13{thousand}{index:08d}", "x") for index in range(1000)]
+            desk.box.platform.submit(desk.box.platform.accounts["demo"], "61341", numbers)
+        async with asyncio.timeout(10):
+            await stream.content.read()
+        assert stream.content.at_eof()
+
+
+# --- beside blocking code ---------------------------------------------------------------------------------------------
+
+
+def test_a_sandbox_in_a_thread() -> None:
+    with SandboxThread(Config(report_delay=0.0)) as box:
+        message = box.call(
+            lambda platform: (
+                platform.submit(platform.accounts["demo"], "61341", [(NUMBER, "x")]) and threading.get_ident()
+            )
+        )
+        assert message != threading.get_ident()
+        box.wait_for(lambda platform: platform.messages[0].state == "delivered")
+        with pytest.raises(TimeoutError):
+            box.wait_for(lambda _: False, timeout=0.01)
+    assert not any(thread.name == "sms1680-sandbox" for thread in threading.enumerate())

@@ -1,0 +1,127 @@
+"""The phone page in a real browser: an SMS appears at once, a reply goes out, switches work, in both languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sms1680.sandbox import Account
+
+if TYPE_CHECKING:
+    from tests.sandbox.conftest import MakeCaller, Receiver, Tab
+
+NUMBER = "13911000000"
+EVIL = "<img src=x onerror=alert(1)><b>bold</b>"
+
+
+async def type_into(tab: Tab, selector: str, text: str) -> None:
+    await tab.run(f"document.querySelector({selector!r}).focus(); document.querySelector({selector!r}).value = ''")
+    await tab.command("Input.insertText", text=text)
+
+
+async def click(tab: Tab, selector: str) -> None:
+    await tab.run(f"document.querySelector({selector!r}).click()")
+
+
+async def test_a_message_appears_and_is_answered(call: MakeCaller, tab: Tab, receiver: Receiver) -> None:
+    desk = await call(Account(report_address=receiver.url, uplink_address=receiver.url), report_delay=0.05)
+    await tab.open(desk.box.url)
+    await tab.until("document.querySelector('#live') && !document.querySelector('#live').classList.contains('lost')")
+    await desk.send("【家里】后门打开了", NUMBER, xh="012")
+    await tab.until("document.querySelector('.theirs .bubble').innerText === '【家里】后门打开了'")
+    await tab.until("document.querySelector('.theirs .icon-ticks')")
+    assert await tab.run("document.querySelector('.theirs .signature').innerText") == "【家里】"
+    assert await tab.run("document.querySelector('.theirs .meta').innerText.replace(/\\s+/g, ' ')")
+    assert await tab.run("document.querySelector('#phone-number').innerText") == "139 1100 0000"
+    assert await tab.run("document.querySelector('#extension').value") == "012"
+    await type_into(tab, "#content", "好的 <1>")
+    await click(tab, "#reply button.send")
+    await tab.until("document.querySelector('.mine .bubble').innerText === '好的 <1>'")
+    await tab.until("document.querySelector('.mine .icon-ticks')")
+    assert receiver.received[-1] == ("/", {"mobile": NUMBER, "content": "好的 <1>", "xh": "012;"})
+    assert tab.problems == []
+
+
+async def test_texts_are_never_markup(call: MakeCaller, tab: Tab) -> None:
+    desk = await call()
+    await desk.send(EVIL, NUMBER)
+    await desk.control("reply", number=NUMBER, content=EVIL, extension="1")
+    await desk.control("story", id="1", state="done", en=EVIL, detail=EVIL)
+    await desk.control("words", forbidden=[EVIL])
+    await tab.open(desk.box.url)
+    await tab.until("document.querySelector('.mine .bubble')")
+    for selector in (".theirs .bubble", ".mine .bubble", "#steps b", "#steps small", "#forbidden .word"):
+        assert await tab.run(f"document.querySelector({selector!r}).innerText") == EVIL
+    assert await tab.run("document.querySelectorAll('img').length") == 0
+    assert tab.problems == []
+
+
+async def test_switches_settings_and_held_messages(call: MakeCaller, tab: Tab) -> None:
+    desk = await call()
+    account = desk.box.platform.accounts["demo"]
+    await desk.send("贷款", NUMBER)
+    await tab.open(desk.box.url)
+    await tab.until("document.querySelector('.remark button')")
+    await click(tab, ".remark button")
+    await tab.until("document.querySelector('.theirs:not(.ghost)')")
+    assert desk.box.platform.phone(NUMBER).texts == ["贷款"]
+    await click(tab, "#manual")
+    await click(tab, "#signature-required")
+    await click(tab, "#faults li:nth-child(2) button")
+    await click(tab, "#faults li:nth-child(8) input")
+    await desk.box.wait_for(lambda platform: platform.faults.standing is not None and platform.faults.queue)
+    assert account.manual
+    assert account.signature_required
+    assert (desk.box.platform.faults.queue[0][0], desk.box.platform.faults.standing[0]) == ("half", "empty")
+    await tab.until("!document.querySelector('#clear-faults').disabled")
+    await click(tab, "#clear-faults")
+    await desk.box.wait_for(lambda platform: platform.faults.standing is None)
+    await type_into(tab, "#rate-input", "12.5")
+    await type_into(tab, "#balance-input", "77")
+    await click(tab, "#top-up button")
+    await desk.box.wait_for(lambda _: account.pace.rate == 12.5)
+    assert account.balances == {"61341": 77}
+    await type_into(tab, "#report-address", "http://127.0.0.1:1/mr")
+    await click(tab, "#addresses button")
+    await desk.box.wait_for(lambda _: account.report_address == "http://127.0.0.1:1/mr")
+    await click(tab, "#reachable")
+    await desk.box.wait_for(lambda platform: platform.phone(NUMBER).report_status == "UNDELIV")
+    assert tab.problems == []
+
+
+async def test_it_speaks_both_languages(call: MakeCaller, tab: Tab) -> None:
+    desk = await call()
+    await tab.open(f"{desk.box.url}/?lang=zh-CN")
+    await tab.until("document.querySelector('#account-title').innerText === '账号'")
+    assert await tab.run("document.documentElement.lang") == "zh-Hans"
+    await click(tab, "#language")
+    await tab.until("document.querySelector('#account-title').innerText === 'Account'")
+    both = "import('/page/words.js').then((words) => words.missing())"
+    assert await tab.run(both) == []
+
+
+async def test_a_second_phone_counts_what_is_unread_and_a_reset_clears_all(call: MakeCaller, tab: Tab) -> None:
+    desk = await call()
+    await desk.send("one", NUMBER)
+    await tab.open(desk.box.url)
+    await tab.until("document.querySelector('.theirs')")
+    await desk.send("two", "13688888888")
+    await tab.until("document.querySelector('.badge') && document.title.startsWith('(1)')")
+    await click(tab, "#phone-list li:first-child button")
+    await tab.until("document.querySelector('.theirs .bubble').innerText === 'two'")
+    assert await tab.run("document.querySelector('.badge')") is None
+    await desk.control("reset")
+    await tab.until("document.querySelector('.nothing')")
+    assert await tab.run("document.querySelectorAll('#phone-list li').length") == 0
+
+
+@pytest.mark.parametrize("width", [360, 820, 1440])
+async def test_nothing_is_wider_than_the_screen(call: MakeCaller, tab: Tab, width: int) -> None:
+    desk = await call()
+    await desk.send("【家里】" + "https://example.org/" + "x" * 300, NUMBER)
+    await desk.control("story", id="1", state="running", en="A" * 80)
+    await tab.command("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    await tab.open(desk.box.url)
+    await tab.until("document.querySelector('.theirs')")
+    assert await tab.run("document.documentElement.scrollWidth") <= width
