@@ -1,0 +1,59 @@
+"""The one place where the plugin reaches the core: the copy beside it, whether that is `sms1680` or the drop-in's own.
+
+Always at import time: Apprise takes a drop-in's name away once it is loaded, and a relative import would fail later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names, where mypy finds them
+    from sms1680.account import Account, PasswordForm
+    from sms1680.calls import DEFAULT_GATEWAY, gateway_url, send_options
+    from sms1680.client import PACKET_SIZE, Client
+    from sms1680.errors import InvalidMessageError, SendError
+    from sms1680.exchange import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
+    from sms1680.masking import MASK, mask_number
+    from sms1680.numbers import normalise_number
+    from sms1680.outcomes import Outcome, Reason, Receipt, Repeat
+    from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, units
+else:
+    from ..account import Account, PasswordForm  # noqa: TID252
+    from ..calls import DEFAULT_GATEWAY, gateway_url, send_options  # noqa: TID252
+    from ..client import PACKET_SIZE, Client  # noqa: TID252
+    from ..errors import InvalidMessageError, SendError  # noqa: TID252
+    from ..exchange import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts  # noqa: TID252
+    from ..masking import MASK, mask_number  # noqa: TID252
+    from ..numbers import normalise_number  # noqa: TID252
+    from ..outcomes import Outcome, Reason, Receipt, Repeat  # noqa: TID252
+    from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, units  # noqa: TID252
+
+__all__ = [
+    "DEFAULT_GATEWAY",
+    "LONGEST_ANSWER",
+    "MASK",
+    "MAX_LENGTH",
+    "PACKET_SIZE",
+    "USER_AGENT",
+    "Account",
+    "Answer",
+    "Client",
+    "Failure",
+    "InvalidMessageError",
+    "Outcome",
+    "PasswordForm",
+    "Reason",
+    "Receipt",
+    "Repeat",
+    "Request",
+    "SendError",
+    "Signature",
+    "SignaturePlace",
+    "Timeouts",
+    "gateway_url",
+    "is_signed",
+    "mask_number",
+    "normalise_number",
+    "send_options",
+    "units",
+]

@@ -1,0 +1,1 @@
+class AppriseImproperlyConfigured(TypeError, ValueError): ...  # noqa: N818 - Apprise's name
