@@ -45,7 +45,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("path", "body", "reason", "outcome", "repeat", "goes_on"), CASES)
-def test_the_law(  # noqa: PLR0917 - the columns of the table
+def test_the_law(
     path: str,
     body: str,
     reason: Reason | None,

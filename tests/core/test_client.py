@@ -126,7 +126,7 @@ def test_the_plain_password_where_the_platform_wants_it(make: Make, make_box: Ma
         ({}, "开发票吗", RefusedError, Reason.FORBIDDEN_WORDS),
     ],
 )
-def test_a_refusal_says_why_and_nothing_is_taken_on(  # noqa: PLR0917 - the columns of the table
+def test_a_refusal_says_why_and_nothing_is_taken_on(
     make: Make, make_box: MakeBox, settings: dict[str, Any], text: str, error: type[RefusedError], reason: Reason
 ) -> None:
     box = make_box(one_account(**settings))

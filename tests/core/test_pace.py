@@ -185,6 +185,11 @@ def test_a_deadline_that_cannot_be_met_is_told_at_once(world: World) -> None:
     assert world.now == pytest.approx(1010.02)
 
 
+def test_no_turn_begins_behind_its_deadline_though_nothing_is_in_the_way(world: World) -> None:
+    with pytest.raises(DeadlineError):
+        next(Pace("a", None, world.clock).acquire(1, "normal", world.now - 0.001))
+
+
 def next_place(world: World, pace: Pace, deadline: float | None = None) -> Place:
     taken: list[Place] = []
 

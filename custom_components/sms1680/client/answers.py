@@ -139,7 +139,7 @@ def read_answer(path: str, answer: Answer | Failure, secrets: Sequence[str] = ()
     reason = TABLES[path][code]
     if reason is None:
         return _read_acceptance(path, answer, text, tail, secrets)
-    return _verdict(reason, mask_text(tail, secrets) if tail else None, batch=path == _BATCH)
+    return verdict_of(reason, mask_text(tail, secrets) if tail else None, batch=path == _BATCH)
 
 
 def read_balance(answer: Answer | Failure, secrets: Iterable[str] = ()) -> int:
@@ -195,9 +195,9 @@ def _strip(text: str) -> str:
 
 def _read_status(answer: Answer, secrets: Iterable[str]) -> Verdict:
     if answer.status == _TOO_MANY_REQUESTS:
-        return _verdict(Reason.TOO_FAST, None, batch=False)
+        return verdict_of(Reason.TOO_FAST, None, batch=False)
     if answer.status in _REDIRECT or answer.status in _REFUSED:
-        return _verdict(Reason.WRONG_ADDRESS, f"HTTP {answer.status}", batch=False)
+        return verdict_of(Reason.WRONG_ADDRESS, f"HTTP {answer.status}", batch=False)
     detail = mask_text(f"HTTP {answer.status} {decode(answer)}".strip(), secrets)
     return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=detail)
 
@@ -211,7 +211,11 @@ def _read_acceptance(path: str, answer: Answer, text: str, tail: str, secrets: I
     return Verdict(Outcome.ACCEPTED, message_id=message_id)
 
 
-def _verdict(reason: Reason, detail: str | None, *, batch: bool) -> Verdict:
+def verdict_of(reason: Reason, detail: str | None, *, batch: bool) -> Verdict:
+    """Return what a named reason of the platform means for its packet, over HTTP and CMPP alike.
+
+    batch: each number had a text of its own, so that forbidden words in one say nothing of the others.
+    """
     goes_on = reason not in _STOPS or (batch and reason is Reason.FORBIDDEN_WORDS)
     outcome = Outcome.HELD if reason in _HELD else Outcome.REFUSED
     return Verdict(outcome, reason, detail=detail, goes_on=goes_on, again=_AGAIN.get(reason, Again.NO))

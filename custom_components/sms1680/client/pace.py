@@ -108,6 +108,7 @@ class Pace:
         lane = Lane.CRITICAL if priority == "critical" else Lane.NORMAL
         ticket = _Ticket(lane, next(turnstile.turns), items, self._rate)
         wait = _Wait(self._clock)
+        self._hold_to(deadline)
         with turnstile.lock:
             if not turnstile.waiting and (place := self._try(ticket, wait)) is not None:
                 return place
@@ -116,6 +117,7 @@ class Pace:
         announced = places.announce() if lane is Lane.CRITICAL else None
         try:
             while True:
+                self._hold_to(deadline)
                 with turnstile.lock:
                     ahead = turnstile.waiting.index(ticket)
                     if ahead == 0 and (place := self._try(ticket, wait)) is not None:
@@ -149,6 +151,10 @@ class Pace:
                     places.write(Record(now, cost, rate or 0.0, slowness))
             places.free(place.index)
         return cost
+
+    def _hold_to(self, deadline: float | None) -> None:
+        if deadline is not None and self._clock() > deadline:
+            raise DeadlineError
 
     def _try(self, ticket: _Ticket, wait: _Wait) -> Place | None:
         """Take a place if it is this ticket's turn now."""

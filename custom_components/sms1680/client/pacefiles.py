@@ -16,7 +16,7 @@ import struct
 import tempfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -216,14 +216,9 @@ class _Warned:
 def open_places(key: str, state_dir: str | None) -> Places:
     """Return the account's places: shared where the machine lets us, else this process's own, with one warning."""
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    for folder in _folders(state_dir):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if fcntl is None or not _is_ours(folder):
-                continue
+    for folder in state_folders(state_dir) if fcntl is not None else ():
+        with contextlib.suppress(OSError):
             return SharedPlaces(folder, name)
-        except OSError:
-            continue
     if not _Warned.done:
         _Warned.done = True
         _LOGGER.warning(
@@ -234,7 +229,16 @@ def open_places(key: str, state_dir: str | None) -> Places:
     return OwnPlaces()
 
 
-def _folders(state_dir: str | None) -> list[Path]:
+def state_folders(state_dir: str | None = None) -> Iterator[Path]:
+    """Yield the folders in which the processes of this user may share state, the usual one first; each is there."""
+    for folder in _candidates(state_dir):
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _is_ours(folder):
+                yield folder
+
+
+def _candidates(state_dir: str | None) -> list[Path]:
     named = state_dir or os.environ.get(STATE_DIR)
     if named:
         return [Path(named)]
@@ -249,6 +253,8 @@ def _folders(state_dir: str | None) -> list[Path]:
 
 def _is_ours(folder: Path) -> bool:
     """Tell whether nobody else can put a trap into the folder: others may not write there."""
+    if not hasattr(os, "getuid"):  # Windows: the user's own folders are
+        return True
     state = folder.stat()
     return state.st_uid == os.getuid() and not state.st_mode & 0o002
 

@@ -1,0 +1,263 @@
+"""The command line `sms1680`: send, balance, estimate; other rooms of the house add theirs (sandbox, apprise).
+
+Secrets come from the environment or a file, for a command line is open to every user of a machine. The exit code tells
+what became of the message: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 means that nothing was tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .account import Account, PasswordForm
+from .calls import DEFAULT_GATEWAY
+from .client import PATIENCE, Client
+from .errors import InvalidMessageError, SMS1680Error
+from .outcomes import Language, Outcome, Receipt
+from .text import Estimate, estimate
+
+COMMANDS = "sms1680.commands"
+
+EXIT_ACCEPTED = 0
+EXIT_ERROR = 1
+EXIT_INVALID = 2
+_EXITS = {
+    Outcome.ACCEPTED: EXIT_ACCEPTED,
+    Outcome.HELD: 3,
+    Outcome.REFUSED: 4,
+    Outcome.NOT_SENT: 5,
+    Outcome.UNKNOWN: 6,
+}
+# What weighs most decides where a call has several numbers.
+_WEIGHT = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given).parse_args(given)
+    language = _language()
+    try:
+        code: int = options.run(options)
+    except SMS1680Error as error:
+        _tell(options, error.receipts, language, error)
+        print(f"sms1680: {error.sentence(language)}", file=sys.stderr)
+        if isinstance(error, InvalidMessageError):
+            return EXIT_INVALID
+        return _exit_code(error.receipts) if error.receipts else EXIT_ERROR
+    return code
+
+
+def _language() -> Language:
+    spoken = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "zh" if spoken.startswith("zh") else "en"
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sms1680",
+        description="SMS through the platform 1680.",
+        epilog="Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 nothing tried, 1 another error.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True)
+    ours = {"send": _add_send, "balance": _add_balance, "estimate": _add_estimate}
+    for add in ours.values():
+        add(commands)
+    if given[:1] and given[0] in ours:
+        return parser  # the other rooms are large, and a send in the night should not wait for them
+    for entry in sorted(metadata.entry_points(group=COMMANDS), key=lambda entry: entry.name):
+        _add_other(commands, entry)
+    return parser
+
+
+def _add_other(commands: Any, entry: metadata.EntryPoint) -> None:  # noqa: ANN401
+    try:
+        add = entry.load()
+    except ImportError as error:
+        missing = f"needs {error.name}: pip install 'sms1680[{entry.name}]'"
+        parser = commands.add_parser(entry.name, help=missing, add_help=False)
+        parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+        parser.set_defaults(run=lambda _: _missing(f"{entry.name} {missing}"))
+        return
+    add(commands)
+
+
+def _missing(what: str) -> int:
+    print(f"sms1680: {what}", file=sys.stderr)
+    return EXIT_INVALID
+
+
+def _add_send(commands: Any) -> None:  # noqa: ANN401 - argparse names no public type
+    parser = commands.add_parser("send", help="send one text to one or more numbers")
+    _add_account(parser)
+    parser.add_argument("--to", action="append", required=True, metavar="NUMBER", help="may be given again")
+    parser.add_argument("--at", metavar="TIME", help="when to send: ISO 8601, with a zone or in this machine's")
+    parser.add_argument("--extension", help="digits behind the sender's number; a reply carries them back")
+    parser.add_argument("--priority", choices=("normal", "critical"), default="normal")
+    _add_signature(parser)
+    parser.add_argument("--rate", type=float, help="items a second that the platform allows the account")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds of trying again where nothing left")
+    parser.add_argument("text", help="the text, or - to read it from standard input")
+    parser.set_defaults(run=_send)
+
+
+def _add_balance(commands: Any) -> None:  # noqa: ANN401
+    parser = commands.add_parser("balance", help="how many messages are left of the product")
+    _add_account(parser)
+    parser.set_defaults(run=_balance)
+
+
+def _add_estimate(commands: Any) -> None:  # noqa: ANN401
+    parser = commands.add_parser("estimate", help="what a text costs one number, and what may be blocked in it")
+    _add_signature(parser)
+    _add_json(parser)
+    parser.add_argument("text", help="the text, or - to read it from standard input")
+    parser.set_defaults(run=_estimate)
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
+    account = parser.add_argument_group("account", "each also from the environment")
+    account.add_argument("--username", default=os.environ.get("SMS1680_USERNAME"), help="SMS1680_USERNAME")
+    account.add_argument("--product", default=os.environ.get("SMS1680_PRODUCT_ID"), help="SMS1680_PRODUCT_ID")
+    account.add_argument(
+        "--gateway",
+        default=os.environ.get("SMS1680_GATEWAY", DEFAULT_GATEWAY),
+        help=f"SMS1680_GATEWAY, {DEFAULT_GATEWAY}",
+    )
+    account.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="its first line is the password; else SMS1680_PASSWORD or SMS1680_PASSWORD_MD5",
+    )
+    account.add_argument("--plain", action="store_true", help="send the password as it is instead of its MD5")
+    account.add_argument("--proxy", default=os.environ.get("SMS1680_PROXY"), help="SMS1680_PROXY")
+    _add_json(parser)
+
+
+def _add_signature(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--signature", default=os.environ.get("SMS1680_SIGNATURE"), help="SMS1680_SIGNATURE")
+    parser.add_argument("--signature-place", choices=("front", "behind", "platform"), default="front")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="answer with one line of JSON")
+
+
+def _send(options: argparse.Namespace) -> int:
+    at = None
+    if options.at is not None:
+        try:
+            at = datetime.fromisoformat(options.at).astimezone()
+        except ValueError:
+            raise InvalidMessageError(
+                "--at is not a time like 2026-11-22T20:00:00+08:00", "--at 不是有效的时间"
+            ) from None
+    with _client(
+        options,
+        signature=options.signature,
+        signature_place=options.signature_place,
+        rate=options.rate,
+        patience=options.patience,
+    ) as sms:
+        receipts = sms.send(
+            options.to, _text(options.text), at=at, extension=options.extension, priority=options.priority
+        )
+    _tell(options, receipts, _language())
+    return _exit_code(receipts)
+
+
+def _balance(options: argparse.Namespace) -> int:
+    with _client(options) as sms:
+        balance = sms.balance()
+    print(json.dumps({"balance": balance}) if options.json else balance)
+    return EXIT_ACCEPTED
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    told = estimate(_text(options.text), signature=options.signature, signature_place=options.signature_place)
+    print(json.dumps(_as_json(told), ensure_ascii=False) if options.json else _as_lines(told))
+    return EXIT_ACCEPTED
+
+
+def _as_json(told: Estimate) -> dict[str, object]:
+    return {
+        "parts": told.parts,
+        "characters": told.characters,
+        "flow": told.flow,
+        "warnings": [{"concern": warning.concern.value, "found": warning.found} for warning in told.warnings],
+    }
+
+
+def _as_lines(told: Estimate) -> str:
+    lines = [f"{told.parts} parts, {told.characters} characters, {told.flow} items of flow"]
+    return "\n".join(lines + [f"warning: {warning.sentence()}" for warning in told.warnings])
+
+
+def _client(options: argparse.Namespace, **settings: Any) -> Client:
+    password, digest = _secret(options)
+    form: PasswordForm = "plain" if options.plain else "md5"
+    account = Account(
+        options.username or "",
+        password,
+        product_id=options.product or "",
+        password_md5=digest,
+        form=form,
+        balance_form=form,
+    )
+    return Client(account, gateway=options.gateway, proxy=options.proxy, **settings)
+
+
+def _secret(options: argparse.Namespace) -> tuple[str | None, str | None]:
+    if options.password_file is None:
+        return os.environ.get("SMS1680_PASSWORD"), os.environ.get("SMS1680_PASSWORD_MD5")
+    try:
+        lines = options.password_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise InvalidMessageError(
+            f"the password file can't be read ({type(error).__name__})", f"无法读取密码文件（{type(error).__name__}）"
+        ) from None
+    return (lines[0].strip() if lines else ""), None
+
+
+def _text(given: str) -> str:
+    return sys.stdin.read().rstrip("\n") if given == "-" else given
+
+
+def _tell(
+    options: argparse.Namespace, receipts: Sequence[Receipt], language: Language, error: SMS1680Error | None = None
+) -> None:
+    if options.json:
+        told: dict[str, object] = {"receipts": [_receipt(receipt, language) for receipt in receipts]}
+        if error is not None:
+            told |= {"error": error.sentence(language), "reason": error.reason.value if error.reason else None}
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    for receipt in receipts:
+        told_id = f" id={receipt.message_id}" if receipt.message_id else ""
+        print(f"{receipt.sentence(language)}{told_id}")
+
+
+def _receipt(receipt: Receipt, language: Language) -> dict[str, object]:
+    return {
+        "number": receipt.number,
+        "outcome": receipt.outcome.value,
+        "message_id": receipt.message_id,
+        "parts": receipt.parts,
+        "reason": receipt.reason.value if receipt.reason else None,
+        "repeat": receipt.repeat.value,
+        "detail": receipt.detail,
+        "sentence": receipt.sentence(language),
+    }
+
+
+def _exit_code(receipts: Sequence[Receipt]) -> int:
+    outcomes = {receipt.outcome for receipt in receipts}
+    return next((_EXITS[outcome] for outcome in _WEIGHT if outcome in outcomes), EXIT_ACCEPTED)
