@@ -152,6 +152,14 @@ class Pace:
             places.free(place.index)
         return cost
 
+    def is_free(self) -> bool:
+        """Tell whether nobody knows a rate and the platform asked nobody to slow down.
+
+        A way to the platform that has a window of its own (CMPP) needs no place then.
+        """
+        record = self._turnstile.places.read()
+        return record.slowness <= 1 and self._known_rate(record) is None
+
     def _hold_to(self, deadline: float | None) -> None:
         if deadline is not None and self._clock() > deadline:
             raise DeadlineError
