@@ -1,16 +1,21 @@
-"""What every test has: a state folder of its own, so that no test paces another or touches the user's."""
+"""What every test has: a state folder of its own, and an ear at the logs, which must never hold a secret."""
 
-import importlib.util
-import sys
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-if importlib.util.find_spec("homeassistant"):
-    # Home Assistant loads the integration as custom_components.sms1680. Its test helper has a package of that name too,
-    # and puts it first once a test begins: ours must be there before.
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    import custom_components  # noqa: F401
+LOGGERS = ("sms1680", "custom_components.sms1680", "apprise", "httpx", "httpcore", "urllib3", "requests")
+DEMO_PASSWORD = "demo1680"
+SECRETS = {
+    "a password": re.compile(f"{DEMO_PASSWORD}|{hashlib.md5(DEMO_PASSWORD.encode()).hexdigest()}"),
+    "a full number": re.compile(r"(?<!\d)(?:86)?1[3-9]\d{9}(?!\d)"),
+    # The texts of the tests are Chinese, and what our programs write into a log never is.
+    "a text": re.compile(r"[\u4e00-\u9fff]"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +24,32 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sms1680-state"
     monkeypatch.setenv("SMS1680_STATE_DIR", str(folder))
     return folder
+
+
+class Ear(logging.Handler):
+    """Notes which log lines hold a secret."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)  # with its traceback, if it has one
+        self.heard += [f"{what}: {line}" for what, secret in SECRETS.items() if secret.search(line)]
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs() -> Iterator[None]:
+    """Fails a test in which a log of ours, or of what we send with, holds a password, a full number or a text."""
+    ear = Ear()
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(ear)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.removeHandler(ear)
+        logger.setLevel(level)
+    assert not ear.heard, f"{len(ear.heard)} log lines hold a secret, the first: {ear.heard[0]}"

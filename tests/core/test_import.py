@@ -1,0 +1,44 @@
+"""What importing the core costs and needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def run(program: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    ).stdout.strip()
+
+
+def test_the_core_needs_no_httpx_where_a_carrier_is_handed_in() -> None:
+    program = """
+import sys
+sys.modules["httpx"] = None  # any import of it fails
+import sms1680
+from sms1680.exchange import Answer
+class Carrier:
+    def exchange(self, request): return Answer(200, b"1,77")
+    def close(self): pass
+account = sms1680.Account("u", "p", product_id="1")
+with sms1680.Client(account, carrier=Carrier()) as sms:
+    print(sms.send("13900000000", "x")[0].message_id)
+"""
+    assert run(program) == "77"
+
+
+def test_what_is_not_used_is_not_imported() -> None:
+    program = """
+import sys, sms1680
+print(*sorted({"httpx", "asyncio", "aiohttp", "apprise", "sms1680.cmpp"} & set(sys.modules)))
+"""
+    assert "httpx" not in run(program).split()
+    assert "sms1680.cmpp" not in run(program).split()
+
+
+def test_the_public_face_is_what_it_says() -> None:
+    import sms1680
+
+    assert all(hasattr(sms1680, name) for name in sms1680.__all__)
+    assert sms1680.cmpp.__name__ == "sms1680.cmpp"
