@@ -9,18 +9,20 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
 from .account import make_client
+from .client import Receipt
 from .const import CONF_HTTP, CONF_PRICE, DOMAIN, signal_recipient_added
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
 from .entity import account_device_info, recipients
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .services import async_setup_services
+from .sharing import Sharing
 from .totals import Totals, async_remove_totals
 
 PLATFORMS = [Platform.NOTIFY]
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
-async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa: ARG001 - Home Assistant's signature
     """Set up what does not depend on an entry: the actions and the push addresses."""
     async_setup_services(hass)
     await async_setup_push(hass)
@@ -33,8 +35,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     await totals.async_load()
     client = make_client(hass, entry.data[CONF_HTTP], entry.options, totals.record)
     coordinator = BalanceCoordinator(hass, entry, client)
+
+    async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
+        return await client.send(numbers, text, extension=extension)
+
     entry.runtime_data = Sms1680Data(
         client=client,
+        sharing=Sharing(hass, send),
         coordinator=coordinator,
         totals=totals,
         applied=(entry.data, entry.options),
@@ -54,6 +61,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     """Unload an account; a send that is under way ends first."""
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
+        await entry.runtime_data.sharing.aclose()
         await entry.runtime_data.client.aclose()
         await entry.runtime_data.totals.async_save()
     return unloaded

@@ -11,8 +11,8 @@ SUBENTRY_RECIPIENT: Final = "recipient"
 CONF_HTTP: Final = "http"
 CONF_PRODUCT_ID: Final = "product_id"
 CONF_GATEWAY: Final = "gateway"
-CONF_PASSWORD_MD5: Final = "password_md5"
-CONF_PUSH_SECRET: Final = "push_secret"
+CONF_PASSWORD_MD5: Final = "password_md5"  # noqa: S105 - a name, as the next
+CONF_PUSH_SECRET: Final = "push_secret"  # noqa: S105
 
 # What a recipient's subentry holds besides its title.
 CONF_NUMBER: Final = "number"

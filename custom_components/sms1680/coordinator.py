@@ -14,6 +14,7 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 
 from .client import AsyncClient, AuthenticationError, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
+from .sharing import Sharing
 from .totals import Totals
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Sms1680Data:
     """
 
     client: AsyncClient
+    sharing: Sharing
     coordinator: BalanceCoordinator
     totals: Totals
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]

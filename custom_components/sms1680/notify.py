@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import override
 
-from homeassistant.components.notify import NotifyEntity
+from homeassistant.components.notify import NotifyEntity, NotifyEntityFeature
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .client import SMS1680Error
-from .const import CONF_NUMBER
+from .client import InvalidMessageError
+from .const import CONF_EXTENSION, CONF_NUMBER
 from .coordinator import Sms1680ConfigEntry
 from .entity import RecipientEntity, async_add_recipient_entities
+from .failures import failed, rejected
 
 PARALLEL_UPDATES = 0  # the core paces
 
@@ -31,10 +31,17 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
 
     _attr_name = None
     _attr_translation_key = "recipient"
+    _attr_supported_features = NotifyEntityFeature.TITLE
 
     @override
     async def async_send_message(self, message: str, title: str | None = None) -> None:
+        recipient = self.subentry
+        text = f"{title}\n{message}" if title else message
         try:
-            await self.entry.runtime_data.client.send(self.subentry.data[CONF_NUMBER], message)
-        except SMS1680Error as error:
-            raise HomeAssistantError(error.sentence()) from None
+            receipt = await self.entry.runtime_data.sharing.send(
+                recipient.data[CONF_NUMBER], text, recipient.data.get(CONF_EXTENSION)
+            )
+        except InvalidMessageError as error:
+            raise rejected(self.hass, error) from None
+        if failure := failed(self.hass, [(recipient.title, receipt)]):
+            raise failure

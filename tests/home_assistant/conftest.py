@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-# First of all: Home Assistant's test helper puts a package of this name in front once it has made its `hass`.
-import custom_components.sms1680.const as const  # noqa: PLR0402
 import pytest
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
 from homeassistant.const import CONF_USERNAME, CONF_WEBHOOK_ID
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+# Home Assistant's test helper puts a package of this name in front once it has made its `hass`: ours comes before.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from custom_components.sms1680 import account, const
+from custom_components.sms1680.client import AsyncClient
 from sms1680.sandbox import Account, Config, Sandbox
 
 USERNAME = "homeuser"
@@ -24,7 +31,7 @@ WEBHOOK_ID = "webhook-id-of-the-tests"
 PUSH_SECRET = "push-secret-of-the-tests"
 
 MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[MockConfigEntry]]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +46,8 @@ def _loopback(socket_enabled: None) -> None:
 @pytest.fixture
 def sandbox_config() -> Config:
     """What the sandbox is set up with; a test file may override it."""
-    account = Account(USERNAME, PASSWORD, products={PRODUCT: 1000})
-    return Config(accounts=(account,), report_delay=0.0)
+    home = Account(USERNAME, PASSWORD, products={PRODUCT: 1000})
+    return Config(accounts=(home,), report_delay=0.0)
 
 
 @pytest.fixture
@@ -98,15 +105,26 @@ def make_entry(sandbox: Sandbox, hass: HomeAssistant) -> MakeEntry:
 
 
 @pytest.fixture
-async def entry(hass: HomeAssistant, make_entry: MakeEntry) -> MockConfigEntry:
+def set_up(hass: HomeAssistant) -> SetUp:
+    """Sets an account up and waits until all is quiet, its first balance included."""
+
+    async def run(made: MockConfigEntry) -> None:
+        assert await hass.config_entries.async_setup(made.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert made.state is ConfigEntryState.LOADED
+
+    return run
+
+
+@pytest.fixture
+async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
     """The usual account, set up."""
     made = make_entry()
-    await set_up(hass, made)
+    await set_up(made)
     return made
 
 
-async def set_up(hass: HomeAssistant, made: MockConfigEntry) -> None:
-    """Set an account up and wait until all is quiet, its first balance included."""
-    assert await hass.config_entries.async_setup(made.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    assert made.state is ConfigEntryState.LOADED
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the core give up at once where there is no connection; its tries again are its own tests' business."""
+    monkeypatch.setattr(account, "AsyncClient", partial(AsyncClient, patience=0))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+
 from sms1680.sandbox import Sandbox
 
 
-async def test_notify_entity_of_a_recipient_sends(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+@pytest.mark.usefixtures("entry")
+async def test_notify_entity_of_a_recipient_sends(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await hass.services.async_call(
         "notify", "send_message", {"entity_id": "notify.alice", "message": "后门打开"}, blocking=True
     )

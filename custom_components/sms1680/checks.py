@@ -1,0 +1,96 @@
+"""What a dialog can find out about an account before it is saved: what is written wrongly, what the platform says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from homeassistant.const import CONF_PASSWORD, CONF_USERNAME
+from homeassistant.core import HomeAssistant
+
+from .account import make_client
+from .client import Account, Reason, SMS1680Error
+from .client.calls import gateway_url
+from .client.errors import InvalidSettingError
+from .client.text import Signature
+from .const import CONF_GATEWAY, CONF_PASSWORD_MD5, CONF_PRODUCT_ID, CONF_SIGNATURE
+
+CONF_PASSWORD_FORM: Final = "password_form"  # noqa: S105 - a name
+FORM_MD5: Final = "md5"
+FORM_PLAIN_FOR_BALANCE: Final = "plain_for_balance"
+FORM_GIVEN_AS_MD5: Final = "given_as_md5"
+PASSWORD_FORMS: Final = [FORM_MD5, FORM_PLAIN_FOR_BALANCE, FORM_GIVEN_AS_MD5]
+
+# Of the balance's answers: a product that is not the account's has no code of its own there, it is "failed".
+_ERRORS: Final[Mapping[Reason, str]] = {
+    Reason.AUTHENTICATION: "invalid_auth",
+    Reason.IP: "ip",
+    Reason.FAILED: "product",
+    Reason.TOO_FAST: "too_fast",
+    Reason.PERMISSION: "permission",
+    Reason.NO_CONNECTION: "cannot_connect",
+    Reason.LOST: "no_answer",
+    Reason.WRONG_ADDRESS: "wrong_address",
+    Reason.NOT_UNDERSTOOD: "not_understood",
+}
+NOT_PERMITTED: Final = "permission"
+
+
+def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the HTTP way as an entry keeps it, and what is written wrongly (field to error).
+
+    Of the password only what goes over the wire is kept: its MD5, unless the platform wants the plain one for the
+    balance.
+    """
+    errors: dict[str, str] = {}
+    form = given.get(CONF_PASSWORD_FORM, FORM_MD5)
+    password = given[CONF_PASSWORD]
+    way = {
+        CONF_USERNAME: given[CONF_USERNAME].strip(),
+        CONF_PRODUCT_ID: given[CONF_PRODUCT_ID].strip(),
+        CONF_GATEWAY: given[CONF_GATEWAY].strip(),
+    }
+    try:
+        way[CONF_GATEWAY] = gateway_url(way[CONF_GATEWAY])
+    except InvalidSettingError:
+        errors[CONF_GATEWAY] = "invalid_gateway"
+    errors |= {name: "empty" for name in (CONF_USERNAME, CONF_PRODUCT_ID) if not way[name]}
+    try:
+        account = Account(
+            "anyone",
+            password if form != FORM_GIVEN_AS_MD5 else None,
+            password_md5=password if form == FORM_GIVEN_AS_MD5 else None,
+            product_id="any",
+        )
+    except InvalidSettingError:
+        errors[CONF_PASSWORD] = "md5_expected" if form == FORM_GIVEN_AS_MD5 else "md5_given"
+    else:
+        way |= {CONF_PASSWORD: password} if form == FORM_PLAIN_FOR_BALANCE else {CONF_PASSWORD_MD5: account.password}
+    return way, errors
+
+
+def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with a signature; none at all is allowed."""
+    if signature := given.get(CONF_SIGNATURE):
+        try:
+            Signature(signature)
+        except InvalidSettingError:
+            return {CONF_SIGNATURE: "invalid_signature"}
+    return {}
+
+
+def way_id(way: Mapping[str, Any]) -> str:
+    """Return what an account is told apart by: where it is, whose, and which product."""
+    return f"{way[CONF_GATEWAY]} {way[CONF_USERNAME]} {way[CONF_PRODUCT_ID]}"
+
+
+async def async_try(hass: HomeAssistant, way: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    """Ask the platform for the balance; return None where it told it, else the error's name."""
+    client = make_client(hass, way, options)
+    try:
+        await client.balance()
+    except SMS1680Error as error:
+        return _ERRORS.get(error.reason, "not_understood") if error.reason else "not_understood"
+    finally:
+        await client.aclose()
+    return None

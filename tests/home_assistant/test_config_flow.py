@@ -1,0 +1,341 @@
+"""The dialogs of an account: tried before it is saved, each error told apart, and recovered from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigEntryState, ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import entity_registry as er
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from sms1680.sandbox import Config, Sandbox
+
+PASSWORD = "s3cret-Passw0rd"
+MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
+
+
+@pytest.fixture
+def given(sandbox: Sandbox) -> dict[str, Any]:
+    """What a person enters who makes no mistake."""
+    return {
+        "username": "homeuser",
+        "password": PASSWORD,
+        "product_id": "61341",
+        "gateway": sandbox.url,
+        "signature": "某某科技",
+    }
+
+
+async def start(hass: HomeAssistant) -> ConfigFlowResult:
+    result = await hass.config_entries.flow.async_init("sms1680", context={"source": SOURCE_USER})
+    assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "user")
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "http"})
+    assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "http")
+    return result
+
+
+async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, Any]) -> ConfigFlowResult:
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], given)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return result
+
+
+async def test_an_account_that_works_is_saved(hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox) -> None:
+    result = await enter(hass, await start(hass), given)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "某某科技"
+    entry = result["result"]
+    assert entry.state is ConfigEntryState.LOADED
+    assert entry.data["http"] == {
+        "username": "homeuser",
+        "password_md5": MD5,
+        "product_id": "61341",
+        "gateway": sandbox.url,
+    }
+    assert entry.options == {"signature": "某某科技"}
+    assert len(entry.data["webhook_id"]) >= 32
+    assert len(entry.data["push_secret"]) >= 32
+    assert PASSWORD not in str(entry.as_dict())
+    assert not sandbox.platform.messages
+
+
+async def test_without_a_signature_the_product_names_the_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    del given["signature"]
+    result = await enter(hass, await start(hass), given)
+    assert (result["title"], result["result"].options) == ("SMS 1680 61341", {})
+
+
+async def test_the_letter_is_shown_after_saving(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    await hass.config.async_update(external_url="https://home.example.com:8443")
+    result = await enter(hass, await start(hass), given)
+    assert result["description"] == "letter"
+    letter = result["description_placeholders"]["letter"]
+    secret = result["result"].data["push_secret"]
+    assert f"https://home.example.com:8443/api/sms1680/{secret}/1680/mr" in letter
+    assert f"https://home.example.com:8443/api/sms1680/{secret}/1680/mo" in letter
+    assert PASSWORD not in letter
+    assert MD5 not in letter
+
+
+@pytest.mark.parametrize(
+    "address",
+    [None, "http://192.168.1.2:8123", "http://homeassistant.local:8123", "http://homeassistant", "http://127.0.0.1"],
+)
+async def test_an_address_that_cannot_be_reached_is_marked(
+    hass: HomeAssistant, given: dict[str, Any], address: str | None
+) -> None:
+    if address:
+        await hass.config.async_update(external_url=address, internal_url=address)
+    result = await enter(hass, await start(hass), given)
+    assert result["description"] == "letter_unreachable"
+    assert "/mr" in result["description_placeholders"]["letter"]
+
+
+async def test_the_first_recipients_dialog_follows(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    result = await enter(hass, await start(hass), given)
+    if "next_flow" not in result:
+        assert not hasattr(ConfigEntry, "get_subentries_of_type"), "2026.6 and later can open it"
+        return
+    kind, flow_id = result["next_flow"]
+    assert kind == "config_subentries_flow"
+    dialog = await hass.config_entries.subentries.async_configure(flow_id, {"name": "Alice", "number": "13800000001"})
+    await hass.async_block_till_done()
+    assert dialog["type"] is FlowResultType.CREATE_ENTRY
+    assert hass.states.get("notify.alice")
+
+
+def of_account(**changes: Any) -> Callable[[Config], Config]:
+    def change(config: Config) -> Config:
+        return replace(config, accounts=(replace(config.accounts[0], **changes),))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"password": "not it"}, {"base": "invalid_auth"}),
+        ({"username": "somebody"}, {"base": "invalid_auth"}),
+        ({"product_id": "99999"}, {"base": "product"}),
+        ({"gateway": "http://127.0.0.1:1"}, {"base": "cannot_connect"}),
+        ({"gateway": "ftp://127.0.0.1"}, {"gateway": "invalid_gateway"}),
+        ({"gateway": "127.0.0.1"}, {"gateway": "invalid_gateway"}),
+        ({"signature": "【】"}, {"signature": "invalid_signature"}),
+        ({"username": "  "}, {"username": "empty"}),
+        ({"product_id": " "}, {"product_id": "empty"}),
+        ({"password": MD5}, {"password": "md5_given"}),
+    ],
+)
+async def test_what_was_entered_wrongly_is_told_and_corrected(
+    hass: HomeAssistant, given: dict[str, Any], wrong: dict[str, Any], error: dict[str, str]
+) -> None:
+    result = await enter(hass, await start(hass), {**given, **wrong})
+    assert (result["type"], result["errors"]) == (FlowResultType.FORM, error)
+    assert not hass.config_entries.async_entries("sms1680")
+    result = await enter(hass, result, given)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_another_address_is_not_the_platform(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    right = given["gateway"]
+    result = await enter(hass, await start(hass), {**given, "gateway": f"{right}/nowhere"})
+    assert result["errors"] == {"base": "wrong_address"}
+    assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [("html", "not_understood"), ("error", "not_understood"), ("drop_before", "no_answer"), ("too_fast", "too_fast")],
+)
+async def test_trouble_at_the_platform_is_told_apart(
+    hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox, fault: str, error: str
+) -> None:
+    sandbox.platform.faults.always(fault)
+    result = await enter(hass, await start(hass), given)
+    assert result["errors"] == {"base": error}
+    sandbox.platform.faults.clear()
+    assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
+
+
+class TestAddressesThatMayCall:
+    """The platform takes calls from elsewhere only."""
+
+    @pytest.fixture
+    def sandbox_config(self, sandbox_config: Config) -> Config:
+        return of_account(networks=("203.0.113.0/24",))(sandbox_config)
+
+    async def test_the_network_must_be_authorised(
+        self, hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result = await enter(hass, await start(hass), given)
+        assert result["errors"] == {"base": "ip"}
+        monkeypatch.setattr(type(sandbox.platform.accounts["homeuser"]), "admits", lambda *_: True)
+        assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
+
+
+class TestBalanceNotPermitted:
+    """The account may send but not ask for its balance."""
+
+    @pytest.fixture
+    def sandbox_config(self, sandbox_config: Config) -> Config:
+        return of_account(may_query_balance=False)(sandbox_config)
+
+    async def test_saved_after_a_warning(self, hass: HomeAssistant, given: dict[str, Any]) -> None:
+        result = await enter(hass, await start(hass), given)
+        assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "unchecked")
+        assert not hass.config_entries.async_entries("sms1680")
+        result = await enter(hass, result, {})
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert result["result"].state is ConfigEntryState.LOADED
+
+    async def test_reconfigured_after_a_warning(
+        self, hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any]
+    ) -> None:
+        result = await reconfigure(hass, entry)
+        del given["signature"]
+        result = await enter(hass, result, {**given, "password": "new"})
+        assert result["errors"] == {"base": "invalid_auth"}
+        result = await enter(hass, result, given)
+        assert result["step_id"] == "unchecked"
+        assert (await enter(hass, result, {}))["reason"] == "reconfigure_successful"
+
+    async def test_signed_in_again_without_one(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        result = await entry.start_reauth_flow(hass)
+        assert (await enter(hass, result, {"password": PASSWORD}))["reason"] == "reauth_successful"
+
+
+class TestPlainPasswordForTheBalance:
+    """Some platforms take no MD5 when asked for the balance."""
+
+    @pytest.fixture
+    def sandbox_config(self, sandbox_config: Config) -> Config:
+        return of_account(balance_takes_md5=False)(sandbox_config)
+
+    async def test_the_form_is_asked_for_after_a_refusal(self, hass: HomeAssistant, given: dict[str, Any]) -> None:
+        result = await start(hass)
+        assert "password_form" not in names(result)
+        result = await enter(hass, result, given)
+        assert result["errors"] == {"base": "invalid_auth"}
+        assert "password_form" in names(result)
+        result = await enter(hass, result, {**given, "password_form": "plain_for_balance"})
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert result["result"].data["http"]["password"] == PASSWORD
+        assert "password_md5" not in result["result"].data["http"]
+        assert result["result"].runtime_data.coordinator.data == 1000
+
+
+async def test_who_has_only_the_md5_gives_that(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    result = await enter(hass, await start(hass), {**given, "password": MD5})
+    assert "password_form" in names(result)
+    result = await enter(hass, result, {**given, "password": "too short", "password_form": "given_as_md5"})
+    assert result["errors"] == {"password": "md5_expected"}
+    result = await enter(
+        hass, result, {**given, "password": MD5, "password_form": "given_as_md5", "product_id": "99999"}
+    )
+    assert result["errors"] == {"base": "product"}
+    assert "password_form" in names(result), "what was chosen must not get lost"
+    result = await enter(hass, result, {**given, "password": MD5.upper(), "password_form": "given_as_md5"})
+    assert result["result"].data["http"]["password_md5"] == MD5
+
+
+def names(result: ConfigFlowResult) -> set[str]:
+    schema = result["data_schema"]
+    assert schema is not None
+    return {str(name) for name in schema.schema}
+
+
+async def test_the_password_is_never_shown_again(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    result = await enter(hass, await start(hass), {**given, "product_id": "99999"})
+    schema = result["data_schema"]
+    assert schema is not None
+    shown = {str(name): (name.description or {}).get("suggested_value") for name in schema.schema}
+    assert shown["username"] == "homeuser"
+    assert shown["password"] is None
+
+
+@pytest.mark.usefixtures("entry")
+async def test_the_same_account_twice_is_refused(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    result = await enter(hass, await start(hass), {**given, "gateway": f"{given['gateway']}/"})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+
+
+@pytest.mark.usefixtures("entry")
+async def test_another_product_of_the_account_is_another_account(
+    hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox
+) -> None:
+    sandbox.platform.accounts["homeuser"].balances["other"] = 5
+    result = await enter(hass, await start(hass), {**given, "product_id": "other"})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlowResult:
+    result = await entry.start_reconfigure_flow(hass)
+    assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "reconfigure")
+    return await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "reconfigure_http"})
+
+
+async def test_reconfigure(
+    hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], sandbox: Sandbox
+) -> None:
+    sandbox.platform.accounts["homeuser"].balances["other"] = 5
+    del given["signature"]
+    unloaded: list[str] = []
+    entry.async_on_unload(lambda: unloaded.append("once"))
+    result = await reconfigure(hass, entry)
+    result = await enter(hass, result, {**given, "product_id": "nowhere"})
+    assert result["errors"] == {"base": "product"}
+    result = await enter(hass, result, {**given, "product_id": "other"})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    assert unloaded == ["once"]
+    assert entry.state is ConfigEntryState.LOADED
+    assert entry.data["http"]["product_id"] == "other"
+    assert entry.unique_id == f"{sandbox.url} homeuser other"
+    assert entry.data["webhook_id"] == "webhook-id-of-the-tests"
+
+
+async def test_reconfigure_into_another_account_is_refused(
+    hass: HomeAssistant, entry: MockConfigEntry, make_entry: Callable[..., MockConfigEntry], given: dict[str, Any]
+) -> None:
+    make_entry(title="Other", http={"product_id": "other"})
+    del given["signature"]
+    result = await enter(hass, await reconfigure(hass, entry), {**given, "product_id": "other"})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+    assert entry.data["http"]["product_id"] == "61341"
+
+
+async def test_refused_credentials_ask_for_new_ones_and_the_entities_stay(
+    hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry]
+) -> None:
+    entry = make_entry(http={"password_md5": "0" * 32})
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (flow,) = hass.config_entries.flow.async_progress_by_handler("sms1680")
+    assert (flow["context"]["source"], flow["step_id"]) == ("reauth", "reauth_confirm")
+    assert entry.state is ConfigEntryState.LOADED
+    state = hass.states.get("notify.alice")
+    assert state is not None
+    assert state.state != "unavailable"
+    result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": "still wrong"})
+    assert result["errors"] == {"base": "invalid_auth"}
+    result = await enter(hass, result, {"password": PASSWORD})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reauth_successful")
+    assert entry.data["http"]["password_md5"] == MD5
+    assert entry.runtime_data.coordinator.data == 1000
+    assert er.async_get(hass).async_get("notify.alice")
+
+
+async def test_reauthentication_with_the_password_it_had_reloads_once(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    unloaded: list[str] = []
+    entry.async_on_unload(lambda: unloaded.append("once"))
+    result = await entry.start_reauth_flow(hass)
+    result = await enter(hass, result, {"password": PASSWORD})
+    assert result["reason"] == "reauth_successful"
+    assert unloaded == ["once"]

@@ -1,0 +1,140 @@
+"""The dialogs of a recipient, and that recipients come, change and go without a reload of their account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, SubentryFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from sms1680.sandbox import Sandbox
+
+
+@pytest.fixture
+def unloaded(entry: MockConfigEntry) -> list[str]:
+    """Holds something once the entry was unloaded."""
+    told: list[str] = []
+    entry.async_on_unload(lambda: told.append("unloaded"))
+    return told
+
+
+async def add(hass: HomeAssistant, entry: MockConfigEntry) -> SubentryFlowResult:
+    result = await hass.config_entries.subentries.async_init(
+        (entry.entry_id, "recipient"), context={"source": SOURCE_USER}
+    )
+    assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "user")
+    return result
+
+
+async def change(hass: HomeAssistant, entry: MockConfigEntry, subentry_id: str) -> SubentryFlowResult:
+    result = await hass.config_entries.subentries.async_init(
+        (entry.entry_id, "recipient"), context={"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
+    )
+    assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "reconfigure")
+    return result
+
+
+async def enter(hass: HomeAssistant, result: SubentryFlowResult, given: dict[str, Any]) -> SubentryFlowResult:
+    result = await hass.config_entries.subentries.async_configure(result["flow_id"], given)
+    await hass.async_block_till_done()
+    return result
+
+
+async def send(hass: HomeAssistant, entity_id: str, message: str = "门开了") -> None:
+    await hass.services.async_call(
+        "notify", "send_message", {"entity_id": entity_id, "message": message}, blocking=True
+    )
+
+
+async def test_a_recipient_gets_a_device_and_a_notify_entity(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
+) -> None:
+    given = {"name": " Carol ", "number": "+86 138-0000-0003", "person": "person.carol", "extension": "07"}
+    result = await enter(hass, await add(hass, entry), given)
+    assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "Carol")
+    (subentry,) = (one for one in entry.subentries.values() if one.title == "Carol")
+    assert dict(subentry.data) == {"number": "13800000003", "person": "person.carol", "extension": "07"}
+    assert subentry.unique_id == "13800000003"
+    entity = er.async_get(hass).async_get("notify.carol")
+    assert entity is not None
+    assert entity.config_subentry_id == subentry.subentry_id
+    devices = {device.name: device for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
+    assert devices["Carol"].id == entity.device_id
+    assert devices["Carol"].via_device_id == devices["Home"].id
+    await send(hass, "notify.carol")
+    (message,) = sandbox.platform.messages
+    assert (message.number, message.extension) == ("13800000003", "07")
+    assert not unloaded
+
+
+@pytest.mark.parametrize(
+    ("wrong", "errors"),
+    [
+        ({"number": "12345"}, {"number": "invalid_number"}),
+        ({"number": "138 0000 0001"}, {"number": "already_configured"}),
+        ({"name": " "}, {"name": "empty"}),
+        ({"extension": "12a"}, {"extension": "invalid_extension"}),
+        ({"extension": "１２"}, {"extension": "invalid_extension"}),
+        ({"extension": "1" * 21}, {"extension": "invalid_extension"}),
+    ],
+)
+async def test_what_is_wrong_is_told_and_corrected(
+    hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, str], errors: dict[str, str]
+) -> None:
+    given = {"name": "Carol", "number": "13800000003"}
+    result = await enter(hass, await add(hass, entry), {**given, **wrong})
+    assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
+    result = await enter(hass, result, given)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_a_changed_recipient_keeps_its_entity_and_gets_the_messages_at_the_new_number(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
+) -> None:
+    result = await enter(hass, await change(hass, entry, "alice"), {"name": "Alice Wang", "number": "13900000009"})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    await send(hass, "notify.alice")
+    assert [message.number for message in sandbox.platform.messages] == ["13900000009"]
+    names = {device.name for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
+    assert names == {"Home", "Alice Wang", "Bob"}
+    state = hass.states.get("notify.alice")
+    assert state is not None
+    assert state.name == "Alice Wang"
+    assert not unloaded
+
+
+async def test_a_change_to_another_recipients_number_is_refused(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    result = await enter(hass, await change(hass, entry, "alice"), {"name": "Alice", "number": "13800000002"})
+    assert result["errors"] == {"number": "already_configured"}
+    result = await enter(hass, result, {"name": "Alicia", "number": "13800000001"})
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.subentries["alice"].title == "Alicia"
+
+
+async def test_a_removed_recipient_leaves_nothing_behind(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
+) -> None:
+    hass.config_entries.async_remove_subentry(entry, "alice")
+    await hass.async_block_till_done()
+    assert hass.states.get("notify.alice") is None
+    assert er.async_get(hass).async_get("notify.alice") is None
+    names = {device.name for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
+    assert names == {"Home", "Bob"}
+    await send(hass, "notify.bob")
+    assert [message.number for message in sandbox.platform.messages] == ["13800000002"]
+    assert not unloaded
+
+
+async def test_a_recipient_that_was_removed_can_be_added_again(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
+) -> None:
+    hass.config_entries.async_remove_subentry(entry, "alice")
+    await hass.async_block_till_done()
+    await enter(hass, await add(hass, entry), {"name": "Alice", "number": "13800000001"})
+    await send(hass, "notify.alice")
+    assert [message.number for message in sandbox.platform.messages] == ["13800000001"]
+    assert not unloaded
