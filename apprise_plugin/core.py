@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names, where mypy finds them
     from sms1680.masking import MASK, mask_number
     from sms1680.numbers import normalise_number
     from sms1680.outcomes import Outcome, Reason, Receipt, Repeat
+    from sms1680.pacefiles import state_folders
     from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, units
 else:
     from ..account import Account, PasswordForm  # noqa: TID252
@@ -26,6 +27,7 @@ else:
     from ..masking import MASK, mask_number  # noqa: TID252
     from ..numbers import normalise_number  # noqa: TID252
     from ..outcomes import Outcome, Reason, Receipt, Repeat  # noqa: TID252
+    from ..pacefiles import state_folders  # noqa: TID252
     from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, units  # noqa: TID252
 
 __all__ = [
@@ -55,5 +57,6 @@ __all__ = [
     "mask_number",
     "normalise_number",
     "send_options",
+    "state_folders",
     "units",
 ]

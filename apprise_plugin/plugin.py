@@ -19,20 +19,14 @@ from apprise.manager_plugins import NotificationManager
 from apprise.url import PrivacyMode
 
 from .attempts import Attempts, OwnMemory, may_go_again
-from .carrier import RequestsCarrier
 from .core import (
     DEFAULT_GATEWAY,
     MASK,
     MAX_LENGTH,
     PACKET_SIZE,
     Account,
-    Client,
     InvalidMessageError,
-    Outcome,
     PasswordForm,
-    Reason,
-    Receipt,
-    SendError,
     Signature,
     SignaturePlace,
     Timeouts,
@@ -42,6 +36,8 @@ from .core import (
     send_options,
     units,
 )
+from .dedupe import Dedupe
+from .delivery import Delivery
 from .targets import split_targets
 from .telling import arrived, bad_news, good_news
 
@@ -54,13 +50,14 @@ try:
 except ImportError:  # Apprise 1.9.0
     from apprise.utils import parse_bool  # type: ignore[attr-defined,no-redef]
 
+# The same variables as those of the command line.
 PASSWORD = "SMS1680_PASSWORD"  # noqa: S105 - the variable's name
+PASSWORD_MD5 = "SMS1680_PASSWORD_MD5"  # noqa: S105
 GATEWAY = "SMS1680_GATEWAY"
 
 # Apprise 2 stops waiting for a service after 60 seconds, but what it started goes on. All attempts together end before.
 _SHARE_OF_LIMIT = 0.9
 _APPRISE_LIMIT = 60.0
-_SHARE_OF_ANSWER = 0.65
 _LONGEST_DEDUPE = 7 * 24 * 3600
 _STAMP = " %H:%M:%S"
 _STAMP_LENGTH = 9
@@ -277,51 +274,53 @@ class NotifySMS1680(NotifyBase):
     def _send(self, text: str, **kwargs: Any) -> bool:
         text = self._plain(text, **kwargs)
         attempts = self._attempts(text)
-        numbers = attempts.unsettled(self.targets)
-        if numbers:
-            for receipt in self._deliver(numbers, attempts):
+        left_out: set[str] = set()
+        if numbers := attempts.unsettled(self.targets):
+            if self.dedupe:
+                receipts, left_out = self._delivery().send_once(
+                    self._dedupe(), numbers, text, attempts.text, attempts.began
+                )
+            else:
+                receipts = self._delivery().send(numbers, attempts.text, attempts.began)
+            for receipt in receipts:
                 attempts.take(receipt)
-        return self._conclude(text, attempts)
+        return self._conclude(text, attempts, left_out)
 
-    def _deliver(self, numbers: list[str], attempts: Attempts) -> tuple[Receipt, ...]:
-        timeouts = Timeouts(self.socket_connect_timeout, self.socket_read_timeout)
-        limit = self._limit()
-        longest_exchange = min(sum(timeouts), limit * _SHARE_OF_ANSWER)
-        left = attempts.began + limit - longest_exchange - time.monotonic()
-        if left <= 0:
-            return tuple(Receipt(number, Outcome.NOT_SENT, reason=Reason.DEADLINE) for number in numbers)
-        client = Client(
+    def _delivery(self) -> Delivery:
+        return Delivery(
             self._account,
             gateway=self.gateway,
-            signature=self._signature.name if self._signature else None,
-            signature_place=self._signature.place if self._signature else "front",
+            signature=self._signature,
+            extension=self.extension,
             rate=self.rate,
-            packet_size=PACKET_SIZE if self.batch else 1,
-            deadline=left,
-            carrier=RequestsCarrier(timeouts, verify=self.verify_certificate, until=attempts.began + limit),
+            batch=self.batch,
+            timeouts=Timeouts(self.socket_connect_timeout, self.socket_read_timeout),
+            verify=self.verify_certificate,
+            limit=self._limit(),
         )
-        try:
-            return client.send(numbers, attempts.text, extension=self.extension)
-        except SendError as error:
-            return error.receipts
 
-    def _conclude(self, text: str, attempts: Attempts) -> bool:
+    def _dedupe(self) -> Dedupe:
+        account = self._account
+        signature = f"{self._signature.place} {self._signature.name}" if self._signature else ""
+        context = (self.gateway, account.username, account.product_id, self.extension or "", signature)
+        return Dedupe(self.dedupe, account.password.encode(), context)
+
+    def _conclude(self, text: str, attempts: Attempts, left_out: set[str]) -> bool:
         """Tell what became of the notification so far, and return whether all of it went out."""
         receipts = [attempts.receipts[number] for number in self.targets]
-        told = [receipt for receipt in receipts if receipt.number not in attempts.told]
-        good, bad = good_news(told, ()), bad_news(receipts)
+        fresh = [receipt for receipt in receipts if receipt.number not in attempts.told]
+        good, bad = good_news(fresh, left_out), bad_news(receipts)
         if not self.targets:
             bad = "nothing was sent: there is no mobile number to send to."
         if self._invalid_targets:
             bad = f"{bad} {len(self._invalid_targets)} of the targets are no mobile numbers.".lstrip()
-        succeeded = not bad
-        attempts.told.update(receipt.number for receipt in told if arrived(receipt))
-        self._remember(text, attempts, succeeded=succeeded)
+        attempts.told.update(receipt.number for receipt in fresh if arrived(receipt))
+        self._remember(text, attempts, succeeded=not bad)
         if good:
             self.logger.info("sms1680: %s", good)
         if bad:
             self.logger.error("sms1680: %s", bad)
-        return succeeded
+        return not bad
 
     def _plain(self, text: str, **kwargs: Any) -> str:
         """Return the text as a phone can show it."""
@@ -398,31 +397,33 @@ class NotifySMS1680(NotifyBase):
             raise self._improper("there is no product id: sms1680://user:password@product_id/number")
         if ":" in self.product_id:
             raise self._improper("a port is part of the gateway's address: ?gateway=http://host:port")
-        password = self.password or self._environment_password()
-        if not self.md5 and re.fullmatch(r"[0-9a-fA-F]{32}", password):
+        if not self.password:
+            password, digest = self._environment_password()
+        elif self.md5:
+            password, digest = None, self.password
+        else:
+            password, digest = self.password, None
+        if password and re.fullmatch(r"[0-9a-fA-F]{32}", password):
             raise self._improper(
                 "the password looks like an MD5: add ?md5=yes if it is; if it really is the plain password, "
                 "give the MD5 of it, with ?md5=yes"
             )
-        return Account(
-            self.user,
-            None if self.md5 else password,
-            product_id=self.product_id,
-            password_md5=password if self.md5 else None,
-            form=self.form,
-        )
+        return Account(self.user, password, product_id=self.product_id, password_md5=digest, form=self.form)
 
-    def _environment_password(self) -> str:
-        """Return the password that the host keeps out of its URLs, for the gateways that it is meant for only."""
-        password = os.environ.get(PASSWORD)
-        if not password:
+    def _environment_password(self) -> tuple[str | None, str | None]:
+        """Return the password that the host keeps out of its URLs, plain or as MD5.
+
+        Only for the gateways that it is meant for: who may enter a URL must not get it sent to an address of theirs.
+        """
+        password, digest = os.environ.get(PASSWORD) or None, os.environ.get(PASSWORD_MD5) or None
+        if not password and not digest:
             raise self._improper(f"there is no password, neither in the URL nor in the variable {PASSWORD}")
         if self.gateway not in (DEFAULT_GATEWAY, os.environ.get(GATEWAY, "").rstrip("/")):
             raise self._improper(
                 f"the password of the variable {PASSWORD} goes to {DEFAULT_GATEWAY} or to the address in the variable "
                 f"{GATEWAY} only"
             )
-        return password
+        return password, None if password else digest
 
     def _number(self, name: str, value: float | str | None, most: float = math.inf) -> float:
         try:

@@ -4,7 +4,7 @@ Nothing here may register anything: Apprise holds its lock while it reads this f
 """
 
 try:
-    from sms1680.apprise import NotifySMS1680  # noqa: F401 - Apprise looks for the name
+    from sms1680.apprise import NotifySMS1680  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
 except Exception as error:  # noqa: BLE001 - anything but ImportError would stop all of Apprise's services
     from apprise.logger import logger
 
