@@ -18,7 +18,7 @@ from .services import async_setup_services
 from .sharing import Sharing
 from .totals import Totals, async_remove_totals
 
-PLATFORMS = [Platform.NOTIFY]
+PLATFORMS = [Platform.EVENT, Platform.NOTIFY]
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 

@@ -1,53 +1,55 @@
 """The addresses that the platform pushes to. They are there from Home Assistant's start until an entry is removed.
 
 A webhook, and `/api/sms1680/<secret>/<channel>/mr` and `/mo` as the document has them (4.5); GET and POST, both kinds
-on each. None of them is ever logged, nor is what came in.
+on each; and the same on a listener of our own, where an account has one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-from collections.abc import Callable, Iterable
+import logging
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address, ip_network
-from typing import override
 
-import aiohttp
 from aiohttp import web
 from aiohttp.hdrs import METH_GET, METH_POST, METH_PUT
-from aiohttp.http_exceptions import HttpProcessingError
 from homeassistant.components import webhook
 from homeassistant.components.http import KEY_HASS, HomeAssistantView
-from homeassistant.const import CONF_WEBHOOK_ID
-from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.network import is_cloud_connection
-from homeassistant.util.aiohttp import MockRequest
+from homeassistant.const import CONF_WEBHOOK_ID, EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.util.hass_dict import HassKey
 
-from .client import parse_push
-from .client.push import LONGEST_PUSH
-from .const import CONF_NETWORKS, CONF_PUSH_ANSWER, CONF_PUSH_SECRET, DEFAULT_PUSH_ANSWER, DOMAIN, PUSH_PATH
+from .answering import Request, async_answer
+from .const import CONF_LISTENER_PORT, CONF_PUSH_SECRET, DOMAIN, PUSH_PATH
 from .coordinator import Sms1680ConfigEntry
-from .receiving import NotTakenError, Receiver, Way, async_get_receivers
+from .listener import Listener
+from .log_filter import async_keep_out_of_logs
+from .receiving import Receiver, Way, async_get_receivers
+
+_LOGGER = logging.getLogger(__name__)
 
 _NAME = "SMS 1680"
-_PATIENCE = 5.0  # seconds that a push waits for its entry to be up
-_BODY_TIME = 10.0  # seconds that a body may take to come in
 
-# The webhook of each entry that is registered, by entry id.
+# Of each entry, by its id: the webhook that is registered, and the listener that is open.
 _WEBHOOKS: HassKey[dict[str, str]] = HassKey(f"{DOMAIN}_webhooks")
-
-# A cloud webhook comes without a socket.
-Request = web.Request | MockRequest
+_LISTENERS: HassKey[dict[str, Listener]] = HassKey(f"{DOMAIN}_listeners")
 
 
 async def async_setup_push(hass: HomeAssistant) -> None:
     """Register the addresses of every entry, whether it is set up or not. Called once, from `async_setup`."""
     hass.data[_WEBHOOKS] = {}
+    listeners = hass.data[_LISTENERS] = dict[str, Listener]()
+    async_keep_out_of_logs(hass)
     hass.http.register_view(PushView)
     for entry in hass.config_entries.async_entries(DOMAIN):
         async_register_push(hass, entry)
+        await _async_adjust_listener(hass, entry)
+
+    async def stop(_: Event) -> None:
+        for entry_id in list(listeners):
+            await _async_close_listener(hass, entry_id)
+
+    hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
 
 
 @callback
@@ -76,19 +78,22 @@ def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> Non
     """Give up the addresses of an entry that was removed."""
     _unregister_webhook(hass, entry)
     async_get_receivers(hass).of.pop(entry.entry_id, None)
-
-
-@callback
-def _unregister_webhook(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    if (webhook_id := hass.data[_WEBHOOKS].pop(entry.entry_id, None)) is not None:
-        webhook.async_unregister(hass, webhook_id)
+    hass.async_create_task(_async_close_listener(hass, entry.entry_id))
 
 
 async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Hand on what came in before the entry was up, and open its listener. Called once its entities exist."""
+    await _async_adjust_listener(hass, entry)
     receiver = async_get_receivers(hass).async_get(entry)
     receiver.async_start()
-    entry.async_on_unload(receiver.async_stop)
+
+    @callback
+    def stop() -> None:
+        receiver.async_stop()
+        if entry.disabled_by is not None:
+            hass.async_create_task(_async_close_listener(hass, entry.entry_id))
+
+    entry.async_on_unload(stop)
 
 
 class PushView(HomeAssistantView):
@@ -100,9 +105,9 @@ class PushView(HomeAssistantView):
     requires_auth = False
 
     async def get(self, request: web.Request, secret: str, channel: str) -> web.Response:  # noqa: ARG002
-        """Take what is in the query."""
+        """Take what is in the query or the body."""
         hass = request.app[KEY_HASS]
-        receiver = async_find_receiver(hass, secret)
+        receiver = _find_receiver(hass, secret)
         if receiver is None:
             return web.Response(status=HTTPStatus.NOT_FOUND)
         return await async_answer(hass, receiver, request, Way.WEBHOOK)
@@ -110,9 +115,8 @@ class PushView(HomeAssistantView):
     post = get
 
 
-@callback
-def async_find_receiver(hass: HomeAssistant, secret: str) -> Receiver | None:
-    """Return whose push addresses hold this secret. Takes as long whether one does or not."""
+def _find_receiver(hass: HomeAssistant, secret: str) -> Receiver | None:
+    """Return whose push addresses hold this secret; it takes as long whether one does or not."""
     found = None
     given = secret.encode("utf-8", "backslashreplace")
     for receiver in async_get_receivers(hass).of.values():
@@ -121,67 +125,40 @@ def async_find_receiver(hass: HomeAssistant, secret: str) -> Receiver | None:
     return found
 
 
-async def async_answer(hass: HomeAssistant, receiver: Receiver, request: Request, way: Way) -> web.Response:
-    """Take what was pushed and return the answer, which says that it was taken only if its event was fired."""
-    options = receiver.entry.options
-    if not _may_push(hass, request, options.get(CONF_NETWORKS) or ()):
-        receiver.warn("forbidden", "A push from a network that may not push was refused; see the account's options")
-        return web.Response(status=HTTPStatus.FORBIDDEN)
+def _unregister_webhook(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    if (webhook_id := hass.data[_WEBHOOKS].pop(entry.entry_id, None)) is not None:
+        webhook.async_unregister(hass, webhook_id)
+
+
+async def _async_adjust_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Have the listener that the options ask for. It stays through a reload; a port that can't be opened is told."""
+    port = None if entry.disabled_by else entry.options.get(CONF_LISTENER_PORT)
+    present = hass.data[_LISTENERS].get(entry.entry_id)
+    if present is not None and present.port == port:
+        return
+    await _async_close_listener(hass, entry.entry_id)
+    issue = f"listener_port_{entry.entry_id}"
+    ir.async_delete_issue(hass, DOMAIN, issue)
+    if not port:
+        return
+    listener = Listener(hass, async_get_receivers(hass).async_get(entry), port)
     try:
-        item = parse_push(await _read(request))
-    except (ValueError, OSError, TimeoutError, aiohttp.ClientError, HttpProcessingError):
-        receiver.warn("malformed", "A push was neither an uplink nor a delivery report, or too large, and was refused")
-        return web.Response(status=HTTPStatus.BAD_REQUEST)
-    try:
-        incoming = await receiver.async_receive(item, way, _PATIENCE)
-    except NotTakenError:
-        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
-    return _Answer(options.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER), request, incoming.answered)
+        await listener.async_open()
+    except OSError as error:
+        _LOGGER.error("The listener for pushes can't open port %s: %s", port, error.strerror)  # noqa: TRY400
+        ir.async_create_issue(
+            hass,
+            DOMAIN,
+            issue,
+            is_fixable=False,
+            severity=ir.IssueSeverity.ERROR,
+            translation_key="listener_port",
+            translation_placeholders={"account": entry.title, "port": str(port)},
+        )
+        return
+    hass.data[_LISTENERS][entry.entry_id] = listener
 
 
-class _Answer(web.Response):
-    """An answer that tells when it has been fully written."""
-
-    def __init__(self, text: str, request: Request, written: Callable[[], None]) -> None:
-        super().__init__(text=text, content_type="text/plain")
-        self._written = written
-        if isinstance(request, MockRequest):
-            written()  # the cloud's own connection carries it
-
-    @override
-    async def write_eof(self, data: bytes = b"") -> None:
-        await super().write_eof(data)
-        self._written()
-
-
-async def _read(request: Request) -> str | bytes:
-    """Return the raw fields of a push: the query, or of a POST the body where there is one."""
-    if request.method == METH_POST:
-        body = bytearray()
-        stream = request.content
-        async with asyncio.timeout(_BODY_TIME):
-            while len(body) <= LONGEST_PUSH and (chunk := await stream.read(LONGEST_PUSH + 1 - len(body))):
-                body += chunk
-        if body:
-            return bytes(body)
-    # As it came: the core has its own rules for charsets, which a decoded query would have lost.
-    return request.query_string if isinstance(request, MockRequest) else request.rel_url.raw_query_string
-
-
-def _may_push(hass: HomeAssistant, request: Request, networks: Iterable[str]) -> bool:
-    """Tell whether the request's address lies in one of the networks; without any, all may.
-
-    An address that is not known (through Home Assistant's cloud) lies in none.
-    """
-    if not networks:
-        return True
-    remote = getattr(request, "remote", None)
-    if remote is None or is_cloud_connection(hass):
-        return False
-    try:
-        address = ip_address(remote)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return any(address in ip_network(network, strict=False) for network in networks)
+async def _async_close_listener(hass: HomeAssistant, entry_id: str) -> None:
+    if (listener := hass.data[_LISTENERS].pop(entry_id, None)) is not None:
+        await listener.async_close()

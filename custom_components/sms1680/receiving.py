@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
-from homeassistant.core import CoreState, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, CoreState, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.start import async_at_started
@@ -237,6 +237,17 @@ class Receivers:
         if receiver is None:
             receiver = self.of[entry.entry_id] = Receiver(self._hass, entry, self)
         return receiver
+
+    @callback
+    def async_watch_extensions(self, extensions: list[str]) -> CALLBACK_TYPE:
+        """Know these extensions too when a reply comes in, until what is returned is called."""
+        self.watched_extensions.update(extensions)
+
+        @callback
+        def forget() -> None:
+            self.watched_extensions -= Counter(extensions)
+
+        return forget
 
     @callback
     def _async_started(self, hass: HomeAssistant) -> None:

@@ -1,0 +1,89 @@
+"""Event entities: the inbox of an account, and the messages of each recipient.
+
+They tell what happens, once: what already happened is fired again by none of them, neither after a restart nor after a
+reload, and a push that came again is not shown at all. Automations that must miss nothing listen to the bus events.
+"""
+
+from __future__ import annotations
+
+from typing import Any, override
+
+from homeassistant.components.event import EventEntity
+from homeassistant.core import HomeAssistant, State, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import ATTR_CONFIG_ENTRY_ID, signal_message, signal_report
+from .coordinator import Sms1680ConfigEntry
+from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
+
+PARALLEL_UPDATES = 0  # nothing is asked
+
+EVENT_RECEIVED = "received"
+EVENT_TYPES = [EVENT_RECEIVED, "delivered", "failed"]  # the last two are states of a delivery report
+
+# Of an event's data, what is no news for who looks at the entity.
+_LEFT_OUT = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled")
+
+
+async def async_setup_entry(
+    hass: HomeAssistant, entry: Sms1680ConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Add the inbox, and the messages of each recipient."""
+    async_add_entities([Inbox(entry, "inbox")])
+    async_add_recipient_entities(
+        hass, entry, async_add_entities, lambda subentry: [RecipientMessages(hass, entry, subentry, "messages")]
+    )
+
+
+class _MessageEvents(EventEntity):
+    """What came in for an entry, as events of an entity that has nothing to do with the connection's state."""
+
+    entry: Sms1680ConfigEntry
+    _attr_event_types = EVENT_TYPES
+    _unrecorded_attributes = frozenset({"number", "content"})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        await super().async_added_to_hass()
+        for signal, heard in ((signal_message, self._message), (signal_report, self._report)):
+            self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), heard))
+
+    @override
+    async def async_get_last_state(self) -> State | None:
+        """Restore nothing."""
+        return None
+
+    @property
+    def _of(self) -> str | None:
+        """The subentry whose events this entity tells, or None for all."""
+        return None
+
+    @callback
+    def _message(self, data: dict[str, Any]) -> None:
+        self._tell(EVENT_RECEIVED, data)
+
+    @callback
+    def _report(self, data: dict[str, Any]) -> None:
+        if data["state"] in EVENT_TYPES:
+            self._tell(data["state"], data)
+
+    def _tell(self, event_type: str, data: dict[str, Any]) -> None:
+        if self._of in (None, data["subentry_id"]) and not data["redelivered"]:
+            self._trigger_event(event_type, {key: value for key, value in data.items() if key not in _LEFT_OUT})
+            self.async_write_ha_state()
+
+
+class Inbox(_MessageEvents, AccountEntity):
+    """All that comes in for an account, of people who are no recipients too."""
+
+
+class RecipientMessages(_MessageEvents, RecipientEntity):
+    """What a recipient wrote, and what became of what was sent to them."""
+
+    _attr_translation_key = "messages"
+
+    @property
+    @override
+    def _of(self) -> str | None:
+        return self.subentry.subentry_id

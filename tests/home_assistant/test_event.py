@@ -1,0 +1,165 @@
+"""The event entities: they tell what happens, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigSubentry
+from homeassistant.const import STATE_UNKNOWN
+from homeassistant.core import HomeAssistant, State
+from homeassistant.helpers import entity_registry as er
+from pytest_homeassistant_custom_component.common import MockConfigEntry, mock_restore_cache_with_extra_data
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import DeliveryReport, Reply
+from custom_components.sms1680.receiving import Receiver, Way, async_get_receivers
+from sms1680.sandbox import Sandbox
+
+ALICE, STRANGER = "13800000001", "13900000009"
+INBOX, ALICES, BOBS = "event.home_inbox", "event.alice_messages", "event.bob_messages"
+
+
+@pytest.fixture
+def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> Receiver:
+    return async_get_receivers(hass).async_get(entry)
+
+
+async def come(hass: HomeAssistant, receiver: Receiver, *items: Reply | DeliveryReport) -> None:
+    for item in items:
+        (await receiver.async_receive(item, Way.WEBHOOK, 0)).answered()
+    await hass.async_block_till_done()
+
+
+def shown(hass: HomeAssistant, entity_id: str) -> State:
+    state = hass.states.get(entity_id)
+    assert state is not None
+    return state
+
+
+async def test_a_reply_shows_in_the_inbox_and_with_its_sender_only(hass: HomeAssistant, receiver: Receiver) -> None:
+    await come(hass, receiver, Reply("+86 138 0000 0001", "好的", "12"))
+    for entity_id in (INBOX, ALICES):
+        attributes = shown(hass, entity_id).attributes
+        assert attributes["event_type"] == "received"
+        assert {key: attributes[key] for key in ("number", "content", "extension", "recipient", "via")} == {
+            "number": ALICE,
+            "content": "好的",
+            "extension": "12",
+            "recipient": "Alice",
+            "via": "webhook",
+        }
+    assert shown(hass, BOBS).state == STATE_UNKNOWN
+
+
+async def test_a_stranger_shows_in_the_inbox_only(hass: HomeAssistant, receiver: Receiver) -> None:
+    await come(hass, receiver, Reply(STRANGER, "你好"))
+    assert shown(hass, INBOX).attributes["number"] == STRANGER
+    assert {shown(hass, ALICES).state, shown(hass, BOBS).state} == {STATE_UNKNOWN}
+
+
+@pytest.mark.parametrize(("status", "event_type"), [("0", "delivered"), ("KX:1000", "failed"), ("ACCEPTD", None)])
+async def test_what_a_delivery_report_shows(
+    hass: HomeAssistant, receiver: Receiver, status: str, event_type: str | None
+) -> None:
+    await come(hass, receiver, DeliveryReport("7", ALICE, status))
+    assert shown(hass, ALICES).attributes["event_type"] == event_type
+    assert shown(hass, INBOX).attributes["event_type"] == event_type
+
+
+async def test_the_types_are_few_and_fixed_and_number_and_content_are_not_recorded(
+    hass: HomeAssistant, receiver: Receiver
+) -> None:
+    await come(hass, receiver, Reply(ALICE, "1"))
+    for entity_id in (INBOX, ALICES, BOBS):
+        state = shown(hass, entity_id)
+        assert state.attributes["event_types"] == ["received", "delivered", "failed"]
+        assert state.state_info is not None
+        assert {"number", "content"} <= state.state_info["unrecorded_attributes"]
+
+
+async def test_what_came_again_is_not_shown_again(hass: HomeAssistant, receiver: Receiver) -> None:
+    await come(hass, receiver, Reply(ALICE, "1"))
+    before = shown(hass, ALICES)
+    await come(hass, receiver, Reply(ALICE, "1"))
+    assert shown(hass, ALICES) is before
+
+
+async def test_a_reload_fires_nothing_again(hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver) -> None:
+    await come(hass, receiver, Reply(ALICE, "1"))
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    for entity_id in (INBOX, ALICES):
+        state = shown(hass, entity_id)
+        assert (state.state, state.attributes["event_type"]) == (STATE_UNKNOWN, None)
+
+
+async def test_a_restart_restores_nothing(hass: HomeAssistant, make_entry: Callable[[], MockConfigEntry]) -> None:
+    extra = {"last_event_type": "received", "last_event_attributes": {"content": "1"}}
+    told = "2026-01-01T00:00:00.000+00:00"
+    mock_restore_cache_with_extra_data(hass, [(State(entity_id, told), extra) for entity_id in (INBOX, ALICES)])
+    entry = make_entry()
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    for entity_id in (INBOX, ALICES):
+        state = shown(hass, entity_id)
+        assert (state.state, state.attributes.get("content")) == (STATE_UNKNOWN, None)
+
+
+async def test_an_outage_of_the_platform_leaves_them_alone(
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, sandbox: Sandbox
+) -> None:
+    await come(hass, receiver, Reply(ALICE, "1"))
+    before = shown(hass, ALICES)
+    sandbox.platform.faults.always("drop_before")
+    await entry.runtime_data.coordinator.async_refresh()
+    assert not entry.runtime_data.coordinator.last_update_success
+    assert shown(hass, ALICES) is before
+
+
+async def test_a_neighbour_comes_and_goes_without_them(
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+) -> None:
+    await come(hass, receiver, Reply(ALICE, "1"))
+    before = shown(hass, ALICES)
+    carol = ConfigSubentry(
+        data={const.CONF_NUMBER: "13800000003"},  # type: ignore[arg-type]
+        subentry_type=const.SUBENTRY_RECIPIENT,
+        title="Carol",
+        unique_id="13800000003",
+    )
+    hass.config_entries.async_add_subentry(entry, carol)
+    await hass.async_block_till_done()
+    await come(hass, receiver, Reply("13800000003", "我在"))
+    assert shown(hass, "event.carol_messages").attributes["content"] == "我在"
+    hass.config_entries.async_remove_subentry(entry, carol.subentry_id)
+    await hass.async_block_till_done()
+    assert hass.states.get("event.carol_messages") is None
+    assert shown(hass, ALICES) is before
+    await come(hass, receiver, Reply(ALICE, "2"))
+    assert shown(hass, ALICES).attributes["content"] == "2"
+
+
+async def test_unique_ids_and_devices(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    registry = er.async_get(hass)
+    found = {
+        registered.entity_id: (registered.unique_id, registered.config_subentry_id)
+        for registered in er.async_entries_for_config_entry(registry, entry.entry_id)
+        if registered.domain == "event"
+    }
+    assert found == {
+        INBOX: (f"{entry.entry_id}_inbox", None),
+        ALICES: (f"{entry.entry_id}_alice_messages", "alice"),
+        BOBS: (f"{entry.entry_id}_bob_messages", "bob"),
+    }
+
+
+async def test_a_disabled_account_keeps_its_addresses_and_fires_later(
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+) -> None:
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
+    task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 60))
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, None)
+    await task
+    await hass.async_block_till_done()
+    assert shown(hass, ALICES).attributes["content"] == "1"

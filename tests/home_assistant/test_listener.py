@@ -1,0 +1,206 @@
+"""A port of our own for what Home Assistant's own server refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import unused_port
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_fire_time_changed
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from yarl import URL
+
+from custom_components.sms1680 import const, listener
+
+WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
+REPORTS = "/api/sms1680/push-secret-of-the-tests/1603/mr"
+UPLINKS = "/api/sms1680/push-secret-of-the-tests/1603/mo"
+UPLINK = "mobile=13800000001&content=" + quote("好的") + "&xh=;"
+REPORT = "msgid=7&mobile=13800000001&status=KX:1000"
+LINES = "mobile=13800000001&content=" + quote("1\n谢谢") + "&xh=12;"
+
+MakeEntry = Callable[..., MockConfigEntry]
+Get = Callable[..., Awaitable[tuple[int, str]]]
+
+
+@pytest.fixture
+def port() -> int:
+    return unused_port()
+
+
+@pytest.fixture
+async def account(hass: HomeAssistant, make_entry: MakeEntry, port: int) -> MockConfigEntry:
+    """The usual account, with a listener."""
+    entry = make_entry(options={const.CONF_LISTENER_PORT: port})
+    await set_up(hass, entry)
+    return entry
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+@pytest.fixture
+async def get(port: int) -> AsyncIterator[Get]:
+    """GETs from the listener, on 127.0.0.1: status and text."""
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(path: str, query: str = "", method: str = "GET", **more: Any) -> tuple[int, str]:
+            url = URL(f"http://127.0.0.1:{port}{path}?{query}", encoded=True)
+            async with session.request(method, url, **more) as response:
+                return response.status, await response.text()
+
+        yield ask
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("address", [WEBHOOK, REPORTS, UPLINKS])
+async def test_the_same_addresses(hass: HomeAssistant, get: Get, address: str) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+    assert await get(address, UPLINK) == (200, "0")
+    assert await get(address, method="POST", data=REPORT.encode()) == (200, "0")
+    assert [(event.data["content"], event.data["via"]) for event in messages] == [("好的", "listener")]
+    assert [event.data["state"] for event in reports] == ["failed"]
+
+
+@pytest.mark.usefixtures("account")
+async def test_a_text_of_two_lines_by_every_way(
+    hass: HomeAssistant, get: Get, hass_client_no_auth: ClientSessionGenerator, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    http = await hass_client_no_auth()
+    for address in (WEBHOOK, UPLINKS):
+        refused = await http.get(URL(f"{address}?{LINES}", encoded=True))
+        assert refused.status == 400  # Home Assistant's own filter
+        assert await (await http.post(address, data=LINES.encode())).text() == "0"
+        assert await get(address, LINES) == (200, "0")
+    assert {event.data["content"] for event in messages} == {"1\n谢谢"}
+    assert [event.data["via"] for event in messages] == ["webhook", "listener"] * 2
+    for secret in ("webhook-id-of-the-tests", "push-secret-of-the-tests", "13800000001", quote("谢谢")):
+        assert secret not in caplog.text
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    "text", ["a\tb", "../../etc/passwd", "<script>alert(1)</script>", "proc/self/environ", "union select (1)"]
+)
+async def test_what_home_assistant_refuses_comes_in(hass: HomeAssistant, get: Get, text: str) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    assert await get(UPLINKS, f"mobile=13800000001&content={quote(text)}") == (200, "0")
+    assert [event.data["content"] for event in messages] == [text]
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("path", "query", "method", "status"),
+    [
+        ("/", "", "GET", 404),
+        ("/api/", "", "GET", 404),
+        ("/api/webhook/another", UPLINK, "GET", 404),
+        ("/api/sms1680/another/1603/mo", UPLINK, "GET", 404),
+        (WEBHOOK, UPLINK, "PUT", 405),
+        (WEBHOOK, "content=1", "GET", 400),
+        (WEBHOOK, UPLINK + "&x=" + "x" * 17_000, "GET", 400),
+        (WEBHOOK, UPLINK + "&x=1" * 60, "GET", 400),
+        (WEBHOOK, UPLINK + "&x=" + "x" * 40_000, "GET", 400),
+    ],
+)
+async def test_nothing_else_and_nothing_too_large(
+    get: Get, caplog: pytest.LogCaptureFixture, *, path: str, query: str, method: str, status: int
+) -> None:
+    assert (await get(path, query, method))[0] == status
+    assert "Traceback" not in caplog.text
+    assert "13800000001" not in caplog.text
+
+
+async def test_the_same_networks(hass: HomeAssistant, make_entry: MakeEntry, port: int, get: Get) -> None:
+    entry = make_entry(options={const.CONF_LISTENER_PORT: port, const.CONF_NETWORKS: ["192.0.2.0/24"]})
+    await set_up(hass, entry)
+    assert (await get(WEBHOOK, UPLINK))[0] == 403
+    # Nobody may say where he comes from, but Home Assistant's own trusted proxies.
+    assert (await get(WEBHOOK, UPLINK, headers={"X-Forwarded-For": "192.0.2.1"}))[0] == 400
+
+
+async def test_it_is_off_unless_asked_for(hass: HomeAssistant, entry: MockConfigEntry, port: int) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_LISTENER_PORT: port})
+    await hass.async_block_till_done()
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+    hass.config_entries.async_update_entry(entry, options={})
+    await hass.async_block_till_done()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_it_stays_open_through_a_reload(hass: HomeAssistant, account: MockConfigEntry, get: Get) -> None:
+    messages: list[Event] = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    assert await hass.config_entries.async_unload(account.entry_id)
+    waiting = asyncio.create_task(get(WEBHOOK, UPLINK))
+    assert await hass.config_entries.async_setup(account.entry_id)
+    assert await waiting == (200, "0")
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("end", ["disabled", "removed", "stopped"])
+async def test_it_closes_with_its_account(hass: HomeAssistant, account: MockConfigEntry, port: int, end: str) -> None:
+    if end == "disabled":
+        await hass.config_entries.async_set_disabled_by(account.entry_id, ConfigEntryDisabler.USER)
+    elif end == "removed":
+        await hass.config_entries.async_remove(account.entry_id)
+    else:
+        hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await hass.async_block_till_done()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_port_that_is_taken_is_told_and_the_rest_works(
+    hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator
+) -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        entry = make_entry(options={const.CONF_LISTENER_PORT: port})
+        await set_up(hass, entry)
+        issue = ir.async_get(hass).async_get_issue(const.DOMAIN, f"listener_port_{entry.entry_id}")
+        assert issue is not None
+        assert issue.translation_placeholders == {"account": "Home", "port": str(port)}
+        http = await hass_client_no_auth()
+        assert await (await http.get(URL(f"{WEBHOOK}?{UPLINK}", encoded=True))).text() == "0"
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert ir.async_get(hass).async_get_issue(const.DOMAIN, f"listener_port_{entry.entry_id}") is None
+
+
+async def test_silent_connections_are_few_and_cut(
+    hass: HomeAssistant, make_entry: MakeEntry, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_MOST_CONNECTIONS", 2)
+    entry = make_entry(options={const.CONF_LISTENER_PORT: port})
+    await set_up(hass, entry)
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    async with asyncio.timeout(10):
+        assert await silent[2][0].read() == b""  # one too many: closed at once
+        for seconds in (21, 42):
+            assert not silent[0][0].at_eof()
+            async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
+            await hass.async_block_till_done()
+        for reader, _ in silent[:2]:
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+    for _, writer in silent:
+        writer.close()
