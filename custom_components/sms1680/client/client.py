@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -22,9 +21,10 @@ from .calls import (
     plan_template,
     send_options,
 )
+from .checks import positive, seconds, whole
 from .errors import InvalidMessageError, InvalidSettingError, error_of
 from .exchange import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Answer, Carrier, Failure, Request, Timeouts
-from .pace import Clock, Pace, Priority
+from .pace import Clock, Pace, Priority, pace_key
 from .sending import Effect, Exchange, Limits, OnReceipt, Sending, Steps
 from .text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
 
@@ -122,18 +122,18 @@ class _Face:
         self._account = account
         self._gateway = gateway_url(gateway)
         self._signature = Signature(signature, signature_place) if signature else None
-        self._packet_size = _whole("packet_size", packet_size, LARGEST_PACKET)
-        self._max_length = _whole("max_length", max_length, 10_000)
-        self._patience = _seconds("patience", patience)
-        self._deadline = None if deadline is None else _seconds("deadline", deadline)
-        self._timeouts = Timeouts(_positive("connect_timeout", connect_timeout), _positive("timeout", timeout))
+        self._packet_size = whole("packet_size", packet_size, LARGEST_PACKET)
+        self._max_length = whole("max_length", max_length, 10_000)
+        self._patience = seconds("patience", patience)
+        self._deadline = None if deadline is None else seconds("deadline", deadline)
+        self._timeouts = Timeouts(positive("connect_timeout", connect_timeout), positive("timeout", timeout))
         self._proxy = proxy
         self._verify = verify
         self._on_receipt = on_receipt
         self._clock = clock
         self._now = now
-        known_rate = None if rate is None else _positive("rate", rate)
-        self._pace = Pace(f"{self._gateway}\n{account.username}", known_rate, clock, state_dir)
+        known_rate = None if rate is None else positive("rate", rate)
+        self._pace = Pace(pace_key(self._gateway, account.username), known_rate, clock, state_dir)
 
     def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
         """Return what a text costs one receiver with this client's signature, and what may be blocked in it.
@@ -172,10 +172,10 @@ class _Face:
     ) -> Sending:
         if priority not in ("normal", "critical"):
             raise InvalidMessageError("the priority is normal or critical", "优先级只能是 normal 或 critical")
-        until = self._deadline if deadline is None else _seconds("deadline", deadline)
+        until = self._deadline if deadline is None else seconds("deadline", deadline)
         limits = Limits(
             packet_size=self._packet_size,
-            patience=self._patience if patience is None else _seconds("patience", patience),
+            patience=self._patience if patience is None else seconds("patience", patience),
             deadline=None if until is None else self._clock() + until,
             priority=priority,
         )
@@ -424,21 +424,3 @@ def _usable() -> Iterator[None]:
             f"the proxy or TLS setting can't be used ({type(error).__name__})",
             f"代理或 TLS 设置无法使用（{type(error).__name__}）",
         ) from None
-
-
-def _whole(name: str, value: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidSettingError(f"{name} is a whole number from 1 to {most}", f"{name} 须为 1 至 {most} 的整数")
-    return value
-
-
-def _seconds(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise InvalidSettingError(f"{name} is a number, not below 0", f"{name} 须为不小于 0 的数")
-    return float(value)
-
-
-def _positive(name: str, value: float) -> float:
-    if _seconds(name, value) <= 0:
-        raise InvalidSettingError(f"{name} is above 0", f"{name} 须大于 0")
-    return float(value)

@@ -78,6 +78,11 @@ _turnstiles: weakref.WeakValueDictionary[tuple[str, str | None], _Turnstile] = w
 _turnstiles_lock = threading.Lock()
 
 
+def pace_key(gateway: str, username: str) -> str:
+    """Return the name of an account's pace, the same for every way to the platform (HTTP and CMPP)."""
+    return f"{gateway}\n{username}"
+
+
 class Pace:
     """The pace of one account as one client sees it.
 
