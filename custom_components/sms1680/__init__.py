@@ -16,9 +16,10 @@ from .entity import account_device_info, recipients
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .services import async_setup_services
 from .sharing import Sharing
+from .standing import Standing, async_remove_issues
 from .totals import Totals, async_remove_totals
 
-PLATFORMS = [Platform.EVENT, Platform.NOTIFY]
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
@@ -33,17 +34,25 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     """Set up an account. Nothing here asks the network: the entities are there whether the platform is or not."""
     totals = Totals(hass, entry.entry_id, entry.options.get(CONF_PRICE))
     await totals.async_load()
-    client = make_client(hass, entry.data[CONF_HTTP], entry.options, totals.record)
-    coordinator = BalanceCoordinator(hass, entry, client)
+    standing = Standing(hass, entry)
+
+    @callback
+    def record(receipt: Receipt) -> None:
+        totals.record(receipt)
+        standing.record(receipt)
+
+    client = make_client(hass, entry.data[CONF_HTTP], entry.options, record)
 
     async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
         return await client.send(numbers, text, extension=extension)
 
+    coordinator = BalanceCoordinator(hass, entry, client, standing)
     entry.runtime_data = Sms1680Data(
         client=client,
         sharing=Sharing(hass, send),
         coordinator=coordinator,
         totals=totals,
+        standing=standing,
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
@@ -52,6 +61,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
+    # The repair of a low balance wants it asked for even where nobody looks at its sensors.
+    entry.async_on_unload(coordinator.async_add_listener(lambda: None))
     entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
     return True
@@ -70,6 +81,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
 async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Forget an account."""
     async_unregister_push(hass, entry)
+    async_remove_issues(hass, entry)
     await async_remove_totals(hass, entry.entry_id)
 
 

@@ -67,3 +67,8 @@ def signal_recipient_added(entry_id: str) -> str:
 def signal_totals(entry_id: str) -> str:
     """Return the dispatcher signal that what was counted has changed; it carries nothing."""
     return f"{DOMAIN}_{entry_id}_totals"
+
+
+def signal_standing(entry_id: str) -> str:
+    """Return the dispatcher signal that an account's standing with the platform has changed; it carries nothing."""
+    return f"{DOMAIN}_{entry_id}_standing"

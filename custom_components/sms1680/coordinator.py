@@ -12,9 +12,10 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
-from .client import AsyncClient, AuthenticationError, SMS1680Error
+from .client import AsyncClient, Reason, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
 from .sharing import Sharing
+from .standing import Standing
 from .totals import Totals
 
 _LOGGER = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Sms1680Data:
     sharing: Sharing
     coordinator: BalanceCoordinator
     totals: Totals
+    standing: Standing
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]
     recipients: set[str]
 
@@ -38,27 +40,34 @@ class Sms1680Data:
 type Sms1680ConfigEntry = ConfigEntry[Sms1680Data]
 
 
-class BalanceCoordinator(DataUpdateCoordinator[int]):
-    """The messages left of the product, in parts. Nothing but its own sensors depends on it."""
+class BalanceCoordinator(DataUpdateCoordinator[int | None]):
+    """The messages left of the product, in parts; None where the account may not ask.
+
+    Nothing but its own sensors depends on it.
+    """
 
     config_entry: Sms1680ConfigEntry
 
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: AsyncClient) -> None:
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: AsyncClient, standing: Standing) -> None:
         super().__init__(
             hass,
             _LOGGER,
             config_entry=entry,
-            name=DOMAIN,
+            name=f"{DOMAIN} balance",
             update_interval=timedelta(minutes=entry.options.get(CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL)),
         )
         self._client = client
+        self._standing = standing
 
     @override
-    async def _async_update_data(self) -> int:
+    async def _async_update_data(self) -> int | None:
+        balance: int | None = None
         try:
-            return await self._client.balance()
-        except AuthenticationError as error:
-            self.config_entry.async_start_reauth(self.hass)
-            raise UpdateFailed(error.sentence()) from None
+            balance = await self._client.balance()
         except SMS1680Error as error:
-            raise UpdateFailed(error.sentence()) from None
+            # Who may not ask has an account that works all the same.
+            if error.reason is not Reason.PERMISSION:
+                self._standing.record_refusal(error.reason)
+                raise UpdateFailed(error.sentence()) from None
+        self._standing.record_balance(balance)
+        return balance

@@ -1,0 +1,66 @@
+"""The binary sensors of an account: a low balance, and whether a message would go out."""
+
+from __future__ import annotations
+
+from typing import Any, override
+
+from homeassistant.components.binary_sensor import BinarySensorDeviceClass, BinarySensorEntity
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .const import signal_standing
+from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
+from .entity import AccountEntity
+
+PARALLEL_UPDATES = 0
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,  # noqa: ARG001 - Home Assistant's signature
+    entry: Sms1680ConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the binary sensors of an account."""
+    async_add_entities([LowBalance(entry), CanSend(entry)])
+
+
+class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySensorEntity):
+    """Whether the balance is below its threshold; unavailable and unknown as the balance itself."""
+
+    _attr_device_class = BinarySensorDeviceClass.PROBLEM
+
+    def __init__(self, entry: Sms1680ConfigEntry) -> None:
+        AccountEntity.__init__(self, entry, "low_balance")
+        CoordinatorEntity.__init__(self, entry.runtime_data.coordinator)
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        return self.entry.runtime_data.standing.low_balance
+
+
+class CanSend(AccountEntity, BinarySensorEntity):
+    """Whether a message would go out, as far as is known; always available. `reason` says what is in the way."""
+
+    def __init__(self, entry: Sms1680ConfigEntry) -> None:
+        super().__init__(entry, "can_send")
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        return self.entry.runtime_data.standing.can_send
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        standing = self.entry.runtime_data.standing
+        if standing.can_send:
+            return {"reason": None}
+        return {"reason": standing.problem.value if standing.problem else "balance"}
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        signal = signal_standing(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))

@@ -1,0 +1,104 @@
+"""The sensors of an account: its balance, what it has sent and spent, and when the platform last pushed something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import override
+
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .const import CONF_PRICE, signal_totals
+from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
+from .entity import AccountEntity
+from .totals import Totals
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TotalDescription(SensorEntityDescription):
+    """A sensor of what was counted."""
+
+    value: Callable[[Totals], float | datetime | None]
+
+
+TOTALS = (
+    TotalDescription(
+        key="messages_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda totals: totals.messages
+    ),
+    TotalDescription(
+        key="parts_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda totals: totals.parts
+    ),
+    TotalDescription(
+        key="spent",
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        native_unit_of_measurement="CNY",
+        suggested_display_precision=2,
+        value=lambda totals: round(totals.spent, 4),
+    ),
+    TotalDescription(
+        key="last_push",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value=lambda totals: totals.last_push,
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,  # noqa: ARG001 - Home Assistant's signature
+    entry: Sms1680ConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the sensors of an account."""
+    totals = (TotalSensor(entry, description) for description in TOTALS)
+    async_add_entities([BalanceSensor(entry), *totals])
+
+
+class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], SensorEntity):
+    """The messages left, in parts. Unavailable while the platform does not tell it, unknown where it never will."""
+
+    _attr_state_class = SensorStateClass.MEASUREMENT
+
+    def __init__(self, entry: Sms1680ConfigEntry) -> None:
+        AccountEntity.__init__(self, entry, "balance")
+        CoordinatorEntity.__init__(self, entry.runtime_data.coordinator)
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        return self.coordinator.data
+
+
+class TotalSensor(AccountEntity, SensorEntity):
+    """Something that was counted; always available."""
+
+    entity_description: TotalDescription
+
+    def __init__(self, entry: Sms1680ConfigEntry, description: TotalDescription) -> None:
+        super().__init__(entry, description.key)
+        self.entity_description = description
+        if description.key == "spent":
+            self._attr_entity_registry_enabled_default = bool(entry.options.get(CONF_PRICE))
+
+    @property
+    @override
+    def native_value(self) -> float | datetime | None:
+        return self.entity_description.value(self.entry.runtime_data.totals)
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        signal = signal_totals(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
