@@ -203,9 +203,9 @@ class _Wait:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._began = clock()
         self._seen: Record | None = None
         self._seen_at = 0.0
+        self._looking_since: float | None = None
         self._blocked: tuple[Record, float] | None = None
 
     def remaining(self, record: Record) -> float:
@@ -219,7 +219,10 @@ class _Wait:
         if elapsed < 0:  # the record is from before a restart of the clock: count from when it was first seen
             elapsed = now - self._seen_at
         left = record.cost - elapsed
-        return left if left > _NO_TIME else 0.0
+        if left <= _NO_TIME:
+            return 0.0
+        self._looking_since = None
+        return left
 
     def is_stuck(self, record: Record) -> bool:
         """Tell whether the places are taken for so long without any answer that who holds them must be hanging.
@@ -232,9 +235,11 @@ class _Wait:
         return now - self._blocked[1] > _LONGEST_HOLD
 
     def next_look(self, ahead: int) -> float:
-        """Return the seconds until it is worth looking again for a free place: a small share of what was waited."""
-        began = self._began if self._blocked is None else self._blocked[1]
-        share = (self._clock() - began) * _LOOK_SHARE
+        """Return the seconds until it is worth looking again for a free place: a small share of the time of looking."""
+        now = self._clock()
+        if self._looking_since is None:
+            self._looking_since = now
+        share = (now - self._looking_since) * _LOOK_SHARE
         return min(_LONGEST_LOOK, max(_SHORTEST_LOOK, share) + ahead * _SHORTEST_LOOK)
 
 

@@ -35,6 +35,7 @@ _LAYOUT = struct.Struct("<4sddddI")
 _MAGIC = b"P1\x00\x00"
 _LONGEST_COST = 100_000.0
 _ANNOUNCE_TRIES = 100
+_LOOK_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,8 @@ class SharedPlaces(Places):
     def urgent(self) -> bool:
         """See `Places.urgent`."""
         descriptor = self._open("urgent")
-        if _lock(descriptor, exclusive=True):
+        # Others look too, and hold the file for a moment: only who announces holds it for longer.
+        if any(_lock(descriptor, exclusive=True) for _ in range(_LOOK_TRIES)):
             _unlock(descriptor)
             return False
         return True
