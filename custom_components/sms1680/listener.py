@@ -31,6 +31,7 @@ _LOGGER = logging.getLogger(__name__)
 _WEBHOOK_PATH = "/api/webhook/{secret}"
 _LONGEST_LINE = 24 * 1024  # about Home Assistant's own; the limit of a push lies below
 _MOST_CONNECTIONS = 64
+_BACKLOG = 16  # as many may come at once before the first of them is counted
 _CONNECTION_TIME = timedelta(seconds=20)  # a connection carries one request, and is cut after one or two such times
 _CLOSING_TIME = 1.0
 
@@ -64,7 +65,7 @@ class Listener:
         """
         await self._runner.setup()
         try:
-            self._server = await self._hass.loop.create_server(self._connection, None, self.port)
+            self._server = await self._hass.loop.create_server(self._connection, None, self.port, backlog=_BACKLOG)
         except OSError:
             await self._runner.cleanup()
             raise
@@ -100,16 +101,19 @@ class Listener:
 
         return handle
 
+    @property
+    def connections(self) -> list[web.RequestHandler]:
+        """The connections that are open."""
+        return self._runner.server.connections if self._runner.server else []
+
     def _connection(self) -> asyncio.BaseProtocol:
         server = self._runner.server
-        if server is None or len(server.connections) >= _MOST_CONNECTIONS:
-            return _Closed()
-        return server()
+        return server() if server and len(self.connections) < _MOST_CONNECTIONS else _Closed()
 
     @callback
     def _sweep(self, _: datetime) -> None:
         """Cut connections that are open for too long: whoever holds one without a word must not keep others out."""
-        present = set(self._runner.server.connections) if self._runner.server else set()
+        present = set(self.connections)
         for connection in self._old & present:
             if connection.transport is not None:
                 connection.transport.abort()

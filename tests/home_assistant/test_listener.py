@@ -22,7 +22,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
-from custom_components.sms1680 import const, listener
+from custom_components.sms1680 import const, listener, push
 
 WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
 REPORTS = "/api/sms1680/push-secret-of-the-tests/1603/mr"
@@ -140,8 +140,7 @@ async def test_it_is_off_unless_asked_for(hass: HomeAssistant, entry: MockConfig
         await asyncio.open_connection("127.0.0.1", port)
     hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_LISTENER_PORT: port})
     await hass.async_block_till_done()
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.close()
+    await close((await asyncio.open_connection("127.0.0.1", port))[1])
     hass.config_entries.async_update_entry(entry, options={})
     await hass.async_block_till_done()
     with pytest.raises(ConnectionRefusedError):
@@ -192,15 +191,33 @@ async def test_silent_connections_are_few_and_cut(
     monkeypatch.setattr(listener, "_MOST_CONNECTIONS", 2)
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
     await set_up(hass, entry)
-    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    opened = hass.data[push._LISTENERS][entry.entry_id]
+    silent: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    for known in (1, 2, 2):
+        silent.append(await asyncio.open_connection("127.0.0.1", port))
+        await until(lambda known=known: len(opened.connections) == known)
+    reader, writer = silent.pop()
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    await close(writer)
+    for seconds in (21, 42):
+        assert len(opened.connections) == 2
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
+        await hass.async_block_till_done()
+    for reader, writer in silent:
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        await close(writer)
+    await until(lambda: not opened.connections)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds that no event tells of."""
     async with asyncio.timeout(10):
-        assert await silent[2][0].read() == b""  # one too many: closed at once
-        for seconds in (21, 42):
-            assert not silent[0][0].at_eof()
-            async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
-            await hass.async_block_till_done()
-        for reader, _ in silent[:2]:
-            with contextlib.suppress(ConnectionResetError):
-                assert await reader.read() == b""
-    for _, writer in silent:
-        writer.close()
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
