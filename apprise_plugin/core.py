@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the same names, where mypy finds them
     from sms1680.numbers import normalise_number
     from sms1680.outcomes import Outcome, Reason, Receipt, Repeat
     from sms1680.pacefiles import state_folders
-    from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, units
+    from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
 else:
     from ..account import Account, PasswordForm  # noqa: TID252
     from ..calls import DEFAULT_GATEWAY, gateway_url, send_options  # noqa: TID252
@@ -28,7 +28,7 @@ else:
     from ..numbers import normalise_number  # noqa: TID252
     from ..outcomes import Outcome, Reason, Receipt, Repeat  # noqa: TID252
     from ..pacefiles import state_folders  # noqa: TID252
-    from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, units  # noqa: TID252
+    from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units  # noqa: TID252
 
 __all__ = [
     "DEFAULT_GATEWAY",
@@ -57,6 +57,7 @@ __all__ = [
     "mask_number",
     "normalise_number",
     "send_options",
+    "split_units",
     "state_folders",
     "units",
 ]

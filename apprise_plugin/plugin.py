@@ -34,6 +34,7 @@ from .core import (
     is_signed,
     mask_number,
     send_options,
+    split_units,
     units,
 )
 from .dedupe import Dedupe
@@ -61,6 +62,7 @@ _APPRISE_LIMIT = 60.0
 _LONGEST_DEDUPE = 7 * 24 * 3600
 _STAMP = " %H:%M:%S"
 _STAMP_LENGTH = 9
+_CUT = "…"
 _MEMORY = "sms1680"
 
 _URL = re.compile(r"\s*[^:/\s]+:[/\\]+(?P<authority>[^/?\\]*)(?P<path>[^?]*)")
@@ -180,7 +182,8 @@ class NotifySMS1680(NotifyBase):
         try:
             self.gateway = gateway_url(gateway or DEFAULT_GATEWAY)
             self._account = self._make_account()
-            self._signature = Signature(signature, self.place) if signature else None
+            checked = Signature(signature or "-", self.place)  # the place is checked without one, too
+            self._signature = checked if signature else None
             send_options(None, self.extension, datetime.now(UTC))
         except InvalidMessageError as error:
             raise self._improper(str(error)) from None
@@ -317,7 +320,8 @@ class NotifySMS1680(NotifyBase):
         attempts.told.update(receipt.number for receipt in fresh if arrived(receipt))
         self._remember(text, attempts, succeeded=not bad)
         if good:
-            self.logger.info("sms1680: %s", good)
+            cut = f"; the text was cut to {self.body_maxlen} characters" if units(text) > self.body_maxlen else ""
+            self.logger.info("sms1680: %s%s", good, cut)
         if bad:
             self.logger.error("sms1680: %s", bad)
         return not bad
@@ -330,14 +334,20 @@ class NotifySMS1680(NotifyBase):
             text = convert_between(NotifyFormat.HTML, NotifyFormat.TEXT, text)
         return text.replace("\r\n", "\n")
 
-    def _stamped(self, text: str) -> str:
-        """Return the text with the time behind it, before a signature of its own."""
+    def _written(self, text: str) -> str:
+        """Return the text as it goes out: at most what the core sends in one message, and with the time if asked for.
+
+        Apprise leaves it to a service what becomes of a text that is too long: an alarm that is cut is worth more than
+        one that is refused. Who wants all of it says ?overflow=split.
+        """
+        if units(text) > self.body_maxlen:
+            text = next(split_units(text, self.body_maxlen - len(_CUT))) + _CUT
         if not self.stamp:
             return text
         stamp = datetime.now(getattr(self, "tzinfo", None)).strftime(_STAMP)
         head, bracket, signature = text.rpartition("【")
-        if bracket and head.strip() and is_signed(text) and text.rstrip().endswith("】"):
-            return head.rstrip() + stamp + bracket + signature
+        if head.strip() and is_signed(text) and text.rstrip().endswith("】"):
+            return head.rstrip() + stamp + bracket + signature  # a signature counts at the end only
         return text + stamp
 
     def _limit(self) -> float:
@@ -352,13 +362,13 @@ class NotifySMS1680(NotifyBase):
             attempts = self.recall(_MEMORY)
             if attempts is None:
                 began = self.recall(_MEMORY, began, per_message=True)
-                attempts = Attempts(began, self._stamped(text))
+                attempts = Attempts(began, self._written(text))
                 self.remember(_MEMORY, began, per_message=True)
                 self.remember(_MEMORY, attempts)
             return cast("Attempts", attempts)
         attempts = self._own_memory.recall(text, getattr(self, "wait", 0.0))
         if attempts is None:
-            attempts = Attempts(began, self._stamped(text))
+            attempts = Attempts(began, self._written(text))
             if hasattr(self, "retry"):
                 self._own_memory.remember(text, attempts)
         return attempts

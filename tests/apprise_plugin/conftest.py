@@ -1,0 +1,141 @@
+"""The platform on the desk, the service in this process, and Apprise in Pythons of its own, as hosts have it."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import apprise
+import pytest
+from _environments import Environment, Environments, Recipe, Step, UnavailableError
+from _wheel import build
+
+from sms1680.apprise import register
+from sms1680.apprise.dropin import make
+from sms1680.sandbox import Config, SandboxThread
+
+Service = apprise.NotifyBase
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def _known() -> None:
+    """Apprise knows sms1680://, as it would by the wheel's own file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Apprise's other services import
+        assert register()
+
+
+@pytest.fixture
+def box() -> Iterator[SandboxThread]:
+    with SandboxThread(Config(report_delay=0.0)) as running:
+        yield running
+
+
+@pytest.fixture
+def url(box: SandboxThread) -> Callable[..., str]:
+    """Makes a URL to the platform on the desk: url("13800000000", batch="no")."""
+
+    def make_url(*targets: str, user: str = "demo:demo1680", product: str = "61341", **options: str) -> str:
+        asked = urlencode({"gateway": box.url, **options})
+        return f"sms1680://{user}@{product}/{'/'.join(targets)}?{asked}"
+
+    return make_url
+
+
+@pytest.fixture
+def service(url: Callable[..., str]) -> Callable[..., Service]:
+    """Makes the service of such a URL, as Apprise does."""
+
+    def make_service(*targets: str, **options: str) -> Service:
+        made = apprise.Apprise.instantiate(url(*targets, **options), suppress_exceptions=False)
+        assert isinstance(made, apprise.NotifyBase)
+        return made
+
+    return make_service
+
+
+@pytest.fixture(scope="session")
+def dropin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plugin folder with the drop-in."""
+    return make(tmp_path_factory.mktemp("plugins")).parent
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel: that of the lane, or one built now."""
+    given = os.environ.get("SMS1680_WHEEL")
+    return Path(given) if given else build(Path(sys.executable), tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def with_loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH: this lane's Apprise with our file among its plugins, as the wheel puts it there."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(Path(apprise.__file__).parent, folder / "apprise", ignore=shutil.ignore_patterns("__pycache__"))
+    loader = Path(sys.modules["sms1680.apprise"].__path__[0]) / "loader" / "sms1680.py"
+    if loader.is_file():  # an editable install; a wheel has put it there already
+        shutil.copy(loader, folder / "apprise" / "plugins")
+    assert (folder / "apprise" / "plugins" / "sms1680.py").is_file()
+    return folder
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """Runs the real `apprise` of this lane, or of another Python, in a home of its own."""
+
+    def run(*arguments: str, python: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        script = (python or Path(sys.executable)).with_name("apprise")
+        return start([str(script), *arguments], tmp_path, variables)
+
+    return run
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Program:
+    """Runs a Python program text with this lane's Python, or another."""
+
+    def run(
+        text: str, *arguments: str, python: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        return start([str(python or sys.executable), "-P", "-c", text, *arguments], tmp_path, variables)
+
+    return run
+
+
+def start(command: list[str], home: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HOME": str(home), "PYTHONIOENCODING": "utf-8", **variables}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False)
+
+
+@pytest.fixture(scope="session")
+def python_with() -> Iterator[Callable[..., Environment]]:
+    """Hands out an environment with just these packages (and what they need); made once, kept in .venv."""
+    environments = Environments()
+    with contextlib.ExitStack() as stack:
+
+        def get(name: str, *steps: Step, wheel: Path | None = None) -> Environment:
+            recipe = Recipe(f"host-{name}", ("3.11", "3.12", "3.13", "3.14"), steps)
+            try:
+                environment = stack.enter_context(environments.open(recipe))
+                if wheel is not None:
+                    environments.install(environment, Step((str(wheel),), options=("--no-deps", "--reinstall")))
+            except UnavailableError as error:
+                pytest.skip(f"no package index within reach: {error}")
+            return environment
+
+        yield get
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])

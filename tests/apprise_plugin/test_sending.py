@@ -1,0 +1,270 @@
+"""What a notification becomes: at the platform, in the log, and as the result that Apprise gets."""
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apprise
+import pytest
+
+from sms1680.apprise import NotifySMS1680
+from sms1680.sandbox import Account, Config, SandboxThread
+
+A, B, C = "13800000000", "13900000001", "13700000002"
+TEXT = "后门打开"
+Service = Callable[..., Any]
+
+
+@pytest.fixture
+def log() -> Iterator[list[tuple[str, str]]]:
+    """What Apprise's log gets from INFO upwards, as hosts see it."""
+    heard: list[tuple[str, str]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append((record.levelname, record.getMessage()))
+
+    handler = Handler(logging.INFO)
+    logger = logging.getLogger("apprise")
+    logger.addHandler(handler)
+    yield heard
+    logger.removeHandler(handler)
+
+
+def sent(box: SandboxThread) -> list[tuple[str, str]]:
+    return [(message.number, message.text) for message in box.platform.messages]
+
+
+def test_one_request_one_line_at_info(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+    assert service(A, B).notify(TEXT) is True
+    assert sent(box) == [(A, TEXT), (B, TEXT)]
+    (message_id,) = {message.message_id for message in box.platform.messages}
+    assert log == [("INFO", f"sms1680: accepted (id {message_id}): 138****0000, 139****0001")]
+
+
+def test_one_request_each_where_asked_for(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+    assert service(A, B, batch="no").notify(TEXT)
+    assert sent(box) == [(A, TEXT), (B, TEXT)]
+    assert len({message.message_id for message in box.platform.messages}) == 2
+    assert len(log) == 1
+
+
+def test_title_and_text_are_one_separated_by_one_line_break(box: SandboxThread, service: Service) -> None:
+    assert service(A).notify(body=f"{TEXT}\r\n第二行", title=" 警报 ")
+    assert service(A).send(TEXT, "警报")
+    assert [text for _, text in sent(box)] == [f"警报\n{TEXT}\n第二行", f"警报\n{TEXT}"]
+
+
+def test_extension_and_signature_reach_the_platform(box: SandboxThread, service: Service) -> None:
+    assert service(A, extension="012", signature="某某").notify(TEXT)
+    assert service(A, xh="7", sign="某某", place="behind").notify(TEXT)
+    assert [(message.extension, message.text) for message in box.platform.messages] == [
+        ("012", f"【某某】{TEXT}"),
+        ("7", f"{TEXT}【某某】"),
+    ]
+
+
+@pytest.mark.parametrize("declared", [apprise.NotifyFormat.HTML, None])
+def test_html_is_flattened(box: SandboxThread, url: Callable[..., str], declared: Any) -> None:
+    sender = apprise.Apprise()
+    assert sender.add(url(A, format="html"))
+    assert sender.notify("<p>后门 <b>打开</b> &amp; 关</p>", title="警报", body_format=declared)
+    assert [text.split("\n") for _, text in sent(box)] == [["警报", "后门 打开 & 关"]]
+    assert "format=html" in sender[0].url()
+
+
+def test_html_is_flattened_for_who_asks_for_no_format(box: SandboxThread, url: Callable[..., str]) -> None:
+    sender = apprise.Apprise()
+    assert sender.add(url(A))
+    assert sender.notify("1 &lt; 2 <b>打开</b>", body_format=apprise.NotifyFormat.HTML)
+    assert sent(box) == [(A, "1 < 2 打开")]
+
+
+def test_text_that_looks_like_html_stays(box: SandboxThread, service: Service) -> None:
+    assert service(A).notify("a <b> c & d 温度")
+    assert sent(box) == [(A, "a <b> c & d 温度")]
+
+
+def test_the_time_stands_behind_the_text_but_before_a_signature(box: SandboxThread, service: Service) -> None:
+    assert service(A, stamp="yes").notify(TEXT)
+    assert service(A, stamp="yes", sign="某某").notify(TEXT)
+    assert service(A, stamp="yes").notify(f"{TEXT}【某某】")
+    time = r" \d\d:\d\d:\d\d"
+    for (_, text), pattern in zip(
+        sent(box), [f"{TEXT}{time}", f"【某某】{TEXT}{time}", f"{TEXT}{time}【某某】"], strict=True
+    ):
+        assert re.fullmatch(pattern, text)
+
+
+def test_a_text_that_is_too_long_is_cut_and_the_log_says_so(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
+    assert service(A, sign="某某", stamp="yes").notify("长" * 600)
+    ((_, text),) = sent(box)
+    assert len(text) == 500
+    assert re.fullmatch(r"【某某】长{486}… \d\d:\d\d:\d\d", text)
+    assert log[0][1].endswith("; the text was cut to 487 characters")
+
+
+def test_a_text_that_is_too_long_goes_out_whole_where_asked_for(box: SandboxThread, service: Service) -> None:
+    assert service(A, overflow="split", sign="某某").notify("长" * 600)
+    assert "".join(text.replace("【某某】", "") for _, text in sent(box)).count("长") == 600
+    assert max(len(text) for _, text in sent(box)) <= 500
+
+
+def test_pairs_of_units_count_when_a_text_is_cut(box: SandboxThread, service: Service) -> None:
+    assert service(A, overflow="truncate").notify("😀" * 400)
+    ((_, text),) = sent(box)
+    assert len(text.encode("utf-16-le")) // 2 <= 500
+    assert text == "😀" * 249 + "…"
+
+
+def test_held_is_a_success_that_says_so(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+    assert service(A).notify("优惠") is True
+    assert [level for level, _ in log] == ["INFO"]
+    assert "held for a person at the platform" in log[0][1]
+
+
+def test_refused_is_told_with_its_reason_and_without_the_word(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
+    assert service(A).notify("开发票") is False
+    assert log == [
+        ("ERROR", "sms1680: 138****0000: refused. The text has words that the platform forbids. Send another text.")
+    ]
+
+
+def test_unknown_is_a_failure_that_must_not_simply_be_repeated(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
+    box.call(lambda platform: platform.faults.next("drop_after"))
+    assert service(A).notify(TEXT) is False
+    assert sent(box) == [(A, TEXT)]
+    ((level, line),) = log
+    assert level == "ERROR"
+    assert "It may have arrived: do not simply send it again" in line
+
+
+def test_what_never_left_is_told_as_such(service: Service, log: list[tuple[str, str]], free_port: int) -> None:
+    service = service(A, gateway=f"http://127.0.0.1:{free_port}")
+    service._limit = lambda: 0.5  # no patience for a platform that is not there
+    assert service.notify(TEXT) is False
+    ((level, line),) = log
+    assert level == "ERROR"
+    assert "138****0000: not sent. No connection to the platform came about; nothing left." in line
+
+
+def test_some_went_out_and_some_did_not(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+    box.call(lambda platform: platform.faults.queue.extend([("", None)]) or platform.faults.next("drop_after"))
+    assert service(A, B, C, batch="no").notify(TEXT) is False
+    assert [number for number, _ in sent(box)] == [A, B, C]
+    assert [level for level, _ in log] == ["INFO", "ERROR"]
+    assert "138****0000" in log[0][1]
+    assert "139****0001: unknown" in log[1][1]
+    assert "137****0002" not in log[1][1]
+
+
+def test_a_number_that_is_none_fails_the_send_but_not_the_others(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
+    wrong = service(A, "10086")
+    log.clear()
+    assert wrong.notify(TEXT) is False
+    assert sent(box) == [(A, TEXT)]
+    assert [level for level, _ in log] == ["INFO", "ERROR"]
+    assert "1 of the targets are no mobile numbers" in log[1][1]
+
+
+def test_no_number_at_all_is_told(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+    assert service().notify(TEXT) is False
+    assert log == [("ERROR", "sms1680: nothing was sent: there is no mobile number to send to.")]
+    assert not box.platform.messages
+
+
+def test_a_text_that_cannot_be_sent_is_told(service: Service, log: list[tuple[str, str]]) -> None:
+    assert service(A).send("   ") is False
+    assert service(A).send("\ud800") is False
+    assert [level for level, _ in log] == ["ERROR", "ERROR"]
+    assert "nothing was sent: the text is empty" in log[0][1]
+
+
+def test_no_fault_escapes(service: Service, log: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(TEXT)
+
+    monkeypatch.setattr(NotifySMS1680, "_send", broken)
+    assert service(A).notify(TEXT) is False
+    assert log == [
+        (
+            "ERROR",
+            "sms1680: a fault of the plugin (RuntimeError). The message may have been sent: do not simply send it again",
+        )
+    ]
+
+
+def test_an_answer_that_hangs_is_given_up_within_the_limit(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
+    box.call(lambda platform: platform.faults.next("stall_after"))
+    slow = service(A, rto="30")
+    slow._limit = lambda: 0.6
+    assert slow.notify(TEXT) is False
+    assert "(TimeLimit)" in log[0][1]
+
+
+def test_no_request_begins_when_the_time_is_up(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
+    box.call(lambda platform: platform.faults.next("stall_after", 2))
+    slow = service(A, B, C, batch="no", rto="0.4", cto="0.1")
+    slow._limit = lambda: 1.0
+    assert slow.notify(TEXT) is False
+    assert [number for number, _ in sent(box)] == [A, B]
+    assert "137****0002: not sent" in log[0][1]
+
+
+def test_the_limit_is_below_that_of_apprise(service: Service) -> None:
+    made = service(A)
+    assert made._limit() == 54.0
+    made.asset._service_timeout = 10.0
+    assert made._limit() == 9.0
+    made.asset._service_timeout = 0.0  # no limit there
+    assert made._limit() == 54.0
+
+
+def test_many_threads_send_through_one_service(box: SandboxThread, service: Service) -> None:
+    made = service(A)
+    results: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda place=place: results.append(made.notify(f"{TEXT}{place}"))) for place in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 8
+    assert sorted(sent(box)) == sorted((A, f"{TEXT}{place}") for place in range(8))
+
+
+def test_a_wrong_password_ends_the_call_at_once(
+    service: Service, box: SandboxThread, log: list[tuple[str, str]]
+) -> None:
+    assert service(A, B, user="demo:wrong", batch="no").notify(TEXT) is False
+    assert box.platform.verdicts.total() <= 1
+    assert "The user name or the password is wrong" in log[0][1]
+
+
+@pytest.mark.parametrize(("form", "as_sent"), [("md5", "md5"), ("plain", "plain")])
+def test_the_platform_takes_both_forms_of_the_password(service: Service, form: str, as_sent: str) -> None:
+    assert service(A, form=form).notify(f"{TEXT}{as_sent}")
+
+
+def test_the_rate_is_the_accounts(service: Service) -> None:
+    with SandboxThread(Config(accounts=(Account(rate=20.0),))) as other:
+        made = service(A, B, gateway=other.url, rate="20", batch="no")
+        assert made.notify(TEXT)
+        assert made.notify(f"{TEXT}。")
+        assert len(other.platform.messages) == 4
+        assert other.platform.verdicts["too_fast"] == 0
