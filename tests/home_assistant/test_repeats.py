@@ -1,0 +1,120 @@
+"""What is a repeat of a push, and what an honest second one."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+from hypothesis import given, strategies as st
+
+from custom_components.sms1680.client import DeliveryReport, Reply
+from custom_components.sms1680.repeats import Repeats
+
+ALICE, BOB = "13800000001", "13800000002"
+HOUR, DAY = 3600, 24 * 3600
+
+
+class Desk:
+    """Repeats with a clock to be set, and a window of five seconds."""
+
+    def __init__(self, remembered: int = 100, window: float = 5.0) -> None:
+        self.now = 0.0
+        self.window = window
+        self.repeats = Repeats(lambda: self.now, remembered)
+        self._ids = count(1)
+
+    def note(self, item: Reply | DeliveryReport, *, answered: bool = True, number: str = ALICE) -> tuple[str, bool]:
+        seen, repeat = self.repeats.note(item, number, self.window, lambda: str(next(self._ids)))
+        seen.answered = answered
+        return seen.id, repeat
+
+
+@pytest.mark.parametrize(
+    ("window", "answered", "later", "repeat"),
+    [
+        (5, True, 4.9, True),
+        (5, True, 5.1, False),  # an honest second "1"
+        (0, True, 0.0, False),
+        (0, False, 0.0, True),
+        (5, False, 600, True),  # the platform never saw our answer
+        (5, False, HOUR - 1, True),
+        (5, False, HOUR + 1, False),
+    ],
+)
+def test_a_reply_without_an_id(window: float, *, answered: bool, later: float, repeat: bool) -> None:
+    desk = Desk(window=window)
+    first, _ = desk.note(Reply(ALICE, "1", "12"), answered=answered)
+    desk.now = later
+    second, again = desk.note(Reply(ALICE, "1", "12"))
+    assert again is repeat
+    assert (first == second) is repeat
+
+
+def test_the_window_is_counted_from_the_first_one() -> None:
+    desk = Desk()
+    told = []
+    for desk.now in (0, 4, 8, 12, 16):
+        told.append(desk.note(Reply(ALICE, "1")))
+    assert told == [("1", False), ("1", True), ("2", False), ("2", True), ("3", False)]
+
+
+@pytest.mark.parametrize(
+    ("other", "number"),
+    [
+        (Reply(ALICE, "2", "12"), ALICE),
+        (Reply(ALICE, "1", "13"), ALICE),
+        (Reply(BOB, "1", "12"), BOB),
+        (Reply(ALICE, "1", "12", "id"), ALICE),
+        (Reply(ALICE, "1", "12", "", incomplete=True), ALICE),
+        (DeliveryReport("1", ALICE, "12"), ALICE),
+    ],
+)
+def test_what_differs_is_none(other: Reply | DeliveryReport, number: str) -> None:
+    desk = Desk()
+    desk.note(Reply(ALICE, "1", "12"), answered=False)
+    assert not desk.note(other, number=number)[1]
+
+
+@pytest.mark.parametrize("item", [Reply(ALICE, "1", "", "id"), DeliveryReport("id", ALICE, "0")])
+def test_with_an_id_it_is_one_within_a_day(item: Reply | DeliveryReport) -> None:
+    desk = Desk(window=0)
+    desk.note(item)
+    desk.now = DAY - 1
+    assert desk.note(item) == ("1", True)
+    desk.now = DAY + 1
+    assert desk.note(item) == ("2", False)
+
+
+def test_the_same_text_under_two_ids_is_two() -> None:
+    desk = Desk()
+    assert not desk.note(Reply(ALICE, "1", "", "id-1"))[1]
+    assert not desk.note(Reply(ALICE, "1", "", "id-2"))[1]
+
+
+def test_two_texts_under_one_id_are_two() -> None:
+    desk = Desk()
+    assert not desk.note(Reply(ALICE, "1", "", "id"))[1]
+    assert not desk.note(Reply(ALICE, "2", "", "id"))[1]
+
+
+def test_a_report_that_says_more_is_none() -> None:
+    desk = Desk()
+    assert not desk.note(DeliveryReport("id", ALICE, "ACCEPTD"))[1]
+    assert not desk.note(DeliveryReport("id", ALICE, "DELIVRD"))[1]
+    assert not desk.note(DeliveryReport("id", BOB, "DELIVRD"), number=BOB)[1]
+    assert desk.note(DeliveryReport("id", ALICE, "DELIVRD"))[1]
+
+
+def test_only_so_many_are_remembered() -> None:
+    desk = Desk(remembered=2)
+    for text in "123":
+        desk.note(Reply(ALICE, text))
+    assert desk.note(Reply(ALICE, "3"))[1]
+    assert not desk.note(Reply(ALICE, "1"))[1]
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_fields_never_run_into_one_another(one: str, two: str, three: str, four: str) -> None:
+    desk = Desk()
+    desk.note(Reply(ALICE, one, two))
+    assert desk.note(Reply(ALICE, three, four))[1] is ((one, two) == (three, four))
