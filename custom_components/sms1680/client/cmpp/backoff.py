@@ -1,0 +1,65 @@
+"""When to connect again: never a login storm, never for good (protocol.md, section 6; cmpp2.md, trap 15).
+
+No clock, no sleep, no chance of its own: all three are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from ..outcomes import Reason
+from .events import Cause, Closed
+
+__all__ = ["Backoff"]
+
+_STEADY: Final = 60.0
+
+
+class _Steps(NamedTuple):
+    first: float
+    longest: float
+
+
+_NETWORK: Final = _Steps(1.0, 60.0)
+_CROWDED: Final = _Steps(60.0, 15 * 60.0)
+_CORRECTION: Final = _Steps(5 * 60.0, 60 * 60.0)
+
+
+@dataclass(slots=True)
+class Backoff:
+    """How long to wait after each connection that failed or ended.
+
+    A lost one comes back after a second, then each time after twice as long, up to a minute. A login refused for the
+    account's settings (authentication, address, version) waits 5 minutes to an hour; "suspended", which may mean too
+    many connections as well, 1 to 15 minutes. Each wait is shortened by chance, to as little as a half, so that many
+    clients don't come back at once. What stood for less than a minute counts as failed.
+
+    random: gives 0.0 to 1.0.
+    """
+
+    random: Callable[[], float]
+    _steps: _Steps = _NETWORK
+    _wait: float = 0.0
+
+    def after(self, closed: Closed | None, stood: float) -> float:
+        """Return the seconds to wait. closed: how the session ended, None where there was no connection.
+
+        stood: seconds from the login to the end, 0 where there was no login.
+        """
+        steps = _steps_of(closed, stood)
+        if steps is not self._steps or stood >= _STEADY:
+            self._steps, self._wait = steps, 0.0
+        self._wait = min(self._wait * 2, steps.longest) if self._wait else steps.first
+        return self._wait * (0.5 + 0.5 * self.random())
+
+
+def _steps_of(closed: Closed | None, stood: float) -> _Steps:
+    if closed is None or stood:
+        return _NETWORK
+    if closed.reason is Reason.SUSPENDED:
+        return _CROWDED
+    if closed.cause in (Cause.REFUSED, Cause.BROKEN):
+        return _CORRECTION
+    return _NETWORK

@@ -1,0 +1,202 @@
+"""Keeps one connection to the gateway: connects, logs in, connects again after a while, and ends it properly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final, Protocol
+
+from ..outcomes import Reason
+from ..pace import Clock
+from .backoff import Backoff
+from .events import Cause, Closed, Event
+from .link import Link
+from .session import Session, SessionSettings
+from .smpptime import connect_timestamp
+from .status import Status
+from .wirelog import WireLog
+
+__all__ = ["Connect", "Connection", "Timed"]
+
+Connect = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
+"""Makes a transport for the protocol that it is handed. Raises OSError where there is none."""
+Sleep = Callable[[float], Awaitable[object]]
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+class Timed(Protocol):
+    """Something that wants to hear of the time."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` is due, None where nothing waits."""
+
+    def tick(self, now: float) -> object:
+        """Do what is due."""
+
+
+class Connection:
+    """The one link of a client, and the one alarm clock of all that waits for the time."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        settings: SessionSettings,
+        *,
+        connect_timeout: float,
+        clock: Clock,
+        sleep: Sleep,
+        random: Callable[[], float],
+        now: Callable[[], datetime],
+        take: Callable[[Link, list[Event]], object],
+        on_status: Callable[[Status], object],
+        wire_log: Callable[[str], object] | None,
+    ) -> None:
+        self._connect = connect
+        self._settings = settings
+        self._connect_timeout = connect_timeout
+        self._clock = clock
+        self._sleep = sleep
+        self._now = now
+        self._take = take
+        self._on_status = on_status
+        self._wire_log = wire_log
+        self._backoff = Backoff(random)
+        self._timed: list[Timed] = []
+        self._keeper: asyncio.Task[None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._alarm: asyncio.Future[object] | None = None
+        self._armed: float | None = None
+        self.link: Link | None = None
+        self.status = Status(connected=False)
+
+    def start(self, timed: list[Timed]) -> None:
+        """Begin to connect, and to tell the time to those who want to hear it."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+            self.start_clock(timed)
+
+    def start_clock(self, timed: list[Timed]) -> None:
+        """Begin to tell the time, to the link as well."""
+        self._timed = timed
+        self._ticker = asyncio.create_task(self._tick())
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._keeper is not None
+
+    async def open(self) -> Link:
+        """Connect and log in; returns once the gateway has answered, or the link is closed again. Raises OSError."""
+        link: Link | None = None
+
+        def make() -> Link:
+            nonlocal link
+            log = WireLog(self._wire_log) if self._wire_log is not None else None
+            link = Link(Session(self._settings, self._clock()), self._clock, self._take, log)
+            return link
+
+        async with asyncio.timeout(self._connect_timeout):
+            await self._connect(make)
+        assert link is not None  # noqa: S101 - the transport was made for it
+        self.link = link
+        link.session.start(connect_timestamp(self._now()))
+        link.flush()
+        self.rearm()
+        return link
+
+    async def close(self) -> None:
+        """End the connection with a TERMINATE, as far as there is one."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+        link = self.link
+        if link is not None and not link.closed.done():
+            link.hand(link.session.close(self._clock()))
+            self.rearm()
+            await asyncio.wait({link.closed})
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.wait({self._ticker})
+        self._tell(Status(connected=False))
+
+    def connected(self) -> None:
+        """Tell that messages can go."""
+        self._tell(Status(connected=True))
+
+    async def _keep(self) -> None:
+        while True:
+            closed: Closed | None = None
+            detail: str | None = None
+            opened = self._clock()
+            logged_in = False
+            try:
+                link = await self.open()
+                opened = self._clock()
+                closed = await asyncio.shield(link.closed)
+                logged_in, detail = link.ready.done(), closed.detail
+            except (OSError, TimeoutError) as error:
+                detail = type(error).__name__
+            stood = max(self._clock() - opened, 0.001) if logged_in else 0.0
+            wait = self._backoff.after(closed, stood)
+            self._tell(
+                Status(
+                    connected=False,
+                    reason=_reason(closed),
+                    retry_in=wait,
+                    code=closed.status if closed else None,
+                    detail=detail,
+                )
+            )
+            await self._sleep(wait)
+
+    def _tell(self, status: Status) -> None:
+        old, self.status = self.status, status
+        if (status.connected, status.reason) != (old.connected, old.reason):
+            level = logging.INFO if status.connected or status.reason is None else logging.WARNING
+            _LOGGER.log(level, "CMPP: %s", status.sentence())
+        if status != old:
+            self._on_status(status)
+
+    # --- the alarm clock ---
+
+    def rearm(self) -> None:
+        """Set the alarm to an earlier time, if something is due before it rings."""
+        due = self._due()
+        if due is not None and (self._armed is None or due < self._armed) and self._alarm is not None:
+            self._alarm.cancel()
+
+    def _due(self) -> float | None:
+        dues = [timed.deadline for timed in self._timed]
+        if self.link is not None:
+            dues.append(self.link.session.deadline)
+        return min((due for due in dues if due is not None), default=None)
+
+    async def _tick(self) -> None:
+        while True:
+            self._armed = self._due()
+            if self._armed is None:
+                self._alarm = asyncio.get_running_loop().create_future()
+            else:
+                self._alarm = asyncio.ensure_future(self._sleep(max(0.0, self._armed - self._clock())))
+            try:
+                await asyncio.wait({self._alarm})
+            finally:
+                self._alarm.cancel()
+            now = self._clock()
+            for timed in self._timed:
+                timed.tick(now)
+            if self.link is not None:
+                self.link.hand(self.link.session.tick(now))
+
+
+def _reason(closed: Closed | None) -> Reason | None:
+    """Return why there is no connection, as far as a person can do something about it."""
+    if closed is None or closed.cause in (Cause.LOST, Cause.GATEWAY, Cause.SILENT):
+        return Reason.NO_CONNECTION
+    if closed.cause is Cause.BROKEN:
+        return Reason.WRONG_ADDRESS
+    return closed.reason

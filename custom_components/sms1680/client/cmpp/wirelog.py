@@ -1,0 +1,77 @@
+"""A log of what goes over the wire, for when it is asked for: hexadecimal, with texts, numbers and secrets masked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .codec import MAX_LENGTH
+from .layout import HEADER
+from .pdus import RESPONSE, Connect, ConnectResp, Deliver, Submit
+
+__all__ = ["WireLog"]
+
+_NAMES: Final = {
+    1: "CONNECT",
+    2: "TERMINATE",
+    4: "SUBMIT",
+    5: "DELIVER",
+    6: "QUERY",
+    7: "CANCEL",
+    8: "ACTIVE_TEST",
+}
+# Where a PDU holds nothing that must not be seen: everything else of it is masked.
+_OPEN: Final[dict[int, tuple[tuple[int, int], ...]]] = {
+    Connect.COMMAND_ID: ((12, 18), (34, 39)),
+    ConnectResp.COMMAND_ID: ((12, 13), (29, 30)),
+    Submit.COMMAND_ID: ((12, 35), (56, 129)),
+    Deliver.COMMAND_ID: ((12, 54), (75, 77)),
+}
+_REPORT_AT: Final = 75
+_REPORT_OPEN: Final = ((12, 54), (75, 112), (133, 137))
+
+
+class WireLog:
+    """Writes one line a PDU: direction, command, Sequence_Id, octets. Masked octets are `··`."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        """Take what a line is written with."""
+        self._write = write
+        self._rest = {"→": b"", "←": b""}
+
+    def sent(self, octets: bytes) -> None:
+        """Write what goes out."""
+        self._feed("→", octets)
+
+    def received(self, octets: bytes) -> None:
+        """Write what comes in, however it was cut."""
+        self._feed("←", octets)
+
+    def _feed(self, direction: str, octets: bytes) -> None:
+        stream = self._rest[direction] + octets
+        begin = 0
+        while len(stream) - begin >= HEADER:
+            length = int.from_bytes(stream[begin : begin + 4], "big")
+            if not HEADER <= length <= MAX_LENGTH:
+                self._write(f"{direction} {len(stream) - begin} octets that are no CMPP")
+                begin = len(stream)
+            elif len(stream) - begin < length:
+                break
+            else:
+                self._write(_line(direction, stream[begin : begin + length]))
+                begin += length
+        self._rest[direction] = stream[begin:]
+
+
+def _line(direction: str, pdu: bytes) -> str:
+    command_id = int.from_bytes(pdu[4:8], "big")
+    name = _NAMES.get(command_id & ~RESPONSE, f"{command_id:#x}") + ("_RESP" if command_id & RESPONSE else "")
+    shown = _OPEN.get(command_id, ((HEADER, len(pdu)),) if command_id & ~RESPONSE in _NAMES else ())
+    if command_id == Deliver.COMMAND_ID and pdu[_REPORT_AT : _REPORT_AT + 1] == b"\x01":
+        shown = _REPORT_OPEN
+    digits = pdu[:HEADER].hex()
+    place = HEADER
+    for begin, end in (*shown, (len(pdu), len(pdu))):
+        digits += "··" * (min(begin, len(pdu)) - place) + pdu[begin:end].hex()
+        place = min(end, len(pdu))
+    return f"{direction} {name} {int.from_bytes(pdu[8:HEADER], 'big')} {digits}"
