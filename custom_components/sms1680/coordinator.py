@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, override
 
+from homeassistant.components.notify import NotifyEntity
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
@@ -26,6 +27,7 @@ class Sms1680Data:
     """What belongs to a set up entry.
 
     applied: data and options that it was set up with. recipients: the subentries that are known to the entities.
+    notify_entities: by the id of their recipient.
     """
 
     client: AsyncClient
@@ -35,6 +37,7 @@ class Sms1680Data:
     standing: Standing
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]
     recipients: set[str]
+    notify_entities: dict[str, NotifyEntity] = field(default_factory=dict)
 
 
 type Sms1680ConfigEntry = ConfigEntry[Sms1680Data]

@@ -1,4 +1,4 @@
-"""Sending for the actions and entities: as few requests as the account allows, and what became of each number."""
+"""Sending for the actions: as few requests as the accounts allow, and what became of each number."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from datetime import datetime
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
 
-from .client import InvalidMessageError, Receipt, SendError
+from .client import AsyncClient, InvalidMessageError, Outcome, Receipt, SendError
+from .client.calls import Plan, plan_batch, plan_send, plan_template, send_options
 from .client.client import SendOptions
 from .client.pace import Priority
+from .client.text import MAX_LENGTH, Signature
+from .const import CONF_SIGNATURE, CONF_SIGNATURE_PLACE
 from .coordinator import Sms1680ConfigEntry
 from .failures import rejected
 from .targets import Receiver
+
+type Items[T] = Sequence[tuple[Receiver, T]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,17 @@ class Options:
     at: datetime | None = None
     extension: str | None = None
     priority: Priority = "normal"
+
+
+@dataclass(frozen=True)
+class Way[T]:
+    """One of the platform's three calls, for receivers with what each of them gets.
+
+    plan: checks the items, as the core does. send: sends them.
+    """
+
+    plan: Callable[..., Plan]
+    send: Callable[[AsyncClient, Items[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
 
 
 @dataclass(frozen=True)
@@ -47,48 +64,98 @@ class Sent:
         }
 
 
-async def async_send(hass: HomeAssistant, receivers: Sequence[Receiver], text: str, options: Options) -> list[Sent]:
-    """Send one text to each receiver. Raises ServiceValidationError before anything is sent."""
+def one_text(text: str) -> Way[None]:
+    """Return the call that sends one text to all (chapter 2.1)."""
 
-    async def send(
-        entry: Sms1680ConfigEntry, items: Sequence[tuple[Receiver, None]], given: SendOptions
-    ) -> tuple[Receipt, ...]:
-        numbers = [receiver.number for receiver, _ in items]
-        return await entry.runtime_data.client.send(numbers, text, **given)
+    def plan(items: Items[None], **common: Any) -> Plan:
+        return plan_send([receiver.number for receiver, _ in items], text, **common)
 
-    return await async_send_items(hass, [(receiver, None) for receiver in receivers], send, options)
+    async def send(client: AsyncClient, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
+        return await client.send([receiver.number for receiver, _ in items], text, **given)
+
+    return Way(plan, send)
 
 
-async def async_send_items[T](
-    hass: HomeAssistant,
-    items: Sequence[tuple[Receiver, T]],
-    send: Callable[[Sms1680ConfigEntry, Sequence[tuple[Receiver, T]], SendOptions], Awaitable[tuple[Receipt, ...]]],
-    options: Options,
-) -> list[Sent]:
-    """Send items, one call for each account and extension, all at once; returns what became of each, in order.
+def one_template(template: str) -> Way[Sequence[str]]:
+    """Return the call that fills a template in for each (chapter 2.2)."""
 
-    Raises ServiceValidationError where a call can't be made as it stands.
+    def rows(items: Items[Sequence[str]]) -> list[list[str | int]]:
+        return [[receiver.number, *values] for receiver, values in items]
+
+    def plan(items: Items[Sequence[str]], **common: Any) -> Plan:
+        return plan_template(template, rows(items), **common)
+
+    async def send(client: AsyncClient, items: Items[Sequence[str]], given: SendOptions) -> tuple[Receipt, ...]:
+        return await client.send_template(template, rows(items), **given)
+
+    return Way(plan, send)
+
+
+def own_texts() -> Way[str]:
+    """Return the call that sends each its own text (chapter 2.3)."""
+
+    def pairs(items: Items[str]) -> list[tuple[str | int, str]]:
+        return [(receiver.number, text) for receiver, text in items]
+
+    def plan(items: Items[str], **common: Any) -> Plan:
+        return plan_batch(pairs(items), **common)
+
+    async def send(client: AsyncClient, items: Items[str], given: SendOptions) -> tuple[Receipt, ...]:
+        return await client.send_batch(pairs(items), **given)
+
+    return Way(plan, send)
+
+
+async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> list[Sent]:
+    """Send items, in one call for each account and extension, all at once.
+
+    Returns what became of each, in order. Raises ServiceValidationError before anything is sent.
     """
     groups: dict[tuple[str, str | None], list[int]] = {}
     for index, (receiver, _) in enumerate(items):
-        extension = options.extension or receiver.extension
+        extension = receiver.extension if options.extension is None else options.extension
         groups.setdefault((receiver.entry.entry_id, extension), []).append(index)
+    try:
+        _check(items, way, options, {extension for _, extension in groups})
+    except InvalidMessageError as error:
+        raise rejected(hass, error) from None
 
-    async def run(extension: str | None, places: list[int]) -> tuple[Receipt, ...] | InvalidMessageError:
+    async def run(extension: str | None, places: list[int]) -> tuple[Receipt, ...]:
         given: SendOptions = {"at": options.at, "extension": extension, "priority": options.priority}
         chosen = [items[place] for place in places]
         try:
-            return await send(chosen[0][0].entry, chosen, given)
+            return await way.send(chosen[0][0].entry.runtime_data.client, chosen, given)
         except SendError as error:
             return error.receipts
-        except InvalidMessageError as error:
-            # Handed back: raised here, it would leave the other groups to themselves.
-            return error
 
     answers = await asyncio.gather(*(run(extension, places) for (_, extension), places in groups.items()))
     receipts: dict[int, Receipt] = {}
     for answer, places in zip(answers, groups.values(), strict=True):
-        if isinstance(answer, InvalidMessageError):
-            raise rejected(hass, answer) from None
         receipts.update(zip(places, answer, strict=True))
-    return [Sent(receiver, receipts[index]) for index, (receiver, _) in enumerate(items)]
+    sent = [Sent(receiver, receipts[index]) for index, (receiver, _) in enumerate(items)]
+    for one in sent:
+        _record(one)
+    return sent
+
+
+def _check[T](items: Items[T], way: Way[T], options: Options, extensions: set[str | None]) -> None:
+    """Let the core check the whole before any part of it goes out; raise InvalidMessageError."""
+    for extension in extensions:
+        send_options(options.at, extension, dt_util.utcnow())
+    entries = {receiver.entry.entry_id: receiver.entry for receiver, _ in items}
+    for entry in entries.values():
+        own = [item for item in items if item[0].entry is entry]
+        way.plan(own, signature=_signature(entry), max_length=MAX_LENGTH, options=())
+
+
+def _signature(entry: Sms1680ConfigEntry) -> Signature | None:
+    name = entry.options.get(CONF_SIGNATURE)
+    return Signature(name, entry.options.get(CONF_SIGNATURE_PLACE, "front")) if name else None
+
+
+def _record(sent: Sent) -> None:
+    """Let the recipient's notify entity show that it was sent to, where Home Assistant can do that (2026.4)."""
+    if sent.receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
+        entity = sent.receiver.entry.runtime_data.notify_entities.get(sent.receiver.subentry_id or "")
+        if record := getattr(entity, "_async_record_notification", None):
+            record()

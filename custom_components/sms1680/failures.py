@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
-from .client import Outcome, Reason, Receipt, Repeat, SMS1680Error
+from .client import Outcome, Reason, Receipt, Repeat, ReportState, SMS1680Error, mask_number
 from .client.outcomes import Language
 from .const import DOMAIN
 
@@ -45,6 +45,27 @@ def failed(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]]) -
             details = "\n".join(_line(name, receipt, language(hass)) for name, receipt in bad)
             return _error(key, {"details": details})
     return None
+
+
+def undelivered(
+    hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt, Mapping[str, Any] | None]]
+) -> HomeAssistantError | None:
+    """Return the error of a message that was waited for and is not with everybody; None where it is.
+
+    results: the recipient's name, if it has one, the receipt, and the data of the last delivery report, if one came.
+    """
+    spoken = language(hass)
+    lines = []
+    for name, receipt, report in results:
+        if report is None or not report["settled"]:
+            late = ("No report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
+            what = late[spoken == "zh"]
+        elif report["state"] != ReportState.DELIVERED:
+            what = report["reason"]
+        else:
+            continue
+        lines.append(f"{f'{name} ' if name else ''}{mask_number(receipt.number)}: {what}")
+    return _error("not_delivered", {"details": "\n".join(lines)}) if lines else None
 
 
 def rejected(hass: HomeAssistant, error: SMS1680Error) -> ServiceValidationError:

@@ -34,6 +34,14 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
     _attr_supported_features = NotifyEntityFeature.TITLE
 
     @override
+    async def async_added_to_hass(self) -> None:
+        self.entry.runtime_data.notify_entities[self.subentry.subentry_id] = self
+
+    @override
+    async def async_will_remove_from_hass(self) -> None:
+        self.entry.runtime_data.notify_entities.pop(self.subentry.subentry_id, None)
+
+    @override
     async def async_send_message(self, message: str, title: str | None = None) -> None:
         recipient = self.subentry
         text = f"{title}\n{message}" if title else message

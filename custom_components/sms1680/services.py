@@ -2,44 +2,156 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
 
 import voluptuous as vol
+from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
 from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.typing import VolDictType
+from homeassistant.util import dt as dt_util
 
-from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN
-from .delivery import Options, Sent, async_send
-from .failures import failed
-from .targets import ATTR_NUMBER, TARGET_FIELDS, async_receivers
+from .client import InvalidMessageError, SMS1680Error
+from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
+from .delivery import Items, Options, Sent, Way, async_send, one_template, one_text, own_texts
+from .failures import failed, language, rejected, unanswered, undelivered
+from .targets import ATTR_NUMBER, TARGET_FIELDS, async_receivers, async_receivers_of_rows, find_entry
+from .waiting import Reports
 
 ATTR_MESSAGE: Final = "message"
+ATTR_MESSAGES: Final = "messages"
+ATTR_TEMPLATE: Final = "template"
+ATTR_ROWS: Final = "rows"
+ATTR_VALUES: Final = "values"
 ATTR_AT: Final = "at"
 ATTR_EXTENSION: Final = "extension"
 ATTR_PRIORITY: Final = "priority"
+ATTR_WAIT_FOR_DELIVERY: Final = "wait_for_delivery"
+
+_ACCOUNT: Final[VolDictType] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
+_SENDING: Final[VolDictType] = {
+    **_ACCOUNT,
+    vol.Optional(ATTR_AT): cv.datetime,
+    # An integer is let in here for the core to refuse it in words: YAML reads 012 as 10.
+    vol.Optional(ATTR_EXTENSION): vol.Any(str, int),
+    vol.Optional(ATTR_PRIORITY, default="normal"): vol.In(["normal", "critical"]),
+}
+_RECEIVER: Final[VolDictType] = {
+    vol.Exclusive(ATTR_NUMBER, "receiver"): cv.string,
+    vol.Exclusive(ATTR_ENTITY_ID, "receiver"): cv.entity_id,
+}
+
+
+def _row(fields: VolDictType) -> Callable[[Any], Any]:
+    return vol.All(vol.Schema({**_RECEIVER, **fields}), cv.has_at_least_one_key(ATTR_NUMBER, ATTR_ENTITY_ID))
+
+
+def _rows(fields: VolDictType) -> Callable[[Any], Any]:
+    return vol.All(cv.ensure_list, vol.Length(min=1), [_row(fields)])
+
 
 SEND_MESSAGE: Final = vol.Schema(
     {
         **TARGET_FIELDS,
         vol.Optional(ATTR_NUMBER): vol.All(cv.ensure_list, [cv.string]),
         vol.Required(ATTR_MESSAGE): cv.string,
-        vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string,
+        **_SENDING,
+        vol.Optional(ATTR_WAIT_FOR_DELIVERY): cv.positive_time_period,
     }
 )
+SEND_TEMPLATE: Final = vol.Schema(
+    {
+        vol.Required(ATTR_TEMPLATE): cv.string,
+        vol.Required(ATTR_ROWS): _rows({vol.Optional(ATTR_VALUES, default=[]): vol.All(cv.ensure_list, [cv.string])}),
+        **_SENDING,
+    }
+)
+SEND_BATCH: Final = vol.Schema(
+    {vol.Required(ATTR_MESSAGES): _rows({vol.Required(ATTR_MESSAGE): cv.string}), **_SENDING}
+)
+GET_BALANCE: Final = vol.Schema(_ACCOUNT)
+ESTIMATE: Final = vol.Schema({vol.Required(ATTR_MESSAGE): cv.string, **_ACCOUNT})
 
 
 @callback
 def async_setup_services(hass: HomeAssistant) -> None:
     """Register the actions, once, for all accounts."""
-    hass.services.async_register(
-        DOMAIN, "send_message", _async_send_message, SEND_MESSAGE, supports_response=SupportsResponse.OPTIONAL
-    )
+    optional, only = SupportsResponse.OPTIONAL, SupportsResponse.ONLY
+    for name, handler, schema, response in (
+        ("send_message", _async_send_message, SEND_MESSAGE, optional),
+        ("send_template", _async_send_template, SEND_TEMPLATE, optional),
+        ("send_batch", _async_send_batch, SEND_BATCH, optional),
+        ("get_balance", _async_get_balance, GET_BALANCE, only),
+        ("estimate", _async_estimate, ESTIMATE, only),
+    ):
+        hass.services.async_register(DOMAIN, name, handler, schema, supports_response=response)
 
 
 async def _async_send_message(call: ServiceCall) -> ServiceResponse:
     receivers = await async_receivers(call)
-    sent = await async_send(call.hass, receivers, call.data[ATTR_MESSAGE], Options())
-    return _answer(call, sent)
+    items: Items[None] = [(receiver, None) for receiver in receivers]
+    way = one_text(call.data[ATTR_MESSAGE])
+    patience: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
+    if patience is None:
+        return _answer(call, await async_send(call.hass, items, way, _options(call)))
+    with Reports(call.hass, (receiver.entry.entry_id for receiver in receivers)) as reports:
+        sent = await async_send(call.hass, items, way, _options(call))
+        await reports.wait(sent, patience.total_seconds())
+    return _answer_delivered(call, sent, reports)
+
+
+async def _async_send_template(call: ServiceCall) -> ServiceResponse:
+    way = one_template(call.data[ATTR_TEMPLATE])
+    return await _async_send_rows(call, call.data[ATTR_ROWS], way, lambda row: row[ATTR_VALUES])
+
+
+async def _async_send_batch(call: ServiceCall) -> ServiceResponse:
+    return await _async_send_rows(call, call.data[ATTR_MESSAGES], own_texts(), lambda row: row[ATTR_MESSAGE])
+
+
+async def _async_send_rows[T](
+    call: ServiceCall, rows: list[Mapping[str, Any]], way: Way[T], content: Callable[[Mapping[str, Any]], T]
+) -> ServiceResponse:
+    receivers = await async_receivers_of_rows(call, rows)
+    items = [(receiver, content(row)) for receiver, row in zip(receivers, rows, strict=True)]
+    return _answer(call, await async_send(call.hass, items, way, _options(call)))
+
+
+async def _async_get_balance(call: ServiceCall) -> ServiceResponse:
+    data = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID)).runtime_data
+    try:
+        balance = await data.client.balance()
+    except SMS1680Error as error:
+        data.standing.record_refusal(error.reason)
+        raise unanswered(call.hass, error) from None
+    data.standing.record_balance(balance)
+    data.coordinator.async_set_updated_data(balance)
+    return {"balance": balance}
+
+
+async def _async_estimate(call: ServiceCall) -> ServiceResponse:
+    entry = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID))
+    try:
+        estimate = entry.runtime_data.client.estimate(call.data[ATTR_MESSAGE])
+    except InvalidMessageError as error:
+        raise rejected(call.hass, error) from None
+    price = entry.options.get(CONF_PRICE)
+    return {
+        "parts": estimate.parts,
+        "characters": estimate.characters,
+        "flow": estimate.flow,
+        "cost": round(estimate.parts * price, 4) if price else None,
+        "warnings": [warning.sentence(language(call.hass)) for warning in estimate.warnings],
+    }
+
+
+def _options(call: ServiceCall) -> Options:
+    at = call.data.get(ATTR_AT)
+    if at is not None and at.tzinfo is None:
+        at = at.replace(tzinfo=dt_util.get_default_time_zone())
+    return Options(at, call.data.get(ATTR_EXTENSION), call.data[ATTR_PRIORITY])
 
 
 def _answer(call: ServiceCall, sent: list[Sent]) -> ServiceResponse:
@@ -47,5 +159,20 @@ def _answer(call: ServiceCall, sent: list[Sent]) -> ServiceResponse:
     if call.return_response:
         return {"messages": [one.as_response() for one in sent]}
     if error := failed(call.hass, [(one.receiver.name, one.receipt) for one in sent]):
+        raise error
+    return None
+
+
+def _answer_delivered(call: ServiceCall, sent: list[Sent], reports: Reports) -> ServiceResponse:
+    """Tell besides what the delivery reports said, null where none came in time."""
+    states = [(one, reports.of(one)) for one in sent]
+    if call.return_response:
+        return {
+            "messages": [
+                {**one.as_response(), "delivery": report["state"] if report else None} for one, report in states
+            ]
+        }
+    _answer(call, sent)
+    if error := undelivered(call.hass, [(one.receiver.name, one.receipt, report) for one, report in states]):
         raise error
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -93,11 +93,7 @@ async def async_receivers(call: ServiceCall) -> list[Receiver]:
     await async_authorise(call, [entity_id for entity_id, _ in found], raw_numbers=bool(numbers))
     receivers = [receiver for _, receiver in found]
     wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
-    if wanted is not None:
-        entry = find_entry(hass, wanted)
-        strangers = [receiver.name or "" for receiver in receivers if receiver.entry is not entry]
-        if strangers:
-            raise invalid("other_account", recipients=", ".join(strangers), account=entry.title)
+    _same_account(hass, wanted, receivers)
     if numbers:
         receivers += receivers_of_numbers(hass, find_entry(hass, wanted), numbers)
     if not receivers:
@@ -106,6 +102,23 @@ async def async_receivers(call: ServiceCall) -> list[Receiver]:
     for receiver in receivers:
         once.setdefault((receiver.entry.entry_id, receiver.number), receiver)
     return list(once.values())
+
+
+async def async_receivers_of_rows(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Receiver]:
+    """Return whom each row is for: an `entity_id` or a `number`. Raises as `async_receivers` does."""
+    hass = call.hass
+    numbers = [row[ATTR_NUMBER] for row in rows if ATTR_NUMBER in row]
+    wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
+    named: dict[str, Receiver] = {}
+    for entity_id in (row[ATTR_ENTITY_ID] for row in rows if ATTR_ENTITY_ID in row):
+        found = receiver_of_entity(hass, entity_id)
+        if found is None:
+            raise invalid("not_a_recipient", targets=entity_id)
+        named[entity_id] = found[1]
+    await async_authorise(call, named, raw_numbers=bool(numbers))
+    _same_account(hass, wanted, named.values())
+    raw = iter(receivers_of_numbers(hass, find_entry(hass, wanted), numbers) if numbers else ())
+    return [named[row[ATTR_ENTITY_ID]] if ATTR_ENTITY_ID in row else next(raw) for row in rows]
 
 
 def receivers_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, numbers: Iterable[str]) -> list[Receiver]:
@@ -122,6 +135,16 @@ def receivers_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, numbers
             raise rejected(hass, error) from None
         found.append(Receiver(entry, number, known.get(number)))
     return found
+
+
+def _same_account(hass: HomeAssistant, wanted: str | None, receivers: Iterable[Receiver]) -> None:
+    """Raise ServiceValidationError where an account was named and a recipient belongs to another one."""
+    if wanted is None:
+        return
+    entry = find_entry(hass, wanted)
+    strangers = [receiver.name or "" for receiver in receivers if receiver.entry is not entry]
+    if strangers:
+        raise invalid("other_account", recipients=", ".join(strangers), account=entry.title)
 
 
 def receiver_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Receiver] | None:

@@ -1,0 +1,360 @@
+"""What the actions can besides reaching people: a message's options, templates, batches, waiting, balance, estimate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import voluptuous as vol
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
+from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+
+from sms1680.sandbox import Call, Fault, Sandbox
+from sms1680.sandbox.verdicts import Verdict
+
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+MakeEntry = Callable[..., MockConfigEntry]
+ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
+
+pytestmark = pytest.mark.usefixtures("entry")
+
+
+async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
+    """Call an action and return its answer."""
+    answer = await hass.services.async_call("sms1680", action, data, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    return answer
+
+
+class TestOptions:
+    """When, with which extension, and how urgently."""
+
+    async def test_a_time_without_a_zone_is_home_assistants_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        await hass.config.async_set_time_zone("America/New_York")
+        at = (dt_util.now() + timedelta(days=1)).replace(microsecond=0)
+        await act(hass, "send_message", message="x", number=ALICE, at=at.strftime("%Y-%m-%d %H:%M:%S"))
+        await act(hass, "send_message", message="y", number=ALICE, at=at.astimezone(ZoneInfo("Asia/Tokyo")).isoformat())
+        assert [datetime.fromtimestamp(one.due_at, at.tzinfo) for one in sandbox.platform.messages] == [at, at]
+
+    async def test_the_past_is_refused(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        with pytest.raises(ServiceValidationError, match="past"):
+            await act(hass, "send_message", message="x", number=ALICE, at="2020-01-01 00:00:00")
+        assert not sandbox.platform.messages
+
+    async def test_an_extension_keeps_its_zero(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        await act(hass, "send_message", message="x", number=ALICE, extension="012")
+        assert [message.extension for message in sandbox.platform.messages] == ["012"]
+
+    @pytest.mark.parametrize("extension", [10, "1a", "1" * 21])
+    async def test_an_extension_that_is_none_is_refused(
+        self, hass: HomeAssistant, sandbox: Sandbox, extension: object
+    ) -> None:
+        with pytest.raises(ServiceValidationError, match="extension"):
+            await act(hass, "send_message", message="x", number=ALICE, extension=extension)
+        assert not sandbox.platform.messages
+
+    async def test_each_recipient_has_its_own_extension_unless_told_otherwise(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        alice = entry.subentries["alice"]
+        hass.config_entries.async_update_subentry(entry, alice, data={"number": ALICE, "extension": "7"})
+        await hass.async_block_till_done()
+        answer = await act(hass, "send_message", message="x", entity_id=["notify.alice", "notify.bob"])
+        assert [told["recipient"] for told in answer["messages"]] == ["Alice", "Bob"]
+        assert extensions(sandbox) == {ALICE: "7", BOB: ""}
+        await act(hass, "send_message", message="y", entity_id=["notify.alice", "notify.bob"], extension="9")
+        assert extensions(sandbox) == {ALICE: "9", BOB: "9"}
+
+    async def test_a_priority_is_one_of_two(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        await act(hass, "send_message", message="x", number=ALICE, priority="critical")
+        with pytest.raises(vol.Invalid):
+            await act(hass, "send_message", message="x", number=ALICE, priority="urgent")
+        assert len(sandbox.platform.messages) == 1
+
+    async def test_a_text_that_is_too_long_for_one_of_two_accounts_goes_to_neither(
+        self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
+    ) -> None:
+        sandbox.platform.accounts["homeuser"].balances["other"] = 50
+        carol: Any = {
+            "data": {"number": STRANGER},
+            "subentry_id": "carol",
+            "subentry_type": "recipient",
+            "title": "Carol",
+            "unique_id": STRANGER,
+        }
+        await set_up(
+            make_entry(
+                http={"product_id": "other"},
+                options={"signature": "名" * 30},
+                recipients=[carol],
+                webhook_id="another",
+                push_secret="another",
+            )
+        )
+        with pytest.raises(ServiceValidationError, match="500"):
+            await act(hass, "send_message", message="长" * 490, entity_id=["notify.alice", "notify.carol"])
+        assert not sandbox.platform.messages
+
+
+def extensions(sandbox: Sandbox) -> dict[str, str]:
+    """Return the extension of the last message to each number."""
+    return {message.number: message.extension for message in sandbox.platform.messages}
+
+
+class TestTemplateAndBatch:
+    """Each receiver gets a text of its own."""
+
+    async def test_a_template_is_filled_in_for_each(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        rows = [
+            {"number": STRANGER, "values": ["李先生", "22:41"]},
+            {"entity_id": "notify.alice", "values": ["Alice", 7]},
+        ]
+        answer = await act(hass, "send_template", template="{A}，后门 {B} 打开", rows=rows)
+        assert [(told["number"], told["recipient"], told["outcome"]) for told in answer["messages"]] == [
+            (STRANGER, None, "accepted"),
+            (ALICE, "Alice", "accepted"),
+        ]
+        assert {message.number: message.text for message in sandbox.platform.messages} == {
+            STRANGER: "【某某科技】李先生，后门 22:41 打开",
+            ALICE: "【某某科技】Alice，后门 7 打开",
+        }
+
+    async def test_a_batch_sends_each_its_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        messages = [{"number": STRANGER, "message": "一"}, {"entity_id": "notify.bob", "message": "二"}]
+        answer = await act(hass, "send_batch", messages=messages)
+        assert [told["message_id"] for told in answer["messages"]] == [None, None]
+        assert {message.number: message.text for message in sandbox.platform.messages} == {
+            STRANGER: "【某某科技】一",
+            BOB: "【某某科技】二",
+        }
+
+    async def test_a_row_that_does_not_fit_is_named_and_nothing_is_sent(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        alice = entry.subentries["alice"]
+        hass.config_entries.async_update_subentry(entry, alice, data={"number": ALICE, "extension": "7"})
+        await hass.async_block_till_done()
+        rows = [{"entity_id": "notify.alice", "values": ["x"]}, {"entity_id": "notify.bob", "values": ["a,b"]}]
+        with pytest.raises(ServiceValidationError, match="row 2"):
+            await act(hass, "send_template", template="{A}", rows=rows)
+        with pytest.raises(ServiceValidationError, match="row 2"):
+            await act(
+                hass,
+                "send_batch",
+                messages=[{"entity_id": "notify.alice", "message": "x"}, {"number": STRANGER, "message": "$"}],
+            )
+        assert not sandbox.platform.messages
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {"message": "x"},
+            {"message": "x", "number": ALICE, "entity_id": "notify.alice"},
+            {"number": ALICE},
+            {"message": "x", "nummer": ALICE},
+        ],
+    )
+    async def test_a_row_has_one_receiver(self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str]) -> None:
+        with pytest.raises(vol.Invalid):
+            await act(hass, "send_batch", messages=[row])
+        with pytest.raises(vol.Invalid):
+            await act(hass, "send_batch", messages=[])
+        assert not sandbox.platform.messages
+
+    @pytest.mark.parametrize(
+        ("row", "told"),
+        [
+            ({"message": "x", "entity_id": "notify.nobody"}, "notify.nobody"),
+            ({"message": "x", "number": "12345"}, "number 1 is not"),
+        ],
+    )
+    async def test_a_receiver_that_is_none_is_told(
+        self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str], told: str
+    ) -> None:
+        with pytest.raises(ServiceValidationError, match=told):
+            await act(hass, "send_batch", messages=[{"message": "y", "entity_id": "notify.bob"}, row])
+        assert not sandbox.platform.messages
+
+    async def test_who_may_is_asked_of_rows_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        user = MockUser().add_to_hass(hass)
+        user.mock_policy({"entities": {"entity_ids": {"notify.alice": True}}})
+        for row in ({"number": ALICE}, {"entity_id": "notify.bob"}):
+            with pytest.raises(Unauthorized):
+                await hass.services.async_call(
+                    "sms1680",
+                    "send_batch",
+                    {"messages": [{**row, "message": "x"}]},
+                    blocking=True,
+                    context=Context(user_id=user.id),
+                )
+        assert not sandbox.platform.messages
+        await hass.services.async_call(
+            "sms1680",
+            "send_batch",
+            {"messages": [{"entity_id": "notify.alice", "message": "x"}]},
+            blocking=True,
+            context=Context(user_id=user.id),
+        )
+        assert [message.number for message in sandbox.platform.messages] == [ALICE]
+
+    async def test_one_error_names_those_that_failed(self, hass: HomeAssistant) -> None:
+        messages = [
+            {"entity_id": "notify.alice", "message": "发票"},
+            {"entity_id": "notify.bob", "message": "发票"},
+        ]
+        with pytest.raises(HomeAssistantError) as caught:
+            await hass.services.async_call("sms1680", "send_batch", {"messages": messages}, blocking=True)
+        assert "Alice 138****0001" in str(caught.value)
+        assert "Bob 138****0002" in str(caught.value)
+
+
+class TestWaitForDelivery:
+    """The answer tells what the delivery reports said."""
+
+    @staticmethod
+    def report(hass: HomeAssistant, entry: MockConfigEntry, message_id: str, number: str, state: str) -> None:
+        """Let a report come in, as the receiving side hands it on."""
+        data = {
+            "config_entry_id": entry.entry_id,
+            "message_id": message_id,
+            "number": number,
+            "recipient": None,
+            "subentry_id": None,
+            "status": "X",
+            "redelivered": False,
+            "state": state,
+            "settled": state != "pending",
+            "reason": "Not delivered; the platform says X.",
+        }
+        async_dispatcher_send(hass, f"sms1680_{entry.entry_id}_delivery_report", data)
+
+    def send(self, hass: HomeAssistant, *, answer: bool = True, wait: float = 5) -> asyncio.Task[Any]:
+        data = {"message": "x", "entity_id": ["notify.alice", "notify.bob"], "wait_for_delivery": {"seconds": wait}}
+        call = hass.services.async_call("sms1680", "send_message", data, blocking=True, return_response=answer)
+        return hass.async_create_task(call)
+
+    async def ids(self, sandbox: Sandbox) -> dict[str, str]:
+        await sandbox.wait_for(lambda platform: len(platform.messages) == 2)
+        return {message.number: message.message_id for message in sandbox.platform.messages}
+
+    async def test_it_ends_when_every_number_is_settled(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        sending = self.send(hass)
+        ids = await self.ids(sandbox)
+        self.report(hass, entry, "of another message", BOB, "delivered")
+        # One comes before the platform's answer was read, as it happens in life.
+        self.report(hass, entry, ids[ALICE], ALICE, "delivered")
+        self.report(hass, entry, ids[BOB], BOB, "pending")
+        self.report(hass, entry, ids[BOB], BOB, "failed")
+        answer = await sending
+        assert [(told["recipient"], told["delivery"]) for told in answer["messages"]] == [
+            ("Alice", "delivered"),
+            ("Bob", "failed"),
+        ]
+
+    async def test_it_ends_when_the_time_is_up(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        sending = self.send(hass, wait=1)
+        ids = await self.ids(sandbox)
+        self.report(hass, entry, ids[ALICE], ALICE, "pending")
+        answer = await sending
+        assert [told["delivery"] for told in answer["messages"]] == ["pending", None]
+
+    async def test_nothing_is_waited_for_that_was_refused(self, hass: HomeAssistant) -> None:
+        data = {"message": "发票", "entity_id": "notify.alice", "wait_for_delivery": {"hours": 1}}
+        answer = await act(hass, "send_message", **data)
+        assert [(told["outcome"], told["delivery"]) for told in answer["messages"]] == [("refused", None)]
+        with pytest.raises(HomeAssistantError, match="refused"):
+            await hass.services.async_call("sms1680", "send_message", data, blocking=True)
+
+    async def test_without_an_answer_asked_for_what_did_not_arrive_is_an_error(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        sending = self.send(hass, answer=False, wait=1)
+        ids = await self.ids(sandbox)
+        self.report(hass, entry, ids[ALICE], ALICE, "failed")
+        with pytest.raises(HomeAssistantError) as caught:
+            await sending
+        assert caught.value.translation_key == "not_delivered"
+        assert "Alice 138****0001: Not delivered; the platform says X." in str(caught.value)
+        assert "Bob 138****0002: No report came in time; it may still arrive." in str(caught.value)
+
+    async def test_without_an_answer_asked_for_and_all_delivered_it_just_ends(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        sending = self.send(hass, answer=False)
+        for number, message_id in (await self.ids(sandbox)).items():
+            self.report(hass, entry, message_id, number, "delivered")
+        assert await sending is None
+
+
+class TestBalance:
+    """`sms1680.get_balance` asks now, and the sensor shows it too."""
+
+    async def test_it_asks_now(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+        sandbox.platform.accounts["homeuser"].balances["61341"] = 321
+        assert await act(hass, "get_balance", config_entry_id=entry.entry_id) == {"balance": 321}
+        state = hass.states.get("sensor.home_balance")
+        assert state is not None
+        assert state.state == "321"
+
+    async def test_a_refusal_is_told(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        sandbox.platform.faults.choose = lambda call: Fault(verdict=Verdict.IP) if call is Call.BALANCE else None
+        with pytest.raises(HomeAssistantError, match="public address is not authorised"):
+            await act(hass, "get_balance")
+        state = hass.states.get("binary_sensor.home_can_send")
+        assert state is not None
+        assert state.attributes["reason"] == "ip"
+
+
+class TestEstimate:
+    """`sms1680.estimate` sends nothing."""
+
+    async def test_what_a_text_costs_and_what_may_be_blocked(
+        self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
+    ) -> None:
+        priced = make_entry(title="Priced", options={"price": 0.045}, recipients=[], webhook_id="w", push_secret="p")
+        await set_up(priced)
+        told = await act(hass, "estimate", message="见 http://a.cn " + "长" * 60, config_entry_id=priced.entry_id)
+        assert told == {
+            "parts": 2,
+            "characters": 80,
+            "flow": 2,
+            "cost": 0.09,
+            "warnings": ["links are often blocked unless registered: “http://a.cn”"],
+        }
+        assert not sandbox.platform.messages
+
+    async def test_without_a_price_there_is_no_cost(self, hass: HomeAssistant) -> None:
+        assert (await act(hass, "estimate", message="门开了"))["cost"] is None
+
+    async def test_a_text_that_cannot_be_sent_is_told(self, hass: HomeAssistant) -> None:
+        with pytest.raises(ServiceValidationError, match="empty"):
+            await act(hass, "estimate", message=" ")
+
+
+async def test_what_was_sent_by_an_action_shows_at_the_notify_entity(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    from homeassistant.components.notify import NotifyEntity
+
+    if not hasattr(NotifyEntity, "_async_record_notification"):
+        pytest.skip("Home Assistant before 2026.4 has no way to record it")
+    freezer.move_to("2027-01-02T03:04:05+00:00")
+    await act(hass, "send_message", message="x", entity_id="notify.alice")
+    await act(hass, "send_message", message="发票", entity_id="notify.bob")
+    alice, bob = hass.states.get("notify.alice"), hass.states.get("notify.bob")
+    assert alice is not None
+    assert bob is not None
+    assert alice.state == "2027-01-02T03:04:05+00:00"
+    assert bob.state == "unknown"
