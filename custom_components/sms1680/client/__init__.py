@@ -30,6 +30,7 @@ from .errors import (
     SMS1680Error,
     UnknownOutcomeError,
 )
+from .guard import Spending, SpendingLimits
 from .masking import mask_number
 from .numbers import normalise_number
 from .outcomes import Outcome, Reason, Receipt, Repeat
@@ -63,6 +64,8 @@ __all__ = [
     "ReportState",
     "SMS1680Error",
     "SendError",
+    "Spending",
+    "SpendingLimits",
     "TextWarning",
     "UnknownOutcomeError",
     "cmpp",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -46,6 +46,21 @@ class Plan:
     parts: Sequence[int]
     flow: Sequence[int]
     texts: tuple[str, ...]
+
+    def only(self, indexes: Sequence[int]) -> Plan:
+        """Return the plan for some of its receivers, each still once."""
+
+        def some(values: Sequence[int]) -> Sequence[int]:
+            return values if len(values) == 1 else [values[index] for index in indexes]
+
+        return replace(
+            self,
+            numbers=[self.numbers[index] for index in indexes],
+            fields=[self.fields[index] for index in indexes],
+            places=range(len(indexes)),
+            parts=some(self.parts),
+            flow=some(self.flow),
+        )
 
     def parts_of(self, index: int) -> int:
         """Return the parts that this receiver is billed in."""

@@ -26,3 +26,10 @@ def positive(name: str, value: float) -> float:
     if seconds(name, value) <= 0:
         raise InvalidSettingError(f"{name} is above 0", f"{name} 须大于 0")
     return float(value)
+
+
+def amount(name: str, value: int) -> int:
+    """Return a whole number not below 0; raise InvalidSettingError naming it otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidSettingError(f"{name} is a whole number, not below 0", f"{name} 须为不小于 0 的整数")
+    return value

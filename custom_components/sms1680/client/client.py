@@ -24,6 +24,7 @@ from .calls import (
 from .checks import positive, seconds, whole
 from .errors import InvalidMessageError, InvalidSettingError, error_of
 from .exchange import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Answer, Carrier, Failure, Request, Timeouts
+from .guard import Guard, Spending, SpendingLimits
 from .pace import Clock, Pace, Priority, pace_key
 from .sending import Effect, Exchange, Limits, OnReceipt, Sending, Steps
 from .text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
@@ -59,6 +60,7 @@ class Settings(TypedDict, total=False):
     from the call behind which no request begins, None for no bound. timeout, connect_timeout: seconds without an
     answer (30), and until connected (5). proxy: its address. verify: whether TLS certificates are verified.
     on_receipt: called with each receipt as soon as it is known, those of cancelled calls too.
+    spending: limits on what is spent, shared by the clients of the account on this machine; None for no guard.
     state_dir: the folder in which the processes of the machine share the pace, None for the usual one.
     clock: monotonic seconds, the same in all processes. now: the present, aware.
     """
@@ -76,6 +78,7 @@ class Settings(TypedDict, total=False):
     proxy: str | None
     verify: bool
     on_receipt: OnReceipt | None
+    spending: SpendingLimits | None
     state_dir: str | None
     clock: Clock
     now: Callable[[], datetime]
@@ -86,6 +89,7 @@ class SendOptions(TypedDict, total=False):
 
     at: when to send, an aware time in the future. extension: digits behind the sender's number, as text.
     priority: "critical" overtakes what waits for its turn. patience, deadline: instead of the client's.
+    automatic: the message stems from our own events (an answer to a reply), for which the guard has a lower limit.
     """
 
     at: datetime | None
@@ -93,6 +97,7 @@ class SendOptions(TypedDict, total=False):
     priority: Priority
     patience: float | None
     deadline: float | None
+    automatic: bool
 
 
 class _Face:
@@ -115,6 +120,7 @@ class _Face:
         proxy: str | None = None,
         verify: bool = True,
         on_receipt: OnReceipt | None = None,
+        spending: SpendingLimits | None = None,
         state_dir: str | None = None,
         clock: Clock = time.monotonic,
         now: Callable[[], datetime] = _now,
@@ -133,7 +139,9 @@ class _Face:
         self._clock = clock
         self._now = now
         known_rate = None if rate is None else positive("rate", rate)
-        self._pace = Pace(pace_key(self._gateway, account.username), known_rate, clock, state_dir)
+        key = pace_key(self._gateway, account.username)
+        self._pace = Pace(key, known_rate, clock, state_dir)
+        self._guard = None if spending is None else Guard(key, spending, lambda: now().timestamp(), state_dir)
 
     def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
         """Return what a text costs one receiver with this client's signature, and what may be blocked in it.
@@ -148,6 +156,13 @@ class _Face:
             refused_words=refused_words,
             max_length=self._max_length,
         )
+
+    def spending(self) -> Spending:
+        """Return the parts spent within the last hour and day, by whoever guards this account on this machine.
+
+        Nothing is counted without a guard.
+        """
+        return Spending(0, 0) if self._guard is None else self._guard.spending()
 
     def _send(self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]) -> Sending:
         return self._sending(lambda **common: plan_send(numbers, text, **common), **options)
@@ -169,6 +184,7 @@ class _Face:
         priority: Priority = "normal",
         patience: float | None = None,
         deadline: float | None = None,
+        automatic: bool = False,
     ) -> Sending:
         if priority not in ("normal", "critical"):
             raise InvalidMessageError("the priority is normal or critical", "优先级只能是 normal 或 critical")
@@ -178,6 +194,7 @@ class _Face:
             patience=self._patience if patience is None else seconds("patience", patience),
             deadline=None if until is None else self._clock() + until,
             priority=priority,
+            automatic=automatic,
         )
         return Sending(
             plan(
@@ -191,6 +208,7 @@ class _Face:
             pace=self._pace,
             clock=self._clock,
             on_receipt=self._on_receipt,
+            guard=self._guard,
         )
 
     def _ask_balance(self) -> Request:

@@ -65,6 +65,10 @@ class Reason(StrEnum):
     NO_CONNECTION = "no_connection"
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
+    HOURLY_LIMIT = "hourly_limit"
+    DAILY_LIMIT = "daily_limit"
+    NUMBER_LIMIT = "number_limit"
+    AUTOMATIC_LIMIT = "automatic_limit"
 
     @property
     def en(self) -> str:
@@ -216,6 +220,26 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
         Repeat.YES,
         "The call was cancelled before this number's turn; nothing left.",
         "发送被取消，该号码的短信没有发出。",
+    ),
+    Reason.HOURLY_LIMIT: (
+        Repeat.YES,
+        "Our own guard held it back: the parts allowed within an hour are used up. Send it later, or raise the limit.",
+        "被本机的消费保护拦下：一小时内的计费条数已用完。请稍后再发，或调高限额。",
+    ),
+    Reason.DAILY_LIMIT: (
+        Repeat.YES,
+        "Our own guard held it back: the parts allowed within a day are used up. Send it later, or raise the limit.",
+        "被本机的消费保护拦下：一天内的计费条数已用完。请稍后再发，或调高限额。",
+    ),
+    Reason.NUMBER_LIMIT: (
+        Repeat.YES,
+        "Our own guard held it back: too many messages to this number within ten minutes. Send it later.",
+        "被本机的消费保护拦下：十分钟内发往该号码的短信过多。请稍后再发。",
+    ),
+    Reason.AUTOMATIC_LIMIT: (
+        Repeat.YES,
+        "Our own guard held it back: too many automatic messages within an hour. Check for automations that loop.",
+        "被本机的消费保护拦下：一小时内自动发送的短信过多。请检查是否有自动化循环触发。",
     ),
 }
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .account import Account
 from .answers import Again, Verdict, read_answer
 from .calls import Plan, post
 from .exchange import Answer, Failure, Request
+from .guard import Guard
 from .outcomes import Outcome, Reason, Receipt
 from .pace import Clock, DeadlineError, Pace, Place, Priority
 
@@ -47,13 +49,14 @@ class Limits:
     """How a send is cut and bounded.
 
     packet_size: items a packet, 1 to 1000. patience: seconds of trying one packet again. deadline: on the client's
-    clock, no request begins behind it; None is no bound. priority: the lane.
+    clock, no request begins behind it; None is no bound. priority: the lane. automatic: for the guard on spending.
     """
 
     packet_size: int
     patience: float
     deadline: float | None
     priority: Priority
+    automatic: bool = False
 
 
 class Sending:
@@ -69,6 +72,7 @@ class Sending:
         pace: Pace,
         clock: Clock,
         on_receipt: OnReceipt | None,
+        guard: Guard | None = None,
     ) -> None:
         self._plan = plan
         self._limits = limits
@@ -77,6 +81,7 @@ class Sending:
         self._pace = pace
         self._clock = clock
         self._on_receipt = on_receipt
+        self._guard = guard
         self._packet_size = limits.packet_size
         self._abandoned = False
 
@@ -86,23 +91,49 @@ class Sending:
 
     def steps(self) -> Steps:
         """Send packet after packet; returns a receipt for each place of the caller's list, in its order."""
+        places = self._plan.places
+        receipts = yield from self._packets() if self._guard is None else self._guarded(self._guard)
+        return tuple([receipts[place] for place in places])
+
+    def _guarded(self, guard: Guard) -> Generator[Effect, Answer | Failure | None, list[Receipt]]:
+        """Send what the guard on spending admits, and tell the rest that it was held back."""
+        whole = self._plan
+        messages = [(number, whole.parts_of(index)) for index, number in enumerate(whole.numbers)]
+        critical = self._limits.priority == "critical"
+        admissions = yield from _waiting(guard.admit(messages, critical=critical, automatic=self._limits.automatic))
+        held = {
+            index: self._receipt(index, Verdict(Outcome.REFUSED, admission.reason))
+            for index, admission in enumerate(admissions)
+            if admission.reason is not None
+        }
+        if held:
+            self._plan = whole.only([index for index in range(len(admissions)) if index not in held])
+        went = iter((yield from self._packets()))
+        receipts = [held[index] if index in held else next(went) for index in range(len(admissions))]
+        costless = [
+            admission
+            for admission, receipt in zip(admissions, receipts, strict=True)
+            if receipt.outcome in (Outcome.REFUSED, Outcome.NOT_SENT)
+        ]
+        yield from _waiting(guard.give_back(costless))
+        return receipts
+
+    def _packets(self) -> Generator[Effect, Answer | Failure | None, list[Receipt]]:
         plan = self._plan
-        receipts: list[Receipt | None] = [None] * len(plan.numbers)
-        start = 0
-        while start < len(plan.numbers):
+        receipts: list[Receipt] = []
+        while (start := len(receipts)) < len(plan.numbers):
             end = self._packet_end(start)
             verdict = yield from self._packet(start, end)
             if verdict.again is Again.SMALLER and end - start > 1:
                 # A sure no to this size: go on with half of it, for the rest of the call too.
                 self._packet_size = max(1, plan.flow_of(start, end) // 2)
                 continue
-            self._record(receipts, start, end, verdict)
-            start = end
-            if not verdict.goes_on and start < len(plan.numbers):
+            receipts += self._receipts(start, end, verdict)
+            if not verdict.goes_on:
                 rest = Verdict(Outcome.NOT_SENT, verdict.reason)
-                self._record(receipts, start, len(plan.numbers), rest)
+                receipts += self._receipts(end, len(plan.numbers), rest)
                 break
-        return tuple(receipt for place in plan.places if (receipt := receipts[place]) is not None)
+        return receipts
 
     def _packet(self, start: int, end: int) -> Generator[Effect, Answer | Failure | None, Verdict]:
         """Send one packet until its verdict is final, or its patience ends."""
@@ -145,8 +176,7 @@ class Sending:
         finally:
             if verdict is None:
                 # Interrupted from outside (Ctrl-C): the request may have left, and somebody must hear of it.
-                lost = Verdict(Outcome.UNKNOWN, Reason.LOST)
-                self._record([None] * len(self._plan.numbers), start, end, lost)
+                self._receipts(start, end, Verdict(Outcome.UNKNOWN, Reason.LOST))
             wait = self._pace.settle(
                 place,
                 submitted=verdict is None or verdict.again is not Again.RECONNECT,
@@ -185,22 +215,37 @@ class Sending:
             end += 1
         return end
 
-    def _record(self, receipts: list[Receipt | None], start: int, end: int, verdict: Verdict) -> None:
-        plan = self._plan
-        ids = (verdict.message_id,) if verdict.message_id else ()
-        for index in range(start, end):
-            receipt = Receipt(
-                plan.numbers[index],
-                verdict.outcome,
-                verdict.message_id,
-                verdict.reason,
-                plan.parts_of(index),
-                verdict.detail,
-                ids,
-            )
-            receipts[index] = receipt
-            if self._on_receipt is not None:
-                tell(self._on_receipt, receipt)
+    def _receipts(self, start: int, end: int, verdict: Verdict) -> list[Receipt]:
+        return [self._receipt(index, verdict) for index in range(start, end)]
+
+    def _receipt(self, index: int, verdict: Verdict) -> Receipt:
+        """Make the receipt of one receiver, and hand it to who records them."""
+        receipt = Receipt(
+            self._plan.numbers[index],
+            verdict.outcome,
+            verdict.message_id,
+            verdict.reason,
+            self._plan.parts_of(index),
+            verdict.detail,
+            (verdict.message_id,) if verdict.message_id else (),
+        )
+        if self._on_receipt is not None:
+            tell(self._on_receipt, receipt)
+        return receipt
+
+
+_Told = TypeVar("_Told")
+
+
+def _waiting(steps: Generator[float, None, _Told]) -> Generator[Effect, Answer | Failure | None, _Told]:
+    """Sleep for as long as these steps say, and return what they return."""
+    while True:
+        try:
+            seconds = next(steps)
+        except StopIteration as stop:
+            told: _Told = stop.value
+            return told
+        yield Sleep(seconds)
 
 
 def tell(on_receipt: OnReceipt, receipt: Receipt) -> None:

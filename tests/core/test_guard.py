@@ -1,0 +1,240 @@
+"""The guard on spending: what it lets pass, what it holds back, and that it is shared and never in the way."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from sms1680 import InvalidMessageError, Reason, RefusedError, Spending, SpendingLimits, ledger
+from sms1680.guard import DAY, HOUR, UNLIMITED, Guard
+from sms1680.sandbox import SandboxThread
+
+Told = TypeVar("Told")
+NUMBERS = [f"1391100000{digit}" for digit in range(10)]
+
+
+def done(steps: Generator[float, None, Told]) -> Told:
+    """Runs steps that have nothing to wait for."""
+    try:
+        pause = next(steps)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    raise AssertionError(f"waits {pause} s")
+
+
+class Returning:
+    """Keeps what a generator returns."""
+
+    def __init__(self, steps: Generator[float, None, Any]) -> None:
+        self._steps = steps
+        self.value: Any = None
+
+    def __iter__(self) -> Generator[float, None, None]:
+        self.value = yield from self._steps
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def reasons(guard: Guard, *parts: int, number: str = "", critical: bool = False, automatic: bool = False) -> list[Any]:
+    messages = [(number or NUMBERS[place % 10], count) for place, count in enumerate(parts)]
+    return [one.reason for one in done(guard.admit(messages, critical=critical, automatic=automatic))]
+
+
+def test_the_defaults_are_the_promised_ones() -> None:
+    limits = SpendingLimits()
+    assert (limits.hour, limits.day, limits.reserve) == (60, 200, 10)
+
+
+def test_parts_of_an_hour_and_of_a_day(clock: Clock) -> None:
+    guard = Guard("a", SpendingLimits(hour=6, day=10, reserve=2, number=None), clock)
+    assert reasons(guard, 3, 3, 1) == [None, None, Reason.HOURLY_LIMIT]
+    clock.now += HOUR + 1
+    assert reasons(guard, 3, 2, 1) == [None, Reason.DAILY_LIMIT, None]
+    assert guard.spending() == Spending(4, 10)
+    assert reasons(guard, 2, 1, critical=True) == [None, Reason.DAILY_LIMIT]
+    clock.now += DAY
+    assert guard.spending() == Spending(0, 0)
+    assert reasons(guard, 6) == [None]
+
+
+def test_what_is_critical_passes_the_hour_but_not_the_day(clock: Clock) -> None:
+    guard = Guard("a", SpendingLimits(hour=1, day=5, reserve=2, number=1), clock)
+    assert reasons(guard, 1, 1) == [None, Reason.HOURLY_LIMIT]
+    assert reasons(guard, 1, 1, 1, 1, 1, 1, 1, number=NUMBERS[0], critical=True) == [None] * 6 + [Reason.DAILY_LIMIT]
+
+
+def test_one_number_gets_so_many_within_ten_minutes(clock: Clock) -> None:
+    guard = Guard("a", SpendingLimits(number=2), clock)
+    assert reasons(guard, 1, 1, 1, number=NUMBERS[0]) == [None, None, Reason.NUMBER_LIMIT]
+    assert reasons(guard, 1, number=NUMBERS[1]) == [None]
+    clock.now += 601
+    assert reasons(guard, 1, number=NUMBERS[0]) == [None]
+
+
+def test_what_is_automatic_has_its_own_lower_limit(clock: Clock) -> None:
+    guard = Guard("a", SpendingLimits(automatic=2), clock)
+    assert reasons(guard, 1, 1, 1, automatic=True) == [None, None, Reason.AUTOMATIC_LIMIT]
+    assert reasons(guard, 1, critical=True, automatic=True) == [Reason.AUTOMATIC_LIMIT]
+    assert reasons(guard, 1) == [None]
+
+
+def test_what_cost_nothing_is_given_back(clock: Clock) -> None:
+    guard = Guard("a", SpendingLimits(hour=2), clock)
+    admissions = done(guard.admit([(NUMBERS[0], 2), (NUMBERS[1], 1)], critical=False, automatic=False))
+    done(guard.give_back(admissions))
+    assert reasons(guard, 2) == [None]
+
+
+def test_a_limit_is_told_of_before_it_is_reached() -> None:
+    limits = SpendingLimits(hour=10, day=100)
+    assert not Spending(7, 79).is_close(limits)
+    assert Spending(8, 8).is_close(limits)
+    assert Spending(0, 80).is_close(limits)
+    assert not Spending(10**6, 10**6).is_close(UNLIMITED)
+
+
+@pytest.mark.parametrize("limits", [{"hour": -1}, {"day": 1.5}, {"reserve": None}, {"number": True}])
+def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMessageError):
+        SpendingLimits(**limits)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.booleans(), st.floats(0, HOUR)), max_size=40))
+def test_no_limit_is_ever_passed(sends: list[tuple[int, bool, bool, float]]) -> None:
+    clock, limits = Clock(), SpendingLimits(hour=20, day=50, reserve=7, number=None, automatic=8)
+    guard = Guard(f"a{sends}", limits, clock)
+    normal: list[tuple[float, int]] = []
+    every: list[tuple[float, int]] = []
+    for parts, critical, automatic, after in sends:
+        clock.now += after
+        if reasons(guard, parts, critical=critical, automatic=automatic) == [None]:
+            every.append((clock.now, parts))
+            if not critical:
+                normal.append((clock.now, parts))
+                assert sum(count for at, count in every if at > clock.now - HOUR) <= 20
+                assert sum(count for at, count in every if at > clock.now - DAY) <= 50
+            assert sum(count for at, count in every if at > clock.now - DAY) <= 57
+
+
+def test_two_programs_share_one_count_which_holds_no_number(clock: Clock, state_folder: Path) -> None:
+    one, other = Guard("a", SpendingLimits(hour=3), clock), Guard("a", SpendingLimits(hour=3), clock)
+    assert reasons(one, 2) == [None]
+    assert reasons(other, 1, 1) == [None, Reason.HOURLY_LIMIT]
+    assert reasons(Guard("b", SpendingLimits(hour=3), clock), 3) == [None]
+    for file in state_folder.iterdir():
+        assert file.stat().st_mode & 0o077 == 0
+        assert NUMBERS[0].encode() not in file.read_bytes()
+
+
+def test_eight_processes_at_once_keep_the_limit() -> None:
+    program = """
+        import time
+        from sms1680 import SpendingLimits
+        from sms1680.guard import Guard
+        guard = Guard("a", SpendingLimits(hour=50, number=None), time.time)
+        passed = 0
+        for turn in range(25):
+            steps = guard.admit([(str(turn), 1)], critical=False, automatic=False)
+            try:
+                while True:
+                    time.sleep(next(steps))
+            except StopIteration as stop:
+                passed += stop.value[0].reason is None
+        print(passed)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    assert sum(int(process.communicate(timeout=60)[0]) for process in processes) == 50
+
+
+def test_a_ledger_that_is_taken_is_waited_for_and_at_last_left_alone(
+    clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = Guard("a", SpendingLimits(hour=1), clock)
+    [file] = state_folder.glob("*.spent")
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    steps = guard.admit([(NUMBERS[0], 5)], critical=False, automatic=False)
+    assert next(steps) == pytest.approx(0.005)
+    holder.execute("ROLLBACK")
+    with pytest.raises(StopIteration) as stop:
+        next(steps)
+    assert stop.value.value[0].reason is Reason.HOURLY_LIMIT
+    holder.execute("BEGIN IMMEDIATE")
+    waits = list(told := Returning(guard.admit([(NUMBERS[0], 5)], critical=False, automatic=False)))
+    assert sum(waits) == pytest.approx(2.0)
+    assert told.value[0].reason is None  # an alarm does not die of its accounting
+    assert "can't be counted" in caplog.text
+    holder.close()
+
+
+def test_a_damaged_file_is_begun_anew(clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert reasons(Guard("a", SpendingLimits(hour=3), clock), 3) == [None]
+    [file] = state_folder.glob("*.spent")
+    for part in state_folder.glob("*.spent*"):
+        part.unlink()
+    file.write_bytes(b"no database" * 1000)
+    assert reasons(Guard("a", SpendingLimits(hour=3), clock), 3, 1) == [None, Reason.HOURLY_LIMIT]
+    assert "damaged" in caplog.text
+
+
+def test_where_nothing_can_be_shared_it_counts_for_itself(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(ledger._Warned, "done", False)
+    guard = Guard("a", SpendingLimits(hour=1), clock, str(tmp_path / "file"))
+    assert reasons(guard, 1, 1) == [None, Reason.HOURLY_LIMIT]
+    assert "within this process only" in caplog.text
+
+
+def test_a_clock_that_was_set_back_frees_what_lies_in_the_future(clock: Clock) -> None:
+    guard = Guard("a", SpendingLimits(hour=1), clock)
+    assert reasons(guard, 1) == [None]
+    clock.now -= 7 * DAY
+    assert reasons(guard, 1) == [None]
+
+
+def test_a_client_tells_what_was_held_back_and_sends_the_rest(make: Callable[..., Any], box: SandboxThread) -> None:
+    heard: list[object] = []
+    sms = make(box.url, spending=SpendingLimits(hour=3), on_receipt=heard.append)
+    with pytest.raises(RefusedError) as raised:
+        sms.send([*NUMBERS[:2], NUMBERS[0], *NUMBERS[2:5]], "水管漏水")
+    told = [(receipt.outcome, receipt.reason) for receipt in raised.value.receipts]
+    assert told == [("accepted", None)] * 4 + [("refused", Reason.HOURLY_LIMIT)] * 2
+    assert len(heard) == 5
+    assert box.call(lambda platform: platform.ledger.total()) == 3
+    assert sms.spending() == Spending(3, 3)
+    assert [receipt.outcome for receipt in sms.send(NUMBERS[5], "水管漏水", priority="critical")] == ["accepted"]
+
+
+def test_a_client_counts_what_was_sent_or_may_have_been(make: Callable[..., Any], box: SandboxThread) -> None:
+    sms = make(box.url, spending=SpendingLimits())
+    box.platform.faults.next("half")
+    box.platform.faults.next("failed")
+    sms = make(box.url, spending=SpendingLimits(), packet_size=1, now=lambda: datetime.now(UTC))
+    with pytest.raises(Exception, match="may have been sent"):
+        sms.send_batch([(NUMBERS[0], "水" * 71), (NUMBERS[1], "一"), (NUMBERS[2], "一")])
+    assert sms.spending() == Spending(3, 3)
+    assert make(box.url).spending() == Spending(0, 0)
