@@ -11,7 +11,6 @@ from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import override
 
-import aiohttp
 from aiohttp import web
 from aiohttp.hdrs import METH_POST
 from aiohttp.http_exceptions import HttpProcessingError
@@ -39,7 +38,7 @@ async def async_answer(hass: HomeAssistant, receiver: Receiver, request: Request
         return web.Response(status=HTTPStatus.FORBIDDEN)
     try:
         item = parse_push(await _read(request))
-    except (ValueError, OSError, TimeoutError, aiohttp.ClientError, HttpProcessingError):
+    except (ValueError, OSError, TimeoutError, web.RequestPayloadError, HttpProcessingError):
         receiver.warn("malformed", "A push was neither an uplink nor a delivery report, or too large, and was refused")
         return web.Response(status=HTTPStatus.BAD_REQUEST)
     try:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
+import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
+from homeassistant.components.webhook import async_handle_webhook
 from homeassistant.core import Event, HomeAssistant
+from homeassistant.setup import async_setup_component
+from homeassistant.util.aiohttp import MockRequest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
-from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
+from custom_components.sms1680 import answering, push
+from custom_components.sms1680.const import (
+    CONF_NETWORKS,
+    CONF_PUSH_ANSWER,
+    CONF_PUSH_SECRET,
+    CONF_REPEAT_WINDOW,
+    EVENT_DELIVERY_REPORT,
+    EVENT_MESSAGE_RECEIVED,
+)
 from sms1680.sandbox import Sandbox
 
 WEBHOOK_ID = "webhook-id-of-the-tests"
@@ -23,6 +41,8 @@ UPLINKS = f"/api/sms1680/{PUSH_SECRET}/1603/mo"
 ADDRESSES = (WEBHOOK, REPORTS, UPLINKS)
 UPLINK = "mobile=13800000001&content=" + quote("好的") + "&xh=12;"
 REPORT = "msgid=0012&mobile=13800000001&status=0"
+
+MakeEntry = Callable[..., MockConfigEntry]
 
 
 @pytest.fixture
@@ -117,3 +137,299 @@ async def test_a_reload_keeps_the_addresses_and_a_removal_ends_them(
     # What Home Assistant says of any webhook that it does not know.
     assert await (await http.get(raw(WEBHOOK, UPLINK))).text() == ""
     assert len(messages) == 1
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize(
+    ("query", "content"),
+    [
+        ("mobile=13800000001&content=" + quote("好的"), "好的"),
+        ("mobile=13800000001&content=" + quote("好的".encode("gb18030")), "好的"),
+        ("mobile=13800000001&content=" + quote(quote("好的")), "好的"),
+        ("mobile=13800000001&content=1%2B1+%3D+2", "1+1 = 2"),
+        ("mobile=13800000001&content=100%25", "100%"),
+        ("mobile=13800000001&content=a%26b%3D1&xh=", "a&b=1"),
+        ("mobile=13800000001&content=&xh=12;", ""),
+        ("mobile=13800000001&content=" + quote("👍" * 20), "👍" * 20),
+    ],
+)
+async def test_texts_reach_the_event_unchanged(
+    http: TestClient, messages: list[Event], *, address: str, query: str, content: str
+) -> None:
+    assert (await http.get(raw(address, query))).status == 200
+    assert (await http.post(address, data=query.encode())).status == 200
+    assert [event.data["content"] for event in messages] == [content, content]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        "content=1",
+        "mobile=13800000001",
+        "mobile=&content=1",
+        "mobile=13800000001&status=0",
+        "mobile=13800000001&content=1&pad=" + "x" * 16_384,
+        UPLINK + "&x=1" * 50,
+        "mobile=" + "1" * 33 + "&content=1",
+        "mobile=13800000001%00&content=1",
+        "\udcff=%zz&&&=",
+    ],
+)
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_what_is_no_push_is_400_and_one_counted_warning(
+    http: TestClient,
+    *,
+    messages: list[Event],
+    reports: list[Event],
+    caplog: pytest.LogCaptureFixture,
+    address: str,
+    fields: str,
+) -> None:
+    body = fields.encode("utf-8", "surrogateescape")
+    caplog.clear()
+    for _ in range(2):
+        assert (await http.post(address, data=body)).status == 400
+    assert (await http.get(raw(address, quote(body, safe="=&%")))).status == 400
+    assert not messages + reports
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == ["A push was neither an uplink nor a delivery report, or too large, and was refused (1 so far)"]
+
+
+async def test_a_body_without_end_is_not_read_to_its_end(http: TestClient, messages: list[Event]) -> None:
+    async def flood() -> AsyncIterator[bytes]:
+        yield b"mobile=13800000001&content="
+        for _ in range(100):
+            yield b"x" * 65_536
+
+    with contextlib.suppress(aiohttp.ClientError):
+        async with http.post(WEBHOOK, data=flood()) as response:
+            assert response.status == 400
+    assert not messages
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("Content-Length: 100\r\n", b"mobile=138"),
+        ("Transfer-Encoding: chunked\r\n", b"5\r\nmobil\r\nZZ\r\n"),
+        ("Content-Encoding: gzip\r\nContent-Length: 4\r\n", b"\x1f\x8bxx"),
+    ],
+)
+async def test_a_body_that_breaks_off_is_no_traceback(
+    hass: HomeAssistant, http: TestClient, caplog: pytest.LogCaptureFixture, *, headers: str, body: bytes
+) -> None:
+    for address in (WEBHOOK, UPLINKS):
+        reader, writer = await asyncio.open_connection(http.server.host, http.server.port)
+        writer.write(f"POST {address} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n".encode() + body)
+        writer.write_eof()
+        await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+    await hass.async_block_till_done()
+    # aiohttp itself tells of a request that it can't read; the rest is ours and Home Assistant's.
+    assert not [record for record in caplog.records if record.exc_info and record.name != "aiohttp.server"]
+    assert PUSH_SECRET not in caplog.text
+
+
+async def test_a_post_may_have_its_fields_in_the_address(http: TestClient, messages: list[Event]) -> None:
+    assert await (await http.post(raw(WEBHOOK, UPLINK))).text() == "0"
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/api/sms1680/another/1603/mo",
+        f"/api/sms1680/{PUSH_SECRET}x/1603/mo",
+        f"/api/sms1680/{PUSH_SECRET[:-1]}/1603/mr",
+        f"/api/sms1680/{WEBHOOK_ID}/1603/mr",
+        "/api/sms1680/%C3%A4/1603/mr",
+        f"/api/sms1680/{PUSH_SECRET}/1603",
+    ],
+)
+async def test_a_wrong_secret_is_never_answered_as_taken(http: TestClient, messages: list[Event], address: str) -> None:
+    for response in (await http.get(raw(address, UPLINK)), await http.post(address, data=UPLINK.encode())):
+        assert response.status == 404
+    assert not messages
+
+
+async def test_secrets_are_compared_as_a_whole(http: TestClient) -> None:
+    with patch.object(push.hmac, "compare_digest", wraps=push.hmac.compare_digest) as compare:
+        await http.get(raw(UPLINKS, UPLINK))
+    assert [call.args for call in compare.call_args_list] == [(PUSH_SECRET.encode(), PUSH_SECRET.encode())]
+
+
+async def test_a_renewed_secret_ends_the_old_addresses(
+    hass: HomeAssistant, entry: MockConfigEntry, http: TestClient, messages: list[Event]
+) -> None:
+    renewed = {**entry.data, "webhook_id": "a-new-webhook-id", CONF_PUSH_SECRET: "a-new-secret"}
+    hass.config_entries.async_update_entry(entry, data=renewed)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    for old in ADDRESSES:
+        assert await (await http.get(raw(old, UPLINK))).text() != "0"
+    assert not messages
+    for new in ("/api/webhook/a-new-webhook-id", "/api/sms1680/a-new-secret/1603/mr"):
+        assert await (await http.get(raw(new, UPLINK))).text() == "0"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_other_methods_are_refused_without_a_word_in_the_log(
+    http: TestClient, messages: list[Event], caplog: pytest.LogCaptureFixture, *, address: str, method: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with http.request(method, address, data=UPLINK.encode()) as response:
+        assert response.status == 405
+    assert not messages
+    for secret in (WEBHOOK_ID, PUSH_SECRET):
+        assert secret not in caplog.text
+
+
+async def test_the_answer_is_a_setting(
+    hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator
+) -> None:
+    await set_up(hass, make_entry(options={CONF_PUSH_ANSWER: "OK"}))
+    http = await hass_client_no_auth()
+    for address in ADDRESSES:
+        response = await http.get(raw(address, REPORT))
+        assert (response.status, response.content_type, await response.text()) == (200, "text/plain", "OK")
+
+
+@pytest.mark.parametrize(
+    ("networks", "remote", "status"),
+    [
+        (["192.0.2.0/24"], "192.0.2.7", 200),
+        (["192.0.2.7"], "192.0.2.7", 200),
+        (["192.0.2.0/24", "198.51.100.0/24"], "198.51.100.1", 200),
+        (["192.0.2.0/24"], "::ffff:192.0.2.7", 200),
+        (["2001:db8::/32"], "2001:db8::1", 200),
+        (["192.0.2.0/24"], "192.0.3.7", 403),
+        (["192.0.2.0/24"], "2001:db8::1", 403),
+        (["2001:db8::/32"], "192.0.2.7", 403),
+        ([], "203.0.113.1", 200),
+    ],
+)
+async def test_networks_that_may_push_behind_a_trusted_proxy(
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    hass_client_no_auth: ClientSessionGenerator,
+    *,
+    networks: list[str],
+    remote: str,
+    status: int,
+) -> None:
+    proxy = {"use_x_forwarded_for": True, "trusted_proxies": ["127.0.0.1"]}
+    assert await async_setup_component(hass, "http", {"http": proxy})
+    await set_up(hass, make_entry(options={CONF_NETWORKS: networks}))
+    http = await hass_client_no_auth()
+    for address in ADDRESSES:
+        response = await http.get(raw(address, UPLINK), headers={"X-Forwarded-For": remote})
+        assert response.status == status
+
+
+async def test_nobody_but_a_trusted_proxy_says_where_a_push_comes_from(
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    hass_client_no_auth: ClientSessionGenerator,
+    *,
+    messages: list[Event],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await set_up(hass, make_entry(options={CONF_NETWORKS: ["192.0.2.0/24"]}))
+    http = await hass_client_no_auth()
+    for address in ADDRESSES:
+        assert (await http.get(raw(address, UPLINK))).status == 403
+        assert (await http.get(raw(address, UPLINK), headers={"X-Forwarded-For": "192.0.2.1"})).status == 400
+    assert not messages
+    assert caplog.text.count("a network that may not push") == 1
+
+
+@pytest.mark.parametrize(("networks", "status"), [([], 200), (["0.0.0.0/0"], 403)])
+async def test_a_cloud_webhook_has_no_network(
+    hass: HomeAssistant, make_entry: MakeEntry, messages: list[Event], *, networks: list[str], status: int
+) -> None:
+    await set_up(hass, make_entry(options={CONF_NETWORKS: networks}))
+    for _ in range(2):
+        request = MockRequest(b"", "cloud", "GET", query_string=UPLINK)
+        response = await async_handle_webhook(hass, WEBHOOK_ID, request)
+        assert response.status == status
+    assert [event.data["redelivered"] for event in messages] == ([False, True] if status == 200 else [])
+
+
+async def test_an_answer_that_was_not_written_makes_the_next_one_a_repeat(
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    hass_client_no_auth: ClientSessionGenerator,
+    messages: list[Event],
+) -> None:
+    await set_up(hass, make_entry(options={CONF_REPEAT_WINDOW: 0}))
+    http = await hass_client_no_auth()
+    with (
+        patch.object(web.Response, "write_eof", side_effect=ConnectionResetError),
+        contextlib.suppress(aiohttp.ClientError),
+    ):
+        await http.get(raw(WEBHOOK, UPLINK))
+    for _ in range(3):
+        assert await (await http.get(raw(WEBHOOK, UPLINK))).text() == "0"
+    assert [event.data["redelivered"] for event in messages] == [False, True, False, False]
+
+
+async def test_a_push_that_gives_up_waiting_is_fired_nevertheless(
+    hass: HomeAssistant, entry: MockConfigEntry, http: TestClient, messages: list[Event]
+) -> None:
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    with pytest.raises(TimeoutError):
+        await http.get(raw(WEBHOOK, UPLINK), timeout=aiohttp.ClientTimeout(total=0.2))
+    await set_up(hass, entry)
+    assert await (await http.get(raw(WEBHOOK, UPLINK))).text() == "0"
+    assert [event.data["redelivered"] for event in messages] == [False, True]
+
+
+async def test_what_comes_in_while_the_entry_is_down_is_not_answered_as_taken(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    http: TestClient,
+    *,
+    messages: list[Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answering, "_PATIENCE", 0.0)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    for address in ADDRESSES:
+        assert (await http.get(raw(address, UPLINK))).status == 503
+    await set_up(hass, entry)
+    assert len(messages) == 1
+
+
+async def test_two_accounts_with_one_number_do_not_mix(
+    hass: HomeAssistant, entry: MockConfigEntry, make_entry: MakeEntry, http: TestClient, *, messages: list[Event]
+) -> None:
+    other = make_entry(
+        title="Other", http={"product_id": "2"}, webhook_id="another-webhook", push_secret="another-secret"
+    )
+    await set_up(hass, other)
+    assert await (await http.get(raw("/api/sms1680/another-secret/1/mo", UPLINK))).text() == "0"
+    assert await (await http.get(raw(WEBHOOK, UPLINK))).text() == "0"
+    assert [event.data["config_entry_id"] for event in messages] == [other.entry_id, entry.entry_id]
+    assert not any(event.data["redelivered"] for event in messages)
+
+
+async def test_no_address_number_or_text_reaches_a_log(http: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for address in ADDRESSES:
+        for query in (UPLINK, REPORT, UPLINK + "%0A", UPLINK + "&x=../../etc", "x=1&" + UPLINK * 2000):
+            await http.get(raw(address, query))
+            await http.post(address, data=query.encode())
+    for secret in (WEBHOOK_ID, PUSH_SECRET, "13800000001", quote("好的")):
+        records = [record.name for record in caplog.records if secret in record.getMessage()]
+        assert {name for name in records if name not in TEST_CLIENTS} == set()
+
+
+TEST_CLIENTS = {"aiohttp.client", "asyncio"}
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)

@@ -287,7 +287,7 @@ async def test_signals_are_scoped_by_entry(hass: HomeAssistant, make_entry: Make
     assert others.state == "unknown"
 
 
-def test_warnings_are_counted(hass: HomeAssistant, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_are_counted(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(150):
         receiver.warn("malformed", "Refused")
     assert [record.message for record in caplog.records if record.message.startswith("Refused")] == [
