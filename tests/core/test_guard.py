@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from sms1680 import InvalidMessageError, Reason, RefusedError, Spending, SpendingLimits, ledger
-from sms1680.guard import DAY, HOUR, UNLIMITED, Guard
+from sms1680.guard import DAY, HOUR, Guard
 from sms1680.sandbox import SandboxThread
+from sms1680.spending import UNLIMITED
 
 Told = TypeVar("Told")
 NUMBERS = [f"1391100000{digit}" for digit in range(10)]

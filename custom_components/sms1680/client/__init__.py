@@ -30,11 +30,11 @@ from .errors import (
     SMS1680Error,
     UnknownOutcomeError,
 )
-from .guard import Spending, SpendingLimits
 from .masking import mask_number
 from .numbers import normalise_number
 from .outcomes import Outcome, Reason, Receipt, Repeat
 from .push import DeliveryReport, Reply, ReportState, parse_push
+from .spending import Spending, SpendingLimits
 from .text import Concern, Estimate, TextWarning, estimate
 
 if TYPE_CHECKING:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .account import Account
 from .answers import Again, Verdict, read_answer
 from .calls import Plan, post
 from .exchange import Answer, Failure, Request
-from .guard import Guard
 from .outcomes import Outcome, Reason, Receipt
 from .pace import Clock, DeadlineError, Pace, Place, Priority
+
+if TYPE_CHECKING:
+    from .guard import Guard
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.5
