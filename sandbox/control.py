@@ -20,12 +20,12 @@ from .fields import Fields
 from .groups import is_number
 from .platform import Platform
 from .pushqueue import report_url
-from .records import Message, Uplink
+from .records import DELIVERED, Message, Uplink
 from .story import Link, Step, StepState
 from .verdicts import Verdict
 
 _KEEP_ALIVE = 15.0
-_BREATH = 0.05  # what changes meanwhile is sent together
+_BREATH = 0.2  # what changes meanwhile is sent together
 _LISTED = 500
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -119,7 +119,11 @@ class Control:
             "pushes": platform.pushes.as_json(),
             "faults": platform.faults.as_json(),
             "words": {"forbidden": platform.forbidden_words, "review": platform.review_words},
-            "phones": {number: phone.report_status for number, phone in platform.phones.items()},
+            "phones": {
+                phone.number: phone.report_status
+                for phone in platform.phones.values()
+                if phone.report_status != DELIVERED
+            },
             "counts": platform.counts(),
             "story": platform.story.as_json(),
         }
@@ -142,7 +146,8 @@ class Control:
             await response.write(b"retry: 1000\n\n")
             while True:
                 try:
-                    changes = await asyncio.wait_for(events.get(), _KEEP_ALIVE)
+                    async with asyncio.timeout(_KEEP_ALIVE):
+                        changes = await events.get()
                 except TimeoutError:
                     await response.write(b": still here\n\n")
                     continue

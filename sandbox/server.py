@@ -88,7 +88,19 @@ class Sandbox:
         self.platform.listeners += [self._broadcaster.hear, self._hear]
 
     async def __aenter__(self) -> Self:
-        """Open the port."""
+        """Open the port.
+
+        Raises:
+            OSError: it can't be opened.
+        """
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _open(self) -> None:
         app = web.Application(client_max_size=BODY_MAX, middlewares=[_quiet_errors])
         app.add_routes(Gateway(self.platform).routes(self.config.path_prefix))
         app.add_routes(Control(self.platform, self._broadcaster).routes())
@@ -104,7 +116,6 @@ class Sandbox:
         self._stack.push_async_callback(self._pusher.close)
         ticker = asyncio.create_task(self._tick())
         self._stack.push_async_callback(self._stop, ticker)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -141,9 +152,11 @@ class Sandbox:
             self._pusher.run_due()
             times = [self.platform.next_due, None if self._pusher.busy else self.platform.pushes.next_due]
             due = min((when for when in times if when is not None), default=None)
+            pause = None if due is None else max(0.0, due - self.platform.clock())
+            # not wait_for, which before Python 3.12 may swallow the cancelling that ends this
             with contextlib.suppress(TimeoutError):
-                pause = None if due is None else max(0.0, due - self.platform.clock())
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     @staticmethod
     async def _stop(task: asyncio.Task[None]) -> None:

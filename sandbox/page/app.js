@@ -4,6 +4,7 @@ import { choose, clock, faults, moment, speak, switchLanguage, t } from "./words
 import { element, icon, Talk } from "./talk.js";
 
 const $ = (id) => document.getElementById(id);
+const KEPT = 2000; // messages and replies that the page keeps, the newest
 const items = new Map();
 const unread = new Map();
 const added = new Set(); // numbers that have neither received nor sent anything yet
@@ -140,7 +141,7 @@ async function sendReply(event) {
     $("reply-problem").textContent = "";
     grow();
   } catch (error) {
-    $("reply-problem").textContent = error.message;
+    $("reply-problem").textContent = `${t("bad_reply")} (${error.message})`;
   }
 }
 
@@ -290,11 +291,10 @@ function take(changes) {
     const isNew = !items.get(item.serial)?.arrived && item.kind === "message" && item.arrived;
     items.set(item.serial, item);
     if (isNew && item.number !== selected) unread.set(item.number, (unread.get(item.number) ?? 0) + 1);
-    if (item.number === selected) {
-      talk.take(item);
-      showReply(conversations().get(selected));
-    }
+    if (item.number === selected) talk.take(item);
   }
+  while (items.size > KEPT) items.delete(items.keys().next().value);
+  if (changes.items.some((item) => item.number === selected)) showReply(conversations().get(selected) ?? []);
   showStory();
   showPanel();
   showPhones();
@@ -362,7 +362,7 @@ $("addresses").addEventListener("submit", async (event) => {
     for (const id of ["report-address", "uplink-address"]) edited.delete(id);
     $("address-problem").textContent = "";
   } catch (error) {
-    $("address-problem").textContent = error.message;
+    $("address-problem").textContent = `${t("bad_address")} (${error.message})`;
   }
 });
 $("signature-required").addEventListener("change", (event) => setAccount({ signature_required: event.target.checked }));

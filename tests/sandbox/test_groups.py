@@ -79,7 +79,7 @@ def test_times_are_chinas() -> None:
 
 @pytest.mark.parametrize("text", ["2010-12-30T17:48:21", "20101230174821", "2010-02-30 00:00:00", "tomorrow"])
 def test_other_times_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"time data|day is out"):
+    with pytest.raises(ValueError, match=r"time data|day"):
         parse_time(text)
 
 
