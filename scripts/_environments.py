@@ -169,6 +169,8 @@ class Environments:
                     )
                 pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
                 variables = {**clean_environment(), "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+                # In the checkout, so that nothing is written outside it.
+                variables.setdefault("PIP_CACHE_DIR", str(self.folder / "cache" / "pip"))
                 if subprocess.call([*pip, UV], env=variables) != 0:
                     raise UnavailableError("pip could not install uv; its message stands above.")
                 ready.write_text(wanted)
@@ -180,7 +182,6 @@ class Environments:
             self.uv()
             config = _package_index.read_pip_config(self.folder / "tools" / "bin" / "python")
             mine = clean_environment()
-            # In the checkout, so that nothing is written outside it.
             cache = {} if mine.get("UV_CACHE_DIR") else {"UV_CACHE_DIR": str(self.folder / "cache")}
             self._variables = {**mine, **cache, **_package_index.uv_settings(config, mine)}
         return self._variables
@@ -202,7 +203,11 @@ class Environments:
 
     def can_make(self, recipe: Recipe) -> bool:
         """Tells whether the environment is there, or its Python is or can be had."""
-        return self._ready(recipe) is not None or self.interpreter(recipe) is not None
+        return self.is_ready(recipe) or self.interpreter(recipe) is not None
+
+    def is_ready(self, recipe: Recipe) -> bool:
+        """Tells whether the environment is there, as the recipe has it."""
+        return self._ready(recipe) is not None
 
     def _ready(self, recipe: Recipe) -> Environment | None:
         folder = self.folder / recipe.name

@@ -54,14 +54,19 @@ def contents_hash() -> str:
     return whole.hexdigest()
 
 
+def is_installed(environment: Environment) -> bool:
+    """Tells whether the environment has the wheel of the tree as it is."""
+    mark = environment.folder / "wheel" / "contents"
+    return mark.is_file() and mark.read_text() == contents_hash()
+
+
 def installed(environments: Environments, environment: Environment) -> Path:
     """Returns the wheel of the tree as it is, built and installed into the environment if it is not already."""
     folder = environment.folder / "wheel"
-    mark = folder / "contents"
-    now = contents_hash()
-    if not (mark.is_file() and mark.read_text() == now):
+    if not is_installed(environment):
+        now = contents_hash()
         shutil.rmtree(str(folder), ignore_errors=True)
         wheel = build(environment.python, folder)
         environments.install(environment, Step((str(wheel),), options=("--no-deps", "--reinstall")))
-        mark.write_text(now)
+        (folder / "contents").write_text(now)
     return next(folder.glob("*.whl"))
