@@ -1,0 +1,78 @@
+"""What may be shown to someone who helps: counts, states and settings; no number, text, address, secret or name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeassistant.components.diagnostics import async_redact_data
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_PASSWORD, CONF_USERNAME, CONF_WEBHOOK_ID
+from homeassistant.core import HomeAssistant
+
+from .const import (
+    CONF_GATEWAY,
+    CONF_LISTENER_PORT,
+    CONF_NETWORKS,
+    CONF_NUMBER,
+    CONF_PASSWORD_MD5,
+    CONF_PERSON,
+    CONF_PROXY,
+    CONF_PUSH_SECRET,
+    CONF_SIGNATURE,
+    CONF_SOURCE_NUMBER,
+)
+from .coordinator import Sms1680ConfigEntry
+from .receiving import async_get_receivers
+
+_REDACTED = {
+    CONF_GATEWAY,
+    CONF_NETWORKS,
+    CONF_NUMBER,
+    CONF_PASSWORD,
+    CONF_PASSWORD_MD5,
+    CONF_PERSON,
+    CONF_PROXY,
+    CONF_PUSH_SECRET,
+    CONF_SIGNATURE,
+    CONF_SOURCE_NUMBER,
+    CONF_USERNAME,
+    CONF_WEBHOOK_ID,
+    # The ways over CMPP.
+    "host",
+    "sp_id",
+    # They hold the user name, or a recipient's name and number.
+    "title",
+    "unique_id",
+}
+
+
+async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> dict[str, Any]:
+    """Return what is known of an account."""
+    receiver = async_get_receivers(hass).of.get(entry.entry_id)
+    diagnostics: dict[str, Any] = {
+        "entry": async_redact_data(entry.as_dict(), _REDACTED),
+        "received": {
+            "counts": dict(receiver.counts) if receiver else {},
+            "waiting": receiver.waiting if receiver else 0,
+            "own_port": bool(entry.options.get(CONF_LISTENER_PORT)),
+        },
+    }
+    if entry.state is ConfigEntryState.LOADED:
+        diagnostics |= _running(entry)
+    return diagnostics
+
+
+def _running(entry: Sms1680ConfigEntry) -> dict[str, Any]:
+    """Return what is known only while the entry is set up."""
+    totals, balance = entry.runtime_data.totals, entry.runtime_data.coordinator
+    return {
+        "balance": {"parts": balance.data, "last_update_success": balance.last_update_success},
+        "sent": {
+            "messages": totals.messages,
+            "parts": totals.parts,
+            "spent": totals.spent,
+            "outcomes": {outcome.value: count for outcome, count in totals.outcomes.items()},
+        },
+        "last_push": totals.last_push.isoformat() if totals.last_push else None,
+        "last_errors": [{"at": at.isoformat(), "reason": reason.value} for at, reason in totals.errors],
+    }

@@ -1,0 +1,125 @@
+"""What diagnostics and system health tell, and what they must not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import DeliveryReport, Reply, SMS1680Error
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from sms1680.sandbox import Sandbox
+
+ALICE = "13800000001"
+MakeEntry = Callable[..., MockConfigEntry]
+REVEALING = {
+    const.CONF_SIGNATURE: "某某科技",
+    const.CONF_PROXY: "http://proxyuser:proxypass@127.0.0.1:1",
+    const.CONF_SOURCE_NUMBER: "106900001680",
+    const.CONF_NETWORKS: ["192.0.2.0/24"],
+}
+
+
+async def diagnostics_of(hass: HomeAssistant, entry: MockConfigEntry, client: ClientSessionGenerator) -> dict[str, Any]:
+    assert await async_setup_component(hass, "diagnostics", {})
+    response = await (await client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
+    assert response.status == HTTPStatus.OK
+    data: dict[str, Any] = (await response.json())["data"]
+    return data
+
+
+async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
+    for item in items:
+        (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 0)).answered()
+    await hass.async_block_till_done()
+
+
+async def test_diagnostics_count_what_happened(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
+) -> None:
+    client = entry.runtime_data.client
+    await client.send(ALICE, "后门打开")
+    with pytest.raises(SMS1680Error):
+        await client.send(ALICE, "代开发票")
+    await come(hass, entry, Reply(ALICE, "好的"), Reply(ALICE, "好的"), DeliveryReport("7", ALICE, "0"))
+    async_get_receivers(hass).async_get(entry).warn("malformed", "Refused")
+    told = await diagnostics_of(hass, entry, hass_client)
+    assert told["received"]["counts"] == {
+        "message_received": 1,
+        "message_received_again": 1,
+        "delivery_report": 1,
+        "malformed": 1,
+    }
+    assert told["sent"] == {"messages": 1, "parts": 1, "spent": 0.0, "outcomes": {"accepted": 1, "refused": 1}}
+    assert [error["reason"] for error in told["last_errors"]] == ["forbidden_words"]
+    assert told["last_push"] is not None
+    assert told["balance"]["last_update_success"] is True
+    assert len(told["entry"]["subentries"]) == 2
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_diagnostics_reveal_nothing(
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    sandbox: Sandbox,
+    *,
+    hass_client: ClientSessionGenerator,
+    loaded: bool,
+) -> None:
+    entry = make_entry(title="Familie Huber", options=REVEALING)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    alice = entry.subentries["alice"]
+    hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, const.CONF_PERSON: "person.alice"})
+    await come(hass, entry, Reply(ALICE, "我在家"), Reply("13900000009", "你好"))
+    if not loaded:
+        assert await hass.config_entries.async_unload(entry.entry_id)
+    told = await diagnostics_of(hass, entry, hass_client)
+    text = json.dumps(told, ensure_ascii=False)
+    secrets = [
+        *(
+            "homeuser",
+            "s3cret-Passw0rd",
+            entry.data[const.CONF_HTTP][const.CONF_PASSWORD_MD5],
+            sandbox.url,
+            "127.0.0.1",
+        ),
+        *("webhook-id-of-the-tests", "push-secret-of-the-tests", "proxypass", "192.0.2", "106900001680", "某某科技"),
+        *("Familie Huber", "Alice", "Bob", "person.alice", ALICE, "13800000002", "13900000009", "我在家", "你好"),
+    ]
+    assert [secret for secret in secrets if secret in text] == []
+    assert ("sent" in told) is loaded
+
+
+async def health(hass: HomeAssistant) -> dict[str, Any]:
+    assert await async_setup_component(hass, "system_health", {})
+    await hass.async_block_till_done()
+    info: dict[str, Any] = await get_system_health_info(hass, "sms1680")
+    return {key: await value if asyncio.iscoroutine(value) else value for key, value in info.items()}
+
+
+async def test_system_health(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    assert await health(hass) == {"accounts": "1/1", "last_push": None, "gateway_reachable": "ok"}
+    await come(hass, entry, DeliveryReport("7", ALICE, "0"))
+    last_push = (await health(hass))["last_push"]
+    assert (dt_util.utcnow() - last_push).total_seconds() < 60
+
+
+@pytest.mark.usefixtures("entry")
+async def test_system_health_tells_that_a_gateway_is_out_of_reach(hass: HomeAssistant, make_entry: MakeEntry) -> None:
+    make_entry(
+        title="Other", http={const.CONF_GATEWAY: "http://127.0.0.1:1"}, webhook_id="another", push_secret="another"
+    )
+    told = await health(hass)
+    assert told["accounts"] == "1/2"
+    assert told["gateway_reachable"] == {"type": "failed", "error": "unreachable"}
