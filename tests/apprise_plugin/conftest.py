@@ -25,8 +25,9 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
-def _known() -> None:
-    """Apprise knows sms1680://, as it would by the wheel's own file."""
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apprise knows sms1680://, as it would by the wheel's own file; no proxy of this machine stands between."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Apprise's other services import
         assert register()
@@ -40,7 +41,7 @@ def box() -> Iterator[SandboxThread]:
 
 @pytest.fixture
 def url(box: SandboxThread) -> Callable[..., str]:
-    """Makes a URL to the platform on the desk: url("13800000000", batch="no")."""
+    """Makes URLs to the platform on the desk, with targets and options."""
 
     def make_url(*targets: str, user: str = "demo:demo1680", product: str = "61341", **options: str) -> str:
         asked = urlencode({"gateway": box.url, **options})
@@ -139,3 +140,12 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="session", params=["1.11.0", "1.13.1", "newest"])
+def alone(request: pytest.FixtureRequest, python_with: Callable[..., Environment]) -> Environment:
+    """A Python that has an Apprise which retries, and nothing else: no httpx; the oldest one with an old urllib3."""
+    if request.param == "newest":
+        return python_with("apprise-newest", Step(("apprise",)))
+    old = ("urllib3<2",) if request.param == "1.11.0" else ()
+    return python_with(f"apprise-{request.param}", Step((f"apprise=={request.param}", *old)))

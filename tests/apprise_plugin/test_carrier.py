@@ -1,0 +1,325 @@
+"""What certainly never left and what may have: each failure had for real, over sockets."""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sms1680.apprise.carrier import RequestsCarrier
+from sms1680.exchange import Answer, Failure, Request, Timeouts
+
+BODY = b"username=demo&content=x"
+Behaviour = Callable[[socket.socket], None]
+
+# Made for these tests, for 127.0.0.1; protects nothing.
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBkDCCATagAwIBAgIUc5uYzjsXB8s+IqPqCugtzq9jca0wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMjA5NDM1N1oYDzIxMjYxMDI5
+MDk0MzU3WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATuhemszlOaASwvg8Ftfv2N0jgsXckBdeYcBfTmoCTAjv4XVPv202lL
+d4lyflzFK4OzL7Y749Y0AKBWWVwH+VAEo2QwYjAdBgNVHQ4EFgQUFbCwKj+K2NGO
+j6OoX6v56R6/QPswHwYDVR0jBBgwFoAUFbCwKj+K2NGOj6OoX6v56R6/QPswDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+ICo2BhATjuIwgTn+jhCH4Fed7Dqq3WSA7IXq/T+Uvz54AiEA73Gx0b050kWNsMZm
+BhWjFHGQ9ETRpvJPc+akEbCTLms=
+-----END CERTIFICATE-----
+"""
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgbmLTJqgxTBpjClMo
+4o0RMJuLmmr2IoqrpZ4bjUsZBTyhRANCAATuhemszlOaASwvg8Ftfv2N0jgsXckB
+deYcBfTmoCTAjv4XVPv202lLd4lyflzFK4OzL7Y749Y0AKBWWVwH+VAE
+-----END PRIVATE KEY-----
+"""
+
+
+class Server:
+    """Listens on loopback and treats each connection as told; notes what came in."""
+
+    def __init__(self, behave: Behaviour, context: ssl.SSLContext | None = None) -> None:
+        self.behave = behave
+        self.context = context
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.ended = threading.Event()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            if self.context is None:
+                self.behave(connection)
+            else:
+                with self.context.wrap_socket(connection, server_side=True) as secured:
+                    self.behave(secured)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def start(behave: Behaviour, context: ssl.SSLContext | None = None) -> Server:
+        server = Server(behave, context)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.ended.set()
+        server.socket.close()
+
+
+def read(connection: socket.socket) -> bytes:
+    """Read a whole request."""
+    request = b""
+    while not request.endswith(BODY):
+        piece = connection.recv(4096)
+        if not piece:
+            break
+        request += piece
+    return request
+
+
+def answer(raw: bytes) -> Behaviour:
+    def behave(connection: socket.socket) -> None:
+        read(connection)
+        connection.sendall(raw)
+
+    return behave
+
+
+def exchange(
+    address: str, *, seconds: float = 10.0, connect: float = 2.0, wait: float = 5.0, verify: bool = True
+) -> Answer | Failure:
+    carrier = RequestsCarrier(Timeouts(connect, wait), verify=verify, until=time.monotonic() + seconds)
+    form = (("Content-Type", "application/x-www-form-urlencoded"),)
+    try:
+        return carrier.exchange(Request("POST", f"{address}/sendXSms.do", BODY, form))
+    finally:
+        carrier.close()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    path = tmp_path / "server.pem"
+    path.write_text(KEY + CERTIFICATE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+def test_an_answer(serve: Callable[..., Server]) -> None:
+    seen: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        seen.append(read(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=GBK\r\nContent-Length: 4\r\n\r\n1,ab")
+
+    assert exchange(f"http://{serve(behave).address}") == Answer(200, b"1,ab", "gbk", complete_length=True)
+    head = seen[0].partition(b"\r\n\r\n")[0].decode().lower()
+    assert head.startswith("post /sendxsms.do http/1.1\r\n")
+    assert "accept-encoding: identity" in head
+    assert "content-type: application/x-www-form-urlencoded" in head
+
+
+def test_without_a_charset_none_is_made_up(serve: Callable[..., Server]) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n"
+    assert exchange(f"http://{serve(answer(raw)).address}") == Answer(200, b"1", None, complete_length=True)
+
+
+def test_without_a_length_nobody_knows_whether_it_was_cut(serve: Callable[..., Server]) -> None:
+    raw = b"HTTP/1.0 200 OK\r\n\r\n1"
+    assert exchange(f"http://{serve(answer(raw)).address}") == Answer(200, b"1", None, complete_length=False)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"HTTP/1.1 2",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n1,2017",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n1,2017",
+        b"\x00\xff\x00 no http at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 70_000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
+    ],
+    ids=["dropped", "half a line", "cut", "chunks cut", "garbage", "too long", "header too long"],
+)
+def test_behind_the_request_everything_is_unknown(serve: Callable[..., Server], raw: bytes) -> None:
+    result = exchange(f"http://{serve(answer(raw)).address}")
+    assert isinstance(result, Failure)
+    assert result.begun
+
+
+def test_redirects_are_not_followed(serve: Callable[..., Server]) -> None:
+    elsewhere = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"))
+    raw = f"HTTP/1.1 307 Moved\r\nLocation: http://{elsewhere.address}/\r\nContent-Length: 0\r\n\r\n".encode()
+    assert exchange(f"http://{serve(answer(raw)).address}") == Answer(307, b"", None, complete_length=True)
+
+
+def test_an_answer_that_never_comes(serve: Callable[..., Server]) -> None:
+    def behave(connection: socket.socket) -> None:
+        read(connection)
+        server.ended.wait(10)
+
+    server = serve(behave)
+    assert exchange(f"http://{server.address}", wait=0.2) == Failure(begun=True, detail="ReadTimeout")
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+def test_an_answer_that_trickles_is_not_waited_for(serve: Callable[..., Server], head: bytes) -> None:
+    def behave(connection: socket.socket) -> None:
+        read(connection)
+        connection.sendall(head)
+        while not server.ended.wait(0.05):
+            connection.sendall(b"1")
+
+    server = serve(behave)
+    began = time.monotonic()
+    assert exchange(f"http://{server.address}", seconds=0.5) == Failure(begun=True, detail="TimeLimit")
+    assert time.monotonic() - began < 2
+
+
+def test_nobody_listens(free_port: int) -> None:
+    assert exchange(f"http://127.0.0.1:{free_port}") == Failure(begun=False, detail="ConnectionError")
+
+
+def test_there_is_no_such_name() -> None:
+    result = exchange("http://no-such-host.invalid", seconds=60)
+    assert isinstance(result, Failure)
+    assert not result.begun
+
+
+def test_a_connection_that_takes_too_long() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = []
+        for _ in range(4):  # the kernel answers no more once the queue is full
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(address)
+        assert exchange("http://{}:{}".format(*address), connect=0.3) == Failure(begun=False, detail="ConnectTimeout")
+        for one in waiting:
+            one.close()
+
+
+def test_a_certificate_that_nobody_vouches_for(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
+    server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
+    assert exchange(f"https://{server.address}") == Failure(begun=False, detail="SSLError")
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_certificates_are_not_verified_where_told_so(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
+    server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
+    assert exchange(f"https://{server.address}", verify=False) == Answer(200, b"1", None, complete_length=True)
+
+
+def test_the_hosts_own_certificates_hold(
+    serve: Callable[..., Server], tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trusted.pem").write_text(CERTIFICATE)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "trusted.pem"))
+    server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
+    assert exchange(f"https://{server.address}") == Answer(200, b"1", None, complete_length=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    assert exchange(f"https://{server.address}") == Failure(begun=False, detail="OSError")
+
+
+def test_no_tls_where_tls_was_expected(serve: Callable[..., Server]) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    assert exchange(f"https://{serve(behave).address}") == Failure(begun=False, detail="SSLError")
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_tls_that_breaks_behind_the_request_is_unknown(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
+    def behave(connection: socket.socket) -> None:
+        read(connection)
+        with socket.socket(fileno=connection.detach()) as bare:
+            bare.sendall(b"\x17\x03\x03\x00\x20" + b"\x00" * 32)  # a record that can't be deciphered
+
+    result = exchange(f"https://{serve(behave, tls).address}", verify=False)
+    assert isinstance(result, Failure)
+    assert result.begun
+
+
+def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port}")
+    assert exchange("http://sms.invalid") == Failure(begun=False, detail="ProxyError")
+    assert exchange("https://sms.invalid") == Failure(begun=False, detail="ProxyError")
+
+
+def test_a_proxy_that_refuses_the_tunnel(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setenv("https_proxy", f"http://{serve(behave).address}")
+    assert exchange("https://sms.invalid") == Failure(begun=False, detail="ProxyError")
+
+
+def test_a_proxy_that_drops_the_request_leaves_it_unknown(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{serve(answer(b'')).address}")
+    result = exchange("http://sms.invalid")
+    assert isinstance(result, Failure)
+    assert result.begun
+
+
+def test_a_proxy_of_a_kind_that_requests_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    assert exchange("http://sms.invalid") == Failure(begun=False, detail="InvalidSchema")
+
+
+def test_the_users_netrc_is_left_alone(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    seen: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        seen.append(read(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1")
+
+    exchange(f"http://{serve(behave).address}")
+    assert b"authorization" not in seen[0].lower()
+
+
+@pytest.mark.parametrize(
+    "request_", [Request("GET", "http://127.0.0.1/balance.do?x"), Request("POST", "http://127.0.0.1/", secret_url=True)]
+)
+def test_addresses_that_hold_a_secret_are_refused(request_: Request) -> None:
+    carrier = RequestsCarrier(Timeouts(), until=time.monotonic() + 5)
+    assert carrier.exchange(request_) == Failure(begun=False, detail="RefusedMethod")
+
+
+def test_nothing_begins_when_the_time_is_up(free_port: int) -> None:
+    assert exchange(f"http://127.0.0.1:{free_port}", seconds=0) == Failure(begun=False, detail="TimeLimit")
+
+
+def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert exchange(f"http://127.0.0.1:{free_port}") == Failure(begun=False, detail="RuntimeError")

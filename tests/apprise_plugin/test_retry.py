@@ -1,0 +1,195 @@
+"""Apprise's `?retry=`: numbers that are settled are never sent again, and the call returns its true result."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from _environments import Environment
+
+from sms1680.apprise.attempts import Attempts, OwnMemory
+from sms1680.outcomes import Outcome, Reason, Receipt
+from sms1680.sandbox import Config, SandboxThread
+
+A, B, C = "13800000000", "13900000001", "13700000002"
+TEXT = "后门打开"
+ACCEPTED, LOST, OFFLINE = ["accepted", None], ["unknown", "lost"], ["not_sent", "no_connection"]
+SETTLED_BADLY = {
+    "unknown": LOST,
+    "refused": ["refused", "forbidden_words"],
+    "behind a refusal": ["not_sent", "authentication"],
+}
+FAULTS = ("drop_after", "half", "html_accepted")
+
+# Runs notifications one after the other; a script decides the receipts of each attempt in place of the platform.
+NOTIFY = """
+import asyncio, importlib, json, logging, sys
+import apprise
+from apprise.manager_plugins import NotificationManager
+from sms1680.apprise import register
+NotificationManager().unload_modules(disable_native=True)  # which take a second to load
+assert register()
+lines = []
+class Handler(logging.Handler):
+    def emit(self, record):
+        if record.getMessage().startswith("sms1680"):
+            lines.append([record.levelname, record.getMessage()])
+logging.getLogger("apprise").addHandler(Handler())
+logging.getLogger("apprise").setLevel(logging.INFO)
+core = importlib.import_module("sms1680.apprise.core")
+delivery = importlib.import_module("sms1680.apprise.delivery").Delivery
+true_send = delivery.send
+told = {}
+for name, (url, text, script, way) in json.load(sys.stdin).items():
+    lines.clear()
+    attempts = []
+    def send(self, numbers, text, began):
+        attempts.append([numbers, text, began])
+        if not script:
+            return true_send(self, numbers, text, began)
+        return [
+            core.Receipt(number, core.Outcome(outcome), None, core.Reason(reason) if reason else None)
+            for number in numbers
+            for outcome, reason in [script[min(len(attempts), len(script)) - 1][number]]
+        ]
+    delivery.send = send
+    sender = apprise.Apprise()
+    assert sender.add(url)
+    result = asyncio.run(sender.async_notify(text)) if way == "async" else sender.notify(text)
+    told[name] = {"result": bool(result), "attempts": list(attempts), "lines": list(lines)}
+assert "httpx" not in sys.modules
+print(json.dumps(told))
+"""
+
+
+def scenarios(gateway: str) -> dict[str, tuple[str, str, object, str]]:
+    def url(targets: str, **options: object) -> str:
+        return f"sms1680://demo:demo1680@61341/{targets}?{urlencode({'gateway': gateway, **options})}"
+
+    first = {A: ACCEPTED, B: OFFLINE, C: ["refused", "too_fast"]}
+    then = {B: ACCEPTED, C: ["held", "review"]}
+    found = {way: (url(f"{A}/{B}/{C}", retry=2, wait=0), TEXT, [first, then], way) for way in ("sync", "async")}
+    for name, settled in SETTLED_BADLY.items():
+        script = [{A: ACCEPTED, B: settled, C: OFFLINE}, {C: ACCEPTED}]
+        found[name] = (url(f"{A}/{B}/{C}", retry=3, wait=0), TEXT, script, "sync")
+    found["time"] = (url(A, retry=2, wait=1.1, stamp="yes"), TEXT, [{A: OFFLINE}], "sync")
+    found |= {fault: (url(A, retry=3, wait=0), f"{TEXT}{fault}", None, "sync") for fault in FAULTS}
+    return found | {"good": (url(f"{A}/{B}", retry=3, wait=0), TEXT, None, "sync")}
+
+
+@dataclass
+class Story:
+    """What each scenario came to, and what the platform holds in the end."""
+
+    told: dict[str, Any]
+    texts: list[tuple[str, str]]
+
+    def numbers(self, scenario: str) -> list[list[str]]:
+        return [numbers for numbers, _, _ in self.told[scenario]["attempts"]]
+
+    def lines(self, scenario: str, level: str) -> list[str]:
+        return [line for said, line in self.told[scenario]["lines"] if said == level]
+
+
+@pytest.fixture(scope="module")
+def story(dropin: Path, alone: Environment, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    folders = {"SMS1680_STATE_DIR": str(tmp_path_factory.mktemp("state")), "no_proxy": "127.0.0.1"}
+    with SandboxThread(Config()) as box:
+        for fault in FAULTS:
+            box.call(lambda platform, fault=fault: platform.faults.next(fault))
+        done = subprocess.run(
+            [str(alone.python), "-P", "-c", NOTIFY],
+            input=json.dumps(scenarios(box.url)),
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(dropin / "sms1680" / "_vendor"), **folders},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return Story(json.loads(done.stdout), [(message.number, message.text) for message in box.platform.messages])
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_retry_sends_to_those_only_that_surely_got_nothing(story: Story, way: str) -> None:
+    assert story.numbers(way) == [[A, B, C], [B, C]]
+    assert story.told[way]["result"] is True
+    first, second = story.lines(way, "INFO")
+    assert first == "sms1680: accepted: 138****0000"
+    assert "138****0000" not in second
+
+
+@pytest.mark.parametrize("scenario", SETTLED_BADLY)
+def test_what_is_settled_badly_stays_a_failure(story: Story, scenario: str) -> None:
+    assert story.numbers(scenario) == [[A, B, C], [C]]
+    assert story.told[scenario]["result"] is False
+    assert "139****0001" in story.lines(scenario, "ERROR")[-1]
+
+
+def test_all_attempts_share_the_time_and_the_text(story: Story) -> None:
+    assert story.numbers("time") == [[A]] * 3
+    assert len({(text, began) for _, text, began in story.told["time"]["attempts"]}) == 1
+    assert story.told["time"]["result"] is False
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_unknown_outcome_is_not_retried_at_the_platform(story: Story, fault: str) -> None:
+    assert story.numbers(fault) == [[A]]
+    assert story.told[fault]["result"] is False
+    assert "It may have arrived" in story.lines(fault, "ERROR")[0]
+    assert story.texts.count((A, f"{TEXT}{fault}")) == 1
+
+
+def test_a_success_is_one_send(story: Story) -> None:
+    assert story.told["good"]["result"] is True
+    assert story.numbers("good") == [[A, B]]
+    assert [story.texts.count((number, TEXT)) for number in (A, B)] == [1, 1]
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_same_text_later_is_a_new_notification() -> None:
+    clock = Clock()
+    memory = OwnMemory(clock)
+    attempts = Attempts(clock(), TEXT)
+    memory.remember(TEXT, attempts)
+    assert memory.recall(TEXT, 2.0) is None  # under way: another one is none of its attempts
+    memory.end(TEXT, attempts, succeeded=False)
+    clock.now += 6.9
+    assert memory.recall(TEXT, 2.0) is attempts
+    memory.end(TEXT, attempts, succeeded=False)
+    clock.now += 7.1
+    assert memory.recall(TEXT, 2.0) is None
+
+
+def test_after_a_success_nothing_is_remembered() -> None:
+    memory = OwnMemory(Clock())
+    attempts = Attempts(100.0, TEXT)
+    memory.remember(TEXT, attempts)
+    memory.end(TEXT, attempts, succeeded=True)
+    assert memory.recall(TEXT, 2.0) is None
+
+
+def test_the_memory_is_bounded() -> None:
+    memory = OwnMemory(Clock())
+    for place in range(1000):
+        memory.remember(f"{TEXT}{place}", Attempts(100.0, TEXT))
+    assert len(memory._attempts) == 64
+
+
+def test_that_no_time_was_left_says_less_than_why_the_last_try_failed() -> None:
+    attempts = Attempts(100.0, TEXT)
+    refused = Receipt(A, Outcome.NOT_SENT, reason=Reason.NO_CONNECTION)
+    attempts.take(refused)
+    attempts.take(Receipt(A, Outcome.NOT_SENT, reason=Reason.DEADLINE))
+    assert attempts.receipts[A] is refused
+    attempts.take(Receipt(A, Outcome.ACCEPTED))
+    assert attempts.unsettled([A, B]) == [B]
