@@ -64,6 +64,8 @@ def is_signed(text: str) -> bool:
 
 def units(text: str) -> int:
     """Return the length in UTF-16 code units: what an SMS is measured in."""
+    if text.isascii():
+        return len(text)
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 

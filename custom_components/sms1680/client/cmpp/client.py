@@ -31,7 +31,7 @@ from .events import Answered, Cause, Closed, Damaged, Delivered, Event, Ready, U
 from .incoming import Inbox, Incoming
 from .link import Link
 from .longsms import References
-from .outgoing import Call, Limits, Message, Outbox
+from .outgoing import Call, Limits, Outbox
 from .receiver import OnIncoming, Receiver
 from .results import Dialect
 from .session import SessionSettings
@@ -169,7 +169,7 @@ class CMPPClient:
             account = gateway_url(http_account[0]), http_account[1]
         pace = Pace(pace_key(*account), None if rate is None else positive("rate", rate), clock, state_dir)
         outbox = Outbox(dialect, self._tell if on_receipt else None, self._accepted)
-        self._dispatcher = Dispatcher(outbox, pace, sender, clock, sleep)
+        self._dispatcher = Dispatcher(outbox, pace, sender, clock=clock, sleep=sleep, flushed=self._rearm)
         hold = positive("answer_timeout", answer_timeout) / 2
         inbox = Inbox(
             Tracker(clock()), source_number, assembly_time=positive("assembly_time", assembly_time), hold=hold
@@ -334,7 +334,7 @@ class CMPPClient:
             None if until is None else began + until,
             began,
         )
-        draft = compose(self._composer.times(at, valid_for, extension, self._now()))
+        draft = compose(self._composer.times(at, valid_for, extension, self._now))
         settled: asyncio.Future[tuple[Receipt, ...]] = asyncio.get_running_loop().create_future()
 
         def settle(receipts: tuple[Receipt, ...]) -> None:
@@ -347,7 +347,6 @@ class CMPPClient:
         else:
             self.start()
         self._dispatcher.add(call)
-        self._connection.rearm()
         try:
             receipts = await settled
         except asyncio.CancelledError:
@@ -383,6 +382,8 @@ class CMPPClient:
             else:
                 self._take_rare(link, event)
         self._dispatcher.flush()
+
+    def _rearm(self) -> None:
         self._connection.rearm()
 
     def _take_rare(self, link: Link, event: Event) -> None:
@@ -408,9 +409,10 @@ class CMPPClient:
         if self._on_status is not None:
             self._on_status(status)
 
-    def _accepted(self, message: Message) -> None:
-        ids = tuple([number for number in message.ids if number is not None])
-        self._receiver.hand(self._inbox.accepted(ids, len(message.ids), self._clock()))
+    def _accepted(self, ids: tuple[int, ...], total: int) -> None:
+        handed = self._inbox.accepted(ids, total, self._clock())
+        if handed:
+            self._receiver.hand(handed)
 
     def _tell(self, receipt: Receipt) -> None:
         if self._on_receipt is not None:

@@ -5,10 +5,10 @@ The same arguments are taken and refused as over HTTP, by the same code; nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..calls import fill, plan_template, send_options
 from ..errors import InvalidMessageError, InvalidSettingError
@@ -62,8 +62,7 @@ class Times:
     src_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """A text to some receivers of a call, ready to be submitted: one SUBMIT for each content.
 
     receivers: their indices in the call. contents: with their user data headers. items: what the flow rule counts for
@@ -101,13 +100,19 @@ class Composer:
         """Take what every message holds, and where the references of long ones come from."""
         self._sender = sender
         self._references = references
+        self._usual = Times("", "", sender.source_number)
 
-    def times(self, at: datetime | None, valid_for: timedelta | None, extension: str | None, now: datetime) -> Times:
+    def times(
+        self, at: datetime | None, valid_for: timedelta | None, extension: str | None, present: Callable[[], datetime]
+    ) -> Times:
         """Check when a message goes, how long it is tried, and from which number.
 
         at: aware, in the future. valid_for: above 0, counted from `at` or now. extension: digits as text, at most 21
-        together with the source number. Raises InvalidMessageError.
+        together with the source number. present: the present, aware. Raises InvalidMessageError.
         """
+        if at is None and valid_for is None and extension is None:
+            return self._usual
+        now = present()
         checked = dict(send_options(at, extension, now))
         src_id = self._sender.source_number + checked.get("xh", "")
         if len(src_id) > _MSISDN:

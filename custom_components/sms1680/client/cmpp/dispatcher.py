@@ -13,12 +13,12 @@ from typing import Final
 from ..answers import Again, Verdict
 from ..outcomes import Outcome, Reason
 from ..pace import Clock, DeadlineError, Pace, Place, Priority
-from .codec import encode
 from .compose import Sender
 from .events import Answered
 from .link import Link
+from .messages import submit_maker, write_submit
 from .outgoing import Call, Outbox, Segment
-from .pdus import Submit, SubmitResp
+from .pdus import SubmitResp
 
 __all__ = ["Dispatcher", "Sleep"]
 
@@ -35,11 +35,20 @@ _FOR_CORRECTION: Final = frozenset({Reason.AUTHENTICATION, Reason.IP, Reason.PAR
 class Dispatcher:
     """The way from the outbox to the link that is up, if one is."""
 
-    def __init__(self, outbox: Outbox, pace: Pace, sender: Sender, clock: Clock, sleep: Sleep) -> None:
-        """Begin without a link."""
+    def __init__(
+        self,
+        outbox: Outbox,
+        pace: Pace,
+        sender: Sender,
+        *,
+        clock: Clock,
+        sleep: Sleep,
+        flushed: Callable[[], object],
+    ) -> None:
+        """Begin without a link. flushed: told after each flush, since `deadline` may be another."""
         self._outbox = outbox
         self._pace = pace
-        self._sender = sender
+        self._make_submit = submit_maker(sender.sp_id, sender.service_id)
         self._clock = clock
         self._sleep = sleep
         self._link: Link | None = None
@@ -47,13 +56,15 @@ class Dispatcher:
         self._down_reason: Reason | None = None
         self._sweep_due: float | None = None
         self._in_flight = 0
+        self._flushed = flushed
+        self._flush_soon = False
         self._changed = asyncio.Event()
         self._pacers: dict[Priority, asyncio.Task[None]] = {}
 
     @property
     def busy(self) -> bool:
         """Whether anything waits, or has no answer yet."""
-        return bool(self._in_flight or self._pacers or len(self._outbox))
+        return bool(self._in_flight or self._pacers or self._outbox.waiting_lanes())
 
     # --- calls ---
 
@@ -61,10 +72,12 @@ class Dispatcher:
         """Let a call go as soon as it may."""
         self._outbox.add(call)
         self._sweep_by(self._expires(call))
-        if call.stopped is None:
-            self.flush()
-        else:
+        if call.stopped is not None:
             self._sweep()
+        elif not self._flush_soon:
+            # Calls that are made at the same time go out in one piece.
+            self._flush_soon = True
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def abandon(self, call: Call) -> None:
         """Let nothing more of a call go; what is in flight is answered in the background."""
@@ -100,7 +113,7 @@ class Dispatcher:
     def pump(self) -> None:
         """Let go what may go now. The caller flushes the link."""
         link, outbox = self._link, self._outbox
-        if not len(outbox):
+        if not outbox.waiting_lanes():
             return
         if not self._pace.is_free():
             self._start_pacers()
@@ -108,11 +121,10 @@ class Dispatcher:
         if link is None:
             return
         now = self._clock()
-        while len(outbox) and link.session.admits(now):
+        while outbox.waiting_lanes() and link.session.admits(now):
             segment = outbox.next()
-            if segment is None:
-                break
-            self._submit(link, segment, None, now)
+            if segment is not None:
+                self._submit(link, segment, None, now)
 
     # --- answers ---
 
@@ -145,9 +157,11 @@ class Dispatcher:
 
     def flush(self) -> None:
         """Let go what may go now, write it, and wake those who wait for a change."""
+        self._flush_soon = False
         self.pump()
         if self._link is not None:
             self._link.flush()
+        self._flushed()
         self._notify()
 
     # --- time ---
@@ -208,21 +222,19 @@ class Dispatcher:
             message.tried_at = now
         session, total = link.session, len(letter.contents)
         sequence = session.take_sequence()
-        pdu = Submit(
-            sequence_id=sequence,
-            pk_total=total,
-            pk_number=number + 1,
-            service_id=self._sender.service_id,
-            tp_udhi=1 if total > 1 else 0,
-            msg_fmt=letter.msg_fmt,
-            msg_src=self._sender.sp_id,
-            valid_time=call.times.valid_time,
-            at_time=call.times.at_time,
-            src_id=call.times.src_id,
-            dest_terminal_id=message.numbers,
-            msg_content=letter.contents[number],
+        times = call.times
+        pdu = self._make_submit(
+            sequence,
+            total,
+            number + 1,
+            letter.msg_fmt,
+            times.valid_time,
+            times.at_time,
+            times.src_id,
+            message.numbers,
+            letter.contents[number],
         )
-        session.send(encode(pdu), sequence, (segment, waiter), now)
+        session.send(write_submit(pdu), sequence, (segment, waiter), now)
         self._in_flight += 1
 
     def _again(self, segment: Segment, verdict: Verdict) -> None:

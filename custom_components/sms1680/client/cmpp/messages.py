@@ -8,13 +8,23 @@ remembered, which is most of the work.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Final
 
 from .errors import CodecError
 from .layout import U8, U64, Block, Layout, Text, draft_of, misread, read_text, write_text
 from .pdus import Deliver, Submit
 
-__all__ = ["MAX_DESTINATIONS", "max_content", "read_deliver", "read_submit", "write_deliver", "write_submit"]
+__all__ = [
+    "MAX_DESTINATIONS",
+    "max_content",
+    "read_deliver",
+    "read_submit",
+    "submit_maker",
+    "write_deliver",
+    "write_submit",
+]
 
 MAX_DESTINATIONS: Final = 99
 """Destinations of a SUBMIT: less than 100, says the standard; 100 are read (trap 19)."""
@@ -131,6 +141,57 @@ def read_deliver(data: bytes) -> Deliver:
     )
     made.__class__ = Deliver
     return made  # type: ignore[no-any-return]
+
+
+def submit_maker(msg_src: str, service_id: str) -> Callable[..., Submit]:
+    """Return a function that makes an account's SUBMITs at a third of the constructor's cost: one goes per message.
+
+    It takes sequence_id, pk_total, pk_number, msg_fmt, valid_time, at_time, src_id, dest_terminal_id and msg_content;
+    TP_udhi is set for what has several segments, all other fields have the class's defaults.
+    """
+    usual = {field.name: field.default for field in fields(Submit)}
+    msg_id, registered, level = usual["msg_id"], usual["registered_delivery"], usual["msg_level"]
+    fee_usertype, fee_terminal_id, tp_pid = usual["fee_usertype"], usual["fee_terminal_id"], usual["tp_pid"]
+    fee_type, fee_code, reserve = usual["fee_type"], usual["fee_code"], usual["reserve"]
+
+    def make(  # noqa: PLR0917 - keywords would cost half of what this saves
+        sequence_id: int,
+        pk_total: int,
+        pk_number: int,
+        msg_fmt: int,
+        valid_time: str,
+        at_time: str,
+        src_id: str,
+        dest_terminal_id: tuple[str, ...],
+        msg_content: bytes,
+    ) -> Submit:
+        made = _draft_submit(
+            sequence_id,
+            msg_id,
+            pk_total,
+            pk_number,
+            registered,
+            level,
+            service_id,
+            fee_usertype,
+            fee_terminal_id,
+            tp_pid,
+            1 if pk_total > 1 else 0,
+            msg_fmt,
+            msg_src,
+            fee_type,
+            fee_code,
+            valid_time,
+            at_time,
+            src_id,
+            dest_terminal_id,
+            msg_content,
+            reserve,
+        )
+        made.__class__ = Submit
+        return made  # type: ignore[no-any-return]
+
+    return make
 
 
 def write_submit(pdu: Submit) -> bytes:

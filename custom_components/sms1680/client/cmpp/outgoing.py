@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..answers import Again, Verdict, verdict_of
@@ -121,17 +121,13 @@ class Outbox:
         self,
         dialect: Dialect,
         on_receipt: Callable[[Receipt], object] | None,
-        on_accepted: Callable[[Message], object],
+        on_accepted: Callable[[tuple[int, ...], int], object],
     ) -> None:
-        """Take which table of results holds, and whom to tell of each receipt and of each accepted message."""
+        """Take which table of results holds, and whom to tell of each receipt and of accepted segments' ids."""
         self._table = SUBMIT[dialect]
         self._on_receipt = on_receipt
         self._on_accepted = on_accepted
         self._lanes: dict[Priority, deque[Segment]] = {lane: deque() for lane in _LANES}
-
-    def __len__(self) -> int:
-        """Return how many segments wait; those of stopped calls count until their turn."""
-        return sum(map(len, self._lanes.values()))
 
     def add(self, call: Call) -> None:
         """Let a call's segments wait their turn."""
@@ -229,7 +225,8 @@ class Outbox:
         return verdict_of(reason, detail, batch=segment.message.call.own_texts)
 
     def _settle(self, message: Message, verdict: Verdict) -> None:
-        message.verdict = min(message.verdict, verdict, key=lambda one: _FIRST.index(one.outcome))
+        if verdict is not _ACCEPTED:
+            message.verdict = min(message.verdict, verdict, key=lambda one: _FIRST.index(one.outcome))
         message.open -= 1
         if message.open:
             return
@@ -243,17 +240,17 @@ class Outbox:
         middle = len(message.numbers) // 2
         receivers = message.letter.receivers
         for half in (receivers[middle:], receivers[:middle]):
-            for segment in reversed(message.call.message(replace(message.letter, receivers=half)).segments()):
+            for segment in reversed(message.call.message(message.letter._replace(receivers=half)).segments()):
                 self.put_back(segment)
 
     def _receipts(self, message: Message) -> list[Receipt]:
-        accepted = [number for number in message.ids if number is not None]
-        verdict = message.verdict
+        accepted = tuple([number for number in message.ids if number is not None])
+        verdict, total = message.verdict, len(message.ids)
         if accepted:
-            self._on_accepted(message)
-            if len(accepted) < len(message.ids):
-                verdict = _partly(verdict, len(accepted), len(message.ids))
-        ids = tuple(map(str, accepted))
+            self._on_accepted(accepted, total)
+            if len(accepted) < total:
+                verdict = _partly(verdict, len(accepted), total)
+        ids = tuple([str(number) for number in accepted])
         first, parts = ids[0] if ids else None, message.letter.parts
         receipts = [
             Receipt(number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids)
