@@ -303,17 +303,17 @@ function take(changes) {
 function follow() {
   const source = new EventSource("/api/events");
   source.addEventListener("open", () => {
-    live(true);
+    live("live");
     readAll();
   });
   source.addEventListener("changes", (event) => take(JSON.parse(event.data)));
-  source.addEventListener("error", () => live(false));
+  source.addEventListener("error", () => live("offline"));
 }
 
-function live(isLive) {
-  $("live").classList.toggle("lost", !isLive);
-  $("live-text").textContent = t(isLive ? "live" : "offline");
-  $("live-text").dataset.key = isLive ? "live" : "offline";
+function live(how) {
+  $("live").className = `live ${how}`;
+  $("live-text").dataset.t = how;
+  $("live-text").textContent = t(how);
 }
 
 function showTime() {
@@ -374,7 +374,6 @@ $("repeat").addEventListener("change", (event) => post("pushes", { repeat: event
 $("clear-faults").addEventListener("click", () => post("faults", { clear: true }));
 $("language").addEventListener("click", () => {
   switchLanguage();
-  live(!$("live").classList.contains("lost"));
   showTime();
   showAll();
 });
@@ -382,5 +381,5 @@ $("language").addEventListener("click", () => {
 speak();
 showTime();
 setInterval(showTime, 10_000);
-live(false);
+live("connecting");
 follow();

@@ -4,6 +4,7 @@ const WORDS = {
   en: {
     title: "1680 on the desk",
     subtitle: "An SMS platform to try things out: nothing leaves this machine",
+    connecting: "connecting…",
     live: "live",
     offline: "connection lost, trying again…",
     story: "The demonstration",
@@ -82,6 +83,7 @@ const WORDS = {
   zh: {
     title: "桌上的 1680",
     subtitle: "供试用的短信平台：不会有任何内容离开本机",
+    connecting: "正在连接…",
     live: "实时",
     offline: "连接已断开，正在重试…",
     story: "演示进度",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sms1680.sandbox import Account
+from sms1680.sandbox import Account, Sandbox
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import MakeCaller, Receiver, Tab
@@ -27,7 +27,7 @@ async def click(tab: Tab, selector: str) -> None:
 async def test_a_message_appears_and_is_answered(call: MakeCaller, tab: Tab, receiver: Receiver) -> None:
     desk = await call(Account(report_address=receiver.url, uplink_address=receiver.url), report_delay=0.05)
     await tab.open(desk.box.url)
-    await tab.until("document.querySelector('#live') && !document.querySelector('#live').classList.contains('lost')")
+    await tab.until("document.querySelector('#live-text').dataset.t === 'live'")
     await desk.send("【家里】后门打开了", NUMBER, xh="012")
     await tab.until("document.querySelector('.theirs .bubble').innerText === '【家里】后门打开了'")
     await tab.until("document.querySelector('.theirs .icon-ticks')")
@@ -125,3 +125,10 @@ async def test_nothing_is_wider_than_the_screen(call: MakeCaller, tab: Tab, widt
     await tab.open(desk.box.url)
     await tab.until("document.querySelector('.theirs')")
     assert await tab.run("document.documentElement.scrollWidth") <= width
+
+
+async def test_it_says_when_the_platform_is_gone(tab: Tab) -> None:
+    async with Sandbox() as box:
+        await tab.open(box.url)
+        await tab.until("document.querySelector('#live-text').innerText === 'live'")
+    await tab.until("document.querySelector('#live-text').innerText.startsWith('connection lost')")
