@@ -1,20 +1,32 @@
-"""One notify entity a recipient."""
+"""One notify entity a recipient; and the door of the YAML platform, which Home Assistant looks for here."""
 
 from __future__ import annotations
 
 from typing import override
 
-from homeassistant.components.notify import NotifyEntity, NotifyEntityFeature
+from homeassistant.components.notify import BaseNotificationService, NotifyEntity, NotifyEntityFeature
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
+from . import yaml_notify
 from .client import InvalidMessageError
 from .const import CONF_EXTENSION, CONF_NUMBER
 from .coordinator import Sms1680ConfigEntry
 from .entity import RecipientEntity, async_add_recipient_entities
 from .failures import failed, rejected
 
+PLATFORM_SCHEMA = yaml_notify.PLATFORM_SCHEMA
 PARALLEL_UPDATES = 0  # the core paces
+
+
+async def async_get_service(
+    hass: HomeAssistant,
+    config: ConfigType,
+    discovery_info: DiscoveryInfoType | None = None,  # noqa: ARG001 - Home Assistant's signature
+) -> BaseNotificationService:
+    """Return the service of one line of YAML."""
+    return await yaml_notify.async_get_service(hass, config)
 
 
 async def async_setup_entry(

@@ -11,12 +11,12 @@ from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
-from homeassistant.util import dt as dt_util
 
 from .client import InvalidMessageError, SMS1680Error
 from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
-from .delivery import Items, Options, Sent, Way, async_send, one_template, one_text, own_texts
+from .delivery import Items, Sent, Way, async_send, one_template, one_text, own_texts
 from .failures import failed, language, rejected, unanswered, undelivered
+from .fields import MESSAGE_OPTIONS, options_of
 from .targets import ATTR_NUMBER, TARGET_FIELDS, async_receivers, async_receivers_of_rows, find_entry
 from .waiting import Reports
 
@@ -25,19 +25,10 @@ ATTR_MESSAGES: Final = "messages"
 ATTR_TEMPLATE: Final = "template"
 ATTR_ROWS: Final = "rows"
 ATTR_VALUES: Final = "values"
-ATTR_AT: Final = "at"
-ATTR_EXTENSION: Final = "extension"
-ATTR_PRIORITY: Final = "priority"
 ATTR_WAIT_FOR_DELIVERY: Final = "wait_for_delivery"
 
 _ACCOUNT: Final[VolDictType] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
-_SENDING: Final[VolDictType] = {
-    **_ACCOUNT,
-    vol.Optional(ATTR_AT): cv.datetime,
-    # An integer is let in here for the core to refuse it in words: YAML reads 012 as 10.
-    vol.Optional(ATTR_EXTENSION): vol.Any(str, int),
-    vol.Optional(ATTR_PRIORITY, default="normal"): vol.In(["normal", "critical"]),
-}
+_SENDING: Final[VolDictType] = {**_ACCOUNT, **MESSAGE_OPTIONS}
 _RECEIVER: Final[VolDictType] = {
     vol.Exclusive(ATTR_NUMBER, "receiver"): cv.string,
     vol.Exclusive(ATTR_ENTITY_ID, "receiver"): cv.entity_id,
@@ -95,9 +86,9 @@ async def _async_send_message(call: ServiceCall) -> ServiceResponse:
     way = one_text(call.data[ATTR_MESSAGE])
     patience: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if patience is None:
-        return _answer(call, await async_send(call.hass, items, way, _options(call)))
+        return _answer(call, await async_send(call.hass, items, way, options_of(call.data)))
     with Reports(call.hass, (receiver.entry.entry_id for receiver in receivers)) as reports:
-        sent = await async_send(call.hass, items, way, _options(call))
+        sent = await async_send(call.hass, items, way, options_of(call.data))
         await reports.wait(sent, patience.total_seconds())
     return _answer_delivered(call, sent, reports)
 
@@ -116,7 +107,7 @@ async def _async_send_rows[T](
 ) -> ServiceResponse:
     receivers = await async_receivers_of_rows(call, rows)
     items = [(receiver, content(row)) for receiver, row in zip(receivers, rows, strict=True)]
-    return _answer(call, await async_send(call.hass, items, way, _options(call)))
+    return _answer(call, await async_send(call.hass, items, way, options_of(call.data)))
 
 
 async def _async_get_balance(call: ServiceCall) -> ServiceResponse:
@@ -145,13 +136,6 @@ async def _async_estimate(call: ServiceCall) -> ServiceResponse:
         "cost": round(estimate.parts * price, 4) if price else None,
         "warnings": [warning.sentence(language(call.hass)) for warning in estimate.warnings],
     }
-
-
-def _options(call: ServiceCall) -> Options:
-    at = call.data.get(ATTR_AT)
-    if at is not None and at.tzinfo is None:
-        at = at.replace(tzinfo=dt_util.get_default_time_zone())
-    return Options(at, call.data.get(ATTR_EXTENSION), call.data[ATTR_PRIORITY])
 
 
 def _answer(call: ServiceCall, sent: list[Sent]) -> ServiceResponse:

@@ -1,0 +1,211 @@
+"""The YAML notify platform (`notify: - platform: sms1680`): for `alert:` and automations that call `notify.<name>`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, override
+
+import voluptuous as vol
+from homeassistant.components.notify import (
+    ATTR_DATA,
+    ATTR_TARGET,
+    ATTR_TITLE,
+    PLATFORM_SCHEMA as NOTIFY_PLATFORM_SCHEMA,
+    BaseNotificationService,
+)
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_PASSWORD, CONF_PLATFORM, CONF_USERNAME, EVENT_HOMEASSISTANT_CLOSE
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.typing import ConfigType, VolDictType
+
+from .account import make_client
+from .client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
+from .client.calls import gateway_url
+from .client.text import Signature
+from .const import (
+    CONF_GATEWAY,
+    CONF_PACKET_SIZE,
+    CONF_PASSWORD_MD5,
+    CONF_PRODUCT_ID,
+    CONF_PROXY,
+    CONF_RATE,
+    CONF_SIGNATURE,
+    CONF_SIGNATURE_PLACE,
+    DOMAIN,
+)
+from .coordinator import Sms1680ConfigEntry
+from .delivery import Options, async_send, one_text
+from .entity import recipients
+from .failures import failed, invalid, rejected
+from .fields import MESSAGE_OPTIONS, options_of
+from .targets import Receiver, receivers_of_numbers
+
+CONF_ACCOUNT: Final = "account"
+CONF_RECIPIENTS: Final = "recipients"
+
+_OWN_ACCOUNT: Final[VolDictType] = {
+    vol.Optional(CONF_USERNAME): cv.string,
+    vol.Exclusive(CONF_PASSWORD, "password"): cv.string,
+    vol.Exclusive(CONF_PASSWORD_MD5, "password"): cv.string,
+    vol.Optional(CONF_PRODUCT_ID): cv.string,
+    vol.Optional(CONF_GATEWAY): cv.string,
+    vol.Optional(CONF_SIGNATURE): cv.string,
+    vol.Optional(CONF_SIGNATURE_PLACE): vol.In(["front", "behind", "platform"]),
+    vol.Optional(CONF_RATE): vol.All(vol.Coerce(float), vol.Range(min=0, min_included=False)),
+    vol.Optional(CONF_PACKET_SIZE): vol.All(vol.Coerce(int), vol.Range(min=1, max=1000)),
+    vol.Optional(CONF_PROXY): cv.string,
+}
+_DATA: Final = vol.Schema(MESSAGE_OPTIONS)
+
+
+def _checked(config: ConfigType) -> ConfigType:
+    """Refuse an account that can't be, naming the key.
+
+    The error's path is always the platform: Home Assistant logs the value that a path leads to.
+    """
+    own = sorted(str(name) for name in _OWN_ACCOUNT if str(name) in config)
+    if CONF_ACCOUNT in config:
+        if own:
+            raise _invalid(own[0], f"is not allowed beside '{CONF_ACCOUNT}', which is a configured account's title")
+        return config
+    if not own:
+        raise _invalid(CONF_ACCOUNT, f"is missing: a configured account's title, or '{CONF_USERNAME}' and the rest")
+    for name in (CONF_USERNAME, CONF_PRODUCT_ID):
+        if not config.get(name):
+            raise _invalid(name, "is missing")
+    if CONF_PASSWORD not in config and CONF_PASSWORD_MD5 not in config:
+        raise _invalid(CONF_PASSWORD, "is missing")
+    key = CONF_PASSWORD
+    try:
+        _way(config)
+        key = CONF_GATEWAY
+        gateway_url(config.get(CONF_GATEWAY, DEFAULT_GATEWAY))
+        key = CONF_SIGNATURE
+        if CONF_SIGNATURE in config:
+            Signature(config[CONF_SIGNATURE])
+        key = CONF_RECIPIENTS
+        for place, number in enumerate(config.get(CONF_RECIPIENTS, []), 1):
+            normalise_number(number, f"number {place}")
+    except InvalidMessageError as error:
+        raise _invalid(key, error.sentence()) from None
+    return config
+
+
+def _invalid(key: str, problem: str) -> vol.Invalid:
+    return vol.Invalid(f"'{key}': {problem}", path=[CONF_PLATFORM])
+
+
+def _way(config: ConfigType) -> dict[str, Any]:
+    """Return the account keys as an entry keeps its HTTP way: of the password the MD5. Raises InvalidSettingError."""
+    account = Account(
+        config[CONF_USERNAME],
+        config.get(CONF_PASSWORD),
+        password_md5=config.get(CONF_PASSWORD_MD5),
+        product_id=config[CONF_PRODUCT_ID],
+    )
+    return {
+        CONF_USERNAME: account.username,
+        CONF_PASSWORD_MD5: account.password,
+        CONF_PRODUCT_ID: account.product_id,
+        CONF_GATEWAY: config.get(CONF_GATEWAY, DEFAULT_GATEWAY),
+    }
+
+
+PLATFORM_SCHEMA: Final = vol.All(
+    NOTIFY_PLATFORM_SCHEMA.extend(
+        {
+            vol.Optional(CONF_ACCOUNT): cv.string,
+            vol.Optional(CONF_RECIPIENTS, default=[]): vol.All(cv.ensure_list, [cv.string]),
+            **_OWN_ACCOUNT,
+        },
+        extra=vol.PREVENT_EXTRA,
+    ),
+    _checked,
+)
+
+
+async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNotificationService:
+    """Return the service of one line of YAML. Nothing of it depends on an account that is up."""
+    if CONF_ACCOUNT in config:
+        return ConfiguredAccountService(config[CONF_RECIPIENTS], config[CONF_ACCOUNT])
+    client = make_client(hass, _way(config), config)
+
+    async def close(_: Event) -> None:
+        await client.aclose()
+
+    hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, close)
+    return OwnAccountService(config[CONF_RECIPIENTS], client)
+
+
+class _Service(BaseNotificationService):
+    """`notify.<name>`: to `target`, else to the recipients of its line; `data` takes at, extension and priority."""
+
+    def __init__(self, default: Sequence[str]) -> None:
+        self._default = default
+
+    @override
+    async def async_send_message(self, message: str, **kwargs: Any) -> None:
+        try:
+            options = options_of(_DATA(kwargs.get(ATTR_DATA) or {}))
+        except vol.Invalid as error:
+            raise invalid("invalid_data", problem=error.error_message, field=".".join(map(str, error.path))) from None
+        title = kwargs.get(ATTR_TITLE)
+        targets = kwargs.get(ATTR_TARGET)
+        if not (targets := self._default if targets is None else targets):
+            raise invalid("no_target")
+        results = await self._send(targets, f"{title}\n{message}" if title else message, options)
+        if failure := failed(self.hass, results):
+            raise failure
+
+    async def _send(self, targets: Sequence[str], text: str, options: Options) -> Sequence[tuple[str | None, Receipt]]:
+        raise NotImplementedError
+
+
+class ConfiguredAccountService(_Service):
+    """Sends by the account of a config entry, found by its title when it sends."""
+
+    def __init__(self, default: Sequence[str], title: str) -> None:
+        super().__init__(default)
+        self._title = title
+
+    @override
+    async def _send(self, targets: Sequence[str], text: str, options: Options) -> Sequence[tuple[str | None, Receipt]]:
+        entry = self._entry()
+        named = {subentry.title: Receiver.of(entry, subentry) for subentry in recipients(entry)}
+        receivers = []
+        for target in targets:
+            receivers += [named[target]] if target in named else receivers_of_numbers(self.hass, entry, [target])
+        sent = await async_send(self.hass, [(receiver, None) for receiver in receivers], one_text(text), options)
+        return [(one.receiver.name, one.receipt) for one in sent]
+
+    def _entry(self) -> Sms1680ConfigEntry:
+        entries: list[Sms1680ConfigEntry] = self.hass.config_entries.async_entries(DOMAIN)
+        titled = [entry for entry in entries if entry.title == self._title]
+        if len(titled) != 1:
+            key = "several_accounts" if titled else "account_not_found"
+            accounts = ", ".join(entry.title for entry in titled or entries)
+            raise invalid(key, account=self._title, accounts=accounts)
+        if titled[0].state is not ConfigEntryState.LOADED:
+            raise invalid("account_not_loaded", account=self._title)
+        return titled[0]
+
+
+class OwnAccountService(_Service):
+    """Sends by an account that stands in the YAML itself; it knows numbers only."""
+
+    def __init__(self, default: Sequence[str], client: AsyncClient) -> None:
+        super().__init__(default)
+        self._client = client
+
+    @override
+    async def _send(self, targets: Sequence[str], text: str, options: Options) -> Sequence[tuple[str | None, Receipt]]:
+        try:
+            receipts = await self._client.send(
+                targets, text, at=options.at, extension=options.extension, priority=options.priority
+            )
+        except SendError as error:
+            receipts = error.receipts
+        except InvalidMessageError as error:
+            raise rejected(self.hass, error) from None
+        return [(None, receipt) for receipt in receipts]

@@ -1,0 +1,212 @@
+"""The YAML notify platform: checked when it is read, resolved when it sends, and good enough for `alert:`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from sms1680.sandbox import Sandbox
+
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+PASSWORD = "s3cret-Passw0rd"
+ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
+
+
+@pytest.fixture
+def own(sandbox: Sandbox) -> dict[str, Any]:
+    """A line with account keys."""
+    return {
+        "platform": "sms1680",
+        "name": "alarm sms",
+        "username": "homeuser",
+        "password": PASSWORD,
+        "product_id": 61341,
+        "gateway": sandbox.url,
+        "signature": "某某科技",
+        "recipients": "138 0000 0001",
+    }
+
+
+LINE = {"platform": "sms1680", "name": "alarm sms", "account": "Home", "recipients": ["Alice", BOB]}
+
+
+async def read(hass: HomeAssistant, *lines: dict[str, Any]) -> None:
+    assert await async_setup_component(hass, "notify", {"notify": list(lines)})
+    await hass.async_block_till_done()
+
+
+async def notify(hass: HomeAssistant, message: str = "门开了", **data: Any) -> None:
+    await hass.services.async_call("notify", "alarm_sms", {"message": message, **data}, blocking=True)
+
+
+def numbers(sandbox: Sandbox) -> list[str]:
+    return sorted(message.number for message in sandbox.platform.messages)
+
+
+async def test_a_configured_account_is_found_when_it_sends(
+    hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp, sandbox: Sandbox
+) -> None:
+    await read(hass, LINE)
+    with pytest.raises(ServiceValidationError, match="no account Home"):
+        await notify(hass)
+    entry = make_entry()
+    with pytest.raises(ServiceValidationError, match="Home is not running"):
+        await notify(hass)
+    await set_up(entry)
+    await notify(hass)
+    assert numbers(sandbox) == [ALICE, BOB]
+    second = make_entry(title="Home", http={"product_id": "other"}, webhook_id="w", push_secret="p")
+    with pytest.raises(ServiceValidationError, match="several accounts"):
+        await notify(hass)
+    assert second.title == "Home"
+
+
+class TestConfiguredAccount:
+    """A line with the title of a configured account."""
+
+    @pytest.fixture
+    def line(self) -> dict[str, Any]:
+        return LINE
+
+    @pytest.fixture(autouse=True)
+    async def _up(
+        self,
+        hass: HomeAssistant,
+        make_entry: Callable[..., MockConfigEntry],
+        set_up: SetUp,
+        line: dict[str, Any],
+    ) -> None:
+        await read(hass, line)
+        await set_up(make_entry())
+
+    async def test_targets_of_the_call_instead_of_its_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        await notify(hass, target=["Bob", STRANGER])
+        assert numbers(sandbox) == [BOB, STRANGER]
+
+    @pytest.mark.parametrize("line", [{"platform": "sms1680", "name": "alarm sms", "account": "Home"}])
+    async def test_no_target_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        with pytest.raises(ServiceValidationError, match="nobody"):
+            await notify(hass)
+        with pytest.raises(ServiceValidationError, match="nobody"):
+            await notify(hass, target=[])
+        with pytest.raises(ServiceValidationError, match="not a mainland mobile number"):
+            await notify(hass, target=["Carol", ALICE])
+        assert not sandbox.platform.messages
+
+    async def test_data_and_title(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        at = (dt_util.now() + timedelta(days=1)).isoformat()
+        await notify(hass, title="警报", target="Alice", data={"at": at, "extension": "012", "priority": "critical"})
+        (message,) = sandbox.platform.messages
+        assert (message.text, message.extension, message.state.value) == (
+            "【某某科技】警报\n门开了",
+            "012",
+            "scheduled",
+        )
+
+    @pytest.mark.parametrize("data", [{"priority": "urgent"}, {"when": "now"}, {"at": "soon"}])
+    async def test_data_that_is_wrong_is_named(
+        self, hass: HomeAssistant, sandbox: Sandbox, data: dict[str, str]
+    ) -> None:
+        with pytest.raises(ServiceValidationError, match=next(iter(data))):
+            await notify(hass, data=data)
+        assert not sandbox.platform.messages
+
+    async def test_a_failure_is_an_error(self, hass: HomeAssistant) -> None:
+        with pytest.raises(HomeAssistantError, match=r"Alice 138\*\*\*\*0001: refused"):
+            await notify(hass, "发票")
+
+    async def test_an_alert_sends_and_says_when_it_is_over(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        alert = {
+            "name": "Back door",
+            "entity_id": "input_boolean.door",
+            "state": "on",
+            "repeat": 30,
+            "title": "后门",
+            "message": "开了",
+            "done_message": "关了",
+            "notifiers": ["alarm_sms"],
+        }
+        hass.states.async_set("input_boolean.door", "off")
+        assert await async_setup_component(hass, "alert", {"alert": {"back_door": alert}})
+        for state in ("on", "off"):
+            hass.states.async_set("input_boolean.door", state)
+            await hass.async_block_till_done()
+        assert [message.text for message in sandbox.platform.messages if message.number == ALICE] == [
+            "【某某科技】后门\n开了",
+            "【某某科技】后门\n关了",
+        ]
+
+
+class TestOwnAccount:
+    """A line with account keys, without any config entry."""
+
+    @pytest.mark.parametrize("form", ["plain", "md5"])
+    async def test_it_sends(self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox, form: str) -> None:
+        if form == "md5":
+            del own["password"]
+            own["password_md5"] = hashlib.md5(PASSWORD.encode()).hexdigest()
+        await read(hass, own)
+        await notify(hass)
+        await notify(hass, target=[BOB], data={"extension": "7"})
+        assert [(message.number, message.text, message.extension) for message in sandbox.platform.messages] == [
+            (ALICE, "【某某科技】门开了", ""),
+            (BOB, "【某某科技】门开了", "7"),
+        ]
+
+    async def test_failures_are_errors(self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox) -> None:
+        await read(hass, own)
+        with pytest.raises(HomeAssistantError, match="refused by the platform"):
+            await notify(hass, "发票")
+        with pytest.raises(ServiceValidationError, match="not a mainland mobile number"):
+            await notify(hass, target=["Alice"])
+        assert not sandbox.platform.messages
+
+    @pytest.mark.parametrize(
+        ("change", "key"),
+        [
+            ({"password": None}, "password"),
+            ({"password": hashlib.md5(PASSWORD.encode()).hexdigest()}, "password"),
+            ({"password": None, "password_md5": "abc"}, "password"),
+            ({"username": None}, "username"),
+            ({"product_id": None}, "product_id"),
+            ({"gateway": f"http://me:{PASSWORD}@127.0.0.1"}, "gateway"),
+            ({"signature": "【】"}, "signature"),
+            ({"recipients": ["Alice"]}, "recipients"),
+            ({"rate": 0}, "rate"),
+            ({"packet_size": 1001}, "packet_size"),
+            ({"account": "Home"}, "gateway"),
+            ({"colour": "red"}, "colour"),
+        ],
+    )
+    async def test_a_bad_line_is_dropped_alone_and_its_key_is_named(
+        self,
+        hass: HomeAssistant,
+        own: dict[str, Any],
+        caplog: pytest.LogCaptureFixture,
+        change: dict[str, Any],
+        key: str,
+    ) -> None:
+        good = {**own, "name": "good"}
+        own.update(change)
+        await read(hass, {name: value for name, value in own.items() if value is not None}, good)
+        assert not hass.services.has_service("notify", "alarm_sms")
+        assert hass.services.has_service("notify", "good")
+        (told,) = [record.getMessage() for record in caplog.records if "Invalid config" in record.getMessage()]
+        assert f"'{key}'" in told
+        assert PASSWORD not in told
+        assert hashlib.md5(PASSWORD.encode()).hexdigest() not in caplog.text
+
+    async def test_without_an_account_the_key_is_named(
+        self, hass: HomeAssistant, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await read(hass, {"platform": "sms1680", "name": "alarm sms", "recipients": ALICE})
+        assert "'account': is missing" in caplog.text
