@@ -184,12 +184,6 @@ export function choose(en, zh) {
   return language === "zh" ? zh : en;
 }
 
-/** The words that one language has and the other lacks. */
-export function missing() {
-  const [en, zh] = [Object.keys(WORDS.en), Object.keys(WORDS.zh)];
-  return [...en.filter((key) => !zh.includes(key)), ...zh.filter((key) => !en.includes(key))];
-}
-
 /** The faults that have words, in the order they are shown. */
 export const faults = Object.keys(WORDS.en).filter((key) => key.startsWith("fault_")).map((key) => key.slice(6));
 

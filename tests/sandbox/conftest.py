@@ -7,7 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
@@ -113,6 +113,25 @@ async def call(http: aiohttp.ClientSession) -> AsyncIterator[MakeCaller]:
             return Caller(http, await stack.enter_async_context(Sandbox(config)))
 
         yield make
+
+
+Raw = Callable[[str, bytes], Awaitable[bytes]]
+
+
+@pytest.fixture
+def raw() -> Raw:
+    """Sends a request as it stands and returns all that comes back."""
+
+    async def exchange(url: str, request: bytes) -> bytes:
+        parts = urlsplit(url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(request)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    return exchange
 
 
 class Receiver:

@@ -7,31 +7,20 @@ import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given, strategies as st
 
-from sms1680.sandbox import Account, Call, Fault, Verdict
+from sms1680.sandbox import Account, Fault, Verdict
 from sms1680.sandbox.http import parse_parameters
 
 if TYPE_CHECKING:
-    from tests.sandbox.conftest import MakeCaller
+    from tests.sandbox.conftest import MakeCaller, Raw
 
 NUMBER = "13800000000"
 DEMO = Account()
 DROP = object()
-
-
-async def raw(url: str, request: bytes) -> bytes:
-    """Send a request as it stands and return all that comes back."""
-    parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 10)
-    writer.close()
-    await writer.wait_closed()
-    return answer
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -184,7 +173,7 @@ async def test_a_scheduled_send_waits_for_its_time_in_china(call: MakeCaller) ->
     assert abs(message.due_at - datetime.now(UTC).timestamp() - 60) < 5
 
 
-async def test_the_c_programs_request(call: MakeCaller) -> None:
+async def test_the_c_programs_request(call: MakeCaller, raw: Raw) -> None:
     """The C program (libghttp) and the Objective-C one (Foundation): what they put on the wire."""
     desk = await call()
     query = f"{urlencode(desk.base)}&mobile={NUMBER}&content=zhiling"
@@ -198,7 +187,7 @@ async def test_the_c_programs_request(call: MakeCaller) -> None:
     assert desk.box.platform.phone(NUMBER).texts == ["zhiling"] * 2
 
 
-async def test_octets_that_are_not_utf_8_are_garbled_and_unescaped_ones_refused(call: MakeCaller) -> None:
+async def test_octets_that_are_not_utf_8_are_garbled_and_unescaped_ones_refused(call: MakeCaller, raw: Raw) -> None:
     desk = await call()
     head = f"GET /sendXSms.do?{urlencode(desk.base)}&mobile={NUMBER}&content="
     tail = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -239,7 +228,3 @@ def test_random_octets_never_raise_anything_but_value_error(forms: list[bytes]) 
 )
 def test_parameters_come_back(parameters: dict[str, str]) -> None:
     assert parse_parameters(urlencode(parameters).encode()) == parameters
-
-
-def test_there_are_four_calls() -> None:
-    assert [call.value for call in Call] == ["sendXSms", "sendDIYSms", "sendPackSms", "balance"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sms1680 import sandbox
 from sms1680.sandbox import Account, Sandbox
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import MakeCaller, Receiver, Tab
 
+PAGE = Path(sandbox.__file__).with_name("page")
 NUMBER = "13911000000"
 EVIL = "<img src=x onerror=alert(1)><b>bold</b>"
 
@@ -32,7 +36,8 @@ async def test_a_message_appears_and_is_answered(call: MakeCaller, tab: Tab, rec
     await tab.until("document.querySelector('.theirs .bubble').innerText === '【家里】后门打开了'")
     await tab.until("document.querySelector('.theirs .icon-ticks')")
     assert await tab.run("document.querySelector('.theirs .signature').innerText") == "【家里】"
-    assert await tab.run("document.querySelector('.theirs .meta').innerText.replace(/\\s+/g, ' ')")
+    meta = await tab.run("document.querySelector('.theirs .meta').innerText.replace(/\\s+/g, ' ')")
+    assert re.fullmatch(r"106900001680·012 1 part \d\d:\d\d", meta)
     assert await tab.run("document.querySelector('#phone-number').innerText") == "139 1100 0000"
     assert await tab.run("document.querySelector('#extension').value") == "012"
     await type_into(tab, "#content", "好的 <1>")
@@ -97,8 +102,14 @@ async def test_it_speaks_both_languages(call: MakeCaller, tab: Tab) -> None:
     assert await tab.run("document.documentElement.lang") == "zh-Hans"
     await click(tab, "#language")
     await tab.until("document.querySelector('#account-title').innerText === 'Account'")
-    both = "import('/page/words.js').then((words) => words.missing())"
-    assert await tab.run(both) == []
+
+
+def test_both_languages_have_the_same_words() -> None:
+    english, chinese = (PAGE / "words.js").read_text("utf-8").split("  zh: {")
+    keys = re.compile(r"^    (\w+): ", re.MULTILINE)
+    assert keys.findall(english) == keys.findall(chinese.split("\n};")[0])
+    used = set(re.findall(r'data-[tpl]="(\w+)"', (PAGE / "index.html").read_text("utf-8")))
+    assert used <= set(keys.findall(english))
 
 
 async def test_a_second_phone_counts_what_is_unread_and_a_reset_clears_all(call: MakeCaller, tab: Tab) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import pytest
@@ -14,20 +13,11 @@ import pytest
 from sms1680.sandbox import Account, Platform
 
 if TYPE_CHECKING:
-    from tests.sandbox.conftest import MakeCaller, Receiver
+    from tests.sandbox.conftest import MakeCaller, Raw, Receiver
 
 NUMBER = "13812345678"
 TEXT = "秘密 secret words"
 SECRETS = ("demo1680", NUMBER, TEXT, "secret", quote("秘密"), "push-secret")
-
-
-async def raw(url: str, request: bytes) -> None:
-    parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(request)
-    await asyncio.wait_for(reader.read(), 10)
-    writer.close()
-    await writer.wait_closed()
 
 
 def assert_no_secret(caplog: pytest.LogCaptureFixture) -> None:
@@ -54,7 +44,7 @@ async def test_the_ordinary_way(call: MakeCaller, receiver: Receiver, caplog: py
     assert_no_secret(caplog)
 
 
-async def test_requests_that_are_none(call: MakeCaller, caplog: pytest.LogCaptureFixture) -> None:
+async def test_requests_that_are_none(call: MakeCaller, caplog: pytest.LogCaptureFixture, raw: Raw) -> None:
     caplog.set_level(logging.DEBUG)
     desk = await call()
     query = urlencode(desk.base | {"mobile": NUMBER, "content": TEXT})
