@@ -1,0 +1,78 @@
+"""The pages for people: their examples, which tests run, and their tables, which tests hold to the code.
+
+An example stands below `<!-- test: KIND NAME -->`; a table between `<!-- table: NAME -->` and `<!-- end of table -->`.
+Each page is there in English and in Chinese, with the same examples.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from _environments import ROOT
+
+LANGUAGES = {"en": "", "zh": ".zh-Hans"}
+PAGES = ("README", "docs/home-assistant", "docs/apprise", "docs/python")
+
+_EXAMPLE = re.compile(
+    r"(?:^<!-- test: (?P<kind>[\w-]+)(?: (?P<name>[\w-]+))? -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_TABLE = re.compile(
+    r"(?P<begin>^<!-- table: (?P<name>[\w-]+) -->\n)(?P<text>.*?)(?P<end>^<!-- end of table -->$)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A code block. `kind` says how it is tested (empty: nobody said), `name` which one it is."""
+
+    page: str
+    kind: str
+    name: str
+    language: str
+    text: str
+
+
+def path_of(page: str, language: str) -> Path:
+    """Returns the file of a page in a language (a key of LANGUAGES)."""
+    return ROOT / f"{page}{LANGUAGES[language]}.md"
+
+
+def examples(page: str, language: str = "en") -> list[Example]:
+    """Returns the code blocks of a page, in order."""
+    text = path_of(page, language).read_text("utf-8")
+    return [
+        Example(page, found["kind"] or "", found["name"] or "", found["language"], found["text"])
+        for found in _EXAMPLE.finditer(text)
+    ]
+
+
+def all_examples(*kinds: str) -> list[Example]:
+    """Returns the code blocks of these kinds (all, if none is named) of all pages."""
+    return [example for page in PAGES for example in examples(page) if not kinds or example.kind in kinds]
+
+
+def tables(page: str, language: str) -> dict[str, str]:
+    """Returns the marked tables of a page, by their names."""
+    return {found["name"]: found["text"] for found in _TABLE.finditer(path_of(page, language).read_text("utf-8"))}
+
+
+def write_table(page: str, language: str, name: str, text: str) -> None:
+    """Puts a table into a page, in place of the one that has its name."""
+    path = path_of(page, language)
+    path.write_text(
+        _TABLE.sub(
+            lambda found: f"{found['begin']}{text}{found['end']}" if found["name"] == name else found[0],
+            path.read_text("utf-8"),
+        ),
+        "utf-8",
+    )
+
+
+def cells(table: str) -> list[list[str]]:
+    """Returns the cells of a Markdown table, without its head."""
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows[2:]]

@@ -1,0 +1,345 @@
+"""The tables of the pages say what the code says, in both languages.
+
+They are made from the code: after a change, SMS1680_WRITE_TABLES=1 writes them anew instead of comparing.
+"""
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+import yaml
+from _docs import LANGUAGES, PAGES, tables, write_table
+from _environments import ROOT
+
+from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, outcomes, push, text
+from sms1680.answers import BALANCE, DYNAMIC, SEND
+from sms1680.calls import _LETTERS, _LONGEST_EXTENSION
+from sms1680.cli import _EXITS
+from sms1680.client import LARGEST_PACKET, PACKET_SIZE, PATIENCE
+from sms1680.cmpp.results import SUBMIT
+from sms1680.exchange import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from sms1680.pacefiles import AT_ONCE
+from sms1680.push import LONGEST_PUSH, MOST_FIELDS
+
+INTEGRATION = ROOT / "custom_components" / "sms1680"
+WRITE = bool(os.environ.get("SMS1680_WRITE_TABLES"))
+
+Row = Sequence[str]
+Words = tuple[str, str]
+INDEX = {"en": 0, "zh": 1}
+
+REPEAT: dict[Repeat, Words] = {
+    Repeat.NO: ("no", "否"),
+    Repeat.YES: ("yes", "可以"),
+    Repeat.BY_A_PERSON: ("only a person should", "只应由人工决定"),
+    Repeat.AFTER_CORRECTION: ("after the correction", "更正后可以"),
+    Repeat.AFTER_TOPPING_UP: ("after topping up", "充值后可以"),
+    Repeat.OTHER_TEXT: ("with another text", "更换内容后可以"),
+    Repeat.NEVER_BY_ITSELF: ("never by itself", "不会自动重发"),
+}
+AGAIN: dict[Outcome, Words] = {
+    Outcome.ACCEPTED: ("no", "否"),
+    Outcome.HELD: ("no", "否"),
+    Outcome.REFUSED: ("as the reason says", "视原因而定"),
+    Outcome.NOT_SENT: ("yes, once the reason is gone", "可以，待原因消除后"),
+    Outcome.UNKNOWN: ("never by itself; ask first", "不会自动重发，请先确认"),
+}
+STATES: dict[ReportState, Words] = {
+    ReportState.DELIVERED: ("delivered", "已送达"),
+    ReportState.FAILED: ("failed", "未送达"),
+    ReportState.PENDING: ("pending", "尚未最终确认"),
+}
+EXITS: dict[int, Words] = {
+    0: ("accepted", "平台已接收"),
+    3: ("held", "待人工审核"),
+    4: ("refused", "被拒绝"),
+    5: ("not sent", "未发出"),
+    6: ("unknown", "结果不明"),
+}
+ERRORS: dict[str, Words] = {
+    "SMS1680Error": ("the root of all", "所有错误的基类"),
+    "InvalidMessageError": ("the call can't be made as it stands; nothing was sent", "调用有误，没有发送任何短信"),
+    "InvalidSettingError": (
+        "an account or a client can't be made with these settings",
+        "帐号或客户端的设置有误",
+    ),
+    "InvalidPushError": ("what came in is no push of the platform", "收到的内容不是平台推送"),
+    "NoAnswerError": (
+        "the balance could not be asked: no connection, no answer, or none that was understood",
+        "无法查询余额：无法连接、没有应答或应答无法识别",
+    ),
+    "SendError": (
+        "some number was neither accepted nor held; `.receipts` has all of them",
+        "有号码既未被接收也未待审；`.receipts` 含全部号码的结果",
+    ),
+    "UnknownOutcomeError": ("some number may have been sent to, or not", "有号码结果不明，可能已发出"),
+    "RefusedError": ("the platform surely refused some number", "平台确定拒绝了某个号码"),
+    "AuthenticationError": ("the user name or the password is wrong", "登陆名称或密码不正确"),
+    "BalanceError": ("the balance is too low", "余额不足"),
+    "NotSentError": ("some number was certainly not sent to", "有号码确定没有发出"),
+}
+CONCERNS: dict[Concern, str] = {
+    Concern.LINK: "https://example.com/a",
+    Concern.DOMAIN: "example.com",
+    Concern.IP_ADDRESS: "192.168.1.20",
+    Concern.EMAIL: "me@example.com",
+    Concern.PHONE_NUMBER: "0571-88880000",
+    Concern.NO_SIGNATURE: "",
+    Concern.REFUSED_WORD: "",
+}
+
+
+def code(value: object) -> str:
+    return f"`{value}`"
+
+
+def markdown(head: Row, rows: Iterator[Row] | Sequence[Row]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
+    return "".join("|" + "|".join(f" {cell} " if cell != "---" else cell for cell in line) + "|\n" for line in escaped)
+
+
+def translations(language: str) -> dict[str, object]:
+    name = {"en": "en", "zh": "zh-Hans"}[language]
+    return json.loads((INTEGRATION / "translations" / f"{name}.json").read_text("utf-8"))
+
+
+# --- the core --------------------------------------------------------------------------------------------------------
+
+
+def outcome_table(language: str) -> str:
+    at = INDEX[language]
+    head = (
+        ("Outcome", "Means", "May it be sent again?", "Exit code"),
+        ("结果", "含义", "能否重发", "退出码"),
+    )[at]
+    rows = [
+        (code(outcome), outcomes._OUTCOMES[outcome][at], AGAIN[outcome][at], str(_EXITS[outcome]))
+        for outcome in Outcome
+    ]
+    return markdown(head, rows)
+
+
+def codes(table: dict[str, Reason | None], reason: Reason) -> str:
+    return " ".join(code(number) for number, meaning in table.items() if meaning is reason)
+
+
+def reason_table(language: str) -> str:
+    at = INDEX[language]
+    head = (
+        (
+            "Send",
+            "Template, batch",
+            "Balance",
+            "CMPP",
+            "Reason",
+            "What it means and what to do",
+            "May it be sent again?",
+        ),
+        ("发送", "动态、批量", "余额", "CMPP", "原因", "含义与处理", "能否重发"),
+    )[at]
+    cmpp = {str(result): reason for result, reason in SUBMIT["1680"].items()}
+    rows = [
+        (
+            *(codes(table, reason) for table in (dict(SEND), dict(DYNAMIC), dict(BALANCE), cmpp)),
+            code(reason),
+            reason.sentence(language),
+            REPEAT[reason.repeat][at],
+        )
+        for reason in Reason
+    ]
+    return markdown(head, rows)
+
+
+def status_table(language: str) -> str:
+    at = INDEX[language]
+    head = (("Status", "State", "Means", "May it be sent again?"), ("状态码", "状态", "含义", "能否重发"))[at]
+    other = ("anything else", "其他")[at]
+    rows = []
+    for status in (*push._STATUSES, other):
+        report = push.DeliveryReport("1", "13800000000", status)
+        named = f"`{report.state}`" if at == 0 else f"`{report.state}` {STATES[report.state][1]}"
+        shown = code(status) if status != other else other
+        rows.append((shown, named, report.sentence(language), REPEAT[report.repeat][at]))
+    return markdown(head, rows)
+
+
+def error_table(language: str) -> str:
+    at = INDEX[language]
+    head = (("Error", "Is a", "Means"), ("错误", "基类", "含义"))[at]
+    found = [value for _, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__]
+    assert {error.__name__ for error in found} == ERRORS.keys()
+    by_name = {error.__name__: error for error in found}
+    rows = [
+        (code(name), ", ".join(code(base.__name__) for base in by_name[name].__bases__), words[at])
+        for name, words in ERRORS.items()
+    ]
+    return markdown(head, rows)
+
+
+def concern_table(language: str) -> str:
+    at = INDEX[language]
+    head = (("Warning", "Found in", "Says"), ("提醒", "例", "说明"))[at]
+    rows = [
+        (code(concern), code(example) if example else "", text._CONCERNS[concern][at].rstrip(":："))
+        for concern, example in CONCERNS.items()
+    ]
+    assert CONCERNS.keys() == set(Concern)
+    return markdown(head, rows)
+
+
+def exit_table(language: str) -> str:
+    at = INDEX[language]
+    head = (("Exit code", "Means"), ("退出码", "含义"))[at]
+    rows = [(code(number), EXITS[number][at]) for number in _EXITS.values()]
+    rows.append(
+        (code(2), ("nothing was tried: the command or the message is wrong", "没有尝试：命令或短信内容有误")[at])
+    )
+    rows.append((code(1), ("the balance could not be asked, or another error", "无法查询余额，或其他错误")[at]))
+    return markdown(head, rows)
+
+
+LIMITS: list[tuple[Words, str]] = [
+    (("Items a request (`packet_size`)", "每个请求的条数（`packet_size`）"), f"{PACKET_SIZE} (1–{LARGEST_PACKET})"),
+    (("Characters, with signature (`max_length`)", "字数，含签名（`max_length`）"), f"{text.MAX_LENGTH}"),
+    (("Characters of one part", "一条的字数"), f"{text.SINGLE_UNITS}"),
+    (("Characters of each part once it is split", "拆分后每条的字数"), f"{text.PART_UNITS}"),
+    (("Characters of a signature, no brackets", "签名字数，不含括号"), f"1–{text._LONGEST_SIGNATURE}"),
+    (("Digits of an extension", "扩展号位数"), f"1–{_LONGEST_EXTENSION}"),
+    (("Digits of source number and extension (the platform's)", "接入号加扩展号的位数（平台限制）"), "21"),
+    (("Values of a template", "模板变量"), f"{len(_LETTERS)} (`{{{_LETTERS[0]}}}`–`{{{_LETTERS[-1]}}}`), `{{PHONE}}`"),
+    (("Not possible in a template's values", "变量内容中不可出现"), "`,` `;`"),
+    (("Not possible in a batch's texts", "批量发送的内容中不可出现"), "`|` `$`"),
+    (("Requests at once, no rate known", "流量未知时的并发请求数"), f"{AT_ONCE}"),
+    (("Seconds of trying again (`patience`)", "重试时间（`patience`），秒"), f"{PATIENCE:g}"),
+    (("Seconds until connected", "连接超时，秒"), f"{CONNECT_TIMEOUT:g}"),
+    (("Seconds without an answer", "应答超时，秒"), f"{ANSWER_TIMEOUT:g}"),
+    (("Size of a push, its fields", "推送的大小、字段数"), f"{LONGEST_PUSH // 1024} KiB, {MOST_FIELDS}"),
+]
+
+
+def limit_table(language: str) -> str:
+    at = INDEX[language]
+    return markdown((("What", "Limit"), ("项目", "限制"))[at], [(words[at], limit) for words, limit in LIMITS])
+
+
+# --- Home Assistant, as its own dialogs say it -----------------------------------------------------------------------
+
+
+def field_table(*steps: str) -> Callable[[str], str]:
+    """The fields of dialogs: their key in YAML's sense, their name and their description on the screen."""
+
+    def made(language: str) -> str:
+        head = (("Field", "Key", "Means"), ("字段", "键", "含义"))[INDEX[language]]
+        rows = []
+        for step in steps:
+            found: object = translations(language)
+            for part in step.split("/"):
+                found = found[part]  # type: ignore[index]
+            described = found.get("data_description", {})  # type: ignore[attr-defined]
+            for key, name in found.get("data", {}).items():  # type: ignore[attr-defined]
+                row = (name, code(key), described.get(key, ""))
+                if row not in rows:
+                    rows.append(row)
+        return markdown(head, rows)
+
+    return made
+
+
+def keyed_table(section: str) -> Callable[[str], str]:
+    """The fields of each action or trigger."""
+
+    def made(language: str) -> str:
+        at = INDEX[language]
+        said = translations(language)[section]
+        described = yaml.safe_load((INTEGRATION / f"{section}.yaml").read_text("utf-8"))
+        assert said.keys() == described.keys()  # type: ignore[attr-defined]
+        kind = {"services": ("Action", "动作"), "triggers": ("Trigger", "触发器")}[section][at]
+        head = (kind, *(("Field", "Required", "Means"), ("字段", "必填", "含义"))[at])
+        yes = ("yes", "是")[at]
+        rows = []
+        for name, one in described.items():
+            texts = said[name]  # type: ignore[index]
+            rows.append((code(f"sms1680.{name}"), "", "", texts["description"]))
+            if "target" in one:
+                rows.append(("", code("target"), "", ("recipients", "接收人")[at]))
+            for field, properties in (one or {}).get("fields", {}).items():
+                required = yes if (properties or {}).get("required") else ""
+                rows.append(("", code(field), required, texts["fields"][field]["description"]))
+        return markdown(head, rows)
+
+    return made
+
+
+def message_table(section: str) -> Callable[[str], str]:
+    """What is said in words, by its key: errors of actions, repairs."""
+
+    def made(language: str) -> str:
+        at = INDEX[language]
+        rows = []
+        for key, one in translations(language)[section].items():  # type: ignore[attr-defined]
+            said = one.get("message") or f"**{one['title']}** {one.get('description', '')}"
+            rows.append((code(key), said))
+        return markdown((("Key", "Says"), ("键", "内容"))[at], rows)
+
+    return made
+
+
+def dialog_error_table(language: str) -> str:
+    said = translations(language)
+    rows = []
+    for part in ("config", "config_subentries/recipient", "options"):
+        found: object = said
+        for key in part.split("/"):
+            found = found.get(key, {})  # type: ignore[attr-defined]
+        for words in found.get("error", {}).values():  # type: ignore[attr-defined]
+            if (words,) not in rows:
+                rows.append((words,))
+    return markdown(((("The dialog says",), ("对话框提示",))[INDEX[language]]), rows)
+
+
+TABLES: dict[str, Callable[[str], str]] = {
+    "outcomes": outcome_table,
+    "reasons": reason_table,
+    "statuses": status_table,
+    "errors": error_table,
+    "warnings": concern_table,
+    "exits": exit_table,
+    "limits": limit_table,
+    "account-fields": field_table("config/step/http"),
+    "recipient-fields": field_table("config_subentries/recipient/step/user"),
+    "actions": keyed_table("services"),
+    "triggers": keyed_table("triggers"),
+    "action-errors": message_table("exceptions"),
+    "repairs": message_table("issues"),
+    "dialog-errors": dialog_error_table,
+}
+PLACES = [
+    pytest.param(page, language, name, id=f"{page}-{language}-{name}")
+    for page in PAGES
+    for language in LANGUAGES
+    for name in tables(page, language)
+    if name in TABLES
+]
+
+
+@pytest.mark.parametrize(("page", "language", "name"), PLACES)
+def test_a_table_says_what_the_code_says(page: str, language: str, name: str) -> None:
+    made = TABLES[name](language)
+    if WRITE:
+        write_table(page, language, name, made)
+    assert tables(page, language)[name] == made, (
+        f"the table {name} of {page} is not as the code has it; write it anew: "
+        "SMS1680_WRITE_TABLES=1 scripts/test core-newest tests/house/test_readme_tables.py"
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_table_that_can_be_made_stands_on_a_page(language: str) -> None:
+    assert {name for page in PAGES for name in tables(page, language)} >= TABLES.keys()
+
+
+def test_the_default_gateway_is_the_one_that_the_pages_name() -> None:
+    assert DEFAULT_GATEWAY in tables("docs/python", "en")["settings"]
