@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 
 import aiohttp
 from _demo_processes import DemoError, until
@@ -59,7 +59,3 @@ class Platform:
             return next((message for message in await self.held(text) if message["arrived"]), None)
 
         return await until(look, "message with the expected text on the phone")
-
-    async def tell(self, step: Mapping[str, str]) -> None:
-        """Shows a step of the story on the page."""
-        await self.post("story", **step)

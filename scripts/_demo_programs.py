@@ -14,7 +14,7 @@ import aiohttp
 from _demo_home_assistant import HomeAssistant, configure
 from _demo_platform import Account, Platform
 from _demo_processes import DemoError, Processes, RunFolder, free_port, until
-from _demo_steps import tail
+from _demo_steps import last_words
 from _demo_transcript import Step, Transcript
 from _environments import ROOT, Environments, clean_environment
 
@@ -24,12 +24,16 @@ LONGEST_START = 180.0
 
 
 class Programs:
-    """Starts the programs of one run. `essential` are those without which there is nothing left to look at."""
+    """Starts the programs of one run.
+
+    ended: a sentence once one of them has ended by itself, without which there is nothing left to look at.
+    """
 
     def __init__(
         self, session: aiohttp.ClientSession, processes: Processes, folder: RunFolder, in_use: ExitStack
     ) -> None:
-        self.essential: list[asyncio.subprocess.Process] = []
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._watching: list[asyncio.Task[None]] = []
         self._session = session
         self._processes = processes
         self._folder = folder
@@ -41,23 +45,32 @@ class Programs:
         log = self._folder.logs / "platform.log"
         program = Path(sys.executable).with_name("sms1680")
         process = await self._processes.start(
-            [program, "sandbox", "--port", "0", "--username", USERNAME, "--report-delay", "0.5", "--json"],
+            [
+                program,
+                "sandbox",
+                "--port",
+                "0",
+                "--username",
+                USERNAME,
+                "--rate",
+                "100",
+                "--report-delay",
+                "0.5",
+                "--json",
+            ],
             {**self._folder.variables(), "SMS1680_SANDBOX_PASSWORD": ACCOUNT_PASSWORD},
             self._folder.path,
             log=log,
             piped=True,
         )
-        self.essential.append(process)
+        self._watch(process, "The platform", log)
         line = await asyncio.wait_for(piped(process.stdout).readline(), LONGEST_START)
-        if not line:
-            raise DemoError(f"the platform did not start: {tail(log.read_bytes())}")
         with log.open("ab") as output:
             output.write(line)
         told = json.loads(line)
         account = Account(told["gateway"], told["username"], ACCOUNT_PASSWORD, told["product_id"])
         platform = Platform(self._session, account)
         step.lines.append(f"Phone page: {platform.page}  (it shows how the rest is coming along)")
-        step.detail = platform.page
         return platform
 
     async def start_builder(self, wanted: str) -> asyncio.subprocess.Process:
@@ -103,15 +116,9 @@ class Programs:
             config,
             log=log,
         )
-        self.essential.append(process)
+        self._watch(process, "Home Assistant", log)
         home = HomeAssistant(self._session, f"http://127.0.0.1:{port}")
-
-        async def answers() -> bool | None:
-            if process.returncode is not None:
-                raise DemoError(f"Home Assistant ended with {process.returncode}: {tail(log.read_bytes())}")
-            return await home.answers()
-
-        await until(answers, "answer of Home Assistant", LONGEST_START)
+        await until(home.answers, "answer of Home Assistant", LONGEST_START)
         await home.sign_up(USERNAME, password)
         home.version = await until(home.running, "Home Assistant that is fully up", LONGEST_START)
         await home.connect()
@@ -123,6 +130,14 @@ class Programs:
         step.facts.update(version=home.version, start_seconds=round(seconds, 1))
         step.detail = home.version
         return home
+
+    def _watch(self, process: asyncio.subprocess.Process, name: str, log: Path) -> None:
+        async def watch() -> None:
+            code = await process.wait()
+            if not self.ended.done():
+                self.ended.set_result(f"{name} has ended by itself with exit code {code}: {last_words(log)}")
+
+        self._watching.append(asyncio.create_task(watch()))
 
 
 def piped(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:

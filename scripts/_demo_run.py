@@ -57,10 +57,11 @@ class Demo:
                     try:
                         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
                             programs = Programs(session, processes, self._folder, in_use)
-                            await self._tell(programs, processes)
+                            await self._tell_while_they_run(programs, processes)
                             told = True
+                            self._sum_up()
                             good = self._transcript.held
-                            if not self._once and self._home:
+                            if not self._once and self._home and not programs.ended.done():
                                 good = await self._stay(programs) and good
                     except asyncio.CancelledError:
                         self._transcript.say("\nEnding ...")
@@ -77,6 +78,20 @@ class Demo:
             self._signal = number
             task.cancel()
 
+    async def _tell_while_they_run(self, programs: Programs, processes: Processes) -> None:
+        """Tells the story, to its end or until a program has ended by itself."""
+        story = asyncio.ensure_future(self._tell(programs, processes))
+        either: list[asyncio.Future[Any]] = [story, programs.ended]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if programs.ended.done():
+                self._transcript.say(f"\n{programs.ended.result()}")
+            else:
+                story.result()
+        finally:
+            story.cancel()
+            await asyncio.wait({story})
+
     async def _tell(self, programs: Programs, processes: Processes) -> None:
         """Tells the story; what needs Home Assistant is not reached where there is none."""
         run = self._transcript.run
@@ -89,7 +104,6 @@ class Demo:
                 if await run("account", story.account):
                     for name in SENDING:
                         await run(name, getattr(story, name))
-        self._sum_up()
 
     async def _start_platform(self, programs: Programs, step: Step) -> None:
         self._platform = await programs.start_platform(step)
@@ -137,16 +151,11 @@ class Demo:
         say(f"\nPhone page       {self._platform.page if self._platform else ''}")
         say(f"Home Assistant   {self._home_address}   user {USERNAME}, password {self._password}")
         say("Answer on the phone page, or let Home Assistant send. Ctrl-C ends it all.")
-        waiting = [asyncio.ensure_future(process.wait()) for process in programs.essential]
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            say(f"\n{await programs.ended}\nLogs, until the next run: {self._folder.logs}")
         except asyncio.CancelledError:
             say("\nEnding ...")
             return True
-        finally:
-            for wait in waiting:
-                wait.cancel()
-        say(f"A program has ended by itself. Logs, until the next run: {self._folder.logs}")
         return False
 
 

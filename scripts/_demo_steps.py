@@ -50,20 +50,20 @@ AUTOMATION = {
 }
 
 STEPS = (
-    ("platform", "The platform and its phone page are up", "短信平台和手机页面已启动"),
+    ("platform", "Platform and phone page are up", "短信平台和手机页面已启动"),
     (
         "apprise",
-        "Apprise sends an SMS, called as Uptime Kuma calls it",
+        "Apprise sends, called as Uptime Kuma calls it",
         "Apprise 发送短信（调用方式同 Uptime Kuma）",
     ),
     ("home_assistant", "Home Assistant is up", "Home Assistant 已启动"),
-    ("account", "The account, a recipient and an automation are set up", "已添加账户、收件人和自动化"),
-    ("send", "Home Assistant sends an SMS and hears that it was delivered", "Home Assistant 发送短信，并收到状态报告"),
-    ("unknown", "An answer is cut off: nobody can know, so nothing is sent again", "应答中断：结果不明，不会自动重发"),
+    ("account", "Account, recipient and automation are set up", "已添加账户、收件人和自动化"),
+    ("send", "Home Assistant sends, and hears that it arrived", "Home Assistant 发送短信，并收到状态报告"),
+    ("unknown", "An answer is cut off: unknown, so not sent again", "应答中断：结果不明，不会自动重发"),
     ("forbidden", "A forbidden word is told in words", "违禁词：用文字说明原因"),
     ("reply", "A reply from the phone starts an automation", "手机回复触发自动化"),
-    ("ledger", "Nothing was lost and nothing was sent twice", "没有丢失，也没有重复发送"),
-    ("logs", "The logs hold no secrets", "日志中没有任何机密"),
+    ("ledger", "Nothing lost, nothing sent twice", "没有丢失，也没有重复发送"),
+    ("logs", "No secrets in the logs", "日志中没有任何机密"),
 )
 
 
@@ -116,7 +116,7 @@ class Story:
         step.lines.append(f"apprise {version('apprise')} ended with exit code 0 and said: {said}")
         held = await self._shown_once(step, FROM_APPRISE)
         step.facts.update(exit_code=process.returncode, sent=1, held=held, said=said)
-        step.detail = f"1 → {held}"
+        step.detail = f"{mask_number(NUMBER)} × {held}"
 
     async def account(self, step: Step) -> None:
         """Adds the account, a recipient and an automation by the dialogs, and the push addresses at the platform."""
@@ -151,7 +151,7 @@ class Story:
         expect((data["state"], data["recipient"]), ("delivered", RECIPIENT), "the delivery report's event")
         step.lines.append(f"event sms1680_delivery_report: {data['recipient']}, {data['state']} ({data['status']})")
         step.facts.update(held=held, state=data["state"])
-        step.detail = data["state"]
+        step.detail = f"{data['state']} × {held}"
 
     async def unknown(self, step: Step) -> None:
         """Lets the platform take a message and cut its answer off."""
@@ -164,7 +164,7 @@ class Story:
         step.lines.append(f"sms1680.send_message answered: outcome {told['outcome']}, reason {told['reason']}")
         held = await self._shown_once(step, CUT_OFF)
         step.facts.update(outcome=told["outcome"], reason=told["reason"], held=held)
-        step.detail = f"{told['outcome']}, 1 → {held}"
+        step.detail = f"{told['outcome']} × {held}"
 
     async def forbidden(self, step: Step) -> None:
         """Sends a forbidden word, and reads the error as somebody reads it who has Home Assistant in that language."""
@@ -219,7 +219,7 @@ class Story:
             f"the platform holds {len(messages)} messages of the {len(EXPECTED)}, each once; it refused the other one"
         )
         step.facts.update(held=len(messages), counts=list(counts.values()))
-        step.detail = str(len(messages))
+        step.detail = " + ".join(str(count) for count in counts.values())
 
     async def logs(self, step: Step) -> None:
         """Searches every log for what must not be in one."""
@@ -244,6 +244,11 @@ class Story:
         step.lines.append(f"the platform holds {held}; the phone {mask_number(shown['number'])} shows: {shown['text']}")
         expect(held, 1, "messages with this text at the platform")
         return held
+
+
+def last_words(log: Path) -> str:
+    """Returns the last lines of a log."""
+    return tail(log.read_bytes())
 
 
 def tail(output: bytes) -> str:

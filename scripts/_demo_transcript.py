@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Awaitable, Callable, Sequence
 
+import aiohttp
 from _demo_platform import Platform
 from _demo_processes import DemoError
 
@@ -67,9 +69,9 @@ class Transcript:
     async def show(self, step: Step, state: str) -> None:
         """Brings a step on the page up to date."""
         if self._platform:
-            await self._platform.tell(
-                {"id": step.id, "state": state, "en": step.en, "zh": step.zh, "detail": step.detail}
-            )
+            told = {"id": step.id, "state": state, "en": step.en, "zh": step.zh, "detail": step.detail}
+            with suppress(aiohttp.ClientError):  # without the page there is still the terminal
+                await self._platform.post("story", **told)
 
     async def run(self, name: str, action: Callable[[Step], Awaitable[None]]) -> bool:
         """Runs a step and tells what came of it; returns whether it held."""

@@ -168,9 +168,7 @@ class Environments:
                         f"python3-venv):\n{made.stdout.decode('utf-8', 'replace')}"
                     )
                 pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-                variables = {**clean_environment(), "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
-                # In the checkout, so that nothing is written outside it.
-                variables.setdefault("PIP_CACHE_DIR", str(self.folder / "cache" / "pip"))
+                variables = {**self._inside(), "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
                 if subprocess.call([*pip, UV], env=variables) != 0:
                     raise UnavailableError("pip could not install uv; its message stands above.")
                 ready.write_text(wanted)
@@ -181,10 +179,20 @@ class Environments:
         if self._variables is None:
             self.uv()
             config = _package_index.read_pip_config(self.folder / "tools" / "bin" / "python")
-            mine = clean_environment()
-            cache = {} if mine.get("UV_CACHE_DIR") else {"UV_CACHE_DIR": str(self.folder / "cache")}
-            self._variables = {**mine, **cache, **_package_index.uv_settings(config, mine)}
+            mine = self._inside()
+            self._variables = {**mine, **_package_index.uv_settings(config, mine)}
         return self._variables
+
+    def _inside(self) -> dict[str, str]:
+        """Returns the user's variables, with what keeps pip and uv from writing outside the checkout.
+
+        uv leaves locks in the folder for temporary files.
+        """
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        caches = {"UV_CACHE_DIR": str(self.folder / "cache"), "PIP_CACHE_DIR": str(self.folder / "cache" / "pip")}
+        mine = clean_environment()
+        return {**caches, **{name: value for name, value in mine.items() if value}, "TMPDIR": str(temporary)}
 
     def interpreter(self, recipe: Recipe) -> _interpreters.Interpreter | None:
         """Returns the first interpreter of the recipe that can be had; the wanted one may be installed by uv."""
