@@ -180,7 +180,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
             CONF_WEBHOOK_ID: webhook.async_generate_id(),
             CONF_PUSH_SECRET: new_push_secret(),
         }
-        letter = make_letter(self.hass, data)
+        letter = make_letter(self.hass, data, self._options)
         return self.async_create_entry(
             title=self._options.get(CONF_SIGNATURE) or f"SMS 1680 {self._way[CONF_PRODUCT_ID]}",
             data=data,

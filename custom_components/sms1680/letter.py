@@ -12,7 +12,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.network import NoURLAvailableError, get_url
 from yarl import URL
 
-from .const import CONF_HTTP, CONF_PRODUCT_ID, CONF_PUSH_SECRET, PUSH_PATH
+from .const import CONF_HTTP, CONF_LISTENER_PORT, CONF_PRODUCT_ID, CONF_PUSH_SECRET, PUSH_PATH
 
 _CHANNEL: Final = "1680"
 _LOCAL_NAMES: Final = ("local", "lan", "home", "internal", "localdomain", "arpa")
@@ -62,12 +62,17 @@ def new_push_secret() -> str:
     return secrets.token_urlsafe(24)
 
 
-def make_letter(hass: HomeAssistant, data: Mapping[str, Any]) -> Letter:
-    """Return the letter for an entry's data."""
+def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]) -> Letter:
+    """Return the letter for an entry's data and options.
+
+    Where there is a listener of the account's own the addresses are its: it takes what Home Assistant's filter refuses.
+    """
     try:
         base = get_url(hass, prefer_external=True)
     except NoURLAvailableError:
         base = ""
+    if base and (port := options.get(CONF_LISTENER_PORT)):
+        base = str(URL.build(scheme="http", host=URL(base).host or "", port=port)).rstrip("/")
     path = PUSH_PATH.format(secret=data[CONF_PUSH_SECRET], channel=_CHANNEL)
     text = _LETTER.format(
         product=data.get(CONF_HTTP, {}).get(CONF_PRODUCT_ID, "—"),

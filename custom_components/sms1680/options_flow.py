@@ -2,14 +2,304 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Mapping
+from ipaddress import ip_network
+from typing import Any, Final, override
 
-from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
+import voluptuous as vol
+from homeassistant.components import webhook
+from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
+from homeassistant.const import CONF_WEBHOOK_ID
+from homeassistant.core import callback
+from homeassistant.data_entry_flow import AbortFlow
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    TextSelector,
+    TextSelectorConfig,
+)
+
+from .account import make_client
+from .checks import signature_errors
+from .client.client import LARGEST_PACKET, PACKET_SIZE
+from .client.errors import InvalidSettingError
+from .const import (
+    CONF_BALANCE_INTERVAL,
+    CONF_HTTP,
+    CONF_LISTENER_PORT,
+    CONF_LOW_BALANCE,
+    CONF_NETWORKS,
+    CONF_PACKET_SIZE,
+    CONF_PRICE,
+    CONF_PROXY,
+    CONF_PUSH_ANSWER,
+    CONF_PUSH_SECRET,
+    CONF_RATE,
+    CONF_REPEAT_WINDOW,
+    CONF_SIGNATURE,
+    CONF_SIGNATURE_PLACE,
+    CONF_SOURCE_NUMBER,
+    DEFAULT_BALANCE_INTERVAL,
+    DEFAULT_LOW_BALANCE,
+    DEFAULT_PUSH_ANSWER,
+    DEFAULT_REPEAT_WINDOW,
+)
+from .entity import recipients
+from .letter import make_letter, new_push_secret
+from .selftest import SelfTest
+
+CONF_RECIPIENT: Final = "recipient"
+_LONGEST_ANSWER: Final = 64
+
+
+def _number(least: float, most: float, step: float | None = 1) -> NumberSelector:
+    config = NumberSelectorConfig(min=least, max=most, mode=NumberSelectorMode.BOX, step=step or "any")
+    return NumberSelector(config)
+
+
+_TEXT: Final = TextSelector()
+_PLACES: Final = SelectSelector(
+    SelectSelectorConfig(options=["front", "behind", "platform"], translation_key=CONF_SIGNATURE_PLACE)
+)
+_SENDING: Final = vol.Schema(
+    {
+        vol.Optional(CONF_SIGNATURE): _TEXT,
+        vol.Optional(CONF_SIGNATURE_PLACE, default="front"): _PLACES,
+        vol.Optional(CONF_RATE): _number(0.01, 10_000, None),
+        vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
+        vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
+        vol.Optional(CONF_PROXY): _TEXT,
+    }
+)
+_RECEIVING: Final = vol.Schema(
+    {
+        vol.Optional(CONF_PUSH_ANSWER, default=DEFAULT_PUSH_ANSWER): _TEXT,
+        vol.Optional(CONF_NETWORKS): TextSelector(TextSelectorConfig(multiple=True)),
+        vol.Optional(CONF_REPEAT_WINDOW, default=DEFAULT_REPEAT_WINDOW): _number(0, 3600),
+        vol.Optional(CONF_LISTENER_PORT): _number(1, 65535),
+    }
+)
+_BALANCE: Final = vol.Schema(
+    {
+        vol.Optional(CONF_PRICE): _number(0, 100, None),
+        vol.Optional(CONF_LOW_BALANCE, default=DEFAULT_LOW_BALANCE): _number(0, 10_000_000),
+        vol.Optional(CONF_BALANCE_INTERVAL, default=DEFAULT_BALANCE_INTERVAL): _number(1, 1440),
+    }
+)
+_WHOLE: Final = {
+    CONF_PACKET_SIZE,
+    CONF_REPEAT_WINDOW,
+    CONF_LISTENER_PORT,
+    CONF_LOW_BALANCE,
+    CONF_BALANCE_INTERVAL,
+}
+_NOTHING: Final = vol.Schema({})
+_DIGITS: Final = frozenset("0123456789")
+# Whether the report came, whether a reply did.
+_RESULTS: Final = {
+    (True, True): "test_passed",
+    (True, False): "test_no_reply",
+    (False, True): "test_no_report",
+    (False, False): "test_nothing",
+}
 
 
 class Sms1680OptionsFlow(OptionsFlow):
     """The options' dialogs."""
 
+    def __init__(self) -> None:
+        self._test: SelfTest | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._stage = "sending"
+        self._reported = False
+        self._problem: str | None = None
+
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:  # noqa: ARG002
-        """Choose what to set."""
-        return self.async_show_menu(step_id="init", menu_options=[])
+        """Choose what to set, to see or to try."""
+        return self.async_show_menu(
+            step_id="init", menu_options=["sending", "receiving", "balance", "letter", "renew_secret", "test"]
+        )
+
+    async def async_step_sending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Set how messages go out."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            errors = signature_errors(user_input)
+            if not _DIGITS.issuperset(user_input.get(CONF_SOURCE_NUMBER, "")):
+                errors[CONF_SOURCE_NUMBER] = "invalid_source_number"
+            if not await self._is_usable_proxy(user_input.get(CONF_PROXY)):
+                errors[CONF_PROXY] = "invalid_proxy"
+            if not errors:
+                return self._save(_SENDING, user_input)
+        return self._form("sending", _SENDING, user_input, errors)
+
+    async def async_step_receiving(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Set how what the platform pushes is taken."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            given = {**user_input, CONF_NETWORKS: []}
+            try:
+                networks = [text.strip() for text in user_input.get(CONF_NETWORKS, []) if text.strip()]
+                given[CONF_NETWORKS] = [str(ip_network(text, strict=False)) for text in networks]
+            except ValueError:
+                errors[CONF_NETWORKS] = "invalid_networks"
+            answer = user_input.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER)
+            if not answer.isprintable() or len(answer) > _LONGEST_ANSWER:
+                errors[CONF_PUSH_ANSWER] = "invalid_answer"
+            if not errors:
+                return self._save(_RECEIVING, given)
+        return self._form("receiving", _RECEIVING, user_input, errors)
+
+    async def async_step_balance(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Set what a part costs and when the balance is low."""
+        if user_input is not None:
+            return self._save(_BALANCE, user_input)
+        return self._form("balance", _BALANCE, None, {})
+
+    async def async_step_letter(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show the letter to the platform's staff."""
+        if user_input is not None:
+            return await self.async_step_init()
+        letter = make_letter(self.hass, self.config_entry.data, self.config_entry.options)
+        return self.async_show_form(
+            step_id=letter.name, data_schema=_NOTHING, description_placeholders=letter.placeholders
+        )
+
+    async_step_letter_unreachable = async_step_letter
+
+    async def async_step_renew_secret(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Make the push addresses anew, then show the letter with them."""
+        if user_input is None:
+            return self.async_show_form(step_id="renew_secret", data_schema=_NOTHING)
+        data = {
+            **self.config_entry.data,
+            CONF_WEBHOOK_ID: webhook.async_generate_id(),
+            CONF_PUSH_SECRET: new_push_secret(),
+        }
+        self.hass.config_entries.async_update_entry(self.config_entry, data=data)
+        return await self.async_step_letter()
+
+    async def async_step_test(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Choose who gets the test message."""
+        entry = self.config_entry
+        if entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="not_loaded")
+        known = {subentry.subentry_id: subentry for subentry in recipients(entry)}
+        if not known:
+            return self.async_abort(reason="no_recipient")
+        if user_input is not None and user_input[CONF_RECIPIENT] in known:
+            self._task = None
+            self._test = SelfTest(self.hass, entry, known[user_input[CONF_RECIPIENT]])
+            self._test.start()
+            return await self.async_step_test_run()
+        choices = [SelectOptionDict(value=key, label=subentry.title) for key, subentry in known.items()]
+        schema = vol.Schema({vol.Required(CONF_RECIPIENT): SelectSelector(SelectSelectorConfig(options=choices))})
+        return self.async_show_form(step_id="test", data_schema=schema)
+
+    async def async_step_test_run(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:  # noqa: ARG002
+        """Send the test message, wait for its delivery report, then for a reply to it."""
+        if self._task is None:
+            self._begin_stage("sending", self._running.async_send())
+        elif self._task.done() and (ended := self._end_stage(self._task.result())):
+            self._running.stop()
+            return self.async_show_progress_done(next_step_id=ended)
+        return self.async_show_progress(
+            step_id="test_run", progress_action=f"test_{self._stage}", progress_task=self._task
+        )
+
+    async def async_step_test_failed(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell why the message was not accepted."""
+        return await self._result("test_failed", user_input)
+
+    async def async_step_test_undelivered(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell that the report came and what it said."""
+        return await self._result("test_undelivered", user_input)
+
+    async def async_step_test_passed(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell that all went well."""
+        return await self._result("test_passed", user_input)
+
+    async def async_step_test_no_reply(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell that the report came, and no reply."""
+        return await self._result("test_no_reply", user_input)
+
+    async def async_step_test_no_report(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell that the reply came, and no report."""
+        return await self._result("test_no_report", user_input)
+
+    async def async_step_test_nothing(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell that nothing came."""
+        return await self._result("test_nothing", user_input)
+
+    @callback
+    @override
+    def async_remove(self) -> None:
+        """Hear no more once the dialog is closed; a message that is under way is sent all the same."""
+        if self._test is not None:
+            self._test.stop()
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def _running(self) -> SelfTest:
+        if self._test is None:
+            raise AbortFlow("no_recipient")
+        return self._test
+
+    def _end_stage(self, result: Any) -> str | None:  # noqa: ANN401 - of three kinds of tasks
+        """Take in what came of a stage; return the step that tells the result, or None where the test goes on."""
+        if self._stage == "sending":
+            self._problem = result
+            if self._problem:
+                return "test_failed"
+            self._begin_stage("report", self._running.async_wait_for_report())
+        elif self._stage == "report":
+            self._reported = result
+            self._problem = self._running.undelivered
+            if self._problem:
+                return "test_undelivered"
+            self._begin_stage("reply", self._running.async_wait_for_reply())
+        else:
+            return _RESULTS[self._reported, result]
+        return None
+
+    def _begin_stage(self, stage: str, waiting: Coroutine[Any, Any, Any]) -> None:
+        self._stage = stage
+        # Not eager: one that is done at once would have the form's input taken for the next step's.
+        self._task = self.hass.async_create_background_task(waiting, "sms1680 test", eager_start=False)
+
+    async def _result(self, step_id: str, user_input: dict[str, Any] | None) -> ConfigFlowResult:
+        if user_input is not None:
+            return await self.async_step_init()
+        placeholders = {"problem": self._problem or ""}
+        return self.async_show_form(step_id=step_id, data_schema=_NOTHING, description_placeholders=placeholders)
+
+    async def _is_usable_proxy(self, proxy: str | None) -> bool:
+        if not proxy:
+            return True
+        try:
+            client = make_client(self.hass, self.config_entry.data[CONF_HTTP], {CONF_PROXY: proxy})
+        except InvalidSettingError:
+            return False
+        await client.aclose()
+        return True
+
+    def _form(
+        self, step_id: str, schema: vol.Schema, shown: Mapping[str, Any] | None, errors: dict[str, str]
+    ) -> ConfigFlowResult:
+        filled = self.add_suggested_values_to_schema(schema, shown or self.config_entry.options)
+        return self.async_show_form(step_id=step_id, data_schema=filled, errors=errors)
+
+    def _save(self, schema: vol.Schema, given: Mapping[str, Any]) -> ConfigFlowResult:
+        """Keep what was given; what was left empty is as if it had never been set."""
+        here = {str(name) for name in schema.schema}
+        others = {name: value for name, value in self.config_entry.options.items() if name not in here}
+        values = {
+            name: int(value) if name in _WHOLE else value for name, value in given.items() if value not in ("", [])
+        }
+        return self.async_create_entry(data={**others, **values})

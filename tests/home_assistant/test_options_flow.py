@@ -1,0 +1,294 @@
+"""The options: settings that are taken up, the letter, new push addresses, and a test message step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers.dispatcher import async_dispatcher_send
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680 import selftest
+from sms1680.sandbox import Fault, Sandbox
+
+ALICE = "13800000001"
+
+
+async def choose(hass: HomeAssistant, entry: MockConfigEntry, step: str) -> ConfigFlowResult:
+    result = await hass.config_entries.options.async_init(entry.entry_id)
+    assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "init")
+    return await hass.config_entries.options.async_configure(result["flow_id"], {"next_step_id": step})
+
+
+async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, Any] | None = None) -> ConfigFlowResult:
+    result = await hass.config_entries.options.async_configure(result["flow_id"], given or {})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return result
+
+
+SENDING = {
+    "signature": "另一家",
+    "signature_place": "behind",
+    "rate": 5.5,
+    "packet_size": 50,
+    "source_number": "106900001680",
+}
+
+
+class TestSettings:
+    """Each group of settings is a form of its own."""
+
+    async def test_sending(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+        result = await enter(hass, await choose(hass, entry, "sending"), SENDING)
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert entry.options == SENDING
+        assert isinstance(entry.options["packet_size"], int)
+        await hass.services.async_call(
+            "notify", "send_message", {"entity_id": "notify.alice", "message": "门开了"}, blocking=True
+        )
+        assert [message.text for message in sandbox.platform.messages] == ["门开了【另一家】"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "errors"),
+        [
+            ({"signature": "【】"}, {"signature": "invalid_signature"}),
+            ({"source_number": "+86"}, {"source_number": "invalid_source_number"}),
+            ({"proxy": "nonsense"}, {"proxy": "invalid_proxy"}),
+        ],
+    )
+    async def test_sending_wrongly(
+        self, hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, str], errors: dict[str, str]
+    ) -> None:
+        result = await enter(hass, await choose(hass, entry, "sending"), {**SENDING, **wrong})
+        assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
+        result = await enter(hass, result, SENDING)
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+
+    async def test_what_is_left_empty_is_no_longer_set(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        await enter(hass, await choose(hass, entry, "sending"), SENDING)
+        await enter(hass, await choose(hass, entry, "sending"), {"signature_place": "front", "packet_size": 100})
+        assert entry.options == {"signature_place": "front", "packet_size": 100}
+
+    async def test_receiving(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        given = {"push_answer": "ok", "networks": ["203.0.113.7", " 10.1.2.3/8 ", ""], "repeat_window": 0}
+        await enter(hass, await choose(hass, entry, "receiving"), given)
+        assert entry.options == {
+            "signature": "某某科技",
+            "push_answer": "ok",
+            "networks": ["203.0.113.7/32", "10.0.0.0/8"],
+            "repeat_window": 0,
+        }
+
+    @pytest.mark.parametrize(
+        ("wrong", "errors"),
+        [
+            ({"networks": ["here"]}, {"networks": "invalid_networks"}),
+            ({"push_answer": "x" * 65}, {"push_answer": "invalid_answer"}),
+            ({"push_answer": "0\n"}, {"push_answer": "invalid_answer"}),
+        ],
+    )
+    async def test_receiving_wrongly(
+        self, hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, Any], errors: dict[str, str]
+    ) -> None:
+        result = await enter(hass, await choose(hass, entry, "receiving"), wrong)
+        assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
+        assert (await enter(hass, result, {}))["type"] is FlowResultType.CREATE_ENTRY
+
+    async def test_balance(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        given = {"price": 0.05, "low_balance": 2000, "balance_interval": 15}
+        await enter(hass, await choose(hass, entry, "balance"), given)
+        assert entry.options == {"signature": "某某科技", **given}
+        state = hass.states.get("binary_sensor.home_low_balance")
+        assert state is not None
+        assert state.state == "on"
+        assert entry.runtime_data.coordinator.update_interval.total_seconds() == 15 * 60
+
+    async def test_a_proxy_is_used(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+        # The sandbox answers a proxied request as any other: what counts is that the platform's own name is not asked.
+        hass.config_entries.async_update_entry(
+            entry, data={**entry.data, "http": {**entry.data["http"], "gateway": "http://platform.invalid"}}
+        )
+        await hass.async_block_till_done(wait_background_tasks=True)
+        await enter(hass, await choose(hass, entry, "sending"), {**SENDING, "proxy": sandbox.url})
+        await hass.services.async_call(
+            "notify", "send_message", {"entity_id": "notify.alice", "message": "门开了"}, blocking=True
+        )
+        assert [message.number for message in sandbox.platform.messages] == [ALICE]
+
+
+class TestLetter:
+    """The letter to the platform's staff, and its addresses."""
+
+    async def test_it_can_be_seen_again(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        await hass.config.async_update(external_url="https://home.example.com")
+        result = await choose(hass, entry, "letter")
+        assert result["step_id"] == "letter"
+        assert "https://home.example.com/api/sms1680/push-secret-of-the-tests/1680/mr" in letter(result)
+        result = await enter(hass, result)
+        assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "init")
+
+    async def test_an_address_that_cannot_be_reached_is_marked(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
+        result = await choose(hass, entry, "letter")
+        assert result["step_id"] == "letter_unreachable"
+        assert (await enter(hass, result))["step_id"] == "init"
+
+    async def test_an_own_port_is_in_it(
+        self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], unused_tcp_port: int
+    ) -> None:
+        await hass.config.async_update(external_url="https://home.example.com")
+        entry = make_entry(options={"listener_port": unused_tcp_port})
+        result = await choose(hass, entry, "letter")
+        assert f"http://home.example.com:{unused_tcp_port}/api/sms1680/push-secret" in letter(result)
+
+    async def test_the_addresses_can_be_renewed(
+        self, hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: Any
+    ) -> None:
+        client = await hass_client_no_auth()
+        old = "/api/sms1680/push-secret-of-the-tests/1680/mo?mobile=13800000001&content=1"
+        assert (await client.get(old)).status == 200
+        result = await choose(hass, entry, "renew_secret")
+        assert entry.data["push_secret"] == "push-secret-of-the-tests"
+        result = await enter(hass, result)
+        assert result["step_id"] == "letter_unreachable"
+        assert entry.state is ConfigEntryState.LOADED
+        secret = entry.data["push_secret"]
+        assert secret in letter(result)
+        assert entry.data["webhook_id"] != "webhook-id-of-the-tests"
+        assert (await client.get(old)).status == 404
+        assert (await client.get(old.replace("push-secret-of-the-tests", secret))).status == 200
+
+
+def letter(result: ConfigFlowResult) -> str:
+    placeholders = result["description_placeholders"]
+    assert placeholders is not None
+    return placeholders["letter"]
+
+
+class TestTest:
+    """A test message, step by step."""
+
+    @pytest.fixture(autouse=True)
+    def _brief(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(selftest, "REPORT_PATIENCE", 0.5)
+        monkeypatch.setattr(selftest, "REPLY_PATIENCE", 0.5)
+
+    async def run(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, report: str | None, reply: bool
+    ) -> ConfigFlowResult:
+        """Go through a test in which these things come back."""
+        result = await choose(hass, entry, "test")
+        assert result["step_id"] == "test"
+        result = await hass.config_entries.options.async_configure(result["flow_id"], {"recipient": "alice"})
+        if report or reply:
+            await sandbox.wait_for(lambda platform: platform.messages)
+            prefix = f"sms1680_{entry.entry_id}"
+            common = {"config_entry_id": entry.entry_id, "number": ALICE, "recipient": "Alice", "subentry_id": "alice"}
+            told = {
+                **common,
+                "message_id": sandbox.platform.messages[0].message_id,
+                "state": report,
+                "settled": True,
+                "status": "X",
+                "reason": "Not delivered; the platform says X.",
+                "redelivered": False,
+            }
+            if report:
+                async_dispatcher_send(hass, f"{prefix}_delivery_report", told)
+            if reply:
+                message = {**common, "id": "1", "content": "1", "extension": "", "received_at": "", "via": "webhook"}
+                other = {**message, "number": "13900000009"}
+                for one in (other, message):
+                    full = {**one, "incomplete": False, "redelivered": False}
+                    async_dispatcher_send(hass, f"{prefix}_message_received", full)
+        while result["type"] is FlowResultType.SHOW_PROGRESS:
+            await hass.async_block_till_done(wait_background_tasks=True)
+            result = await hass.config_entries.options.async_configure(result["flow_id"])
+        return result
+
+    @pytest.mark.parametrize(
+        ("report", "reply", "step"),
+        [
+            ("delivered", True, "test_passed"),
+            ("delivered", False, "test_no_reply"),
+            (None, True, "test_no_report"),
+            (None, False, "test_nothing"),
+            ("failed", False, "test_undelivered"),
+        ],
+    )
+    async def test_what_came_back_is_told(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        *,
+        report: str | None,
+        reply: bool,
+        step: str,
+    ) -> None:
+        result = await self.run(hass, entry, sandbox, report=report, reply=reply)
+        assert (result["type"], result["step_id"]) == (FlowResultType.FORM, step)
+        (message,) = sandbox.platform.messages
+        assert message.number == ALICE
+        assert "Test from Home Assistant" in message.text
+        assert result["description_placeholders"] == {
+            "problem": "Not delivered; the platform says X." if report == "failed" else ""
+        }
+        assert (await enter(hass, result))["step_id"] == "init"
+
+    @pytest.mark.parametrize(
+        ("fault", "told"),
+        [("drop_after", "may have been sent"), ("failed", "refused by the platform")],
+    )
+    async def test_what_was_not_accepted_is_told(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fault: str, told: str
+    ) -> None:
+        sandbox.platform.faults.next(fault)
+        result = await self.run(hass, entry, sandbox, report=None, reply=False)
+        assert result["step_id"] == "test_failed"
+        placeholders = result["description_placeholders"]
+        assert placeholders is not None
+        assert told in placeholders["problem"]
+        assert (await enter(hass, result))["step_id"] == "init"
+
+    async def test_a_message_that_cannot_be_sent_is_told(
+        self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any, sandbox: Sandbox
+    ) -> None:
+        recipient: Any = {
+            "data": {"number": "not one"},
+            "subentry_id": "alice",
+            "subentry_type": "recipient",
+            "title": "Alice",
+            "unique_id": "not one",
+        }
+        entry = make_entry(recipients=[recipient])
+        await set_up(entry)
+        result = await self.run(hass, entry, sandbox, report=None, reply=False)
+        assert result["step_id"] == "test_failed"
+
+    async def test_closing_the_dialog_ends_it(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        sandbox.platform.faults.next(Fault(stall_after=0.1))
+        result = await choose(hass, entry, "test")
+        result = await hass.config_entries.options.async_configure(result["flow_id"], {"recipient": "alice"})
+        assert (result["type"], result["progress_action"]) == (FlowResultType.SHOW_PROGRESS, "test_sending")
+        await sandbox.wait_for(lambda platform: platform.messages)
+        hass.config_entries.options.async_abort(result["flow_id"])
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert not hass.config_entries.options.async_progress()
+        await entry.runtime_data.client.aclose()
+        assert entry.runtime_data.totals.messages == 1, "a message that is under way is sent and counted all the same"
+
+    async def test_it_needs_an_account_that_runs_and_a_recipient(
+        self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any
+    ) -> None:
+        entry = make_entry(recipients=[])
+        assert (await choose(hass, entry, "test"))["reason"] == "not_loaded"
+        await set_up(entry)
+        assert (await choose(hass, entry, "test"))["reason"] == "no_recipient"
