@@ -13,8 +13,9 @@ import hmac
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .core import Outcome, Reason, Receipt, state_folders
 
@@ -33,6 +34,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS sent (
 _FORGET_OLDEST = "DELETE FROM sent WHERE message IN (SELECT message FROM sent ORDER BY at DESC LIMIT -1 OFFSET ?)"
 _SETTLE = "UPDATE sent SET at = ?, until = ?, outcome = ?, message_id = ? WHERE message = ?"
 
+_T = TypeVar("_T")
 _own_lock = threading.Lock()
 _own: list[sqlite3.Connection] = []
 
@@ -59,16 +61,15 @@ class Dedupe:
         self._context = tuple(context)
         self._clock = clock
 
-    def claim(self, numbers: Iterable[str], text: str) -> dict[str, Earlier | None]:
+    def claim(self, numbers: Collection[str], text: str) -> dict[str, Earlier | None]:
         """Return for each number what became of the same message before; None: it is claimed now, send and settle."""
-        with _transaction() as store:
-            now = self._clock()
-            store.execute("DELETE FROM sent WHERE until < ? OR at > ?", (now, now + _SKEW))
-            store.execute(
-                "DELETE FROM sent WHERE message IN (SELECT message FROM sent ORDER BY at DESC LIMIT -1 OFFSET ?)",
-                (MOST,),
-            )
-            return {number: self._claim_one(store, number, text, now) for number in numbers}
+        return _transact(lambda store: self._claim(store, numbers, text))
+
+    def _claim(self, store: sqlite3.Connection, numbers: Collection[str], text: str) -> dict[str, Earlier | None]:
+        now = self._clock()
+        store.execute("DELETE FROM sent WHERE until < ? OR at > ?", (now, now + _SKEW))
+        store.execute(_FORGET_OLDEST, (MOST,))
+        return {number: self._claim_one(store, number, text, now) for number in numbers}
 
     def _claim_one(self, store: sqlite3.Connection, number: str, text: str, now: float) -> Earlier | None:
         message = self._hash(number, text)
@@ -84,19 +85,19 @@ class Dedupe:
         store.execute("REPLACE INTO sent VALUES (?, ?, ?, ?, NULL)", (message, now, until, _CLAIMED))
         return None
 
-    def settle(self, receipts: Iterable[Receipt], text: str) -> None:
+    def settle(self, receipts: Collection[Receipt], text: str) -> None:
         """Turn claims into outcomes; a number that surely was not sent to is free again."""
-        with _transaction() as store:
-            now = self._clock()
-            for receipt in receipts:
-                message = self._hash(receipt.number, text)
-                if receipt.outcome in (Outcome.NOT_SENT, Outcome.REFUSED):
-                    store.execute("DELETE FROM sent WHERE message = ?", (message,))
-                else:
-                    row = (now, now + self._seconds, receipt.outcome.value, receipt.message_id, message)
-                    store.execute(
-                        "UPDATE sent SET at = ?, until = ?, outcome = ?, message_id = ? WHERE message = ?", row
-                    )
+        _transact(lambda store: self._settle(store, receipts, text))
+
+    def _settle(self, store: sqlite3.Connection, receipts: Collection[Receipt], text: str) -> None:
+        now = self._clock()
+        for receipt in receipts:
+            message = self._hash(receipt.number, text)
+            if receipt.outcome in (Outcome.NOT_SENT, Outcome.REFUSED):
+                store.execute("DELETE FROM sent WHERE message = ?", (message,))
+            else:
+                row = (now, now + self._seconds, receipt.outcome.value, receipt.message_id, message)
+                store.execute(_SETTLE, row)
 
     def _hash(self, number: str, text: str) -> bytes:
         whole = "\0".join((*self._context, number, text))
@@ -108,21 +109,19 @@ def _receipt(number: str, outcome: Outcome, message_id: str | None) -> Receipt:
     return Receipt(number, outcome, message_id, reason)
 
 
-@contextlib.contextmanager
-def _transaction() -> Iterator[sqlite3.Connection]:
-    """Hand out the store, nobody else's for the moment: the machine's file, or this process's memory."""
-    store = _open_shared()
-    if store is None:
-        with _own_lock:
-            if not _own:
-                _own.append(_prepare(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)))
-            yield _own[0]
-        return
-    try:
-        yield store
-        store.execute("COMMIT")
-    finally:
-        store.close()
+def _transact(work: Callable[[sqlite3.Connection], _T]) -> _T:
+    """Do it in the machine's file, or, where that fails (a full disk), in this process's memory: an alarm goes out."""
+    with contextlib.suppress(sqlite3.Error):
+        store = _open_shared()
+        if store is not None:
+            with contextlib.closing(store):
+                result = work(store)
+                store.execute("COMMIT")
+                return result
+    with _own_lock:
+        if not _own:
+            _own.append(_prepare(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)))
+        return work(_own[0])
 
 
 def _open_shared() -> sqlite3.Connection | None:

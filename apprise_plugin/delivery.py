@@ -99,7 +99,7 @@ class Delivery:
         try:
             receipts = self.send(numbers, written, began)
         except InvalidMessageError:
-            dedupe.settle((Receipt(number, Outcome.NOT_SENT) for number in numbers), text)
+            dedupe.settle([Receipt(number, Outcome.NOT_SENT) for number in numbers], text)
             raise
         dedupe.settle(receipts, text)
         return receipts

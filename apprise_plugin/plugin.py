@@ -148,20 +148,19 @@ class NotifySMS1680(NotifyBase):
         },
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - Apprise looks for the names among the positional ones
         self,
-        *,
         product_id: str | None = None,
         targets: object = None,
         gateway: str | None = None,
         extension: str | None = None,
         signature: str | None = None,
         place: SignaturePlace | None = None,
-        batch: bool | str | None = None,
+        batch: bool | str | None = None,  # noqa: FBT001
         rate: float | str | None = None,
         dedupe: float | str | None = None,
-        stamp: bool | str | None = None,
-        md5: bool | str | None = None,
+        stamp: bool | str | None = None,  # noqa: FBT001
+        md5: bool | str | None = None,  # noqa: FBT001
         form: PasswordForm | None = None,
         **kwargs: Any,
     ) -> None:

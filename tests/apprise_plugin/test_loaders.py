@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sms1680.apprise import NotifySMS1680, register
 from sms1680.apprise.command import add
 from sms1680.apprise.dropin import DropInError, make
@@ -47,8 +48,15 @@ print(json.dumps({
 
 @pytest.mark.parametrize(
     "ways",
-    [("loader",), ("dropin",), ("register",), ("loader", "dropin"), ("loader", "register"), ("dropin", "register")]
-    + [("loader", "dropin", "register")],
+    [
+        ("loader",),
+        ("dropin",),
+        ("register",),
+        ("loader", "dropin"),
+        ("loader", "register"),
+        ("dropin", "register"),
+        ("loader", "dropin", "register"),
+    ],
     ids="+".join,
 )
 def test_alone_and_together(
@@ -80,7 +88,9 @@ def test_a_broken_package_does_not_stop_apprise(script: Program, with_loader: Pa
     broken = tmp_path / "broken" / "sms1680"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('broken')\n")
-    text = "import apprise; print(apprise.Apprise().add('json://localhost'), apprise.Apprise().add('sms1680://u:p@1/2'))"
+    text = (
+        "import apprise; print(apprise.Apprise().add('json://localhost'), apprise.Apprise().add('sms1680://u:p@1/2'))"
+    )
     done = script(text, PYTHONPATH=f"{broken.parent}{os.pathsep}{with_loader}")
     assert done.stdout.split() == ["True", "False"], done.stderr
 

@@ -123,6 +123,7 @@ def test_pairs_of_units_count_when_a_text_is_cut(box: SandboxThread, service: Se
 
 def test_held_is_a_success_that_says_so(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
     assert service(A).notify("优惠") is True
+    assert sent(box) == [(A, "优惠")]
     assert [level for level, _ in log] == ["INFO"]
     assert "held for a person at the platform" in log[0][1]
 
@@ -131,6 +132,7 @@ def test_refused_is_told_with_its_reason_and_without_the_word(
     box: SandboxThread, service: Service, log: list[tuple[str, str]]
 ) -> None:
     assert service(A).notify("开发票") is False
+    assert not box.platform.messages
     assert log == [
         ("ERROR", "sms1680: 138****0000: refused. The text has words that the platform forbids. Send another text.")
     ]
@@ -196,12 +198,9 @@ def test_no_fault_escapes(service: Service, log: list[tuple[str, str]], monkeypa
 
     monkeypatch.setattr(NotifySMS1680, "_send", broken)
     assert service(A).notify(TEXT) is False
-    assert log == [
-        (
-            "ERROR",
-            "sms1680: a fault of the plugin (RuntimeError). The message may have been sent: do not simply send it again",
-        )
-    ]
+    ((level, line),) = log
+    assert level == "ERROR"
+    assert "a fault of the plugin (RuntimeError). The message may have been sent: do not simply send it again" in line
 
 
 def test_an_answer_that_hangs_is_given_up_within_the_limit(

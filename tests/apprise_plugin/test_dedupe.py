@@ -1,0 +1,249 @@
+"""`dedupe=`: the same message to the same number once within the time, by whichever process it is sent."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sms1680.apprise import dedupe as module
+from sms1680.apprise.dedupe import FILE, Dedupe, Earlier
+from sms1680.outcomes import Outcome, Receipt
+from sms1680.sandbox import Fault, SandboxThread
+
+A, B = "13800000000", "13900000001"
+TEXT = "后门打开"
+PAUSE = Fault(stall_after=0.5)
+Service = Callable[..., Any]
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(clock: Clock) -> Callable[..., Dedupe]:
+    def make_dedupe(seconds: int = 600, *context: str, key: bytes = b"key") -> Dedupe:
+        return Dedupe(seconds, key, context, clock=clock)
+
+    return make_dedupe
+
+
+def rows() -> int:
+    return module._transact(lambda store: int(store.execute("SELECT count(*) FROM sent").fetchone()[0]))
+
+
+def texts(box: SandboxThread) -> list[tuple[str, str]]:
+    return [(message.number, message.text) for message in box.platform.messages]
+
+
+def test_the_same_is_sent_once_and_still_a_success(
+    box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert service(A, dedupe="600").notify(TEXT)
+    assert service(A, B, dedupe="600").notify(TEXT)
+    assert texts(box) == [(A, TEXT), (B, TEXT)]
+    assert "before, so not sent again (dedupe): 138****0000" in caplog.text
+    assert service(A, dedupe="600").notify(f"{TEXT}。")
+    assert service(A).notify(TEXT)
+    assert len(texts(box)) == 4
+
+
+def test_what_was_unknown_stays_a_failure_and_is_not_sent_again(box: SandboxThread, service: Service) -> None:
+    box.call(lambda platform: platform.faults.next("drop_after"))
+    assert service(A, dedupe="600").notify(TEXT) is False
+    assert service(A, dedupe="600").notify(TEXT) is False
+    assert texts(box) == [(A, TEXT)]
+
+
+@pytest.mark.parametrize("fault", ["failed", "redirect"])
+def test_what_was_refused_may_be_sent_again(box: SandboxThread, service: Service, fault: str) -> None:
+    box.call(lambda platform: platform.faults.next(fault))
+    assert service(A, dedupe="600").notify(TEXT) is False
+    assert service(A, dedupe="600").notify(TEXT) is True
+    assert texts(box) == [(A, TEXT)]
+
+
+def test_the_time_behind_a_text_makes_no_other_text_of_it(box: SandboxThread, service: Service) -> None:
+    assert service(A, dedupe="600", stamp="yes").notify(TEXT)
+    assert service(A, dedupe="600", stamp="yes").notify(TEXT)
+    assert len(texts(box)) == 1
+
+
+def test_another_sender_is_another_message(box: SandboxThread, service: Service) -> None:
+    assert service(A, dedupe="600").notify(TEXT)
+    assert service(A, dedupe="600", extension="1").notify(TEXT)
+    assert service(A, dedupe="600", sign="某某").notify(TEXT)
+    assert len(texts(box)) == 3
+
+
+def test_a_text_that_cannot_be_sent_keeps_no_claim(service: Service, make: Callable[..., Dedupe]) -> None:
+    assert service(A, dedupe="600").send("\ud800") is False
+    assert rows() == 0
+    assert make().claim([A], "\ud800") == {A: None}
+
+
+def test_after_the_time_it_is_sent_again(make: Callable[..., Dedupe], clock: Clock) -> None:
+    assert make(600).claim([A], TEXT) == {A: None}
+    make(600).settle([Receipt(A, Outcome.ACCEPTED, "17")], TEXT)
+    clock.now += 599
+    assert make(600).claim([A], TEXT) == {A: Earlier(Receipt(A, Outcome.ACCEPTED, "17"))}
+    clock.now += 2
+    assert make(600).claim([A], TEXT) == {A: None}
+
+
+def test_a_short_time_is_kept_while_sending_takes_longer(make: Callable[..., Dedupe], clock: Clock) -> None:
+    assert make(1).claim([A], TEXT) == {A: None}
+    clock.now += 30
+    assert make(1).claim([A], TEXT) == {A: Earlier(None)}
+
+
+def test_whose_process_ended_in_the_middle_may_have_sent(make: Callable[..., Dedupe], clock: Clock) -> None:
+    assert make(600).claim([A], TEXT) == {A: None}
+    clock.now += 61
+    (earlier,) = make(600).claim([A], TEXT).values()
+    assert earlier is not None
+    assert earlier.receipt is not None
+    assert earlier.receipt.outcome is Outcome.UNKNOWN
+    clock.now += 600
+    assert make(600).claim([A], TEXT) == {A: None}
+
+
+def test_a_clock_that_was_wrong_blocks_nothing_for_long(make: Callable[..., Dedupe], clock: Clock) -> None:
+    clock.now += 10 * 365 * 86400
+    make().claim([A], TEXT)
+    make().settle([Receipt(A, Outcome.ACCEPTED)], TEXT)
+    clock.now -= 10 * 365 * 86400
+    assert make().claim([A], TEXT) == {A: None}
+
+
+def test_the_file_tells_nothing_and_is_nobody_elses(make: Callable[..., Dedupe], state_folder: Path) -> None:
+    make(600, "user").claim([A], TEXT)
+    octets = (state_folder / FILE).read_bytes()
+    assert A.encode() not in octets
+    assert TEXT.encode() not in octets
+    assert (state_folder / FILE).stat().st_mode & 0o777 == 0o600
+    assert make(600, "user", key=b"other").claim([A], TEXT) == {A: None}
+    assert make(600, "other").claim([A], TEXT) == {A: None}
+
+
+def test_the_file_is_bounded_and_forgets(
+    make: Callable[..., Dedupe], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 50)
+    for place in range(80):
+        clock.now += 1
+        make(600).claim([A], f"{TEXT}{place}")
+    assert rows() == 51
+    clock.now += 3600
+    make(600).claim([A], TEXT)
+    assert rows() == 1
+
+
+def test_a_file_that_is_no_database_any_more_is_begun_anew(make: Callable[..., Dedupe], state_folder: Path) -> None:
+    state_folder.mkdir()
+    (state_folder / FILE).write_bytes(b"no database at all" * 500)
+    assert make().claim([A], TEXT) == {A: None}
+    assert make().claim([A], TEXT) == {A: Earlier(None)}
+    assert (state_folder / FILE).read_bytes().startswith(b"SQLite format 3")
+
+
+def test_where_nothing_can_be_written_the_process_remembers(
+    box: SandboxThread, service: Service, state_folder: Path
+) -> None:
+    state_folder.write_text("a file where the folder should be")
+    assert service(A, dedupe="600").notify(f"{TEXT}记住")
+    assert service(A, dedupe="600").notify(f"{TEXT}记住")
+    assert len(texts(box)) == 1
+
+
+def test_an_alarm_goes_out_though_nothing_can_be_noted(
+    box: SandboxThread, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_open = module._open_shared
+
+    def read_only() -> Any:
+        store = true_open()
+        assert store is not None
+        store.execute("PRAGMA query_only = 1")
+        return store
+
+    monkeypatch.setattr(module, "_open_shared", read_only)
+    assert service(A, dedupe="600").notify(f"{TEXT}照发")
+    assert service(A, dedupe="600").notify(f"{TEXT}照发")
+    assert texts(box) == [(A, f"{TEXT}照发")]
+
+
+def test_of_many_threads_exactly_one_sends(box: SandboxThread, service: Service) -> None:
+    results: list[bool] = []
+    start = threading.Barrier(6)
+
+    def notify() -> None:
+        mine = service(A, dedupe="600")
+        start.wait(10)
+        results.append(mine.notify(TEXT))
+
+    threads = [threading.Thread(target=notify) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 6
+    assert texts(box) == [(A, TEXT)]
+
+
+TOGETHER = """
+import json, sys
+from apprise.manager_plugins import NotificationManager
+from sms1680.apprise import register
+import apprise
+NotificationManager().unload_modules(disable_native=True)
+register()
+sender = apprise.Apprise()
+sender.add(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+print(json.dumps(bool(sender.notify(sys.argv[2]))))
+"""
+
+
+def test_of_processes_at_the_same_time_exactly_one_sends(
+    box: SandboxThread, url: Callable[..., str], state_folder: Path
+) -> None:
+    """The platform takes its time, so that the others come while the first is at it and wait for its outcome."""
+    box.call(lambda platform: platform.faults.next(PAUSE))
+    command = [sys.executable, "-P", "-c", TOGETHER, url(A, B, dedupe="600"), TEXT]
+    environment = {**os.environ, "SMS1680_STATE_DIR": str(state_folder)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, env=environment, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [json.loads(process.communicate(timeout=60)[0]) for process in processes] == [True] * 3
+    assert texts(box) == [(A, TEXT), (B, TEXT)]
+
+
+def test_who_waits_too_long_for_another_does_not_send(
+    box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = service(A, dedupe="600")
+    mine._dedupe().claim([A], TEXT)
+    mine._limit = lambda: 0.3
+    assert mine.notify(TEXT) is False
+    assert "It may have arrived" in caplog.text
+    assert not box.platform.messages

@@ -1,0 +1,179 @@
+"""The programs that people notify from: each real, in a process of its own, with the platform on the desk."""
+
+import contextlib
+import json
+import smtplib
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from _environments import Environment, Step
+
+from sms1680.apprise.dropin import make
+from sms1680.sandbox import SandboxThread
+
+A, B, C = "13800000000", "13900000001", "13700000002"
+TEXT = "[✅ 网站] [🔴 Down] ERROR 500 后门"
+Program = Callable[..., subprocess.CompletedProcess[str]]
+Url = Callable[..., str]
+
+
+def texts(box: SandboxThread) -> list[tuple[str, str]]:
+    return [(message.number, message.text) for message in box.platform.messages]
+
+
+class Kuma:
+    """Uptime Kuma: starts `apprise -vv -b MSG URL` for each notification and reads what it prints."""
+
+    def __init__(self, program: Program, python: Path | None, home: Path) -> None:
+        self.program, self.python = program, python
+        make(home / ".config" / "apprise" / "plugins")
+
+    def says_sent(self, url: str, message: str = TEXT, *more: str) -> bool:
+        done = self.program("-vv", "-b", message, url, *more, python=self.python)
+        assert "13800000000" not in done.stdout + done.stderr
+        assert message not in done.stdout + done.stderr
+        return bool(done.stdout) and "ERROR" not in done.stdout
+
+
+@pytest.fixture
+def kuma(program: Program, tmp_path: Path) -> Kuma:
+    return Kuma(program, None, tmp_path)
+
+
+@pytest.fixture
+def kuma_without_httpx(program: Program, alone: Environment, tmp_path: Path) -> Kuma:
+    return Kuma(program, alone.python, tmp_path)
+
+
+def test_uptime_kuma(kuma: Kuma, url: Url, box: SandboxThread) -> None:
+    assert kuma.says_sent(url(A, B))
+    assert kuma.says_sent(url(A), TEXT, "-t", "标题")
+    assert texts(box) == [(A, TEXT), (B, TEXT), (A, f"标题\n{TEXT}")]
+    for fault in ("drop_after", "html"):
+        box.call(lambda platform, fault=fault: platform.faults.next(fault))
+        assert not kuma.says_sent(url(A), f"{TEXT}{fault}")
+    assert not kuma.says_sent(url(A, user="demo:wrong"))
+
+
+def test_uptime_kuma_in_a_python_without_httpx(kuma_without_httpx: Kuma, url: Url, box: SandboxThread) -> None:
+    assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
+    assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
+    box.call(lambda platform: platform.faults.next("half"))  # which urllib3 1.26 takes for a whole answer
+    assert not kuma_without_httpx.says_sent(url(B))
+    assert texts(box) == [(A, TEXT), (B, TEXT)]
+
+
+def test_a_file_of_urls_with_tags(
+    program: Program, with_loader: Path, url: Url, box: SandboxThread, tmp_path: Path
+) -> None:
+    (tmp_path / "alarm.yaml").write_text(
+        json.dumps(  # which YAML reads as well
+            {
+                "urls": [
+                    {url(): [{"to": int(A), "tag": "family"}, {"to": [B, int(C)], "tag": "neighbours"}]},
+                    {url(B, sign="某某"): [{"tag": "signed", "extension": "012", "password": "demo1680"}]},
+                ]
+            }
+        ),
+        encoding="utf-8",
+    )
+
+    def notify(tag: str) -> int:
+        box.call(lambda platform: platform.messages.clear())
+        arguments = ("-c", str(tmp_path / "alarm.yaml"), "-g", tag, "-b", TEXT)
+        return program(*arguments, PYTHONPATH=str(with_loader)).returncode
+
+    assert notify("family") == 0
+    assert texts(box) == [(A, TEXT)]
+    assert notify("neighbours") == 0
+    assert texts(box) == [(B, TEXT), (C, TEXT)]
+    assert notify("signed") == 0
+    assert texts(box) == [(B, f"【某某】{TEXT}")]
+    assert box.platform.messages[0].extension == "012"
+    assert notify("nobody") != 0
+
+
+# Calls what changedetection.io calls when a watched page has changed.
+CHANGED = """
+import sys
+from changedetectionio.notification.handler import process_notification
+from changedetectionio.notification_service import NotificationContextData
+url, format = sys.argv[1:]
+class Datastore:
+    application = {"notification_format": format, "base_url": "", "active_base_url": "", "llm": {}}
+    data = {"settings": {"application": application}, "watching": {}}
+process_notification(NotificationContextData({
+    "notification_urls": [url], "notification_title": "标题", "notification_format": format, "uuid": "x",
+    "notification_body": "<b>ERROR</b> 页面变了 {{watch_url}}", "watch_url": "https://example.com",
+}), Datastore())
+"""
+
+
+@pytest.fixture(scope="module")
+def changedetection(python_with: Callable[..., Environment], wheel: Path) -> Environment:
+    """changedetection.io with what its notifications need; all that it can do would be half a gigabyte."""
+    needed = "apprise loguru flask flask-babel brotli diff-match-patch chardet pydantic panzi-json-logic pluggy pytz"
+    more = "requests[socks] jinja2 linkify-it-py websockets"
+    return python_with(
+        "changedetection",
+        Step(("changedetection.io==0.60.10",), options=("--no-deps",)),
+        Step((*needed.split(), *more.split())),
+        wheel=wheel,
+    )
+
+
+def test_changedetection(changedetection: Environment, script: Program, url: Url, box: SandboxThread) -> None:
+    done = script(CHANGED, url(A), "htmlcolor", python=changedetection.python)
+    assert done.returncode == 0, done.stderr
+    assert texts(box) == [(A, "标题\nERROR 页面变了 https://example.com")]
+    box.call(lambda platform: platform.faults.next("drop_after"))
+    done = script(CHANGED, url(B), "text", python=changedetection.python)
+    assert done.returncode != 0
+    assert "It may have arrived" in done.stderr
+    assert len(texts(box)) == 2
+
+
+@pytest.fixture
+def mailrise(
+    python_with: Callable[..., Environment], wheel: Path, url: Url, free_port: int, tmp_path: Path
+) -> Iterator[int]:
+    """Mailrise, which turns e-mail into notifications, at a port; with the Apprise that it can do with, the newest."""
+    environment = python_with("mailrise", Step(("mailrise",)), Step(("apprise",), options=("--upgrade",)), wheel=wheel)
+    config = tmp_path / "mailrise.conf"
+    settings = {"configs": {"alarm": {"urls": [url(A, B)]}}, "listen": {"host": "127.0.0.1", "port": free_port}}
+    config.write_text(json.dumps(settings))
+    command = [str(environment.python.with_name("mailrise")), "-vv", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(free_port, process)
+            yield free_port
+        finally:
+            process.terminate()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    pause = threading.Event()
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        assert process.poll() is None, "it ended"
+        pause.wait(0.05)
+    raise AssertionError("it never listened")
+
+
+def test_mailrise(mailrise: int, box: SandboxThread) -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "nas@home.example", "alarm@mailrise.xyz", "硬盘"
+    message.set_content(TEXT)
+    with smtplib.SMTP("127.0.0.1", mailrise, timeout=30) as smtp:
+        smtp.send_message(message)
+    box.wait_for(lambda platform: len(platform.messages) == 2)
+    assert [number for number, _ in texts(box)] == [A, B]
+    (text,) = {text for _, text in texts(box)}
+    assert text.startswith("硬盘")
+    assert text.endswith(f"\n{TEXT}")

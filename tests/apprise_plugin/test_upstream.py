@@ -1,0 +1,113 @@
+"""Apprise's own tests of a service, from its source package, run on ours: fetched when first needed, never kept here."""
+
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+import tarfile
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import apprise
+import pytest
+from _environments import Environments, UnavailableError
+
+from sms1680.apprise import NotifySMS1680
+
+A, B = "13800000000", "13900000001"
+GOOD = {"instance": NotifySMS1680, "requests_response_text": "1,20170408", "requests_response_code": 200}
+BAD = {"instance": NotifySMS1680, "notify_response": False}
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("sms1680://", {"instance": TypeError}),
+    ("sms1680://:@/", {"instance": TypeError}),
+    (f"sms1680://user@61341/{A}", {"instance": TypeError}),
+    (f"sms1680://user:secret@61341/{A}", {**GOOD, "privacy_url": "sms1680://u...r:****@61341/138****0000/"}),
+    (f"sms1680://user:secret@61341/{A}/{B}?batch=no", GOOD),
+    (f"sms1680://user:secret@YrJr/?to={A},{B}&gateway=https://sms.example&sign=x&xh=08&stamp=yes&rate=1000", GOOD),
+    (f"sms1680://user:secret@61341/{A}?dedupe=0&retry=2&wait=0", GOOD),
+    (f"sms1680://user:secret@61341/{A}?format=html", GOOD),
+    (f"sms1680://user:secret@61341/{A}/10086", {**GOOD, "notify_response": False}),
+    ("sms1680://user:secret@61341/", {**BAD, "response": False, "requests_response_text": "1,2"}),
+    (f"sms1680://user:secret@61341/{A}", {**BAD, "response": False, "requests_response_code": 500}),
+    (f"sms1680://user:secret@61341/{A}", {**BAD, "response": False, "requests_response_code": 999}),
+    (f"sms1680://user:secret@61341/{A}", {**BAD, "test_requests_exceptions": True}),
+]
+
+
+class Response(mock.MagicMock):
+    """What the tester hands out in place of an answer, with what a real one has and the tester's own lacks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.headers = {}
+        self.raw = types.SimpleNamespace(stream=lambda *_, **__: iter([self.content or b""]))
+
+
+@pytest.fixture(scope="module")
+def sources() -> Path:
+    """The folder of Apprise's own tests, of the version that this lane has."""
+    environments = Environments()
+    folder = environments.folder / "apprise-sources"
+    name = f"apprise-{apprise.__version__}"
+    try:
+        tool = environments.uv().with_name("python")
+        fetch = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "apprise", "--dest", str(folder)]
+        if not (folder / name).is_dir():
+            done = subprocess.run(
+                [str(tool), *fetch, name.replace("-", "==")], capture_output=True, text=True, check=False
+            )
+            if done.returncode != 0:
+                pytest.skip(f"Apprise's sources can't be had: {done.stderr.strip().splitlines()[-1:]}")
+            with tarfile.open(folder / f"{name}.tar.gz") as packed:
+                packed.extractall(folder, filter="data")
+    except UnavailableError as error:
+        pytest.skip(f"Apprise's sources can't be had: {error}")
+    (tests,) = (found for found in (folder / name / "tests", folder / name / "test") if found.is_dir())
+    return tests
+
+
+@pytest.fixture
+def load(sources: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], types.ModuleType]]:
+    """Loads a module of theirs; their `logging.disable` is undone afterwards."""
+
+    def load_module(path: str) -> types.ModuleType:
+        spec = importlib.util.spec_from_file_location(f"apprise_{Path(path).stem}", sources / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    monkeypatch.syspath_prepend(str(sources))
+    before = set(sys.modules)
+    yield load_module
+    logging.disable(logging.NOTSET)
+    for name in set(sys.modules) - before:
+        if name.startswith("helpers"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(("url", "expected"), CASES)
+def test_apprises_own_tester(
+    load: Callable[[str], types.ModuleType],
+    url: str,
+    expected: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rest = load("helpers/rest.py")
+    # Its answers are bare mocks; ours stand in for them, everything else is the tester's own.
+    monkeypatch.setattr(rest, "mock", types.SimpleNamespace(Mock=Response, patch=mock.patch))
+    rest.AppriseURLTester(tests=((url, expected),)).run_all(str(tmp_path))
+
+
+def test_the_details_are_as_apprise_wants_them(load: Callable[[str], types.ModuleType]) -> None:
+    details = apprise.Apprise().details()
+    assert [row["service_name"] for row in details["schemas"]].count("SMS 1680") == 1
+    os.environ.pop("LANG", None)
+    load("test_api.py").test_apprise_details_plugin_verification()
