@@ -62,6 +62,8 @@ class Delivery:
             packet_size=PACKET_SIZE if self.batch else 1,
             deadline=left,
             carrier=RequestsCarrier(self.timeouts, verify=self.verify, until=began + self.limit, clock=self.clock),
+            clock=self.clock,
+            sleep=self.sleep,
         )
         try:
             return list(client.send(numbers, text, extension=self.extension))

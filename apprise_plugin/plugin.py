@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import math
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
@@ -68,6 +69,15 @@ _MEMORY = "sms1680"
 _URL = re.compile(r"\s*[^:/\s]+:[/\\]+(?P<authority>[^/?\\]*)(?P<path>[^?]*)")
 
 _called_at: contextvars.ContextVar[float | None] = contextvars.ContextVar("sms1680_called_at", default=None)
+
+
+@contextlib.contextmanager
+def _called_now() -> Iterator[None]:
+    token = _called_at.set(time.monotonic())
+    try:
+        yield
+    finally:
+        _called_at.reset(token)
 
 
 class NotifySMS1680(NotifyBase):
@@ -173,7 +183,7 @@ class NotifySMS1680(NotifyBase):
         self.place: SignaturePlace = place or "front"
         self.batch = True if batch is None else parse_bool(batch, default=True)
         self.rate = self._number("rate", rate) or None
-        self.dedupe = int(self._number("dedupe", dedupe, most=_LONGEST_DEDUPE))
+        self.dedupe = math.ceil(self._number("dedupe", dedupe, most=_LONGEST_DEDUPE))
         self.stamp = parse_bool(stamp)
         self.md5 = parse_bool(md5)
         self.form: PasswordForm = form or "md5"
@@ -254,11 +264,13 @@ class NotifySMS1680(NotifyBase):
 
     def notify(self, *args: Any, **kwargs: Any) -> bool:
         """Notify as Apprise has it; the time limit counts from here for all pieces of a long message."""
-        token = _called_at.set(time.monotonic())
-        try:
-            return bool(super().notify(*args, **kwargs))
-        finally:
-            _called_at.reset(token)
+        with _called_now():
+            return super().notify(*args, **kwargs)
+
+    async def async_notify(self, *args: Any, **kwargs: Any) -> bool:
+        """See `notify`; Apprise sends in a thread of its own."""
+        with _called_now():
+            return await super().async_notify(*args, **kwargs)
 
     def send(self, body: str, title: str = "", **kwargs: Any) -> bool:
         """Send one text to all targets; returns whether the platform took every one of them. Never raises."""

@@ -1,5 +1,6 @@
 """What a notification becomes: at the platform, in the log, and as the result that Apprise gets."""
 
+import asyncio
 import logging
 import re
 import threading
@@ -267,3 +268,10 @@ def test_the_rate_is_the_accounts(service: Service) -> None:
         assert made.notify(f"{TEXT}。")
         assert len(other.platform.messages) == 4
         assert other.platform.verdicts["too_fast"] == 0
+
+
+def test_apprises_asynchronous_way(box: SandboxThread, url: Callable[..., str]) -> None:
+    sender = apprise.Apprise()
+    assert sender.add(url(A, overflow="split"))
+    assert asyncio.run(sender.async_notify("长" * 600))
+    assert len(sent(box)) == 2

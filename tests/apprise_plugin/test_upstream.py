@@ -1,4 +1,4 @@
-"""Apprise's own tests of a service, from its source package, run on ours: fetched when first needed, never kept here."""
+"""Apprise's own tests of a service, from its source package, run on ours: fetched when first needed."""
 
 import importlib.util
 import logging

@@ -1,0 +1,119 @@
+"""A hostile hour in small, over requests: nothing is sent twice, and what is told is what the platform holds."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sms1680.apprise.delivery import Delivery
+from sms1680.sandbox import PRESETS, Account, Call, Config, Fault, SandboxThread
+
+CONFIG = Config(accounts=(Account(products={"61341": 10**6}, concurrency=100),), repeat_limit=10**6, report_delay=0.0)
+ANSWER_TIMEOUT = 0.15
+SENDS = 1200
+RETRIED = 150
+CUT = ("drop_before", "drop_after", "no_body", "half")
+STRANGE = ("html", "html_accepted", "error", "error_accepted", "empty", "empty_accepted", "redirect", "failed")
+HARMLESS = ("padded", "nul", "no_length")
+
+
+class Hostility:
+    """Draws a fault for about every second call."""
+
+    def __init__(self, seed: int, *more: str) -> None:
+        self._random = random.Random(seed)
+        self._faults = (*CUT, *STRANGE, *HARMLESS, *more)
+
+    def __call__(self, _: Call) -> Fault | None:
+        drawn = self._random.random()
+        if drawn < 0.5:
+            return None
+        if drawn < 0.52:
+            return Fault(stall_before=2 * ANSWER_TIMEOUT)
+        if drawn < 0.54:
+            return Fault(stall_after=2 * ANSWER_TIMEOUT)
+        return PRESETS[self._random.choice(self._faults)]
+
+
+class Hurry:
+    """Time in which sleeping costs nothing: the clock jumps ahead instead."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._lock = threading.Lock()
+
+    def clock(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self._ahead += seconds
+
+
+@pytest.fixture
+def box() -> Iterator[SandboxThread]:
+    with SandboxThread(CONFIG) as running:
+        yield running
+
+
+def held_by(box: SandboxThread) -> Counter[tuple[str, str]]:
+    return Counter((message.number, message.text) for message in box.platform.messages)
+
+
+def test_what_is_told_is_what_the_platform_holds(
+    box: SandboxThread, service: Callable[..., Any], free_port: int
+) -> None:
+    box.platform.faults.choose = Hostility(1680, "too_fast")
+    hurry = Hurry()
+
+    def delivery(**options: str) -> Delivery:
+        made: Delivery = service("13800000000", rto=str(ANSWER_TIMEOUT), **options)._delivery()
+        return replace(made, clock=hurry.clock, sleep=hurry.sleep)
+
+    up, down = delivery(), delivery(gateway=f"http://127.0.0.1:{free_port}")
+
+    def send(turn: int) -> list[tuple[tuple[str, str], str]]:
+        sender = up if turn % 50 else down
+        receipts = sender.send([f"139{turn:08d}"], f"第{turn}次", hurry.clock())
+        return [((receipt.number, f"第{turn}次"), receipt.outcome.value) for receipt in receipts]
+
+    with ThreadPoolExecutor(8) as threads:
+        told = dict(pair for pairs in threads.map(send, range(SENDS)) for pair in pairs)
+    ledger = held_by(box)
+    assert len(told) == SENDS, "a number without a word"
+    assert max(ledger.values()) == 1, "sent twice"
+    for message, outcome in told.items():
+        if outcome in ("accepted", "held"):
+            assert ledger[message] == 1, "accepted, and the platform never heard of it"
+        elif outcome in ("not_sent", "refused"):
+            assert ledger[message] == 0, "told as not sent, and the platform has it"
+    assert set(told.values()) == {"accepted", "refused", "unknown", "not_sent"}
+
+
+def test_retries_send_nothing_twice(box: SandboxThread, service: Callable[..., Any]) -> None:
+    """Through Apprise itself, which calls a failed service again (where it knows how to)."""
+    import apprise
+
+    box.platform.faults.choose = Hostility(2017)
+    numbers = [f"138{place:08d}" for place in range(4)]
+    results: dict[str, bool] = {}
+
+    def notify(turn: int) -> None:
+        sender = apprise.Apprise()
+        sender.add(service(*numbers, batch="no", retry="2", wait="0", rto=str(ANSWER_TIMEOUT), rate="100000"))
+        results[f"第{turn}次"] = bool(sender.notify(f"第{turn}次"))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(notify, range(RETRIED)))
+    ledger = held_by(box)
+    assert max(ledger.values()) == 1, "sent twice"
+    for text, succeeded in results.items():
+        if succeeded:
+            assert all(ledger[number, text] == 1 for number in numbers), "a success that the platform never heard of"
+    assert set(results.values()) == {True, False}

@@ -1,0 +1,38 @@
+"""What the whole program prints when told to tell everything: no password, no full number, no text."""
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sms1680.sandbox import Fault, SandboxThread
+
+A, B = "13800000000", "13900000001"
+TITLE, TEXT = "后门报警", "后门在夜里打开"
+PASSWORD = "demo1680"
+MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
+
+# A platform, or what stands before it, that quotes what it was sent.
+QUOTING = Fault(body=f"<html>username=demo&password={MD5}&mobile={A}&content={TEXT}</html>", accept=False)
+
+
+@pytest.mark.parametrize(
+    "fault", [None, "drop_after", "failed", "error", QUOTING, Fault(body=f"8,{TEXT}", accept=False)]
+)
+def test_nothing_secret_is_printed_at_debug(
+    program: Callable[..., subprocess.CompletedProcess[str]],
+    url: Callable[..., str],
+    box: SandboxThread,
+    dropin: Path,
+    fault: Fault | str | None,
+) -> None:
+    if fault is not None:
+        box.call(lambda platform: platform.faults.next(fault))
+    done = program("-vvv", "-P", str(dropin), "-t", TITLE, "-b", TEXT, url(A, B, dedupe="60", user=f"demo:{PASSWORD}"))
+    printed = done.stdout + done.stderr
+    assert done.returncode == (0 if fault is None else 1)
+    assert "DEBUG" in printed
+    assert "138****0000" in printed
+    assert [secret for secret in (PASSWORD, MD5, A, B, TITLE, TEXT) if secret in printed] == []
