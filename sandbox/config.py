@@ -10,6 +10,7 @@ from types import MappingProxyType
 DEMO_USERNAME = "demo"
 DEMO_PASSWORD = "demo1680"  # noqa: S105 - printed at every start, protects nothing
 DEMO_PRODUCT = "61341"
+DEMO_SP_ID = "901680"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Account:
     `products` maps product ids to their balance in parts; `rate` is the flow in items a second (None: not limited);
     `networks` the addresses that may call (empty: any); `own_signature` one that the platform itself puts in front;
     `numbers_max` how many numbers, groups or pairs a call may have; `concurrency` how many submits may be under way.
+    Over CMPP the account logs in as `sp_id` (empty: not at all) with its password, and SUBMITs carry `service_id`.
     """
 
     username: str = DEMO_USERNAME
@@ -40,6 +42,9 @@ class Account:
     uplink_address: str | None = None
     uplink_full_number: bool = False
     uplink_id: bool = False
+    sp_id: str = DEMO_SP_ID
+    service_id: str = ""
+    cmpp_connections: int = 5
 
     def __post_init__(self) -> None:
         """Refuse what could not work.
@@ -86,6 +91,8 @@ class Config:
     `report_delay` is the time from a message going out to its delivery report, `answer_delay` the time the platform
     takes for an answer to a send, both in seconds. The same text to the same number more than `repeat_limit` times
     within `repeat_window` seconds is not delivered (KX:4000). `path_prefix` stands in front of the four calls.
+    `cmpp_port` is that of CMPP (0: a free one; None: none); a connection is tested after `cmpp_idle` silent seconds,
+    and a DELIVER without an answer repeated after `cmpp_resend`.
     """
 
     accounts: tuple[Account, ...] = (Account(),)
@@ -98,4 +105,7 @@ class Config:
     pushes: PushRules = PushRules()
     host: str = "127.0.0.1"
     port: int = 0
+    cmpp_port: int | None = None
+    cmpp_idle: float = 180.0
+    cmpp_resend: float = 60.0
     path_prefix: str = ""

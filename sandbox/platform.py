@@ -49,6 +49,7 @@ class _Submission:
     pairs: list[tuple[str, str]]
     extension: str
     due_at: float
+    taken_as: Callable[[str], object] | None = None
 
 
 class Platform:
@@ -125,12 +126,13 @@ class Platform:
         *,
         extension: str = "",
         at: datetime | None = None,
+        taken_as: Callable[[str], object] | None = None,
     ) -> Result:
         """Judge a submission of (number, text) pairs and, when it is good, take it on.
 
         `extension` is appended to the account's number; `at` (aware) is when to send, None or past for now. Numbers
         that are none are left out in silence; none left is a verdict. When the result was `admitted`, the caller must
-        call `answered` at the moment its answer goes out.
+        call `answered` at the moment its answer goes out. `taken_as` hears the message id before anything is sent.
         """
         now = self.clock()
         refusal = self._refusal(account, product, pairs, extension)
@@ -141,7 +143,7 @@ class Platform:
         own = f"【{account.config.own_signature}】" if account.config.own_signature else ""
         good = [(number, own + text) for number, text in pairs if is_number(number)]
         due_at = at.timestamp() if at else now
-        return self._count(self._judge(_Submission(account, product, good, extension, due_at)))
+        return self._count(self._judge(_Submission(account, product, good, extension, due_at, taken_as)))
 
     def answered(self, account: AccountState, result: Result) -> None:
         """Note that the answer to an admitted submission goes out now: from here on the flow rule counts (4.3)."""
@@ -198,6 +200,8 @@ class Platform:
         """Write the messages down, send them, let them wait for their time, or hold them; return their id."""
         now = self.clock()
         message_id = self._message_id(now)
+        if submission.taken_as is not None:
+            submission.taken_as(message_id)
         held = verdict is not Verdict.ACCEPTED
         taken = [
             Message(
@@ -260,6 +264,7 @@ class Platform:
 
     def _send(self, messages: list[Message]) -> None:
         now = self.clock()
+        messages = [message for message in messages if message.state is State.SCHEDULED]
         for message in messages:
             phone = self.phone(message.number)
             message.state = State.SENT
@@ -356,6 +361,20 @@ class Platform:
             self._tell(ReportReady(message.username, message.message_id, message.number, SUBMIT_FAILED))
         self._changed(held)
         return held
+
+    def cancel(self, message_id: str) -> bool:
+        """Take back what waits for its time; its parts are given back. Returns whether anything did."""
+        waiting = [
+            message
+            for message in self.messages
+            if message.message_id == message_id and message.state is State.SCHEDULED
+        ]
+        for message in waiting:
+            message.state = State.REJECTED
+            message.settled_at = self.clock()
+            self.accounts[message.username].balances[message.product] += message.parts
+        self._changed(waiting)
+        return bool(waiting)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 

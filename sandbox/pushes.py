@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import aiohttp
 from yarl import URL
@@ -17,14 +18,17 @@ _ANSWER_MAX = 64
 class Pusher:
     """Queues what the platform has for an account's owner, and hands it over."""
 
-    def __init__(self, platform: Platform) -> None:
-        """Listen to a platform; `wake` is to be called when the queue may have something due."""
+    def __init__(self, platform: Platform, taken: Callable[[Event], bool] = lambda _: False) -> None:
+        """Listen to a platform; `taken` tells what goes to its owner another way."""
         self.platform = platform
+        self._taken = taken
         self._session: aiohttp.ClientSession | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         platform.listeners.append(self._hear)
 
     def _hear(self, event: Event) -> None:
+        if self._taken(event):
+            return
         if isinstance(event, ReportReady):
             self._queue_report(event)
         elif isinstance(event, UplinkReady):

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 from aiohttp import web
 
 from .broadcast import Broadcaster
+from .cmpp import CMPPServer
 from .config import Config
 from .control import Control
 from .files import routes as page_routes
@@ -72,7 +73,8 @@ class Sandbox:
     """A running platform.
 
     `url` is its address (for the four calls and the phone page alike), `platform` its state: accounts, phones,
-    messages, faults and pushes. Use it as `async with Sandbox(config) as box`.
+    messages, faults and pushes; `cmpp` its CMPP side, where the configuration has a port for it. Use it as
+    `async with Sandbox(config) as box`.
     """
 
     def __init__(self, config: Config | None = None, *, clock: Clock | None = None) -> None:
@@ -81,7 +83,8 @@ class Sandbox:
         self.platform = Platform(self.config, clock or steady_clock())
         self.url = ""
         self._broadcaster = Broadcaster()
-        self._pusher = Pusher(self.platform)
+        self.cmpp = CMPPServer(self.platform, idle=self.config.cmpp_idle, resend=self.config.cmpp_resend)
+        self._pusher = Pusher(self.platform, self._taken)
         self._stack = contextlib.AsyncExitStack()
         self._wake = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
@@ -114,6 +117,9 @@ class Sandbox:
         host, port = runner.addresses[0][:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._stack.push_async_callback(self._pusher.close)
+        if self.config.cmpp_port is not None:
+            await self.cmpp.start(self.config.host, self.config.cmpp_port)
+            self._stack.push_async_callback(self.cmpp.close)
         ticker = asyncio.create_task(self._tick())
         self._stack.push_async_callback(self._stop, ticker)
 
@@ -138,6 +144,9 @@ class Sandbox:
                     changed.clear()
         finally:
             self._waiters.discard(changed)
+
+    def _taken(self, event: Event) -> bool:
+        return self.config.cmpp_port is not None and self.cmpp.take(event)
 
     def _hear(self, _: Event) -> None:
         self._wake.set()

@@ -69,7 +69,7 @@ class Link(asyncio.Protocol):
     def flush(self) -> None:
         """Write what waits, in one piece."""
         octets = self.session.data_to_send()
-        if octets and self._transport is not None:
+        if octets and self._transport is not None and not self._transport.is_closing():
             self._transport.write(octets)
             if self._wire_log is not None:
                 self._wire_log.sent(octets)

@@ -1,0 +1,221 @@
+"""The client against the sandbox's CMPP side over a real socket, in good weather and in bad."""
+
+import asyncio
+import logging
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from sms1680 import (
+    AuthenticationError,
+    BalanceError,
+    DeliveryReport,
+    Outcome,
+    Reason,
+    Receipt,
+    RefusedError,
+    Reply,
+    SendError,
+)
+from sms1680.cmpp import CMPPClient, Status
+from sms1680.sandbox import Account, Config, Sandbox
+from sms1680.sandbox.cmppfaults import DELIVER_FAULTS, SUBMIT_FAULTS, CMPPFault
+
+NUMBER = "13800138000"
+MESSAGES = int(os.environ.get("SMS1680_CMPP_MESSAGES", "2000"))
+
+
+def client_of(box: Sandbox, **settings: Any) -> CMPPClient:
+    account = box.config.accounts[0]
+    given = {"sp_id": account.sp_id, "secret": account.password, "source_number": account.source_number} | settings
+    return CMPPClient("127.0.0.1", box.cmpp.port, **given)
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    config = Config(accounts=(Account(products={"61341": 10_000_000}),), report_delay=0.0, cmpp_port=0)
+    async with Sandbox(config) as sandbox:
+        yield sandbox
+
+
+async def test_a_message_its_report_and_a_reply(box: Sandbox) -> None:
+    async with client_of(box, signature="某某科技") as client, asyncio.timeout(20):
+        [receipt] = await client.send(NUMBER, "后门 22:41 打开", extension="12")
+        report = await anext(client)
+        assert report == DeliveryReport(str(receipt.message_id), NUMBER, "DELIVRD")
+        assert box.platform.phone(NUMBER).texts == ["【某某科技】后门 22:41 打开"]
+        box.platform.reply(NUMBER, "好的，" * 50)
+        reply = await anext(client)
+    assert isinstance(reply, Reply)
+    assert (reply.number, reply.content, reply.extension) == (NUMBER, "好的，" * 50, "12")
+    await box.wait_for(lambda platform: [uplink.push for uplink in platform.uplinks] == ["delivered"])
+
+
+async def test_a_long_message_is_one_on_the_phone_and_has_one_report(box: Sandbox) -> None:
+    async with client_of(box) as client, asyncio.timeout(20):
+        [receipt] = await client.send(NUMBER, "【某某科技】" + "门" * 200)
+        assert (await anext(client)).message_id == receipt.message_id
+        assert box.platform.phone(NUMBER).texts == ["【某某科技】" + "门" * 200]
+        await box.wait_for(lambda _: box.cmpp.acknowledged == box.cmpp.queued == 4)
+    assert [item async for item in client] == []
+
+
+async def test_what_comes_while_nobody_is_connected_waits(box: Sandbox) -> None:
+    async with client_of(box) as client:
+        await client.send(NUMBER, "hello")
+        await anext(client)
+    box.platform.reply(NUMBER, "Y")
+    async with client_of(box) as client, asyncio.timeout(20):
+        assert isinstance(await anext(client), Reply)
+
+
+async def test_refusals_by_the_platform(box: Sandbox) -> None:
+    async with client_of(box) as client:
+        with pytest.raises(RefusedError) as caught:
+            await client.send(NUMBER, "代开发票")
+        assert caught.value.reason is Reason.FORBIDDEN_WORDS
+        box.platform.accounts["demo"].balances["61341"] = 0
+        with pytest.raises(BalanceError):
+            await client.send(NUMBER, "hello")
+    with pytest.raises(AuthenticationError):
+        await client_of(box, secret="wrong").try_login()
+    changes: asyncio.Queue[Status] = asyncio.Queue()
+    clients = [client_of(box, on_status=changes.put_nowait) for _ in range(5)]
+    for other in clients:
+        other.start()
+    async with asyncio.timeout(20):
+        assert all([(await changes.get()).connected for _ in clients])
+    with pytest.raises(RefusedError) as caught:
+        await client_of(box).try_login()
+    assert caught.value.reason is Reason.SUSPENDED
+    await asyncio.gather(*[other.aclose() for other in clients])
+
+
+async def test_each_fault_by_itself_is_survived(box: Sandbox) -> None:
+    for fault in (*SUBMIT_FAULTS, *DELIVER_FAULTS):
+        box.cmpp.faults.clear()
+        storm = Storm(box, messages=12, draw=Once(fault))
+        await storm.run()
+        assert box.cmpp.faults.happened[fault] >= 1, fault
+        storm.judge()
+
+
+class Once:
+    """Draws a fault for the fifth of its kind, and no other."""
+
+    def __init__(self, fault: CMPPFault) -> None:
+        self.fault = fault
+        self.count = 0
+
+    def __call__(self, kinds: tuple[CMPPFault, ...]) -> CMPPFault | None:
+        if self.fault not in kinds:
+            return None
+        self.count += 1
+        return self.fault if self.count == 5 else None
+
+
+class Chance:
+    """Draws a fault about every 40th time: each kind once in an order of its own, then again in another."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.bags: dict[tuple[CMPPFault, ...], list[CMPPFault]] = {}
+
+    def __call__(self, kinds: tuple[CMPPFault, ...]) -> CMPPFault | None:
+        if self.random.random() > 1 / 40:
+            return None
+        bag = self.bags.setdefault(kinds, [])
+        if not bag:
+            bag += self.random.sample(kinds, len(kinds))
+        return bag.pop()
+
+
+class Storm:
+    """Sends many messages through faults, with replies in between, and then compares the two sides."""
+
+    def __init__(self, box: Sandbox, messages: int, draw: Callable[[tuple[CMPPFault, ...]], CMPPFault | None]) -> None:
+        self.box = box
+        self.messages = messages
+        self.first = len(box.platform.messages)
+        self.receipts: list[tuple[str, Receipt]] = []
+        self.incoming: list[Any] = []
+        self.replies: list[str] = []
+        box.cmpp.late = box.cmpp.down = 0.05
+        box.cmpp.resend = 0.5
+        box.cmpp.faults.choose_submit = lambda: draw(SUBMIT_FAULTS)
+        box.cmpp.faults.choose_deliver = lambda: draw(DELIVER_FAULTS)
+
+    async def run(self) -> None:
+        async def hurry(delay: float) -> None:
+            await asyncio.sleep(min(delay, 0.02))
+
+        client = client_of(
+            self.box,
+            sleep=hurry,
+            answer_timeout=0.6,
+            idle=0.5,
+            silence=0.3,
+            connect_timeout=2.0,
+            window=16,
+            patience=20.0,
+        )
+        reader = asyncio.create_task(self.read(client))
+        async with client:
+            work = iter(range(self.messages))
+            await asyncio.gather(*[self.send(client, work) for _ in range(32)])
+            self.box.cmpp.faults.clear()
+            await self.box.wait_for(lambda _: self.box.cmpp.acknowledged == self.box.cmpp.queued, 60)
+        await reader
+
+    async def read(self, client: CMPPClient) -> None:
+        async for item in client:
+            self.incoming.append(item)
+
+    async def send(self, client: CMPPClient, work: Any) -> None:
+        for place in work:
+            number, text = f"139{place:08d}", f"message {place} of {self.first}"
+            try:
+                receipts = await client.send(number, text)
+            except SendError as error:
+                receipts = error.receipts
+            self.receipts += [(text, receipt) for receipt in receipts]
+            if place % 10 == 0:
+                self.replies.append(f"reply {place} of {self.first}")
+                self.box.platform.reply(number, self.replies[-1], username="demo", extension="")
+
+    def judge(self) -> None:
+        at_platform = Counter((m.number, m.text) for m in self.box.platform.messages[self.first :])
+        assert max(at_platform.values()) == 1, "sent twice"
+        assert len(self.receipts) == self.messages
+        for text, receipt in self.receipts:
+            there = at_platform[receipt.number, text]
+            assert (receipt.outcome, there) in {
+                (Outcome.ACCEPTED, 1),
+                (Outcome.NOT_SENT, 0),
+                (Outcome.REFUSED, 0),
+                (Outcome.UNKNOWN, 0),
+                (Outcome.UNKNOWN, 1),
+            }, receipt
+        reports = Counter((item.message_id, item.number) for item in self.incoming if isinstance(item, DeliveryReport))
+        assert set(reports.values()) == {1}, "a report was handed on twice"
+        assert len(reports) == sum(at_platform.values()), "a report was lost"
+        known = {receipt.message_id for _, receipt in self.receipts if receipt.outcome is Outcome.ACCEPTED}
+        assert known <= {message_id for message_id, _ in reports}
+        replies = Counter(item.content for item in self.incoming if isinstance(item, Reply))
+        assert replies == Counter(self.replies)
+
+
+async def test_a_storm_of_faults_costs_no_message_and_doubles_none(box: Sandbox) -> None:
+    """SMS1680_CMPP_MESSAGES=20000 is the issue's own size."""
+    storm = Storm(box, MESSAGES, Chance(1680))
+    await storm.run()
+    storm.judge()
+    outcomes = Counter(receipt.outcome for _, receipt in storm.receipts)
+    assert outcomes[Outcome.ACCEPTED] > 0.8 * MESSAGES
+    assert outcomes[Outcome.UNKNOWN] > 0
+    assert len(box.cmpp.faults.happened) == len(CMPPFault)
+    logging.getLogger(__name__).info("%s, %s", dict(outcomes), dict(box.cmpp.faults.happened))
