@@ -42,6 +42,7 @@ OUTCOMES: dict[str, tuple[list[tuple[str, str]], tuple[str, ...]]] = {
         ],
         ("accepted", "993 messages left", "links are often blocked"),
     ),
+    "guard": ([(A, f"{SIGNED}后门打开"), (A, f"{SIGNED}火警")], ("number_limit", "2 parts today")),
     "errors": ([], ("refused", "forbidden_words", "发票", "other_text", "请更换内容后再发")),
     "pushes": ([], ("a reply: 1 to 12", "a report on 171029000012 failed", "请更改内容后再发")),
     "options": (

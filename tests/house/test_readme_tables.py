@@ -6,7 +6,8 @@ They are made from the code: after a change, SMS1680_WRITE_TABLES=1 writes them 
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import yaml
@@ -46,11 +47,7 @@ AGAIN: dict[Outcome, Words] = {
     Outcome.NOT_SENT: ("yes, once the reason is gone", "可以，待原因消除后"),
     Outcome.UNKNOWN: ("never by itself; ask first", "不会自动重发，请先确认"),
 }
-STATES: dict[ReportState, Words] = {
-    ReportState.DELIVERED: ("delivered", "已送达"),
-    ReportState.FAILED: ("failed", "未送达"),
-    ReportState.PENDING: ("pending", "尚未最终确认"),
-}
+STATES = {ReportState.DELIVERED: "已送达", ReportState.FAILED: "未送达", ReportState.PENDING: "尚未最终确认"}
 EXITS: dict[int, Words] = {
     0: ("accepted", "平台已接收"),
     3: ("held", "待人工审核"),
@@ -95,15 +92,21 @@ def code(value: object) -> str:
     return f"`{value}`"
 
 
-def markdown(head: Row, rows: Iterator[Row] | Sequence[Row]) -> str:
+def markdown(head: Row, rows: Sequence[Row]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
     return "".join("|" + "|".join(f" {cell} " if cell != "---" else cell for cell in line) + "|\n" for line in escaped)
 
 
-def translations(language: str) -> dict[str, object]:
+def translations(language: str) -> Any:
     name = {"en": "en", "zh": "zh-Hans"}[language]
     return json.loads((INTEGRATION / "translations" / f"{name}.json").read_text("utf-8"))
+
+
+def dig(said: Any, path: str) -> Any:
+    for part in path.split("/"):
+        said = said[part]
+    return said
 
 
 # --- the core --------------------------------------------------------------------------------------------------------
@@ -156,12 +159,11 @@ def reason_table(language: str) -> str:
 def status_table(language: str) -> str:
     at = INDEX[language]
     head = (("Status", "State", "Means", "May it be sent again?"), ("状态码", "状态", "含义", "能否重发"))[at]
-    other = ("anything else", "其他")[at]
     rows = []
-    for status in (*push._STATUSES, other):
+    for status in (*push._STATUSES, "…"):
         report = push.DeliveryReport("1", "13800000000", status)
-        named = f"`{report.state}`" if at == 0 else f"`{report.state}` {STATES[report.state][1]}"
-        shown = code(status) if status != other else other
+        named = code(report.state) if language == "en" else f"{code(report.state)} {STATES[report.state]}"
+        shown = code(status) if status in push._STATUSES else ("anything else", "其他")[at]
         rows.append((shown, named, report.sentence(language), REPEAT[report.repeat][at]))
     return markdown(head, rows)
 
@@ -229,75 +231,70 @@ def limit_table(language: str) -> str:
 
 
 def field_table(*steps: str) -> Callable[[str], str]:
-    """The fields of dialogs: their key in YAML's sense, their name and their description on the screen."""
+    """The fields of dialogs: their names and descriptions on the screen."""
 
     def made(language: str) -> str:
-        head = (("Field", "Key", "Means"), ("字段", "键", "含义"))[INDEX[language]]
-        rows = []
-        for step in steps:
-            found: object = translations(language)
-            for part in step.split("/"):
-                found = found[part]  # type: ignore[index]
-            described = found.get("data_description", {})  # type: ignore[attr-defined]
-            for key, name in found.get("data", {}).items():  # type: ignore[attr-defined]
-                row = (name, code(key), described.get(key, ""))
-                if row not in rows:
-                    rows.append(row)
-        return markdown(head, rows)
+        said = translations(language)
+        return described_fields(language, [dig(said, step) for step in steps])
 
     return made
 
 
-def keyed_table(section: str) -> Callable[[str], str]:
+def option_table(language: str) -> str:
+    """The fields of all options; what the test asks is none."""
+    steps = dig(translations(language), "options/step")
+    return described_fields(language, [step for name, step in steps.items() if name != "test"])
+
+
+def described_fields(language: str, steps: Sequence[Any]) -> str:
+    rows = [
+        (name, code(key), step.get("data_description", {}).get(key, ""))
+        for step in steps
+        for key, name in step.get("data", {}).items()
+    ]
+    return markdown((("Field", "Key", "Means"), ("字段", "键", "含义"))[INDEX[language]], list(dict.fromkeys(rows)))
+
+
+def call_table(section: str) -> Callable[[str], str]:
     """The fields of each action or trigger."""
 
     def made(language: str) -> str:
         at = INDEX[language]
         said = translations(language)[section]
         described = yaml.safe_load((INTEGRATION / f"{section}.yaml").read_text("utf-8"))
-        assert said.keys() == described.keys()  # type: ignore[attr-defined]
+        assert said.keys() == described.keys()
         kind = {"services": ("Action", "动作"), "triggers": ("Trigger", "触发器")}[section][at]
-        head = (kind, *(("Field", "Required", "Means"), ("字段", "必填", "含义"))[at])
-        yes = ("yes", "是")[at]
-        rows = []
-        for name, one in described.items():
-            texts = said[name]  # type: ignore[index]
-            rows.append((code(f"sms1680.{name}"), "", "", texts["description"]))
-            if "target" in one:
+        rows: list[Row] = []
+        for name, call in described.items():
+            rows.append((code(f"sms1680.{name}"), "", "", said[name]["description"]))
+            if "target" in call:
                 rows.append(("", code("target"), "", ("recipients", "接收人")[at]))
-            for field, properties in (one or {}).get("fields", {}).items():
-                required = yes if (properties or {}).get("required") else ""
-                rows.append(("", code(field), required, texts["fields"][field]["description"]))
-        return markdown(head, rows)
+            for field, properties in call.get("fields", {}).items():
+                required = ("yes", "是")[at] if properties.get("required") else ""
+                rows.append(("", code(field), required, said[name]["fields"][field]["description"]))
+        return markdown((kind, *(("Field", "Required", "Means"), ("字段", "必填", "含义"))[at]), rows)
 
     return made
 
 
-def message_table(section: str) -> Callable[[str], str]:
-    """What is said in words, by its key: errors of actions, repairs."""
+def action_error_table(language: str) -> str:
+    rows = [(code(key), one["message"]) for key, one in translations(language)["exceptions"].items()]
+    return markdown((("Error", "Says"), ("错误", "内容"))[INDEX[language]], rows)
 
-    def made(language: str) -> str:
-        at = INDEX[language]
-        rows = []
-        for key, one in translations(language)[section].items():  # type: ignore[attr-defined]
-            said = one.get("message") or f"**{one['title']}** {one.get('description', '')}"
-            rows.append((code(key), said))
-        return markdown((("Key", "Says"), ("键", "内容"))[at], rows)
 
-    return made
+def repair_table(language: str) -> str:
+    rows = [(one["title"], one["description"]) for one in translations(language)["issues"].values()]
+    return markdown((("Repair", "Says"), ("修复提示", "内容"))[INDEX[language]], rows)
 
 
 def dialog_error_table(language: str) -> str:
     said = translations(language)
-    rows = []
-    for part in ("config", "config_subentries/recipient", "options"):
-        found: object = said
-        for key in part.split("/"):
-            found = found.get(key, {})  # type: ignore[attr-defined]
-        for words in found.get("error", {}).values():  # type: ignore[attr-defined]
-            if (words,) not in rows:
-                rows.append((words,))
-    return markdown(((("The dialog says",), ("对话框提示",))[INDEX[language]]), rows)
+    rows = [
+        (words,)
+        for dialog in ("config", "config_subentries/recipient", "options")
+        for words in dig(said, dialog).get("error", {}).values()
+    ]
+    return markdown((("The dialog says",), ("对话框提示",))[INDEX[language]], list(dict.fromkeys(rows)))
 
 
 TABLES: dict[str, Callable[[str], str]] = {
@@ -310,10 +307,11 @@ TABLES: dict[str, Callable[[str], str]] = {
     "limits": limit_table,
     "account-fields": field_table("config/step/http"),
     "recipient-fields": field_table("config_subentries/recipient/step/user"),
-    "actions": keyed_table("services"),
-    "triggers": keyed_table("triggers"),
-    "action-errors": message_table("exceptions"),
-    "repairs": message_table("issues"),
+    "option-fields": option_table,
+    "actions": call_table("services"),
+    "triggers": call_table("triggers"),
+    "action-errors": action_error_table,
+    "repairs": repair_table,
     "dialog-errors": dialog_error_table,
 }
 PLACES = [

@@ -1,0 +1,329 @@
+"""The examples on the pages for people, each in a real Home Assistant with a platform on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from _docs import LANGUAGES, all_examples, cells, tables
+from homeassistant.components.recorder.db_schema import EventTypes
+from homeassistant.components.recorder.util import session_scope
+from homeassistant.core import HomeAssistant, ServiceCall, SupportsResponse
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_mock_service,
+)
+from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, RecorderInstanceContextManager
+
+from custom_components.sms1680 import trigger, yaml_notify
+from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
+from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
+from custom_components.sms1680.delivery import Sent
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.targets import Receiver
+from sms1680.sandbox import Sandbox
+
+LI, WANG, NUMBER, STRANGER = "13800210000", "13500210000", "13911000000", "13900000009"
+KINDS = ("automation", "script", "configuration", "push")
+EXAMPLES = {example.name: example for example in all_examples(*KINDS)}
+SIGNED = "【某某科技】"
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _integrations(recorder_db_url: str, enable_custom_integrations: None) -> None:
+    """As in every test here; but the recorder's database wants to be there before Home Assistant is."""
+
+
+@pytest.fixture
+def add_home(make_entry: MakeEntry, set_up: SetUp) -> Callable[[], Awaitable[MockConfigEntry]]:
+    """Adds the account Home with the recipients Li and Wang."""
+
+    async def add() -> MockConfigEntry:
+        made = make_entry(
+            recipients=[
+                {"data": {"number": number}, "subentry_type": "recipient", "title": name, "unique_id": number}
+                for name, number in (("Li", LI), ("Wang", WANG))
+            ]
+        )
+        await set_up(made)
+        return made
+
+    return add
+
+
+@pytest.fixture
+async def home(add_home: Callable[[], Awaitable[MockConfigEntry]]) -> MockConfigEntry:
+    return await add_home()
+
+
+@pytest.fixture
+async def pushed(home: MockConfigEntry, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator) -> str:
+    """The platform pushes to Home Assistant's real HTTP server; returns the address up to its last word."""
+    http = await hass_client_no_auth()
+    address = str(http.make_url(f"/api/sms1680/{home.data['push_secret']}/1680"))
+    account = sandbox.platform.accounts["homeuser"]
+    account.report_address, account.uplink_address = f"{address}/mr", f"{address}/mo"
+    return address
+
+
+@pytest.fixture
+def switched(hass: HomeAssistant) -> list[ServiceCall]:
+    """What is switched."""
+    calls = async_mock_service(hass, "switch", "turn_on")
+    hass.services.async_register("switch", "turn_off", calls.append)
+    return calls
+
+
+async def automate(hass: HomeAssistant, name: str) -> None:
+    automations = yaml.safe_load(EXAMPLES[name].text)
+    assert await async_setup_component(hass, "automation", {"automation": automations})
+    await hass.async_block_till_done()
+    assert len(hass.states.async_entity_ids("automation")) == len(automations)
+    assert {state.state for state in hass.states.async_all("automation")} == {"on"}
+
+
+async def load(hass: HomeAssistant, name: str) -> None:
+    assert await async_setup_component(hass, "persistent_notification", {})
+    assert await async_setup_component(hass, "script", {"script": {"example": yaml.safe_load(EXAMPLES[name].text)}})
+
+
+async def run(hass: HomeAssistant, name: str) -> None:
+    await load(hass, name)
+    await hass.services.async_call("script", "example", blocking=True)
+    await hass.async_block_till_done()
+
+
+async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
+    for item in items:
+        (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 0)).answered()
+    await hass.async_block_till_done()
+
+
+def held(sandbox: Sandbox) -> list[tuple[str, str]]:
+    return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
+
+
+def notices(hass: HomeAssistant) -> list[str]:
+    return [str(one["message"]) for one in hass.data.get("persistent_notification", {}).values()]
+
+
+def test_every_example_is_run_here() -> None:
+    here = set(re.findall(r"(?:automate|load|run|configuration)\([^)]*?\"(\w+)\"\)", Path(__file__).read_text("utf-8")))
+    assert here == EXAMPLES.keys() - {""}
+
+
+@pytest.mark.usefixtures("pushed")
+async def test_an_alarm_goes_out_and_the_reply_silences_it(
+    hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox, switched: list[ServiceCall]
+) -> None:
+    await automate(hass, "answer")
+    hass.states.async_set("binary_sensor.back_door", "on")
+    await hass.async_block_till_done()
+    ((number, text),) = held(sandbox)
+    assert number == LI
+    assert re.fullmatch(r"后门 \d\d:\d\d 打开，回复 1 关闭警报", text)
+    await come(hass, home, Reply(STRANGER, "1"), Reply(LI, "好的"))
+    assert [call.service for call in switched] == ["turn_on"]
+    sandbox.platform.reply(LI, "1")
+    await sandbox.wait_for(lambda platform: platform.pushes.delivered == 2)
+    await hass.async_block_till_done()
+    assert [call.service for call in switched] == ["turn_on", "turn_off"]
+    assert switched[-1].data["entity_id"] == ["switch.siren"]
+
+
+@pytest.mark.usefixtures("home")
+async def test_each_number_has_its_outcome(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    await run(hass, "send")
+    assert sorted(number for number, _ in held(sandbox)) == sorted([LI, WANG, NUMBER])
+    assert notices(hass) == []
+    sandbox.platform.forbidden_words = ["打开"]
+    await hass.services.async_call("script", "example", blocking=True)
+    assert notices(hass) == ["refused: forbidden_words"] * 3
+
+
+@pytest.mark.usefixtures("home", "pushed")
+@pytest.mark.parametrize(("status", "also"), [("0", []), ("KX:1000", [(WANG, "李先生未收到水位报警，请联系他")])])
+async def test_a_message_that_is_not_delivered_goes_to_another(
+    hass: HomeAssistant, sandbox: Sandbox, *, status: str, also: list[Any]
+) -> None:
+    sandbox.platform.phone(LI).report_status = status
+    await run(hass, "wait")
+    assert held(sandbox) == [(LI, "水位过高，请立即查看"), *also]
+
+
+@pytest.mark.usefixtures("home")
+async def test_the_other_actions(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    await run(hass, "others")
+    assert held(sandbox) == [
+        (LI, "李先生，后门 打开"),
+        (NUMBER, "王先生，车库 打开"),
+        (LI, "一号门打开"),
+        (NUMBER, "二号门打开"),
+    ]
+    (notice,) = notices(hass)
+    assert notice.startswith("996 left; 1 part; links are often blocked")
+
+
+@pytest.mark.parametrize(("answer", "alarm"), [("1", []), ("2", ["turn_on"])])
+async def test_a_question_waits_for_its_answer(
+    hass: HomeAssistant,
+    home: MockConfigEntry,
+    sandbox: Sandbox,
+    switched: list[ServiceCall],
+    *,
+    answer: str,
+    alarm: list,
+) -> None:
+    await load(hass, "ask")
+    asked = hass.async_create_task(hass.services.async_call("script", "example", blocking=True))
+    await sandbox.wait_for(lambda platform: bool(platform.messages))
+    async with asyncio.timeout(10):
+        # Nobody tells when the trigger listens.
+        while not hass.bus.async_listeners().get(EVENT_MESSAGE_RECEIVED):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    await come(hass, home, Reply(LI, answer))
+    await asked
+    assert [call.service for call in switched] == alarm
+
+
+async def test_somebody_else_hears_of_what_was_not_delivered(
+    hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    await automate(hass, "undelivered")
+    await come(hass, home, DeliveryReport("1", LI, "0"), DeliveryReport("2", LI, "KX:2000"))
+    ((number, text),) = held(sandbox)
+    assert number == WANG
+    assert text.startswith("短信未送达李先生：The channel's gateway does not exist")
+
+
+@pytest.mark.skipif(not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on")
+async def test_the_triggers(hass: HomeAssistant, home: MockConfigEntry, switched: list[ServiceCall]) -> None:
+    assert await async_setup_component(hass, "persistent_notification", {})
+    await automate(hass, "triggers")
+    await come(hass, home, Reply(WANG, "好的"), Reply(LI, "好的"), DeliveryReport("2", WANG, "KX:4000"))
+    assert [call.service for call in switched] == ["turn_off"]
+    (notice,) = notices(hass)
+    assert notice.startswith("Wang: The same content went to this number too often")
+
+
+def configuration(name: str) -> dict[str, Any]:
+    return yaml.safe_load(EXAMPLES[name].text)
+
+
+async def test_the_recorder_leaves_the_events_out(
+    hass: HomeAssistant, async_setup_recorder_instance: RecorderInstanceContextManager
+) -> None:
+    instance = await async_setup_recorder_instance(hass, configuration("recorder")["recorder"])
+    for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT, "another"):
+        hass.bus.async_fire(event, {"number": LI})
+    await async_wait_recording_done(hass)
+
+    def recorded() -> set[str]:
+        with session_scope(hass=hass, read_only=True) as session:
+            return {name for (name,) in session.query(EventTypes.event_type)}
+
+    assert await instance.async_add_executor_job(recorded) >= {"another"}
+    assert not await instance.async_add_executor_job(recorded) & {EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT}
+
+
+async def test_an_alert_sends_by_a_line_of_yaml(
+    hass: HomeAssistant, add_home: Callable[[], Awaitable[MockConfigEntry]], sandbox: Sandbox
+) -> None:
+    settings = configuration("notify")
+    for domain in settings:  # before the account, as when Home Assistant starts
+        assert await async_setup_component(hass, domain, settings)
+    await hass.async_block_till_done()
+    await add_home()
+    hass.states.async_set("binary_sensor.water", "on")
+    await hass.async_block_till_done()
+    assert sorted(held(sandbox)) == sorted([(LI, "地下室水位过高"), (NUMBER, "地下室水位过高")])
+    hass.states.async_set("binary_sensor.water", "off")
+    await hass.async_block_till_done()
+
+
+async def test_home_assistants_own_apprise_sends_where_the_package_is_installed(
+    hass: HomeAssistant, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sms1680.apprise import register
+
+    account = sandbox.platform.config.accounts[0]
+    settings = configuration("apprise")
+    (line,) = settings["notify"]
+    line["url"] = line["url"].replace("user:password", f"{account.username}:{account.password}")
+    monkeypatch.setenv("http_proxy", sandbox.url)
+    # What the wheel does by its own file, which an editable install lacks.
+    assert await hass.async_add_executor_job(register)
+    assert await async_setup_component(hass, "notify", settings)
+    await hass.async_block_till_done()
+    await hass.services.async_call("notify", "sms", {"message": "后门打开"}, blocking=True)
+    assert held(sandbox) == [(NUMBER, "Home Assistant\n后门打开")]
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+async def test_pushes_by_hand(hass: HomeAssistant, pushed: str) -> None:
+    (example,) = all_examples("push")
+    events = [async_capture_events(hass, event) for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT)]
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-e", "-c", example.text),
+        env={**os.environ, "ADDRESS": pushed},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await process.communicate()
+    assert printed == b"00"
+    assert [len(one) for one in events] == [1, 1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_events_have_the_fields_that_the_page_names(
+    hass: HomeAssistant, home: MockConfigEntry, language: str
+) -> None:
+    heard = {event: async_capture_events(hass, event) for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT)}
+    await come(hass, home, Reply(LI, "1"), DeliveryReport("1", LI, "0"))
+    for (event,), name in zip(heard.values(), ("message-event", "report-event"), strict=True):
+        assert named(language, name) == list(event.data) or set(named(language, name)) == event.data.keys()
+    via = dict(cells(tables("docs/home-assistant", language)["message-event"]))["`via`"]
+    assert set(re.findall(r"`(\w+)`", via)) == {way.value for way in Way}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_answer_has_the_fields_that_the_page_names(language: str, make_entry: MakeEntry) -> None:
+    sent = Sent(Receiver(make_entry(), LI), Receipt(LI, Outcome.ACCEPTED))
+    assert set(named(language, "response")) == sent.as_response().keys()
+    outcomes = dict(cells(tables("docs/home-assistant", language)["response"]))["`outcome`"]
+    assert set(re.findall(r"`(\w+)`", outcomes)) == {outcome.value for outcome in Outcome}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_names_every_key_of_a_line_of_yaml(language: str) -> None:
+    keys = {str(key) for key in yaml_notify._OWN_ACCOUNT} | {yaml_notify.CONF_ACCOUNT, yaml_notify.CONF_RECIPIENTS}
+    assert set(named(language, "yaml-keys")) == keys | {"platform", "name"}
+
+
+@pytest.mark.usefixtures("home")
+async def test_the_page_says_which_actions_answer(hass: HomeAssistant) -> None:
+    answering = {
+        name
+        for name, service in hass.services.async_services_for_domain("sms1680").items()
+        if service.supports_response is not SupportsResponse.NONE
+    }
+    told = {row[0].strip("`").removeprefix("sms1680.") for row in cells(tables("docs/home-assistant", "en")["actions"])}
+    assert answering <= told
+
+
+def named(language: str, name: str) -> list[str]:
+    return [row[0].strip("`") for row in cells(tables("docs/home-assistant", language)[name])]

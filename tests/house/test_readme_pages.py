@@ -1,0 +1,236 @@
+"""The pages say the same in both languages, lead to what is there, and leave out no argument, option or setting."""
+
+import argparse
+import dataclasses
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from _docs import LANGUAGES, PAGES, all_examples, cells, examples, path_of, tables
+from _environments import ROOT
+from _lanes import LANES
+
+from sms1680 import AsyncClient, Client, SpendingLimits, cli
+from sms1680.apprise import NotifySMS1680
+from sms1680.apprise.command import FOLDERS
+from sms1680.apprise.plugin import _APPRISE_LIMIT, _ARGUMENTS, _SHARE_OF_LIMIT
+from sms1680.client import SendOptions, _Face
+
+ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
+PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"
+BOTH = pytest.mark.parametrize("language", LANGUAGES)
+EACH = pytest.mark.parametrize(("page", "language"), [(page, language) for page in PAGES for language in LANGUAGES])
+
+# `none` can't be run; the last four are run by tests/home_assistant/test_docs.py.
+KINDS = {
+    *("python", "shell", "apprise-config", "dropin", "mailrise"),
+    *("scripts", "install", "compose", "dockerfile", "none"),
+    *("automation", "script", "configuration", "push"),
+}  # fmt: skip
+
+
+def prose(page: str, language: str) -> str:
+    return re.sub(r"^```.*?^```", "", path_of(page, language).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(page: str, language: str) -> list[tuple[int, str]]:
+    return [(len(marks), title) for marks, title in re.findall(r"^(#+) (.+)$", prose(page, language), re.MULTILINE)]
+
+
+def anchor(title: str) -> str:
+    """What GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_both_languages_have_the_same_chapters_tables_and_examples(page: str) -> None:
+    assert [level for level, _ in headings(page, "en")] == [level for level, _ in headings(page, "zh")]
+    assert list(tables(page, "en")) == list(tables(page, "zh"))
+    assert examples(page, "en") == examples(page, "zh")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tables_of_both_languages_name_the_same_things(page: str) -> None:
+    for name, table in tables(page, "en").items():
+        words = [re.findall(r"`[^`]+`", row) for row in table.splitlines()]
+        assert words == [re.findall(r"`[^`]+`", row) for row in tables(page, "zh")[name].splitlines()], name
+
+
+@EACH
+def test_every_link_leads_somewhere(page: str, language: str) -> None:
+    here = path_of(page, language)
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose(page, language)):
+        file, _, part = target.partition("#")
+        there = (here.parent / file).resolve() if file else here
+        assert there.exists(), target
+        if part:
+            assert part in {anchor(title) for title in re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.MULTILINE)}
+
+
+@EACH
+def test_a_page_keeps_to_its_language(page: str, language: str) -> None:
+    """A link from a Chinese page leads to a Chinese one, where there is one, except the one to its English twin."""
+    linked = re.findall(r"\]\(((?!https?:)[^)#\s]+\.md)", prose(page, language))
+    chinese = [target for target in linked if ".zh-Hans." in target]
+    assert len(linked) - len(chinese) == 1 if language == "zh" else len(chinese) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_platforms_address_is_called_by_its_name(page: str) -> None:
+    """A 网关 is a Zigbee box in Home Assistant; KX:2000 is about a carrier's own."""
+    said = prose(page, "zh").replace(tables(page, "zh").get("statuses", ""), "")
+    assert "网关" not in said
+
+
+def test_every_example_says_how_it_is_tested() -> None:
+    assert {example.kind for example in all_examples()} == KINDS
+
+
+@pytest.mark.parametrize("example", all_examples("scripts"), ids=lambda example: example.page)
+def test_the_commands_are_there(example: Any) -> None:
+    for script in re.findall(r"\bscripts/\w+", example.text):
+        assert (ROOT / script).stat().st_mode & 0o111
+    for lane in re.findall(r"scripts/test ([\w-]+)", example.text):
+        assert lane in {lane.name for lane in LANES}
+    for path in re.findall(r"\btests/[\w/.]+", example.text):
+        assert (ROOT / path).exists()
+
+
+def test_every_lane_is_named() -> None:
+    for language in LANGUAGES:
+        assert [lane.name for lane in LANES if f"`{lane.name}`" not in prose("README", language)] == []
+
+
+def test_the_package_is_installed_from_one_address() -> None:
+    whole = "\n".join(path_of(page, language).read_text("utf-8") for page in PAGES for language in LANGUAGES)
+    assert set(re.findall(r"https://github\.com/\S+?\.zip", whole)) == {PACKAGE}
+    assert re.findall(r"pip install (?:-U apprise |--no-cache-dir )?(?!-)([^\s`\"]+)", whole.replace("-U apprise`", ""))
+    for example in all_examples("install", "dockerfile"):
+        assert re.search(rf"pip install .*{re.escape(PACKAGE)}", example.text)
+
+
+def test_the_composed_hosts_get_the_package_or_the_drop_in() -> None:
+    services: dict[str, Any] = {}
+    for example in all_examples("compose"):
+        services |= yaml.safe_load(example.text)["services"]
+    assert services["changedetection"]["environment"] == {"EXTRA_PACKAGES": PACKAGE}
+    (mounted,) = [volume for volume in services["uptime-kuma"]["volumes"] if "plugins" in volume]
+    made, inside, _ = mounted.split(":")
+    assert inside in FOLDERS
+    for language in LANGUAGES:
+        assert f"sms1680 apprise --into {made}" in tables("README", language)["hosts"]
+
+
+# --- what can be set -------------------------------------------------------------------------------------------------
+
+
+def first_cells(page: str, language: str, name: str, column: int = 0) -> list[str]:
+    return [row[column].strip("`") for row in cells(tables(page, language)[name])]
+
+
+@BOTH
+def test_every_setting_of_a_client_is_named_with_its_default(language: str) -> None:
+    accepted: dict[str, object] = {}
+    for kind in (_Face, Client, AsyncClient):
+        accepted |= {
+            name: parameter.default
+            for name, parameter in inspect.signature(kind.__init__).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+    told = {name: default for name, default, _ in cells(tables("docs/python", language)["settings"])}
+    assert {name.strip("`") for name in told} == accepted.keys()
+    for name, default in accepted.items():
+        if default is None or isinstance(default, str | int | float):
+            shown = told[f"`{name}`"]
+            assert shown == f"`{default}`" or not shown.startswith("`"), name
+
+
+@BOTH
+def test_every_option_of_a_call_is_named(language: str) -> None:
+    said = prose("docs/python", language)
+    assert [name for name in SendOptions.__annotations__ if f"`{name}`" not in said] == []
+
+
+@BOTH
+def test_every_limit_of_the_guard_is_named_with_its_default(language: str) -> None:
+    told = {row[0].strip("`"): row[1].strip("`") for row in cells(tables("docs/python", language)["spending"])}
+    assert told == {field.name: str(field.default) for field in dataclasses.fields(SpendingLimits)}
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    (commands,) = (action for action in cli._parser([])._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(commands.choices)
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if action.option_strings != ["-h", "--help"]:
+            yield action.option_strings[-1] if action.option_strings else action.dest
+
+
+@BOTH
+def test_every_option_of_every_command_is_named(language: str) -> None:
+    told: set[tuple[str, str]] = set()
+    current: list[str] = []
+    for command, option, *_ in cells(tables("docs/python", language)["options"]):
+        if command:
+            current = re.findall(r"`(\w+)`", command) or list(parsers())
+        told |= {(name, option.strip("`")) for name in current}
+    assert told == {(name, option) for name, parser in parsers().items() for option in options(parser)}
+
+
+@BOTH
+def test_the_variables_of_the_command_line_are_those_that_it_reads(language: str) -> None:
+    helps = " ".join(str(action.help) for parser in parsers().values() for action in parser._actions)
+    told = re.findall(r"SMS1680_[A-Z0-9_]+", tables("docs/python", language)["options"])
+    known = [*re.findall(r"SMS1680_[A-Z0-9_]+", helps), "SMS1680_SANDBOX_PASSWORD"]
+    assert set(told) == set(known)
+
+
+@BOTH
+def test_every_argument_of_a_url_is_named_with_its_other_names_and_its_default(language: str) -> None:
+    ours = {name: arg for name, arg in NotifySMS1680.template_args.items() if name in _ARGUMENTS or name == "to"}
+    told = {row[0].strip("`"): row for row in cells(tables("docs/apprise", language)["url-arguments"])}
+    assert told.keys() == ours.keys()
+    for name, (_, others, default, _) in told.items():
+        assert re.findall(r"`(\w+)`", others) == list(_ARGUMENTS.get(name, ()))
+        wanted = ours[name].get("default", "")
+        said = {True: "yes", False: "no"}.get(wanted, wanted) if isinstance(wanted, bool) else wanted
+        assert default.strip("`") == str(said), name
+    longest = NotifySMS1680.template_args["dedupe"]["max"]
+    assert str(longest) in told["dedupe"][3]
+
+
+@BOTH
+def test_the_times_that_the_page_on_apprise_names_are_those_of_the_code(language: str) -> None:
+    said = prose("docs/apprise", language)
+    assert f"{_APPRISE_LIMIT * _SHARE_OF_LIMIT:g} s" in said or f"{_APPRISE_LIMIT * _SHARE_OF_LIMIT:g} 秒" in said
+    assert re.search(
+        rf"`rto`.*\({NotifySMS1680.socket_connect_timeout:g}\).*\({NotifySMS1680.socket_read_timeout:g}\)"
+        rf"|`rto`.*（{NotifySMS1680.socket_connect_timeout:g}）.*（{NotifySMS1680.socket_read_timeout:g}）",
+        said,
+    )
+
+
+@BOTH
+def test_every_entity_is_named_as_home_assistant_shows_it(language: str) -> None:
+    file = ROOT / "custom_components" / "sms1680" / "translations" / f"{LANGUAGES[language][1:] or 'en'}.json"
+    entities = json.loads(file.read_text("utf-8"))["entity"]
+    known = {(one["name"], kind) for kind, of_kind in entities.items() for one in of_kind.values() if "name" in one}
+    told = [row for name in ("recipient-entities", "account-entities") for row in cells(page_table(language, name))]
+    assert {(name, kind.strip("`")) for name, kind, _ in told if kind != "`notify`"} == known
+
+
+def page_table(language: str, name: str) -> str:
+    return tables("docs/home-assistant", language)[name]
+
+
+def test_the_pages_are_named_in_order() -> None:
+    """So that a page that is added here is tested everywhere."""
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.zh-Hans.md")}
+    assert pages == {f"{page}.zh-Hans.md" for page in PAGES if page.startswith("docs/")}
