@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from ipaddress import ip_network
 from typing import Any, Final, override
 
@@ -12,7 +12,6 @@ from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
 from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
-from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.helpers.selector import (
     NumberSelector,
     NumberSelectorConfig,
@@ -112,8 +111,10 @@ _RESULTS: Final = {
 class Sms1680OptionsFlow(OptionsFlow):
     """The options' dialogs."""
 
+    _test: SelfTest
+
     def __init__(self) -> None:
-        self._test: SelfTest | None = None
+        self._stop_test: Callable[[], None] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stage = "sending"
         self._reported = False
@@ -196,6 +197,7 @@ class Sms1680OptionsFlow(OptionsFlow):
             self._task = None
             self._test = SelfTest(self.hass, entry, known[user_input[CONF_RECIPIENT]])
             self._test.start()
+            self._stop_test = self._test.stop
             return await self.async_step_test_run()
         choices = [SelectOptionDict(value=key, label=subentry.title) for key, subentry in known.items()]
         schema = vol.Schema({vol.Required(CONF_RECIPIENT): SelectSelector(SelectSelectorConfig(options=choices))})
@@ -204,9 +206,9 @@ class Sms1680OptionsFlow(OptionsFlow):
     async def async_step_test_run(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:  # noqa: ARG002
         """Send the test message, wait for its delivery report, then for a reply to it."""
         if self._task is None:
-            self._begin_stage("sending", self._running.async_send())
+            self._begin_stage("sending", self._test.async_send())
         elif self._task.done() and (ended := self._end_stage(self._task.result())):
-            self._running.stop()
+            self._test.stop()
             return self.async_show_progress_done(next_step_id=ended)
         return self.async_show_progress(
             step_id="test_run", progress_action=f"test_{self._stage}", progress_task=self._task
@@ -240,16 +242,10 @@ class Sms1680OptionsFlow(OptionsFlow):
     @override
     def async_remove(self) -> None:
         """Hear no more once the dialog is closed; a message that is under way is sent all the same."""
-        if self._test is not None:
-            self._test.stop()
+        if self._stop_test is not None:
+            self._stop_test()
         if self._task is not None:
             self._task.cancel()
-
-    @property
-    def _running(self) -> SelfTest:
-        if self._test is None:
-            raise AbortFlow("no_recipient")
-        return self._test
 
     def _end_stage(self, result: Any) -> str | None:  # noqa: ANN401 - of three kinds of tasks
         """Take in what came of a stage; return the step that tells the result, or None where the test goes on."""
@@ -257,13 +253,13 @@ class Sms1680OptionsFlow(OptionsFlow):
             self._problem = result
             if self._problem:
                 return "test_failed"
-            self._begin_stage("report", self._running.async_wait_for_report())
+            self._begin_stage("report", self._test.async_wait_for_report())
         elif self._stage == "report":
             self._reported = result
-            self._problem = self._running.undelivered
+            self._problem = self._test.undelivered
             if self._problem:
                 return "test_undelivered"
-            self._begin_stage("reply", self._running.async_wait_for_reply())
+            self._begin_stage("reply", self._test.async_wait_for_reply())
         else:
             return _RESULTS[self._reported, result]
         return None

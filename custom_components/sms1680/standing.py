@@ -25,7 +25,7 @@ from .failures import language
 
 # What a person has to mend at the platform or in the settings; for refused credentials there is reauthentication.
 REPAIRS: Final = (Reason.IP, Reason.SIGNATURE, Reason.PRODUCT, Reason.PERMISSION)
-_STOPS_ALL: Final = (
+STOPS_ALL: Final = (
     *REPAIRS,
     Reason.AUTHENTICATION,
     Reason.BALANCE,
@@ -69,7 +69,7 @@ class Standing:
         """Take in what became of one number."""
         if receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
             self._set(None)
-        elif receipt.reason in _STOPS_ALL:
+        elif receipt.reason in STOPS_ALL:
             self._set(receipt.reason)
         if receipt.outcome is Outcome.HELD:
             self._tell_held(receipt)
@@ -100,7 +100,7 @@ class Standing:
     @callback
     def record_refusal(self, reason: Reason | None) -> None:
         """Take in why the balance was not told."""
-        if reason in _STOPS_ALL:
+        if reason in STOPS_ALL:
             self._set(reason)
 
     def _set(self, problem: Reason | None) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
+from homeassistant.config_entries import (
+    ConfigEntryState,
+    ConfigSubentryDataWithId,
+    ConfigSubentryFlow,
+    OptionsFlow,
+)
 from homeassistant.const import CONF_USERNAME, CONF_WEBHOOK_ID
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowHandler
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 # Home Assistant's test helper puts a package of this name in front once it has made its `hass`: ours comes before.
@@ -41,6 +49,49 @@ def _integrations(enable_custom_integrations: None) -> None: ...
 @pytest.fixture(autouse=True)
 def _loopback(socket_enabled: None) -> None:
     """Tests talk to a real sandbox; the test helper lets nothing but loopback through."""
+
+
+@pytest.fixture(autouse=True)
+def _texts_of_dialogs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks, whenever a test meets a dialog of ours, whether all that it shows is translated."""
+    texts = json.loads((Path(const.__file__).parent / "translations" / "en.json").read_text("utf-8"))
+    for name in ("async_show_form", "async_show_menu", "async_show_progress", "async_abort", "async_create_entry"):
+        monkeypatch.setattr(FlowHandler, name, _looked_at(getattr(FlowHandler, name), texts))
+
+
+def _looked_at(method: Callable[..., Any], texts: dict[str, Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(flow: FlowHandler[Any], *args: Any, **shown: Any) -> Any:
+        if type(flow).__module__.startswith("custom_components.sms1680"):
+            _look(flow, shown, texts)
+        return method(flow, *args, **shown)
+
+    return call
+
+
+def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) -> None:
+    part = texts["config"]
+    if isinstance(flow, OptionsFlow):
+        part = texts["options"]
+    elif isinstance(flow, ConfigSubentryFlow):
+        part = texts["config_subentries"][const.SUBENTRY_RECIPIENT]
+    given = set(shown.get("description_placeholders") or {})
+    told = [part["abort"][shown["reason"]]] if "reason" in shown else []
+    told += [part["create_entry"][shown["description"]]] if shown.get("description") else []
+    told += [part["error"][error] for error in (shown.get("errors") or {}).values()]
+    told += [part["progress"][shown["progress_action"]]] if "progress_action" in shown else []
+    if "menu_options" in shown:
+        assert part["step"][shown["step_id"]]["menu_options"].keys() == set(shown["menu_options"])
+    if "data_schema" in shown:
+        step = part["step"][shown["step_id"]]
+        told += [step["title"], step.get("description", "")]
+        fields = {str(field) for field in shown["data_schema"].schema}
+        assert fields <= step.get("data", {}).keys() == step.get("data_description", {}).keys()
+        for selector in shown["data_schema"].schema.values():
+            if key := selector.config.get("translation_key"):
+                assert set(selector.config["options"]) == texts["selector"][key]["options"].keys()
+    for text in told:
+        assert set(re.findall(r"\{(\w+)\}", text)) <= given, text
 
 
 @pytest.fixture
@@ -127,4 +178,4 @@ async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the core give up at once where there is no connection; its tries again are its own tests' business."""
-    monkeypatch.setattr(account, "AsyncClient", partial(AsyncClient, patience=0))
+    monkeypatch.setattr(account, "AsyncClient", functools.partial(AsyncClient, patience=0))

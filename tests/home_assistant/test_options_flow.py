@@ -138,6 +138,14 @@ class TestLetter:
         assert result["step_id"] == "letter_unreachable"
         assert (await enter(hass, result))["step_id"] == "init"
 
+    async def test_without_any_address_its_place_is_left_open(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
+        hass.config.api = None
+        result = await choose(hass, entry, "letter")
+        assert result["step_id"] == "letter_unreachable"
+        assert "（公网地址）/api/sms1680/push-secret-of-the-tests/1680/mr" in letter(result)
+
     async def test_an_own_port_is_in_it(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], unused_tcp_port: int
     ) -> None:

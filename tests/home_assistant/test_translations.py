@@ -1,0 +1,177 @@
+"""Code, services.yaml, icons.json and both languages say the same, in both directions."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680 import const, standing
+
+HERE = Path(const.__file__).parent
+LANGUAGES = ("en", "zh-Hans")
+TARGET = {"entity_id", "device_id", "area_id", "floor_id", "label_id"}
+
+
+def translations(language: str) -> dict[str, Any]:
+    return dict(json.loads((HERE / "translations" / f"{language}.json").read_text("utf-8")))
+
+
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, str):
+        yield path, node
+    else:
+        for name, value in node.items():
+            yield from leaves(value, f"{path}.{name}" if path else name)
+
+
+EN = translations("en")
+TEXTS = {language: dict(leaves(translations(language))) for language in LANGUAGES}
+SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(HERE.glob("*.py"))}
+LITERALS = {
+    node.value
+    for tree in SOURCES.values()
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+}
+SERVICES = yaml.safe_load((HERE / "services.yaml").read_text("utf-8"))
+TRIGGERS = yaml.safe_load((HERE / "triggers.yaml").read_text("utf-8"))
+ICONS = json.loads((HERE / "icons.json").read_text("utf-8"))
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", text))
+
+
+def test_both_languages_have_the_same_texts() -> None:
+    assert TEXTS["en"].keys() == TEXTS["zh-Hans"].keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_text_is_as_home_assistant_wants_it(language: str) -> None:
+    for path, text in TEXTS[language].items():
+        assert text == text.strip(), path
+        assert text, path
+        assert "<" not in text, path
+        assert "://" not in text, path
+        assert not re.search(r"'\{\w+\}'", text), path
+        assert all(re.fullmatch(r"[a-z0-9_-]+", name) for name in path.split(".")), path
+        assert placeholders(text) == placeholders(TEXTS["en"][path]), path
+
+
+@pytest.mark.parametrize("words", [("网关", "网关"), ("用户名称", "登陆名称"), ("账号", "帐号"), ("账户", "帐号")])
+def test_the_words_are_those_of_the_house(words: tuple[str, str]) -> None:
+    wrong, _ = words
+    assert not [path for path, text in TEXTS["zh-Hans"].items() if wrong in text]
+
+
+def calls_of(*functions: str) -> Iterator[ast.Call]:
+    for tree in SOURCES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+                yield node
+
+
+def test_every_error_is_translated_and_every_translated_error_exists() -> None:
+    used = {
+        call.args[0].value
+        for call in calls_of("invalid", "_error")
+        if call.args and isinstance(call.args[0], ast.Constant)
+    }
+    assert len(used) > 5
+    assert used <= EN["exceptions"].keys()
+    assert EN["exceptions"].keys() <= LITERALS
+
+
+def test_every_error_gets_its_placeholders() -> None:
+    for call in calls_of("invalid"):
+        if isinstance(call.args[0], ast.Constant):
+            given = {keyword.arg for keyword in call.keywords}
+            assert placeholders(EN["exceptions"][call.args[0].value]["message"]) <= given
+
+
+def test_every_repair_is_translated_and_every_translated_repair_exists() -> None:
+    wanted = {f"problem_{reason.value}" for reason in standing.REPAIRS}
+    others = EN["issues"].keys() - wanted
+    assert wanted <= EN["issues"].keys()
+    assert others <= LITERALS
+
+
+@pytest.mark.parametrize("part", ["config", "options", "config_subentries.recipient"])
+def test_no_dialog_text_is_left_over(part: str) -> None:
+    """That every dialog has its texts is looked at whenever a test opens one (conftest.py)."""
+    texts = EN
+    for name in part.split("."):
+        texts = texts[name]
+    from_home_assistant = {"already_in_progress"}
+    for kind in ("error", "abort", "progress"):
+        if kind == "abort" and part == "config":
+            from_home_assistant |= {"reauth_successful", "reconfigure_successful"}
+        if kind == "progress":
+            assert {name.removeprefix("test_") for name in texts.get(kind, {})} <= LITERALS
+        else:
+            assert set(texts.get(kind, {})) <= LITERALS | from_home_assistant | {"reconfigure_successful"}
+    methods = {
+        node.name.removeprefix("async_step_")
+        for tree in SOURCES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncFunctionDef)
+    }
+    assert set(texts["step"]) <= methods | {"letter_unreachable"}
+
+
+def test_every_selector_is_used() -> None:
+    yaml_keys = set(re.findall(r"translation_key: (\w+)", (HERE / "services.yaml").read_text("utf-8")))
+    yaml_keys |= set(re.findall(r"translation_key: (\w+)", (HERE / "triggers.yaml").read_text("utf-8")))
+    assert yaml_keys <= EN["selector"].keys()
+    assert EN["selector"].keys() <= yaml_keys | LITERALS
+
+
+@pytest.mark.usefixtures("entry")
+async def test_actions(hass: HomeAssistant) -> None:
+    registered = hass.services.async_services_for_domain(const.DOMAIN)
+    assert registered.keys() == SERVICES.keys() == EN["services"].keys() == ICONS["services"].keys()
+    for name, service in registered.items():
+        fields = SERVICES[name]["fields"]
+        schema: Any = service.schema
+        taken = {str(field) for field in schema.schema} - TARGET
+        assert fields.keys() == taken == EN["services"][name]["fields"].keys(), name
+        for field in fields.values():
+            options = field["selector"].get("select")
+            if options:
+                assert set(options["options"]) == EN["selector"][options["translation_key"]]["options"].keys()
+
+
+def test_triggers() -> None:
+    assert TRIGGERS.keys() == EN["triggers"].keys() == ICONS["triggers"].keys()
+    for name, trigger in TRIGGERS.items():
+        assert trigger["fields"].keys() == EN["triggers"][name]["fields"].keys(), name
+
+
+async def test_entities(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    found = {
+        (entity.domain, entity.translation_key)
+        for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
+    }
+    translated = {(domain, key) for domain, keys in EN["entity"].items() for key in keys}
+    drawn = {(domain, key) for domain, keys in ICONS["entity"].items() for key in keys}
+    # A notify entity has its recipient's name and no other.
+    assert found == translated | {("notify", "recipient")} == drawn
+
+
+@pytest.mark.usefixtures("entry")
+async def test_state_attributes_of_what_can_send(hass: HomeAssistant) -> None:
+    state = hass.states.get("binary_sensor.home_can_send")
+    assert state is not None
+    reasons = EN["entity"]["binary_sensor"]["can_send"]["state_attributes"]["reason"]["state"]
+    assert "reason" in state.attributes
+    assert reasons.keys() == {reason.value for reason in standing.STOPS_ALL}
