@@ -3,6 +3,7 @@
 It is told to every program as its proxy, so that not a letter of an example is changed.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import yaml
 from _docs import Example, all_examples
 
 import sms1680.apprise
-from sms1680.sandbox import Account, Config, Message, SandboxThread
+from sms1680.sandbox import Account, Config, Message, Sandbox, SandboxThread
 
 SIGNED = "【某某科技】"
 ALARM = f"{SIGNED}后门 22:41 打开"
@@ -118,6 +119,34 @@ def test_an_example_does_what_the_page_says(
     messages, fragments = OUTCOMES[example.name]
     assert sorted(map(held, box.platform.messages)) == sorted(messages)
     assert [fragment for fragment in fragments if fragment not in printed] == [], printed
+
+
+@pytest.mark.parametrize("example", all_examples("cmpp"), ids=identified)
+async def test_a_message_goes_out_and_its_report_and_the_reply_come_in_over_cmpp(
+    example: Example, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    home = Account("user", "password", sp_id="901234")
+    config = Config(accounts=(home,), report_delay=0.0, cmpp_port=0)
+    async with Sandbox(config) as platform, asyncio.timeout(60):
+        variables |= {"CMPP_HOST": "127.0.0.1", "CMPP_PORT": str(platform.cmpp.port), "CMPP_PASSWORD": "password"}
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-c", example.text),
+            cwd=tmp_path,
+            env=variables,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            await platform.wait_for(lambda now: now.messages)
+            platform.platform.reply(A, "1")
+            printed, errors = await running.communicate()
+        finally:
+            if running.returncode is None:
+                running.kill()
+    assert (running.returncode, errors) == (0, b"")
+    report, reply = printed.decode().splitlines()
+    assert re.fullmatch(r"DeliveryReport\(139\*{4}0000, .*status='DELIVRD'\)", report)
+    assert reply == "Reply(139****0000, 1 characters, extension='12')"
 
 
 def urls_of(entries: object) -> Iterator[str]:

@@ -20,6 +20,7 @@ from sms1680.apprise import NotifySMS1680
 from sms1680.apprise.command import FOLDERS
 from sms1680.apprise.plugin import _APPRISE_LIMIT, _ARGUMENTS, _SHARE_OF_LIMIT
 from sms1680.client import SendOptions, _Face
+from sms1680.cmpp import CMPPClient
 
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"
@@ -28,7 +29,7 @@ EACH = pytest.mark.parametrize(("page", "language"), [(page, language) for page 
 
 # `none` can't be run; the last four are run by tests/home_assistant/test_docs.py.
 KINDS = {
-    *("python", "shell", "apprise-config", "dropin", "mailrise"),
+    *("python", "shell", "cmpp", "apprise-config", "dropin", "mailrise"),
     *("scripts", "install", "compose", "dockerfile", "none"),
     *("automation", "script", "configuration", "push"),
 }  # fmt: skip
@@ -75,9 +76,10 @@ def test_every_link_leads_somewhere(page: str, language: str) -> None:
 @EACH
 def test_a_page_keeps_to_its_language(page: str, language: str) -> None:
     """A link from a Chinese page leads to a Chinese one, where there is one, except the one to its English twin."""
-    linked = re.findall(r"\]\(((?!https?:)[^)#\s]+\.md)", prose(page, language))
-    chinese = [target for target in linked if ".zh-Hans." in target]
-    assert len(linked) - len(chinese) == 1 if language == "zh" else len(chinese) == 1
+    linked = re.findall(r"\]\(((?!https?:)[^)#\s]+?)(\.zh-Hans)?\.md", prose(page, language))
+    here = path_of(page, language).parent
+    twins = [bool(chinese) for name, chinese in linked if (here / f"{name}.zh-Hans.md").exists()]
+    assert twins.count(language == "en") == 1
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -133,21 +135,35 @@ def first_cells(page: str, language: str, name: str, column: int = 0) -> list[st
     return [row[column].strip("`") for row in cells(tables(page, language)[name])]
 
 
+def settings_of(*kinds: type) -> dict[str, object]:
+    """What a client may be given besides its account, with the defaults."""
+    return {
+        name: parameter.default
+        for kind in kinds
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD and name != "account"
+    }
+
+
 @BOTH
-def test_every_setting_of_a_client_is_named_with_its_default(language: str) -> None:
-    accepted: dict[str, object] = {}
-    for kind in (_Face, Client, AsyncClient):
-        accepted |= {
-            name: parameter.default
-            for name, parameter in inspect.signature(kind.__init__).parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-    told = {name: default for name, default, _ in cells(tables("docs/python", language)["settings"])}
-    assert {name.strip("`") for name in told} == accepted.keys()
+@pytest.mark.parametrize(
+    ("table", "kinds"),
+    [
+        pytest.param("settings", (_Face, Client, AsyncClient), id="http"),
+        pytest.param("cmpp-settings", (CMPPClient,), id="cmpp"),
+    ],
+)
+def test_every_setting_of_a_client_is_named_with_its_default(
+    language: str, table: str, kinds: tuple[type, ...]
+) -> None:
+    accepted = settings_of(*kinds)
+    told = {name.strip("`"): default for name, default, _ in cells(tables("docs/python", language)[table])}
+    assert told.keys() == accepted.keys()
     for name, default in accepted.items():
-        if default is None or isinstance(default, str | int | float):
-            shown = told[f"`{name}`"]
-            assert shown == f"`{default}`" or not shown.startswith("`"), name
+        if default is None or (isinstance(default, str | int | float) and default != ""):
+            assert told[name] == f"`{default}`" or not told[name].startswith("`"), name
+        elif default in ("", inspect.Parameter.empty):
+            assert told[name] == "", name
 
 
 @BOTH
