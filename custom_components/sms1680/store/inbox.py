@@ -1,0 +1,92 @@
+"""What came in, in the database, and which of it was fired and answered. Each function runs inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from ..client import DeliveryReport
+from . import outbox
+from .numbers import comparable_number
+from .records import Change, Received, Recent, Report, Unfired, Uplink, from_micros, to_micros
+
+_UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
+_REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
+_INSERT_UPLINK: Final = f"INSERT INTO uplink ({_UPLINK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
+_INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
+
+
+def receive(connection: sqlite3.Connection, item: Uplink | Report) -> Received:
+    """Keep what came in; a report is joined to its message."""
+    number, at = comparable_number(item.number), to_micros(item.received_at)
+    name = (item.entry, item.recipient, item.id, number)
+    known_by = (item.via, at, item.repeat, item.digest)
+    if isinstance(item, Uplink):
+        said = (item.content, item.extension, item.message_id, item.incomplete)
+        (row,) = connection.execute(_INSERT_UPLINK, (*name, *said, *known_by)).fetchone()
+        return Received(row)
+    (row,) = connection.execute(_INSERT_REPORT, (*name, item.message_id, item.status, *known_by)).fetchone()
+    told = DeliveryReport(item.message_id, item.number, item.status)
+    change, others = outbox.report(connection, row, item.entry, told, at)
+    return Received(row, change, tuple(others))
+
+
+def unfired(connection: sqlite3.Connection, entry: str, limit: int, first: tuple[int, int]) -> list[Unfired]:
+    """Return what was not fired yet of an account, the oldest first. first: rows of what came since the opening."""
+    first_uplink, first_report = first
+    uplinks = connection.execute(
+        f"SELECT row, {_UPLINK} FROM uplink WHERE NOT fired AND entry = ? ORDER BY row LIMIT ?", (entry, limit)
+    )
+    found = [Unfired(row, _uplink(values), row < first_uplink, None) for row, *values in uplinks]
+    reports = connection.execute(
+        f"SELECT row, outgoing, {_REPORT} FROM report WHERE NOT fired AND entry = ? ORDER BY row LIMIT ?",
+        (entry, limit),
+    )
+    for row, outgoing, *values in reports.fetchall():
+        changes: list[Change] = outbox.current(connection, [outgoing] if outgoing is not None else [])
+        found.append(Unfired(row, _report(values), row < first_report, next(iter(changes), None)))
+    found.sort(key=lambda one: one.item.received_at)
+    return found[:limit]
+
+
+def mark(connection: sqlite3.Connection, column: str, uplinks: Iterable[int], reports: Iterable[int]) -> None:
+    """Note that items were fired or answered."""
+    for table, rows in (("uplink", uplinks), ("report", reports)):
+        connection.executemany(f"UPDATE {table} SET {column} = 1 WHERE row = ?", ((row,) for row in rows))
+
+
+def recent(connection: sqlite3.Connection, entry: str, since: datetime) -> list[Recent]:
+    """Return what is left of what came in lately, the oldest first, each item once: as it first came."""
+    found = connection.execute(
+        "SELECT digest, id, min(at), max(answered) FROM ("
+        " SELECT digest, id, at, answered FROM uplink WHERE at >= ?1 AND entry = ?2 AND digest IS NOT NULL"
+        " UNION ALL SELECT digest, id, at, answered FROM report WHERE at >= ?1 AND entry = ?2 AND digest IS NOT NULL"
+        ") GROUP BY digest, id ORDER BY 3",
+        (to_micros(since), entry),
+    )
+    return [Recent(digest, id_, from_micros(at), bool(answered)) for digest, id_, at, answered in found]
+
+
+def _uplink(values: list[Any]) -> Uplink:
+    entry, recipient, id_, number, content, extension, message_id, incomplete, via, at, repeat, digest = values
+    return Uplink(
+        entry,
+        id_,
+        number,
+        content or "",
+        extension,
+        message_id,
+        bool(incomplete),
+        via,
+        from_micros(at),
+        digest or b"",
+        bool(repeat),
+        recipient,
+    )
+
+
+def _report(values: list[Any]) -> Report:
+    entry, recipient, id_, number, message_id, status, via, at, repeat, digest = values
+    return Report(entry, id_, number, message_id, status, via, from_micros(at), digest or b"", bool(repeat), recipient)

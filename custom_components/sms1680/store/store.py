@@ -1,0 +1,173 @@
+"""The message store's face: what may be asked of it. Every answer is a future, done once it is on the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import history, inbox, outbox
+from .records import (
+    Change,
+    Counts,
+    Outgoing,
+    Query,
+    Receipted,
+    Received,
+    Recent,
+    Report,
+    Retention,
+    Selection,
+    StoredIn,
+    StoredOut,
+    Unfired,
+    Uplink,
+    to_micros,
+)
+from .writer import Writer
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MessageStore:
+    """One SQLite database and the thread that works on it; may be used from any thread.
+
+    path: the file, None for a store in memory that ends with it. on_damaged: called in any thread with the new name of
+    a file that was damaged, or written by a later version, and was set aside. now: the present, aware.
+    """
+
+    def __init__(
+        self, path: Path | None, on_damaged: Callable[[Path], None] = lambda _: None, now: Callable[[], datetime] = _now
+    ) -> None:
+        self.path = path
+        self._now = now
+        self._first = (0, 0)
+        self._writer = Writer(path, self._prepare, on_damaged)
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is in the store outlives this process."""
+        return self.path is not None
+
+    def open(self) -> None:
+        """Open the database; what was under way when it was last closed is `unknown` now. Raises StoreError."""
+        self._writer.open()
+
+    def close(self) -> None:
+        """Finish what waits, and close the database; later calls fail with StoreError."""
+        self._writer.close()
+
+    # --- what goes out ----------------------------------------------------------------------------------------------
+
+    def begin(self, messages: Sequence[Outgoing]) -> Future[list[int]]:
+        """Note messages, each to one number, before they go out; gives their rows, for `settle`."""
+        return self._writer.submit(lambda database: [outbox.begin(database, message) for message in messages])
+
+    def settle(self, row: int | None, message: Outgoing, answer: Receipted) -> Future[list[Change]]:
+        """Note what the platform answered. row: None where `begin` failed.
+
+        Gives where the message stands, first, and others to its number that this has decided.
+        """
+        return self._writer.submit(lambda database: outbox.settle(database, row, message, answer))
+
+    def current(self, rows: Collection[int]) -> Future[list[Change]]:
+        """Give where messages stand."""
+        return self._writer.submit(lambda database: outbox.current(database, rows))
+
+    def latest(self, entry: str, recipients: Collection[str]) -> Future[list[Change]]:
+        """Give where the newest message to each recipient stands."""
+        return self._writer.submit(lambda database: outbox.latest(database, entry, recipients))
+
+    # --- what comes in ----------------------------------------------------------------------------------------------
+
+    def receive(self, item: Uplink | Report) -> Future[Received]:
+        """Keep what came in; once this is done its sender may be answered."""
+        return self._writer.submit(lambda database: inbox.receive(database, item))
+
+    def unfired(self, entry: str, limit: int) -> Future[list[Unfired]]:
+        """Give what is safe and was not fired, the oldest first."""
+        return self._writer.submit(lambda database: inbox.unfired(database, entry, limit, self._first))
+
+    def mark_fired(self, uplinks: Collection[int], reports: Collection[int], *, texts: bool) -> Future[None]:
+        """Note that events were fired. texts: whether the texts are still to be kept."""
+
+        def mark(database: sqlite3.Connection) -> None:
+            inbox.mark(database, "fired", uplinks, reports)
+            if not texts:
+                history.forget_texts(database, uplinks)
+
+        return self._writer.submit(mark)
+
+    def mark_answered(self, uplinks: Collection[int], reports: Collection[int]) -> Future[None]:
+        """Note that the senders of items had their answers."""
+        return self._writer.submit(lambda database: inbox.mark(database, "answered", uplinks, reports))
+
+    def recent(self, entry: str, since: datetime) -> Future[list[Recent]]:
+        """Give what is left of what came in since then, the oldest first."""
+        return self._writer.submit(lambda database: inbox.recent(database, entry, since))
+
+    # --- looking and letting go -------------------------------------------------------------------------------------
+
+    def messages(self, query: Query) -> Future[list[StoredIn | StoredOut]]:
+        """Give messages, the newest first."""
+        return self._writer.submit(lambda database: history.messages(database, query))
+
+    def counts(self, entry: str) -> Future[Counts]:
+        """Count what is kept of an account."""
+        return self._writer.submit(lambda database: history.counts(database, entry))
+
+    def purge(self, selection: Selection, *, open_too: bool = False) -> Future[int]:
+        """Delete messages, from the file too, and give how many. open_too: even what is under way."""
+        gone = self._writer.submit(lambda database: history.purge(database, selection, open_too=open_too))
+        self._shrink()
+        return gone
+
+    def tidy(self, retentions: Mapping[str, Retention]) -> Future[list[Change]]:
+        """Let go of what is old or too much, by account, and give what has expired without a report."""
+        expired = self._writer.submit(lambda database: history.tidy(database, retentions, self._now()))
+        self._shrink()
+        return expired
+
+    # --- backups ----------------------------------------------------------------------------------------------------
+
+    def begin_backup(self) -> Future[None]:
+        """Make the file whole and leave it as it is until `end_backup`: what is written goes beside it (`-wal`).
+
+        So a copy of both, taken in this order, is a good one at any moment, and nothing has to wait meanwhile.
+        """
+
+        def begin(database: sqlite3.Connection) -> None:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            database.execute("PRAGMA wal_autocheckpoint = 0")
+
+        return self._writer.submit(begin, alone=True)
+
+    def end_backup(self) -> Future[None]:
+        """Write into the file again."""
+
+        def end(database: sqlite3.Connection) -> None:
+            database.execute("PRAGMA wal_autocheckpoint = 1000")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+        return self._writer.submit(end, alone=True)
+
+    def _shrink(self) -> None:
+        def shrink(database: sqlite3.Connection) -> None:
+            database.execute("PRAGMA incremental_vacuum").fetchall()
+            (automatic,) = database.execute("PRAGMA wal_autocheckpoint").fetchone()
+            if automatic:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+        self._writer.submit(shrink, alone=True)
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Take over what an earlier process left."""
+        database.execute("BEGIN IMMEDIATE")
+        outbox.lose(database, to_micros(self._now()))
+        database.execute("COMMIT")
+        first = dict(database.execute("SELECT name, seq + 1 FROM sqlite_sequence"))
+        self._first = (first.get("uplink", 0), first.get("report", 0))

@@ -1,0 +1,562 @@
+"""The message store by itself: what is told to be safe is safe, whatever happens to the process or the file."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_components.sms1680.client import Outcome, Reason
+from custom_components.sms1680.store import (
+    Direction,
+    MessageStore,
+    Outgoing,
+    ProofState,
+    Query,
+    Receipted,
+    Report,
+    Retention,
+    Selection,
+    StoredIn,
+    StoredOut,
+    StoreError,
+    Uplink,
+    schema,
+    writer,
+)
+
+ALICE, BOB = "13800000001", "13800000002"
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+Make = Callable[..., MessageStore]
+
+
+@pytest.fixture(autouse=True)
+def _integrations() -> None:
+    """Nothing here needs Home Assistant."""
+
+
+@pytest.fixture(autouse=True)
+def _loopback() -> None: ...
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sms1680.db"
+
+
+@pytest.fixture
+def make(path: Path) -> Iterator[Make]:
+    """Opens stores, and closes them at the end."""
+    made = []
+
+    def open_store(*args: Any, **kwargs: Any) -> MessageStore:
+        store = MessageStore(path, *args, **kwargs)
+        store.open()
+        made.append(store)
+        return store
+
+    yield open_store
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def store(make: Make) -> MessageStore:
+    return make(now=lambda: NOON)
+
+
+def done(future: Future[Any]) -> Any:
+    return future.result(10)
+
+
+def uplink(content: str = "1", number: str = ALICE, at: datetime = NOON, **more: Any) -> Uplink:
+    given = {"entry": "home", "id": f"id of {content}", "extension": "12", "message_id": "", "incomplete": False}
+    return Uplink(number=number, content=content, received_at=at, **{**given, "via": "webhook", "digest": b"d", **more})
+
+
+def report(message_id: str, number: str = ALICE, at: datetime = NOON, status: str = "0", **more: Any) -> Report:
+    given = {"entry": "home", "id": "report", "via": "webhook", "digest": b"d"}
+    return Report(number=number, message_id=message_id, status=status, received_at=at, **{**given, **more})
+
+
+def outgoing(number: str = ALICE, at: datetime = NOON, **more: Any) -> Outgoing:
+    return Outgoing(number=number, at=at, **{"entry": "home", "way": "http", "text": "门开了", **more})
+
+
+def send(store: MessageStore, message: Outgoing, outcome: Outcome = Outcome.ACCEPTED, *ids: str) -> int:
+    (row,) = done(store.begin([message]))
+    done(store.settle(row, message, Receipted(outcome, message.at, None, ids)))
+    return row
+
+
+def contents(store: MessageStore, **query: Any) -> list[str | None]:
+    found = done(store.messages(Query(limit=1000, **query)))
+    return [one.content if isinstance(one, StoredIn) else one.text for one in found]
+
+
+def integrity(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as database:
+        return str(database.execute("PRAGMA integrity_check").fetchone()[0])
+
+
+def test_what_was_told_to_be_safe_is_there_after_a_new_start(make: Make) -> None:
+    first = make()
+    send(first, outgoing(recipient="alice", due=NOON + timedelta(hours=1), automatic=True), Outcome.ACCEPTED, "007")
+    later = NOON + timedelta(microseconds=1)
+    row = done(first.receive(uplink("好的 🙂", at=later, recipient="alice", incomplete=True, repeat=True))).row
+    done(first.mark_fired([row], [], texts=True))
+    first.close()
+    received, sent = done(make().messages(Query(until=NOON + timedelta(days=1))))
+    assert isinstance(received, StoredIn)
+    assert isinstance(sent, StoredOut)
+    assert (received.content, received.number, received.at, received.recipient) == ("好的 🙂", ALICE, later, "alice")
+    assert (received.incomplete, received.repeat, received.fired, received.via) == (True, True, True, "webhook")
+    assert (sent.text, sent.number, sent.at, sent.recipient, sent.way) == ("门开了", ALICE, NOON, "alice", "http")
+    assert (sent.message_ids, sent.due, sent.automatic) == (("007",), NOON + timedelta(hours=1), True)
+    assert (sent.outcome, sent.state, sent.settled, sent.matched) == (
+        Outcome.ACCEPTED,
+        ProofState.ACCEPTED,
+        False,
+        None,
+    )
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_process_that_is_killed_loses_nothing_it_was_told_of(path: Path, first: int) -> None:
+    """The process tells a number once its item is safe; it is killed at a random moment, twice over."""
+    program = Path(__file__).with_name("store_writer.py")
+    chance = random.Random(first)
+    told: set[int] = set()
+    for start in (0, 1_000_000):
+        with subprocess.Popen(
+            [sys.executable, str(program), str(path), str(start)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(chance.randint(1, 400)):
+                told.add(int(process.stdout.readline()))
+            process.send_signal(signal.SIGKILL)
+            told.update(int(line) for line in process.stdout.read().split("\n")[:-1])
+    assert integrity(path) == "ok"
+    with closing(sqlite3.connect(path)) as database:
+        kept = {int(content) for (content,) in database.execute("SELECT content FROM uplink")}
+    assert told
+    assert told <= kept
+
+
+def test_what_comes_together_shares_a_commit_and_hears_of_it_after_it(store: MessageStore) -> None:
+    statements: list[str] = []
+    held = threading.Event()
+    futures: list[Future[Any]] = []
+
+    def trace(statement: str) -> None:
+        statements.append(f"COMMIT {any(future.done() for future in futures)}" if statement == "COMMIT" else "")
+
+    store._writer.submit(lambda database: database.set_trace_callback(trace))
+    store._writer.submit(lambda _: held.wait(10))
+    futures += [store.receive(uplink(str(number))) for number in range(500)]
+    held.set()
+    assert not wait(futures, 10).not_done
+    commits = [statement for statement in statements if statement.startswith("COMMIT")]
+    assert len(commits) <= 3
+    assert set(commits) == {"COMMIT False"}
+
+
+def test_one_that_fails_does_not_take_its_neighbours_along(store: MessageStore) -> None:
+    held = threading.Event()
+    store._writer.submit(lambda _: held.wait(10))
+    good = store.receive(uplink("1"))
+    bad = store._writer.submit(lambda database: database.execute("INSERT INTO nowhere VALUES ('secret')"))
+    wrong: Future[Any] = store._writer.submit(lambda _: 1 // 0)
+    late = store.receive(uplink("2"))
+    held.set()
+    assert done(good).row < done(late).row
+    with pytest.raises(StoreError) as caught:
+        done(bad)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ZeroDivisionError):
+        done(wrong)
+    assert contents(store) == ["2", "1"]
+
+
+def test_only_so_much_waits_and_a_closed_store_says_no(store: MessageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    started = threading.Event()
+    store._writer.submit(lambda _: (started.set(), held.wait(10)))
+    assert started.wait(10)
+    monkeypatch.setattr(store._writer._tasks, "maxsize", 2)
+    waiting = [store.receive(uplink(str(number))) for number in range(3)]
+    with pytest.raises(StoreError, match="busy"):
+        done(waiting[2])
+    held.set()
+    wait(waiting, 10)
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        done(store.receive(uplink()))
+
+
+def test_what_waits_when_it_is_closed_is_still_done(make: Make) -> None:
+    store = make()
+    futures = [store.receive(uplink(str(number))) for number in range(50)]
+    backup = store.begin_backup()
+    store.close()
+    assert all(future.done() and future.exception() is None for future in [*futures, backup])
+
+
+class TestDamage:
+    """A file that can't be read is set aside, and all goes on."""
+
+    def test_found_at_the_start(self, path: Path, make: Make) -> None:
+        path.write_bytes(b"this is no database, and never was one" * 200)
+        aside: list[Path] = []
+        store = make(aside.append)
+        assert done(store.receive(uplink())).row
+        (kept,) = aside
+        assert kept.read_bytes().startswith(b"this is no database")
+        assert integrity(path) == "ok"
+
+    def test_found_while_it_runs(self, path: Path, make: Make) -> None:
+        aside: list[Path] = []
+        store = make(aside.append)
+        for number in range(300):
+            store.receive(uplink(str(number) * 50))
+        done(store.begin_backup())  # all is in the file now, and nothing beside it
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * (path.stat().st_size - 4096))
+        done(store._writer.submit(lambda database: database.execute("PRAGMA cache_size = 0").fetchall(), alone=True))
+        done(store._writer.submit(lambda database: database.execute("PRAGMA shrink_memory").fetchall(), alone=True))
+        message = outgoing()
+        (row,) = done(store.begin([message]))
+        done(store.settle(row, message, Receipted(Outcome.ACCEPTED, NOON, None, ("7",))))
+        assert len(aside) == 1
+        assert contents(store) == ["门开了"]
+
+    def test_written_by_a_later_version(self, path: Path, make: Make) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA user_version = 1000")
+        aside: list[Path] = []
+        make(aside.append)
+        assert len(aside) == 1
+
+    def test_a_send_that_was_under_way_is_kept_whole_in_the_new_one(self, path: Path, make: Make) -> None:
+        """Its row is not mistaken for another's."""
+        first = make()
+        message = outgoing(BOB)
+        (row,) = done(first.begin([message]))
+        first.close()
+        path.write_bytes(b"damaged" * 1000)
+        second = make()
+        send(second, outgoing(ALICE), Outcome.ACCEPTED, "1")
+        (change,) = done(second.settle(row, message, Receipted(Outcome.ACCEPTED, NOON, None, ("2",))))
+        assert change.number == BOB
+        assert len(contents(second)) == 2
+
+    def test_only_the_newest_three_are_kept(self, path: Path, make: Make) -> None:
+        for _ in range(5):
+            make().close()
+            path.write_bytes(b"damaged" * 1000)
+        make()
+        assert len(list(path.parent.glob("*.damaged-*"))) == 3
+
+    def test_what_cannot_be_opened_is_said(self, path: Path) -> None:
+        path.mkdir()
+        with pytest.raises(StoreError, match="SQLITE_CANTOPEN"):
+            MessageStore(path).open()
+
+
+class TestMigrations:
+    """A database of any version is brought to the present one, with all that is in it."""
+
+    def test_a_database_of_version_1(self, path: Path, make: Make) -> None:
+        """It is made by the SQL that version 1 was made by; what is out in the world is never changed."""
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript((Path(__file__).parent / "store_version_1.sql").read_text())
+        store = make()
+        received, sent = done(store.messages(Query()))
+        assert isinstance(received, StoredIn)
+        assert isinstance(sent, StoredOut)
+        assert (received.content, received.number) == ("收到", ALICE)
+        assert (sent.text, sent.state, sent.message_ids) == ("门开了", ProofState.ACCEPTED, ("007",))
+        assert [one.item.number for one in done(store.unfired("home", 9))] == [ALICE]
+
+    def test_a_step_that_fails_leaves_the_database_as_it_was(
+        self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make().close()
+        broken = (*schema.MIGRATIONS, "CREATE TABLE more (x); CREATE TABLE uplink (x)")
+        monkeypatch.setattr(schema, "MIGRATIONS", broken)
+        monkeypatch.setattr(schema, "VERSION", len(broken))
+        with pytest.raises(StoreError):
+            MessageStore(path).open()
+        with closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA user_version").fetchone() == (1,)
+            assert not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'more'").fetchall()
+
+    def test_each_step_is_taken_once(self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        make().close()
+        longer = (*schema.MIGRATIONS, "CREATE TABLE more (x)")
+        monkeypatch.setattr(schema, "MIGRATIONS", longer)
+        monkeypatch.setattr(schema, "VERSION", len(longer))
+        make().close()
+        make().close()
+        with closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+class TestQueries:
+    @pytest.fixture(autouse=True)
+    def _filled(self, store: MessageStore) -> None:
+        for hour in range(3):
+            at = NOON - timedelta(hours=hour)
+            send(store, outgoing(ALICE, at, text=f"out {hour}", recipient="alice"), Outcome.ACCEPTED, f"{hour}")
+            done(store.receive(uplink(f"in {hour}", BOB, at - timedelta(minutes=1), recipient="bob")))
+        send(store, outgoing(BOB, NOON - timedelta(days=9), text="old", entry="office"), Outcome.UNKNOWN)
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ({}, ["out 0", "in 0", "out 1", "in 1", "out 2", "in 2", "old"]),
+            ({"direction": Direction.IN}, ["in 0", "in 1", "in 2"]),
+            ({"direction": Direction.OUT}, ["out 0", "out 1", "out 2", "old"]),
+            ({"recipients": ["alice"]}, ["out 0", "out 1", "out 2"]),
+            ({"recipients": []}, []),
+            ({"numbers": [f"+86 {BOB[:3]} {BOB[3:]}"]}, ["in 0", "in 1", "in 2", "old"]),
+            ({"entries": ["office"]}, ["old"]),
+            ({"states": [ProofState.UNKNOWN]}, ["old"]),
+            ({"states": [ProofState.ACCEPTED], "numbers": [BOB]}, []),
+            ({"since": NOON}, ["out 0"]),
+            ({"since": NOON - timedelta(hours=1), "until": NOON}, ["in 0", "out 1"]),
+        ],
+    )
+    def test_the_newest_first(self, store: MessageStore, query: dict[str, Any], found: list[str]) -> None:
+        assert contents(store, **query) == found
+
+    def test_no_more_than_asked_for(self, store: MessageStore) -> None:
+        assert [one.at for one in done(store.messages(Query(limit=2)))] == [NOON, NOON - timedelta(minutes=1)]
+
+    @pytest.mark.parametrize(
+        ("selection", "left"),
+        [
+            (Selection(), []),
+            (Selection(numbers=[f"86{BOB}"]), ["out 0", "out 1", "out 2"]),
+            (Selection(entries=["home"]), ["old"]),
+            (Selection(recipients=["alice"]), ["in 0", "in 1", "in 2", "old"]),
+            (Selection(until=NOON - timedelta(hours=1)), ["out 0", "in 0", "out 1"]),
+        ],
+    )
+    def test_purging(self, store: MessageStore, selection: Selection, left: list[str]) -> None:
+        assert done(store.purge(selection)) == 7 - len(left)
+        assert contents(store) == left
+
+    def test_what_is_purged_is_not_left_in_the_file(self, store: MessageStore, path: Path) -> None:
+        done(store.receive(uplink("a text to be forgotten")))
+        done(store.purge(Selection()))
+        store.close()
+        files = [file.read_bytes() for file in path.parent.glob("sms1680.db*")]
+        assert files
+        assert not any(b"a text to be forgotten" in octets or ALICE.encode() in octets for octets in files)
+
+    def test_what_is_under_way_is_purged_only_with_its_account(self, store: MessageStore) -> None:
+        done(store.begin([outgoing(text="under way")]))
+        done(store.purge(Selection()))
+        assert contents(store) == ["under way"]
+        done(store.purge(Selection(entries=["home"]), open_too=True))
+        assert contents(store) == []
+
+    def test_counts_of_an_account(self, store: MessageStore) -> None:
+        done(store.receive(report("0")))
+        counts = done(store.counts("home"))
+        assert counts.outgoing == {"accepted": 2, "delivered": 1}
+        assert (counts.uplinks, counts.reports, counts.unfired) == (3, 1, 4)
+        assert counts.size > 4096
+
+
+class TestRetention:
+    KEEP = Retention(timedelta(days=30), 1000, texts=True)
+
+    def test_what_is_old_goes(self, store: MessageStore) -> None:
+        for days in (0, 29, 31):
+            at = NOON - timedelta(days=days)
+            send(store, outgoing(at=at, text=f"out {days}"))
+            fire(store, uplink(f"in {days}", at=at))
+            fire(store, report("foreign", at=at))
+            fire(store, uplink(f"other {days}", at=at, entry="office"))
+        done(store.tidy({"home": self.KEEP}))
+        assert sorted(map(str, contents(store, entries=["home"]))) == ["in 0", "in 29", "out 0", "out 29"]
+        assert len(contents(store, entries=["office"])) == 3
+        assert done(store.counts("home")).reports == 2
+
+    def test_only_so_many_are_kept_and_the_newest_of_them(self, store: MessageStore) -> None:
+        for minute in range(9):
+            fire(store, uplink(str(minute), at=NOON - timedelta(minutes=minute)))
+        done(store.tidy({"home": Retention(timedelta(days=30), 4, texts=True)}))
+        assert contents(store) == ["0", "1", "2", "3"]
+
+    def test_what_was_not_fired_and_what_is_under_way_stays(self, store: MessageStore) -> None:
+        old = NOON - timedelta(days=99)
+        done(store.receive(uplink("not fired", at=old)))
+        done(store.begin([outgoing(at=old, text="under way")]))
+        done(store.tidy({"home": self.KEEP}))
+        assert sorted(map(str, contents(store))) == ["not fired", "under way"]
+
+    def test_a_file_shrinks_with_what_is_in_it(self, store: MessageStore, path: Path) -> None:
+        wait([store.receive(uplink("长" * 500, at=NOON - timedelta(days=40))) for _ in range(2000)], 30)
+        rows = [one.row for one in done(store.unfired("home", 5000))]
+        done(store.mark_fired(rows, [], texts=True))
+        done(store.begin_backup())
+        full = path.stat().st_size
+        done(store.end_backup())
+        done(store.tidy({"home": self.KEEP}))
+        done(store.counts("home"))
+        store.close()
+        assert path.stat().st_size < full / 4
+
+    def test_without_texts_they_go_once_they_were_handed_on(self, store: MessageStore) -> None:
+        row = done(store.receive(uplink("a secret word"))).row
+        (waiting,) = done(store.unfired("home", 9))
+        assert isinstance(waiting.item, Uplink)
+        assert waiting.item.content == "a secret word"
+        done(store.mark_fired([row], [], texts=False))
+        assert contents(store) == [None]
+
+    def test_texts_go_once_they_are_no_longer_to_be_kept(self, store: MessageStore) -> None:
+        send(store, outgoing())
+        fire(store, uplink())
+        done(store.receive(uplink("not fired")))
+        done(store.tidy({"home": Retention(timedelta(days=30), 1000, texts=False)}))
+        assert [text for text in contents(store) if text] == ["not fired"]
+
+
+def fire(store: MessageStore, item: Uplink | Report) -> None:
+    row = done(store.receive(item)).row
+    is_uplink = isinstance(item, Uplink)
+    done(store.mark_fired([row] if is_uplink else [], [] if is_uplink else [row], texts=True))
+
+
+class TestUnfired:
+    def test_in_the_order_in_which_it_came_and_with_what_it_says(self, make: Make) -> None:
+        first = make()
+        send(first, outgoing(), Outcome.ACCEPTED, "7")
+        done(first.receive(uplink("1", at=NOON)))
+        done(first.receive(report("7", at=NOON + timedelta(seconds=1))))
+        fire(first, uplink("2"))
+        done(first.receive(uplink("3", at=NOON + timedelta(seconds=2), entry="office")))
+        first.close()
+        second = make()
+        done(second.receive(uplink("4", at=NOON + timedelta(seconds=3), message_id="00", extension="34")))
+        early, middle, late = done(second.unfired("home", 9))
+        assert (early.item, early.earlier, early.change) == (uplink("1"), True, None)
+        assert middle.change is not None
+        assert (middle.item.number, middle.earlier, middle.change.state) == (ALICE, True, ProofState.DELIVERED)
+        assert late.item == uplink("4", at=NOON + timedelta(seconds=3), message_id="00", extension="34")
+        assert late.earlier is False
+        assert [one.item for one in done(second.unfired("home", 1))] == [early.item]
+
+    def test_what_came_lately_is_known_again(self, make: Make) -> None:
+        first = make(now=lambda: NOON)
+        old = done(first.receive(uplink("1", at=NOON - timedelta(days=2), digest=b"old"))).row
+        row = done(first.receive(uplink("2", at=NOON, digest=b"two"))).row
+        done(first.receive(uplink("2", at=NOON + timedelta(minutes=1), digest=b"two", repeat=True)))
+        done(first.receive(report("7", at=NOON + timedelta(minutes=2), digest=b"rep")))
+        done(first.mark_answered([old, row], []))
+        first.close()
+        recent = done(make(now=lambda: NOON).recent("home", NOON - timedelta(hours=1)))
+        assert [(one.digest, one.id, one.received_at, one.answered) for one in recent] == [
+            (b"two", "id of 2", NOON, True),
+            (b"rep", "report", NOON + timedelta(minutes=2), False),
+        ]
+
+    def test_digests_are_not_kept_for_longer_than_they_are_needed(self, store: MessageStore) -> None:
+        done(store.receive(uplink("1", at=NOON - timedelta(days=2))))
+        done(store.tidy({}))
+        assert done(store.recent("home", NOON - timedelta(days=9))) == []
+
+
+class TestBackup:
+    def test_a_copy_made_while_messages_come_in_is_whole(self, store: MessageStore, path: Path, tmp_path: Path) -> None:
+        wait([store.receive(uplink(f"before {number}")) for number in range(200)], 10)
+        done(store.begin_backup())
+        main = tmp_path / "copy.db"
+        shutil.copy(path, main)
+        # Enough that the file would be written into, were it not left alone.
+        wait([store.receive(uplink(f"meanwhile {number} " + "长" * 400)) for number in range(4000)], 30)
+        shutil.copy(f"{path}-wal", f"{main}-wal")
+        # A copy is not made at one moment: its end may be torn.
+        with Path(f"{main}-wal").open("r+b") as log:
+            log.truncate(Path(f"{main}-wal").stat().st_size - 1000)
+        done(store.end_backup())
+        assert integrity(main) == "ok"
+        with closing(sqlite3.connect(main)) as database:
+            kept = [content for (content,) in database.execute("SELECT content FROM uplink")]
+        assert {f"before {number}" for number in range(200)} <= set(kept)
+        assert len(contents(store)) == 1000
+
+    def test_a_purge_leaves_the_file_alone_meanwhile(self, store: MessageStore, path: Path) -> None:
+        done(store.receive(uplink()))
+        done(store.begin_backup())
+        before = path.read_bytes()
+        done(store.purge(Selection()))
+        done(store.counts("home"))
+        assert path.read_bytes() == before
+        done(store.end_backup())
+        assert path.read_bytes() != before
+
+
+def test_a_store_in_memory_is_the_same_without_a_file(tmp_path: Path) -> None:
+    store = MessageStore(None)
+    store.open()
+    assert store.durable is False
+    done(store.receive(uplink("1")))
+    send(store, outgoing(), Outcome.REFUSED)
+    done(store.begin_backup())
+    done(store.end_backup())
+    done(store.tidy({}))
+    assert contents(store, direction=Direction.IN) == ["1"]
+    store.close()
+    assert list(tmp_path.glob("*.db*")) == []
+
+
+def test_nothing_of_a_message_shows_in_what_is_printed(store: MessageStore) -> None:
+    message, came, told = outgoing(), uplink("收到", id="1"), report("7")
+    send(store, message)
+    done(store.receive(came))
+    done(store.receive(told))
+    stored = done(store.messages(Query()))
+    unfired = done(store.unfired("home", 9))
+    changes = done(store.settle(None, message, Receipted(Outcome.REFUSED, NOON, Reason.NUMBER)))
+    shown = repr([message, came, told, stored, unfired, changes])
+    assert ALICE not in shown
+    assert "门开了" not in shown
+    assert "收到" not in shown
+
+
+def test_only_its_owner_may_read_the_file(store: MessageStore, path: Path) -> None:
+    done(store.receive(uplink()))
+    assert {file.stat().st_mode & 0o777 for file in path.parent.glob("sms1680.db*")} == {0o600}
+
+
+def test_a_file_that_another_program_holds_is_waited_for(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_BUSY_TIMEOUT", 0.05)
+    store = make()
+    other = sqlite3.connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="SQLITE_BUSY"):
+        done(store.receive(uplink("1")))
+    other.execute("ROLLBACK")
+    other.close()
+    done(store.receive(uplink("2")))
+    assert contents(store) == ["2"]
