@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from secrets import token_hex
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
@@ -22,7 +23,6 @@ from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.start import async_at_started
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
-from homeassistant.util.ulid import ulid_now
 
 from .client import DeliveryReport, InvalidMessageError, Reply, ReportState, normalise_number
 from .const import (
@@ -49,6 +49,12 @@ _MOST_WAITING = 500  # of at most 16 KiB each
 _FRESH = timedelta(minutes=2)  # what waited longer is told as redelivered: an old "1" must open no garage
 _ARMING = 1.0  # seconds after its start in which Home Assistant arms the automations
 
+_COUNTED_AS = {
+    (event, repeat): event.removeprefix(f"{DOMAIN}_") + "_again" * repeat
+    for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT)
+    for repeat in (False, True)
+}
+
 
 class Way(StrEnum):
     """How something came in."""
@@ -64,7 +70,7 @@ class NotTakenError(Exception):
 
 @dataclass(slots=True)
 class Incoming:
-    """Something that came in. `fired` is set once its event is out."""
+    """Something that came in. `fired` is set once its event is out; it is there where somebody waits for that."""
 
     item: Reply | DeliveryReport
     via: Way
@@ -72,7 +78,7 @@ class Incoming:
     received_at: datetime
     seen: Seen
     repeat: bool
-    fired: asyncio.Event = field(default_factory=asyncio.Event)
+    fired: asyncio.Event | None = None
 
     @callback
     def answered(self) -> None:
@@ -117,9 +123,10 @@ class Receiver:
             self._fire(incoming)
             return incoming
         self._waiting[incoming.seen.id] = incoming
+        incoming.fired = fired = incoming.fired or asyncio.Event()
         try:
             async with asyncio.timeout(patience):
-                await incoming.fired.wait()
+                await fired.wait()
         except TimeoutError:
             raise NotTakenError from None
         return incoming
@@ -163,42 +170,45 @@ class Receiver:
     def _note(self, item: Reply | DeliveryReport, via: Way) -> Incoming:
         number = comparable_number(item.number)
         window = self.entry.options.get(CONF_REPEAT_WINDOW, DEFAULT_REPEAT_WINDOW)
-        seen, repeat = self._repeats.note(item, number, window, ulid_now)
+        seen, repeat = self._repeats.note(item, number, window, token_hex)
         if repeat and (first := self._waiting.get(seen.id)):
             return first
         return Incoming(item, via, number, dt_util.utcnow(), seen, repeat)
 
     def _fire(self, incoming: Incoming) -> None:
-        recipient = find_recipient(incoming.number, recipients(self.entry))
-        common = {
+        among = recipients(self.entry)
+        recipient = find_recipient(incoming.number, among)
+        late = dt_util.utcnow() - incoming.received_at > _FRESH
+        data: dict[str, Any] = {
             ATTR_CONFIG_ENTRY_ID: self.entry.entry_id,
             "number": incoming.number,
             "recipient": recipient.title if recipient else None,
             "subentry_id": recipient.subentry_id if recipient else None,
-            "redelivered": incoming.repeat or dt_util.utcnow() - incoming.received_at > _FRESH,
+            "redelivered": incoming.repeat or late,
         }
         if isinstance(incoming.item, Reply):
             event, signal = EVENT_MESSAGE_RECEIVED, signal_message
-            data = common | self._message(incoming.item, incoming)
+            data |= self._message(incoming.item, incoming, among)
         else:
             event, signal = EVENT_DELIVERY_REPORT, signal_report
-            data = common | self._report(incoming.item)
-        self.counts[f"{event.removeprefix(f'{DOMAIN}_')}{'_again' * incoming.repeat}"] += 1
-        self.entry.runtime_data.totals.record_push(incoming.received_at)
+            data |= self._report(incoming.item)
+        self.counts[_COUNTED_AS[event, incoming.repeat]] += 1
         self._hass.bus.async_fire(event, data)
         async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
-        incoming.fired.set()
+        self.entry.runtime_data.totals.record_push(incoming.received_at)
+        if incoming.fired is not None:
+            incoming.fired.set()
 
-    def _message(self, reply: Reply, incoming: Incoming) -> dict[str, Any]:
-        known = {subentry.data.get(CONF_EXTENSION, "") for subentry in recipients(self.entry)}
+    def _message(self, reply: Reply, incoming: Incoming, among: list[ConfigSubentry]) -> dict[str, Any]:
+        extension = reply.extension
+        if extension:
+            known = {subentry.data.get(CONF_EXTENSION) or "" for subentry in among}
+            source_number = self.entry.options.get(CONF_SOURCE_NUMBER) or ""
+            extension = resolve_extension(extension, known.union(self._receivers.watched_extensions), source_number)
         return {
             "id": reply.message_id or incoming.seen.id,
             "content": reply.content,
-            "extension": resolve_extension(
-                reply.extension,
-                known.union(self._receivers.watched_extensions),
-                self.entry.options.get(CONF_SOURCE_NUMBER) or "",
-            ),
+            "extension": extension,
             "received_at": incoming.received_at.isoformat(),
             "via": incoming.via.value,
             "incomplete": reply.incomplete,
@@ -283,9 +293,9 @@ def comparable_number(number: str) -> str:
 
 
 def find_recipient(number: str, among: Iterable[ConfigSubentry]) -> ConfigSubentry | None:
-    """Return the recipient that has this comparable number, if there is one."""
+    """Return the recipient that has this comparable number, if there is one; theirs are kept in that form."""
     for subentry in among:
-        if comparable_number(str(subentry.data[CONF_NUMBER])) == number:
+        if subentry.data[CONF_NUMBER] == number:
             return subentry
     return None
 

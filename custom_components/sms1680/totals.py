@@ -6,8 +6,9 @@ from collections import Counter, deque
 from datetime import datetime
 from typing import TypedDict
 
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
@@ -16,6 +17,7 @@ from .const import DOMAIN, signal_totals
 
 _VERSION = 1
 _SAVE_DELAY = 10  # seconds
+_BURST = 1  # second
 _ERRORS_KEPT = 10
 _SENT = (Outcome.ACCEPTED, Outcome.HELD)
 
@@ -43,6 +45,8 @@ class Totals:
         self.parts = 0
         self.spent = 0.0
         self.last_push: datetime | None = None
+        self._burst: CALLBACK_TYPE | None = None
+        self._end_burst_job = HassJob(self._end_burst, "sms1680 last push", cancel_on_shutdown=True)
         self.outcomes: Counter[Outcome] = Counter()
         self.errors: deque[tuple[datetime, Reason]] = deque(maxlen=_ERRORS_KEPT)
 
@@ -56,6 +60,9 @@ class Totals:
 
     async def async_save(self) -> None:
         """Keep what there is now."""
+        if self._burst is not None:
+            self._burst()
+            self._burst = None
         await self._store.async_save(self._kept())
 
     @callback
@@ -72,8 +79,15 @@ class Totals:
 
     @callback
     def record_push(self, when: datetime) -> None:
-        """Note that a push came in."""
+        """Note that a push came in; of a burst, the first and, a second later, the last is told."""
         self.last_push = when
+        if self._burst is None:
+            self._changed()
+            self._burst = async_call_later(self._hass, _BURST, self._end_burst_job)
+
+    @callback
+    def _end_burst(self, _: datetime) -> None:
+        self._burst = None
         self._changed()
 
     def _changed(self) -> None:

@@ -118,6 +118,7 @@ async def test_what_home_assistant_refuses_comes_in(hass: HomeAssistant, get: Ge
         (WEBHOOK, UPLINK + "&x=1" * 60, "GET", 400),
         (WEBHOOK, UPLINK + "&x=" + "x" * 40_000, "GET", 400),
     ],
+    ids=lambda value: str(value)[:40],
 )
 async def test_nothing_else_and_nothing_too_large(
     get: Get, caplog: pytest.LogCaptureFixture, *, path: str, query: str, method: str, status: int

@@ -1,0 +1,202 @@
+"""Pushes through Home Assistant: how many a second, and how long until an automation acts.
+
+Each against a bare webhook on the same server, in the same run, in turn: one that only answers, and Home Assistant's
+own webhook trigger. The pushes come from a process of its own, over real sockets, through all of Home Assistant's
+middlewares; each has a text of its own, so that none is a repeat. No recorder runs, on either side.
+
+    .venv/ha-newest/bin/python benchmarks/home_assistant/pushes.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from aiohttp import web  # noqa: E402
+from aiohttp.test_utils import TestServer  # noqa: E402
+from homeassistant import const as ha_const, loader  # noqa: E402
+from homeassistant.components import webhook  # noqa: E402
+from homeassistant.config_entries import ConfigSubentryDataWithId  # noqa: E402
+from homeassistant.core import HomeAssistant, ServiceCall, callback  # noqa: E402
+from homeassistant.setup import async_setup_component  # noqa: E402
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant  # noqa: E402
+
+import custom_components.sms1680.const as const  # noqa: E402, PLR0402
+
+ROUNDS, PUSHES, CONNECTIONS = 9, 4000, 8
+LATENCIES = 1000
+OURS, OUR_SECRET, BARE, TRIGGER = "ours-webhook", "ours-secret", "bare-webhook", "trigger-webhook"
+
+# Sends pushes with texts of their own, one after the other on each connection; prints when each began.
+CLIENT = """
+import asyncio, json, sys, time
+
+host, port, path, first, count, connections, pause = sys.argv[1:]
+first, count, connections, pause = int(first), int(count), int(connections), float(pause)
+began = {}
+
+async def push(texts):
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for text in texts:
+        query = f"mobile=13800000001&content={text}&xh=12;"
+        request = f"GET {path}?{query} HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n".encode()
+        began[text] = time.monotonic()
+        writer.write(request)
+        head = await reader.readuntil(b"\\r\\n\\r\\n")
+        body = await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\\r\\n")[0]))
+        assert head.startswith(b"HTTP/1.1 200") and body == b"0" * (not pause) + body * bool(pause), (head, body)
+        if pause:
+            await asyncio.sleep(pause)
+    writer.close()
+
+async def main():
+    texts = [str(number) for number in range(first, first + count)]
+    start = time.monotonic()
+    await asyncio.gather(*(push(texts[place::connections]) for place in range(connections)))
+    print(json.dumps({"seconds": time.monotonic() - start, "began": began}))
+
+asyncio.run(main())
+"""
+
+
+class Bench:
+    """Home Assistant with our account, a bare webhook, and an automation on each way."""
+
+    def __init__(self, hass: HomeAssistant, server: TestServer) -> None:
+        self.hass = hass
+        self.server = server
+        self.next = 10**6
+        self.acted: dict[str, float] = {}
+
+    async def push(self, path: str, count: int, connections: int, pause: float = 0.0) -> dict[str, Any]:
+        """Push from a process of its own and return what it says."""
+        first, self.next = self.next, self.next + count
+        arguments = (self.server.host, self.server.port, path, first, count, connections, pause)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CLIENT, *map(str, arguments), stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        said: dict[str, Any] = json.loads(output)
+        return said
+
+    async def rate(self, path: str) -> tuple[float, float]:
+        """Return pushes a second, and the processor time of Home Assistant for one, in microseconds."""
+        began = time.process_time()
+        said = await self.push(path, PUSHES, CONNECTIONS)
+        await self.hass.async_block_till_done()
+        return PUSHES / float(said["seconds"]), (time.process_time() - began) / PUSHES * 1e6
+
+    async def latencies(self, path: str) -> list[float]:
+        """Return the milliseconds from each push to the automation's first action."""
+        said = await self.push(path, LATENCIES, 1, 0.002)
+        await self.hass.async_block_till_done()
+        return [(self.acted[text] - began) * 1000 for text, began in said["began"].items()]
+
+
+def entry() -> MockConfigEntry:
+    """Return an account that never gets as far as its gateway, with two recipients."""
+    way = {"username": "user", const.CONF_PASSWORD_MD5: "0" * 32, const.CONF_PRODUCT_ID: "1"}
+    return MockConfigEntry(
+        domain=const.DOMAIN,
+        title="Home",
+        data={
+            const.CONF_HTTP: {**way, const.CONF_GATEWAY: "http://127.0.0.1:1"},
+            ha_const.CONF_WEBHOOK_ID: OURS,
+            const.CONF_PUSH_SECRET: OUR_SECRET,
+        },
+        subentries_data=[
+            ConfigSubentryDataWithId(
+                data={const.CONF_NUMBER: number},
+                subentry_id=name,
+                subentry_type=const.SUBENTRY_RECIPIENT,
+                title=name,
+                unique_id=number,
+            )
+            for name, number in (("alice", "13800000001"), ("bob", "13800000002"))
+        ],
+    )
+
+
+def automation(trigger: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return an automation that notes when it acted on which text."""
+    return {
+        "alias": text,
+        "mode": "parallel",
+        "max": 1000,
+        "triggers": trigger,
+        "actions": {"action": "bench.acted", "data": {"text": text}},
+    }
+
+
+async def set_up(hass: HomeAssistant) -> Bench:
+    """Set everything up but the automations."""
+    hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
+    assert await async_setup_component(hass, "http", {})
+    assert await async_setup_component(hass, "webhook", {})
+    account = entry()
+    account.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(account.entry_id)
+
+    async def answer(_: HomeAssistant, __: str, ___: web.Request) -> web.Response:
+        return web.Response(text="0")
+
+    webhook.async_register(hass, "bench", "bench", BARE, answer, allowed_methods=["GET"])
+    await hass.async_block_till_done(wait_background_tasks=True)
+    hass.http.app._router.freeze = lambda: None  # type: ignore[method-assign]  # noqa: SLF001 - as Home Assistant does
+    server = TestServer(hass.http.app, host="127.0.0.1")
+    await server.start_server(access_log=None)
+    return Bench(hass, server)
+
+
+async def automate(bench: Bench) -> None:
+    """Set up an automation on our bus event, and one on Home Assistant's own webhook trigger."""
+
+    @callback
+    def acted(call: ServiceCall) -> None:
+        bench.acted[str(call.data["text"])] = time.monotonic()
+
+    bench.hass.services.async_register("bench", "acted", acted)
+    event = {"trigger": "event", "event_type": const.EVENT_MESSAGE_RECEIVED}
+    hook = {"trigger": "webhook", "webhook_id": TRIGGER, "allowed_methods": ["GET"], "local_only": False}
+    automations = [
+        automation(event, "{{ trigger.event.data.content }}"),
+        automation(hook, "{{ trigger.query.content }}"),
+    ]
+    assert await async_setup_component(bench.hass, "automation", {"automation": automations})
+    await bench.hass.async_block_till_done()
+
+
+async def main() -> None:
+    """Measure, and print each figure with its ratio."""
+    ours, bare, trigger = (f"/api/webhook/{name}" for name in (OURS, BARE, TRIGGER))
+    channel = f"/api/sms1680/{OUR_SECRET}/1603/mo"
+    with tempfile.TemporaryDirectory() as folder:
+        async with async_test_home_assistant(config_dir=folder) as hass:
+            bench = await set_up(hass)
+            print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}")
+            rounds = [{path: await bench.rate(path) for path in (bare, ours, channel)} for _ in range(ROUNDS)]
+            for name, path in (("a webhook that only answers", bare), ("our webhook", ours), ("our channel", channel)):
+                speed = statistics.median(found[path][0] for found in rounds)
+                ratio = statistics.median(found[path][0] / found[bare][0] for found in rounds)
+                work = statistics.median(found[path][1] for found in rounds)
+                print(f"{name}: {speed:.0f} pushes a second ({ratio:.2f}), {work:.0f} µs of processor time each")
+            await automate(bench)
+            for name, path in (("a bare webhook trigger", trigger), ("our event", ours)) * 3:
+                found = sorted(await bench.latencies(path))
+                p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+                print(f"{name}: to the first action p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+            await bench.server.close()
+            await hass.async_stop(force=True)
+
+
+asyncio.run(main())
