@@ -25,11 +25,13 @@ from sms1680 import (
     Reply,
     UnknownOutcomeError,
 )
+from sms1680.cmpp import receiver
 from sms1680.cmpp.client import CMPPClient
 from sms1680.cmpp.longsms import split_header
 from sms1680.cmpp.pdus import ActiveTest, Connect, DeliverResp, Submit, SubmitResp, Terminate, TerminateResp
 from sms1680.cmpp.status import Status
 from sms1680.cmpp.texts import read_text_content
+from sms1680.pace import Pace, pace_key
 
 Make = Callable[..., CMPPClient]
 NUMBER = "13800138000"
@@ -671,3 +673,148 @@ async def test_the_wire_log_masks_what_must_not_be_seen(gateway: Any, connect: M
     assert b"DELIVRD".hex() in log
     assert b"901234".hex() in log
     assert SubmitResp.COMMAND_ID.to_bytes(4, "big").hex() in log
+
+
+# --- the account's pace ----------------------------------------------------------------------------------------------
+
+
+async def test_the_pace_is_shared_with_the_accounts_http_way(gateway: Any, connect: Make) -> None:
+    http = Pace(pace_key("http://api.1680.me", "user"), 1000.0, time.monotonic)
+    turn = http.acquire(1, "normal", None)
+    with pytest.raises(StopIteration) as taken:
+        next(turn)
+    client = connect(rate=1000.0, http_account=("http://api.1680.me/", "user"))
+    send = asyncio.create_task(client.send(NUMBER, "hello"))
+    await gateway.until(Connect)
+    error = await refused_with(client, NotSentError, deadline=0.05)
+    assert error.reason is Reason.DEADLINE
+    assert gateway.all(Submit) == []
+    http.settle(taken.value.value)
+    assert (await send)[0].outcome is Outcome.ACCEPTED
+
+
+async def test_a_deadline_that_the_rate_can_not_keep_is_told_at_once(gateway: Any, connect: Make) -> None:
+    client = connect(rate=0.01)
+    await client.send(NUMBER, "first")
+    error = await refused_with(client, NotSentError, deadline=30.0)
+    assert error.reason is Reason.DEADLINE
+    assert len(gateway.all(Submit)) == 1
+
+
+async def test_a_call_cancelled_while_it_waits_for_its_turn_does_not_go(gateway: Any, connect: Make) -> None:
+    receipts: list[Receipt] = []
+    client = connect(rate=0.01, on_receipt=receipts.append)
+    await client.send(NUMBER, "first")
+    send = asyncio.create_task(client.send(NUMBER, "second"))
+    await asyncio.sleep(0.01)
+    send.cancel()
+    await asyncio.gather(send, return_exceptions=True)
+    await client.aclose(timeout=0.5)
+    assert [receipt.reason for receipt in receipts] == [None, Reason.CANCELLED]
+    assert len(gateway.all(Submit)) == 1
+
+
+async def test_closing_settles_what_waits_for_its_turn(gateway: Any, connect: Make) -> None:
+    client = connect(rate=0.01)
+    await client.send(NUMBER, "first")
+    send = asyncio.create_task(client.send(NUMBER, "second"))
+    await asyncio.sleep(0.01)
+    await client.aclose(timeout=0.01)
+    with pytest.raises(NotSentError):
+        await send
+    assert len(gateway.all(Submit)) == 1
+
+
+async def test_a_paced_message_goes_over_the_next_connection_when_one_is_lost(gateway: Any, connect: Make) -> None:
+    async def at_once(delay: float) -> None:
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    gateway.on[Submit] = lambda line, _: line.transport.abort()
+    client = connect(rate=1000.0, sleep=at_once)
+    await refused_with(client, UnknownOutcomeError)
+    gateway.on[Submit] = gateway.accept
+    assert (await client.send(NUMBER, "second"))[0].outcome is Outcome.ACCEPTED
+    assert len(gateway.all(Connect)) == 2
+
+
+async def test_a_burst_of_too_fast_slows_the_pace_once(gateway: Any, connect: Make) -> None:
+    slept: list[float] = []
+
+    async def sleep(delay: float) -> None:
+        slept.append(delay)
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    ahead = [0.0]
+
+    def clock() -> float:
+        ahead[0] += 0.01
+        return time.monotonic() + ahead[0]
+
+    gateway.on[Submit] = gateway.refuse(*[8] * 8)
+    client = connect(sleep=sleep, clock=clock, silence=1000.0, idle=1000.0, answer_timeout=1000.0)
+    sends = [client.send(NUMBER, f"message {place}", patience=1000.0) for place in range(8)]
+    assert all(isinstance(result, tuple) for result in await asyncio.gather(*sends))
+    assert max(delay for delay in slept if delay < 5) <= 1.0
+
+
+# --- what is not taken -----------------------------------------------------------------------------------------------
+
+
+async def test_a_report_that_can_not_be_read_is_refused_and_told(
+    gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect()
+    await client.send(NUMBER, "hello")
+    gateway.deliver(b"short", registered_delivery=1)
+    [answer] = await gateway.until(DeliverResp)
+    assert answer.result == 1
+    assert "can't be read" in caplog.text
+
+
+async def test_a_full_queue_takes_nothing_and_the_gateway_keeps_it(
+    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "_MOST_WAITING", 2)
+    client = connect()
+    await client.send(NUMBER, "hello")
+    delivered = [gateway.deliver(f"reply {place}".encode()) for place in range(3)]
+    await client.send(NUMBER, "again")
+    assert len(gateway.acknowledged()) == 2
+    first = await anext(client)
+    gateway.lines[-1].say(delivered[2])
+    await gateway.until(DeliverResp, 3)
+    rest = [await anext(client), await anext(client)]
+    assert [item.content for item in (first, *rest) if isinstance(item, Reply)] == ["reply 0", "reply 1", "reply 2"]
+
+
+async def test_what_the_gateway_will_not_send_again_is_offered_again_by_ourselves(gateway: Any, connect: Make) -> None:
+    taken: list[Any] = []
+
+    def take(item: Any) -> None:
+        taken.append(item)
+        if len(taken) == 1:
+            raise OSError("disk full")
+
+    client = connect(on_incoming=take, answer_timeout=0.2, assembly_time=0.15)
+    await client.send(NUMBER, "hello")
+    gateway.deliver(bytes((5, 0, 3, 9, 2, 1)) + b"half", tp_udhi=1)
+    # Acknowledged at T/2 although the message was not whole: from then on only the client has it.
+    await gateway.until(DeliverResp)
+    async with asyncio.timeout(20):
+        reply = await anext(client)
+    assert isinstance(reply, Reply)
+    assert (reply.content, reply.incomplete) == ("half…", True)
+    assert len(taken) == 2
+
+
+async def test_a_callback_alone_is_enough_nobody_need_iterate(
+    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "_MOST_WAITING", 2)
+    taken: list[Any] = []
+    client = connect(on_incoming=taken.append)
+    await client.send(NUMBER, "hello")
+    for place in range(5):
+        gateway.deliver(f"reply {place}".encode())
+    await gateway.until(DeliverResp, 5)
+    assert len(taken) == 5

@@ -141,8 +141,8 @@ class Dispatcher:
         self._in_flight -= 1
         verdict = self._outbox.answered(segment, pdu)
         if verdict.again is not Again.NO:
-            if waiter is None:
-                self._slow_down(segment)
+            if waiter is None and self._pace.is_free():
+                self._slow_down(segment)  # once for all that were in flight together
             self._again(segment, verdict)
         if waiter is not None and not waiter.done():
             waiter.set_result(verdict)
