@@ -1,0 +1,208 @@
+"""Which of the answers to a question a reply is: `id` and `sentences`, as `assist_satellite.ask_question` has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from .texts import is_opt_out, plain
+
+YES: Final = [
+    "1",
+    "y",
+    "yes",
+    "yep",
+    "yeah",
+    "ok",
+    "okay",
+    "okey",
+    "k",
+    "sure",
+    "是",
+    "是的",
+    "是啊",
+    "对",
+    "对的",
+    "好",
+    "好的",
+    "好吧",
+    "好啊",
+    "好呀",
+    "好哒",
+    "好滴",
+    "好嘞",
+    "行",
+    "行的",
+    "行吧",
+    "可以",
+    "可以的",
+    "可",
+    "同意",
+    "确认",
+    "确定",
+    "要",
+    "要的",
+    "需要",
+    "嗯",
+    "嗯嗯",
+    "嗯好",
+    "恩",
+    "没问题",
+    "没错",
+    "当然",
+    "👍",
+    "👌",
+]
+NO: Final = [
+    "0",
+    "2",
+    "no",
+    "nope",
+    "nah",
+    "否",
+    "不",
+    "不是",
+    "不是的",
+    "不对",
+    "不要",
+    "不用",
+    "不用了",
+    "不行",
+    "不可以",
+    "不同意",
+    "不需要",
+    "不必",
+    "不了",
+    "别",
+    "没有",
+    "没",
+    "取消",
+    "算了",
+    "👎",
+]
+ACKNOWLEDGED: Final = [
+    "1",
+    "y",
+    "yes",
+    "ok",
+    "okay",
+    "okey",
+    "k",
+    "ack",
+    "roger",
+    "gotit",
+    "收到",
+    "收到了",
+    "已收到",
+    "好",
+    "好的",
+    "好吧",
+    "好啊",
+    "好呀",
+    "好哒",
+    "好滴",
+    "好嘞",
+    "知道",
+    "知道了",
+    "已知",
+    "已阅",
+    "明白",
+    "明白了",
+    "了解",
+    "了解了",
+    "看到了",
+    "已看到",
+    "嗯",
+    "嗯嗯",
+    "嗯好",
+    "恩",
+    "是",
+    "是的",
+    "行",
+    "行的",
+    "可以",
+    "没问题",
+    "来了",
+    "马上来",
+    "在处理",
+    "正在处理",
+    "我来处理",
+    "👍",
+    "👌",
+]
+BUILT_IN: Final = {"yes": YES, "no": NO, "acknowledged": ACKNOWLEDGED}
+
+_SIGNS: Final = re.compile(r"([\[\]()|])")
+_UNSUPPORTED: Final = frozenset("{}<>")
+
+
+class InvalidAnswerError(ValueError):
+    """Answers to a question that can't be meant as they are written."""
+
+
+class Answers:
+    """The answers to one question.
+
+    given: pairs of an id and its sentences; without sentences the id is one of `BUILT_IN`. In a sentence, `[this]` may
+    be left out, and `(this|that)` is one of both. None given: any reply is the answer, and has no id.
+
+    Raises InvalidAnswerError.
+    """
+
+    def __init__(self, given: Iterable[tuple[str, Sequence[str]]] = ()) -> None:
+        self._written: list[tuple[str, re.Pattern[str]]] = []
+        self._built_in: list[tuple[str, re.Pattern[str]]] = []
+        for answer_id, sentences in given:
+            if sentences:
+                self._written += [(answer_id, _pattern(sentence)) for sentence in sentences]
+            elif answer_id in BUILT_IN:
+                self._built_in += [(answer_id, _pattern(sentence)) for sentence in BUILT_IN[answer_id]]
+            else:
+                raise InvalidAnswerError(answer_id)
+        self.any = not (self._written or self._built_in)
+
+    def match(self, text: str) -> tuple[bool, str | None]:
+        """Return whether a reply is an answer, and which: what was written for this question before what is built in.
+
+        Words by which people opt out are none, whatever was written.
+        """
+        said = plain(text)
+        if not said or is_opt_out(text):
+            return False, None
+        if self.any:
+            return True, None
+        for answer_id, pattern in (*self._written, *self._built_in):
+            if pattern.fullmatch(said):
+                return True, answer_id
+        return False, None
+
+
+def _pattern(sentence: str) -> re.Pattern[str]:
+    """Return what fits a sentence, in the form in which `plain` leaves a reply. Raises InvalidAnswerError."""
+    if not _UNSUPPORTED.isdisjoint(sentence):
+        raise InvalidAnswerError(sentence)
+    parts: list[str] = []
+    open_groups: list[tuple[str, str]] = []
+    for piece in _SIGNS.split(sentence):
+        match piece:
+            case "[":
+                parts.append("(?:")
+                open_groups.append(("]", ")?"))
+            case "(":
+                parts.append("(?:")
+                open_groups.append((")", ")"))
+            case "]" | ")":
+                if not open_groups or open_groups[-1][0] != piece:
+                    raise InvalidAnswerError(sentence)
+                parts.append(open_groups.pop()[1])
+            case "|":
+                parts.append(piece)
+            case _:
+                parts.append(re.escape(plain(piece)))
+    if open_groups:
+        raise InvalidAnswerError(sentence)
+    pattern = re.compile("".join(parts))
+    if pattern.fullmatch(""):
+        raise InvalidAnswerError(sentence)
+    return pattern

@@ -1,0 +1,314 @@
+"""Open questions: each reply finds its own, two questions to one phone never cross, and what is over says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from custom_components.sms1680.conversation import (
+    Answers,
+    Desk,
+    ExtensionRange,
+    Extensions,
+    Heard,
+    InvalidRangeError,
+    NoAnswer,
+    Part,
+    Question,
+    State,
+)
+
+ALICE, BOB = "13800000001", "13800000002"
+YES_NO = Answers([("yes", []), ("no", [])])
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def desk(clock: Clock) -> Desk:
+    """A desk of an account without a range."""
+    return Desk(clock)
+
+
+@pytest.fixture
+def ranged(clock: Clock) -> Desk:
+    """A desk of an account with the extensions 08 to 10."""
+    return Desk(clock, Extensions(ExtensionRange.parse("08-10"), 0))
+
+
+@dataclass
+class Asked:
+    """A question and how often its driver was told of a change."""
+
+    clock: Clock
+    wait_for_all: bool = False
+    changes: list[str] = field(default_factory=list)
+
+    def question(self, answers: Answers = YES_NO) -> Question:
+        return Question(answers, self.clock, lambda: self.changes.append("changed"), wait_for_all=self.wait_for_all)
+
+
+def ask(desk: Desk, clock: Clock, *numbers: str, wait_for_all: bool = False, answers: Answers = YES_NO) -> Question:
+    question = Asked(clock, wait_for_all).question(answers)
+    for number in numbers:
+        desk.ask(question, number)
+    return question
+
+
+def states(question: Question) -> list[State]:
+    return [part.state for part in question.parts]
+
+
+def test_the_reply_of_the_one_who_was_asked_is_the_answer(desk: Desk, clock: Clock) -> None:
+    question = ask(desk, clock, ALICE)
+    clock.now += 7.5
+    assert desk.hear(ALICE, "", " 好的 ") == Heard("yes", over=False)
+    (part,) = question.parts
+    assert question.is_over
+    assert question.first is part
+    assert part.answered is not None
+    assert (part.answered.id, part.answered.sentence, part.answered.elapsed) == ("yes", "好的", 7.5)
+    assert question.reason is None
+
+
+def test_a_reply_that_is_no_answer_or_somebody_elses_leaves_the_question_open(desk: Desk, clock: Clock) -> None:
+    question = ask(desk, clock, ALICE)
+    assert desk.hear(ALICE, "", "什么门？") is None
+    assert desk.hear(BOB, "", "好的") is None
+    assert states(question) == [State.OPEN]
+
+
+def test_one_question_a_phone_is_open_at_a_time_without_a_range(desk: Desk, clock: Clock) -> None:
+    first, second, third = (ask(desk, clock, ALICE) for _ in range(3))
+    assert [states(one) for one in (first, second, third)] == [[State.OPEN], [State.QUEUED], [State.QUEUED]]
+    second.parts[0].end(NoAnswer.TIMEOUT)
+    desk.hear(ALICE, "", "1")
+    assert [states(one) for one in (first, second, third)] == [[State.OVER], [State.OVER], [State.OPEN]]
+    assert second.first is None
+
+
+def test_a_busy_phone_keeps_no_other_waiting(desk: Desk, clock: Clock) -> None:
+    ask(desk, clock, ALICE)
+    assert states(ask(desk, clock, ALICE, BOB)) == [State.QUEUED, State.OPEN]
+
+
+def test_each_question_to_a_phone_has_an_extension_of_its_own(ranged: Desk, clock: Clock) -> None:
+    questions = [ask(ranged, clock, ALICE) for _ in range(4)]
+    assert [one.parts[0].extension for one in questions] == ["08", "09", "10", None]
+    assert states(questions[3]) == [State.QUEUED]
+    assert ranged.hear(ALICE, "09", "否") == Heard("no", over=False)
+    assert [one.first is not None for one in questions] == [False, True, False, False]
+    assert questions[3].parts[0].extension == "09"
+
+
+def test_all_whom_a_question_goes_to_share_an_extension(ranged: Desk, clock: Clock) -> None:
+    ask(ranged, clock, BOB)
+    assert [part.extension for part in ask(ranged, clock, ALICE, BOB).parts] == ["09", "09"]
+
+
+def test_an_extension_is_used_again_as_late_as_may_be(ranged: Desk, clock: Clock) -> None:
+    used = []
+    for _ in range(5):
+        question = ask(ranged, clock, ALICE)
+        used.append(question.parts[0].extension)
+        question.time_up()
+    assert used == ["08", "09", "10", "08", "09"]
+
+
+@pytest.mark.parametrize("extension", ["", "99"])
+def test_with_a_range_a_reply_without_its_extension_is_no_answer(ranged: Desk, clock: Clock, extension: str) -> None:
+    ask(ranged, clock, ALICE)
+    assert ranged.hear(ALICE, extension, "好的") is None
+
+
+def test_a_reply_to_something_else_is_no_answer(desk: Desk, clock: Clock) -> None:
+    question = Asked(clock).question()
+    desk.ask(question, ALICE, "07")
+    assert desk.hear(ALICE, "12", "好的", elsewhere=True) is None
+    assert desk.hear(ALICE, "07", "好的", elsewhere=True) == Heard("yes", over=False)
+    assert desk.hear(ALICE, "12", "好的", elsewhere=True) is None
+    assert desk.hear(ALICE, "07", "好的", elsewhere=True) == Heard("yes", over=True)
+
+
+def test_the_first_answer_ends_it_or_the_last(desk: Desk, clock: Clock) -> None:
+    first, every = ask(desk, clock, ALICE, BOB), ask(desk, clock, "13800000003", "13800000004", wait_for_all=True)
+    desk.hear(BOB, "", "否")
+    assert first.is_over
+    desk.hear("13800000003", "", "是")
+    assert not every.is_over
+    desk.hear("13800000004", "", "否")
+    assert every.is_over
+    assert every.first is every.parts[0]
+
+
+@pytest.mark.parametrize("kind", ["desk", "ranged"])
+def test_an_answer_to_a_question_that_is_over_says_so(request: pytest.FixtureRequest, clock: Clock, kind: str) -> None:
+    desk: Desk = request.getfixturevalue(kind)
+    question = ask(desk, clock, ALICE)
+    extension = question.parts[0].extension or ""
+    question.time_up()
+    assert desk.hear(ALICE, extension, "是") == Heard("yes", over=True)
+    assert desk.hear(ALICE, extension, "几点了") is None
+    clock.now += 24 * 3600 + 1
+    assert desk.hear(ALICE, extension, "是") is None
+
+
+def test_the_second_answer_of_one_who_has_answered_is_over(desk: Desk, clock: Clock) -> None:
+    question = ask(desk, clock, ALICE, BOB, wait_for_all=True)
+    desk.hear(ALICE, "", "是")
+    assert desk.hear(ALICE, "", "否") == Heard("no", over=True)
+    assert question.parts[0].answered is not None
+    assert question.parts[0].answered.id == "yes"
+
+
+def test_a_new_question_takes_the_answers_from_the_one_before(desk: Desk, clock: Clock) -> None:
+    ask(desk, clock, ALICE).time_up()
+    new = ask(desk, clock, ALICE)
+    assert desk.hear(ALICE, "", "是") == Heard("yes", over=False)
+    assert new.is_over
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        ([NoAnswer.NOT_DELIVERED, NoAnswer.REFUSED], NoAnswer.NOT_DELIVERED),
+        ([NoAnswer.REFUSED, NoAnswer.NOT_SENT], NoAnswer.REFUSED),
+        ([NoAnswer.TIMEOUT, NoAnswer.REFUSED], NoAnswer.TIMEOUT),
+        ([NoAnswer.UNLOADED, NoAnswer.UNLOADED], NoAnswer.UNLOADED),
+    ],
+)
+def test_nobody_left_to_answer_ends_it_with_a_reason(
+    desk: Desk, clock: Clock, reasons: list[NoAnswer], told: NoAnswer
+) -> None:
+    question = ask(desk, clock, ALICE, BOB)
+    for part, reason in zip(question.parts, reasons, strict=True):
+        assert not question.is_over
+        part.end(reason)
+    assert question.is_over
+    assert question.reason is told
+
+
+def test_what_was_never_sent_for_want_of_a_place_is_told_so(desk: Desk, clock: Clock) -> None:
+    ask(desk, clock, ALICE)
+    queued = ask(desk, clock, ALICE)
+    queued.time_up()
+    assert queued.reason is NoAnswer.BUSY
+
+
+def test_ending_all_ends_what_waits_too(desk: Desk, clock: Clock) -> None:
+    questions = [ask(desk, clock, ALICE), ask(desk, clock, ALICE), ask(desk, clock, BOB)]
+    desk.end_all(NoAnswer.UNLOADED)
+    assert [one.reason for one in questions] == [NoAnswer.UNLOADED] * 3
+
+
+def test_the_driver_hears_of_every_change(desk: Desk, clock: Clock) -> None:
+    asked = Asked(clock, wait_for_all=True)
+    question = asked.question()
+    desk.ask(question, ALICE)
+    assert len(asked.changes) == 1
+    desk.hear(ALICE, "", "是")
+    assert len(asked.changes) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last", "count"), [("100-199", "100", "199", 100), (" 00 – 09 ", "00", "09", 10)]
+)
+def test_a_range(text: str, first: str, last: str, count: int) -> None:
+    extensions = ExtensionRange.parse(text)
+    assert (extensions.at(0), extensions.at(count - 1), extensions.at(count), len(extensions)) == (
+        first,
+        last,
+        first,
+        count,
+    )
+    assert first in extensions
+    assert last in extensions
+    assert "0" + first not in extensions
+
+
+@pytest.mark.parametrize("text", ["", "12", "9-10", "20-10", "a-b", "１-２", "1-2-3", "-", "1234567890-1234567899"])
+def test_a_range_that_is_none(text: str) -> None:
+    with pytest.raises(InvalidRangeError):
+        ExtensionRange.parse(text)
+
+
+class Conversations(RuleBasedStateMachine):
+    """Questions to a few phones, drawn at random, against the plain rule: who asked what is who hears it."""
+
+    @initialize(ranged=st.booleans())
+    def begin(self, *, ranged: bool) -> None:
+        self.clock = Clock()
+        self.desk = Desk(self.clock, Extensions(ExtensionRange.parse("08-09"), 1) if ranged else None)
+        self.ranged = ranged
+        self.parts: list[Part] = []
+
+    @rule(numbers=st.lists(st.sampled_from([ALICE, BOB]), min_size=1, max_size=2, unique=True), all_=st.booleans())
+    def ask(self, numbers: list[str], *, all_: bool) -> None:
+        self.parts += ask(self.desk, self.clock, *numbers, wait_for_all=all_).parts
+
+    @precondition(lambda self: any(part.state is State.OPEN for part in self.parts))
+    @rule(data=st.data(), text=st.sampled_from(["是", "否", "什么", "TD"]))
+    def reply(self, data: st.DataObject, text: str) -> None:
+        part = data.draw(st.sampled_from([part for part in self.parts if part.state is State.OPEN]))
+        others = [(other, other.state, other.answered) for other in self.parts if other is not part]
+        heard = self.desk.hear(part.number, part.extension or "", text)
+        assert heard == ({"是": Heard("yes", over=False), "否": Heard("no", over=False)}.get(text))
+        assert (part.answered is not None) == (heard is not None)
+        for other, state, answered in others:
+            assert other.answered is answered
+            assert other.state is state or (state, other.state) == (State.QUEUED, State.OPEN)
+
+    @precondition(lambda self: any(part.state is State.OVER for part in self.parts))
+    @rule(data=st.data())
+    def reply_late(self, data: st.DataObject) -> None:
+        part = data.draw(st.sampled_from([part for part in self.parts if part.state is State.OVER]))
+        if part.extension is None and self.ranged:
+            return  # it never went out
+        now = [other for other in self.parts if other.state is State.OPEN and other.place == part.place]
+        heard = self.desk.hear(part.number, part.extension or "", "是")
+        if now:
+            assert heard == Heard("yes", over=False)
+            assert now[0].answered is not None
+        elif heard is not None:
+            assert heard.over
+
+    @precondition(lambda self: self.parts)
+    @rule(data=st.data())
+    def time_up(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.parts)).question.time_up()
+
+    @rule(seconds=st.sampled_from([1.0, 3600.0, 90_000.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule()
+    def unload(self) -> None:
+        self.desk.end_all(NoAnswer.UNLOADED)
+        assert all(part.state is State.OVER for part in self.parts)
+
+    @invariant()
+    def no_place_is_taken_twice_and_none_is_left_empty(self) -> None:
+        for number in (ALICE, BOB):
+            mine = [part for part in getattr(self, "parts", []) if part.number == number]
+            places = [part.place for part in mine if part.state is State.OPEN]
+            assert len(places) == len(set(places))
+            if any(part.state is State.QUEUED for part in mine):
+                assert len(places) == (2 if self.ranged else 1)
+
+
+TestConversations = Conversations.TestCase
+TestConversations.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
