@@ -225,7 +225,7 @@ class HomeAssistant:
         return result["response"] if answer else None
 
     async def event(
-        self, kind: str, fits: Callable[[Mapping[str, Any]], bool], seconds: float = 20.0
+        self, kind: str, fits: Callable[[Mapping[str, Any]], bool], seconds: float = 30.0
     ) -> dict[str, Any]:
         """Returns the first event that fits, of those that came or within so many seconds. Raises DemoError."""
         loop = asyncio.get_running_loop()

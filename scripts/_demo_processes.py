@@ -28,7 +28,7 @@ class DemoError(Exception):
     """A step did not hold; the text says what was seen instead."""
 
 
-async def until(look: Callable[[], Awaitable[Found | None]], what: str, seconds: float = 20.0) -> Found:
+async def until(look: Callable[[], Awaitable[Found | None]], what: str, seconds: float = 30.0) -> Found:
     """Looks until something is there, and returns it. Raises DemoError after so many seconds, naming `what`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -53,13 +53,15 @@ class RunFolder:
 
     def __init__(self) -> None:
         FOLDER.mkdir(exist_ok=True)
-        for left in FOLDER.glob("run-*"):
-            with suppress(OSError), (left / "lock").open("a") as lock:
-                flock(lock.fileno(), LOCK_EX | LOCK_NB)  # fails while that run goes on
-                shutil.rmtree(str(left), ignore_errors=True)
-        self.path = Path(tempfile.mkdtemp(prefix="run-", dir=str(FOLDER)))
-        self._lock = (self.path / "lock").open("a")
-        flock(self._lock.fileno(), LOCK_EX | LOCK_NB)
+        with (FOLDER / "lock").open("a") as one_at_a_time:
+            flock(one_at_a_time.fileno(), LOCK_EX)
+            for left in FOLDER.glob("run-*"):
+                with suppress(OSError), (left / "lock").open("a") as lock:
+                    flock(lock.fileno(), LOCK_EX | LOCK_NB)  # fails while that run goes on
+                    shutil.rmtree(str(left), ignore_errors=True)
+            self.path = Path(tempfile.mkdtemp(prefix="run-", dir=str(FOLDER)))
+            self._lock = (self.path / "lock").open("a")
+            flock(self._lock.fileno(), LOCK_EX)
         for name in ("home", "tmp", "state", "logs"):
             (self.path / name).mkdir()
 

@@ -114,8 +114,9 @@ class Story:
             raise DemoError(f"apprise ended with {process.returncode}: {tail(output + errors)}")
         said = next(line for line in output.decode("utf-8", "replace").splitlines() if mask_number(NUMBER) in line)
         step.lines.append(f"apprise {version('apprise')} ended with exit code 0 and said: {said}")
-        held = await self._shown_once(step, FROM_APPRISE)
-        step.facts.update(exit_code=process.returncode, sent=1, held=held, said=said)
+        sent = said.count(mask_number(NUMBER))
+        held = await self._shown_once(step, FROM_APPRISE, f"Apprise sent {sent}, ")
+        step.facts.update(exit_code=process.returncode, sent=sent, held=held, said=said)
         step.detail = f"{mask_number(NUMBER)} × {held}"
 
     async def account(self, step: Step) -> None:
@@ -162,7 +163,7 @@ class Story:
         faults = (await self.platform.post("faults", clear=False))["happened"]
         expect(faults, 1, "answers cut off")
         step.lines.append(f"sms1680.send_message answered: outcome {told['outcome']}, reason {told['reason']}")
-        held = await self._shown_once(step, CUT_OFF)
+        held = await self._shown_once(step, CUT_OFF, after=", not 2")
         step.facts.update(outcome=told["outcome"], reason=told["reason"], held=held)
         step.detail = f"{told['outcome']} × {held}"
 
@@ -237,12 +238,13 @@ class Story:
         step.facts.update(secrets=len(leaks), searched_for=len(self.secrets), lines=lines)
         step.detail = f"{len(leaks)} / {len(self.secrets)}"
 
-    async def _shown_once(self, step: Step, text: str) -> int:
+    async def _shown_once(self, step: Step, text: str, before: str = "", after: str = "") -> int:
         """Waits until the phone shows a text, and tells how many messages with it the platform holds: one."""
         shown = await self.platform.shown(text)
         held = len(await self.platform.held(text))
-        step.lines.append(f"the platform holds {held}; the phone {mask_number(shown['number'])} shows: {shown['text']}")
         expect(held, 1, "messages with this text at the platform")
+        phone = mask_number(shown["number"])
+        step.lines.append(f"{before}the platform holds {held}{after}; the phone {phone} shows: {shown['text']}")
         return held
 
 

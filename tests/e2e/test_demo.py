@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,3 +161,4 @@ def test_it_fails_and_says_so_where_a_program_dies(start: Start) -> None:
     assert f"{folder}/logs" in told
     assert (Path(folder) / "logs" / "platform.log").is_file()
     assert running(folder) == {}
+    shutil.rmtree(folder)  # the next run would
