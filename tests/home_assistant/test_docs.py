@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from _docs import LANGUAGES, all_examples, cells, tables
+from _docs import LANGUAGES, all_examples, cells, path_of, tables
 from homeassistant.components.recorder.db_schema import EventTypes
 from homeassistant.components.recorder.util import session_scope
 from homeassistant.core import HomeAssistant, ServiceCall, SupportsResponse
@@ -25,7 +25,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, RecorderInstanceContextManager
 
-from custom_components.sms1680 import trigger, yaml_notify
+from custom_components.sms1680 import const, receiving, sharing, trigger, yaml_notify
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
 from custom_components.sms1680.delivery import Sent
@@ -207,6 +207,41 @@ async def test_somebody_else_hears_of_what_was_not_delivered(
     ((number, text),) = held(sandbox)
     assert number == WANG
     assert text.startswith("短信未送达李先生：The channel's gateway does not exist")
+
+
+async def test_entities_tell_of_the_account_and_of_answers(
+    hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    assert await async_setup_component(hass, "persistent_notification", {})
+    await automate(hass, "entities")
+    await come(hass, home, DeliveryReport("1", LI, "0"), Reply(LI, "好的"))
+    assert notices(hass) == ["好的"]
+    sandbox.platform.accounts["homeuser"].balances["61341"] = 7
+    await hass.services.async_call("sms1680", "get_balance", blocking=True, return_response=True)
+    await hass.async_block_till_done()
+    assert notices(hass) == ["好的", "Home Balance: 7"]
+    sandbox.platform.accounts["homeuser"].balances["61341"] = 0
+    await hass.services.async_call("sms1680", "get_balance", blocking=True, return_response=True)
+    await hass.async_block_till_done()
+    assert notices(hass)[2:] == ["Home Can send: off"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_names_the_defaults(language: str) -> None:
+    page = path_of("docs/home-assistant", language).read_text("utf-8")
+    said = {
+        "en": (
+            "every {} minutes",
+            "{} parts (an option)",
+            "within five\nseconds",
+            "more than two minutes",
+            "within {} ms",
+        ),
+        "zh": ("每 {} 分钟", "默认 {} 条", "五秒之内", "等待超过两分钟", "{} 毫秒内"),
+    }[language]
+    values = (const.DEFAULT_BALANCE_INTERVAL, const.DEFAULT_LOW_BALANCE, "", "", round(sharing.WINDOW * 1000))
+    assert (const.DEFAULT_REPEAT_WINDOW, receiving._FRESH.total_seconds()) == (5, 120)
+    assert [words for words, value in zip(said, values, strict=True) if words.format(value) not in page] == []
 
 
 @pytest.mark.skipif(not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on")
