@@ -8,7 +8,7 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
-from .account import make_client
+from .account import async_make_client
 from .client import Receipt
 from .const import CONF_HTTP, CONF_PRICE, DOMAIN, signal_recipient_added
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
@@ -41,7 +41,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         totals.record(receipt)
         standing.record(receipt)
 
-    client = make_client(hass, entry.data[CONF_HTTP], entry.options, record)
+    client = await async_make_client(hass, entry.data[CONF_HTTP], entry.options, record)
 
     async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
         return await client.send(numbers, text, extension=extension)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from homeassistant.const import CONF_PASSWORD, CONF_USERNAME
@@ -41,7 +42,7 @@ def make_account(http: Mapping[str, Any]) -> Account:
     )
 
 
-def make_client(
+async def async_make_client(
     hass: HomeAssistant,
     http: Mapping[str, Any],
     options: Mapping[str, Any],
@@ -49,13 +50,16 @@ def make_client(
 ) -> AsyncClient:
     """Return a client over Home Assistant's own connections, or over its own where a proxy is set.
 
-    Raises InvalidSettingError.
+    It is made off the loop: it opens the files in which the processes of the machine share the account's pace, and for
+    a proxy the certificates. Raises InvalidSettingError.
     """
     settings: dict[str, Any] = {name: options[name] for name in _SETTINGS if options.get(name) is not None}
-    return AsyncClient(
+    make = partial(
+        AsyncClient,
         make_account(http),
         http_client=None if CONF_PROXY in settings else get_async_client(hass),
         gateway=http.get(CONF_GATEWAY, DEFAULT_GATEWAY),
         on_receipt=on_receipt,
         **settings,
     )
+    return await hass.async_add_executor_job(make)

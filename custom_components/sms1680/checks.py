@@ -8,7 +8,7 @@ from typing import Any, Final
 from homeassistant.const import CONF_PASSWORD, CONF_USERNAME
 from homeassistant.core import HomeAssistant
 
-from .account import make_client
+from .account import async_make_client
 from .client import Account, Reason, SMS1680Error
 from .client.calls import gateway_url
 from .client.errors import InvalidSettingError
@@ -86,7 +86,7 @@ def way_id(way: Mapping[str, Any]) -> str:
 
 async def async_try(hass: HomeAssistant, way: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
     """Ask the platform for the balance; return None where it told it, else the error's name."""
-    client = make_client(hass, way, options)
+    client = await async_make_client(hass, way, options)
     try:
         await client.balance()
     except SMS1680Error as error:

@@ -23,7 +23,7 @@ from homeassistant.helpers.selector import (
     TextSelectorConfig,
 )
 
-from .account import make_client
+from .account import async_make_client
 from .checks import signature_errors
 from .client.client import LARGEST_PACKET, PACKET_SIZE
 from .client.errors import InvalidSettingError
@@ -279,7 +279,7 @@ class Sms1680OptionsFlow(OptionsFlow):
         if not proxy:
             return True
         try:
-            client = make_client(self.hass, self.config_entry.data[CONF_HTTP], {CONF_PROXY: proxy})
+            client = await async_make_client(self.hass, self.config_entry.data[CONF_HTTP], {CONF_PROXY: proxy})
         except InvalidSettingError:
             return False
         await client.aclose()

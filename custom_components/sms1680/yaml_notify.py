@@ -19,7 +19,7 @@ from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
-from .account import make_client
+from .account import async_make_client
 from .client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from .client.calls import gateway_url
 from .client.text import Signature
@@ -129,7 +129,7 @@ async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNoti
     """Return the service of one line of YAML. Nothing of it depends on an account that is up."""
     if CONF_ACCOUNT in config:
         return ConfiguredAccountService(config[CONF_RECIPIENTS], config[CONF_ACCOUNT])
-    client = make_client(hass, _way(config), config)
+    client = await async_make_client(hass, _way(config), config)
 
     async def close(_: Event) -> None:
         await client.aclose()

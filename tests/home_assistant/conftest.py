@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,19 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
                 assert set(selector.config["options"]) == texts["selector"][key]["options"].keys()
     for text in told:
         assert set(re.findall(r"\{(\w+)\}", text)) <= given, text
+
+
+@pytest.fixture(autouse=True)
+def _nothing_that_home_assistant_warns_of(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Looks after each test for what Home Assistant says of integrations that use it wrongly or by outworn ways."""
+    yield
+    for phase in ("setup", "call"):
+        for record in caplog.get_records(phase):
+            told = record.getMessage()
+            assert "Detected that" not in told, told
+            assert not ("sms1680" in told and re.search("deprecated|will (be removed|stop working|break) in", told)), (
+                told
+            )
 
 
 @pytest.fixture
