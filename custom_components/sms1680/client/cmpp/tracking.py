@@ -7,7 +7,7 @@ was sent is remembered for two days at least (or the last million segments), in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ..errors import InvalidMessageError
@@ -23,14 +23,26 @@ _MOST: Final = 500_000
 
 
 @dataclass(slots=True)
+class _Progress:
+    """What one destination's reports said so far: which segments are delivered, and what was handed on."""
+
+    delivered: set[int]
+    pending: bool = False
+    final: bool = False
+
+
+@dataclass(slots=True)
 class _Long:
-    """A message of several segments. delivered: the segments that are, by destination; told: who had the result."""
+    """A message of several segments. whole: all of them were accepted. progress: by destination, once one reports."""
 
     ids: tuple[int, ...]
     whole: bool
-    delivered: dict[str, set[int]] = field(default_factory=dict)
-    told: set[str] = field(default_factory=set)
-    pending: set[str] = field(default_factory=set)
+    progress: dict[str, _Progress] | None = None
+
+    def of(self, number: str) -> _Progress:
+        if self.progress is None:
+            self.progress = {}
+        return self.progress.setdefault(number, _Progress(set()))
 
 
 _Known: TypeAlias = dict[int, _Long | None]
@@ -83,19 +95,16 @@ class Tracker:
         if message is None:
             return DeliveryReport(str(report.msg_id), number, status)
         told = DeliveryReport(str(message.ids[0]), number, status)
-        if number in message.told:
+        progress = message.of(number)
+        if progress.final or (progress.pending and told.state is ReportState.PENDING):
             return None
-        match told.state:
-            case ReportState.PENDING:
-                if number in message.pending:
-                    return None
-                message.pending.add(number)
-                return told
-            case ReportState.DELIVERED:
-                delivered = message.delivered.setdefault(number, set())
-                delivered.add(report.msg_id)
-                if not message.whole or len(delivered) < len(message.ids):
-                    return None
-        message.told.add(number)
-        message.delivered.pop(number, None)
+        if told.state is ReportState.PENDING:
+            progress.pending = True
+            return told
+        if told.state is ReportState.DELIVERED:
+            progress.delivered.add(report.msg_id)
+            if not message.whole or len(progress.delivered) < len(message.ids):
+                return None
+        progress.final = True
+        progress.delivered.clear()
         return told

@@ -1,0 +1,47 @@
+"""Memory for 100,000 messages that wait for their report, against a plain dict of the same ids.
+
+python benchmarks/cmpp/memory.py
+"""
+
+import tracemalloc
+from collections.abc import Callable
+
+from sms1680.cmpp.tracking import Tracker
+
+MESSAGES = 100_000
+FIRST = 13483237699126034433
+
+
+def grown(fill: Callable[[], object]) -> int:
+    """Returns the octets that what `fill` returns takes."""
+    tracemalloc.start()
+    kept = fill()
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept is not None
+    return size
+
+
+def single() -> Tracker:
+    """Returns a tracker of messages of one segment."""
+    tracker = Tracker(0.0)
+    for place in range(MESSAGES):
+        tracker.sent((FIRST + place,), 1, 0.0)
+    return tracker
+
+
+def long() -> Tracker:
+    """Returns a tracker of messages of three segments."""
+    tracker = Tracker(0.0)
+    for place in range(MESSAGES):
+        tracker.sent((FIRST + 3 * place, FIRST + 3 * place + 1, FIRST + 3 * place + 2), 3, 0.0)
+    return tracker
+
+
+if __name__ == "__main__":
+    plain = grown(lambda: {FIRST + place: None for place in range(MESSAGES)})
+    for name, fill in (("one segment", single), ("three segments", long)):
+        size = grown(fill)
+        print(
+            f"{MESSAGES:,} of {name}: {size / 1e6:.1f} MB, {size / MESSAGES:.0f} octets each, {size / plain:.2f} of a dict"
+        )
