@@ -5,8 +5,10 @@ import dataclasses
 import inspect
 import json
 import re
+import tempfile
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from sms1680.apprise.command import FOLDERS
 from sms1680.apprise.plugin import _APPRISE_LIMIT, _ARGUMENTS, _SHARE_OF_LIMIT
 from sms1680.client import SendOptions, _Face
 from sms1680.cmpp import CMPPClient
+from sms1680.pacefiles import state_folders
 
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"
@@ -176,6 +179,20 @@ def test_every_option_of_a_call_is_named(language: str) -> None:
 def test_every_limit_of_the_guard_is_named_with_its_default(language: str) -> None:
     told = {row[0].strip("`"): row[1].strip("`") for row in cells(tables("docs/python", language)["spending"])}
     assert told == {field.name: str(field.default) for field in dataclasses.fields(SpendingLimits)}
+
+
+@BOTH
+def test_where_the_pace_lies_is_told_in_its_order(
+    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SMS1680_STATE_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    named, at_home, temporary = state_folders()
+    assert (named, at_home) == (tmp_path / "xdg" / "sms1680", tmp_path / ".local" / "state" / "sms1680")
+    assert temporary.parent == Path(tempfile.gettempdir())
+    told = re.findall(r"`((?:\$|~)[^`]+)`", prose("README", language))
+    assert told == ["$SMS1680_STATE_DIR", "$XDG_STATE_HOME/sms1680", "~/.local/state/sms1680"]
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
