@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from custom_components.sms1680.client import Outcome, Reason, ReportState
 from custom_components.sms1680.store import (
     Change,
+    Dispatch,
     Matched,
     MessageStore,
     Outgoing,
@@ -56,6 +57,12 @@ def done(future: Future[Any]) -> Any:
     return future.result(10)
 
 
+def row_of(dispatch: Dispatch) -> int:
+    (row,) = dispatch.rows
+    assert row is not None
+    return row
+
+
 class Desk:
     """A store whose time stands still unless it is moved."""
 
@@ -64,22 +71,22 @@ class Desk:
         self.store = MessageStore(None, now=lambda: self.now)
         self.store.open()
 
-    def begin(self, number: str = ALICE, **more: Any) -> tuple[int, Outgoing]:
-        message = Outgoing("home", number, at=self.now, **{"way": "http", "text": None, **more})
-        (row,) = done(self.store.begin([message]))
-        return row, message
+    def begin(self, number: str = ALICE, **more: Any) -> Dispatch:
+        dispatch = Dispatch((Outgoing("home", number, at=self.now, **{"way": "http", "text": None, **more}),))
+        done(self.store.begin(dispatch))
+        return dispatch
 
     def answer(
-        self, begun: tuple[int, Outgoing], outcome: Outcome, *ids: str, reason: Reason | None = None, segments: int = 1
+        self, begun: Dispatch, outcome: Outcome, *ids: str, reason: Reason | None = None, segments: int = 1
     ) -> list[Change]:
         answer = Receipted(outcome, self.now, reason, ids, segments, segments)
-        return list(done(self.store.settle(*begun, answer)))
+        return list(done(self.store.settle(begun, 0, answer)))
 
     def send(self, outcome: Outcome, *ids: str, number: str = ALICE, **more: Any) -> int:
         segments = more.pop("segments", 1)
         begun = self.begin(number, **more)
         self.answer(begun, outcome, *ids, segments=segments)
-        return begun[0]
+        return row_of(begun)
 
     def hear(self, message_id: str, status: str = "0", number: str = ALICE, entry: str = "home") -> Received:
         return done(self.store.receive(Report(entry, "", number, message_id, status, "webhook", self.now, b"")))
@@ -175,14 +182,14 @@ class TestEarly:
         desk.hear("7")
         assert desk.state(old) is ProofState.UNKNOWN
         desk.answer(begun, ACCEPTED, "7")
-        assert (desk.state(old), desk.state(begun[0])) == (ProofState.UNKNOWN, ProofState.DELIVERED)
+        assert (desk.state(old), desk.state(row_of(begun))) == (ProofState.UNKNOWN, ProofState.DELIVERED)
 
     def test_is_an_older_message_s_once_the_answer_names_another_id(self, desk: Desk) -> None:
         old = desk.send(UNKNOWN)
         begun = desk.begin()
         desk.hear("7", "KX:1000")
         own, other = desk.answer(begun, ACCEPTED, "8")
-        assert (own.row, own.state) == (begun[0], ProofState.ACCEPTED)
+        assert (own.row, own.state) == (row_of(begun), ProofState.ACCEPTED)
         assert (other.row, other.state, other.matched) == (old, ProofState.FAILED, Matched.NUMBER)
 
     def test_of_an_id_that_was_used_before(self, desk: Desk) -> None:
@@ -312,7 +319,7 @@ class TestByNumber:
         desk.hear("7")
         desk.hear("8")
         desk.answer(begun, UNKNOWN)
-        assert desk.state(begun[0]) is ProofState.UNKNOWN
+        assert desk.state(row_of(begun)) is ProofState.UNKNOWN
 
     @pytest.mark.parametrize(
         ("outcome", "later", "state"),
@@ -348,20 +355,22 @@ class TestByNumber:
     def test_what_was_under_way_when_the_power_went_is_unknown_and_may_be_settled(self, tmp_path: Any) -> None:
         first = MessageStore(tmp_path / "sms1680.db", now=lambda: NOON)
         first.open()
-        message = Outgoing("home", ALICE, "http", NOON)
-        (row,) = done(first.begin([message]))
+        dispatch = Dispatch((Outgoing("home", ALICE, "http", NOON),))
+        done(first.begin(dispatch))
         done(first.receive(Report("home", "", ALICE, "7", "0", "webhook", NOON, b"")))
         first.close()
         second = MessageStore(tmp_path / "sms1680.db", now=lambda: NOON)
         second.open()
-        (change,) = done(second.current([row]))
+        (change,) = done(second.current([row_of(dispatch)]))
         second.close()
         assert (change.state, change.matched) == (ProofState.DELIVERED, Matched.NUMBER)
 
 
 def test_a_message_whose_beginning_could_not_be_noted_is_noted_with_its_answer(desk: Desk) -> None:
     message = Outgoing("home", ALICE, "http", NOON, "门开了", "alice")
-    (change,) = done(desk.store.settle(None, message, Receipted(ACCEPTED, NOON, None, ("7",))))
+    dispatch = Dispatch((message,))
+    (change,) = done(desk.store.settle(dispatch, 0, Receipted(ACCEPTED, NOON, None, ("7",))))
+    assert row_of(dispatch) == change.row
     assert desk.state(change.row) is ProofState.ACCEPTED
 
 
@@ -429,7 +438,7 @@ def test_an_owner_is_found_only_where_no_other_could_be(given_: list[tuple[Any, 
 class Sent:
     """A message at the drawn platform, with the ids that the platform gave it, whether we learn them or not."""
 
-    begun: tuple[int, Outgoing]
+    begun: Dispatch
     since: datetime
     ids: list[str]
     outcome: Outcome | None = None
@@ -475,7 +484,9 @@ class DrawnPlatform(RuleBasedStateMachine):
     @rule(data=st.data(), outcome=st.sampled_from([ACCEPTED, ACCEPTED, Outcome.REFUSED, Outcome.NOT_SENT, UNKNOWN]))
     def answer(self, data: st.DataObject, outcome: Outcome) -> None:
         sent = data.draw(st.sampled_from([sent for sent in self.sent if sent.outcome is None]))
-        if outcome is UNKNOWN and (sent.begun[1].number == ALICE or len({said for said, _, _ in sent.said}) > 1):
+        if outcome is UNKNOWN and (
+            sent.begun.messages[0].number == ALICE or len({said for said, _, _ in sent.said}) > 1
+        ):
             outcome = ACCEPTED
         if sent.said and outcome in (Outcome.REFUSED, Outcome.NOT_SENT):
             outcome = ACCEPTED  # what was reported on was accepted
@@ -500,7 +511,7 @@ class DrawnPlatform(RuleBasedStateMachine):
         message_id = data.draw(st.sampled_from(sent.ids))
         for _ in range(times):
             sent.said.append((message_id, status, self.desk.now))
-            self.desk.hear(message_id, status, written.format(sent.begun[1].number))
+            self.desk.hear(message_id, status, written.format(sent.begun.messages[0].number))
 
     @rule(status=st.sampled_from(["0", "UNDELIV"]), number=st.sampled_from([ALICE, BOB]))
     def report_of_another_program(self, status: str, number: str) -> None:
@@ -521,8 +532,8 @@ class DrawnPlatform(RuleBasedStateMachine):
     @invariant()
     def each_stands_where_it_must(self) -> None:
         states = self.desk.states()
-        assert {sent.begun[0]: states[sent.begun[0]][0] for sent in self.sent} == {
-            sent.begun[0]: sent.expected() for sent in self.sent
+        assert {row_of(sent.begun): states[row_of(sent.begun)][0] for sent in self.sent} == {
+            row_of(sent.begun): sent.expected() for sent in self.sent
         }
 
 

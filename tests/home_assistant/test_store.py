@@ -21,6 +21,7 @@ import pytest
 from custom_components.sms1680.client import Outcome, Reason
 from custom_components.sms1680.store import (
     Direction,
+    Dispatch,
     MessageStore,
     Outgoing,
     ProofState,
@@ -96,9 +97,16 @@ def outgoing(number: str = ALICE, at: datetime = NOON, **more: Any) -> Outgoing:
 
 
 def send(store: MessageStore, message: Outgoing, outcome: Outcome = Outcome.ACCEPTED, *ids: str) -> int:
-    (row,) = done(store.begin([message]))
-    done(store.settle(row, message, Receipted(outcome, message.at, None, ids)))
-    return row
+    dispatch = begin(store, message)
+    (change, *_) = done(store.settle(dispatch, 0, Receipted(outcome, message.at, None, ids)))
+    assert [change.row] == dispatch.rows
+    return int(change.row)
+
+
+def begin(store: MessageStore, message: Outgoing) -> Dispatch:
+    dispatch = Dispatch((message,))
+    done(store.begin(dispatch))
+    return dispatch
 
 
 def contents(store: MessageStore, **query: Any) -> list[str | None]:
@@ -206,6 +214,12 @@ def test_only_so_much_waits_and_a_closed_store_says_no(store: MessageStore, monk
         done(store.receive(uplink()))
 
 
+def test_a_message_that_never_was_on_its_way_is_forgotten(store: MessageStore) -> None:
+    dispatch = begin(store, outgoing())
+    done(store.forget(dispatch))
+    assert contents(store) == []
+
+
 def test_what_waits_when_it_is_closed_is_still_done(make: Make) -> None:
     store = make()
     futures = [store.receive(uplink(str(number))) for number in range(50)]
@@ -237,9 +251,7 @@ class TestDamage:
             file.write(b"\xa5" * (path.stat().st_size - 4096))
         done(store._writer.submit(lambda database: database.execute("PRAGMA cache_size = 0").fetchall(), alone=True))
         done(store._writer.submit(lambda database: database.execute("PRAGMA shrink_memory").fetchall(), alone=True))
-        message = outgoing()
-        (row,) = done(store.begin([message]))
-        done(store.settle(row, message, Receipted(Outcome.ACCEPTED, NOON, None, ("7",))))
+        done(store.settle(begin(store, outgoing()), 0, Receipted(Outcome.ACCEPTED, NOON, None, ("7",))))
         assert len(aside) == 1
         assert contents(store) == ["门开了"]
 
@@ -253,13 +265,12 @@ class TestDamage:
     def test_a_send_that_was_under_way_is_kept_whole_in_the_new_one(self, path: Path, make: Make) -> None:
         """Its row is not mistaken for another's."""
         first = make()
-        message = outgoing(BOB)
-        (row,) = done(first.begin([message]))
+        dispatch = begin(first, outgoing(BOB))
         first.close()
         path.write_bytes(b"damaged" * 1000)
         second = make()
         send(second, outgoing(ALICE), Outcome.ACCEPTED, "1")
-        (change,) = done(second.settle(row, message, Receipted(Outcome.ACCEPTED, NOON, None, ("2",))))
+        (change,) = done(second.settle(dispatch, 0, Receipted(Outcome.ACCEPTED, NOON, None, ("2",))))
         assert change.number == BOB
         assert len(contents(second)) == 2
 
@@ -369,7 +380,7 @@ class TestQueries:
         assert not any(b"a text to be forgotten" in octets or ALICE.encode() in octets for octets in files)
 
     def test_what_is_under_way_is_purged_only_with_its_account(self, store: MessageStore) -> None:
-        done(store.begin([outgoing(text="under way")]))
+        begin(store, outgoing(text="under way"))
         done(store.purge(Selection()))
         assert contents(store) == ["under way"]
         done(store.purge(Selection(entries=["home"]), open_too=True))
@@ -407,7 +418,7 @@ class TestRetention:
     def test_what_was_not_fired_and_what_is_under_way_stays(self, store: MessageStore) -> None:
         old = NOON - timedelta(days=99)
         done(store.receive(uplink("not fired", at=old)))
-        done(store.begin([outgoing(at=old, text="under way")]))
+        begin(store, outgoing(at=old, text="under way"))
         done(store.tidy({"home": self.KEEP}))
         assert sorted(map(str, contents(store))) == ["not fired", "under way"]
 
@@ -535,7 +546,7 @@ def test_nothing_of_a_message_shows_in_what_is_printed(store: MessageStore) -> N
     done(store.receive(told))
     stored = done(store.messages(Query()))
     unfired = done(store.unfired("home", 9))
-    changes = done(store.settle(None, message, Receipted(Outcome.REFUSED, NOON, Reason.NUMBER)))
+    changes = done(store.settle(Dispatch((message,)), 0, Receipted(Outcome.REFUSED, NOON, Reason.NUMBER)))
     shown = repr([message, came, told, stored, unfired, changes])
     assert ALICE not in shown
     assert "门开了" not in shown

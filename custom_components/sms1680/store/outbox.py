@@ -21,7 +21,7 @@ from .proof import (
     state_of,
     stronger,
 )
-from .records import Change, Outgoing, Receipted, from_micros, to_micros
+from .records import Change, Dispatch, Outgoing, Receipted, from_micros, to_micros
 
 _CHANGE: Final = "row, entry, recipient, number, state, status, reason, matched, state_at"
 _INSERT: Final = """
@@ -40,35 +40,26 @@ WHERE {_OPEN} AND state <> 'sending' AND max(at, ifnull(due, 0)) < ?2 RETURNING 
 """
 
 
-def begin(connection: sqlite3.Connection, message: Outgoing) -> int:
-    """Note that a message to one number is about to go out; return its row."""
-    at = to_micros(message.at)
-    values = (
-        message.entry,
-        message.recipient,
-        comparable_number(message.number),
-        message.text,
-        message.way,
-        at,
-        to_micros(message.due) if message.due else None,
-        message.automatic,
-        ProofState.SENDING,
-        at,
-    )
-    (row,) = connection.execute(_INSERT, values).fetchone()
-    return int(row)
+def begin(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
+    """Note that messages are about to go out."""
+    dispatch.rows = [None] * len(dispatch.messages)  # of an attempt that was rolled back
+    dispatch.rows = [_insert(connection, message) for message in dispatch.messages]
 
 
-def settle(connection: sqlite3.Connection, row: int | None, message: Outgoing, answer: Receipted) -> list[Change]:
+def forget(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
+    """Let go of messages that never were on their way."""
+    connection.executemany("DELETE FROM outgoing WHERE row = ?", ((row,) for row in dispatch.rows))
+
+
+def settle(connection: sqlite3.Connection, dispatch: Dispatch, place: int, answer: Receipted) -> list[Change]:
     """Note what the platform answered, and join the reports that came before the answer.
 
-    row: None where the beginning could not be noted. Returns where the message stands, and others of the number that
-    this has decided.
+    Returns where the message stands, and others to its number that this has decided.
     """
-    found = row is not None and connection.execute("SELECT 1 FROM outgoing WHERE row = ?", (row,)).fetchone()
-    if not found:
-        row = begin(connection, message)
-    assert row is not None  # noqa: S101 - for mypy
+    message, row = dispatch.messages[place], dispatch.rows[place]
+    if row is None or not connection.execute("SELECT 1 FROM outgoing WHERE row = ?", (row,)).fetchone():
+        # Its beginning could not be noted, or the database was set aside meanwhile.
+        row = dispatch.rows[place] = _insert(connection, message)
     at = to_micros(answer.at)
     missing = 0 if answer.outcome in NEVER_ARRIVES else max(0, answer.segments - len(answer.message_ids))
     connection.execute(
@@ -161,6 +152,24 @@ def latest(connection: sqlite3.Connection, entry: str, recipients: Collection[st
     sql = f"SELECT {_CHANGE} FROM outgoing WHERE recipient = ? AND entry = ? ORDER BY at DESC, row DESC LIMIT 1"
     found = (connection.execute(sql, (recipient, entry)).fetchone() for recipient in recipients)
     return [_read(values) for values in found if values is not None]
+
+
+def _insert(connection: sqlite3.Connection, message: Outgoing) -> int:
+    at = to_micros(message.at)
+    values = (
+        message.entry,
+        message.recipient,
+        comparable_number(message.number),
+        message.text,
+        message.way,
+        at,
+        to_micros(message.due) if message.due else None,
+        message.automatic,
+        ProofState.SENDING,
+        at,
+    )
+    (row,) = connection.execute(_INSERT, values).fetchone()
+    return int(row)
 
 
 def _join_early(connection: sqlite3.Connection, row: int, entry: str, number: str, message_id: str) -> None:

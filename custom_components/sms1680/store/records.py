@@ -37,7 +37,7 @@ class Outgoing:
 
     entry: of which account. recipient: the subentry, None for a number that is none. text: None where texts are not
     kept. way: `http` or `cmpp`. at: when it is handed over. due: when the platform is to send it, None for at once.
-    automatic: it stems from our own events. expected: segments that are reported one by one.
+    automatic: it stems from our own events.
     """
 
     entry: str
@@ -52,6 +52,17 @@ class Outgoing:
     def __repr__(self) -> str:
         """Show neither the number whole nor the text."""
         return f"Outgoing({mask_number(self.number)}, {self.way})"
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """Messages that go out together. rows: theirs, each None until it is noted; written by the store's thread."""
+
+    messages: tuple[Outgoing, ...]
+    rows: list[int | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = [None] * len(self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +205,7 @@ class Query(Selection):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StoredOut:
-    """A message to one number, as it is kept. delivered: segments that are."""
+    """A message to one number, as it is kept."""
 
     row: int
     entry: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from . import history, inbox, outbox
 from .records import (
     Change,
     Counts,
-    Outgoing,
+    Dispatch,
     Query,
     Receipted,
     Received,
@@ -63,16 +63,20 @@ class MessageStore:
 
     # --- what goes out ----------------------------------------------------------------------------------------------
 
-    def begin(self, messages: Sequence[Outgoing]) -> Future[list[int]]:
-        """Note messages, each to one number, before they go out; gives their rows, for `settle`."""
-        return self._writer.submit(lambda database: [outbox.begin(database, message) for message in messages])
+    def begin(self, dispatch: Dispatch) -> Future[None]:
+        """Note messages, each to one number, before they go out. What cannot be noted now is with its answer."""
+        return self._writer.submit(lambda database: outbox.begin(database, dispatch))
 
-    def settle(self, row: int | None, message: Outgoing, answer: Receipted) -> Future[list[Change]]:
-        """Note what the platform answered. row: None where `begin` failed.
+    def settle(self, dispatch: Dispatch, place: int, answer: Receipted) -> Future[list[Change]]:
+        """Note what the platform answered to the message of this place.
 
         Gives where the message stands, first, and others to its number that this has decided.
         """
-        return self._writer.submit(lambda database: outbox.settle(database, row, message, answer))
+        return self._writer.submit(lambda database: outbox.settle(database, dispatch, place, answer))
+
+    def forget(self, dispatch: Dispatch) -> Future[None]:
+        """Let go of messages that were begun and never were on their way."""
+        return self._writer.submit(lambda database: outbox.forget(database, dispatch))
 
     def current(self, rows: Collection[int]) -> Future[list[Change]]:
         """Give where messages stand."""
