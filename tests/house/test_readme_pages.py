@@ -102,7 +102,7 @@ def test_the_commands_are_there(example: Any) -> None:
         assert (ROOT / script).stat().st_mode & 0o111
     for lane in re.findall(r"scripts/test ([\w-]+)", example.text):
         assert lane in {lane.name for lane in LANES}
-    for path in re.findall(r"\btests/[\w/.]+", example.text):
+    for path in re.findall(r"\b(?:tests|benchmarks)/[\w/.]+", example.text):
         assert (ROOT / path).exists()
 
 

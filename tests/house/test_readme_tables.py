@@ -19,7 +19,7 @@ from sms1680.answers import BALANCE, DYNAMIC, SEND
 from sms1680.calls import _LETTERS, _LONGEST_EXTENSION
 from sms1680.cli import _EXITS
 from sms1680.client import LARGEST_PACKET, PACKET_SIZE, PATIENCE
-from sms1680.cmpp.results import SUBMIT
+from sms1680.cmpp.results import CONNECT, SUBMIT
 from sms1680.exchange import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 from sms1680.pacefiles import AT_ONCE
 from sms1680.push import LONGEST_PUSH, MOST_FIELDS
@@ -136,17 +136,18 @@ def reason_table(language: str) -> str:
             "Send",
             "Template, batch",
             "Balance",
+            "CMPP login",
             "CMPP",
             "Reason",
             "What it means and what to do",
             "May it be sent again?",
         ),
-        ("发送", "动态、批量", "余额", "CMPP", "原因", "含义与处理", "能否重发"),
+        ("发送", "动态、批量", "余额", "CMPP 登录", "CMPP", "原因", "含义与处理", "能否重发"),
     )[at]
-    cmpp = {str(result): reason for result, reason in SUBMIT["1680"].items()}
+    login, submit = ({str(result): reason for result, reason in table.items()} for table in (CONNECT, SUBMIT["1680"]))
     rows = [
         (
-            *(codes(table, reason) for table in (dict(SEND), dict(DYNAMIC), dict(BALANCE), cmpp)),
+            *(codes(table, reason) for table in (dict(SEND), dict(DYNAMIC), dict(BALANCE), login, submit)),
             code(reason),
             reason.sentence(language),
             REPEAT[reason.repeat][at],
