@@ -1,0 +1,211 @@
+"""Reading commands, taking their codes out, and judging them: once, so many times, and in time."""
+
+from __future__ import annotations
+
+import pyotp
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from custom_components.sms1680.conversation.commands import (
+    LOCK_OUTS,
+    MOST_WRONG,
+    Attempt,
+    Gate,
+    Secret,
+    Verdict,
+    is_pin,
+    is_weak_pin,
+    mask_codes,
+    read_command,
+    step_of,
+    without_code,
+)
+
+PIN = Secret("pin", "4711")
+TOTP = Secret("totp", "JBSWY3DPEHPK3PXP")
+WORDS = ["撤防", "开门", "Arm", "开"]
+NOW = 1_790_000_000.0
+
+
+def code(now: float, steps: int = 0) -> str:
+    return pyotp.TOTP(TOTP.value).at(int(now) + 30 * steps)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        ("撤防 4711", ("撤防", "", "4711")),
+        ("撤防4711", ("撤防", "", "4711")),
+        (" 撤防，４７１１。", ("撤防", "", "4711")),
+        ("【某某】撤防 4711", ("撤防", "", "4711")),
+        ("ARM away 4711", ("Arm", "away", "4711")),
+        ("开门 车库 2 4711", ("开门", "车库 2", "4711")),
+        ("开 灯 123456789012", ("开", "灯", "123456789012")),
+    ],
+)
+def test_a_command_is_a_word_what_follows_and_a_code(content: str, read: tuple[str, str, str]) -> None:
+    attempt = read_command(content, WORDS, PIN)
+    assert attempt == Attempt(*read)
+
+
+@pytest.mark.parametrize(
+    "content", ["撤防", "撤防 471", "请撤防 4711", "4711 撤防", "撤防 4711 谢谢", "", "撤防 1234567890123"]
+)
+def test_everything_else_is_no_command(content: str) -> None:
+    assert read_command(content, WORDS, PIN) is None
+
+
+def test_a_time_based_code_may_stand_in_two_halves_as_the_apps_show_it() -> None:
+    assert read_command("撤防 123 456", WORDS, TOTP) == Attempt("撤防", "", "123456")
+    assert read_command("撤防 123 456", WORDS, PIN) is None
+
+
+def test_the_code_is_in_no_text_and_no_repr() -> None:
+    attempt = read_command("开门 车库 4711", WORDS, PIN)
+    assert attempt is not None
+    assert without_code(attempt) == "开门 车库"
+    assert "4711" not in f"{attempt} {PIN}"
+
+
+@pytest.mark.parametrize(
+    ("content", "masked"),
+    [
+        ("撤访 4711", "撤访 ****"),
+        ("撤防 ４７１１ 谢谢", "撤防 **** 谢谢"),
+        ("我在 47110 号，4712", "我在 47110 号，4712"),
+    ],
+)
+def test_a_right_code_in_another_text_is_masked(content: str, masked: str) -> None:
+    assert mask_codes(content, PIN, NOW) == masked
+
+
+def test_a_time_based_code_in_another_text_is_masked_while_it_is_right() -> None:
+    assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW) == "撤访 ****"
+    assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW + 3600) == f"撤访 {code(NOW)}"
+
+
+@pytest.mark.parametrize(("steps", "right"), [(-4, False), (-3, True), (0, True), (1, True), (2, False)])
+def test_a_time_based_code_is_right_for_about_two_minutes(steps: int, *, right: bool) -> None:
+    assert (step_of(code(NOW, steps), TOTP.right(NOW)) is not None) is right
+
+
+def test_the_codes_are_those_of_rfc_6238() -> None:
+    """Appendix B, SHA-1, at 59 and 1111111109 seconds; the codes there have two digits more."""
+    secret = Secret("totp", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
+    assert step_of("287082", secret.right(59)) == 1
+    assert step_of("081804", secret.right(1111111109)) == 37037036
+
+
+def test_a_time_based_code_works_once_and_none_before_it() -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    assert gate.judge("a", TOTP, Attempt("开", "", code(NOW))) is Verdict.ACCEPTED
+    assert gate.judge("a", TOTP, Attempt("开", "", code(NOW))) is Verdict.REFUSED
+    assert gate.judge("a", TOTP, Attempt("开", "", code(NOW, -1))) is Verdict.REFUSED
+    assert Gate(clock, gate.kept).judge("a", TOTP, Attempt("开", "", code(NOW))) is Verdict.REFUSED
+    clock.now += 30
+    assert gate.judge("a", TOTP, Attempt("开", "", code(clock.now))) is Verdict.ACCEPTED
+
+
+def test_wrong_codes_in_a_row_lock_out_and_longer_each_time() -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    wrong, right = Attempt("开", "", "0000"), Attempt("开", "", "4711")
+    for lasts in (*LOCK_OUTS, LOCK_OUTS[-1]):
+        assert [gate.judge("a", PIN, wrong) for _ in range(MOST_WRONG)] == [
+            *[Verdict.REFUSED] * (MOST_WRONG - 1),
+            Verdict.LOCKED_OUT,
+        ]
+        assert gate.locked_until("a") == clock.now + lasts
+        clock.now += lasts - 1
+        assert gate.judge("a", PIN, right) is Verdict.LOCKED_OUT
+        clock.now += 1
+        assert gate.locked_until("a") is None
+    assert gate.judge("a", PIN, right) is Verdict.ACCEPTED
+    assert gate.judge("b", PIN, wrong) is Verdict.REFUSED
+
+
+def test_a_lock_out_outlives_a_restart_and_can_be_lifted() -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    for _ in range(MOST_WRONG):
+        gate.judge("a", PIN, Attempt("开", "", "0000"))
+    later = Gate(clock, gate.kept)
+    assert later.judge("a", PIN, Attempt("开", "", "4711")) is Verdict.LOCKED_OUT
+    later.unlock("a")
+    assert later.judge("a", PIN, Attempt("开", "", "4711")) is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("pin", "possible", "weak"),
+    [
+        ("4711", True, False),
+        ("0000", True, True),
+        ("1234", True, True),
+        ("9876", True, True),
+        ("7890", True, True),
+        ("0001", True, True),
+        ("123", False, False),
+        ("47a1", False, False),
+        ("４７１１", False, False),
+        ("4" * 13, False, True),
+    ],
+)
+def test_which_pins_there_are_and_which_are_tried_first(pin: str, *, possible: bool, weak: bool) -> None:
+    assert is_pin(pin) is possible
+    if possible:
+        assert is_weak_pin(pin, "13800000001") is weak
+
+
+class Guessing(RuleBasedStateMachine):
+    """Whatever is tried when: never more wrong codes are looked at than the lock-outs allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.gate = Gate(self.clock)
+        self.wrong = 0
+        self.locked = 0.0
+
+    @rule(times=st.integers(1, 8))
+    def guess(self, times: int) -> None:
+        for _ in range(times):
+            verdict = self.gate.judge("a", PIN, Attempt("开", "", "0000"))
+            assert verdict is not Verdict.ACCEPTED
+            if self.clock.now < self.locked:
+                assert verdict is Verdict.LOCKED_OUT
+                continue
+            self.wrong += 1
+            assert (verdict is Verdict.LOCKED_OUT) == (self.wrong == MOST_WRONG)
+            if self.wrong == MOST_WRONG:
+                self.wrong = 0
+                self.locked = self.gate.locked_until("a") or 0.0
+                assert self.locked >= self.clock.now + LOCK_OUTS[0]
+
+    @rule(seconds=st.sampled_from([1.0, 900.0, 86_400.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule()
+    def succeed(self) -> None:
+        verdict = self.gate.judge("a", PIN, Attempt("开", "", "4711"))
+        assert (verdict is Verdict.ACCEPTED) == (self.clock.now >= self.locked)
+        if verdict is Verdict.ACCEPTED:
+            self.wrong = 0
+
+    @invariant()
+    def it_is_told_whether_it_is_locked(self) -> None:
+        assert (self.gate.locked_until("a") is not None) == (self.clock.now < self.locked)
+
+
+TestGuessing = Guessing.TestCase
+TestGuessing.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
