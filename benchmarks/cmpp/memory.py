@@ -42,6 +42,5 @@ if __name__ == "__main__":
     plain = grown(lambda: {FIRST + place: None for place in range(MESSAGES)})
     for name, fill in (("one segment", single), ("three segments", long)):
         size = grown(fill)
-        print(
-            f"{MESSAGES:,} of {name}: {size / 1e6:.1f} MB, {size / MESSAGES:.0f} octets each, {size / plain:.2f} of a dict"
-        )
+        each = f"{size / MESSAGES:.0f} octets each, {size / plain:.2f} of a dict"
+        print(f"{MESSAGES:,} of {name}: {size / 1e6:.1f} MB, {each}")

@@ -72,12 +72,14 @@ def decode(data: bytes) -> PDU:
     if data.__class__ is not bytes:
         data = bytes(data)
     reader = _READERS.get(data[:8])
-    if reader is None or len(data) != data[3]:
+    if reader is None:
         if int.from_bytes(data[:4], "big") != len(data) or not HEADER <= len(data) <= MAX_LENGTH:
-            problem = f"it must be the {len(data)} octets that are there, and {HEADER} to {MAX_LENGTH}"
-            raise CodecError("total_length", 0, problem, fatal=True)
+            raise _length_error(data)
         reader = _VARIABLE.get(data[4:8], _read_other)
-    return reader(data)  # type: ignore[no-any-return]
+    try:
+        return reader(data)  # type: ignore[no-any-return]
+    except struct.error:
+        raise _length_error(data) from None
 
 
 def encode(pdu: PDU) -> bytes:
@@ -140,6 +142,11 @@ class Decoder:
         return found
 
 
+def _length_error(data: bytes) -> CodecError:
+    problem = f"it must be the {len(data)} octets that are there, and {HEADER} to {MAX_LENGTH}"
+    return CodecError("total_length", 0, problem, fatal=True)
+
+
 def _read_other(data: bytes) -> PDU:
     """Read a well-framed PDU of an unknown command, or of a wrong length."""
     command_id = int.from_bytes(data[4:8], "big")
@@ -170,6 +177,19 @@ def _fixed_reader(layout: Layout, cls: type[Any]) -> Reader:
     return read
 
 
+def _answer_reader(layout: Layout, cls: type[Any]) -> Reader:
+    """Read the answer that goes with each message, without a constructor."""
+    draft, unpack, new = draft_of(cls), layout.unpacker.unpack, object.__new__
+
+    def read(data: bytes) -> object:
+        made: Any = new(draft)  # type: ignore[arg-type]
+        made.sequence_id, made.msg_id, made.result = unpack(data)
+        made.__class__ = cls
+        return made
+
+    return read
+
+
 def _fixed_writer(layout: Layout) -> Writer:
     return lambda pdu: layout.write(layout.size, pdu)
 
@@ -188,7 +208,7 @@ def _answer_writer(layout: Layout) -> Writer:
 
 
 _READERS: dict[bytes, Reader] = {}
-"""By Total_Length and Command_Id: only what both fit is read without further checks."""
+"""By Total_Length and Command_Id. Each raises struct.error for octets of another length."""
 _VARIABLE: dict[bytes, Reader] = {
     struct.pack(">I", Submit.COMMAND_ID): read_submit,
     struct.pack(">I", Deliver.COMMAND_ID): read_deliver,
@@ -199,12 +219,13 @@ _SIZES: dict[int, int] = {}
 for _cls, _table in _FIXED.items():
     _layout = Layout(_cls.COMMAND_ID, **_table)
     _SIZES[_cls.COMMAND_ID] = _layout.size
-    _READERS[struct.pack(">II", _layout.size, _cls.COMMAND_ID)] = _fixed_reader(_layout, _cls)
-    _WRITERS[_cls] = _answer_writer(_layout) if _table is _ANSWER else _fixed_writer(_layout)
+    _reader, _writer = (_answer_reader, _answer_writer) if _table is _ANSWER else (_fixed_reader, _fixed_writer)
+    _READERS[struct.pack(">II", _layout.size, _cls.COMMAND_ID)] = _reader(_layout, _cls)
+    _WRITERS[_cls] = _writer(_layout)
 
 # ACTIVE_TEST_RESP without its octet, CANCEL_RESP with four as in 3.0 (traps 9 and 24).
 _READERS[struct.pack(">II", HEADER, ActiveTestResp.COMMAND_ID)] = lambda data: ActiveTestResp(
-    sequence_id=int.from_bytes(data[8:HEADER], "big")
+    sequence_id=struct.unpack(">8xI", data)[0]
 )
 _READERS[struct.pack(">II", 16, CancelResp.COMMAND_ID)] = _fixed_reader(
     Layout(CancelResp.COMMAND_ID, success_id=U32), CancelResp

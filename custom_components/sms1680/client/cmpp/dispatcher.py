@@ -121,10 +121,8 @@ class Dispatcher:
         if link is None:
             return
         now = self._clock()
-        while outbox.waiting_lanes() and link.session.admits(now):
-            segment = outbox.next()
-            if segment is not None:
-                self._submit(link, segment, None, now)
+        while link.session.admits(now) and (segment := outbox.next()) is not None:
+            self._submit(link, segment, None, now)
 
     # --- answers ---
 

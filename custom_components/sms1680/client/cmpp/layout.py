@@ -127,8 +127,8 @@ class Layout:
         return 8 + sum(self.table[other].size for other in names[: names.index(name)])
 
     def read(self, data: bytes) -> list[Any]:
-        """Return the fields' values in their order. `data` has at least `size` octets."""
-        values = list(self.unpacker.unpack_from(data))
+        """Return the fields' values in their order. Raises struct.error unless `data` has `size` octets."""
+        values = list(self.unpacker.unpack(data))
         for place in self.texts:
             values[place] = read_text(values[place])
         return values

@@ -80,6 +80,7 @@ _UNFIT = (ValueError, TypeError, AttributeError, struct.error)
 
 _draft_submit: Any = draft_of(Submit)
 _draft_deliver: Any = draft_of(Deliver)
+_new: Any = object.__new__
 
 
 def max_content(msg_fmt: int) -> int:
@@ -95,7 +96,16 @@ def read_submit(data: bytes) -> Submit:
     length = len(data)
     if length < _SUBMIT_LEAST:
         raise misread(data, "total_length", 0, f"{length}, a SUBMIT has at least {_SUBMIT_LEAST}")
-    sequence_id, msg_id, pk_total, pk_number, registered_delivery, block, count = _SUBMIT_HEAD_READER.unpack_from(data)
+    made = _new(_draft_submit)
+    (
+        made.sequence_id,
+        made.msg_id,
+        made.pk_total,
+        made.pk_number,
+        made.registered_delivery,
+        block,
+        count,
+    ) = _SUBMIT_HEAD_READER.unpack_from(data)
     at_length = _SUBMIT.size + MSISDN * count
     if not 1 <= count <= MAX_DESTINATIONS + 1 or at_length + 1 + RESERVE > length:
         raise misread(data, "dest_usr_tl", _SUBMIT.size - 1, f"{count} destinations in {length} octets")
@@ -103,17 +113,27 @@ def read_submit(data: bytes) -> Submit:
     if data[at_length] != at_reserve - at_length - 1:
         problem = f"{data[at_length]}, but {at_reserve - at_length - 1} octets are there"
         raise misread(data, "msg_length", at_length, problem)
-    made = _draft_submit(
-        sequence_id,
-        msg_id,
-        pk_total,
-        pk_number,
-        registered_delivery,
-        *_SUBMIT_BLOCK.read(block),
-        (read_text(data[_SUBMIT.size : at_length]),) if count == 1 else _read_numbers(data, at_length),
-        data[at_length + 1 : at_reserve],
-        "" if data.endswith(_BLANK) else read_text(data[at_reserve:]),
-    )
+    (
+        made.msg_level,
+        made.service_id,
+        made.fee_usertype,
+        made.fee_terminal_id,
+        made.tp_pid,
+        made.tp_udhi,
+        made.msg_fmt,
+        made.msg_src,
+        made.fee_type,
+        made.fee_code,
+        made.valid_time,
+        made.at_time,
+        made.src_id,
+    ) = _SUBMIT_BLOCK.read(block)
+    if count == 1:
+        made.dest_terminal_id = (read_text(data[_SUBMIT.size : at_length]),)
+    else:
+        made.dest_terminal_id = _read_numbers(data, at_length)
+    made.msg_content = data[at_length + 1 : at_reserve]
+    made.reserve = "" if data.endswith(_BLANK) else read_text(data[at_reserve:])
     made.__class__ = Submit
     return made  # type: ignore[no-any-return]
 
@@ -126,19 +146,16 @@ def read_deliver(data: bytes) -> Deliver:
     at_reserve = len(data) - RESERVE
     if at_reserve < _DELIVER.size:
         raise misread(data, "total_length", 0, f"{len(data)}, a DELIVER has at least {_DELIVER.size + RESERVE}")
-    sequence_id, msg_id, block, sender, registered_delivery, msg_length = _DELIVER_HEAD_READER.unpack_from(data)
-    if msg_length != at_reserve - _DELIVER.size and registered_delivery != 1:
+    made = _new(_draft_deliver)
+    made.sequence_id, made.msg_id, block, sender, kind, msg_length = _DELIVER_HEAD_READER.unpack_from(data)
+    if msg_length != at_reserve - _DELIVER.size and kind != 1:
         problem = f"{msg_length}, but {at_reserve - _DELIVER.size} octets are there"
         raise misread(data, "msg_length", _DELIVER.size - 1, problem)
-    made = _draft_deliver(
-        sequence_id,
-        msg_id,
-        *_DELIVER_BLOCK.read(block),
-        read_text(sender),
-        registered_delivery,
-        data[_DELIVER.size : at_reserve],
-        "" if data.endswith(_BLANK) else read_text(data[at_reserve:]),
-    )
+    made.dest_id, made.service_id, made.tp_pid, made.tp_udhi, made.msg_fmt = _DELIVER_BLOCK.read(block)
+    made.src_terminal_id = read_text(sender)
+    made.registered_delivery = kind
+    made.msg_content = data[_DELIVER.size : at_reserve]
+    made.reserve = "" if data.endswith(_BLANK) else read_text(data[at_reserve:])
     made.__class__ = Deliver
     return made  # type: ignore[no-any-return]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..answers import Again, Verdict, verdict_of
 from ..outcomes import Outcome, Reason, Receipt
 from ..pace import Priority
 from .compose import Draft, Letter, Times
+from .layout import draft_of
 from .pdus import SubmitResp
 from .results import SUBMIT, Dialect
 
@@ -23,6 +24,7 @@ __all__ = ["Call", "Limits", "Message", "Outbox", "Segment"]
 _LANES: Final[tuple[Priority, ...]] = ("critical", "normal")
 _FIRST: Final = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
 _ACCEPTED: Final = Verdict(Outcome.ACCEPTED)
+_draft_receipt: Any = draft_of(Receipt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +254,11 @@ class Outbox:
                 verdict = _partly(verdict, len(accepted), total)
         ids = tuple([str(number) for number in accepted])
         first, parts = ids[0] if ids else None, message.letter.parts
-        receipts = [
-            Receipt(number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids)
-            for number in message.numbers
-        ]
+        receipts = []
+        for number in message.numbers:
+            receipt = _draft_receipt(number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids)
+            receipt.__class__ = Receipt
+            receipts.append(receipt)
         if self._on_receipt is not None:
             for receipt in receipts:
                 self._on_receipt(receipt)
