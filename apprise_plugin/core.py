@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the same names, where mypy finds them
     from sms1680.numbers import normalise_number
     from sms1680.outcomes import Outcome, Reason, Receipt, Repeat
     from sms1680.pacefiles import state_folders
+    from sms1680.spending import SpendingLimits
     from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
 else:
     from ..account import Account, PasswordForm  # noqa: TID252
@@ -28,6 +29,7 @@ else:
     from ..numbers import normalise_number  # noqa: TID252
     from ..outcomes import Outcome, Reason, Receipt, Repeat  # noqa: TID252
     from ..pacefiles import state_folders  # noqa: TID252
+    from ..spending import SpendingLimits  # noqa: TID252
     from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units  # noqa: TID252
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "SendError",
     "Signature",
     "SignaturePlace",
+    "SpendingLimits",
     "Timeouts",
     "gateway_url",
     "is_signed",

@@ -17,6 +17,7 @@ from .core import (
     Receipt,
     SendError,
     Signature,
+    SpendingLimits,
     Timeouts,
 )
 from .dedupe import Dedupe
@@ -30,7 +31,7 @@ class Delivery:
     """The account and the settings of one service, as the core wants them.
 
     timeouts: seconds until connected, and without an answer. limit: seconds from the beginning of a notification
-    within which all attempts at it end.
+    within which all attempts at it end. spending: what the guard lets pass, None for no guard.
     """
 
     account: Account
@@ -42,6 +43,7 @@ class Delivery:
     timeouts: Timeouts
     verify: bool
     limit: float
+    spending: SpendingLimits | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
 
@@ -61,6 +63,7 @@ class Delivery:
             rate=self.rate,
             packet_size=PACKET_SIZE if self.batch else 1,
             deadline=left,
+            spending=self.spending,
             carrier=RequestsCarrier(self.timeouts, verify=self.verify, until=began + self.limit, clock=self.clock),
             clock=self.clock,
             sleep=self.sleep,

@@ -30,6 +30,7 @@ from .core import (
     PasswordForm,
     Signature,
     SignaturePlace,
+    SpendingLimits,
     Timeouts,
     gateway_url,
     is_signed,
@@ -87,7 +88,8 @@ class NotifySMS1680(NotifyBase):
     extension: digits behind the sender's number. signature: the 【…】 without brackets. place: of it, "front",
     "behind", or "platform" (which adds it itself). batch: many numbers in one request. rate: items a second that the
     account is allowed. dedupe: seconds in which the same text is not sent to the same number again. stamp: the time
-    behind the text. md5: the password given is its MD5 already. form: how it is sent, "md5" or "plain".
+    behind the text. cap: parts a day of the account on this machine, 0 for any number; left out, 60 an hour and 200 a
+    day. md5: the password given is its MD5 already. form: how it is sent, "md5" or "plain".
 
     Raises TypeError (AppriseImproperlyConfigured from Apprise 2 on) where the URL can't be used.
     """
@@ -149,6 +151,7 @@ class NotifySMS1680(NotifyBase):
             "default": 0,
         },
         stamp={"name": _("Append Time"), "type": "bool", "default": False},
+        cap={"name": _("Parts a Day"), "type": "int", "min": 0},
         md5={"name": _("Password Is Its MD5"), "type": "bool", "default": False},
         form={
             "name": _("Password Form Sent"),
@@ -170,6 +173,7 @@ class NotifySMS1680(NotifyBase):
         rate: float | str | None = None,
         dedupe: float | str | None = None,
         stamp: bool | str | None = None,  # noqa: FBT001
+        cap: float | str | None = None,
         md5: bool | str | None = None,  # noqa: FBT001
         form: PasswordForm | None = None,
         **kwargs: Any,
@@ -185,6 +189,7 @@ class NotifySMS1680(NotifyBase):
         self.rate = self._number("rate", rate) or None
         self.dedupe = math.ceil(self._number("dedupe", dedupe, most=_LONGEST_DEDUPE))
         self.stamp = parse_bool(stamp)
+        self.cap = None if cap is None or cap == "" else int(self._number("cap", cap))
         self.md5 = parse_bool(md5)
         self.form: PasswordForm = form or "md5"
         self.targets, self._invalid_targets = split_targets(targets)
@@ -311,7 +316,14 @@ class NotifySMS1680(NotifyBase):
             timeouts=Timeouts(self.socket_connect_timeout, self.socket_read_timeout),
             verify=self.verify_certificate,
             limit=self._limit(),
+            spending=self._spending(),
         )
+
+    def _spending(self) -> SpendingLimits | None:
+        """Return what the guard lets pass: who names a day's cap has thought of what an hour may hold."""
+        if self.cap is None:
+            return SpendingLimits()
+        return SpendingLimits(hour=None, day=self.cap) if self.cap else None
 
     def _dedupe(self) -> Dedupe:
         account = self._account
@@ -405,6 +417,7 @@ class NotifySMS1680(NotifyBase):
                 ("rate", f"{self.rate:g}" if self.rate else "", ""),
                 ("dedupe", str(self.dedupe), "0"),
                 ("stamp", "yes" if self.stamp else "no", "no"),
+                ("cap", "" if self.cap is None else str(self.cap), ""),
                 ("md5", "yes" if self.md5 else "no", "no"),
                 ("form", self.form, "md5"),
             )
@@ -470,6 +483,7 @@ _ARGUMENTS: dict[str, Iterable[str]] = {
     "rate": (),
     "dedupe": (),
     "stamp": (),
+    "cap": (),
     "md5": (),
     "form": (),
 }

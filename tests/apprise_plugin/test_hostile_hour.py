@@ -73,7 +73,7 @@ def test_what_is_told_is_what_the_platform_holds(
     hurry = Hurry()
 
     def delivery(**options: str) -> Delivery:
-        made: Delivery = service("13800000000", rto=str(ANSWER_TIMEOUT), **options)._delivery()
+        made: Delivery = service("13800000000", cap="0", rto=str(ANSWER_TIMEOUT), **options)._delivery()
         return replace(made, clock=hurry.clock, sleep=hurry.sleep)
 
     up, down = delivery(), delivery(gateway=f"http://127.0.0.1:{free_port}")
@@ -106,7 +106,7 @@ def test_retries_send_nothing_twice(box: SandboxThread, service: Callable[..., A
 
     def notify(turn: int) -> None:
         sender = apprise.Apprise()
-        sender.add(service(*numbers, batch="no", retry="2", wait="0", rto=str(ANSWER_TIMEOUT), rate="100000"))
+        sender.add(service(*numbers, batch="no", retry="2", wait="0", cap="0", rto=str(ANSWER_TIMEOUT), rate="100000"))
         results[f"第{turn}次"] = bool(sender.notify(f"第{turn}次"))
 
     with ThreadPoolExecutor(8) as threads:

@@ -26,14 +26,14 @@ def load(url: str) -> NotifySMS1680:
 
 def settings(service: NotifySMS1680) -> dict[str, object]:
     names = ("user", "password", "product_id", "targets", "_invalid_targets", "gateway", "extension", "place", "batch")
-    more = ("rate", "dedupe", "stamp", "md5", "form", "socket_read_timeout", "verify_certificate", "_flatten")
+    more = ("rate", "dedupe", "stamp", "cap", "md5", "form", "socket_read_timeout", "verify_certificate", "_flatten")
     return {name: getattr(service, name) for name in (*names, *more)} | {"signature": service._signature}
 
 
 def test_the_url_says_all() -> None:
     service = load(
         f"sms1680://user:p%40ss@61341/{A}/+86-139-0000-0001/10086?gateway=https://sms.example:8443/x/&extension=012"
-        "&signature=某某&place=behind&to=13700000002，13700000003&batch=no&rate=2.5&dedupe=60&stamp=yes&rto=7&verify=no"
+        "&signature=某某&place=behind&to=13700000002，13700000003&batch=no&rate=2.5&dedupe=60&stamp=yes&cap=50&rto=7&verify=no"
     )
     assert settings(service) == {
         "user": "user",
@@ -48,6 +48,7 @@ def test_the_url_says_all() -> None:
         "rate": 2.5,
         "dedupe": 60,
         "stamp": True,
+        "cap": 50,
         "md5": False,
         "form": "md5",
         "socket_read_timeout": 7.0,
@@ -213,6 +214,7 @@ def test_every_option_is_in_the_details() -> None:
         "rate",
         "dedupe",
         "stamp",
+        "cap",
     }
     assert wanted <= set(told["args"])
     assert told["tokens"]["password"]["private"]

@@ -24,6 +24,7 @@ from .calls import (
 from .checks import positive, seconds, whole
 from .errors import InvalidMessageError, InvalidSettingError, error_of
 from .exchange import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Answer, Carrier, Failure, Request, Timeouts
+from .guard import Guard
 from .pace import Clock, Pace, Priority, pace_key
 from .sending import Effect, Exchange, Limits, OnReceipt, Sending, Steps
 from .spending import Spending, SpendingLimits
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from .account import Account
     from .carriers import AsyncHttpxCarrier
-    from .guard import Guard
     from .numbers import Number
     from .outcomes import Receipt
 
@@ -142,12 +142,7 @@ class _Face:
         known_rate = None if rate is None else positive("rate", rate)
         key = pace_key(self._gateway, account.username)
         self._pace = Pace(key, known_rate, clock, state_dir)
-        self._guard = None if spending is None else self._make_guard(key, spending, state_dir)
-
-    def _make_guard(self, key: str, limits: SpendingLimits, state_dir: str | None) -> Guard:
-        from .guard import Guard  # noqa: PLC0415 - who guards nothing needs no database
-
-        return Guard(key, limits, lambda: self._now().timestamp(), state_dir)
+        self._guard = None if spending is None else Guard(key, spending, lambda: now().timestamp(), state_dir)
 
     def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
         """Return what a text costs one receiver with this client's signature, and what may be blocked in it.

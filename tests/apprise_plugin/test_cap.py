@@ -1,0 +1,55 @@
+"""`cap=`: the guard on spending, shared with whoever sends for the account on this machine."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sms1680 import Account, Client, SpendingLimits
+from sms1680.sandbox import SandboxThread
+from sms1680.spending import Spending
+
+A = "13800000000"
+Service = Callable[..., Any]
+
+
+def numbers(count: int) -> list[str]:
+    return [f"138{place:08d}" for place in range(count)]
+
+
+def held(box: SandboxThread) -> int:
+    return len(box.platform.messages)
+
+
+def test_an_hour_and_a_day_have_limits_unless_the_url_says_otherwise(
+    box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert service(*numbers(60)).notify("后门打开")
+    assert not service(A).notify("窗打开")
+    assert held(box) == 60
+    assert "used up" in caplog.text
+    assert "138****0000" in caplog.text
+    assert service(A, cap="61").notify("窗打开")
+    assert not service(A, cap="61").notify("门打开")
+    assert service(A, cap="0").notify("门打开")
+    assert held(box) == 62
+
+
+def test_a_text_counts_its_parts_and_those_who_still_may_get_it(box: SandboxThread, service: Service) -> None:
+    assert not service(*numbers(3), cap="5").notify("水" * 71)
+    assert held(box) == 2
+
+
+def test_the_count_is_the_accounts_whoever_sends(box: SandboxThread, service: Service) -> None:
+    assert service(*numbers(3), cap="5").notify("后门打开")
+    account = Account("demo", "demo1680", product_id="61341")
+    with Client(account, gateway=box.url, spending=SpendingLimits()) as sms:
+        assert sms.spending() == Spending(3, 3)
+        sms.send(numbers(2), "后门打开")
+    assert not service(A, cap="5").notify("窗打开")
+
+
+@pytest.mark.parametrize("cap", ["-1", "many", "nan"])
+def test_a_cap_that_is_no_number_is_refused(service: Service, cap: str) -> None:
+    with pytest.raises(TypeError):
+        service(A, cap=cap)
