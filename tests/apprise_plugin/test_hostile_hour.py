@@ -16,7 +16,7 @@ from sms1680.sandbox import PRESETS, Account, Call, Config, Fault, SandboxThread
 
 CONFIG = Config(accounts=(Account(products={"61341": 10**6}, concurrency=100),), repeat_limit=10**6, report_delay=0.0)
 ANSWER_TIMEOUT = 0.15
-SENDS = 1200
+SENDS = 2000
 RETRIED = 150
 CUT = ("drop_before", "drop_after", "no_body", "half")
 STRANGE = ("html", "html_accepted", "error", "error_accepted", "empty", "empty_accepted", "redirect", "failed")
