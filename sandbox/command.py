@@ -26,6 +26,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=1680, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--cmpp-port", type=int, help="port for CMPP, 0 for a free one (default: no CMPP)")
     parser.add_argument("--username", default=DEMO_USERNAME, help="the account's login name (default: %(default)s)")
     parser.add_argument("--product", default=DEMO_PRODUCT, help="its product id (default: %(default)s)")
     parser.add_argument("--balance", type=int, default=1000, help="its balance in parts (default: %(default)s)")
@@ -57,7 +58,13 @@ def _config(args: argparse.Namespace) -> Config:
         products={args.product: args.balance},
         rate=args.rate,
     )
-    return Config(accounts=(account,), report_delay=args.report_delay, host=args.host, port=args.port)
+    return Config(
+        accounts=(account,),
+        report_delay=args.report_delay,
+        host=args.host,
+        port=args.port,
+        cmpp_port=args.cmpp_port,
+    )
 
 
 async def _serve(config: Config, *, as_json: bool) -> None:
@@ -69,11 +76,27 @@ async def _serve(config: Config, *, as_json: bool) -> None:
         account = config.accounts[0]
         product = next(iter(account.products))
         if as_json:
-            addresses = {"gateway": box.url, "page": f"{box.url}/", "username": account.username, "product_id": product}
+            addresses: dict[str, object] = {
+                "gateway": box.url,
+                "page": f"{box.url}/",
+                "username": account.username,
+                "product_id": product,
+            }
+            if config.cmpp_port is not None:
+                addresses["cmpp"] = {
+                    "host": config.host,
+                    "port": box.cmpp.port,
+                    "sp_id": account.sp_id,
+                    "source_number": account.source_number,
+                }
             print(json.dumps(addresses), flush=True)
         else:
             print(f"platform (gateway)  {box.url}\nphone page          {box.url}/")
-            print(f"account             {account.username}, product {product}", flush=True)
+            print(f"account             {account.username}, product {product}")
+            if config.cmpp_port is not None:
+                print(f"CMPP                {config.host}:{box.cmpp.port}, SP id {account.sp_id}", end="")
+                print(f", source number {account.source_number}")
+            sys.stdout.flush()
             if account.password == DEMO_PASSWORD:
                 print(f"password            {DEMO_PASSWORD}", flush=True)
         await stop.wait()

@@ -3,6 +3,7 @@
 import argparse
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -46,6 +47,14 @@ def test_it_tells_its_addresses_as_json_and_ends_with_a_signal(number: int) -> N
         process.send_signal(number)
         assert process.wait(10) == 0
         assert process.stdout.read() == process.stderr.read() == ""
+
+
+def test_it_tells_where_cmpp_is_when_asked_for() -> None:
+    with start("--port", "0", "--cmpp-port", "0", "--json") as process:
+        cmpp = json.loads(process.stdout.readline())["cmpp"]
+        assert (cmpp["host"], cmpp["sp_id"], cmpp["source_number"]) == ("127.0.0.1", "901680", "106900001680")
+        with socket.create_connection((cmpp["host"], cmpp["port"]), timeout=10):
+            process.terminate()
 
 
 def test_it_tells_a_person_the_demo_password() -> None:

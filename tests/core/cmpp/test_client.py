@@ -1,6 +1,7 @@
 """The client against a gateway on a real socket: what goes out, and what becomes of it."""
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable
@@ -818,3 +819,30 @@ async def test_a_callback_alone_is_enough_nobody_need_iterate(
         gateway.deliver(f"reply {place}".encode())
     await gateway.until(DeliverResp, 5)
     assert len(taken) == 5
+
+
+async def test_no_log_at_any_level_holds_a_secret_a_number_or_a_text(
+    gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret, text, reply = "known to both", "back door open", "who is there"
+
+    def drop(_: Any) -> None:
+        raise OSError(reply)
+
+    client = connect(on_incoming=drop, answer_timeout=0.05)
+    await client.send(NUMBER, text)
+    gateway.deliver(reply.encode())
+    gateway.on[Submit] = lambda *_: None
+    await refused_with(client, UnknownOutcomeError, NUMBER, text)
+    gateway.on[Submit] = lambda line, _: line.transport.write(text.encode() * 9)
+    await refused_with(client, UnknownOutcomeError, NUMBER, text)
+    await client.aclose()
+    refused = connect(secret="quite another")
+    await refused_with(refused, AuthenticationError, NUMBER, text)
+    ours = "\n".join(record.getMessage() for record in caplog.records)
+    assert "not taken" in ours
+    assert "no answer" in ours
+    for hidden in (secret, "quite another", NUMBER, text, reply):
+        assert hidden not in ours
+        assert hidden not in caplog.text
