@@ -280,7 +280,8 @@ class Sms1680OptionsFlow(OptionsFlow):
             return True
         try:
             client = await async_make_client(self.hass, self.config_entry.data[CONF_HTTP], {CONF_PROXY: proxy})
-        except InvalidSettingError:
+        except (InvalidSettingError, ImportError):
+            # httpx takes SOCKS only with a library that Home Assistant does not bring.
             return False
         await client.aclose()
         return True

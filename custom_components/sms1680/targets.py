@@ -150,10 +150,10 @@ def _same_account(hass: HomeAssistant, wanted: str | None, receivers: Iterable[R
 def receiver_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Receiver] | None:
     """Return the recipient whose notify entity this is, with the entity's id; None where it is none of ours."""
     entity = er.async_get(hass).async_get(entity_id)
-    if entity is None or entity.platform != DOMAIN or entity.domain != Platform.NOTIFY or entity.disabled:
-        return None
-    entry: Sms1680ConfigEntry | None = hass.config_entries.async_get_entry(entity.config_entry_id or "")
-    subentry = entry.subentries.get(entity.config_subentry_id or "") if entry else None
+    entry: Sms1680ConfigEntry | None = None
+    if entity and entity.platform == DOMAIN and entity.domain == Platform.NOTIFY and not entity.disabled:
+        entry = hass.config_entries.async_get_entry(entity.config_entry_id or "")
+    subentry = entry.subentries.get(entity.config_subentry_id or "") if entity and entry else None
     if entry is None or subentry is None:
         return None
     if entry.state is not ConfigEntryState.LOADED:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, override
 
 import voluptuous as vol
@@ -125,24 +126,29 @@ PLATFORM_SCHEMA: Final = vol.All(
 )
 
 
+type _Results = Sequence[tuple[str | None, Receipt]]
+type _Send = Callable[[HomeAssistant, Sequence[str], str, Options], Awaitable[_Results]]
+
+
 async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNotificationService:
     """Return the service of one line of YAML. Nothing of it depends on an account that is up."""
     if CONF_ACCOUNT in config:
-        return ConfiguredAccountService(config[CONF_RECIPIENTS], config[CONF_ACCOUNT])
+        return NotifyService(config[CONF_RECIPIENTS], partial(_by_configured_account, config[CONF_ACCOUNT]))
     client = await async_make_client(hass, _way(config), config)
 
     async def close(_: Event) -> None:
         await client.aclose()
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, close)
-    return OwnAccountService(config[CONF_RECIPIENTS], client)
+    return NotifyService(config[CONF_RECIPIENTS], partial(_by_own_account, client))
 
 
-class _Service(BaseNotificationService):
+class NotifyService(BaseNotificationService):
     """`notify.<name>`: to `target`, else to the recipients of its line; `data` takes at, extension and priority."""
 
-    def __init__(self, default: Sequence[str]) -> None:
+    def __init__(self, default: Sequence[str], send: _Send) -> None:
         self._default = default
+        self._send = send
 
     @override
     async def async_send_message(self, message: str, **kwargs: Any) -> None:
@@ -154,58 +160,41 @@ class _Service(BaseNotificationService):
         targets = kwargs.get(ATTR_TARGET)
         if not (targets := self._default if targets is None else targets):
             raise invalid("no_target")
-        results = await self._send(targets, f"{title}\n{message}" if title else message, options)
-        if failure := failed(self.hass, results):
+        text = f"{title}\n{message}" if title else message
+        if failure := failed(self.hass, await self._send(self.hass, targets, text, options)):
             raise failure
 
-    async def _send(self, targets: Sequence[str], text: str, options: Options) -> Sequence[tuple[str | None, Receipt]]:
-        raise NotImplementedError
+
+async def _by_configured_account(
+    title: str, hass: HomeAssistant, targets: Sequence[str], text: str, options: Options
+) -> _Results:
+    """Send by the account of a config entry, found by its title now; it knows its recipients' names."""
+    entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+    titled = [entry for entry in entries if entry.title == title]
+    if len(titled) != 1:
+        key = "several_accounts" if titled else "account_not_found"
+        raise invalid(key, account=title, accounts=", ".join(entry.title for entry in titled or entries))
+    (entry,) = titled
+    if entry.state is not ConfigEntryState.LOADED:
+        raise invalid("account_not_loaded", account=title)
+    named = {subentry.title: Receiver.of(entry, subentry) for subentry in recipients(entry)}
+    receivers = []
+    for target in targets:
+        receivers += [named[target]] if target in named else receivers_of_numbers(hass, entry, [target])
+    sent = await async_send(hass, [(receiver, None) for receiver in receivers], one_text(text), options)
+    return [(one.receiver.name, one.receipt) for one in sent]
 
 
-class ConfiguredAccountService(_Service):
-    """Sends by the account of a config entry, found by its title when it sends."""
-
-    def __init__(self, default: Sequence[str], title: str) -> None:
-        super().__init__(default)
-        self._title = title
-
-    @override
-    async def _send(self, targets: Sequence[str], text: str, options: Options) -> Sequence[tuple[str | None, Receipt]]:
-        entry = self._entry()
-        named = {subentry.title: Receiver.of(entry, subentry) for subentry in recipients(entry)}
-        receivers = []
-        for target in targets:
-            receivers += [named[target]] if target in named else receivers_of_numbers(self.hass, entry, [target])
-        sent = await async_send(self.hass, [(receiver, None) for receiver in receivers], one_text(text), options)
-        return [(one.receiver.name, one.receipt) for one in sent]
-
-    def _entry(self) -> Sms1680ConfigEntry:
-        entries: list[Sms1680ConfigEntry] = self.hass.config_entries.async_entries(DOMAIN)
-        titled = [entry for entry in entries if entry.title == self._title]
-        if len(titled) != 1:
-            key = "several_accounts" if titled else "account_not_found"
-            accounts = ", ".join(entry.title for entry in titled or entries)
-            raise invalid(key, account=self._title, accounts=accounts)
-        if titled[0].state is not ConfigEntryState.LOADED:
-            raise invalid("account_not_loaded", account=self._title)
-        return titled[0]
-
-
-class OwnAccountService(_Service):
-    """Sends by an account that stands in the YAML itself; it knows numbers only."""
-
-    def __init__(self, default: Sequence[str], client: AsyncClient) -> None:
-        super().__init__(default)
-        self._client = client
-
-    @override
-    async def _send(self, targets: Sequence[str], text: str, options: Options) -> Sequence[tuple[str | None, Receipt]]:
-        try:
-            receipts = await self._client.send(
-                targets, text, at=options.at, extension=options.extension, priority=options.priority
-            )
-        except SendError as error:
-            receipts = error.receipts
-        except InvalidMessageError as error:
-            raise rejected(self.hass, error) from None
-        return [(None, receipt) for receipt in receipts]
+async def _by_own_account(
+    client: AsyncClient, hass: HomeAssistant, targets: Sequence[str], text: str, options: Options
+) -> _Results:
+    """Send by the account that stands in the YAML itself; it knows numbers only."""
+    try:
+        receipts = await client.send(
+            targets, text, at=options.at, extension=options.extension, priority=options.priority
+        )
+    except SendError as error:
+        receipts = error.receipts
+    except InvalidMessageError as error:
+        raise rejected(hass, error) from None
+    return [(None, receipt) for receipt in receipts]

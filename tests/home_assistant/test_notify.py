@@ -11,6 +11,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680.client import Receipt
+from custom_components.sms1680.sharing import Sharing
 from sms1680.sandbox import Fault, Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"
@@ -86,6 +88,23 @@ class TestSharing:
         await sandbox.wait_for(lambda platform: platform.messages)
         assert await hass.config_entries.async_unload(entry.entry_id)
         await sending
+
+
+async def test_who_waits_hears_when_the_shared_request_is_cancelled(hass: HomeAssistant) -> None:
+    begun = asyncio.Event()
+
+    async def send(*_: object) -> tuple[Receipt, ...]:
+        begun.set()
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    sharing = Sharing(hass, send)
+    waiting = hass.async_create_task(sharing.send(ALICE, "x", None), eager_start=True)
+    await begun.wait()
+    for task in sharing._tasks:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await sharing.aclose()
 
 
 @pytest.mark.usefixtures("entry")
