@@ -16,7 +16,7 @@ from homeassistant.components.notify import (
 )
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_PASSWORD, CONF_PLATFORM, CONF_USERNAME, EVENT_HOMEASSISTANT_CLOSE
-from homeassistant.core import Event, HomeAssistant
+from homeassistant.core import Event, HomeAssistant, ServiceCall
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
@@ -40,7 +40,7 @@ from .delivery import Options, async_send, one_text
 from .entity import recipients
 from .failures import failed, invalid, rejected
 from .fields import MESSAGE_OPTIONS, options_of
-from .targets import Receiver, receivers_of_numbers
+from .targets import Receiver, async_authorise, receivers_of_numbers
 
 CONF_ACCOUNT: Final = "account"
 CONF_RECIPIENTS: Final = "recipients"
@@ -149,6 +149,13 @@ class NotifyService(BaseNotificationService):
     def __init__(self, default: Sequence[str], send: _Send) -> None:
         self._default = default
         self._send = send
+
+    @override
+    async def _async_notify_message_service(self, service: ServiceCall) -> None:
+        """Let a user who is no administrator send to the line's own recipients only; an automation may send to all."""
+        others = set(service.data.get(ATTR_TARGET) or ()).difference(self._default)
+        await async_authorise(service, (), raw_numbers=bool(others))
+        await super()._async_notify_message_service(service)
 
     @override
     async def async_send_message(self, message: str, **kwargs: Any) -> None:

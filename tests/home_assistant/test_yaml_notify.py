@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from sms1680.sandbox import Sandbox
 
@@ -119,6 +119,21 @@ class TestConfiguredAccount:
         with pytest.raises(ServiceValidationError, match=next(iter(data))):
             await notify(hass, data=data)
         assert not sandbox.platform.messages
+
+    @pytest.mark.parametrize(("target", "may"), [(None, True), (["Alice"], True), ([STRANGER], False)])
+    async def test_a_user_reaches_the_recipients_of_the_line_only(
+        self, hass: HomeAssistant, sandbox: Sandbox, target: list[str] | None, *, may: bool
+    ) -> None:
+        user = MockUser().add_to_hass(hass)
+        user.mock_policy({"entities": True})
+        data = {"message": "x", **({"target": target} if target else {})}
+        call = hass.services.async_call("notify", "alarm_sms", data, blocking=True, context=Context(user_id=user.id))
+        if may:
+            await call
+        else:
+            with pytest.raises(Unauthorized):
+                await call
+        assert bool(sandbox.platform.messages) is may
 
     async def test_a_failure_is_an_error(self, hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError, match=r"Alice 138\*\*\*\*0001: refused"):
