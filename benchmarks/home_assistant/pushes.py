@@ -1,8 +1,9 @@
 """Pushes through Home Assistant: how many a second, and how long until an automation acts.
 
-Each against a bare webhook on the same server, in the same run, in turn: one that only answers, and Home Assistant's
-own webhook trigger. The pushes come from a process of its own, over real sockets, through all of Home Assistant's
-middlewares; each has a text of its own, so that none is a repeat. No recorder runs, on either side.
+Each against a bare webhook on the same server, in the same run, in turn: one that only answers, Home Assistant's own
+webhook trigger, and one that only fires an event (what Home Assistant itself takes to an event trigger). The pushes
+come from a process of its own, over real sockets, through all of Home Assistant's middlewares; each has a text of its
+own, so that none is a repeat. No recorder runs, on either side.
 
     .venv/ha-newest/bin/python benchmarks/home_assistant/pushes.py
 """
@@ -17,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -31,10 +33,12 @@ from homeassistant.setup import async_setup_component  # noqa: E402
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant  # noqa: E402
 
 import custom_components.sms1680.const as const  # noqa: E402, PLR0402
+from custom_components.sms1680.trigger import HAS_NEW_SHAPE  # noqa: E402
 
 ROUNDS, PUSHES, CONNECTIONS = 9, 4000, 8
 LATENCIES = 1000
-OURS, OUR_SECRET, BARE, TRIGGER = "ours-webhook", "ours-secret", "bare-webhook", "trigger-webhook"
+OURS, OUR_SECRET = "ours-webhook", "ours-secret"
+BARE, TRIGGER, FIRING, BARE_EVENT = "bare-webhook", "trigger-webhook", "firing-webhook", "bench_message_received"
 
 # Sends pushes with texts of their own, one after the other on each connection; prints when each began.
 CLIENT = """
@@ -75,7 +79,7 @@ class Bench:
         self.hass = hass
         self.server = server
         self.next = 10**6
-        self.acted: dict[str, float] = {}
+        self.acted: dict[tuple[str, str], float] = {}
 
     async def push(self, path: str, count: int, connections: int, pause: float = 0.0) -> dict[str, Any]:
         """Push from a process of its own and return what it says."""
@@ -96,11 +100,11 @@ class Bench:
         await self.hass.async_block_till_done()
         return PUSHES / float(said["seconds"]), (time.process_time() - began) / PUSHES * 1e6
 
-    async def latencies(self, path: str) -> list[float]:
-        """Return the milliseconds from each push to the automation's first action."""
+    async def latencies(self, path: str, automation: str) -> list[float]:
+        """Return the milliseconds from each push to the automation's first action, sorted."""
         said = await self.push(path, LATENCIES, 1, 0.002)
         await self.hass.async_block_till_done()
-        return [(self.acted[text] - began) * 1000 for text, began in said["began"].items()]
+        return sorted((self.acted[automation, text] - began) * 1000 for text, began in said["began"].items())
 
 
 def entry() -> MockConfigEntry:
@@ -127,14 +131,14 @@ def entry() -> MockConfigEntry:
     )
 
 
-def automation(trigger: dict[str, Any], text: str) -> dict[str, Any]:
+def automation(name: str, trigger: dict[str, Any], text: str) -> dict[str, Any]:
     """Return an automation that notes when it acted on which text."""
     return {
-        "alias": text,
+        "alias": name,
         "mode": "parallel",
         "max": 1000,
         "triggers": trigger,
-        "actions": {"action": "bench.acted", "data": {"text": text}},
+        "actions": {"action": "bench.acted", "data": {"automation": name, "text": text}},
     }
 
 
@@ -150,35 +154,48 @@ async def set_up(hass: HomeAssistant) -> Bench:
     async def answer(_: HomeAssistant, __: str, ___: web.Request) -> web.Response:
         return web.Response(text="0")
 
+    async def fire(hass: HomeAssistant, _: str, request: web.Request) -> web.Response:
+        hass.bus.async_fire(BARE_EVENT, dict(request.query))
+        return web.Response(text="0")
+
     webhook.async_register(hass, "bench", "bench", BARE, answer, allowed_methods=["GET"])
+    webhook.async_register(hass, "bench", "bench", FIRING, fire, allowed_methods=["GET"])
     await hass.async_block_till_done(wait_background_tasks=True)
     hass.http.app._router.freeze = lambda: None  # type: ignore[method-assign]  # noqa: SLF001 - as Home Assistant does
     server = TestServer(hass.http.app, host="127.0.0.1")
     await server.start_server(access_log=None)
-    return Bench(hass, server)
-
-
-async def automate(bench: Bench) -> None:
-    """Set up an automation on our bus event, and one on Home Assistant's own webhook trigger."""
+    bench = Bench(hass, server)
 
     @callback
     def acted(call: ServiceCall) -> None:
-        bench.acted[str(call.data["text"])] = time.monotonic()
+        bench.acted[call.data["automation"], str(call.data["text"])] = time.monotonic()
 
-    bench.hass.services.async_register("bench", "acted", acted)
-    event = {"trigger": "event", "event_type": const.EVENT_MESSAGE_RECEIVED}
+    hass.services.async_register("bench", "acted", acted)
+    return bench
+
+
+async def automate(bench: Bench, name: str) -> None:
+    """Have just the automation of this name, so that none waits for another."""
+    event = "{{ trigger.event.data.content }}"
     hook = {"trigger": "webhook", "webhook_id": TRIGGER, "allowed_methods": ["GET"], "local_only": False}
-    automations = [
-        automation(event, "{{ trigger.event.data.content }}"),
-        automation(hook, "{{ trigger.query.content }}"),
-    ]
-    assert await async_setup_component(bench.hass, "automation", {"automation": automations})
+    known: dict[str, tuple[dict[str, Any], str]] = {
+        "webhook trigger": (hook, "{{ trigger.query.content }}"),
+        "bare event": ({"trigger": "event", "event_type": BARE_EVENT}, event),
+        "our event": ({"trigger": "event", "event_type": const.EVENT_MESSAGE_RECEIVED}, event),
+        "our trigger": ({"trigger": "sms1680.message_received"}, "{{ trigger.content }}"),
+    }
+    config = {"automation": [automation(name, *known[name])]}
+    if "automation" not in bench.hass.config.components:
+        assert await async_setup_component(bench.hass, "automation", config)
+    else:
+        with patch("homeassistant.config.load_yaml_config_file", return_value=config):
+            await bench.hass.services.async_call("automation", "reload", blocking=True)
     await bench.hass.async_block_till_done()
 
 
 async def main() -> None:
     """Measure, and print each figure with its ratio."""
-    ours, bare, trigger = (f"/api/webhook/{name}" for name in (OURS, BARE, TRIGGER))
+    ours, bare = (f"/api/webhook/{name}" for name in (OURS, BARE))
     channel = f"/api/sms1680/{OUR_SECRET}/1603/mo"
     with tempfile.TemporaryDirectory() as folder:
         async with async_test_home_assistant(config_dir=folder) as hass:
@@ -190,11 +207,15 @@ async def main() -> None:
                 ratio = statistics.median(found[path][0] / found[bare][0] for found in rounds)
                 work = statistics.median(found[path][1] for found in rounds)
                 print(f"{name}: {speed:.0f} pushes a second ({ratio:.2f}), {work:.0f} µs of processor time each")
-            await automate(bench)
-            for name, path in (("a bare webhook trigger", trigger), ("our event", ours)) * 3:
-                found = sorted(await bench.latencies(path))
-                p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
-                print(f"{name}: to the first action p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+            ways = {"webhook trigger": TRIGGER, "bare event": FIRING, "our event": OURS}
+            if HAS_NEW_SHAPE:
+                ways["our trigger"] = OURS
+            for _ in range(2):
+                for name, hook in ways.items():
+                    await automate(bench, name)
+                    found = await bench.latencies(f"/api/webhook/{hook}", name)
+                    p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+                    print(f"{name}: to the first action p50 {p50:.2f} ms, p99 {p99:.2f} ms")
             await bench.server.close()
             await hass.async_stop(force=True)
 

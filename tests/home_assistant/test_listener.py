@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import aiohttp
@@ -184,6 +185,15 @@ async def test_a_port_that_is_taken_is_told_and_the_rest_works(
         assert await (await http.get(URL(f"{WEBHOOK}?{UPLINK}", encoded=True))).text() == "0"
     assert await hass.config_entries.async_reload(entry.entry_id)
     assert ir.async_get(hass).async_get_issue(const.DOMAIN, f"listener_port_{entry.entry_id}") is None
+
+
+async def test_a_fault_of_our_own_is_500_and_says_nothing_of_the_push(
+    account: MockConfigEntry, get: Get, caplog: pytest.LogCaptureFixture
+) -> None:
+    with patch.object(account.runtime_data.totals, "record_push", side_effect=ValueError(UPLINK)):
+        assert (await get(UPLINKS, UPLINK))[0] == 500
+    assert "A push could not be handled: ValueError" in caplog.text
+    assert UPLINK not in caplog.text
 
 
 async def test_silent_connections_are_few_and_cut(
