@@ -178,3 +178,15 @@ async def connect(gateway: Gateway) -> AsyncIterator[Callable[..., CMPPClient]]:
     for client in clients:
         async with asyncio.timeout(20):
             await client.aclose(timeout=1)
+
+
+async def _refused_with(client: CMPPClient, kind: type[Exception], *args: Any, **options: Any) -> Any:
+    with pytest.raises(kind) as caught:
+        await client.send(*args or ("13800138000", "hello"), **options)
+    return caught.value
+
+
+@pytest.fixture
+def refused_with() -> Callable[..., Any]:
+    """Sends, expects that error, and returns it."""
+    return _refused_with

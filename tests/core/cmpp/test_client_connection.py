@@ -1,0 +1,294 @@
+"""The client's connection: logins, the account's pace, the end, tunnels, and what logs may hold."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sms1680 import (
+    AuthenticationError,
+    NoAnswerError,
+    NotSentError,
+    Outcome,
+    Reason,
+    Receipt,
+    RefusedError,
+    UnknownOutcomeError,
+)
+from sms1680.cmpp.client import CMPPClient
+from sms1680.cmpp.pdus import Connect, DeliverResp, Submit, SubmitResp, Terminate, TerminateResp
+from sms1680.cmpp.status import Status
+from sms1680.pace import Pace, pace_key
+
+Make = Callable[..., CMPPClient]
+NUMBER = "13800138000"
+NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+
+
+# --- login -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (1, RefusedError, Reason.MALFORMED),
+        (2, RefusedError, Reason.IP),
+        (3, AuthenticationError, Reason.AUTHENTICATION),
+        (4, RefusedError, Reason.PARAMETER),
+        (5, RefusedError, Reason.SUSPENDED),
+    ],
+)
+async def test_try_login_tells_the_refusals_apart(
+    gateway: Any, connect: Make, status: int, kind: type[Exception], reason: Reason
+) -> None:
+    gateway.status = status
+    with pytest.raises(kind) as caught:
+        await connect().try_login()
+    assert getattr(caught.value, "reason", None) is reason
+
+
+async def test_try_login_logs_in_and_out_again(gateway: Any, connect: Make) -> None:
+    await connect().try_login()
+    assert [type(pdu) for pdu in gateway.heard] == [Connect, Terminate]
+
+
+async def test_try_login_tells_no_connection_no_answer_and_no_cmpp_apart(gateway: Any, connect: Make) -> None:
+    gateway.on[Connect] = lambda line, _: line.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(NoAnswerError) as caught:
+        await connect().try_login()
+    assert caught.value.reason is Reason.NOT_UNDERSTOOD
+    gateway.on[Connect] = lambda line, _: line.transport.close()
+    with pytest.raises(NoAnswerError) as caught:
+        await connect().try_login()
+    assert caught.value.reason is Reason.LOST
+    gateway.on[Connect] = lambda *_: None
+    with pytest.raises(NoAnswerError) as caught:
+        await connect(login_timeout=0.02).try_login()
+    assert caught.value.reason is Reason.LOST
+    gateway.server.close()
+    with pytest.raises(NoAnswerError) as caught:
+        await connect().try_login()
+    assert caught.value.reason is Reason.NO_CONNECTION
+
+
+async def test_a_refused_login_backs_off_long_says_so_and_refuses_what_waits(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    statuses: list[Status] = []
+    client = connect(secret="wrong", on_status=statuses.append)
+    error = await refused_with(client, AuthenticationError)
+    assert error.receipts[0].outcome is Outcome.REFUSED
+    assert statuses == [Status(connected=False, reason=Reason.AUTHENTICATION, retry_in=150.0, code=3)]
+    assert "password" in statuses[0].sentence()
+    assert "密码" in statuses[0].sentence("zh")
+    assert len(gateway.all(Connect)) == 1
+
+
+async def test_too_many_connections_is_waited_out(gateway: Any, connect: Make) -> None:
+    statuses: list[Status] = []
+    gateway.status = 5
+
+    async def at_once(delay: float) -> None:
+        if delay >= 30:
+            gateway.status = 0
+            delay = 0
+        await asyncio.sleep(delay)
+
+    client = connect(on_status=statuses.append, sleep=at_once, idle=29.0)
+    [receipt] = await client.send(NUMBER, "hello")
+    assert receipt.outcome is Outcome.ACCEPTED
+    assert [(status.connected, status.reason) for status in statuses] == [(False, Reason.SUSPENDED), (True, None)]
+
+
+async def test_the_status_follows_the_connection(gateway: Any, connect: Make) -> None:
+    changes: asyncio.Queue[Status] = asyncio.Queue()
+
+    async def at_once(delay: float) -> None:
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    client = connect(on_status=changes.put_nowait, sleep=at_once)
+    client.start()
+    async with asyncio.timeout(20):
+        assert (await changes.get()).connected
+        gateway.lines[-1].say(Terminate(sequence_id=7))
+        await gateway.until(TerminateResp)
+        gateway.lines[-1].transport.close()
+        assert (await changes.get()).reason is Reason.NO_CONNECTION
+        assert (await changes.get()).connected
+    assert client.status.connected
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+async def test_closing_sends_what_it_can_and_tells_what_became_of_the_rest(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    waiting: list[Any] = []
+    gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
+    client = connect(window=2)
+    sends = [asyncio.create_task(client.send(NUMBER, f"message {place}")) for place in range(4)]
+    await gateway.until(Submit, 2)
+    gateway.accept(*waiting[0])
+    await gateway.until(Submit, 3)
+    await client.aclose(timeout=0.01)
+    results = await asyncio.gather(*sends, return_exceptions=True)
+    assert [type(result) for result in results] == [tuple, UnknownOutcomeError, UnknownOutcomeError, NotSentError]
+    assert isinstance(gateway.heard[-1], Terminate)
+    error = await refused_with(client, NotSentError)
+    assert error.reason is Reason.CANCELLED
+    await client.aclose()
+
+
+async def test_closing_waits_for_answers(gateway: Any) -> None:
+    client = CMPPClient("127.0.0.1", gateway.port, sp_id="901234", secret="known to both", source_number="1069")
+    async with client:
+        sends = [asyncio.create_task(client.send(NUMBER, f"message {place}")) for place in range(40)]
+        await gateway.until(Submit)
+    assert all(isinstance(result, tuple) for result in await asyncio.gather(*sends, return_exceptions=True))
+    assert len(gateway.all(Submit)) == 40
+
+
+async def test_a_client_that_never_connected_can_be_closed(connect: Make) -> None:
+    client = connect()
+    await client.aclose()
+    assert [item async for item in client] == []
+
+
+# --- tunnels, IPv6, logs ---------------------------------------------------------------------------------------------
+
+
+async def test_tls_and_ipv6(gateway: Any, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = await asyncio.create_subprocess_exec(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost,IP:::1", "-keyout", key, "-out", certificate,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert await made.wait() == 0
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(certificate, key)
+    line = type(gateway).__init__.__globals__["Line"]
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: line(gateway), "::1", 0, ssl=ours)
+    port = server.sockets[0].getsockname()[1]
+    theirs = ssl.create_default_context(cafile=str(certificate))
+    client = CMPPClient("::1", port, sp_id="901234", secret="known to both", source_number="1069", tls=theirs)
+    async with client:
+        assert (await client.send(NUMBER, "hello"))[0].outcome is Outcome.ACCEPTED
+    stranger = CMPPClient("::1", port, sp_id="901234", secret="known to both", source_number="1069", tls=True)
+    with pytest.raises(NoAnswerError) as caught:
+        await stranger.try_login()
+    assert caught.value.reason is Reason.NO_CONNECTION
+    server.close()
+
+
+async def test_the_wire_log_masks_what_must_not_be_seen(gateway: Any, connect: Make) -> None:
+    lines: list[str] = []
+    client = connect(wire_log=lines.append)
+    [receipt] = await client.send(NUMBER, "password 4711")
+    gateway.report(int(str(receipt.message_id)), "DELIVRD")
+    gateway.deliver("好的".encode("utf-16-be"), msg_fmt=8)
+    await gateway.until(DeliverResp, 2)
+    await client.aclose()
+    names = [" ".join(line.split()[:2]) for line in lines]
+    assert names[:4] == ["→ CONNECT", "← CONNECT_RESP", "→ SUBMIT", "← SUBMIT_RESP"]
+    assert sorted(names[4:8]) == ["← DELIVER", "← DELIVER", "→ DELIVER_RESP", "→ DELIVER_RESP"]
+    log = "\n".join(lines)
+    digest = gateway.all(Connect)[0].authenticator_source.hex()
+    for secret in (NUMBER.encode().hex(), b"4711".hex(), "好的".encode("utf-16-be").hex(), digest, digest[:8]):
+        assert secret not in log
+    assert b"DELIVRD".hex() in log
+    assert b"901234".hex() in log
+    assert SubmitResp.COMMAND_ID.to_bytes(4, "big").hex() in log
+
+
+# --- the account's pace ----------------------------------------------------------------------------------------------
+
+
+async def test_the_pace_is_shared_with_the_accounts_http_way(gateway: Any, connect: Make, refused_with: Any) -> None:
+    http = Pace(pace_key("http://api.1680.me", "user"), 1000.0, time.monotonic)
+    turn = http.acquire(1, "normal", None)
+    with pytest.raises(StopIteration) as taken:
+        next(turn)
+    client = connect(rate=1000.0, http_account=("http://api.1680.me/", "user"))
+    send = asyncio.create_task(client.send(NUMBER, "hello"))
+    await gateway.until(Connect)
+    error = await refused_with(client, NotSentError, deadline=0.05)
+    assert error.reason is Reason.DEADLINE
+    assert gateway.all(Submit) == []
+    http.settle(taken.value.value)
+    assert (await send)[0].outcome is Outcome.ACCEPTED
+
+
+async def test_a_deadline_that_the_rate_can_not_keep_is_told_at_once(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    client = connect(rate=0.01)
+    await client.send(NUMBER, "first")
+    error = await refused_with(client, NotSentError, deadline=30.0)
+    assert error.reason is Reason.DEADLINE
+    assert len(gateway.all(Submit)) == 1
+
+
+async def test_a_call_cancelled_while_it_waits_for_its_turn_does_not_go(gateway: Any, connect: Make) -> None:
+    receipts: list[Receipt] = []
+    client = connect(rate=0.01, on_receipt=receipts.append)
+    await client.send(NUMBER, "first")
+    send = asyncio.create_task(client.send(NUMBER, "second"))
+    await asyncio.sleep(0.01)
+    send.cancel()
+    await asyncio.gather(send, return_exceptions=True)
+    await client.aclose(timeout=0.5)
+    assert [receipt.reason for receipt in receipts] == [None, Reason.CANCELLED]
+    assert len(gateway.all(Submit)) == 1
+
+
+async def test_closing_settles_what_waits_for_its_turn(gateway: Any, connect: Make) -> None:
+    client = connect(rate=0.01)
+    await client.send(NUMBER, "first")
+    send = asyncio.create_task(client.send(NUMBER, "second"))
+    await asyncio.sleep(0.01)
+    await client.aclose(timeout=0.01)
+    with pytest.raises(NotSentError):
+        await send
+    assert len(gateway.all(Submit)) == 1
+
+
+async def test_a_paced_message_goes_over_the_next_connection_when_one_is_lost(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    async def at_once(delay: float) -> None:
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    gateway.on[Submit] = lambda line, _: line.transport.abort()
+    client = connect(rate=1000.0, sleep=at_once)
+    await refused_with(client, UnknownOutcomeError)
+    gateway.on[Submit] = gateway.accept
+    assert (await client.send(NUMBER, "second"))[0].outcome is Outcome.ACCEPTED
+    assert len(gateway.all(Connect)) == 2
+
+
+async def test_a_burst_of_too_fast_slows_the_pace_once(gateway: Any, connect: Make) -> None:
+    slept: list[float] = []
+
+    async def sleep(delay: float) -> None:
+        slept.append(delay)
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    ahead = [0.0]
+
+    def clock() -> float:
+        ahead[0] += 0.01
+        return time.monotonic() + ahead[0]
+
+    gateway.on[Submit] = gateway.refuse(*[8] * 8)
+    client = connect(sleep=sleep, clock=clock, silence=1000.0, idle=1000.0, answer_timeout=1000.0)
+    sends = [client.send(NUMBER, f"message {place}", patience=1000.0) for place in range(8)]
+    assert all(isinstance(result, tuple) for result in await asyncio.gather(*sends))
+    assert max(delay for delay in slept if delay < 5) <= 1.0

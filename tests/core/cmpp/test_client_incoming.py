@@ -1,0 +1,228 @@
+"""What comes in over a real socket: replies and reports, once each, acknowledged when they are safe."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sms1680 import (
+    AuthenticationError,
+    DeliveryReport,
+    Reply,
+    UnknownOutcomeError,
+)
+from sms1680.cmpp import receiver
+from sms1680.cmpp.client import CMPPClient
+from sms1680.cmpp.pdus import DeliverResp, Submit
+
+Make = Callable[..., CMPPClient]
+NUMBER = "13800138000"
+NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+
+
+# --- in --------------------------------------------------------------------------------------------------------------
+
+
+async def test_replies_come_out_of_the_iterator_and_are_acknowledged(gateway: Any, connect: Make) -> None:
+    client = connect()
+    await client.send(NUMBER, "hello")
+    delivered = gateway.deliver("好的".encode("utf-16-be"), msg_fmt=8)
+    async with asyncio.timeout(20):
+        reply = await anext(client)
+    assert reply == Reply(NUMBER, "好的", "88", str(delivered.msg_id))
+    assert await gateway.until(DeliverResp) == [DeliverResp(sequence_id=delivered.sequence_id, msg_id=delivered.msg_id)]
+
+
+async def test_a_duplicate_is_acknowledged_again_and_handed_on_once(gateway: Any, connect: Make) -> None:
+    client = connect()
+    await client.send(NUMBER, "hello")
+    first = gateway.deliver(b"Y", msg_id=5)
+    gateway.lines[-1].say(first)
+    gateway.deliver(b"Y", msg_id=5)
+    gateway.deliver(b"Y", msg_id=6)
+    assert len(await gateway.until(DeliverResp, 4)) == 4
+    assert [(await anext(client)).message_id for _ in range(2)] == ["5", "6"]
+    await client.aclose()
+    assert [item async for item in client] == []
+
+
+async def test_reports_are_matched_whatever_the_order(gateway: Any, connect: Make) -> None:
+    def report_first(line: Any, pdu: Submit) -> None:
+        gateway.report(gateway.next_id + 1, "DELIVRD", f"86{NUMBER}")
+        gateway.accept(line, pdu)
+
+    gateway.on[Submit] = report_first
+    client = connect()
+    [receipt] = await client.send(NUMBER, "hello")
+    async with asyncio.timeout(20):
+        report = await anext(client)
+    assert report == DeliveryReport(str(receipt.message_id), NUMBER, "DELIVRD")
+
+
+async def test_reports_of_all_segments_make_one_result(gateway: Any, connect: Make) -> None:
+    client = connect()
+    [receipt] = await client.send(NUMBER, "门" * 150)
+    first, second, third = map(int, receipt.message_ids)
+    gateway.report(second, "ACCEPTD")
+    for msg_id in (third, first, second):
+        gateway.report(msg_id, "DELIVRD")
+    await gateway.until(DeliverResp, 4)
+    [failed] = await client.send(NUMBER, "门" * 150)
+    gateway.report(int(failed.message_ids[1]), "UNDELIV")
+    gateway.report(int(failed.message_ids[0]), "DELIVRD")
+    await gateway.until(DeliverResp, 6)
+    gateway.report(4711, "DELIVRD")
+    await gateway.until(DeliverResp, 7)
+    await client.aclose()
+    assert [(item.message_id, item.status) async for item in client if isinstance(item, DeliveryReport)] == [
+        (receipt.message_id, "ACCEPTD"),
+        (receipt.message_id, "DELIVRD"),
+        (failed.message_id, "UNDELIV"),
+        ("4711", "DELIVRD"),
+    ]
+
+
+async def test_a_callback_decides_when_it_is_acknowledged(gateway: Any, connect: Make) -> None:
+    taken: list[Any] = []
+    safe = asyncio.Event()
+
+    async def take(item: Any) -> None:
+        taken.append(item)
+        await safe.wait()
+
+    client = connect(on_incoming=take)
+    await client.send(NUMBER, "hello")
+    delivered = gateway.deliver(b"Y")
+    gateway.lines[-1].say(delivered)
+    await client.send(NUMBER, "again")
+    assert len(taken) == 1
+    assert gateway.acknowledged() == []
+    safe.set()
+    assert len(await gateway.until(DeliverResp, 2)) == 2
+    assert len(taken) == 1
+
+
+async def test_what_the_callback_does_not_take_is_not_acknowledged_and_comes_again(gateway: Any, connect: Make) -> None:
+    taken: list[Any] = []
+
+    def take(item: Any) -> None:
+        taken.append(item)
+        if len(taken) == 1:
+            raise OSError("disk full")
+
+    client = connect(on_incoming=take)
+    await client.send(NUMBER, "hello")
+    delivered = gateway.deliver(b"Y")
+    await client.send(NUMBER, "again")
+    assert gateway.acknowledged() == []
+    gateway.lines[-1].say(delivered)
+    assert len(await gateway.until(DeliverResp)) == 1
+    assert len(taken) == 2
+
+
+async def test_segments_of_an_uplink_are_put_together(gateway: Any, connect: Make) -> None:
+    client = connect(assembly_time=0.05)
+    await client.send(NUMBER, "hello")
+    for number, text in ((2, "界"), (1, "世")):
+        gateway.deliver(bytes((5, 0, 3, 9, 2, number)) + text.encode("utf-16-be"), tp_udhi=0x40, msg_fmt=8)
+    gateway.deliver(bytes((5, 0, 3, 10, 3, 2)) + b"only", tp_udhi=1)
+    async with asyncio.timeout(20):
+        whole, part = await anext(client), await anext(client)
+    assert isinstance(whole, Reply)
+    assert isinstance(part, Reply)
+    assert (whole.content, whole.incomplete) == ("世界", False)
+    assert (part.content, part.incomplete) == ("…only…", True)
+    assert len(gateway.acknowledged()) == 3
+
+
+# --- what is not taken -----------------------------------------------------------------------------------------------
+
+
+async def test_a_report_that_can_not_be_read_is_refused_and_told(
+    gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect()
+    await client.send(NUMBER, "hello")
+    gateway.deliver(b"short", registered_delivery=1)
+    [answer] = await gateway.until(DeliverResp)
+    assert answer.result == 1
+    assert "can't be read" in caplog.text
+
+
+async def test_a_full_queue_takes_nothing_and_the_gateway_keeps_it(
+    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "_MOST_WAITING", 2)
+    client = connect()
+    await client.send(NUMBER, "hello")
+    delivered = [gateway.deliver(f"reply {place}".encode()) for place in range(3)]
+    await client.send(NUMBER, "again")
+    assert len(gateway.acknowledged()) == 2
+    first = await anext(client)
+    gateway.lines[-1].say(delivered[2])
+    await gateway.until(DeliverResp, 3)
+    rest = [await anext(client), await anext(client)]
+    assert [item.content for item in (first, *rest) if isinstance(item, Reply)] == ["reply 0", "reply 1", "reply 2"]
+
+
+async def test_what_the_gateway_will_not_send_again_is_offered_again_by_ourselves(gateway: Any, connect: Make) -> None:
+    taken: list[Any] = []
+
+    def take(item: Any) -> None:
+        taken.append(item)
+        if len(taken) == 1:
+            raise OSError("disk full")
+
+    client = connect(on_incoming=take, answer_timeout=0.2, assembly_time=0.15)
+    await client.send(NUMBER, "hello")
+    gateway.deliver(bytes((5, 0, 3, 9, 2, 1)) + b"half", tp_udhi=1)
+    # Acknowledged at T/2 although the message was not whole: from then on only the client has it.
+    await gateway.until(DeliverResp)
+    async with asyncio.timeout(20):
+        reply = await anext(client)
+    assert isinstance(reply, Reply)
+    assert (reply.content, reply.incomplete) == ("half…", True)
+    assert len(taken) == 2
+
+
+async def test_a_callback_alone_is_enough_nobody_need_iterate(
+    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "_MOST_WAITING", 2)
+    taken: list[Any] = []
+    client = connect(on_incoming=taken.append)
+    await client.send(NUMBER, "hello")
+    for place in range(5):
+        gateway.deliver(f"reply {place}".encode())
+    await gateway.until(DeliverResp, 5)
+    assert len(taken) == 5
+
+
+async def test_no_log_at_any_level_holds_a_secret_a_number_or_a_text(
+    gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture, refused_with: Any
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret, text, reply = "known to both", "back door open", "who is there"
+
+    def drop(_: Any) -> None:
+        raise OSError(reply)
+
+    client = connect(on_incoming=drop, answer_timeout=0.05)
+    await client.send(NUMBER, text)
+    gateway.deliver(reply.encode())
+    gateway.on[Submit] = lambda *_: None
+    await refused_with(client, UnknownOutcomeError, NUMBER, text)
+    gateway.on[Submit] = lambda line, _: line.transport.write(text.encode() * 9)
+    await refused_with(client, UnknownOutcomeError, NUMBER, text)
+    await client.aclose()
+    refused = connect(secret="quite another")
+    await refused_with(refused, AuthenticationError, NUMBER, text)
+    ours = "\n".join(record.getMessage() for record in caplog.records)
+    assert "not taken" in ours
+    assert "no answer" in ours
+    for hidden in (secret, "quite another", NUMBER, text, reply):
+        assert hidden not in ours
+        assert hidden not in caplog.text
