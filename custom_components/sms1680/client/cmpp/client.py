@@ -11,18 +11,19 @@ import logging
 import random as chance
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Final, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack
 
 from ..calls import gateway_url
 from ..checks import positive, seconds, whole
 from ..errors import InvalidMessageError, InvalidSettingError, NoAnswerError, error_of, refusal
 from ..numbers import Number
-from ..outcomes import Reason, Receipt
+from ..outcomes import Outcome, Reason, Receipt
 from ..pace import Clock, Pace, Priority, pace_key
 from ..sending import OnReceipt, tell
+from ..spending import Spending, SpendingLimits
 from ..text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
 from .compose import Composer, Draft, Sender, Times
 from .connection import Connect, Connection
@@ -39,12 +40,17 @@ from .status import Status
 from .texts import Encoding
 from .tracking import Tracker
 
+if TYPE_CHECKING:
+    from ..guard import Admission, Guard
+
 __all__ = ["CMPPClient", "SendOptions"]
 
 PORT: Final = 7890
 PATIENCE: Final = 30.0
 CONNECT_TIMEOUT: Final = 5.0
 CLOSE_TIMEOUT: Final = 10.0
+
+_Told = TypeVar("_Told")
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -53,12 +59,20 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class _Begun(NamedTuple):
+    """A call on its way, and what it is settled with."""
+
+    call: Call
+    settled: asyncio.Future[tuple[Receipt, ...]]
+
+
 class SendOptions(TypedDict, total=False):
     """What each sending call may be given.
 
     at: when to send, an aware time in the future. valid_for: how long the gateway tries, from then on. extension:
     digits behind the source number, as text, 21 together. priority: "critical" overtakes what waits for its turn.
-    patience, deadline: instead of the client's.
+    patience, deadline: instead of the client's. automatic: the message stems from our own events (an answer to a
+    reply), for which the guard has a lower limit.
     """
 
     at: datetime | None
@@ -67,6 +81,7 @@ class SendOptions(TypedDict, total=False):
     priority: Priority
     patience: float | None
     deadline: float | None
+    automatic: bool
 
 
 class CMPPClient:
@@ -97,7 +112,8 @@ class CMPPClient:
     on_receipt: called with each receipt as soon as it is known. on_incoming: called with each reply and report, a plain
     function or a coroutine's; what came in is acknowledged once it has returned, and comes again if it raises or takes
     longer than T/2. on_status: called when the connection changes. wire_log: called with a line for each PDU; numbers,
-    texts and secrets are masked. state_dir: where the machine's processes share the pace.
+    texts and secrets are masked. spending: limits on what is spent, shared by the account's clients on this machine,
+    those over HTTP too; None for no guard. state_dir: where the machine's processes share the pace.
     connect, clock, sleep, random, now: makes the transport, monotonic seconds, waits, 0.0 to 1.0, the present (aware).
 
     Raises InvalidSettingError.
@@ -135,6 +151,7 @@ class CMPPClient:
         on_incoming: OnIncoming | None = None,
         on_status: Callable[[Status], object] | None = None,
         wire_log: Callable[[str], object] | None = None,
+        spending: SpendingLimits | None = None,
         state_dir: str | None = None,
         connect: Connect | None = None,
         clock: Clock = time.monotonic,
@@ -167,7 +184,11 @@ class CMPPClient:
         account = self._name, sp_id
         if http_account is not None:
             account = gateway_url(http_account[0]), http_account[1]
-        pace = Pace(pace_key(*account), None if rate is None else positive("rate", rate), clock, state_dir)
+        key = pace_key(*account)
+        pace = Pace(key, None if rate is None else positive("rate", rate), clock, state_dir)
+        self._guard = None if spending is None else self._make_guard(key, spending, state_dir)
+        self._sleep = sleep
+        self._background: set[asyncio.Task[None]] = set()
         outbox = Outbox(dialect, self._tell if on_receipt else None, self._accepted)
         self._dispatcher = Dispatcher(outbox, pace, sender, clock=clock, sleep=sleep, flushed=self._rearm)
         hold = positive("answer_timeout", answer_timeout) / 2
@@ -252,6 +273,8 @@ class CMPPClient:
         finally:
             self._dispatcher.stop()
             await self._connection.close()
+            if self._background:
+                await asyncio.wait(self._background)
             await self._receiver.finish()
 
     close = aclose
@@ -313,6 +336,18 @@ class CMPPClient:
             max_length=self._sender.max_length,
         )
 
+    def spending(self) -> Spending:
+        """Return the parts spent within the last hour and day, by whoever guards this account on this machine.
+
+        Nothing is counted without a guard.
+        """
+        return Spending(0, 0) if self._guard is None else self._guard.spending()
+
+    def _make_guard(self, key: str, limits: SpendingLimits, state_dir: str | None) -> Guard:
+        from ..guard import Guard  # noqa: PLC0415 - who guards nothing needs no database
+
+        return Guard(key, limits, lambda: self._now().timestamp(), state_dir)
+
     async def _run(
         self,
         compose: Callable[[Times], Draft],
@@ -323,6 +358,7 @@ class CMPPClient:
         priority: Priority = "normal",
         patience: float | None = None,
         deadline: float | None = None,
+        automatic: bool = False,
     ) -> tuple[Receipt, ...]:
         if priority not in ("normal", "critical"):
             raise InvalidMessageError("the priority is normal or critical", "优先级只能是 normal 或 critical")
@@ -335,27 +371,88 @@ class CMPPClient:
             began,
         )
         draft = compose(self._composer.times(at, valid_for, extension, self._now))
+        if self._guard is None:
+            receipts = await self._settled(self._begin(draft, limits))
+        else:
+            receipts = await self._guarded(self._guard, draft, limits, automatic=automatic)
+        error = error_of(receipts)
+        if error is not None:
+            raise error
+        return receipts
+
+    async def _guarded(self, guard: Guard, draft: Draft, limits: Limits, *, automatic: bool) -> tuple[Receipt, ...]:
+        """Send what the guard on spending admits, and tell the rest that it was held back."""
+        messages = draft.messages()
+        critical = limits.priority == "critical"
+        try:
+            admissions = await self._waiting(guard.admit(messages, critical=critical, automatic=automatic))
+        except asyncio.CancelledError:
+            self._dispatcher.abandon(self._begin(draft, limits).call)
+            raise
+        held: dict[int, Receipt] = {}
+        for index, ((number, parts), admission) in enumerate(zip(messages, admissions, strict=True)):
+            if admission.reason is not None:
+                held[index] = Receipt(number, Outcome.REFUSED, None, admission.reason, parts)
+                self._tell(held[index])
+        counted = [admission for admission in admissions if admission.reason is None]
+        went: tuple[Receipt, ...] = ()
+        if counted:
+            begun = self._begin(draft.only([index for index in range(len(messages)) if index not in held]), limits)
+            try:
+                went = await self._settled(begun)
+            except asyncio.CancelledError:
+                self._later(begun.settled, lambda receipts: self._give_back(guard, counted, receipts))
+                raise
+            await self._give_back(guard, counted, went)
+        rest = iter(went)
+        receipts = [held[index] if index in held else next(rest) for index in range(len(messages))]
+        return tuple([receipts[place] for place in draft.places])
+
+    async def _give_back(self, guard: Guard, admissions: Sequence[Admission], receipts: Iterable[Receipt]) -> None:
+        """Take out of the count what certainly cost nothing."""
+        pairs = zip(admissions, receipts, strict=True)
+        costless = [one for one, receipt in pairs if receipt.outcome in (Outcome.REFUSED, Outcome.NOT_SENT)]
+        await self._waiting(guard.give_back(costless))
+
+    async def _waiting(self, steps: Generator[float, None, _Told]) -> _Told:
+        """Sleep for as long as these steps say, and return what they return."""
+        while True:
+            try:
+                pause = next(steps)
+            except StopIteration as stop:
+                told: _Told = stop.value
+                return told
+            await self._sleep(pause)
+
+    def _later(
+        self, settled: asyncio.Future[tuple[Receipt, ...]], then: Callable[[tuple[Receipt, ...]], Awaitable[None]]
+    ) -> None:
+        """Do something in the background with the receipts of a call that nobody waits for any more."""
+
+        async def wait() -> None:
+            await then(await settled)
+
+        task = asyncio.create_task(wait())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _begin(self, draft: Draft, limits: Limits) -> _Begun:
+        """Let a call go as soon as it may."""
         settled: asyncio.Future[tuple[Receipt, ...]] = asyncio.get_running_loop().create_future()
-
-        def settle(receipts: tuple[Receipt, ...]) -> None:
-            if not settled.done():
-                settled.set_result(receipts)
-
-        call = Call(draft, limits, settle)
+        call = Call(draft, limits, settled.set_result)
         if self._closing:
             self._dispatcher.abandon(call)
         else:
             self.start()
         self._dispatcher.add(call)
+        return _Begun(call, settled)
+
+    async def _settled(self, begun: _Begun) -> tuple[Receipt, ...]:
         try:
-            receipts = await settled
+            return await asyncio.shield(begun.settled)
         except asyncio.CancelledError:
-            self._dispatcher.abandon(call)
+            self._dispatcher.abandon(begun.call)
             raise
-        error = error_of(receipts)
-        if error is not None:
-            raise error
-        return receipts
 
     # --- in ---
 

@@ -19,7 +19,7 @@ from .messages import MAX_DESTINATIONS
 from .smpptime import smpp_time
 from .texts import Encoding, write_text_content
 
-__all__ = ["Composer", "Draft", "Letter", "Sender", "Times"]
+__all__ = ["Composer", "Draft", "Letter", "Sender", "Times", "full_number"]
 
 _MSISDN: Final = 21
 
@@ -51,6 +51,17 @@ class Sender:
             )
         if self.encoding not in ("auto", "ucs2", "gbk"):
             raise InvalidSettingError("the encoding is auto, ucs2 or gbk", "编码只能是 auto、ucs2 或 gbk")
+
+
+def full_number(source_number: str, extension: str) -> str:
+    """Return the number that a message goes out from. Raises InvalidMessageError where it has more than 21 digits."""
+    number = source_number + extension
+    if len(number) > _MSISDN:
+        raise InvalidMessageError(
+            f"source number and extension have {len(number)} digits, at most {_MSISDN} fit",
+            f"接入号加扩展号共 {len(number)} 位，最多 {_MSISDN} 位",
+        )
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,25 @@ class Draft:
     times: Times
     own_texts: bool = False
 
+    def messages(self) -> list[tuple[str, int]]:
+        """Return each receiver's number with the parts that its messages are billed in."""
+        parts = [0] * len(self.numbers)
+        for letter in self.letters:
+            for index in letter.receivers:
+                parts[index] += letter.parts
+        return list(zip(self.numbers, parts, strict=True))
+
+    def only(self, indices: Sequence[int]) -> Draft:
+        """Return what goes to these receivers, each in a place of its own."""
+        place_of = {index: place for place, index in enumerate(indices)}
+        letters = []
+        for letter in self.letters:
+            receivers = tuple([place_of[index] for index in letter.receivers if index in place_of])
+            if receivers:
+                letters.append(letter._replace(receivers=receivers))
+        numbers = [self.numbers[index] for index in indices]
+        return Draft(numbers, range(len(numbers)), letters, self.times, self.own_texts)
+
     def __repr__(self) -> str:
         return f"Draft({len(self.numbers)} receivers, {len(self.letters)} letters)"
 
@@ -114,12 +144,7 @@ class Composer:
             return self._usual
         now = present()
         checked = dict(send_options(at, extension, now))
-        src_id = self._sender.source_number + checked.get("xh", "")
-        if len(src_id) > _MSISDN:
-            raise InvalidMessageError(
-                f"source number and extension have {len(src_id)} digits, at most {_MSISDN} fit",
-                f"接入号加扩展号共 {len(src_id)} 位，最多 {_MSISDN} 位",
-            )
+        src_id = full_number(self._sender.source_number, checked.get("xh", ""))
         if valid_for is not None and (not isinstance(valid_for, timedelta) or valid_for <= timedelta()):
             raise InvalidMessageError("`valid_for` is a time span above 0", "有效期须大于 0")
         return Times(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -80,13 +81,17 @@ class Message:
 
 
 class Call:
-    """One `send`, `send_template` or `send_batch`, until each of its receivers has a receipt."""
+    """One `send`, `send_template` or `send_batch`, until each of its receivers has a receipt.
+
+    context: the caller's, in which its receipts are told: who records them may want to know what they are of.
+    """
 
     def __init__(self, draft: Draft, limits: Limits, done: Callable[[tuple[Receipt, ...]], object]) -> None:
         """Take what `done` is to be told when all is settled: a receipt for each place of the caller's list."""
         self.limits = limits
         self.times: Times = draft.times
         self.own_texts = draft.own_texts
+        self.context = copy_context()
         self.stopped: Verdict | None = None
         self._numbers = draft.numbers
         self._places = draft.places
@@ -261,7 +266,7 @@ class Outbox:
             receipts.append(receipt)
         if self._on_receipt is not None:
             for receipt in receipts:
-                self._on_receipt(receipt)
+                message.call.context.run(self._on_receipt, receipt)
         return receipts
 
 
