@@ -123,6 +123,27 @@ async def test_the_status_follows_the_connection(gateway: Any, connect: Make) ->
     assert client.status.connected
 
 
+async def test_a_status_that_can_not_be_shown_does_not_end_the_connection(gateway: Any, connect: Make) -> None:
+    def show(_: Status) -> None:
+        raise RuntimeError("no screen")
+
+    async def at_once(delay: float) -> None:
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    client = connect(on_status=show, sleep=at_once)
+    await client.send(NUMBER, "first")
+    gateway.lines[-1].transport.abort()
+    await gateway.until(Connect, 2)
+    assert (await client.send(NUMBER, "second"))[0].outcome is Outcome.ACCEPTED
+
+
+async def test_a_host_that_can_not_be_a_name_is_no_connection() -> None:
+    client = CMPPClient("a" * 70 + ".example", sp_id="901234", secret="x", source_number="1069")
+    with pytest.raises(NoAnswerError) as caught:
+        await client.try_login()
+    assert caught.value.reason is Reason.NO_CONNECTION
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 

@@ -99,8 +99,11 @@ class Connection:
             link = Link(Session(self._settings, self._clock()), self._clock, self._take, log)
             return link
 
-        async with asyncio.timeout(self._connect_timeout):
-            await self._connect(make)
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self._connect(make)
+        except ValueError as error:
+            raise OSError("the host is no name that can be looked up") from error
         assert link is not None  # noqa: S101 - the transport was made for it
         self.link = link
         link.session.start(connect_timestamp(self._now()))
@@ -159,7 +162,10 @@ class Connection:
             level = logging.INFO if status.connected or status.reason is None else logging.WARNING
             _LOGGER.log(level, "CMPP: %s", status.sentence())
         if status != old:
-            self._on_status(status)
+            try:
+                self._on_status(status)
+            except Exception as error:  # noqa: BLE001 - whoever shows the status must not end the connection
+                _LOGGER.error("CMPP: on_status failed with %s", type(error).__name__)  # noqa: TRY400
 
     # --- the alarm clock ---
 
