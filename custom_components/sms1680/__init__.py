@@ -14,9 +14,11 @@ from .const import CONF_HTTP, CONF_PRICE, DOMAIN, signal_recipient_added
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
 from .entity import account_device_info, recipients
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
+from .recording import RecordedSender
 from .services import async_setup_services
 from .sharing import Sharing
 from .standing import Standing, async_remove_issues
+from .storing import DATA_STORAGE, Storage, async_forget
 from .totals import Totals, async_remove_totals
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
@@ -26,6 +28,8 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa: ARG001 - Home Assistant's signature
     """Set up what does not depend on an entry: the actions and the push addresses."""
     async_setup_services(hass)
+    hass.data[DATA_STORAGE] = Storage(hass)
+    await hass.data[DATA_STORAGE].async_open()
     await async_setup_push(hass)
     return True
 
@@ -35,13 +39,15 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     totals = Totals(hass, entry.entry_id, entry.options.get(CONF_PRICE))
     await totals.async_load()
     standing = Standing(hass, entry)
+    client = RecordedSender(hass, entry, hass.data[DATA_STORAGE])
 
     @callback
     def record(receipt: Receipt) -> None:
         totals.record(receipt)
         standing.record(receipt)
+        client.record(receipt)
 
-    client = await async_make_client(hass, entry.data[CONF_HTTP], entry.options, record)
+    client.sender = await async_make_client(hass, entry.data[CONF_HTTP], entry.options, record)
 
     async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
         return await client.send(numbers, text, extension=extension)
@@ -83,6 +89,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     async_unregister_push(hass, entry)
     async_remove_issues(hass, entry)
     await async_remove_totals(hass, entry.entry_id)
+    await async_forget(hass, entry)
 
 
 async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:

@@ -33,11 +33,17 @@ CONF_REPEAT_WINDOW: Final = "repeat_window"
 CONF_PRICE: Final = "price"
 CONF_LOW_BALANCE: Final = "low_balance"
 CONF_BALANCE_INTERVAL: Final = "balance_interval"
+CONF_KEEP_DAYS: Final = "keep_days"
+CONF_MOST_KEPT: Final = "most_kept"
+CONF_KEEP_TEXTS: Final = "keep_texts"
 
 DEFAULT_PUSH_ANSWER: Final = "0"
 DEFAULT_REPEAT_WINDOW: Final = 5  # seconds
 DEFAULT_LOW_BALANCE: Final = 100  # parts
 DEFAULT_BALANCE_INTERVAL: Final = 60  # minutes
+DEFAULT_KEEP_DAYS: Final = 30  # 0: nothing on the disk
+DEFAULT_MOST_KEPT: Final = 50_000  # messages that went out, as many that came in, and as many reports
+DEFAULT_KEEP_TEXTS: Final = True
 
 # homeassistant.const has it from 2025.10 on.
 ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
@@ -72,3 +78,8 @@ def signal_totals(entry_id: str) -> str:
 def signal_standing(entry_id: str) -> str:
     """Return the dispatcher signal that an account's standing with the platform has changed; it carries nothing."""
     return f"{DOMAIN}_{entry_id}_standing"
+
+
+def signal_delivery(entry_id: str) -> str:
+    """Return the dispatcher signal of where a message stands; it carries a `store.Change`."""
+    return f"{DOMAIN}_{entry_id}_delivery"

@@ -13,8 +13,9 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
-from .client import AsyncClient, Reason, SMS1680Error
+from .client import Reason, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
+from .recording import Sender
 from .sharing import Sharing
 from .standing import Standing
 from .totals import Totals
@@ -30,7 +31,7 @@ class Sms1680Data:
     notify_entities: by the id of their recipient.
     """
 
-    client: AsyncClient
+    client: Sender
     sharing: Sharing
     coordinator: BalanceCoordinator
     totals: Totals
@@ -51,7 +52,7 @@ class BalanceCoordinator(DataUpdateCoordinator[int | None]):
 
     config_entry: Sms1680ConfigEntry
 
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: AsyncClient, standing: Standing) -> None:
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: Sender, standing: Standing) -> None:
         super().__init__(
             hass,
             _LOGGER,

@@ -11,7 +11,7 @@ from typing import Any
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
-from .client import AsyncClient, InvalidMessageError, Outcome, Receipt, SendError
+from .client import InvalidMessageError, Outcome, Receipt, SendError
 from .client.calls import Plan, plan_batch, plan_send, plan_template, send_options
 from .client.client import SendOptions
 from .client.pace import Priority
@@ -19,6 +19,7 @@ from .client.text import MAX_LENGTH, Signature
 from .const import CONF_SIGNATURE, CONF_SIGNATURE_PLACE
 from .coordinator import Sms1680ConfigEntry
 from .failures import rejected
+from .recording import Sender
 from .targets import Receiver
 
 type Items[T] = Sequence[tuple[Receiver, T]]
@@ -41,7 +42,7 @@ class Way[T]:
     """
 
     plan: Callable[..., Plan]
-    send: Callable[[AsyncClient, Items[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
+    send: Callable[[Sender, Items[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def one_text(text: str) -> Way[None]:
     def plan(items: Items[None], **common: Any) -> Plan:
         return plan_send([receiver.number for receiver, _ in items], text, **common)
 
-    async def send(client: AsyncClient, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
+    async def send(client: Sender, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
         return await client.send([receiver.number for receiver, _ in items], text, **given)
 
     return Way(plan, send)
@@ -85,7 +86,7 @@ def one_template(template: str) -> Way[Sequence[str]]:
     def plan(items: Items[Sequence[str]], **common: Any) -> Plan:
         return plan_template(template, rows(items), **common)
 
-    async def send(client: AsyncClient, items: Items[Sequence[str]], given: SendOptions) -> tuple[Receipt, ...]:
+    async def send(client: Sender, items: Items[Sequence[str]], given: SendOptions) -> tuple[Receipt, ...]:
         return await client.send_template(template, rows(items), **given)
 
     return Way(plan, send)
@@ -100,7 +101,7 @@ def own_texts() -> Way[str]:
     def plan(items: Items[str], **common: Any) -> Plan:
         return plan_batch(pairs(items), **common)
 
-    async def send(client: AsyncClient, items: Items[str], given: SendOptions) -> tuple[Receipt, ...]:
+    async def send(client: Sender, items: Items[str], given: SendOptions) -> tuple[Receipt, ...]:
         return await client.send_batch(pairs(items), **given)
 
     return Way(plan, send)

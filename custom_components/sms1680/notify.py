@@ -15,6 +15,7 @@ from .const import CONF_EXTENSION, CONF_NUMBER
 from .coordinator import Sms1680ConfigEntry
 from .entity import RecipientEntity, async_add_recipient_entities
 from .failures import failed, rejected
+from .origin import sending_for
 
 PLATFORM_SCHEMA = yaml_notify.PLATFORM_SCHEMA
 PARALLEL_UPDATES = 0  # the core paces
@@ -58,9 +59,10 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
         recipient = self.subentry
         text = f"{title}\n{message}" if title else message
         try:
-            receipt = await self.entry.runtime_data.sharing.send(
-                recipient.data[CONF_NUMBER], text, recipient.data.get(CONF_EXTENSION)
-            )
+            with sending_for(self.hass, self._context):
+                receipt = await self.entry.runtime_data.sharing.send(
+                    recipient.data[CONF_NUMBER], text, recipient.data.get(CONF_EXTENSION)
+                )
         except InvalidMessageError as error:
             raise rejected(self.hass, error) from None
         if failure := failed(self.hass, [(recipient.title, receipt)]):

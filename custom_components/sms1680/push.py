@@ -42,6 +42,7 @@ async def async_setup_push(hass: HomeAssistant) -> None:
     async_keep_out_of_logs(hass)
     hass.http.register_view(PushView)
     for entry in hass.config_entries.async_entries(DOMAIN):
+        await async_get_receivers(hass).async_get(entry).async_recall()
         async_register_push(hass, entry)
         await _async_adjust_listener(hass, entry)
 

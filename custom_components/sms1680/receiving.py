@@ -1,12 +1,13 @@
 """What came in for an account, by whatever way, is made safe, then fired, then answered: here and nowhere else.
 
 `Receiver.async_receive` is that one place. A receiver lives from Home Assistant's start until its entry is removed;
-what comes in before the entry is up, or before automations listen, waits in it.
+what comes in before the entry is up, or before automations listen, waits in the message store.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ from homeassistant.helpers.start import async_at_started
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
-from .client import DeliveryReport, InvalidMessageError, Reply, ReportState, normalise_number
+from .client import DeliveryReport, Reply, ReportState
 from .const import (
     ATTR_CONFIG_ENTRY_ID,
     CONF_EXTENSION,
@@ -40,12 +41,16 @@ from .const import (
 )
 from .coordinator import Sms1680ConfigEntry
 from .entity import recipients
-from .repeats import Repeats, Seen
+from .origin import async_fire
+from .repeats import REMEMBERED_FOR, Repeats, Seen
+from .store import Change, Received, Report, StoreError, Unfired, Uplink, comparable_number
+from .storing import DATA_STORAGE, Shelf, keeps_texts
 
 _LOGGER = logging.getLogger(__name__)
 
 _UP = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_IN_PROGRESS)
-_MOST_WAITING = 500  # of at most 16 KiB each
+_MOST_WAITING = 500  # of at most 16 KiB each, where nothing is kept on the disk
+_PAGE = 100
 _FRESH = timedelta(minutes=2)  # what waited longer is told as redelivered: an old "1" must open no garage
 _ARMING = 1.0  # seconds after its start in which Home Assistant arms the automations
 
@@ -70,7 +75,11 @@ class NotTakenError(Exception):
 
 @dataclass(slots=True)
 class Incoming:
-    """Something that came in. `fired` is set once its event is out; it is there where somebody waits for that."""
+    """Something that came in.
+
+    earlier: it came to an earlier run of Home Assistant. row: where it is kept, None where it could not be. change:
+    where the message that a report is about stands now. fired: set once its event is out, where somebody waits for it.
+    """
 
     item: Reply | DeliveryReport
     via: Way
@@ -78,58 +87,85 @@ class Incoming:
     received_at: datetime
     seen: Seen
     repeat: bool
+    shelf: Shelf
+    earlier: bool = False
+    row: int | None = None
+    change: Change | None = None
     fired: asyncio.Event | None = None
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is a delivery report."""
+        return isinstance(self.item, DeliveryReport)
 
     @callback
     def answered(self) -> None:
         """Note that the answer to it was fully written."""
         self.seen.answered = True
+        if self.row is not None:
+            self.shelf.mark_answered(self.row, report=self.is_report)
 
 
 class Receiver:
     """Takes what comes in for one account.
 
-    counts: what was fired and what was turned away, by kind, since Home Assistant started.
+    counts: what was fired and what was turned away, by kind, since Home Assistant started. waiting: how many items
+    wait in the store until they can be fired.
     """
 
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, receivers: Receivers) -> None:
         self.entry = entry
         self.counts: Counter[str] = Counter()
+        self.waiting = 0
         self._hass = hass
         self._receivers = receivers
+        self._storage = hass.data[DATA_STORAGE]
         self._repeats = Repeats(hass.loop.time)
-        self._waiting: dict[str, Incoming] = {}
+        self._awaited: dict[tuple[bool, int], asyncio.Event] = {}
+        self._handing_on = False
         self._up = False
 
-    @property
-    def waiting(self) -> int:
-        """How many items wait until they can be fired."""
-        return len(self._waiting)
-
     async def async_receive(self, item: Reply | DeliveryReport, via: Way, patience: float) -> Incoming:
-        """Take an item, and return once its event was fired: its sender may be answered then, and not before.
+        """Take an item, and return once it is safe: its sender may be answered then, and not before.
 
-        While the entry is not up the item waits. After `patience` seconds this gives up, and it is still fired later.
-        Call `answered` on what is returned once the answer is written.
+        Its event was fired by then, or is as soon as the entry is up and automations listen. Where nothing is kept on
+        the disk that is waited for, `patience` seconds. Call `answered` on what is returned once the answer is written.
 
-        Raises NotTakenError: it was not fired yet, or there is no room to keep it.
+        Raises NotTakenError: its sender must send it again.
         """
-        ready = self._ready
-        if not ready and (self._hass.is_stopping or len(self._waiting) >= _MOST_WAITING):
+        if not (self._ready or self._has_room):
             self.warn("not_kept", "Something came in that can neither be handed on nor kept now; it was not answered")
             raise NotTakenError
         incoming = self._note(item, via)
-        if ready:
-            self._fire(incoming)
-            return incoming
-        self._waiting[incoming.seen.id] = incoming
-        incoming.fired = fired = incoming.fired or asyncio.Event()
+        keeping = asyncio.wrap_future(incoming.shelf.store.receive(self._record(incoming)))
         try:
-            async with asyncio.timeout(patience):
-                await fired.wait()
-        except TimeoutError:
+            received = await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            keeping.add_done_callback(self._left_alone)
+            raise
+        except StoreError:
+            # Rather fired and sent again than lost: what comes again is marked as a repeat.
+            self.warn("not_stored", "Something came in that could not be stored; it was not answered")
+            if self._ready:
+                self._fire(incoming)
             raise NotTakenError from None
+        self._kept(incoming, received)
+        if not incoming.shelf.store.durable and incoming.fired is not None:
+            try:
+                async with asyncio.timeout(patience):
+                    await incoming.fired.wait()
+            except TimeoutError:
+                raise NotTakenError from None
         return incoming
+
+    async def async_recall(self) -> None:
+        """Know again what came to an earlier run of Home Assistant, so that what is pushed again is a repeat."""
+        now, clock = dt_util.utcnow(), self._hass.loop.time()
+        store = self._storage.of(self.entry).store
+        with contextlib.suppress(StoreError):
+            for recent in await asyncio.wrap_future(store.recent(self.entry.entry_id, now - REMEMBERED_FOR)):
+                since = clock - (now - recent.received_at).total_seconds()
+                self._repeats.recall(Seen(recent.id, since, recent.answered, recent.digest))
 
     @callback
     def async_start(self) -> None:
@@ -144,11 +180,10 @@ class Receiver:
 
     @callback
     def async_hand_on(self) -> None:
-        """Fire what waited, in the order in which it came, if it may be fired now."""
-        if self._ready:
-            waiting, self._waiting = self._waiting, {}
-            for incoming in waiting.values():
-                self._fire(incoming)
+        """Fire what waits in the store, in the order in which it came, if it may be fired now."""
+        if self._ready and not self._handing_on:
+            self._handing_on = True
+            self._hass.async_create_task(self._async_hand_on(), f"{DOMAIN} hand on")
 
     @callback
     def warn(self, kind: str, sentence: str) -> None:
@@ -167,13 +202,107 @@ class Receiver:
             and self._receivers.automations_armed
         )
 
+    @property
+    def _has_room(self) -> bool:
+        """Whether more may be kept until it can be fired; the disk has room enough."""
+        return self._storage.of(self.entry).store.durable or len(self._awaited) < _MOST_WAITING
+
     def _note(self, item: Reply | DeliveryReport, via: Way) -> Incoming:
         number = comparable_number(item.number)
         window = self.entry.options.get(CONF_REPEAT_WINDOW, DEFAULT_REPEAT_WINDOW)
         seen, repeat = self._repeats.note(item, number, window, token_hex)
-        if repeat and (first := self._waiting.get(seen.id)):
-            return first
-        return Incoming(item, via, number, dt_util.utcnow(), seen, repeat)
+        return Incoming(item, via, number, dt_util.utcnow(), seen, repeat, self._storage.of(self.entry))
+
+    def _record(self, incoming: Incoming) -> Uplink | Report:
+        """Return an item as the store keeps it."""
+        item, recipient = incoming.item, find_recipient(incoming.number, recipients(self.entry))
+        common: dict[str, Any] = {
+            "entry": self.entry.entry_id,
+            "id": incoming.seen.id,
+            "number": item.number,
+            "message_id": item.message_id,
+            "via": incoming.via.value,
+            "received_at": incoming.received_at,
+            "digest": incoming.seen.digest,
+            "repeat": incoming.repeat,
+            "recipient": recipient.subentry_id if recipient else None,
+        }
+        if isinstance(item, DeliveryReport):
+            return Report(status=item.status, **common)
+        return Uplink(content=item.content, extension=item.extension, incomplete=item.incomplete, **common)
+
+    def _kept(self, incoming: Incoming, received: Received) -> None:
+        """Fire what is safe now, or leave it in the store until it can be fired."""
+        incoming.row, incoming.change = received.row, received.change
+        self._storage.tell(received.others)
+        if self._ready and not self._handing_on:
+            self._fire(incoming)
+            return
+        self.waiting += 1
+        if not incoming.shelf.store.durable:
+            incoming.fired = self._awaited[incoming.is_report, received.row] = asyncio.Event()
+
+    @callback
+    def _left_alone(self, keeping: asyncio.Future[Received]) -> None:
+        """Fire what was kept after its sender had gone."""
+        if keeping.exception() is None:
+            self.waiting += 1
+            self.async_hand_on()
+
+    async def _async_hand_on(self) -> None:
+        shelf = self._storage.of(self.entry)
+        try:
+            await shelf.async_flush()
+            while self._ready:
+                self.waiting = 0
+                page = await asyncio.wrap_future(shelf.store.unfired(self.entry.entry_id, _PAGE))
+                for one in page:
+                    if self._ready:
+                        self._fire_again(self._again(one, shelf))
+                await shelf.async_flush()
+                if not page and not self.waiting:
+                    return
+        except StoreError as error:
+            _LOGGER.warning("What waits in the message store could not be read (%s)", error)
+        finally:
+            self._handing_on = False
+
+    def _fire_again(self, incoming: Incoming) -> None:
+        """Fire what waited; a fault must not keep back what waits behind it."""
+        assert incoming.row is not None  # noqa: S101 - it comes from the store
+        try:
+            self._fire(incoming)
+        except Exception as error:  # noqa: BLE001
+            _LOGGER.error("Something that came in could not be fired: %s", type(error).__name__)  # noqa: TRY400
+            self._mark_fired(incoming)
+        if awaited := self._awaited.pop((incoming.is_report, incoming.row), None):
+            awaited.set()
+
+    def _mark_fired(self, incoming: Incoming) -> None:
+        if incoming.row is not None:
+            incoming.shelf.mark_fired(incoming.row, report=incoming.is_report, texts=keeps_texts(self.entry))
+
+    def _again(self, unfired: Unfired, shelf: Shelf) -> Incoming:
+        """Return what waited in the store as it came in."""
+        kept = unfired.item
+        item: Reply | DeliveryReport
+        if isinstance(kept, Uplink):
+            item = Reply(kept.number, kept.content, kept.extension, kept.message_id, kept.incomplete)
+        else:
+            item = DeliveryReport(kept.message_id, kept.number, kept.status)
+        seen = Seen(kept.id, 0.0, digest=kept.digest)
+        return Incoming(
+            item,
+            Way(kept.via),
+            kept.number,
+            kept.received_at,
+            seen,
+            kept.repeat,
+            shelf,
+            unfired.earlier,
+            unfired.row,
+            unfired.change,
+        )
 
     def _fire(self, incoming: Incoming) -> None:
         among = recipients(self.entry)
@@ -184,20 +313,21 @@ class Receiver:
             "number": incoming.number,
             "recipient": recipient.title if recipient else None,
             "subentry_id": recipient.subentry_id if recipient else None,
-            "redelivered": incoming.repeat or late,
+            "redelivered": incoming.repeat or incoming.earlier or late,
         }
         if isinstance(incoming.item, Reply):
             event, signal = EVENT_MESSAGE_RECEIVED, signal_message
             data |= self._message(incoming.item, incoming, among)
         else:
             event, signal = EVENT_DELIVERY_REPORT, signal_report
-            data |= self._report(incoming.item)
+            data |= self._report(incoming.item, incoming.change)
         self.counts[_COUNTED_AS[event, incoming.repeat]] += 1
-        self._hass.bus.async_fire(event, data)
+        async_fire(self._hass, event, data)
         async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
+        if incoming.change is not None:
+            self._storage.tell([incoming.change])
+        self._mark_fired(incoming)
         self.entry.runtime_data.totals.record_push(incoming.received_at)
-        if incoming.fired is not None:
-            incoming.fired.set()
 
     def _message(self, reply: Reply, incoming: Incoming, among: list[ConfigSubentry]) -> dict[str, Any]:
         extension = reply.extension
@@ -214,14 +344,15 @@ class Receiver:
             "incomplete": reply.incomplete,
         }
 
-    def _report(self, report: DeliveryReport) -> dict[str, Any]:
+    def _report(self, report: DeliveryReport, change: Change | None) -> dict[str, Any]:
         delivered = report.state is ReportState.DELIVERED
         chinese = self._hass.config.language.startswith("zh")
         return {
             "message_id": report.message_id,
             "status": report.status,
             "state": report.state.value,
-            "settled": report.state is not ReportState.PENDING,
+            # Of a message of several segments, the last one settles it.
+            "settled": change.settled if change else report.state is not ReportState.PENDING,
             "reason": None if delivered else report.sentence("zh" if chinese else "en"),
         }
 
@@ -279,17 +410,6 @@ def async_get_receivers(hass: HomeAssistant) -> Receivers:
     if DATA_RECEIVERS not in hass.data:
         hass.data[DATA_RECEIVERS] = Receivers(hass)
     return hass.data[DATA_RECEIVERS]
-
-
-def comparable_number(number: str) -> str:
-    """Return a sender's number in the form numbers are compared in.
-
-    Eleven digits for a mainland mobile number, however it is written; any other as it came.
-    """
-    try:
-        return normalise_number(number)
-    except InvalidMessageError:
-        return number
 
 
 def find_recipient(number: str, among: Iterable[ConfigSubentry]) -> ConfigSubentry | None:

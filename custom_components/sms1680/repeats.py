@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import blake2b
 
 from .client import DeliveryReport, Reply
 
 _REMEMBERED = 5000
 _DAY = 24 * 3600.0
+REMEMBERED_FOR = timedelta(seconds=_DAY)
 _HOUR = 3600.0
 
 
@@ -18,12 +20,14 @@ _HOUR = 3600.0
 class Seen:
     """What is remembered of an item that came in: when it first came (seconds), and the id it was given.
 
-    answered: the answer to it was fully written, so that its sender has no reason to send it again.
+    answered: the answer to it was fully written, so that its sender has no reason to send it again. digest: by which it
+    is known.
     """
 
     id: str
     since: float
     answered: bool = False
+    digest: bytes = b""
 
 
 class Repeats:
@@ -50,12 +54,16 @@ class Repeats:
         seen = self._seen.get(key)
         if seen is not None and self._is_repeat(seen, window, has_id=bool(item.message_id)):
             return seen, True
-        seen = Seen(new_id(), self._clock())
-        self._seen[key] = seen
-        self._seen.move_to_end(key)
+        seen = Seen(new_id(), self._clock(), digest=key)
+        self.recall(seen)
+        return seen, False
+
+    def recall(self, seen: Seen) -> None:
+        """Remember an item that came in, the newest last."""
+        self._seen[seen.digest] = seen
+        self._seen.move_to_end(seen.digest)
         if len(self._seen) > self._remembered:
             self._seen.popitem(last=False)
-        return seen, False
 
     def _is_repeat(self, seen: Seen, window: float, *, has_id: bool) -> bool:
         age = self._clock() - seen.since

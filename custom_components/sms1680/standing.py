@@ -22,6 +22,7 @@ from .const import (
     signal_standing,
 )
 from .failures import language
+from .origin import async_fire
 
 # What a person has to mend at the platform or in the settings; for refused credentials there is reauthentication.
 REPAIRS: Final = (Reason.IP, Reason.SIGNATURE, Reason.PRODUCT, Reason.PERMISSION)
@@ -152,7 +153,7 @@ class Standing:
             "reason": receipt.reason.sentence(language(self._hass)) if receipt.reason else None,
             "redelivered": False,
         }
-        self._hass.bus.async_fire(EVENT_DELIVERY_REPORT, data)
+        async_fire(self._hass, EVENT_DELIVERY_REPORT, data)
         async_dispatcher_send(self._hass, signal_report(self._entry.entry_id), data)
 
 

@@ -18,7 +18,8 @@ from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from .client import ReportState, mask_number
 from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
-from .receiving import async_get_receivers, comparable_number
+from .receiving import async_get_receivers
+from .store import comparable_number
 
 try:
     from homeassistant.helpers.trigger import Trigger

@@ -42,6 +42,12 @@ MakeEntry = Callable[..., MockConfigEntry]
 SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 
 
+@pytest.fixture
+def hass_config_dir(hass_tmp_config_dir: str) -> str:
+    """A configuration folder of the test's own, for the message store lies in it."""
+    return hass_tmp_config_dir
+
+
 @pytest.fixture(autouse=True)
 def _integrations(enable_custom_integrations: None) -> None: ...
 

@@ -80,7 +80,7 @@ class Desk:
         self, begun: Dispatch, outcome: Outcome, *ids: str, reason: Reason | None = None, segments: int = 1
     ) -> list[Change]:
         answer = Receipted(outcome, self.now, reason, ids, segments, segments)
-        return list(done(self.store.settle(begun, 0, answer)))
+        return list(done(self.store.settle(begun, [(0, answer)])))
 
     def send(self, outcome: Outcome, *ids: str, number: str = ALICE, **more: Any) -> int:
         segments = more.pop("segments", 1)
@@ -369,7 +369,7 @@ class TestByNumber:
 def test_a_message_whose_beginning_could_not_be_noted_is_noted_with_its_answer(desk: Desk) -> None:
     message = Outgoing("home", ALICE, "http", NOON, "门开了", "alice")
     dispatch = Dispatch((message,))
-    (change,) = done(desk.store.settle(dispatch, 0, Receipted(ACCEPTED, NOON, None, ("7",))))
+    (change,) = done(desk.store.settle(dispatch, [(0, Receipted(ACCEPTED, NOON, None, ("7",)))]))
     assert row_of(dispatch) == change.row
     assert desk.state(change.row) is ProofState.ACCEPTED
 

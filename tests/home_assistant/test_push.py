@@ -24,6 +24,7 @@ from yarl import URL
 
 from custom_components.sms1680 import answering, push
 from custom_components.sms1680.const import (
+    CONF_KEEP_DAYS,
     CONF_NETWORKS,
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
@@ -388,8 +389,11 @@ async def test_an_answer_that_was_not_written_makes_the_next_one_a_repeat(
 
 
 async def test_a_push_that_gives_up_waiting_is_fired_nevertheless(
-    hass: HomeAssistant, entry: MockConfigEntry, http: TestClient, messages: list[Event]
+    hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator, messages: list[Event]
 ) -> None:
+    entry = make_entry(options={CONF_KEEP_DAYS: 0})
+    await set_up(hass, entry)
+    http = await hass_client_no_auth()
     assert await hass.config_entries.async_unload(entry.entry_id)
     with pytest.raises(TimeoutError):
         await http.get(raw(WEBHOOK, UPLINK), timeout=aiohttp.ClientTimeout(total=0.2))
@@ -398,20 +402,26 @@ async def test_a_push_that_gives_up_waiting_is_fired_nevertheless(
     assert [event.data["redelivered"] for event in messages] == [False, True]
 
 
-async def test_what_comes_in_while_the_entry_is_down_is_not_answered_as_taken(
+@pytest.mark.parametrize(("keep_days", "status"), [(30, 200), (0, 503)])
+async def test_what_comes_in_while_the_entry_is_down_is_answered_only_if_it_is_safe(
     hass: HomeAssistant,
-    entry: MockConfigEntry,
-    http: TestClient,
+    make_entry: MakeEntry,
+    hass_client_no_auth: ClientSessionGenerator,
     *,
     messages: list[Event],
     monkeypatch: pytest.MonkeyPatch,
+    keep_days: int,
+    status: int,
 ) -> None:
     monkeypatch.setattr(answering, "_PATIENCE", 0.0)
+    entry = make_entry(options={CONF_KEEP_DAYS: keep_days})
+    await set_up(hass, entry)
+    http = await hass_client_no_auth()
     assert await hass.config_entries.async_unload(entry.entry_id)
     for address in ADDRESSES:
-        assert (await http.get(raw(address, UPLINK))).status == 503
+        assert (await http.get(raw(address, UPLINK))).status == status
     await set_up(hass, entry)
-    assert len(messages) == 1
+    assert [event.data["redelivered"] for event in messages] == [False, True, True]
 
 
 async def test_two_accounts_with_one_number_do_not_mix(

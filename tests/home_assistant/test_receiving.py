@@ -26,9 +26,9 @@ from custom_components.sms1680.receiving import (
     Receiver,
     Way,
     async_get_receivers,
-    comparable_number,
     resolve_extension,
 )
+from custom_components.sms1680.store import comparable_number
 
 ALICE, STRANGER = "13800000001", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]
@@ -162,34 +162,29 @@ async def test_the_last_push_is_noted(
     assert receiver.counts == {"delivery_report": 1}
 
 
-async def test_what_comes_in_during_a_reload_is_kept_in_order(
+async def test_what_comes_in_during_a_reload_is_safe_and_fired_in_order(
     hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
-    waiting = [asyncio.create_task(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 60)) for text in "123"]
-    await asyncio.sleep(0)
+    for text in "123":
+        await come(receiver, Reply(ALICE, text))
     assert (receiver.waiting, messages) == (3, [])
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await asyncio.gather(*waiting)
+    await set_up(hass, entry)
     assert [(event.data["content"], event.data["redelivered"]) for event in messages] == [
         (text, False) for text in "123"
     ]
-    await hass.async_block_till_done(wait_background_tasks=True)
+    assert receiver.waiting == 0
 
 
-async def test_what_nobody_waited_for_is_fired_once_for_all_its_repeats(
+async def test_what_comes_again_before_it_could_be_fired_is_marked(
     hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
     for _ in range(3):
-        with pytest.raises(NotTakenError):
-            await come(receiver, Reply(ALICE, "1"))
-    assert receiver.waiting == 1
+        await come(receiver, Reply(ALICE, "1"), answered=False)
     await set_up(hass, entry)
-    assert [event.data["redelivered"] for event in messages] == [False]
-    # The platform was never told that it was taken, so it comes again.
-    await come(receiver, Reply(ALICE, "1"))
-    assert [event.data["redelivered"] for event in messages] == [False, True]
+    assert [event.data["redelivered"] for event in messages] == [False, True, True]
+    assert len({event.data["id"] for event in messages}) == 1
 
 
 async def test_what_waited_for_long_is_marked(
@@ -202,8 +197,7 @@ async def test_what_waited_for_long_is_marked(
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
     came = dt_util.utcnow()
-    with pytest.raises(NotTakenError):
-        await come(receiver, Reply(ALICE, "1"))
+    await come(receiver, Reply(ALICE, "1"))
     freezer.tick(timedelta(hours=3))
     await set_up(hass, entry)
     (event,) = messages
@@ -218,48 +212,82 @@ async def test_nothing_is_fired_before_automations_listen(
     entry = make_entry()
     await set_up(hass, entry)
     receiver = async_get_receivers(hass).async_get(entry)
-    waiting = asyncio.create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 60))
+    await come(receiver, Reply(ALICE, "1"))
     hass.set_state(CoreState.running)
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STARTED)
     await asyncio.sleep(0)
     assert (receiver.waiting, messages) == (1, [])
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=2))
-    await waiting
-    assert len(messages) == 1
+    await hass.async_block_till_done()
+    assert [event.data["redelivered"] for event in messages] == [False]
 
 
-async def test_only_so_much_is_kept_and_the_rest_is_not_taken(
-    hass: HomeAssistant,
-    entry: MockConfigEntry,
-    receiver: Receiver,
-    *,
-    messages: list[Event],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(receiving, "_MOST_WAITING", 2)
-    assert await hass.config_entries.async_unload(entry.entry_id)
-    for text in "1234":
-        with pytest.raises(NotTakenError):
-            await come(receiver, Reply(ALICE, text))
-    assert receiver.counts["not_kept"] == 2
-    warnings = [record for record in caplog.records if record.levelno == logging.WARNING and "kept" in record.message]
-    assert len(warnings) == 1
-    await set_up(hass, entry)
-    assert [event.data["content"] for event in messages] == ["1", "2"]
-    # What was not kept is no repeat when it comes again.
-    await come(receiver, Reply(ALICE, "3"))
-    assert messages[-1].data["redelivered"] is False
-
-
-async def test_nothing_is_taken_while_home_assistant_stops(
+async def test_what_comes_in_while_home_assistant_stops_is_safe(
     hass: HomeAssistant, receiver: Receiver, messages: list[Event]
 ) -> None:
     hass.set_state(CoreState.stopping)
-    with pytest.raises(NotTakenError):
-        await receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 60)
-    hass.set_state(CoreState.running)
+    await come(receiver, Reply(ALICE, "1"))
     assert not messages
+    hass.set_state(CoreState.running)
+    receiver.async_hand_on()
+    await hass.async_block_till_done()
+    assert [event.data["content"] for event in messages] == ["1"]
+
+
+class TestWithoutADisk:
+    """Where nothing is kept on the disk, what can't be fired yet is not answered."""
+
+    @pytest.fixture
+    async def entry(self, hass: HomeAssistant, make_entry: MakeEntry) -> MockConfigEntry:
+        made = make_entry(options={const.CONF_KEEP_DAYS: 0})
+        await set_up(hass, made)
+        return made
+
+    async def test_it_is_fired_all_the_same_and_again_when_it_comes_again(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    ) -> None:
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        with pytest.raises(NotTakenError):
+            await come(receiver, Reply(ALICE, "1"))
+        assert receiver.waiting == 1
+        await set_up(hass, entry)
+        assert [event.data["redelivered"] for event in messages] == [False]
+        # The platform was never told that it was taken, so it comes again.
+        await come(receiver, Reply(ALICE, "1"))
+        assert [event.data["redelivered"] for event in messages] == [False, True]
+
+    async def test_it_is_answered_once_it_is_fired(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    ) -> None:
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        waiting = asyncio.create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 60))
+        await set_up(hass, entry)
+        await waiting
+        assert len(messages) == 1
+
+    async def test_only_so_much_is_kept_and_the_rest_is_not_taken(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        receiver: Receiver,
+        *,
+        messages: list[Event],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(receiving, "_MOST_WAITING", 2)
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        for text in "1234":
+            with pytest.raises(NotTakenError):
+                await come(receiver, Reply(ALICE, text))
+        assert receiver.counts["not_kept"] == 2
+        told = [record for record in caplog.records if record.levelno == logging.WARNING and "kept" in record.message]
+        assert len(told) == 1
+        await set_up(hass, entry)
+        assert [event.data["content"] for event in messages] == ["1", "2"]
+        # What was not kept is no repeat when it comes again.
+        await come(receiver, Reply(ALICE, "3"))
+        assert messages[-1].data["redelivered"] is False
 
 
 async def test_a_listener_that_fails_does_not_stop_the_answer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from ..client import DeliveryReport, Outcome, Reason, ReportState
@@ -51,11 +51,17 @@ def forget(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
     connection.executemany("DELETE FROM outgoing WHERE row = ?", ((row,) for row in dispatch.rows))
 
 
-def settle(connection: sqlite3.Connection, dispatch: Dispatch, place: int, answer: Receipted) -> list[Change]:
-    """Note what the platform answered, and join the reports that came before the answer.
+def settle(
+    connection: sqlite3.Connection, dispatch: Dispatch, answers: Sequence[tuple[int, Receipted]]
+) -> list[Change]:
+    """Note what the platform answered to the messages of some places, and join the reports that came before.
 
-    Returns where the message stands, and others to its number that this has decided.
+    Returns where the messages stand, and others to their numbers that this has decided.
     """
+    return [change for place, answer in answers for change in _settle(connection, dispatch, place, answer)]
+
+
+def _settle(connection: sqlite3.Connection, dispatch: Dispatch, place: int, answer: Receipted) -> list[Change]:
     message, row = dispatch.messages[place], dispatch.rows[place]
     if row is None or not connection.execute("SELECT 1 FROM outgoing WHERE row = ?", (row,)).fetchone():
         # Its beginning could not be noted, or the database was set aside meanwhile.
@@ -63,9 +69,9 @@ def settle(connection: sqlite3.Connection, dispatch: Dispatch, place: int, answe
     at = to_micros(answer.at)
     missing = 0 if answer.outcome in NEVER_ARRIVES else max(0, answer.segments - len(answer.message_ids))
     connection.execute(
-        "UPDATE outgoing SET outcome = ?, reason = ?, parts = ?, segments = ?, missing = ?, state = ?, state_at = ?"
-        " WHERE row = ?",
-        (answer.outcome, answer.reason, answer.parts, answer.segments, missing, answer.outcome, at, row),
+        "UPDATE outgoing SET outcome = ?1, reason = ?2, parts = ?3, segments = ?4, missing = ?5, state = ?1,"
+        " state_at = ?6, way = ifnull(?7, way) WHERE row = ?8",
+        (answer.outcome, answer.reason, answer.parts, answer.segments, missing, at, answer.way, row),
     )
     connection.executemany(
         "INSERT OR IGNORE INTO segment (outgoing, message_id) VALUES (?, ?)",

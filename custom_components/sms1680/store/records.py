@@ -67,7 +67,11 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Receipted:
-    """What the platform answered to a message to one number. segments: those that are reported one by one."""
+    """What the platform answered to a message to one number.
+
+    way: by which it went in the end, None for the one that it was begun by. segments: those that are reported one by
+    one.
+    """
 
     outcome: Outcome
     at: datetime
@@ -75,6 +79,7 @@ class Receipted:
     message_ids: tuple[str, ...] = ()
     parts: int = 1
     segments: int = 1
+    way: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

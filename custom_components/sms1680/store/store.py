@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,12 +67,12 @@ class MessageStore:
         """Note messages, each to one number, before they go out. What cannot be noted now is with its answer."""
         return self._writer.submit(lambda database: outbox.begin(database, dispatch))
 
-    def settle(self, dispatch: Dispatch, place: int, answer: Receipted) -> Future[list[Change]]:
-        """Note what the platform answered to the message of this place.
+    def settle(self, dispatch: Dispatch, answers: Sequence[tuple[int, Receipted]]) -> Future[list[Change]]:
+        """Note what the platform answered to the messages of some places.
 
-        Gives where the message stands, first, and others to its number that this has decided.
+        Gives where they stand, and others to their numbers that this has decided.
         """
-        return self._writer.submit(lambda database: outbox.settle(database, dispatch, place, answer))
+        return self._writer.submit(lambda database: outbox.settle(database, dispatch, answers))
 
     def forget(self, dispatch: Dispatch) -> Future[None]:
         """Let go of messages that were begun and never were on their way."""

@@ -1,0 +1,221 @@
+"""The message store in Home Assistant: opened with the integration, tidied every hour, closed with Home Assistant."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
+from homeassistant.core import CALLBACK_TYPE, Event, HassJob, HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.event import async_call_later, async_track_time_interval
+from homeassistant.util.hass_dict import HassKey
+
+from .const import (
+    CONF_KEEP_DAYS,
+    CONF_KEEP_TEXTS,
+    CONF_MOST_KEPT,
+    DEFAULT_KEEP_DAYS,
+    DEFAULT_KEEP_TEXTS,
+    DEFAULT_MOST_KEPT,
+    DOMAIN,
+    signal_delivery,
+)
+from .store import Change, MessageStore, Retention, Selection, StoreError
+
+_LOGGER = logging.getLogger(__name__)
+
+FILE: Final = "sms1680.db"
+_TIDY_EVERY: Final = timedelta(hours=1)
+# What was fired and answered is noted a little later, many at once: where that gets lost, it is fired again, marked.
+_MARK_AFTER: Final = 0.1
+# Of accounts that keep nothing on the disk: as long as reports may come.
+_IN_MEMORY: Final = Retention(timedelta(days=3), 1000, texts=True)
+
+_DAMAGED: Final = "store_damaged"
+_UNAVAILABLE: Final = "store_unavailable"
+
+
+class Shelf:
+    """A message store, and what is yet to be noted in it: rows that were fired, and rows that were answered."""
+
+    def __init__(self, hass: HomeAssistant, store: MessageStore) -> None:
+        self.store = store
+        self._hass = hass
+        self._fired: dict[bool, tuple[list[int], list[int]]] = {True: ([], []), False: ([], [])}
+        self._answered: tuple[list[int], list[int]] = ([], [])
+        self._later: CALLBACK_TYPE | None = None
+        self._job = HassJob(self._flush_now, "sms1680 note what was fired", cancel_on_shutdown=True)
+
+    @callback
+    def mark_fired(self, row: int, *, report: bool, texts: bool) -> None:
+        """Note soon that an event was fired. texts: whether its text is still to be kept."""
+        self._fired[texts][report].append(row)
+        self._soon()
+
+    @callback
+    def mark_answered(self, row: int, *, report: bool) -> None:
+        """Note soon that the answer to an item was written."""
+        self._answered[report].append(row)
+        self._soon()
+
+    @callback
+    def flush(self) -> list[Future[None]]:
+        """Note all of it now; what is asked of the store after this knows of it."""
+        if self._later is not None:
+            self._later()
+            self._later = None
+        fired, self._fired = self._fired, {True: ([], []), False: ([], [])}
+        futures = [self.store.mark_fired(*rows, texts=texts) for texts, rows in fired.items() if any(rows)]
+        answered, self._answered = self._answered, ([], [])
+        return [*futures, self.store.mark_answered(*answered)] if any(answered) else futures
+
+    async def async_flush(self) -> None:
+        """Note all of it, and wait until it is. Raises StoreError."""
+        for future in self.flush():
+            await asyncio.wrap_future(future)
+
+    def _soon(self) -> None:
+        if self._later is None:
+            self._later = async_call_later(self._hass, _MARK_AFTER, self._job)
+
+    @callback
+    def _flush_now(self, _: datetime) -> None:
+        self._later = None
+        self.flush()
+
+
+class Storage:
+    """The store in the configuration folder, and one in memory.
+
+    The latter is for accounts that keep nothing on the disk, and for all of them where the file can't be had.
+    """
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        self._hass = hass
+        self._disk = Shelf(hass, MessageStore(Path(hass.config.path(FILE)), self._damaged))
+        self._memory = Shelf(hass, MessageStore(None))
+        self._has_disk = False
+
+    @property
+    def shelves(self) -> list[Shelf]:
+        """Those that are open."""
+        return [self._disk, self._memory] if self._has_disk else [self._memory]
+
+    async def async_open(self) -> None:
+        """Open the stores; without the file all goes on in memory, and a repair tells so."""
+        try:
+            await self._hass.async_add_executor_job(self._open)
+        except StoreError as error:
+            _LOGGER.error("The message store can't be opened (%s); messages are kept in memory only", error)  # noqa: TRY400
+            self._create_issue(_UNAVAILABLE, {"file": FILE, "problem": str(error)}, fixable=False)
+        else:
+            self._has_disk = True
+            ir.async_delete_issue(self._hass, DOMAIN, _UNAVAILABLE)
+        self._hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, self._async_close)
+        async_track_time_interval(self._hass, self.async_tidy, _TIDY_EVERY, cancel_on_shutdown=True)
+
+    @callback
+    def of(self, entry: ConfigEntry) -> Shelf:
+        """Return where an account's messages are kept."""
+        on_disk = self._has_disk and entry.options.get(CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS) > 0
+        return self._disk if on_disk else self._memory
+
+    async def async_tidy(self, _: datetime | None = None) -> None:
+        """Let go of what is old, and tell what had no report in time."""
+        entries = self._hass.config_entries.async_entries(DOMAIN)
+        for shelf in self.shelves:
+            shelf.flush()
+            retentions = {entry.entry_id: self._retention(entry) for entry in entries if self.of(entry) is shelf}
+            try:
+                expired = await asyncio.wrap_future(shelf.store.tidy(retentions))
+            except StoreError as error:
+                _LOGGER.warning("The message store could not be tidied (%s)", error)
+            else:
+                self.tell(expired)
+
+    async def async_purge(self, selection: Selection, *, open_too: bool = False) -> int:
+        """Delete messages and return how many. Raises StoreError."""
+        gone = [asyncio.wrap_future(shelf.store.purge(selection, open_too=open_too)) for shelf in self.shelves]
+        return sum(await asyncio.gather(*gone))
+
+    async def async_backup(self, *, begin: bool) -> None:
+        """Leave the file alone from now on, so that it can be copied, or write into it again."""
+        if self._has_disk:
+            self._disk.flush()
+            store = self._disk.store
+            await asyncio.wrap_future(store.begin_backup() if begin else store.end_backup())
+
+    @callback
+    def tell(self, changes: Iterable[Change]) -> None:
+        """Tell whoever waits for it where messages stand now."""
+        for change in changes:
+            async_dispatcher_send(self._hass, signal_delivery(change.entry), change)
+
+    def _open(self) -> None:
+        self._memory.store.open()
+        self._disk.store.open()
+
+    async def _async_close(self, _: Event) -> None:
+        for shelf in self.shelves:
+            shelf.flush()
+            await self._hass.async_add_executor_job(shelf.store.close)
+
+    def _retention(self, entry: ConfigEntry) -> Retention:
+        if self.of(entry) is self._memory:
+            return _IN_MEMORY
+        return Retention(
+            timedelta(days=entry.options.get(CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS)),
+            entry.options.get(CONF_MOST_KEPT, DEFAULT_MOST_KEPT),
+            texts=keeps_texts(entry),
+        )
+
+    def _damaged(self, aside: Path) -> None:
+        """Tell a person where a damaged file went. Called in the store's thread, or in the one that opens it."""
+        placeholders = {"file": FILE, "aside": aside.name}
+        self._hass.loop.call_soon_threadsafe(lambda: self._create_issue(_DAMAGED, placeholders, fixable=True))
+
+    def _create_issue(self, issue: str, placeholders: dict[str, str], *, fixable: bool) -> None:
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            issue,
+            is_fixable=fixable,
+            is_persistent=fixable,
+            severity=ir.IssueSeverity.ERROR,
+            translation_key=issue,
+            translation_placeholders=placeholders,
+        )
+
+
+DATA_STORAGE: HassKey[Storage] = HassKey(f"{DOMAIN}_storage")
+
+
+def keeps_texts(entry: ConfigEntry) -> bool:
+    """Tell whether an account keeps the texts of its messages."""
+    return bool(entry.options.get(CONF_KEEP_TEXTS, DEFAULT_KEEP_TEXTS))
+
+
+async def async_forget(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Let go of all messages of an account that is no more."""
+    try:
+        await hass.data[DATA_STORAGE].async_purge(Selection(entries=[entry.entry_id]), open_too=True)
+    except StoreError as error:
+        _LOGGER.warning("The messages of an account that was removed could not be deleted (%s)", error)
+
+
+async def settled[T](future: Future[T], seconds: float) -> bool:
+    """Wait until the store has done something, at most so long; return whether it has, without an error."""
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.shield(asyncio.wrap_future(future))
+    except (TimeoutError, StoreError):
+        return False
+    return True
