@@ -14,6 +14,7 @@ from homeassistant.config_entries import (
     ConfigFlowResult,
     ConfigSubentryFlow,
     OptionsFlow,
+    SubentryFlowContext,
 )
 from homeassistant.const import CONF_PASSWORD, CONF_USERNAME, CONF_WEBHOOK_ID
 from homeassistant.core import callback
@@ -49,7 +50,7 @@ from .const import (
     DOMAIN,
     SUBENTRY_RECIPIENT,
 )
-from .letter import make_letter, new_push_secret
+from .letter import SHOWS_LETTER, make_letter, new_push_secret
 from .options_flow import Sms1680OptionsFlow
 from .recipient_flow import RecipientFlow
 
@@ -203,7 +204,8 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         from homeassistant.config_entries import FlowType  # noqa: PLC0415 - 2025.10 and later
 
         dialog = await self.hass.config_entries.subentries.async_init(
-            (result["result"].entry_id, SUBENTRY_RECIPIENT), context={"source": SOURCE_USER}
+            (result["result"].entry_id, SUBENTRY_RECIPIENT),
+            context=SubentryFlowContext(source=SOURCE_USER, **{SHOWS_LETTER: True}),  # type: ignore[typeddict-item]
         )
         result["next_flow"] = (FlowType.CONFIG_SUBENTRIES_FLOW, dialog["flow_id"])
         return result

@@ -14,6 +14,9 @@ from yarl import URL
 
 from .const import CONF_HTTP, CONF_LISTENER_PORT, CONF_PRODUCT_ID, CONF_PUSH_SECRET, PUSH_PATH
 
+# In a dialog's context: it follows the account's so closely that the page with the letter is passed over.
+SHOWS_LETTER: Final = "shows_letter"
+
 _CHANNEL: Final = "1680"
 _LOCAL_NAMES: Final = ("local", "lan", "home", "internal", "localdomain", "arpa")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, override
 
 import voluptuous as vol
 from homeassistant.config_entries import ConfigSubentryFlow, SubentryFlowResult
 from homeassistant.const import CONF_NAME
+from homeassistant.core import callback
 from homeassistant.helpers.selector import (
     EntitySelector,
     EntitySelectorConfig,
@@ -17,6 +18,7 @@ from homeassistant.helpers.selector import (
 
 from .client import InvalidMessageError, normalise_number
 from .const import CONF_EXTENSION, CONF_NUMBER, CONF_PERSON
+from .letter import SHOWS_LETTER, make_letter
 
 _LONGEST_EXTENSION: Final = 20
 _RECIPIENT = vol.Schema(
@@ -31,6 +33,16 @@ _RECIPIENT = vol.Schema(
 
 class RecipientFlow(ConfigSubentryFlow):
     """The dialogs of a recipient."""
+
+    @callback
+    @override
+    def async_create_entry(self, **shown: Any) -> SubentryFlowResult:  # type: ignore[override]
+        """Show the letter to the platform at the end of a dialog that took the place of the account's last page."""
+        if self.context.get(SHOWS_LETTER):
+            entry = self._get_entry()
+            letter = make_letter(self.hass, entry.data, entry.options)
+            shown |= {"description": letter.name, "description_placeholders": letter.placeholders}
+        return super().async_create_entry(**shown)
 
     def __init__(self) -> None:
         self._recipient: dict[str, Any] = {}

@@ -108,6 +108,9 @@ async def test_the_first_recipients_dialog_follows(hass: HomeAssistant, given: d
     await hass.async_block_till_done()
     assert dialog["type"] is FlowResultType.CREATE_ENTRY
     assert hass.states.get("notify.alice")
+    # This dialog took the place of the page that shows the letter.
+    assert dialog["description"] == result["description"] == "letter_unreachable"
+    assert dialog["description_placeholders"] == result["description_placeholders"]
 
 
 def of_account(**changes: Any) -> Callable[[Config], Config]:

@@ -56,6 +56,7 @@ async def test_a_recipient_gets_a_device_and_a_notify_entity(
     given = {"name": " Carol ", "number": "+86 138-0000-0003", "person": "person.carol", "extension": "07"}
     result = await enter(hass, await add(hass, entry), given)
     assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "Carol")
+    assert result["description"] is None, "the letter was shown when the account was saved"
     (subentry,) = (one for one in entry.subentries.values() if one.title == "Carol")
     assert dict(subentry.data) == {"number": "13800000003", "person": "person.carol", "extension": "07"}
     assert subentry.unique_id == "13800000003"
