@@ -205,7 +205,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
 
         dialog = await self.hass.config_entries.subentries.async_init(
             (result["result"].entry_id, SUBENTRY_RECIPIENT),
-            context=SubentryFlowContext(source=SOURCE_USER, **{SHOWS_LETTER: True}),  # type: ignore[typeddict-item]
+            context=SubentryFlowContext(source=SOURCE_USER, **{SHOWS_LETTER: True}),  # type: ignore[typeddict-unknown-key]
         )
         result["next_flow"] = (FlowType.CONFIG_SUBENTRIES_FLOW, dialog["flow_id"])
         return result

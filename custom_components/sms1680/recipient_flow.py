@@ -36,7 +36,7 @@ class RecipientFlow(ConfigSubentryFlow):
 
     @callback
     @override
-    def async_create_entry(self, **shown: Any) -> SubentryFlowResult:  # type: ignore[override]
+    def async_create_entry(self, **shown: Any) -> SubentryFlowResult:
         """Show the letter to the platform at the end of a dialog that took the place of the account's last page."""
         if self.context.get(SHOWS_LETTER):
             entry = self._get_entry()
