@@ -25,7 +25,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, RecorderInstanceContextManager
 
-from custom_components.sms1680 import const, receiving, sharing, trigger, yaml_notify
+from custom_components.sms1680 import const, receiving, sharing, storing, trigger, yaml_notify
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
 from custom_components.sms1680.delivery import Sent
@@ -236,10 +236,20 @@ def test_the_page_names_the_defaults(language: str) -> None:
             "within five\nseconds",
             "more than two minutes",
             "within {} ms",
+            "for {} days",
+            "`{}`",
         ),
-        "zh": ("每 {} 分钟", "默认 {} 条", "五秒之内", "等待超过两分钟", "{} 毫秒内"),
+        "zh": ("每 {} 分钟", "默认 {} 条", "五秒之内", "等待超过两分钟", "{} 毫秒内", "保存 {} 天", "`{}`"),
     }[language]
-    values = (const.DEFAULT_BALANCE_INTERVAL, const.DEFAULT_LOW_BALANCE, "", "", round(sharing.WINDOW * 1000))
+    values = (
+        const.DEFAULT_BALANCE_INTERVAL,
+        const.DEFAULT_LOW_BALANCE,
+        "",
+        "",
+        round(sharing.WINDOW * 1000),
+        const.DEFAULT_KEEP_DAYS,
+        storing.FILE,
+    )
     assert (const.DEFAULT_REPEAT_WINDOW, receiving._FRESH.total_seconds()) == (5, 120)
     assert [words for words, value in zip(said, values, strict=True) if words.format(value) not in page] == []
 

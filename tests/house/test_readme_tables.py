@@ -241,10 +241,14 @@ def field_table(*steps: str) -> Callable[[str], str]:
     return made
 
 
-def option_table(language: str) -> str:
-    """The fields of all options; what the test asks is none."""
-    steps = dig(translations(language), "options/step")
-    return described_fields(language, [step for name, step in steps.items() if name != "test"])
+def dialog_table(dialog: str, *left_out: str) -> Callable[[str], str]:
+    """The fields of all steps of a dialog but some."""
+
+    def made(language: str) -> str:
+        steps = dig(translations(language), f"{dialog}/step")
+        return described_fields(language, [step for name, step in steps.items() if name not in left_out])
+
+    return made
 
 
 def described_fields(language: str, steps: Sequence[Any]) -> str:
@@ -284,7 +288,8 @@ def action_error_table(language: str) -> str:
 
 
 def repair_table(language: str) -> str:
-    rows = [(one["title"], one["description"]) for one in translations(language)["issues"].values()]
+    issues = translations(language)["issues"].values()
+    rows = [(one["title"], one.get("description") or dig(one, "fix_flow/step/confirm/description")) for one in issues]
     return markdown((("Repair", "Says"), ("修复提示", "内容"))[INDEX[language]], rows)
 
 
@@ -307,8 +312,8 @@ TABLES: dict[str, Callable[[str], str]] = {
     "exits": exit_table,
     "limits": limit_table,
     "account-fields": field_table("config/step/http"),
-    "recipient-fields": field_table("config_subentries/recipient/step/user"),
-    "option-fields": option_table,
+    "recipient-fields": dialog_table("config_subentries/recipient", "reconfigure"),
+    "option-fields": dialog_table("options", "test"),
     "actions": call_table("services"),
     "triggers": call_table("triggers"),
     "action-errors": action_error_table,
