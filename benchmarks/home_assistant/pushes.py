@@ -68,7 +68,8 @@ async def main():
     await asyncio.gather(*(push(texts[place::connections]) for place in range(connections)))
     print(json.dumps({"seconds": time.monotonic() - start, "began": began}))
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
 """
 
 
@@ -220,4 +221,5 @@ async def main() -> None:
             await hass.async_stop(force=True)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

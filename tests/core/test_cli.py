@@ -142,3 +142,12 @@ def test_help_names_every_command(run: Run) -> None:
     assert done.returncode == 0
     for command in ("send", "balance", "estimate", "sandbox", "apprise"):
         assert f"\n    {command}" in done.stdout
+
+
+def test_a_room_that_misses_something_says_what(tmp_path: Path) -> None:
+    (tmp_path / "aiohttp.py").write_text("raise ModuleNotFoundError(name='aiohttp')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "sms1680", "sandbox", "--port", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "sandbox needs aiohttp: pip install aiohttp" in done.stderr

@@ -363,6 +363,7 @@ def test_redirects_are_never_followed_and_a_prefix_and_a_proxy_are_kept(make: Ma
         {"signature": "x" * 31},
         {"signature": "x", "signature_place": "left"},
         {"proxy": "nonsense://user:secret@h"},
+        {"proxy": "socks5://user:secret@h"},
     ],
 )
 def test_settings_that_cannot_work_are_refused(make: Make, settings: dict[str, Any]) -> None:

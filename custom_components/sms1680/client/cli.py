@@ -42,7 +42,10 @@ _WEIGHT = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Out
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(given).parse_args(given)
+    parser = _parser(given)
+    options, unknown = parser.parse_known_args(given)
+    if unknown and not options.is_missing:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     language = _language()
     try:
         code: int = options.run(options)
@@ -66,6 +69,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         description="SMS through the platform 1680.",
         epilog="Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 nothing tried, 1 another error.",
     )
+    parser.set_defaults(is_missing=False)
     commands = parser.add_subparsers(title="commands", required=True)
     ours = {"send": _add_send, "balance": _add_balance, "estimate": _add_estimate}
     for add in ours.values():
@@ -81,10 +85,9 @@ def _add_other(commands: Any, entry: metadata.EntryPoint) -> None:  # noqa: ANN4
     try:
         add = entry.load()
     except ImportError as error:
-        missing = f"needs {error.name}: pip install 'sms1680[{entry.name}]'"
+        missing = f"needs {error.name}: pip install {error.name}"
         parser = commands.add_parser(entry.name, help=missing, add_help=False)
-        parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-        parser.set_defaults(run=lambda _: _missing(f"{entry.name} {missing}"))
+        parser.set_defaults(run=lambda _: _missing(f"{entry.name} {missing}"), is_missing=True)
         return
     add(commands)
 

@@ -437,7 +437,7 @@ def _checked(receipts: tuple[Receipt, ...]) -> tuple[Receipt, ...]:
 def _usable() -> Iterator[None]:
     try:
         yield
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         # The proxy's address may hold a password: name the kind only.
         raise InvalidSettingError(
             f"the proxy or TLS setting can't be used ({type(error).__name__})",
