@@ -72,6 +72,10 @@ class BalanceCoordinator(DataUpdateCoordinator[int | None]):
             # Who may not ask has an account that works all the same.
             if error.reason is not Reason.PERMISSION:
                 self._standing.record_refusal(error.reason)
-                raise UpdateFailed(error.sentence()) from None
+                raise UpdateFailed(
+                    translation_domain=DOMAIN,
+                    translation_key="no_balance",
+                    translation_placeholders={"problem": error.sentence()},
+                ) from None
         self._standing.record_balance(balance)
         return balance

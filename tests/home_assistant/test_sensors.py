@@ -249,3 +249,19 @@ async def test_a_held_message_is_told_as_a_pending_report(
         "redelivered": False,
     }
     assert message.state.value == "held"
+
+
+async def test_a_balance_that_is_not_told_is_logged_once_in_words(
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    set_up: SetUp,
+    sandbox: Sandbox,
+    freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sandbox.platform.faults.always("drop_before")
+    await set_up(make_entry())
+    await an_hour_later(hass, freezer)
+    told = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    (line,) = [text for text in told if "sms1680 balance" in text]
+    assert "The platform did not tell the balance: The platform did not answer in time. Try again." in line
