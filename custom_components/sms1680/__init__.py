@@ -10,9 +10,12 @@ from homeassistant.helpers.typing import ConfigType
 
 from .account import async_make_client
 from .client import Receipt
+from .commanding import async_remove_commands
 from .const import CONF_HTTP, CONF_PRICE, DOMAIN, signal_recipient_added
+from .conversing import Conversation, async_remove_opted_out
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
 from .entity import account_device_info, recipients
+from .origin import async_setup_origin
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .recording import RecordedSender
 from .services import async_setup_services
@@ -28,6 +31,7 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa: ARG001 - Home Assistant's signature
     """Set up what does not depend on an entry: the actions and the push addresses."""
     async_setup_services(hass)
+    async_setup_origin(hass)
     hass.data[DATA_STORAGE] = Storage(hass)
     await hass.data[DATA_STORAGE].async_open()
     await async_setup_push(hass)
@@ -52,6 +56,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
         return await client.send(numbers, text, extension=extension)
 
+    conversation = Conversation(hass, entry)
+    await conversation.commands.async_load()
     coordinator = BalanceCoordinator(hass, entry, client, standing)
     entry.runtime_data = Sms1680Data(
         client=client,
@@ -59,6 +65,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         coordinator=coordinator,
         totals=totals,
         standing=standing,
+        conversation=conversation,
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
@@ -67,6 +74,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
+    entry.async_on_unload(conversation.end)
     # The repair of a low balance wants it asked for even where nobody looks at its sensors.
     entry.async_on_unload(coordinator.async_add_listener(lambda: None))
     entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
@@ -88,6 +96,8 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     """Forget an account."""
     async_unregister_push(hass, entry)
     async_remove_issues(hass, entry)
+    async_remove_opted_out(hass, entry)
+    await async_remove_commands(hass, entry)
     await async_remove_totals(hass, entry.entry_id)
     await async_forget(hass, entry)
 

@@ -18,6 +18,8 @@ CONF_PUSH_SECRET: Final = "push_secret"  # noqa: S105
 CONF_NUMBER: Final = "number"
 CONF_PERSON: Final = "person"
 CONF_EXTENSION: Final = "extension"
+CONF_COMMANDS: Final = "commands"
+CONF_TOTP_SECRET: Final = "totp_secret"  # noqa: S105
 
 # Options of an entry; each may be missing.
 CONF_SIGNATURE: Final = "signature"
@@ -25,6 +27,8 @@ CONF_SIGNATURE_PLACE: Final = "signature_place"
 CONF_RATE: Final = "rate"
 CONF_PACKET_SIZE: Final = "packet_size"
 CONF_PROXY: Final = "proxy"
+CONF_QUESTION_EXTENSIONS: Final = "question_extensions"
+CONF_COMMAND_WORDS: Final = "command_words"
 CONF_SOURCE_NUMBER: Final = "source_number"
 CONF_PUSH_ANSWER: Final = "push_answer"
 CONF_NETWORKS: Final = "networks"
@@ -50,6 +54,7 @@ ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
 
 EVENT_MESSAGE_RECEIVED: Final = "sms1680_message_received"
 EVENT_DELIVERY_REPORT: Final = "sms1680_delivery_report"
+EVENT_COMMAND: Final = "sms1680_command"
 
 # {channel} is any word: some platforms put the product's number there.
 PUSH_PATH: Final = "/api/sms1680/{secret}/{channel}"

@@ -15,6 +15,7 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 
 from .client import Reason, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
+from .conversing import Conversation
 from .recording import Sender
 from .sharing import Sharing
 from .standing import Standing
@@ -36,6 +37,7 @@ class Sms1680Data:
     coordinator: BalanceCoordinator
     totals: Totals
     standing: Standing
+    conversation: Conversation
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]
     recipients: set[str]
     notify_entities: dict[str, NotifyEntity] = field(default_factory=dict)

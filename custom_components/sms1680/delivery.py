@@ -114,12 +114,8 @@ async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], optio
     """
     groups: dict[tuple[str, str | None], list[int]] = {}
     for index, (receiver, _) in enumerate(items):
-        extension = receiver.extension if options.extension is None else options.extension
-        groups.setdefault((receiver.entry.entry_id, extension), []).append(index)
-    try:
-        _check(items, way, options, {extension for _, extension in groups})
-    except InvalidMessageError as error:
-        raise rejected(hass, error) from None
+        groups.setdefault((receiver.entry.entry_id, _extension(receiver, options)), []).append(index)
+    check(hass, items, way, options)
 
     async def run(extension: str | None, places: list[int]) -> tuple[Receipt, ...]:
         given: SendOptions = {"at": options.at, "extension": extension, "priority": options.priority}
@@ -139,14 +135,21 @@ async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], optio
     return sent
 
 
-def _check[T](items: Items[T], way: Way[T], options: Options, extensions: set[str | None]) -> None:
-    """Let the core check the whole before any part of it goes out; raise InvalidMessageError."""
-    for extension in extensions:
-        send_options(options.at, extension, dt_util.utcnow())
-    entries = {receiver.entry.entry_id: receiver.entry for receiver, _ in items}
-    for entry in entries.values():
-        own = [item for item in items if item[0].entry is entry]
-        way.plan(own, signature=_signature(entry), max_length=MAX_LENGTH, options=())
+def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> None:
+    """Let the core check the whole before any part of it goes out. Raises ServiceValidationError."""
+    try:
+        for extension in {_extension(receiver, options) for receiver, _ in items}:
+            send_options(options.at, extension, dt_util.utcnow())
+        entries = {receiver.entry.entry_id: receiver.entry for receiver, _ in items}
+        for entry in entries.values():
+            own = [item for item in items if item[0].entry is entry]
+            way.plan(own, signature=_signature(entry), max_length=MAX_LENGTH, options=())
+    except InvalidMessageError as error:
+        raise rejected(hass, error) from None
+
+
+def _extension(receiver: Receiver, options: Options) -> str | None:
+    return receiver.extension if options.extension is None else options.extension
 
 
 def _signature(entry: Sms1680ConfigEntry) -> Signature | None:

@@ -6,10 +6,11 @@ from typing import Any
 
 from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_PASSWORD, CONF_USERNAME, CONF_WEBHOOK_ID
+from homeassistant.const import CONF_PASSWORD, CONF_PIN, CONF_USERNAME, CONF_WEBHOOK_ID
 from homeassistant.core import HomeAssistant
 
 from .const import (
+    CONF_COMMAND_WORDS,
     CONF_GATEWAY,
     CONF_LISTENER_PORT,
     CONF_NETWORKS,
@@ -20,21 +21,25 @@ from .const import (
     CONF_PUSH_SECRET,
     CONF_SIGNATURE,
     CONF_SOURCE_NUMBER,
+    CONF_TOTP_SECRET,
 )
 from .coordinator import Sms1680ConfigEntry
 from .receiving import async_get_receivers
 
 _REDACTED = {
+    CONF_COMMAND_WORDS,
     CONF_GATEWAY,
     CONF_NETWORKS,
     CONF_NUMBER,
     CONF_PASSWORD,
     CONF_PASSWORD_MD5,
     CONF_PERSON,
+    CONF_PIN,
     CONF_PROXY,
     CONF_PUSH_SECRET,
     CONF_SIGNATURE,
     CONF_SOURCE_NUMBER,
+    CONF_TOTP_SECRET,
     CONF_USERNAME,
     CONF_WEBHOOK_ID,
     # The ways over CMPP.

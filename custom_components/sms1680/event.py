@@ -9,18 +9,22 @@ from __future__ import annotations
 from typing import Any, override
 
 from homeassistant.components.event import EventEntity
-from homeassistant.core import HomeAssistant, State, callback
+from homeassistant.core import Context, HomeAssistant, State, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_CONFIG_ENTRY_ID, signal_message, signal_report
+from .conversation.commands import Verdict
 from .coordinator import Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
+from .origin import told_of
 
 PARALLEL_UPDATES = 0  # nothing is asked
 
 EVENT_RECEIVED = "received"
-EVENT_TYPES = [EVENT_RECEIVED, "delivered", "failed"]  # the last two are states of a delivery report
+EVENT_ACCEPTED_COMMAND = "command"
+# "delivered" and "failed" are states of a delivery report.
+EVENT_TYPES = [EVENT_RECEIVED, EVENT_ACCEPTED_COMMAND, "delivered", "failed"]
 
 # Of an event's data, what is no news for who looks at the entity.
 _LEFT_OUT = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled")
@@ -61,7 +65,7 @@ class _MessageEvents(EventEntity):
 
     @callback
     def _message(self, data: dict[str, Any]) -> None:
-        self._tell(EVENT_RECEIVED, data)
+        self._tell(EVENT_ACCEPTED_COMMAND if data["command"] == Verdict.ACCEPTED else EVENT_RECEIVED, data)
 
     @callback
     def _report(self, data: dict[str, Any]) -> None:
@@ -71,6 +75,7 @@ class _MessageEvents(EventEntity):
     def _tell(self, event_type: str, data: dict[str, Any]) -> None:
         if self._of in (None, data["subentry_id"]) and not data["redelivered"]:
             self._trigger_event(event_type, {key: value for key, value in data.items() if key not in _LEFT_OUT})
+            self.async_set_context(told_of() or Context())
             self.async_write_ha_state()
 
 

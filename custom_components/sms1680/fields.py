@@ -16,11 +16,12 @@ ATTR_AT: Final = "at"
 ATTR_EXTENSION: Final = "extension"
 ATTR_PRIORITY: Final = "priority"
 
+PRIORITY: Final[VolDictType] = {vol.Optional(ATTR_PRIORITY, default="normal"): vol.In(["normal", "critical"])}
 MESSAGE_OPTIONS: Final[VolDictType] = {
     vol.Optional(ATTR_AT): cv.datetime,
     # An integer is let in here for the core to refuse it in words: YAML reads 012 as 10.
     vol.Optional(ATTR_EXTENSION): vol.Any(str, int),
-    vol.Optional(ATTR_PRIORITY, default="normal"): vol.In(["normal", "critical"]),
+    **PRIORITY,
 }
 
 

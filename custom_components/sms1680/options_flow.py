@@ -29,6 +29,8 @@ from .client.client import LARGEST_PACKET, PACKET_SIZE
 from .client.errors import InvalidSettingError
 from .const import (
     CONF_BALANCE_INTERVAL,
+    CONF_COMMAND_WORDS,
+    CONF_EXTENSION,
     CONF_HTTP,
     CONF_LISTENER_PORT,
     CONF_LOW_BALANCE,
@@ -38,6 +40,7 @@ from .const import (
     CONF_PROXY,
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
+    CONF_QUESTION_EXTENSIONS,
     CONF_RATE,
     CONF_REPEAT_WINDOW,
     CONF_SIGNATURE,
@@ -48,6 +51,7 @@ from .const import (
     DEFAULT_PUSH_ANSWER,
     DEFAULT_REPEAT_WINDOW,
 )
+from .conversation import ExtensionRange, InvalidRangeError
 from .entity import recipients
 from .letter import make_letter, new_push_secret
 from .selftest import SelfTest
@@ -81,6 +85,12 @@ _RECEIVING: Final = vol.Schema(
         vol.Optional(CONF_NETWORKS): TextSelector(TextSelectorConfig(multiple=True)),
         vol.Optional(CONF_REPEAT_WINDOW, default=DEFAULT_REPEAT_WINDOW): _number(0, 3600),
         vol.Optional(CONF_LISTENER_PORT): _number(1, 65535),
+    }
+)
+_CONVERSATION: Final = vol.Schema(
+    {
+        vol.Optional(CONF_QUESTION_EXTENSIONS): _TEXT,
+        vol.Optional(CONF_COMMAND_WORDS): TextSelector(TextSelectorConfig(multiple=True)),
     }
 )
 _BALANCE: Final = vol.Schema(
@@ -123,7 +133,8 @@ class Sms1680OptionsFlow(OptionsFlow):
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:  # noqa: ARG002
         """Choose what to set, to see or to try."""
         return self.async_show_menu(
-            step_id="init", menu_options=["sending", "receiving", "balance", "letter", "renew_secret", "test"]
+            step_id="init",
+            menu_options=["sending", "receiving", "conversation", "balance", "letter", "renew_secret", "test"],
         )
 
     async def async_step_sending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -155,6 +166,20 @@ class Sms1680OptionsFlow(OptionsFlow):
             if not errors:
                 return self._save(_RECEIVING, given)
         return self._form("receiving", _RECEIVING, user_input, errors)
+
+    async def async_step_conversation(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Set what questions go out with, and what commands begin with."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            words = [word.strip() for word in user_input.get(CONF_COMMAND_WORDS, []) if word.strip()]
+            given = {**user_input, CONF_COMMAND_WORDS: words}
+            if any(word[-1].isdigit() for word in words):
+                errors[CONF_COMMAND_WORDS] = "invalid_words"
+            if error := self._range_error(user_input.get(CONF_QUESTION_EXTENSIONS)):
+                errors[CONF_QUESTION_EXTENSIONS] = error
+            if not errors:
+                return self._save(_CONVERSATION, given)
+        return self._form("conversation", _CONVERSATION, user_input, errors)
 
     async def async_step_balance(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Set what a part costs and when the balance is low."""
@@ -274,6 +299,17 @@ class Sms1680OptionsFlow(OptionsFlow):
             return await self.async_step_init()
         placeholders = {"problem": self._problem or ""}
         return self.async_show_form(step_id=step_id, data_schema=_NOTHING, description_placeholders=placeholders)
+
+    def _range_error(self, text: str | None) -> str | None:
+        """Return what is wrong with a range of extensions; none at all is allowed."""
+        if not text:
+            return None
+        try:
+            extensions = ExtensionRange.parse(text)
+        except InvalidRangeError:
+            return "invalid_extensions"
+        taken = (recipient.data.get(CONF_EXTENSION, "") for recipient in recipients(self.config_entry))
+        return "extension_taken" if any(extension in extensions for extension in taken) else None
 
     async def _is_usable_proxy(self, proxy: str | None) -> bool:
         if not proxy:

@@ -26,22 +26,26 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from .client import DeliveryReport, Reply, ReportState
+from .commanding import take_code
 from .const import (
     ATTR_CONFIG_ENTRY_ID,
     CONF_EXTENSION,
     CONF_NUMBER,
+    CONF_PUSH_SECRET,
     CONF_REPEAT_WINDOW,
     CONF_SOURCE_NUMBER,
     DEFAULT_REPEAT_WINDOW,
     DOMAIN,
+    EVENT_COMMAND,
     EVENT_DELIVERY_REPORT,
     EVENT_MESSAGE_RECEIVED,
     signal_message,
     signal_report,
 )
+from .conversation.commands import Attempt
 from .coordinator import Sms1680ConfigEntry
 from .entity import recipients
-from .origin import async_fire
+from .origin import async_fire, telling
 from .repeats import REMEMBERED_FOR, Repeats, Seen
 from .store import Change, Received, Report, StoreError, Unfired, Uplink, comparable_number
 from .storing import DATA_STORAGE, Shelf, keeps_texts
@@ -79,6 +83,7 @@ class Incoming:
 
     earlier: it came to an earlier run of Home Assistant. row: where it is kept, None where it could not be. change:
     where the message that a report is about stands now. fired: set once its event is out, where somebody waits for it.
+    attempt: the command that it may be; its code is nowhere else.
     """
 
     item: Reply | DeliveryReport
@@ -92,6 +97,7 @@ class Incoming:
     row: int | None = None
     change: Change | None = None
     fired: asyncio.Event | None = None
+    attempt: Attempt | None = None
 
     @property
     def is_report(self) -> bool:
@@ -120,8 +126,10 @@ class Receiver:
         self._hass = hass
         self._receivers = receivers
         self._storage = hass.data[DATA_STORAGE]
-        self._repeats = Repeats(hass.loop.time)
+        # Keyed, so that nobody who has the store can find a PIN by its digest.
+        self._repeats = Repeats(hass.loop.time, key=entry.data[CONF_PUSH_SECRET].encode())
         self._awaited: dict[tuple[bool, int], asyncio.Event] = {}
+        self._attempts: dict[int, Attempt] = {}
         self._handing_on = False
         self._up = False
 
@@ -211,7 +219,11 @@ class Receiver:
         number = comparable_number(item.number)
         window = self.entry.options.get(CONF_REPEAT_WINDOW, DEFAULT_REPEAT_WINDOW)
         seen, repeat = self._repeats.note(item, number, window, token_hex)
-        return Incoming(item, via, number, dt_util.utcnow(), seen, repeat, self._storage.of(self.entry))
+        attempt = None
+        if isinstance(item, Reply):
+            item, attempt = take_code(self.entry, find_recipient(number, recipients(self.entry)), item)
+        shelf = self._storage.of(self.entry)
+        return Incoming(item, via, number, dt_util.utcnow(), seen, repeat, shelf, attempt=attempt)
 
     def _record(self, incoming: Incoming) -> Uplink | Report:
         """Return an item as the store keeps it."""
@@ -239,6 +251,8 @@ class Receiver:
             self._fire(incoming)
             return
         self.waiting += 1
+        if incoming.attempt is not None and len(self._attempts) < _MOST_WAITING:
+            self._attempts[received.row] = incoming.attempt
         if not incoming.shelf.store.durable:
             incoming.fired = self._awaited[incoming.is_report, received.row] = asyncio.Event()
 
@@ -302,11 +316,11 @@ class Receiver:
             unfired.earlier,
             unfired.row,
             unfired.change,
+            attempt=self._attempts.pop(unfired.row, None) if isinstance(item, Reply) else None,
         )
 
     def _fire(self, incoming: Incoming) -> None:
-        among = recipients(self.entry)
-        recipient = find_recipient(incoming.number, among)
+        recipient = find_recipient(incoming.number, recipients(self.entry))
         late = dt_util.utcnow() - incoming.received_at > _FRESH
         data: dict[str, Any] = {
             ATTR_CONFIG_ENTRY_ID: self.entry.entry_id,
@@ -315,27 +329,37 @@ class Receiver:
             "subentry_id": recipient.subentry_id if recipient else None,
             "redelivered": incoming.repeat or incoming.earlier or late,
         }
+        command: dict[str, Any] | None = None
         if isinstance(incoming.item, Reply):
             event, signal = EVENT_MESSAGE_RECEIVED, signal_message
-            data |= self._message(incoming.item, incoming, among)
+            command = self._hear(incoming.item, incoming, data, recipient)
         else:
             event, signal = EVENT_DELIVERY_REPORT, signal_report
             data |= self._report(incoming.item, incoming.change)
         self.counts[_COUNTED_AS[event, incoming.repeat]] += 1
-        async_fire(self._hass, event, data)
-        async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
+        with telling(async_fire(self._hass, event, data)):
+            async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
+        if command is not None:
+            async_fire(self._hass, EVENT_COMMAND, command)
         if incoming.change is not None:
             self._storage.tell([incoming.change])
         self._mark_fired(incoming)
         self.entry.runtime_data.totals.record_push(incoming.received_at)
 
-    def _message(self, reply: Reply, incoming: Incoming, among: list[ConfigSubentry]) -> dict[str, Any]:
-        extension = reply.extension
+    def _hear(
+        self, reply: Reply, incoming: Incoming, data: dict[str, Any], recipient: ConfigSubentry | None
+    ) -> dict[str, Any] | None:
+        """Add what an uplink says and what it is; return the event of the command that it is, if it is one."""
+        conversation = self.entry.runtime_data.conversation
+        extension, elsewhere = reply.extension, False
         if extension:
-            known = {subentry.data.get(CONF_EXTENSION) or "" for subentry in among}
+            known = {subentry.data.get(CONF_EXTENSION) or "" for subentry in recipients(self.entry)}
+            known.update(self._receivers.watched_extensions)
+            of_questions = conversation.desk.extensions_of(incoming.number)
             source_number = self.entry.options.get(CONF_SOURCE_NUMBER) or ""
-            extension = resolve_extension(extension, known.union(self._receivers.watched_extensions), source_number)
-        return {
+            extension = resolve_extension(extension, known | of_questions, source_number)
+            elsewhere = extension in known - of_questions
+        data |= {
             "id": reply.message_id or incoming.seen.id,
             "content": reply.content,
             "extension": extension,
@@ -343,6 +367,7 @@ class Receiver:
             "via": incoming.via.value,
             "incomplete": reply.incomplete,
         }
+        return conversation.hear(data, recipient, incoming.attempt, elsewhere=elsewhere)
 
     def _report(self, report: DeliveryReport, change: Change | None) -> dict[str, Any]:
         delivered = report.state is ReportState.DELIVERED

@@ -36,10 +36,13 @@ class Repeats:
     The platform repeats, as far as is known, what it saw no answer to. So the same number, text and extension are a
     repeat where the first one's answer was not fully written (within an hour), or within `window` seconds (0: off).
     With an id, the same item is one within a day. The id alone does not do: it may be that of the message replied to.
+
+    key: secret, so that what a digest stands for can't be guessed: a text may be short, or hold a PIN.
     """
 
-    def __init__(self, clock: Callable[[], float], remembered: int = _REMEMBERED) -> None:
+    def __init__(self, clock: Callable[[], float], remembered: int = _REMEMBERED, *, key: bytes = b"") -> None:
         self._clock = clock
+        self._key = key[: blake2b.MAX_KEY_SIZE]
         self._remembered = remembered
         self._seen: OrderedDict[bytes, Seen] = OrderedDict()
 
@@ -50,7 +53,7 @@ class Repeats:
 
         Returns what is remembered of it, and whether it is a repeat.
         """
-        key = _digest(item, number)
+        key = self._digest(item, number)
         seen = self._seen.get(key)
         if seen is not None and self._is_repeat(seen, window, has_id=bool(item.message_id)):
             return seen, True
@@ -71,11 +74,11 @@ class Repeats:
             return age < _DAY
         return age < window or (not seen.answered and age < _HOUR)
 
-
-def _digest(item: Reply | DeliveryReport, number: str) -> bytes:
-    fields: tuple[Hashable, ...]
-    if isinstance(item, Reply):
-        fields = ("reply", item.message_id, number, item.extension, item.content, item.incomplete)
-    else:
-        fields = ("report", item.message_id, number, item.status)
-    return blake2b(repr(fields).encode("utf-8", "backslashreplace"), digest_size=16).digest()
+    def _digest(self, item: Reply | DeliveryReport, number: str) -> bytes:
+        fields: tuple[Hashable, ...]
+        if isinstance(item, Reply):
+            fields = ("reply", item.message_id, number, item.extension, item.content, item.incomplete)
+        else:
+            fields = ("report", item.message_id, number, item.status)
+        said = repr(fields).encode("utf-8", "backslashreplace")
+        return blake2b(said, digest_size=16, key=self._key).digest()

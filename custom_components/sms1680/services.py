@@ -12,6 +12,7 @@ from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, Supp
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 
+from .asking import async_setup_asking
 from .client import InvalidMessageError, SMS1680Error
 from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
 from .delivery import Items, Sent, Way, async_send, one_template, one_text, own_texts
@@ -78,6 +79,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         ("estimate", _async_estimate, ESTIMATE, only),
     ):
         hass.services.async_register(DOMAIN, name, handler, schema, supports_response=response)
+    async_setup_asking(hass)
 
 
 async def _async_send_message(call: ServiceCall) -> ServiceResponse:

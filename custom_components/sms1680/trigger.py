@@ -1,14 +1,15 @@
-"""The triggers `sms1680.message_received` and `sms1680.delivery_report`, where Home Assistant has the new shape.
+"""The triggers `sms1680.message_received`, `delivery_report` and `command`, where Home Assistant has the new shape.
 
 They listen to the bus events, so that they work whether an account is set up yet or not, and pass on the event's
-context. Only known recipients count, unless told `from: anyone`; nothing redelivered, unless told so.
+context. Only known recipients count, unless told `from: anyone`; nothing redelivered, unless told so; nothing that
+answered a question or was a command, unless told so; and never a word for opting out.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast, override
 
 import voluptuous as vol
@@ -17,7 +18,9 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from .client import ReportState, mask_number
-from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
+from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_COMMAND, EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
+from .conversation import plain
+from .conversation.commands import Verdict
 from .receiving import async_get_receivers
 from .store import comparable_number
 
@@ -37,6 +40,9 @@ CONF_MATCHES: Final = "matches"
 CONF_EXTENSION: Final = "extension"
 CONF_STATE: Final = "state"
 CONF_REDELIVERED: Final = "redelivered"
+CONF_HANDLED: Final = "handled"
+CONF_WORD: Final = "word"
+CONF_TEXT: Final = "text"
 
 FROM_RECIPIENTS: Final = "recipients"
 FROM_ANYONE: Final = "anyone"
@@ -60,10 +66,16 @@ _MESSAGE: VolDictType = {
     vol.Optional(CONF_CONTAINS): cv.string,
     vol.Optional(CONF_MATCHES): _regex,
     vol.Optional(CONF_EXTENSION): _TEXTS,
+    vol.Optional(CONF_HANDLED, default=False): cv.boolean,
 }
 _REPORT: VolDictType = {
     **_COMMON,
     vol.Optional(CONF_STATE): vol.All(cv.ensure_list, [vol.In([state.value for state in ReportState])]),
+}
+_COMMAND: VolDictType = {
+    vol.Optional(CONF_RECIPIENT): _TEXTS,
+    vol.Optional(CONF_WORD): _TEXTS,
+    vol.Optional(CONF_TEXT): _TEXTS,
 }
 
 
@@ -73,6 +85,8 @@ def is_wanted(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str
         return False
     if data["subentry_id"] is None and options[CONF_FROM] != FROM_ANYONE:
         return False
+    if data.get("opted_out") or (_is_handled(data) and not options.get(CONF_HANDLED)):
+        return False
     return (
         _is_of_recipient(hass, options.get(CONF_RECIPIENT), data)
         and _is_one_of(options.get(CONF_NUMBER), data["number"])
@@ -80,6 +94,19 @@ def is_wanted(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str
         and _is_one_of(options.get(CONF_STATE), data.get("state"))
         and _is_text(options, data.get("content", ""))
     )
+
+
+def is_wanted_command(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Tell whether a command is one that a trigger with these options waits for."""
+    return _is_of_recipient(hass, options.get(CONF_RECIPIENT), data) and all(
+        _is_one_of([plain(value) for value in options.get(name, [])], plain(data[name]))
+        for name in (CONF_WORD, CONF_TEXT)
+    )
+
+
+def _is_handled(data: Mapping[str, Any]) -> bool:
+    """Tell whether an uplink answered a question, or was a command."""
+    return data.get("question") is not None or data.get("command") == Verdict.ACCEPTED
 
 
 def _is_one_of(wanted: list[str] | None, value: str | None) -> bool:
@@ -121,6 +148,7 @@ if HAS_NEW_SHAPE:
 
         event: str
         options: VolDictType
+        wanted: Callable[[HomeAssistant, Mapping[str, Any], Mapping[str, Any]], bool] = staticmethod(is_wanted)
 
         @override
         @classmethod
@@ -147,7 +175,7 @@ if HAS_NEW_SHAPE:
 
             @callback
             def heard(event: Event[dict[str, Any]]) -> None:
-                if is_wanted(self._hass, self._options, event.data):
+                if self.wanted(self._hass, self._options, event.data):
                     who = event.data["recipient"] or mask_number(event.data["number"])
                     run_action(dict(event.data), f"SMS 1680: {who}", event.context)
 
@@ -172,9 +200,20 @@ if HAS_NEW_SHAPE:
         event = EVENT_DELIVERY_REPORT
         options = _REPORT
 
+    class CommandReceived(_EventTrigger):
+        """A recipient commanded, with a right code."""
+
+        event = EVENT_COMMAND
+        options = _COMMAND
+        wanted = staticmethod(is_wanted_command)
+
     async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:  # noqa: ARG001
         """Return the triggers, by the names under which they stand in triggers.yaml."""
-        return {"message_received": MessageReceived, "delivery_report": DeliveryReportReceived}
+        return {
+            "message_received": MessageReceived,
+            "delivery_report": DeliveryReportReceived,
+            "command": CommandReceived,
+        }
 
 else:
 
@@ -182,5 +221,5 @@ else:
         """Say what to do where the new shape is missing."""
         raise vol.Invalid(
             "The triggers of SMS 1680 need Home Assistant 2025.12 or later. Use an event trigger with the event type "
-            f"{EVENT_MESSAGE_RECEIVED} or {EVENT_DELIVERY_REPORT} here"
+            f"{EVENT_MESSAGE_RECEIVED}, {EVENT_DELIVERY_REPORT} or {EVENT_COMMAND} here"
         )

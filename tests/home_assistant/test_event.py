@@ -73,7 +73,7 @@ async def test_the_types_are_few_and_fixed_and_number_and_content_are_not_record
     await come(hass, receiver, Reply(ALICE, "1"))
     for entity_id in (INBOX, ALICES, BOBS):
         state = shown(hass, entity_id)
-        assert state.attributes["event_types"] == ["received", "delivered", "failed"]
+        assert state.attributes["event_types"] == ["received", "command", "delivered", "failed"]
         assert state.state_info is not None
         assert {"number", "content"} <= state.state_info["unrecorded_attributes"]
 

@@ -26,7 +26,7 @@ def test_the_manifest_is_in_order() -> None:
     assert keys[2:] == sorted(keys[2:])
     assert manifest["domain"] == HERE.name == const.DOMAIN
     assert all(owner.startswith("@") for owner in manifest["codeowners"])
-    assert manifest["requirements"] == []
+    assert manifest["requirements"] == ["pyotp>=2.8.0,<3"]
 
 
 async def test_home_assistant_loads_it(hass: HomeAssistant) -> None:

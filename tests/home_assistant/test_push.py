@@ -92,6 +92,10 @@ async def test_both_kinds_on_each_address_by_both_methods(
         "via": "webhook",
         "incomplete": False,
         "redelivered": False,
+        "question": None,
+        "answer": None,
+        "opted_out": False,
+        "command": None,
     }
     (report,) = reports
     assert report.data == {

@@ -144,13 +144,13 @@ class Gate:
             return Verdict.LOCKED_OUT
         step = step_of(attempt.code, secret.right(now))
         if step is not None and (secret.kind == "pin" or step > standing["used"]):
-            standing.update(wrong=0, lock_outs=0, locked_until=0.0, used=max(step, standing["used"]))
+            standing |= {"wrong": 0, "lock_outs": 0, "locked_until": 0.0, "used": max(step, standing["used"])}
             return Verdict.ACCEPTED
         standing["wrong"] += 1
         if standing["wrong"] < MOST_WRONG:
             return Verdict.REFUSED
         lasts = LOCK_OUTS[min(standing["lock_outs"], len(LOCK_OUTS) - 1)]
-        standing.update(wrong=0, lock_outs=standing["lock_outs"] + 1, locked_until=now + lasts)
+        standing |= {"wrong": 0, "lock_outs": standing["lock_outs"] + 1, "locked_until": now + lasts}
         return Verdict.LOCKED_OUT
 
     def locked_until(self, who: str) -> float | None:
@@ -161,4 +161,4 @@ class Gate:
     def unlock(self, who: str) -> None:
         """Let a recipient try again; what was used stays used."""
         if standing := self.kept.get(who):
-            standing.update(wrong=0, lock_outs=0, locked_until=0.0)
+            standing |= {"wrong": 0, "lock_outs": 0, "locked_until": 0.0}

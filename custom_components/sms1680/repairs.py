@@ -1,0 +1,33 @@
+"""Repairs that a person can settle in Home Assistant itself."""
+
+from __future__ import annotations
+
+from typing import Any, override
+
+from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+
+from .commanding import LOCKED_OUT
+
+
+class UnlockFlow(ConfirmRepairFlow):
+    """Lets a recipient that was locked out command again."""
+
+    @override
+    async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> Any:
+        """Ask, then unlock."""
+        if user_input is not None and self.data is not None:
+            entry = self.hass.config_entries.async_get_entry(str(self.data["entry_id"]))
+            if entry is not None and entry.state is ConfigEntryState.LOADED:
+                entry.runtime_data.conversation.commands.unlock(str(self.data["subentry_id"]))
+        return await super().async_step_confirm(user_input)
+
+
+async def async_create_fix_flow(
+    hass: HomeAssistant,  # noqa: ARG001 - Home Assistant's signature
+    issue_id: str,
+    data: dict[str, Any] | None,  # noqa: ARG001
+) -> RepairsFlow:
+    """Return the dialog of a repair."""
+    return UnlockFlow() if issue_id.startswith(LOCKED_OUT) else ConfirmRepairFlow()
