@@ -81,6 +81,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._account: AccountState | None = None
         self._in_flight: dict[int, Item] = {}
+        self._repeats: dict[int, asyncio.TimerHandle] = {}
         self._sequence = 0
         self._under_way = 0
         self._tests = 0
@@ -118,6 +119,8 @@ class Line(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
+        for repeat in self._repeats.values():
+            repeat.cancel()
         self._server.lines.discard(self)
         if self._account is not None:
             owner = self._server.owner(self._account.username)
@@ -145,7 +148,7 @@ class Line(asyncio.Protocol):
         elif fault is CMPPFault.REDELIVERED:
             self._in_flight[sequence] = Item(item.make, acknowledged=True)  # its answer is not heard
             asyncio.get_running_loop().call_soon(self._redeliver, sequence, item)
-        self._later(self._server.resend, self._repeat, sequence)
+        self._repeats[sequence] = self._later(self._server.resend, self._repeat, sequence)
 
     def _redeliver(self, sequence: int, item: Item) -> None:
         self._in_flight.pop(sequence, None)
@@ -164,7 +167,7 @@ class Line(asyncio.Protocol):
             return
         item.attempts += 1
         self._say(item.make(sequence))
-        self._later(self._server.resend, self._repeat, sequence)
+        self._repeats[sequence] = self._later(self._server.resend, self._repeat, sequence)
 
     # --- what comes in ---
 
@@ -279,6 +282,8 @@ class Line(asyncio.Protocol):
 
     def _acknowledged(self, pdu: DeliverResp) -> None:
         item = self._in_flight.pop(pdu.sequence_id, None)
+        if (repeat := self._repeats.pop(pdu.sequence_id, None)) is not None:
+            repeat.cancel()
         if item is not None and self._account is not None:
             if not item.acknowledged:
                 item.acknowledged = True

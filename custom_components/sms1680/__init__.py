@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
-from .account import async_make_client
+from .account import async_make_ways
 from .client import Receipt
 from .commanding import async_remove_commands
-from .const import CONF_HTTP, CONF_PRICE, DOMAIN, signal_recipient_added
+from .connection import async_keep_connected, async_take
+from .const import CONF_PRICE, DOMAIN, signal_recipient_added
 from .conversing import Conversation, async_remove_opted_out
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
-from .entity import account_device_info, recipients
+from .entity import account_device_info, async_remove_left_over, recipients
 from .origin import async_setup_origin
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .recording import RecordedSender
@@ -46,19 +49,26 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     client = RecordedSender(hass, entry, hass.data[DATA_STORAGE])
 
     @callback
-    def record(receipt: Receipt) -> None:
+    def record(receipt: Receipt, way: str) -> None:
         totals.record(receipt)
-        standing.record(receipt)
-        client.record(receipt)
+        standing.record(receipt, way)
+        client.record(receipt, way)
 
-    client.sender = await async_make_client(hass, entry.data[CONF_HTTP], entry.options, record)
+    client.sender = ways = await async_make_ways(
+        hass,
+        entry.data,
+        entry.options,
+        on_receipt=record,
+        on_incoming=partial(async_take, hass, entry),
+        on_status=standing.record_connection,
+    )
 
     async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
         return await client.send(numbers, text, extension=extension)
 
     conversation = Conversation(hass, entry)
     await conversation.commands.async_load()
-    coordinator = BalanceCoordinator(hass, entry, client, standing)
+    coordinator = BalanceCoordinator(hass, entry, client, standing) if ways.http is not None else None
     entry.runtime_data = Sms1680Data(
         client=client,
         sharing=Sharing(hass, send),
@@ -72,13 +82,17 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     async_register_push(hass, entry)
     # The recipients' devices hang on it.
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
+    async_remove_left_over(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     entry.async_on_unload(conversation.end)
-    # The repair of a low balance wants it asked for even where nobody looks at its sensors.
-    entry.async_on_unload(coordinator.async_add_listener(lambda: None))
-    entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
+    if coordinator is not None:
+        # The repair of a low balance wants it asked for even where nobody looks at its sensors.
+        entry.async_on_unload(coordinator.async_add_listener(lambda: None))
+        entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
+    if ways.cmpp is not None:
+        async_keep_connected(hass, entry, ways.cmpp)
     return True
 
 

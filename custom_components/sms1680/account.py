@@ -1,29 +1,38 @@
-"""From what an entry holds to the core's client."""
+"""From what an entry holds to the core's clients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from homeassistant.const import CONF_PASSWORD, CONF_USERNAME
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.httpx_client import get_async_client
 
 from .client import DEFAULT_GATEWAY, Account, AsyncClient, Receipt
+from .client.cmpp import CMPPClient, Status
+from .client.cmpp.receiver import OnIncoming
 from .const import (
+    CONF_CMPP,
     CONF_GATEWAY,
+    CONF_HTTP,
     CONF_PACKET_SIZE,
     CONF_PASSWORD_MD5,
     CONF_PRODUCT_ID,
     CONF_PROXY,
     CONF_RATE,
+    CONF_SERVICE_ID,
     CONF_SIGNATURE,
     CONF_SIGNATURE_PLACE,
+    CONF_SOURCE_NUMBER,
+    CONF_SP_ID,
 )
+from .ways import OnReceipt, Ways
 
-# What the core takes under the same name.
-_SETTINGS = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE, CONF_PACKET_SIZE, CONF_PROXY)
+# What the core takes under the same name, for both ways and for HTTP alone.
+_COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE)
+_SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY)
 
 
 def make_account(http: Mapping[str, Any]) -> Account:
@@ -53,7 +62,7 @@ async def async_make_client(
     It is made off the loop: it opens the files in which the processes of the machine share the account's pace, and for
     a proxy the certificates. Raises InvalidSettingError.
     """
-    settings: dict[str, Any] = {name: options[name] for name in _SETTINGS if options.get(name) is not None}
+    settings = _chosen(options, _SETTINGS)
     make = partial(
         AsyncClient,
         make_account(http),
@@ -63,3 +72,58 @@ async def async_make_client(
         **settings,
     )
     return await hass.async_add_executor_job(make)
+
+
+async def async_make_cmpp_client(
+    hass: HomeAssistant,
+    cmpp: Mapping[str, Any],
+    options: Mapping[str, Any],
+    http: Mapping[str, Any] | None = None,
+    **handlers: Any,
+) -> CMPPClient:
+    """Return a client over CMPP, not connected yet.
+
+    http: the HTTP way of the same account, whose pace it shares. handlers: on_receipt, on_incoming and on_status, as
+    the core has them. Made off the loop, as above. Raises InvalidSettingError.
+    """
+    make = partial(
+        CMPPClient,
+        cmpp[CONF_HOST],
+        cmpp[CONF_PORT],
+        sp_id=cmpp[CONF_SP_ID],
+        secret=cmpp[CONF_PASSWORD],
+        source_number=cmpp[CONF_SOURCE_NUMBER],
+        service_id=cmpp.get(CONF_SERVICE_ID, ""),
+        http_account=(http.get(CONF_GATEWAY, DEFAULT_GATEWAY), http[CONF_USERNAME]) if http else None,
+        **_chosen(options, _COMMON),
+        **handlers,
+    )
+    return await hass.async_add_executor_job(make)
+
+
+async def async_make_ways(
+    hass: HomeAssistant,
+    data: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    on_receipt: OnReceipt,
+    on_incoming: OnIncoming,
+    on_status: Callable[[Status], object],
+) -> Ways:
+    """Return the ways of an account, as its entry's data has them. The CMPP way is not connected yet.
+
+    Raises InvalidSettingError.
+    """
+    ways = Ways(on_receipt)
+    http = data.get(CONF_HTTP)
+    if http is not None:
+        ways.http = await async_make_client(hass, http, options, ways.heard_http)
+    if (cmpp := data.get(CONF_CMPP)) is not None:
+        ways.cmpp = await async_make_cmpp_client(
+            hass, cmpp, options, http, on_receipt=ways.heard_cmpp, on_incoming=on_incoming, on_status=on_status
+        )
+    return ways
+
+
+def _chosen(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: options[name] for name in names if options.get(name) is not None}

@@ -1,10 +1,11 @@
-"""The binary sensors of an account: a low balance, and whether a message would go out."""
+"""The binary sensors of an account: a low balance, whether a message would go out, and the connection over CMPP."""
 
 from __future__ import annotations
 
 from typing import Any, override
 
 from homeassistant.components.binary_sensor import BinarySensorDeviceClass, BinarySensorEntity
+from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -22,8 +23,13 @@ async def async_setup_entry(
     entry: Sms1680ConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the binary sensors of an account."""
-    async_add_entities([LowBalance(entry), CanSend(entry)])
+    """Add the binary sensors of an account, as its ways have them."""
+    sensors: list[AccountEntity] = [CanSend(entry)]
+    if (coordinator := entry.runtime_data.coordinator) is not None:
+        sensors.append(LowBalance(entry, coordinator))
+    if entry.runtime_data.standing.connection is not None:
+        sensors.append(Connected(entry))
+    async_add_entities(sensors)
 
 
 class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySensorEntity):
@@ -31,9 +37,9 @@ class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySen
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
 
-    def __init__(self, entry: Sms1680ConfigEntry) -> None:
+    def __init__(self, entry: Sms1680ConfigEntry, coordinator: BalanceCoordinator) -> None:
         AccountEntity.__init__(self, entry, "low_balance")
-        CoordinatorEntity.__init__(self, entry.runtime_data.coordinator)
+        CoordinatorEntity.__init__(self, coordinator)
 
     @property
     @override
@@ -59,6 +65,33 @@ class CanSend(AccountEntity, BinarySensorEntity):
         if standing.can_send:
             return {"reason": None}
         return {"reason": standing.problem.value if standing.problem else "balance"}
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        signal = signal_standing(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
+
+
+class Connected(AccountEntity, BinarySensorEntity):
+    """Whether the connection over CMPP stands; always available. `reason` says why not, null before the first try."""
+
+    _attr_device_class = BinarySensorDeviceClass.CONNECTIVITY
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+
+    def __init__(self, entry: Sms1680ConfigEntry) -> None:
+        super().__init__(entry, "connected")
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        connection = self.entry.runtime_data.standing.connection
+        return connection is not None and connection.connected
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        connection = self.entry.runtime_data.standing.connection
+        return {"reason": connection.reason.value if connection and connection.reason else None}
 
     @override
     async def async_added_to_hass(self) -> None:

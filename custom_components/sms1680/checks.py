@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from homeassistant.const import CONF_PASSWORD, CONF_USERNAME
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME
 from homeassistant.core import HomeAssistant
 
-from .account import async_make_client
+from .account import async_make_client, async_make_cmpp_client
 from .client import Account, Reason, SMS1680Error
 from .client.calls import gateway_url
+from .client.cmpp.compose import Sender
 from .client.errors import InvalidSettingError
 from .client.text import Signature
-from .const import CONF_GATEWAY, CONF_PASSWORD_MD5, CONF_PRODUCT_ID, CONF_SIGNATURE
+from .const import (
+    CONF_CMPP,
+    CONF_GATEWAY,
+    CONF_HTTP,
+    CONF_PASSWORD_MD5,
+    CONF_PRODUCT_ID,
+    CONF_SERVICE_ID,
+    CONF_SIGNATURE,
+    CONF_SOURCE_NUMBER,
+    CONF_SP_ID,
+)
 
 CONF_PASSWORD_FORM: Final = "password_form"  # noqa: S105 - a name
 FORM_MD5: Final = "md5"
@@ -34,6 +45,25 @@ _ERRORS: Final[Mapping[Reason, str]] = {
     Reason.NOT_UNDERSTOOD: "not_understood",
 }
 NOT_PERMITTED: Final = "permission"
+
+# Of a login over CMPP (document, 3.2).
+_CMPP_ERRORS: Final[Mapping[Reason, str]] = {
+    Reason.AUTHENTICATION: "cmpp_auth",
+    Reason.IP: "cmpp_ip",
+    Reason.PARAMETER: "cmpp_version",
+    Reason.SUSPENDED: "cmpp_suspended",
+    Reason.MALFORMED: "cmpp_refused",
+    Reason.FAILED: "cmpp_refused",
+    Reason.NO_CONNECTION: "cmpp_cannot_connect",
+    Reason.LOST: "no_answer",
+}
+_FIELD_ERRORS: Final = {
+    CONF_SP_ID: "invalid_sp_id",
+    CONF_SOURCE_NUMBER: "invalid_source_number",
+    CONF_SERVICE_ID: "invalid_service_id",
+}
+_LOGIN_PATIENCE: Final = 10.0  # seconds
+_NO_HOST: Final = frozenset("/@?#[]\\")
 
 
 def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -69,6 +99,30 @@ def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     return way, errors
 
 
+def cmpp_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the CMPP way as an entry keeps it, and what is written wrongly (field to error)."""
+    way = {
+        CONF_HOST: given[CONF_HOST].strip(),
+        CONF_PORT: int(given[CONF_PORT]),
+        CONF_SP_ID: given[CONF_SP_ID].strip(),
+        CONF_PASSWORD: given[CONF_PASSWORD],
+        CONF_SOURCE_NUMBER: given[CONF_SOURCE_NUMBER].strip(),
+        CONF_SERVICE_ID: given.get(CONF_SERVICE_ID, "").strip(),
+    }
+    errors: dict[str, str] = {}
+    if not way[CONF_HOST] or any(sign.isspace() or sign in _NO_HOST for sign in way[CONF_HOST]):
+        errors[CONF_HOST] = "invalid_host"
+    if not way[CONF_PASSWORD]:
+        errors[CONF_PASSWORD] = "empty"
+    right = {CONF_SP_ID: "1", CONF_SOURCE_NUMBER: "1", CONF_SERVICE_ID: ""}
+    for name, error in _FIELD_ERRORS.items():
+        try:
+            Sender(**{**right, name: way[name]})
+        except InvalidSettingError:
+            errors[name] = error
+    return way, errors
+
+
 def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with a signature; none at all is allowed."""
     if signature := given.get(CONF_SIGNATURE):
@@ -79,9 +133,17 @@ def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
-def way_id(way: Mapping[str, Any]) -> str:
-    """Return what an account is told apart by: where it is, whose, and which product."""
+def way_id(name: str, way: Mapping[str, Any]) -> str:
+    """Return what an account is told apart by: where it is, whose, and over HTTP which product."""
+    if name == CONF_CMPP:
+        return f"{way[CONF_HOST]} {way[CONF_SP_ID]}"
     return f"{way[CONF_GATEWAY]} {way[CONF_USERNAME]} {way[CONF_PRODUCT_ID]}"
+
+
+def account_id(data: Mapping[str, Any]) -> str:
+    """Return the id of an account with these ways: the HTTP way's where it has one."""
+    name = CONF_HTTP if CONF_HTTP in data else CONF_CMPP
+    return way_id(name, data[name])
 
 
 async def async_try(hass: HomeAssistant, way: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
@@ -91,6 +153,18 @@ async def async_try(hass: HomeAssistant, way: Mapping[str, Any], options: Mappin
         await client.balance()
     except SMS1680Error as error:
         return _ERRORS.get(error.reason, "not_understood") if error.reason else "not_understood"
+    finally:
+        await client.aclose()
+    return None
+
+
+async def async_try_cmpp(hass: HomeAssistant, way: Mapping[str, Any]) -> str | None:
+    """Log in and out again; return None where the platform let us, else the error's name."""
+    client = await async_make_cmpp_client(hass, way, {}, login_timeout=_LOGIN_PATIENCE)
+    try:
+        await client.try_login()
+    except SMS1680Error as error:
+        return _CMPP_ERRORS.get(error.reason, "cmpp_not_understood") if error.reason else "cmpp_not_understood"
     finally:
         await client.aclose()
     return None

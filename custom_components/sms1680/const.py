@@ -7,8 +7,14 @@ from typing import Final
 DOMAIN: Final = "sms1680"
 SUBENTRY_RECIPIENT: Final = "recipient"
 
-# What an entry's data holds: the way over HTTP in a mapping of its own, and the two secrets of the push addresses.
+# What an entry's data holds: each of its ways in a mapping of its own, at least one, and the two secrets of the push
+# addresses.
 CONF_HTTP: Final = "http"
+CONF_CMPP: Final = "cmpp"
+CONF_SP_ID: Final = "sp_id"
+CONF_SERVICE_ID: Final = "service_id"
+# Which of them a dialog is about.
+CONF_WAY: Final = "way"
 CONF_PRODUCT_ID: Final = "product_id"
 CONF_GATEWAY: Final = "gateway"
 CONF_PASSWORD_MD5: Final = "password_md5"  # noqa: S105 - a name, as the next

@@ -29,12 +29,12 @@ class Sms1680Data:
     """What belongs to a set up entry.
 
     applied: data and options that it was set up with. recipients: the subentries that are known to the entities.
-    notify_entities: by the id of their recipient.
+    coordinator: None for an account without HTTP. notify_entities: by the id of their recipient.
     """
 
     client: Sender
     sharing: Sharing
-    coordinator: BalanceCoordinator
+    coordinator: BalanceCoordinator | None
     totals: Totals
     standing: Standing
     conversation: Conversation

@@ -6,7 +6,7 @@ from typing import Any
 
 from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_PASSWORD, CONF_PIN, CONF_USERNAME, CONF_WEBHOOK_ID
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PIN, CONF_USERNAME, CONF_WEBHOOK_ID
 from homeassistant.core import HomeAssistant
 
 from .const import (
@@ -19,8 +19,10 @@ from .const import (
     CONF_PERSON,
     CONF_PROXY,
     CONF_PUSH_SECRET,
+    CONF_SERVICE_ID,
     CONF_SIGNATURE,
     CONF_SOURCE_NUMBER,
+    CONF_SP_ID,
     CONF_TOTP_SECRET,
 )
 from .coordinator import Sms1680ConfigEntry
@@ -42,9 +44,9 @@ _REDACTED = {
     CONF_TOTP_SECRET,
     CONF_USERNAME,
     CONF_WEBHOOK_ID,
-    # The ways over CMPP.
-    "host",
-    "sp_id",
+    CONF_HOST,
+    CONF_SERVICE_ID,
+    CONF_SP_ID,
     # They hold the user name, or a recipient's name and number.
     "title",
     "unique_id",
@@ -70,8 +72,16 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680
 def _running(entry: Sms1680ConfigEntry) -> dict[str, Any]:
     """Return what is known only while the entry is set up."""
     totals, balance = entry.runtime_data.totals, entry.runtime_data.coordinator
+    connection = entry.runtime_data.standing.connection
     return {
-        "balance": {"parts": balance.data, "last_update_success": balance.last_update_success},
+        "balance": balance and {"parts": balance.data, "last_update_success": balance.last_update_success},
+        "connection": connection
+        and {
+            "connected": connection.connected,
+            "reason": connection.reason.value if connection.reason else None,
+            "status": connection.code,
+            "retry_in": connection.retry_in,
+        },
         "sent": {
             "messages": totals.messages,
             "parts": totals.parts,

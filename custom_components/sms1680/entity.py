@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from homeassistant.config_entries import ConfigSubentry
+from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import DOMAIN, SUBENTRY_RECIPIENT, signal_recipient_added
+from .const import CONF_CMPP, CONF_HTTP, DOMAIN, SUBENTRY_RECIPIENT, signal_recipient_added
 from .coordinator import Sms1680ConfigEntry
 
+# The entities that there are only for an account with this way, by domain and key.
+_OF_A_WAY: Final = {
+    CONF_HTTP: ((Platform.SENSOR, "balance"), (Platform.BINARY_SENSOR, "low_balance")),
+    CONF_CMPP: ((Platform.BINARY_SENSOR, "connected"),),
+}
 # 2026.8 and later want via_device_id; before that there is only via_device.
 _HAS_VIA_DEVICE_ID = hasattr(dr, "async_get_device_id_by_identifier")
 
@@ -65,6 +72,16 @@ def async_add_recipient_entities(
     for subentry in recipients(entry):
         add(subentry)
     entry.async_on_unload(async_dispatcher_connect(hass, signal_recipient_added(entry.entry_id), add))
+
+
+@callback
+def async_remove_left_over(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Let go of the entities of a way that the account has no more."""
+    registry = er.async_get(hass)
+    for way, keys in _OF_A_WAY.items():
+        for domain, key in keys if way not in entry.data else ():
+            if entity_id := registry.async_get_entity_id(domain, DOMAIN, f"{entry.entry_id}_{key}"):
+                registry.async_remove(entity_id)
 
 
 class AccountEntity(Entity):

@@ -154,15 +154,11 @@ class RecordedSender:
         if recording is None or not places:
             recording = self._recording([(receipt.number, None)], {})
             places = recording.waiting[receipt.number]
-        answer = Receipted(
-            receipt.outcome,
-            dt_util.utcnow(),
-            receipt.reason,
-            receipt.message_ids,
-            receipt.parts,
-            receipt.parts if way == WAY_CMPP else 1,
-            way,
-        )
+        ids, segments = receipt.message_ids, receipt.parts if way == WAY_CMPP else 1
+        if receipt.outcome is Outcome.ACCEPTED:
+            # Over CMPP the core makes one report of those of all segments; it names the first.
+            ids, segments = ids[:1], 1
+        answer = Receipted(receipt.outcome, dt_util.utcnow(), receipt.reason, ids, receipt.parts, segments, way)
         self._answer(recording, places.popleft(), answer)
 
     async def _kept(

@@ -63,8 +63,9 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of an account."""
-    totals = (TotalSensor(entry, description) for description in TOTALS)
-    async_add_entities([BalanceSensor(entry), *totals])
+    async_add_entities(TotalSensor(entry, description) for description in TOTALS)
+    if (coordinator := entry.runtime_data.coordinator) is not None:
+        async_add_entities([BalanceSensor(entry, coordinator)])
 
 
 class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], SensorEntity):
@@ -72,9 +73,9 @@ class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], Sensor
 
     _attr_state_class = SensorStateClass.MEASUREMENT
 
-    def __init__(self, entry: Sms1680ConfigEntry) -> None:
+    def __init__(self, entry: Sms1680ConfigEntry, coordinator: BalanceCoordinator) -> None:
         AccountEntity.__init__(self, entry, "balance")
-        CoordinatorEntity.__init__(self, entry.runtime_data.coordinator)
+        CoordinatorEntity.__init__(self, coordinator)
 
     @property
     @override

@@ -16,7 +16,7 @@ from .asking import async_setup_asking
 from .client import InvalidMessageError, SMS1680Error
 from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
 from .delivery import Items, Sent, Way, async_send, one_template, one_text, own_texts
-from .failures import failed, language, rejected, unanswered, undelivered
+from .failures import failed, invalid, language, rejected, unanswered, undelivered
 from .fields import MESSAGE_OPTIONS, options_of
 from .targets import ATTR_NUMBER, TARGET_FIELDS, async_receivers, async_receivers_of_rows, find_entry
 from .waiting import Reports
@@ -113,7 +113,10 @@ async def _async_send_rows[T](
 
 
 async def _async_get_balance(call: ServiceCall) -> ServiceResponse:
-    data = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID)).runtime_data
+    entry = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID))
+    data = entry.runtime_data
+    if data.coordinator is None:
+        raise invalid("no_http", account=entry.title)
     try:
         balance = await data.client.balance()
     except SMS1680Error as error:

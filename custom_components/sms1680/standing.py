@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -10,10 +11,14 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 
 from .client import Outcome, Reason, Receipt
+from .client.cmpp import Status
 from .const import (
     ATTR_CONFIG_ENTRY_ID,
+    CONF_CMPP,
+    CONF_HTTP,
     CONF_LOW_BALANCE,
     CONF_NUMBER,
+    CONF_WAY,
     DEFAULT_LOW_BALANCE,
     DOMAIN,
     EVENT_DELIVERY_REPORT,
@@ -35,20 +40,53 @@ STOPS_ALL: Final = (
     Reason.WRONG_ADDRESS,
     Reason.NO_CONNECTION,
 )
+# These are no fault of the account or the message: another way may be open.
+_OF_THE_WAY: Final = frozenset(
+    {
+        Reason.AUTHENTICATION,
+        Reason.IP,
+        Reason.PERMISSION,
+        Reason.SUSPENDED,
+        Reason.WRONG_ADDRESS,
+        Reason.NO_CONNECTION,
+    }
+)
+# What a person has to mend so that the connection over CMPP comes about; a network that fails mends itself.
+CONNECTION_REPAIRS: Final = {
+    Reason.SUSPENDED: "connection_suspended",
+    Reason.IP: "connection_ip",
+    Reason.PARAMETER: "connection_version",
+    Reason.MALFORMED: "connection_refused",
+    Reason.FAILED: "connection_refused",
+    Reason.WRONG_ADDRESS: "connection_wrong_address",
+}
 _LOW_BALANCE: Final = "low_balance"
 
 
 class Standing:
     """The standing of one account.
 
-    problem: what kept the last message or question from the platform, None where all is well. balance: None unknown.
+    balance: None unknown. connection: how that over CMPP stands, None for an account without one.
     """
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
         self._hass = hass
         self._entry = entry
-        self.problem: Reason | None = None
         self.balance: int | None = None
+        self.connection = Status(connected=False) if CONF_CMPP in entry.data else None
+        self._problem: Reason | None = None
+
+    @property
+    def problem(self) -> Reason | None:
+        """What keeps messages from the platform, None where all is well, as far as is known."""
+        connection, problem = self.connection, self._problem
+        if connection is None:
+            return problem
+        if connection.connected:
+            return None if problem in _OF_THE_WAY else problem
+        if CONF_HTTP in self._entry.data or connection.reason is None:
+            return problem
+        return connection.reason if connection.reason in STOPS_ALL else Reason.NO_CONNECTION
 
     @property
     def threshold(self) -> int:
@@ -66,11 +104,11 @@ class Standing:
         return self.problem is None and self.balance != 0
 
     @callback
-    def record(self, receipt: Receipt) -> None:
-        """Take in what became of one number."""
+    def record(self, receipt: Receipt, way: str = CONF_HTTP) -> None:
+        """Take in what became of one number. way: that it went by."""
         if receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
             self._set(None)
-        elif receipt.reason in STOPS_ALL:
+        elif receipt.reason in STOPS_ALL and not (way == CONF_CMPP and receipt.reason in _OF_THE_WAY):
             self._set(receipt.reason)
         if receipt.outcome is Outcome.HELD:
             self._tell_held(receipt)
@@ -82,7 +120,7 @@ class Standing:
         The platform answered: only what the balance can't show, a missing signature or permission, may still be wrong.
         """
         self.balance = balance
-        if self.problem not in (Reason.SIGNATURE, Reason.PERMISSION, Reason.PRODUCT):
+        if self._problem not in (Reason.SIGNATURE, Reason.PERMISSION, Reason.PRODUCT):
             self._set(None)
         if self.low_balance:
             ir.async_create_issue(
@@ -104,29 +142,42 @@ class Standing:
         if reason in STOPS_ALL:
             self._set(reason)
 
-    def _set(self, problem: Reason | None) -> None:
-        if problem is Reason.AUTHENTICATION:
-            self._entry.async_start_reauth(self._hass)
-        if problem is self.problem:
-            return
-        self.problem = problem
-        for reason in REPAIRS:
-            if reason is problem:
-                ir.async_create_issue(
-                    self._hass,
-                    DOMAIN,
-                    self._issue_id(reason.value),
-                    is_fixable=False,
-                    severity=ir.IssueSeverity.ERROR,
-                    translation_key=f"problem_{reason.value}",
-                    translation_placeholders={"account": self._entry.title},
-                )
-            else:
-                ir.async_delete_issue(self._hass, DOMAIN, self._issue_id(reason.value))
+    @callback
+    def record_connection(self, status: Status) -> None:
+        """Take in how the connection over CMPP stands."""
+        self.connection = status
+        if status.reason is Reason.AUTHENTICATION:
+            self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_CMPP})
+        self._show_issue(CONNECTION_REPAIRS.get(status.reason) if status.reason else None, CONNECTION_REPAIRS.values())
         self._changed()
 
-    def _issue_id(self, kind: str) -> str:
-        return f"{kind}_{self._entry.entry_id}"
+    def _set(self, problem: Reason | None) -> None:
+        if problem is Reason.AUTHENTICATION:
+            self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_HTTP})
+        if problem is self._problem:
+            return
+        self._problem = problem
+        self._show_issue(f"problem_{problem}" if problem in REPAIRS else None, [f"problem_{one}" for one in REPAIRS])
+        self._changed()
+
+    def _show_issue(self, shown: str | None, among: Iterable[str]) -> None:
+        """Show one of some repairs, or none of them."""
+        for key in among:
+            if key != shown:
+                ir.async_delete_issue(self._hass, DOMAIN, self._issue_id(key))
+        if shown is not None:
+            ir.async_create_issue(
+                self._hass,
+                DOMAIN,
+                self._issue_id(shown),
+                is_fixable=False,
+                severity=ir.IssueSeverity.ERROR,
+                translation_key=shown,
+                translation_placeholders={"account": self._entry.title},
+            )
+
+    def _issue_id(self, key: str) -> str:
+        return f"{key.removeprefix('problem_')}_{self._entry.entry_id}"
 
     def _changed(self) -> None:
         async_dispatcher_send(self._hass, signal_standing(self._entry.entry_id))
@@ -160,5 +211,5 @@ class Standing:
 @callback
 def async_remove_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Take back the repairs of an account that is no more."""
-    for kind in (_LOW_BALANCE, *(reason.value for reason in REPAIRS)):
+    for kind in (_LOW_BALANCE, *(reason.value for reason in REPAIRS), *CONNECTION_REPAIRS.values()):
         ir.async_delete_issue(hass, DOMAIN, f"{kind}_{entry.entry_id}")

@@ -27,6 +27,9 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
     gateways = {
         entry.data[CONF_HTTP].get(CONF_GATEWAY, DEFAULT_GATEWAY) for entry in entries if CONF_HTTP in entry.data
     }
+    connections = [status for entry in loaded if (status := entry.runtime_data.standing.connection) is not None]
+    if connections:
+        info["connections"] = f"{sum(status.connected for status in connections)}/{len(connections)}"
     if gateways:
         info["gateway_reachable"] = _async_reachable(hass, gateways)
     return info

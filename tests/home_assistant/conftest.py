@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 import json
@@ -18,8 +19,8 @@ from homeassistant.config_entries import (
     ConfigSubentryFlow,
     OptionsFlow,
 )
-from homeassistant.const import CONF_USERNAME, CONF_WEBHOOK_ID
-from homeassistant.core import HomeAssistant
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME, CONF_WEBHOOK_ID, MATCH_ALL
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.data_entry_flow import FlowHandler
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -27,12 +28,15 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from custom_components.sms1680 import account, const
+from custom_components.sms1680.checks import account_id
 from custom_components.sms1680.client import AsyncClient
 from sms1680.sandbox import Account, Config, Sandbox
 
 USERNAME = "homeuser"
 PASSWORD = "s3cret-Passw0rd"
 PRODUCT = "61341"
+SP_ID = "901680"
+SOURCE_NUMBER = "106900001680"
 ALICE = "13800000001"
 BOB = "13800000002"
 WEBHOOK_ID = "webhook-id-of-the-tests"
@@ -87,7 +91,7 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
     told += [part["error"][error] for error in (shown.get("errors") or {}).values()]
     told += [part["progress"][shown["progress_action"]]] if "progress_action" in shown else []
     if "menu_options" in shown:
-        assert part["step"][shown["step_id"]]["menu_options"].keys() == set(shown["menu_options"])
+        assert set(shown["menu_options"]) <= part["step"][shown["step_id"]]["menu_options"].keys()
     if "data_schema" in shown:
         step = part["step"][shown["step_id"]]
         told += [step["title"], step.get("description", "")]
@@ -147,22 +151,36 @@ def make_entry(sandbox: Sandbox, hass: HomeAssistant) -> MakeEntry:
         title: str = "Home",
         options: dict[str, Any] | None = None,
         http: dict[str, Any] | None = None,
+        cmpp: dict[str, Any] | None = None,
+        ways: tuple[str, ...] = (const.CONF_HTTP,),
         recipients: list[ConfigSubentryDataWithId] | None = None,
         webhook_id: str = WEBHOOK_ID,
         push_secret: str = PUSH_SECRET,
     ) -> MockConfigEntry:
-        way = {
-            CONF_USERNAME: USERNAME,
-            const.CONF_PASSWORD_MD5: hashlib.md5(PASSWORD.encode()).hexdigest(),
-            const.CONF_PRODUCT_ID: PRODUCT,
-            const.CONF_GATEWAY: sandbox.url,
-            **(http or {}),
+        known = {
+            const.CONF_HTTP: {
+                CONF_USERNAME: USERNAME,
+                const.CONF_PASSWORD_MD5: hashlib.md5(PASSWORD.encode()).hexdigest(),
+                const.CONF_PRODUCT_ID: PRODUCT,
+                const.CONF_GATEWAY: sandbox.url,
+                **(http or {}),
+            },
+            const.CONF_CMPP: {
+                CONF_HOST: "127.0.0.1",
+                CONF_PORT: sandbox.cmpp.port,
+                const.CONF_SP_ID: SP_ID,
+                CONF_PASSWORD: PASSWORD,
+                const.CONF_SOURCE_NUMBER: SOURCE_NUMBER,
+                const.CONF_SERVICE_ID: "",
+                **(cmpp or {}),
+            },
         }
+        own = {name: known[name] for name in ways}
         entry = MockConfigEntry(
             domain=const.DOMAIN,
             title=title,
-            unique_id=f"{way[const.CONF_GATEWAY]} {way[CONF_USERNAME]} {way[const.CONF_PRODUCT_ID]}",
-            data={const.CONF_HTTP: way, CONF_WEBHOOK_ID: webhook_id, const.CONF_PUSH_SECRET: push_secret},
+            unique_id=account_id(own),
+            data={**own, CONF_WEBHOOK_ID: webhook_id, const.CONF_PUSH_SECRET: push_secret},
             options={const.CONF_SIGNATURE: "某某科技", **(options or {})},
             subentries_data=recipients
             if recipients is not None
@@ -198,3 +216,29 @@ async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the core give up at once where there is no connection; its tries again are its own tests' business."""
     monkeypatch.setattr(account, "AsyncClient", functools.partial(AsyncClient, patience=0))
+
+
+@pytest.fixture
+def until(hass: HomeAssistant, sandbox: Sandbox) -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Waits until a condition holds; it is looked at whenever something happens here or at the platform."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        changed = asyncio.Event()
+
+        @callback
+        def hear(_: object) -> None:
+            changed.set()
+
+        sandbox.platform.listeners.append(hear)
+        stop = hass.bus.async_listen(MATCH_ALL, hear)
+        try:
+            async with asyncio.timeout(20):
+                while not condition():
+                    await changed.wait()
+                    changed.clear()
+        finally:
+            stop()
+            sandbox.platform.listeners.remove(hear)
+        await hass.async_block_till_done()
+
+    return wait

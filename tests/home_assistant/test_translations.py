@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const, standing
+from custom_components.sms1680.client import Reason
 
 HERE = Path(const.__file__).parent
 LANGUAGES = ("en", "zh-Hans")
@@ -157,7 +158,9 @@ def test_triggers() -> None:
         assert trigger["fields"].keys() == EN["triggers"][name]["fields"].keys(), name
 
 
-async def test_entities(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_entities(hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any) -> None:
+    entry = make_entry(ways=("http", "cmpp"), cmpp={"port": 1})
+    await set_up(entry)
     found = {
         (entity.domain, entity.translation_key)
         for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
@@ -175,3 +178,8 @@ async def test_state_attributes_of_what_can_send(hass: HomeAssistant) -> None:
     reasons = EN["entity"]["binary_sensor"]["can_send"]["state_attributes"]["reason"]["state"]
     assert "reason" in state.attributes
     assert reasons.keys() == {reason.value for reason in standing.STOPS_ALL}
+
+
+def test_state_attributes_of_the_connection() -> None:
+    reasons = EN["entity"]["binary_sensor"]["connected"]["state_attributes"]["reason"]["state"]
+    assert reasons.keys() == {*standing.CONNECTION_REPAIRS, Reason.AUTHENTICATION, Reason.NO_CONNECTION}

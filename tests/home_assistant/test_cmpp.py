@@ -1,0 +1,311 @@
+"""An account over CMPP alone: it sends and receives by one connection that lives with its entry."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+
+from custom_components.sms1680 import account, const
+from custom_components.sms1680.client.cmpp import CMPPClient
+from custom_components.sms1680.receiving import NotTakenError, Receiver
+from sms1680.sandbox import Config, Sandbox
+
+ALICE = "13800000001"
+SIGNED = "【某某科技】"
+CONNECTED = "binary_sensor.home_connected"
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+def sandbox_config(sandbox_config: Config) -> Config:
+    return replace(sandbox_config, cmpp_port=0)
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets nobody wait for long until it connects again."""
+
+    async def hurry(delay: float) -> None:
+        await asyncio.sleep(min(delay, 0.02))
+
+    monkeypatch.setattr(account, "CMPPClient", functools.partial(CMPPClient, sleep=hurry))
+
+
+@pytest.fixture
+async def entry(make_entry: MakeEntry, set_up: SetUp, hass: HomeAssistant, until: Until) -> MockConfigEntry:
+    """An account without HTTP, connected."""
+    made = make_entry(ways=("cmpp",))
+    await set_up(made)
+    await until(lambda: is_connected(hass))
+    return made
+
+
+def is_connected(hass: HomeAssistant) -> bool:
+    state = hass.states.get(CONNECTED)
+    return state is not None and state.state == "on"
+
+
+def reason_of(hass: HomeAssistant, entity: str = CONNECTED) -> str | None:
+    state = hass.states.get(entity)
+    return state.attributes["reason"] if state else None
+
+
+def held(sandbox: Sandbox) -> list[tuple[str, str]]:
+    return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
+
+
+async def act(hass: HomeAssistant, action: str, answer: bool = True, **data: Any) -> Any:
+    return await hass.services.async_call("sms1680", action, data, blocking=True, return_response=answer)
+
+
+async def send(hass: HomeAssistant, text: str) -> dict[str, Any]:
+    answer = await act(hass, "send_message", entity_id="notify.alice", message=text)
+    (message,) = answer["messages"]
+    return dict(message)
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_message_goes_out_and_its_report_comes_back(
+    hass: HomeAssistant, sandbox: Sandbox, until: Until
+) -> None:
+    reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+    await hass.services.async_call(
+        "notify", "send_message", {"entity_id": "notify.alice", "message": "后门打开"}, blocking=True
+    )
+    assert held(sandbox) == [(ALICE, "后门打开")]
+    await until(lambda: reports)
+    (report,) = reports
+    assert (report.data["recipient"], report.data["state"], report.data["settled"]) == ("Alice", "delivered", True)
+    await until(lambda: hass.states.get("event.alice_messages").attributes.get("event_type") == "delivered")
+    await until(lambda: sandbox.cmpp.acknowledged == sandbox.cmpp.queued == 1)
+
+
+@pytest.mark.usefixtures("entry")
+async def test_an_uplink_of_two_lines_arrives_as_it_was_written(
+    hass: HomeAssistant, sandbox: Sandbox, until: Until
+) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    await send(hass, "回复 1 关闭警报")
+    uplink = sandbox.platform.reply(ALICE, "1\n谢谢")
+    await until(lambda: uplink.push == "delivered")
+    (message,) = messages
+    assert (message.data["content"], message.data["via"], message.data["recipient"]) == ("1\n谢谢", "cmpp", "Alice")
+    assert not message.data["redelivered"]
+    state = hass.states.get("event.home_inbox")
+    assert state is not None
+    assert state.attributes["content"] == "1\n谢谢"
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_long_message_is_one_with_one_report(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    text = "水位过高，" * 40
+    answer = await act(hass, "send_message", entity_id="notify.alice", message=text, wait_for_delivery={"seconds": 10})
+    (message,) = answer["messages"]
+    assert (message["outcome"], message["parts"], message["delivery"]) == ("accepted", 4, "delivered")
+    assert held(sandbox) == [(ALICE, text)]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_long_uplink_comes_whole_to_its_extension(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    sandbox.platform.reply(ALICE, "好的，" * 100, extension="12", username="homeuser")
+    await until(lambda: messages)
+    (message,) = messages
+    assert (message.data["content"], message.data["extension"]) == ("好的，" * 100, "12")
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_template_is_filled_in_here(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    rows = [{"entity_id": "notify.alice", "values": ["李先生"]}, {"number": "13911000000", "values": ["王先生"]}]
+    answer = await act(hass, "send_template", template="{A}，后门打开，{PHONE}", rows=rows)
+    assert [message["outcome"] for message in answer["messages"]] == ["accepted", "accepted"]
+    assert all(message["message_id"] for message in answer["messages"])
+    assert held(sandbox) == [
+        (ALICE, f"李先生，后门打开，{ALICE}"),
+        ("13911000000", "王先生，后门打开，13911000000"),
+    ]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_without_http_there_is_no_balance(hass: HomeAssistant) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "get_balance")
+    assert (caught.value.translation_key, caught.value.translation_placeholders) == ("no_http", {"account": "Home"})
+    assert hass.states.get("sensor.home_balance") is None
+    assert hass.states.get("binary_sensor.home_low_balance") is None
+    assert (await act(hass, "estimate", message="后门打开"))["parts"] == 1
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_refusal_is_told_in_words(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    with pytest.raises(HomeAssistantError) as caught:
+        await act(hass, "send_message", answer=False, entity_id="notify.alice", message="代开发票")
+    assert caught.value.translation_key == "outcome_refused"
+    assert held(sandbox) == []
+
+
+async def test_nothing_depends_on_the_network(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
+    await set_up(make_entry(ways=("cmpp",), cmpp={"port": 1}))
+    for entity in ("notify.alice", "event.home_inbox", CONNECTED):
+        state = hass.states.get(entity)
+        assert state is not None
+        assert state.state != "unavailable"
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_restart_of_the_platform_is_survived(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    sandbox.cmpp.down = 0.05
+    sandbox.cmpp.restart_soon()
+    await until(lambda: not is_connected(hass))
+    assert reason_of(hass) == "no_connection"
+    assert reason_of(hass, "binary_sensor.home_can_send") == "no_connection"
+    sandbox.platform.reply(ALICE, "1", extension="", username="homeuser")
+    assert (await send(hass, "后门打开"))["outcome"] == "accepted"
+    await until(lambda: messages and is_connected(hass))
+    assert [message.data["content"] for message in messages] == ["1"]
+    assert reason_of(hass, "binary_sensor.home_can_send") is None
+    assert held(sandbox) == [(ALICE, "后门打开")]
+
+
+async def test_a_recipient_comes_and_changes_without_the_connection(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    (line,) = sandbox.cmpp.lines
+    alice = next(subentry for subentry in entry.subentries.values() if subentry.title == "Alice")
+    hass.config_entries.async_update_subentry(entry, alice, title="Ann")
+    await hass.async_block_till_done()
+    assert sandbox.cmpp.lines == {line}
+    assert is_connected(hass)
+
+
+async def test_unloading_tells_what_became_of_what_was_in_flight(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CMPPClient.aclose, "__defaults__", (0.1,))
+    sandbox.cmpp.faults.next("lost_answer")
+    sending = asyncio.create_task(send(hass, "后门打开"))
+    await until(lambda: held(sandbox))
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    message = await sending
+    assert (message["outcome"], message["reason"]) == ("unknown", "lost")
+    await until(lambda: not sandbox.cmpp.lines)
+
+
+@pytest.mark.usefixtures("entry")
+async def test_the_end_of_home_assistant_closes_the_connection(
+    hass: HomeAssistant, sandbox: Sandbox, until: Until
+) -> None:
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await until(lambda: not is_connected(hass))
+    assert not sandbox.cmpp.lines
+    assert reason_of(hass) is None
+    assert (await send(hass, "太迟"))["outcome"] == "not_sent"
+
+
+@pytest.mark.usefixtures("entry")
+async def test_what_is_not_safe_is_not_acknowledged(
+    hass: HomeAssistant, sandbox: Sandbox, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    receive = Receiver.async_receive
+    asked: list[str] = []
+
+    async def refuse_once(receiver: Receiver, item: Any, *rest: Any) -> Any:
+        asked.append(item.content)
+        if len(asked) == 1:
+            raise NotTakenError
+        return await receive(receiver, item, *rest)
+
+    monkeypatch.setattr(Receiver, "async_receive", refuse_once)
+    sandbox.cmpp.resend = 0.1
+    uplink = sandbox.platform.reply(ALICE, "1", extension="", username="homeuser")
+    await until(lambda: uplink.push == "delivered")
+    assert asked == ["1", "1"]
+    assert len(messages) == 1
+
+
+class TestRefusedLogins:
+    """The platform lets nobody in; each reason is told apart, and goes away by itself."""
+
+    @pytest.mark.parametrize(
+        ("change", "reason", "issue"),
+        [
+            ({"suspended": True}, "suspended", "connection_suspended"),
+            ({"cmpp_connections": 0}, "suspended", "connection_suspended"),
+            ({"networks": ("203.0.113.0/24",)}, "ip", "connection_ip"),
+        ],
+    )
+    async def test_a_repair_comes_and_goes(
+        self,
+        hass: HomeAssistant,
+        make_entry: MakeEntry,
+        set_up: SetUp,
+        sandbox: Sandbox,
+        until: Until,
+        *,
+        change: dict[str, Any],
+        reason: str,
+        issue: str,
+    ) -> None:
+        state = sandbox.platform.accounts["homeuser"]
+        right, state.config = state.config, replace(state.config, **change)
+        entry = make_entry(ways=("cmpp",))
+        await set_up(entry)
+        issues = ir.async_get(hass)
+        await until(lambda: issues.async_get_issue("sms1680", f"{issue}_{entry.entry_id}"))
+        assert (reason_of(hass), is_connected(hass)) == (reason, False)
+        assert reason_of(hass, "binary_sensor.home_can_send") == reason
+        state.config = right
+        await until(lambda: is_connected(hass))
+        assert not [one for one in issues.issues.values() if one.domain == "sms1680"]
+        assert reason_of(hass, "binary_sensor.home_can_send") is None
+
+    async def test_a_wrong_password_asks_for_the_right_one(
+        self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until
+    ) -> None:
+        entry = make_entry(ways=("cmpp",), cmpp={"password": "not it"})
+        await set_up(entry)
+        await until(lambda: hass.config_entries.flow.async_progress_by_handler("sms1680"))
+        (flow,) = hass.config_entries.flow.async_progress_by_handler("sms1680")
+        assert (flow["context"]["source"], flow["step_id"]) == ("reauth", "reauth_cmpp")
+        assert reason_of(hass) == "authentication"
+        answer = await send(hass, "后门打开")
+        assert (answer["outcome"], answer["reason"]) == ("refused", "authentication")
+        result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": "still wrong"})
+        assert result["errors"] == {"base": "cmpp_auth"}
+        result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": "s3cret-Passw0rd"})
+        assert result["reason"] == "reauth_successful"
+        await until(lambda: is_connected(hass))
+        assert (await send(hass, "后门打开"))["outcome"] == "accepted"
+
+
+async def test_the_entities_of_a_way_go_with_it(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until
+) -> None:
+    entry = make_entry(ways=("http", "cmpp"))
+    await set_up(entry)
+    await until(lambda: is_connected(hass))
+    entities = er.async_get(hass)
+    assert entities.async_get("sensor.home_balance")
+    assert entities.async_get(CONNECTED)
+    both = dict(entry.data)
+    hass.config_entries.async_update_entry(entry, data={name: both[name] for name in both if name != "http"})
+    await until(lambda: is_connected(hass) and entities.async_get("sensor.home_balance") is None)
+    assert entities.async_get("binary_sensor.home_low_balance") is None
+    hass.config_entries.async_update_entry(entry, data={name: both[name] for name in both if name != "cmpp"})
+    await until(lambda: hass.states.get("sensor.home_balance") is not None)
+    assert entities.async_get(CONNECTED) is None
