@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from homeassistant.components.repairs import RepairsFlow
 from homeassistant.config_entries import (
     ConfigEntryState,
     ConfigSubentryDataWithId,
@@ -23,6 +24,7 @@ from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNA
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.data_entry_flow import FlowHandler
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 # Home Assistant's test helper puts a package of this name in front once it has made its `hass`: ours comes before.
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -44,6 +46,7 @@ PUSH_SECRET = "push-secret-of-the-tests"
 
 MakeEntry = Callable[..., MockConfigEntry]
 SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Connect = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
@@ -85,6 +88,8 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
         part = texts["options"]
     elif isinstance(flow, ConfigSubentryFlow):
         part = texts["config_subentries"][const.SUBENTRY_RECIPIENT]
+    elif isinstance(flow, RepairsFlow):
+        part = texts["issues"]["locked_out"]["fix_flow"]
     given = set(shown.get("description_placeholders") or {})
     told = [part["abort"][shown["reason"]]] if "reason" in shown else []
     told += [part["create_entry"][shown["description"]]] if shown.get("description") else []
@@ -210,6 +215,19 @@ async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
     made = make_entry()
     await set_up(made)
     return made
+
+
+@pytest.fixture
+def connect(hass_client_no_auth: ClientSessionGenerator, sandbox: Sandbox) -> Connect:
+    """Lets the sandbox push to the usual account, which is set up, over a socket."""
+
+    async def run() -> None:
+        client = await hass_client_no_auth()
+        address = str(client.make_url(f"/api/sms1680/{PUSH_SECRET}/1680"))
+        account = sandbox.platform.accounts[USERNAME]
+        account.report_address, account.uplink_address = f"{address}/mr", f"{address}/mo"
+
+    return run
 
 
 @pytest.fixture

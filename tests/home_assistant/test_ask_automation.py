@@ -1,0 +1,142 @@
+"""Asking as people use it: in an automation, in a script, two hundred at once, and stopped in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
+
+from custom_components.sms1680 import const
+from sms1680.sandbox import Account, Config, Sandbox
+
+ALICE, BOB = "13800000001", "13800000002"
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Connect = Callable[[], Awaitable[None]]
+
+ASK = {
+    "action": "sms1680.ask_question",
+    "target": {"entity_id": "notify.alice"},
+    "data": {"question": "车库门还开着，要关上吗？", "answers": [{"id": "yes"}, {"id": "no"}], "timeout": "00:00:20"},
+    "response_variable": "answer",
+}
+ACT = {
+    "action": "test.acted",
+    "data": {"id": "{{ answer.id }}", "reason": "{{ answer.reason | default('-') }}", "who": "{{ answer.recipient }}"},
+}
+
+
+@pytest.fixture
+def sandbox_config() -> Config:
+    home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 1000})
+    return Config(accounts=(home,), report_delay=0.0, repeat_limit=1000)
+
+
+@pytest.fixture
+def enable_event_loop_debug() -> None:
+    """Leave the loop as it is in a house: it would note the way to each of thousands of callbacks."""
+
+
+@pytest.fixture
+def acted(hass: HomeAssistant) -> list[ServiceCall]:
+    return async_mock_service(hass, "test", "acted")
+
+
+async def sent(sandbox: Sandbox, count: int = 1) -> None:
+    await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
+
+
+async def automate(hass: HomeAssistant) -> None:
+    automation = {"id": "ask", "alias": "ask", "triggers": {"trigger": "event", "event_type": "left_open"}}
+    assert await async_setup_component(hass, "automation", {"automation": {**automation, "actions": [ASK, ACT]}})
+    hass.bus.async_fire("left_open")
+
+
+@pytest.mark.usefixtures("entry")
+async def test_in_an_automation_by_a_reply_from_a_phone(
+    hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]
+) -> None:
+    await connect()
+    await automate(hass)
+    await sent(sandbox)
+    sandbox.platform.reply(ALICE, "好的")
+    await hass.async_block_till_done()
+    assert [call.data for call in acted] == [{"id": "yes", "reason": "-", "who": "Alice"}]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_in_a_script(hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]) -> None:
+    await connect()
+    assert await async_setup_component(hass, "script", {"script": {"ask": {"sequence": [ASK, ACT]}}})
+    running = hass.async_create_task(hass.services.async_call("script", "ask", blocking=True))
+    await sent(sandbox)
+    sandbox.platform.reply(ALICE, "2")
+    await running
+    assert [call.data["id"] for call in acted] == ["no"]
+
+
+async def test_two_hundred_at_once(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, sandbox: Sandbox, connect: Connect
+) -> None:
+    """Twenty phones with ten questions each, whose answers come in any order, each to its own extension."""
+    options = {"hourly_limit": 1000, "daily_limit": 1000, "number_limit": 1000}
+    await set_up(make_entry(options={const.CONF_QUESTION_EXTENSIONS: "100-199", **options}))
+    await connect()
+    drawn = random.Random(1680)
+    numbers = [f"138000000{phone:02}" for phone in range(20)]
+    wanted = {f"{number} 第 {count} 题": drawn.choice("甲乙丙") for number in numbers for count in range(10)}
+
+    async def ask(question: str) -> Any:
+        data = {
+            "number": question.partition(" ")[0],
+            "question": question,
+            "answers": [{"id": word, "sentences": word} for word in "甲乙丙"],
+            "timeout": 240,
+        }
+        return await hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
+
+    asking = {question: hass.async_create_task(ask(question)) for question in wanted}
+    await sandbox.wait_for(lambda platform: len(platform.messages) == 200, timeout=120)
+    messages = drawn.sample(sandbox.platform.messages, 200)
+    for message in messages:
+        sandbox.platform.reply(
+            message.number, wanted[message.text.removeprefix("【某某科技】")], extension=message.extension
+        )
+    answers = {question: (await task)["id"] for question, task in asking.items()}
+    assert answers == wanted
+    assert len({(message.number, message.extension) for message in messages}) == 200
+
+
+@pytest.mark.usefixtures("entry")
+async def test_switching_the_automation_off_ends_it_and_frees_the_phone(
+    hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]
+) -> None:
+    await connect()
+    await automate(hass)
+    await sent(sandbox)
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.ask"}, blocking=True)
+    await hass.services.async_call("automation", "turn_on", {"entity_id": "automation.ask"}, blocking=True)
+    hass.bus.async_fire("left_open")
+    await sent(sandbox, 2)
+    sandbox.platform.reply(ALICE, "否")
+    await hass.async_block_till_done()
+    assert [call.data["id"] for call in acted] == ["no"]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_home_assistants_end_ends_it_and_nothing_acts_on_it(
+    hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]
+) -> None:
+    await connect()
+    await automate(hass)
+    await sent(sandbox)
+    async with asyncio.timeout(20):
+        await hass.async_stop(force=True)
+    assert not acted
+    assert len(sandbox.platform.messages) == 1

@@ -1,0 +1,319 @@
+"""Commands by SMS in Home Assistant: believed for their code alone, which nobody else ever sees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pyotp
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigSubentryDataWithId
+from homeassistant.core import Event, HomeAssistant, ServiceCall
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_mock_service,
+)
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.sms1680 import const, trigger
+from custom_components.sms1680.client import Reply
+from custom_components.sms1680.conversation.commands import MOST_WRONG
+from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.store import Query, StoredIn
+from custom_components.sms1680.storing import DATA_STORAGE
+from sms1680.sandbox import Sandbox
+
+ALICE, BOB, CAROL, STRANGER = "13800000001", "13800000002", "13800000003", "13900000009"
+PIN, SECRET = "4711350", "JBSWY3DPEHPK3PXP"
+NOW = "2026-05-01 12:00:10+00:00"
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Connect = Callable[[], Awaitable[None]]
+
+new_shape = pytest.mark.skipif(
+    not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on"
+)
+
+
+def recipient(name: str, number: str, **more: str) -> ConfigSubentryDataWithId:
+    data = {const.CONF_NUMBER: number, **more}
+    return ConfigSubentryDataWithId(
+        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
+    )
+
+
+@pytest.fixture
+async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
+    """An account whose Alice has a PIN, whose Bob has an app, and whose Carol may not command."""
+    made = make_entry(
+        options={const.CONF_COMMAND_WORDS: ["撤防", "开门"]},
+        recipients=[
+            recipient("Alice", ALICE, commands="pin", pin=PIN),
+            recipient("Bob", BOB, commands="totp", totp_secret=SECRET),
+            recipient("Carol", CAROL),
+        ],
+    )
+    await set_up(made)
+    return made
+
+
+@pytest.fixture
+def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
+    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+
+
+@pytest.fixture
+def commands(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
+    return async_capture_events(hass, const.EVENT_COMMAND)
+
+
+@pytest.fixture
+def come(hass: HomeAssistant, entry: MockConfigEntry) -> Callable[..., Awaitable[None]]:
+    async def run(text: str, number: str = ALICE, **more: Any) -> None:
+        receiver = async_get_receivers(hass).async_get(entry)
+        (await receiver.async_receive(Reply(number, text, **more), Way.WEBHOOK, 1)).answered()
+        await hass.async_block_till_done()
+
+    return run
+
+
+Come = Callable[..., Awaitable[None]]
+
+
+def locked(hass: HomeAssistant) -> ir.IssueEntry | None:
+    issues = ir.async_get(hass).issues.values()
+    return next((issue for issue in issues if issue.issue_id.startswith("locked_out")), None)
+
+
+async def test_a_command_with_its_pin(
+    come: Come, messages: list[Event], commands: list[Event], entry: MockConfigEntry
+) -> None:
+    await come("撤防 车库 ４７１１３５０。")
+    (command,) = commands
+    (message,) = messages
+    assert command.data == {
+        "config_entry_id": entry.entry_id,
+        "id": message.data["id"],
+        "number": ALICE,
+        "recipient": "Alice",
+        "subentry_id": "alice",
+        "content": "撤防 车库",
+        "extension": "",
+        "received_at": message.data["received_at"],
+        "via": "webhook",
+        "word": "撤防",
+        "text": "车库",
+        "proof": "pin",
+    }
+    assert (message.data["content"], message.data["command"]) == ("撤防 车库", "accepted")
+
+
+async def test_a_command_with_a_time_based_code_works_once(
+    come: Come, messages: list[Event], commands: list[Event], freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.move_to(NOW)
+    code = pyotp.TOTP(SECRET).now()
+    await come(f"开门 {code}", BOB)
+    await come(f"开门 再来 {code}", BOB)
+    assert [(command.data["word"], command.data["proof"]) for command in commands] == [("开门", "totp")]
+    assert [message.data["command"] for message in messages] == ["accepted", "refused"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "verdict"),
+    [
+        ("撤防", ALICE, None),
+        ("撤防 4711351", ALICE, "refused"),
+        ("布防 9999", ALICE, None),
+        ("撤防 4711350", CAROL, None),
+        ("撤防 4711350", STRANGER, None),
+        ("撤防 4711350", BOB, "refused"),
+    ],
+)
+async def test_everything_else_stays_an_ordinary_reply(
+    come: Come, messages: list[Event], commands: list[Event], *, text: str, number: str, verdict: str | None
+) -> None:
+    await come(text, number)
+    assert not commands
+    assert [(message.data["number"], message.data["command"]) for message in messages] == [(number, verdict)]
+
+
+async def test_what_comes_again_or_in_part_is_no_command(
+    come: Come, messages: list[Event], commands: list[Event]
+) -> None:
+    await come("撤防 4711350")
+    await come("撤防 4711350")
+    await come("开门 4711350", incomplete=True)
+    assert len(commands) == 1
+    assert [(message.data["redelivered"], message.data["command"]) for message in messages] == [
+        (False, "accepted"),
+        (True, None),
+        (False, None),
+    ]
+
+
+async def test_no_code_is_seen_by_anybody(
+    hass: HomeAssistant, entry: MockConfigEntry, come: Come, freezer: FrozenDateTimeFactory
+) -> None:
+    """Right or wrong, of a PIN or an app, with a word that was mistyped or not."""
+    freezer.move_to(NOW)
+    events = async_capture_events(hass, "*")
+    code = pyotp.TOTP(SECRET).now()
+    texts = {
+        f"撤防 {PIN}": ALICE,
+        f"撤访 {PIN}": ALICE,
+        f"撤防 {PIN} 谢谢": ALICE,
+        "撤防 0815777": ALICE,
+        f"开门 {code[:3]} {code[3:]}": BOB,
+        f"开们 {code}": BOB,
+    }
+    for text, number in texts.items():
+        await come(text, number)
+    kept = await asyncio.wrap_future(hass.data[DATA_STORAGE].of(entry).store.messages(Query(entries=[entry.entry_id])))
+    assert sorted(one.content or "" for one in kept if isinstance(one, StoredIn)) == sorted(
+        ["撤防", "撤访 ****", "撤防 **** 谢谢", "撤防", "开门", "开们 ****"]
+    )
+    diagnostics = await async_get_config_entry_diagnostics(hass, entry)
+    states = [state.as_dict() for state in hass.states.async_all()]
+    told = json.dumps([*(event.data for event in events), states, diagnostics], default=repr, ensure_ascii=False)
+    assert "撤防 **** 谢谢" in told
+    for secret in (PIN, "0815777", code, code[:3] + " " + code[3:], SECRET):
+        assert secret not in told
+
+
+async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    come: Come,
+    *,
+    commands: list[Event],
+    messages: list[Event],
+    hass_client: ClientSessionGenerator,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    assert await async_setup_component(hass, "repairs", {})
+    for attempt in range(MOST_WRONG):
+        assert locked(hass) is None
+        await come(f"撤防 100{attempt}")
+    await come(f"撤防 {PIN}")
+    assert not commands
+    assert [message.data["command"] for message in messages] == [
+        *["refused"] * (MOST_WRONG - 1),
+        "locked_out",
+        "locked_out",
+    ]
+    issue = locked(hass)
+    assert issue is not None
+    assert issue.is_fixable
+    assert issue.translation_placeholders is not None
+    assert issue.translation_placeholders["recipient"] == "Alice"
+    # It outlives a reload.
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    freezer.tick(10)
+    await come(f"撤防 {PIN}")
+    assert not commands
+    client = await hass_client()
+    flow = await (
+        await client.post("/api/repairs/issues/fix", json={"handler": "sms1680", "issue_id": issue.issue_id})
+    ).json()
+    assert flow["step_id"] == "confirm"
+    done = await (await client.post(f"/api/repairs/issues/fix/{flow['flow_id']}")).json()
+    assert done["type"] == "create_entry"
+    assert locked(hass) is None
+    freezer.tick(10)
+    await come(f"撤防 {PIN}")
+    assert len(commands) == 1
+
+
+async def test_a_command_that_is_accepted_after_the_lock_out_takes_its_repair_back(
+    hass: HomeAssistant, come: Come, commands: list[Event], freezer: FrozenDateTimeFactory
+) -> None:
+    for attempt in range(MOST_WRONG):
+        await come(f"撤防 100{attempt}")
+    freezer.tick(3600)
+    await come(f"撤防 {PIN}")
+    assert len(commands) == 1
+    assert locked(hass) is None
+
+
+async def test_removing_the_account_forgets_its_lock_outs(
+    hass: HomeAssistant, entry: MockConfigEntry, come: Come, hass_storage: dict[str, Any]
+) -> None:
+    for attempt in range(MOST_WRONG):
+        await come(f"撤防 100{attempt}")
+    assert f"sms1680.commands.{entry.entry_id}" in hass_storage
+    await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+    assert f"sms1680.commands.{entry.entry_id}" not in hass_storage
+    assert locked(hass) is None
+
+
+async def automate(hass: HomeAssistant, triggers: dict[str, Any]) -> list[ServiceCall]:
+    calls = async_mock_service(hass, "test", "acted")
+    automation = {"id": "command", "alias": "command", "triggers": triggers, "actions": {"action": "test.acted"}}
+    assert await async_setup_component(hass, "automation", {"automation": [automation]})
+    await hass.async_block_till_done()
+    return calls
+
+
+@new_shape
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 3),
+        ({"word": "开门"}, 2),
+        ({"word": ["撤防", "布防"]}, 1),
+        ({"word": "开门", "text": "车库"}, 1),
+        ({"recipient": "Alice"}, 3),
+        ({"recipient": "Bob"}, 0),
+    ],
+)
+async def test_the_trigger(hass: HomeAssistant, come: Come, options: dict[str, Any], count: int) -> None:
+    calls = await automate(hass, {"trigger": "sms1680.command", "options": options})
+    for text in (f"撤防 {PIN}", f"开门 车库 {PIN}", f"开门{PIN}", "开门 1000", "开门"):
+        await come(text)
+    assert len(calls) == count
+
+
+async def test_elsewhere_the_event_does(hass: HomeAssistant, come: Come) -> None:
+    event = {"trigger": "event", "event_type": "sms1680_command", "event_data": {"word": "开门"}}
+    calls = await automate(hass, event)
+    await come(f"开门 {PIN}")
+    await come("开门 1000")
+    assert len(calls) == 1
+
+
+@new_shape
+async def test_an_accepted_command_triggers_no_trigger_for_messages(hass: HomeAssistant, come: Come) -> None:
+    calls = await automate(hass, {"trigger": "sms1680.message_received"})
+    await come(f"开门 {PIN}")
+    assert not calls
+    await come("开门 1000")
+    assert len(calls) == 1
+
+
+async def test_the_event_entities_show_it_as_a_command(hass: HomeAssistant, come: Come) -> None:
+    await come(f"开门 车库 {PIN}")
+    for entity_id in ("event.home_inbox", "event.alice_messages"):
+        state = hass.states.get(entity_id)
+        assert state is not None
+        assert (state.attributes["event_type"], state.attributes["content"]) == ("command", "开门 车库")
+
+
+async def test_over_the_whole_way(
+    hass: HomeAssistant, entry: MockConfigEntry, commands: list[Event], *, sandbox: Sandbox, connect: Connect
+) -> None:
+    await connect()
+    sandbox.platform.reply(ALICE, f"开门 {PIN}")
+    await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
+    await hass.async_block_till_done()
+    assert [command.data["recipient"] for command in commands] == ["Alice"]
+    assert entry.entry_id == commands[0].data["config_entry_id"]

@@ -1,0 +1,119 @@
+"""The dialogs in which a recipient is let command, and an account gets words and extensions for questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyotp
+import pytest
+from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, SubentryFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680.const import CONF_COMMAND_WORDS, CONF_QUESTION_EXTENSIONS
+
+NUMBER = "13800000003"
+CAROL = {"name": "Carol", "number": NUMBER}
+
+
+async def begin(hass: HomeAssistant, entry: MockConfigEntry, subentry_id: str | None = None) -> SubentryFlowResult:
+    context: Any = {"source": SOURCE_USER}
+    if subentry_id is not None:
+        context = {"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
+    return await hass.config_entries.subentries.async_init((entry.entry_id, "recipient"), context=context)
+
+
+async def enter(hass: HomeAssistant, result: SubentryFlowResult, given: dict[str, Any]) -> SubentryFlowResult:
+    result = await hass.config_entries.subentries.async_configure(result["flow_id"], given)
+    await hass.async_block_till_done()
+    return result
+
+
+def data_of(entry: MockConfigEntry, name: str) -> dict[str, Any]:
+    (subentry,) = (one for one in entry.subentries.values() if one.title == name)
+    return dict(subentry.data)
+
+
+async def test_a_recipient_with_a_pin_which_may_not_be_weak(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"})
+    for pin, error in (("", "invalid_pin"), ("12a4", "invalid_pin"), ("1234", "weak_pin"), ("0003", "weak_pin")):
+        assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "pin")
+        result = await enter(hass, result, {"pin": pin})
+        assert result["errors"] == {"pin": error}
+    result = await enter(hass, result, {"pin": "4711"})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "pin", "pin": "4711"}
+
+
+async def test_a_pin_stays_where_no_other_is_given_and_goes_where_commands_do(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await enter(hass, await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"}), {"pin": "4711"})
+    (carol,) = (key for key, one in entry.subentries.items() if one.title == "Carol")
+    result = await enter(hass, await begin(hass, entry, carol), {**CAROL, "name": "Karola", "commands": "pin"})
+    assert (await enter(hass, result, {}))["reason"] == "reconfigure_successful"
+    assert data_of(entry, "Karola")["pin"] == "4711"
+    result = await enter(hass, await begin(hass, entry, carol), {**CAROL, "commands": "none"})
+    assert result["reason"] == "reconfigure_successful"
+    assert data_of(entry, "Carol") == {"number": NUMBER}
+
+
+async def test_a_recipient_with_an_app_that_shows_the_right_code(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "totp"})
+    assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "totp")
+    assert result["description_placeholders"] is not None
+    secret = result["description_placeholders"]["secret"]
+    result = await enter(hass, result, {"code": "000000"})
+    assert result["errors"] == {"code": "wrong_code"}
+    code = pyotp.TOTP(secret).now()
+    result = await enter(hass, result, {"code": f"{code[:3]} {code[3:]}"})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "totp", "totp_secret": secret}
+    # The secret stays through a change, and is shown to nobody again.
+    (carol,) = (key for key, one in entry.subentries.items() if one.title == "Carol")
+    result = await begin(hass, entry, carol)
+    assert secret not in str(result)
+    result = await enter(hass, result, {**CAROL, "commands": "totp"})
+    assert result["reason"] == "reconfigure_successful"
+    assert data_of(entry, "Carol")["totp_secret"] == secret
+
+
+async def options(hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any]) -> Any:
+    result = await hass.config_entries.options.async_init(entry.entry_id)
+    result = await hass.config_entries.options.async_configure(result["flow_id"], {"next_step_id": "conversation"})
+    result = await hass.config_entries.options.async_configure(result["flow_id"], given)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return result
+
+
+async def test_words_and_extensions_are_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    given = {"question_extensions": "100-199", "command_words": [" 撤防 ", "", "开门"]}
+    assert (await options(hass, entry, given))["type"] is FlowResultType.CREATE_ENTRY
+    assert entry.options[CONF_QUESTION_EXTENSIONS] == "100-199"
+    assert entry.options[CONF_COMMAND_WORDS] == ["撤防", "开门"]
+
+
+@pytest.mark.parametrize(
+    ("given", "errors"),
+    [
+        ({"question_extensions": "9-10"}, {"question_extensions": "invalid_extensions"}),
+        ({"question_extensions": "abc"}, {"question_extensions": "invalid_extensions"}),
+        ({"command_words": ["撤防1"]}, {"command_words": "invalid_words"}),
+    ],
+)
+async def test_what_is_wrong_is_told(
+    hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], errors: dict[str, str]
+) -> None:
+    result = await options(hass, entry, given)
+    assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
+
+
+async def test_questions_and_recipients_have_extensions_apart(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    result = await enter(hass, await begin(hass, entry), {**CAROL, "extension": "150"})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    refused = await options(hass, entry, {"question_extensions": "100-199"})
+    assert refused["errors"] == {"question_extensions": "extension_taken"}
+    assert (await options(hass, entry, {"question_extensions": "200-299"}))["type"] is FlowResultType.CREATE_ENTRY
+    result = await enter(hass, await begin(hass, entry), {"name": "D", "number": "13800000004", "extension": "200"})
+    assert result["errors"] == {"extension": "question_extension"}
