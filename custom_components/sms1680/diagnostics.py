@@ -27,6 +27,7 @@ from .const import (
 )
 from .coordinator import Sms1680ConfigEntry
 from .receiving import async_get_receivers
+from .storing import DATA_STORAGE
 
 _REDACTED = {
     CONF_COMMAND_WORDS,
@@ -56,6 +57,7 @@ _REDACTED = {
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> dict[str, Any]:
     """Return what is known of an account."""
     receiver = async_get_receivers(hass).of.get(entry.entry_id)
+    storage = hass.data[DATA_STORAGE]
     diagnostics: dict[str, Any] = {
         "entry": async_redact_data(entry.as_dict(), _REDACTED),
         "received": {
@@ -63,6 +65,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680
             "waiting": receiver.waiting if receiver else 0,
             "own_port": bool(entry.options.get(CONF_LISTENER_PORT)),
         },
+        "store": await storage.async_counts(entry),
     }
     if entry.state is ConfigEntryState.LOADED:
         diagnostics |= _running(entry)

@@ -13,6 +13,7 @@ from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, Opt
 from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
@@ -32,8 +33,11 @@ from .const import (
     CONF_COMMAND_WORDS,
     CONF_EXTENSION,
     CONF_HTTP,
+    CONF_KEEP_DAYS,
+    CONF_KEEP_TEXTS,
     CONF_LISTENER_PORT,
     CONF_LOW_BALANCE,
+    CONF_MOST_KEPT,
     CONF_NETWORKS,
     CONF_PACKET_SIZE,
     CONF_PRICE,
@@ -47,7 +51,10 @@ from .const import (
     CONF_SIGNATURE_PLACE,
     CONF_SOURCE_NUMBER,
     DEFAULT_BALANCE_INTERVAL,
+    DEFAULT_KEEP_DAYS,
+    DEFAULT_KEEP_TEXTS,
     DEFAULT_LOW_BALANCE,
+    DEFAULT_MOST_KEPT,
     DEFAULT_PUSH_ANSWER,
     DEFAULT_REPEAT_WINDOW,
 )
@@ -93,6 +100,13 @@ _CONVERSATION: Final = vol.Schema(
         vol.Optional(CONF_COMMAND_WORDS): TextSelector(TextSelectorConfig(multiple=True)),
     }
 )
+_KEEPING: Final = vol.Schema(
+    {
+        vol.Optional(CONF_KEEP_DAYS, default=DEFAULT_KEEP_DAYS): _number(0, 3650),
+        vol.Optional(CONF_MOST_KEPT, default=DEFAULT_MOST_KEPT): _number(100, 1_000_000),
+        vol.Optional(CONF_KEEP_TEXTS, default=DEFAULT_KEEP_TEXTS): BooleanSelector(),
+    }
+)
 _BALANCE: Final = vol.Schema(
     {
         vol.Optional(CONF_PRICE): _number(0, 100, None),
@@ -104,6 +118,8 @@ _WHOLE: Final = {
     CONF_PACKET_SIZE,
     CONF_REPEAT_WINDOW,
     CONF_LISTENER_PORT,
+    CONF_KEEP_DAYS,
+    CONF_MOST_KEPT,
     CONF_LOW_BALANCE,
     CONF_BALANCE_INTERVAL,
 }
@@ -134,7 +150,16 @@ class Sms1680OptionsFlow(OptionsFlow):
         """Choose what to set, to see or to try."""
         return self.async_show_menu(
             step_id="init",
-            menu_options=["sending", "receiving", "conversation", "balance", "letter", "renew_secret", "test"],
+            menu_options=[
+                "sending",
+                "receiving",
+                "keeping",
+                "conversation",
+                "balance",
+                "letter",
+                "renew_secret",
+                "test",
+            ],
         )
 
     async def async_step_sending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -180,6 +205,12 @@ class Sms1680OptionsFlow(OptionsFlow):
             if not errors:
                 return self._save(_CONVERSATION, given)
         return self._form("conversation", _CONVERSATION, user_input, errors)
+
+    async def async_step_keeping(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Set what is kept of messages, and how long."""
+        if user_input is not None:
+            return self._save(_KEEPING, user_input)
+        return self._form("keeping", _KEEPING, None, {})
 
     async def async_step_balance(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Set what a part costs and when the balance is low."""

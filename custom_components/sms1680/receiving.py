@@ -264,22 +264,27 @@ class Receiver:
             self.async_hand_on()
 
     async def _async_hand_on(self) -> None:
-        shelf = self._storage.of(self.entry)
         try:
-            await shelf.async_flush()
             while self._ready:
                 self.waiting = 0
-                page = await asyncio.wrap_future(shelf.store.unfired(self.entry.entry_id, _PAGE))
-                for one in page:
-                    if self._ready:
-                        self._fire_again(self._again(one, shelf))
-                await shelf.async_flush()
-                if not page and not self.waiting:
+                # In both: what was kept before a setting was changed may lie in the other.
+                pages = [await self._async_page(shelf) for shelf in self._storage.shelves]
+                if not any(pages) and not self.waiting:
                     return
         except StoreError as error:
             _LOGGER.warning("What waits in the message store could not be read (%s)", error)
         finally:
             self._handing_on = False
+
+    async def _async_page(self, shelf: Shelf) -> int:
+        """Fire some of what waits on a shelf; return how much was found there."""
+        await shelf.async_flush()
+        page = await asyncio.wrap_future(shelf.store.unfired(self.entry.entry_id, _PAGE))
+        for one in page:
+            if self._ready:
+                self._fire_again(self._again(one, shelf))
+        await shelf.async_flush()
+        return len(page)
 
     def _fire_again(self, incoming: Incoming) -> None:
         """Fire what waited; a fault must not keep back what waits behind it."""

@@ -171,7 +171,11 @@ class RecordedSender:
         store, dispatch = recording.shelf.store, recording.dispatch
         if (collected := _COLLECTED.get()) is not None:
             collected.append(recording)
-        await settled(store.begin(dispatch), _PATIENCE)
+        try:
+            await settled(store.begin(dispatch), _PATIENCE)
+        except asyncio.CancelledError:
+            store.forget(dispatch)
+            raise
         token = _CURRENT.set(recording)
         try:
             receipts = await send()

@@ -1,4 +1,7 @@
-"""The sensors of an account: its balance, what it has sent and spent, and when the platform last pushed something."""
+"""The sensors of an account: its balance, what it has sent and spent, and when the platform last pushed something.
+
+Those of a recipient are in `last_delivery`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import CONF_PRICE, signal_totals
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
-from .entity import AccountEntity
+from .entity import AccountEntity, async_add_recipient_entities
+from .last_delivery import LastDeliveryState, LastDeliveryTime
 from .totals import Totals
 
 PARALLEL_UPDATES = 0
@@ -58,11 +62,17 @@ TOTALS = (
 
 
 async def async_setup_entry(
-    hass: HomeAssistant,  # noqa: ARG001 - Home Assistant's signature
+    hass: HomeAssistant,
     entry: Sms1680ConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the sensors of an account."""
+    """Add the sensors of an account, and those of each recipient."""
+    async_add_recipient_entities(
+        hass,
+        entry,
+        async_add_entities,
+        lambda subentry: [LastDeliveryState(hass, entry, subentry), LastDeliveryTime(hass, entry, subentry)],
+    )
     async_add_entities(TotalSensor(entry, description) for description in TOTALS)
     if (coordinator := entry.runtime_data.coordinator) is not None:
         async_add_entities([BalanceSensor(entry, coordinator)])

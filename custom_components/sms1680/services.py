@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import voluptuous as vol
@@ -18,6 +19,8 @@ from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
 from .delivery import Items, Sent, Way, async_send, one_template, one_text, own_texts
 from .failures import failed, invalid, language, rejected, unanswered, undelivered
 from .fields import MESSAGE_OPTIONS, options_of
+from .history import async_setup_history
+from .origin import sending_for
 from .targets import ATTR_NUMBER, TARGET_FIELDS, async_receivers, async_receivers_of_rows, find_entry
 from .waiting import Reports
 
@@ -27,6 +30,8 @@ ATTR_TEMPLATE: Final = "template"
 ATTR_ROWS: Final = "rows"
 ATTR_VALUES: Final = "values"
 ATTR_WAIT_FOR_DELIVERY: Final = "wait_for_delivery"
+
+type Handler = Callable[[ServiceCall], Awaitable[ServiceResponse]]
 
 _ACCOUNT: Final[VolDictType] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
 _SENDING: Final[VolDictType] = {**_ACCOUNT, **MESSAGE_OPTIONS}
@@ -78,8 +83,16 @@ def async_setup_services(hass: HomeAssistant) -> None:
         ("get_balance", _async_get_balance, GET_BALANCE, only),
         ("estimate", _async_estimate, ESTIMATE, only),
     ):
-        hass.services.async_register(DOMAIN, name, handler, schema, supports_response=response)
+        for_caller = partial(_async_for_caller, handler)
+        hass.services.async_register(DOMAIN, name, for_caller, schema, supports_response=response)
+    async_setup_history(hass)
     async_setup_asking(hass)
+
+
+async def _async_for_caller(handler: Handler, call: ServiceCall) -> ServiceResponse:
+    """Handle a call; what it sends is automatic where one of our own events led to it."""
+    with sending_for(call.hass, call.context):
+        return await handler(call)
 
 
 async def _async_send_message(call: ServiceCall) -> ServiceResponse:
@@ -153,14 +166,10 @@ def _answer(call: ServiceCall, sent: list[Sent]) -> ServiceResponse:
 
 
 def _answer_delivered(call: ServiceCall, sent: list[Sent], reports: Reports) -> ServiceResponse:
-    """Tell besides what the delivery reports said, null where none came in time."""
+    """Tell besides where each message stands now, by its delivery reports."""
     states = [(one, reports.of(one)) for one in sent]
     if call.return_response:
-        return {
-            "messages": [
-                {**one.as_response(), "delivery": report["state"] if report else None} for one, report in states
-            ]
-        }
+        return {"messages": [{**one.as_response(), "delivery": report} for one, report in states]}
     _answer(call, sent)
     if error := undelivered(call.hass, [(one.receiver.name, one.receipt, report) for one, report in states]):
         raise error

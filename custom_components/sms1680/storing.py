@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
@@ -145,6 +146,15 @@ class Storage:
         """Delete messages and return how many. Raises StoreError."""
         gone = [asyncio.wrap_future(shelf.store.purge(selection, open_too=open_too)) for shelf in self.shelves]
         return sum(await asyncio.gather(*gone))
+
+    async def async_counts(self, entry: ConfigEntry) -> dict[str, Any]:
+        """Count what is kept of an account; nothing of what it says."""
+        store = self.of(entry).store
+        try:
+            counts = await asyncio.wrap_future(store.counts(entry.entry_id))
+        except StoreError as error:
+            return {"on_disk": store.durable, "problem": str(error)}
+        return {"on_disk": store.durable, **asdict(counts)}
 
     async def async_backup(self, *, begin: bool) -> None:
         """Leave the file alone from now on, so that it can be copied, or write into it again."""

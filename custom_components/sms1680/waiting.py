@@ -1,9 +1,10 @@
-"""Waiting for the delivery reports of what was just sent."""
+"""Waiting until what was just sent is settled."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,55 +12,79 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
 from .client import Outcome
-from .const import signal_report
+from .const import signal_delivery
 from .delivery import Sent
+from .proofs import as_response
+from .recording import Recording, collecting
+from .store import Change, StoreError
 
-type Report = dict[str, Any]
-type _Key = tuple[str | None, str]
+_SETTLED = (Outcome.REFUSED, Outcome.NOT_SENT)
 
 
 class Reports:
-    """Hears the reports of some accounts from before a message is sent: a report may come before the answer to it."""
+    """Follows what is sent inside it, by the message store's word."""
 
     def __init__(self, hass: HomeAssistant, entry_ids: Iterable[str]) -> None:
         self._hass = hass
         self._entry_ids = set(entry_ids)
-        self._reports: dict[_Key, Report] = {}
-        self._came = asyncio.Event()
-        self._stop: list[Callable[[], None]] = []
+        self._changes: dict[int, Change] = {}
+        self._rows: dict[tuple[str, str], int] = {}
+        self._recordings: list[Recording] = []
+        self._heard = asyncio.Event()
+        self._inside = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stop = [
-            async_dispatcher_connect(self._hass, signal_report(entry_id), self._hear) for entry_id in self._entry_ids
-        ]
+        collector: AbstractContextManager[list[Recording]] = collecting()
+        self._recordings = self._inside.enter_context(collector)
+        for entry_id in self._entry_ids:
+            stop: Callable[[], None] = async_dispatcher_connect(self._hass, signal_delivery(entry_id), self._hear)
+            self._inside.callback(stop)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for stop in self._stop:
-            stop()
+        self._inside.close()
 
-    def of(self, sent: Sent) -> Report | None:
-        """Return the last report that came on this message."""
-        return self._reports.get(_key(sent)) if sent.receipt.message_id else None
+    def of(self, sent: Sent) -> dict[str, Any]:
+        """Return where a message stands; as the platform answered, where the store could not keep it."""
+        change = self._change(sent)
+        if change is not None:
+            return as_response(self._hass, change)
+        outcome = sent.receipt.outcome
+        return {"state": outcome.value, "settled": outcome in _SETTLED, "reason": None, "matched": None}
 
     async def wait(self, sent: Iterable[Sent], seconds: float) -> None:
-        """Wait until there is a final report on each message that can have one, or the time is up."""
-        expected = [one for one in sent if one.receipt.message_id and one.receipt.outcome is Outcome.ACCEPTED]
+        """Wait until each message is settled, or the time is up."""
+        listed = list(sent)
         try:
             async with asyncio.timeout(seconds):
-                while not all((report := self.of(one)) and report["settled"] for one in expected):
-                    self._came.clear()
-                    await self._came.wait()
+                await self._look_up()
+                while not all(self.of(one)["settled"] for one in listed):
+                    self._heard.clear()
+                    await self._heard.wait()
         except TimeoutError:
             return
 
+    def _change(self, sent: Sent) -> Change | None:
+        row = self._rows.get((sent.receiver.entry.entry_id, sent.receipt.number))
+        return self._changes.get(row) if row is not None else None
+
+    async def _look_up(self) -> None:
+        """Take up where the messages stand already, and their rows."""
+        for recording in self._recordings:
+            messages, rows = recording.dispatch.messages, recording.dispatch.rows
+            for message, row in zip(messages, rows, strict=True):
+                if row is not None:
+                    self._rows[message.entry, message.number] = row
+            try:
+                known = [row for row in rows if row is not None]
+                for change in await asyncio.wrap_future(recording.shelf.store.current(known)):
+                    self._changes.setdefault(change.row, change)
+            except StoreError:
+                continue
+
     @callback
-    def _hear(self, report: Report) -> None:
-        self._reports[report["message_id"], report["number"]] = report
-        self._came.set()
-
-
-def _key(sent: Sent) -> _Key:
-    return sent.receipt.message_id, sent.receipt.number
+    def _hear(self, change: Change) -> None:
+        self._changes[change.row] = change
+        self._heard.set()

@@ -49,14 +49,16 @@ SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 Connect = Callable[[], Awaitable[None]]
 
 
-@pytest.fixture
-def hass_config_dir(hass_tmp_config_dir: str) -> str:
-    """A configuration folder of the test's own, for the message store lies in it."""
-    return hass_tmp_config_dir
+@pytest.fixture(autouse=True)
+def _integrations(enable_custom_integrations: None) -> None: ...
 
 
 @pytest.fixture(autouse=True)
-def _integrations(enable_custom_integrations: None) -> None: ...
+def _own_folder(hass: HomeAssistant, tmp_path: Path) -> None:
+    """A configuration folder of the test's own, for the message store lies in it."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    hass.config.config_dir = str(folder)
 
 
 @pytest.fixture(autouse=True)

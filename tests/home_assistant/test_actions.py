@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +12,6 @@ import voluptuous as vol
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
-from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
@@ -214,88 +212,6 @@ class TestTemplateAndBatch:
             await hass.services.async_call("sms1680", "send_batch", {"messages": messages}, blocking=True)
         assert "Alice 138****0001" in str(caught.value)
         assert "Bob 138****0002" in str(caught.value)
-
-
-class TestWaitForDelivery:
-    """The answer tells what the delivery reports said."""
-
-    @staticmethod
-    def report(hass: HomeAssistant, entry: MockConfigEntry, message_id: str, number: str, state: str) -> None:
-        """Let a report come in, as the receiving side hands it on."""
-        data = {
-            "config_entry_id": entry.entry_id,
-            "message_id": message_id,
-            "number": number,
-            "recipient": None,
-            "subentry_id": None,
-            "status": "X",
-            "redelivered": False,
-            "state": state,
-            "settled": state != "pending",
-            "reason": "Not delivered; the platform says X.",
-        }
-        async_dispatcher_send(hass, f"sms1680_{entry.entry_id}_delivery_report", data)
-
-    def send(self, hass: HomeAssistant, *, answer: bool = True, wait: float = 5) -> asyncio.Task[Any]:
-        data = {"message": "x", "entity_id": ["notify.alice", "notify.bob"], "wait_for_delivery": {"seconds": wait}}
-        call = hass.services.async_call("sms1680", "send_message", data, blocking=True, return_response=answer)
-        return hass.async_create_task(call)
-
-    async def ids(self, sandbox: Sandbox) -> dict[str, str]:
-        await sandbox.wait_for(lambda platform: len(platform.messages) == 2)
-        return {message.number: message.message_id for message in sandbox.platform.messages}
-
-    async def test_it_ends_when_every_number_is_settled(
-        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
-    ) -> None:
-        sending = self.send(hass)
-        ids = await self.ids(sandbox)
-        self.report(hass, entry, "of another message", BOB, "delivered")
-        # One comes before the platform's answer was read, as it happens in life.
-        self.report(hass, entry, ids[ALICE], ALICE, "delivered")
-        self.report(hass, entry, ids[BOB], BOB, "pending")
-        self.report(hass, entry, ids[BOB], BOB, "failed")
-        answer = await sending
-        assert [(told["recipient"], told["delivery"]) for told in answer["messages"]] == [
-            ("Alice", "delivered"),
-            ("Bob", "failed"),
-        ]
-
-    async def test_it_ends_when_the_time_is_up(
-        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
-    ) -> None:
-        sending = self.send(hass, wait=1)
-        ids = await self.ids(sandbox)
-        self.report(hass, entry, ids[ALICE], ALICE, "pending")
-        answer = await sending
-        assert [told["delivery"] for told in answer["messages"]] == ["pending", None]
-
-    async def test_nothing_is_waited_for_that_was_refused(self, hass: HomeAssistant) -> None:
-        data = {"message": "发票", "entity_id": "notify.alice", "wait_for_delivery": {"hours": 1}}
-        answer = await act(hass, "send_message", **data)
-        assert [(told["outcome"], told["delivery"]) for told in answer["messages"]] == [("refused", None)]
-        with pytest.raises(HomeAssistantError, match="refused"):
-            await hass.services.async_call("sms1680", "send_message", data, blocking=True)
-
-    async def test_without_an_answer_asked_for_what_did_not_arrive_is_an_error(
-        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
-    ) -> None:
-        sending = self.send(hass, answer=False, wait=1)
-        ids = await self.ids(sandbox)
-        self.report(hass, entry, ids[ALICE], ALICE, "failed")
-        with pytest.raises(HomeAssistantError) as caught:
-            await sending
-        assert caught.value.translation_key == "not_delivered"
-        assert "Alice 138****0001: Not delivered; the platform says X." in str(caught.value)
-        assert "Bob 138****0002: No report came in time; it may still arrive." in str(caught.value)
-
-    async def test_without_an_answer_asked_for_and_all_delivered_it_just_ends(
-        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
-    ) -> None:
-        sending = self.send(hass, answer=False)
-        for number, message_id in (await self.ids(sandbox)).items():
-            self.report(hass, entry, message_id, number, "delivered")
-        assert await sending is None
 
 
 class TestBalance:

@@ -114,7 +114,7 @@ async def test_a_long_message_is_one_with_one_report(hass: HomeAssistant, sandbo
     text = "水位过高，" * 40
     answer = await act(hass, "send_message", entity_id="notify.alice", message=text, wait_for_delivery={"seconds": 10})
     (message,) = answer["messages"]
-    assert (message["outcome"], message["parts"], message["delivery"]) == ("accepted", 4, "delivered")
+    assert (message["outcome"], message["parts"], message["delivery"]["state"]) == ("accepted", 4, "delivered")
     assert held(sandbox) == [(ALICE, text)]
 
 

@@ -1,0 +1,189 @@
+"""`wait_for_delivery`: the answer comes when every number is settled by the store's word, or when the time is up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.store import Query
+from custom_components.sms1680.storing import DATA_STORAGE
+from sms1680.sandbox import Sandbox
+
+ALICE, BOB = "13800000001", "13800000002"
+Hear = Callable[..., Awaitable[None]]
+DELIVERED = {"state": "delivered", "settled": True, "reason": None, "matched": "id"}
+
+
+@pytest.fixture
+def hear(hass: HomeAssistant, entry: MockConfigEntry) -> Hear:
+    """Lets a report come in."""
+
+    async def report(message_id: str, number: str = ALICE, status: str = "0") -> None:
+        receiver = async_get_receivers(hass).async_get(entry)
+        (await receiver.async_receive(DeliveryReport(message_id, number, status), Way.WEBHOOK, 5)).answered()
+
+    return report
+
+
+def send(hass: HomeAssistant, *, answer: bool = True, wait: float = 5, **data: Any) -> asyncio.Task[Any]:
+    given = {"message": "x", "entity_id": ["notify.alice", "notify.bob"], "wait_for_delivery": {"seconds": wait}}
+    call = hass.services.async_call("sms1680", "send_message", {**given, **data}, blocking=True, return_response=answer)
+    return hass.async_create_task(call)
+
+
+async def ids(sandbox: Sandbox) -> dict[str, str]:
+    await sandbox.wait_for(lambda platform: len(platform.messages) == 2)
+    return {message.number: message.message_id for message in sandbox.platform.messages}
+
+
+async def test_it_ends_when_every_number_is_settled(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+    sending = send(hass, wait=60)
+    known = await ids(sandbox)
+    await hear("of another message", BOB)
+    # One comes before the platform's answer was read, as it happens in life.
+    await hear(known[ALICE], f"+86{ALICE}")
+    await hear(known[BOB], BOB, "ACCEPTD")
+    await hear(known[BOB], BOB, "KX:2000")
+    answer = await sending
+    failed = {
+        "state": "failed",
+        "settled": True,
+        "reason": "The channel's gateway does not exist. It may be sent again, best by another way.",
+        "matched": "id",
+    }
+    assert [(told["recipient"], told["delivery"]) for told in answer["messages"]] == [
+        ("Alice", DELIVERED),
+        ("Bob", failed),
+    ]
+
+
+async def test_it_ends_when_the_time_is_up(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+    sending = send(hass, wait=1)
+    await hear((await ids(sandbox))[ALICE], ALICE, "ACCEPTD")
+    alice, bob = (told["delivery"] for told in (await sending)["messages"])
+    assert (alice["state"], alice["settled"], alice["reason"]) == ("pending", False, "On its way; not final.")
+    assert bob == {"state": "accepted", "settled": False, "reason": None, "matched": None}
+
+
+@pytest.mark.usefixtures("entry")
+async def test_nothing_is_waited_for_that_was_refused(hass: HomeAssistant) -> None:
+    answer = await send(hass, message="发票", entity_id="notify.alice", wait=3600)
+    (told,) = answer["messages"]
+    assert (told["outcome"], told["delivery"]["state"], told["delivery"]["settled"]) == ("refused", "refused", True)
+    assert told["delivery"]["reason"].startswith("The text has words that the platform forbids")
+    with pytest.raises(HomeAssistantError, match="refused"):
+        await send(hass, answer=False, message="发票", entity_id="notify.alice", wait=3600)
+
+
+@pytest.mark.usefixtures("entry")
+async def test_what_may_have_been_sent_is_settled_by_its_report(
+    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
+) -> None:
+    sandbox.platform.faults.always("html_accepted")
+    sending = send(hass, entity_id="notify.alice", wait=60)
+
+    async def unknown() -> None:
+        store = hass.data[DATA_STORAGE].shelves[0].store
+        while True:
+            found = await asyncio.wrap_future(store.messages(Query()))
+            if found and found[0].state == "unknown":  # type: ignore[union-attr]
+                return
+
+    await asyncio.wait_for(unknown(), 10)
+    await hear("an id that we never learned")
+    (told,) = (await sending)["messages"]
+    assert (told["outcome"], told["delivery"]) == ("unknown", {**DELIVERED, "matched": "number"})
+
+
+async def test_without_an_answer_asked_for_what_did_not_arrive_is_an_error(
+    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
+) -> None:
+    sending = send(hass, answer=False, wait=1)
+    await hear((await ids(sandbox))[ALICE], ALICE, "X")
+    with pytest.raises(HomeAssistantError) as caught:
+        await sending
+    assert caught.value.translation_key == "not_delivered"
+    assert "Alice 138****0001: Not delivered; the platform says X." in str(caught.value)
+    assert "Bob 138****0002: No report came in time; it may still arrive." in str(caught.value)
+
+
+async def test_without_an_answer_asked_for_and_all_delivered_it_just_ends(
+    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
+) -> None:
+    sending = send(hass, answer=False)
+    for number, message_id in (await ids(sandbox)).items():
+        await hear(message_id, number)
+    assert await sending is None
+
+
+async def test_reasons_are_told_in_home_assistants_language(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+    await hass.config.async_update(language="zh-Hans")
+    sending = send(hass)
+    for number, message_id in (await ids(sandbox)).items():
+        await hear(message_id, number, "KX:1000")
+    assert (await sending)["messages"][0]["delivery"]["reason"].startswith("平台下行提交失败")
+
+
+async def test_without_a_store_the_platforms_answer_is_told(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    for shelf in hass.data[DATA_STORAGE].shelves:
+        await hass.async_add_executor_job(shelf.store.close)
+    answer = await send(hass, wait=0.5)
+    assert [told["delivery"]["state"] for told in answer["messages"]] == ["accepted", "accepted"]
+    assert len(sandbox.platform.messages) == 2
+    assert entry.runtime_data.totals.messages == 2
+
+
+class TestReports:
+    """`sms1680_delivery_report` tells the store's word."""
+
+    @pytest.fixture
+    def reports(self, hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
+        return async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+
+    async def test_it_is_settled_when_the_message_is(
+        self, entry: MockConfigEntry, hear: Hear, hass: HomeAssistant, reports: list[Event]
+    ) -> None:
+        # Of a message in two segments one was accepted: its report alone does not settle the message.
+        entry.runtime_data.client.record(Receipt(ALICE, Outcome.UNKNOWN, "1", None, 2, None, ("1",)), "cmpp")
+        await hass.async_block_till_done()
+        for message_id in ("1", "2"):
+            await hear(message_id, ALICE, "DELIVRD")
+        assert [(event.data["state"], event.data["settled"]) for event in reports] == [
+            ("delivered", False),
+            ("delivered", True),
+        ]
+
+    async def test_a_report_on_nothing_of_ours_is_handed_on(self, hear: Hear, reports: list[Event]) -> None:
+        await hear("7", ALICE, "MA:0001")
+        assert [(event.data["message_id"], event.data["settled"]) for event in reports] == [("7", True)]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_what_an_automation_of_our_events_sends_is_automatic(hass: HomeAssistant, hear: Hear) -> None:
+    sent: list[bool] = []
+
+    @callback
+    def answer(event: Event) -> None:
+        call = hass.services.async_call(
+            "sms1680", "send_message", {"message": "x", "number": ALICE}, context=event.context, blocking=True
+        )
+        hass.async_create_task(call)
+
+    hass.bus.async_listen_once(const.EVENT_DELIVERY_REPORT, answer)
+    await hear("7")
+    await hass.async_block_till_done()
+    await send(hass, entity_id="notify.alice", wait=0)
+    store = hass.data[DATA_STORAGE].shelves[0].store
+    sent = [one.automatic for one in await asyncio.wrap_future(store.messages(Query()))]  # type: ignore[union-attr]
+    assert sent == [False, True]

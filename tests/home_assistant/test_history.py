@@ -1,0 +1,224 @@
+"""`get_messages` and `purge_messages`: what is kept, for administrators and automations only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import voluptuous as vol
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized, UnknownUser
+from homeassistant.helpers import entity_registry as er
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import DeliveryReport, Reply
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.storing import DATA_STORAGE
+
+ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+
+async def get(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
+    answer = await hass.services.async_call("sms1680", "get_messages", data, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    found: Any = answer["messages"]
+    return list(found)
+
+
+async def purge(hass: HomeAssistant, **data: Any) -> int:
+    answer = await hass.services.async_call("sms1680", "purge_messages", data, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    return int(str(answer["purged"]))
+
+
+async def come(hass: HomeAssistant, entry: MockConfigEntry, item: Reply | DeliveryReport) -> None:
+    receiver = async_get_receivers(hass).async_get(entry)
+    (await receiver.async_receive(item, Way.WEBHOOK, 5)).answered()
+
+
+@pytest.fixture
+async def filled(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
+    """An account with two messages out and two in, an hour apart."""
+    client = entry.runtime_data.client
+    freezer.move_to("2026-05-01 08:00:00+00:00")
+    (receipt,) = await client.send(ALICE, "一")
+    await come(hass, entry, DeliveryReport(str(receipt.message_id), ALICE, "KX:1000"))
+    freezer.tick(3600)
+    await come(hass, entry, Reply(ALICE, "二", "12"))
+    freezer.tick(3600)
+    await client.send(STRANGER, "三")
+    freezer.tick(3600)
+    await come(hass, entry, Reply(STRANGER, "四"))
+    return entry
+
+
+async def test_the_newest_first_with_all_that_is_known(hass: HomeAssistant, filled: MockConfigEntry) -> None:
+    newest, sent, reply, failed = await get(hass)
+    assert [one["message"] for one in (newest, sent, reply, failed)] == ["四", "三", "二", "一"]
+    assert reply.pop("id")
+    assert reply == {
+        "direction": "in",
+        "config_entry_id": filled.entry_id,
+        "number": ALICE,
+        "recipient": "Alice",
+        "subentry_id": "alice",
+        "time": "2026-05-01T09:00:00+00:00",
+        "message": "二",
+        "extension": "12",
+        "via": "webhook",
+        "incomplete": False,
+        "redelivered": False,
+        "fired": True,
+    }
+    assert len(failed.pop("message_ids")) == 1
+    assert failed == {
+        "direction": "out",
+        "config_entry_id": filled.entry_id,
+        "number": ALICE,
+        "recipient": "Alice",
+        "subentry_id": "alice",
+        "time": "2026-05-01T08:00:00+00:00",
+        "message": "一",
+        "via": "http",
+        "at": None,
+        "automatic": False,
+        "outcome": "accepted",
+        "parts": 1,
+        "status": "KX:1000",
+        "state_since": "2026-05-01T08:00:00+00:00",
+        "state": "failed",
+        "settled": True,
+        "reason": "The platform could not submit the message. It may be sent again, best by another way.",
+        "matched": "id",
+    }
+    assert (sent["recipient"], sent["state"], sent["reason"]) == (None, "accepted", None)
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("choice", "found"),
+    [
+        ({"number": f"+86 {STRANGER}"}, "四三"),
+        ({"recipient": "Alice"}, "二一"),
+        ({"recipient": ["Alice"], "direction": "in"}, "二"),
+        ({"state": "failed"}, "一"),
+        ({"state": ["accepted", "failed"]}, "三一"),
+        ({"since": "2026-05-01T09:00:00+00:00", "until": "2026-05-01T11:00:00+00:00"}, "三二"),
+        ({"limit": 1}, "四"),
+    ],
+)
+async def test_what_is_asked_for(hass: HomeAssistant, choice: dict[str, Any], found: str) -> None:
+    assert "".join(one["message"] for one in await get(hass, **choice)) == found
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_time_without_a_zone_is_home_assistants_own(hass: HomeAssistant) -> None:
+    await hass.config.async_set_time_zone("Asia/Shanghai")
+    assert len(await get(hass, since="2026-05-01 19:00:00")) == 1
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_recipient_by_device(hass: HomeAssistant) -> None:
+    alice = er.async_get(hass).async_get("notify.alice")
+    assert alice is not None
+    assert [one["message"] for one in await get(hass, recipient=alice.device_id)] == ["二", "一"]
+
+
+async def test_of_one_account_on_the_disk_or_not(
+    hass: HomeAssistant,
+    filled: MockConfigEntry,
+    make_entry: MakeEntry,
+    set_up: SetUp,
+    *,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    freezer.tick(60)
+    other = make_entry(
+        title="Other",
+        http={"product_id": "2"},
+        webhook_id="other",
+        push_secret="other",
+        options={const.CONF_KEEP_DAYS: 0},
+    )
+    await set_up(other)
+    await come(hass, other, Reply(ALICE, "五"))
+    assert [one["message"] for one in await get(hass, config_entry_id=other.entry_id)] == ["五"]
+    assert len(await get(hass, config_entry_id=filled.entry_id)) == 4
+    assert [one["message"] for one in await get(hass)] == ["五", "四", "三", "二", "一"]
+    assert await purge(hass, number=ALICE) == 3
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("choice", "left"),
+    [
+        ({}, ""),
+        ({"number": STRANGER}, "二一"),
+        ({"recipient": "Alice"}, "四三"),
+        ({"until": "2026-05-01T10:00:00+00:00"}, "四三"),
+        ({"recipient": "Bob"}, "四三二一"),
+    ],
+)
+async def test_purging(hass: HomeAssistant, choice: dict[str, Any], left: str) -> None:
+    assert await purge(hass, **choice) == 4 - len(left)
+    assert "".join(one["message"] for one in await get(hass)) == left
+
+
+@pytest.mark.usefixtures("filled")
+async def test_purging_without_an_answer(hass: HomeAssistant) -> None:
+    await hass.services.async_call("sms1680", "purge_messages", {}, blocking=True)
+    assert await get(hass) == []
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("action", ["get_messages", "purge_messages"])
+async def test_only_for_administrators_and_automations(hass: HomeAssistant, action: str) -> None:
+    user, admin = MockUser().add_to_hass(hass), MockUser(is_owner=True).add_to_hass(hass)
+
+    async def call(user_id: str | None) -> None:
+        await hass.services.async_call(
+            "sms1680", action, {}, blocking=True, return_response=True, context=Context(user_id=user_id)
+        )
+
+    with pytest.raises(Unauthorized):
+        await call(user.id)
+    with pytest.raises(UnknownUser):
+        await call("nobody")
+    assert len(await get(hass)) == 4
+    await call(admin.id)
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("action", ["get_messages", "purge_messages"])
+async def test_who_is_not_there_is_an_error(hass: HomeAssistant, action: str) -> None:
+    for data, key in (
+        ({"config_entry_id": "gone"}, "no_such_account"),
+        ({"recipient": ["Alice", "Carol"]}, "no_such_recipient"),
+    ):
+        with pytest.raises(ServiceValidationError) as caught:
+            await hass.services.async_call("sms1680", action, data, blocking=True, return_response=True)
+        assert caught.value.translation_key == key
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    "data", [{"limit": 0}, {"limit": 1001}, {"state": "gone"}, {"direction": "up"}, {"since": "x"}]
+)
+async def test_what_makes_no_sense_is_refused(hass: HomeAssistant, data: dict[str, Any]) -> None:
+    with pytest.raises(vol.Invalid):
+        await get(hass, **data)
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_store_that_fails_is_told(hass: HomeAssistant) -> None:
+    for shelf in hass.data[DATA_STORAGE].shelves:
+        await hass.async_add_executor_job(shelf.store.close)
+    for call in (get, purge):
+        with pytest.raises(HomeAssistantError) as caught:
+            await call(hass)
+        assert caught.value.translation_key == "store_failed"

@@ -1,0 +1,515 @@
+"""The message store inside Home Assistant: opened with it, closed with it, and what it is told by and tells."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import CoreState, Event, HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+
+from custom_components.sms1680 import backup, const, recording
+from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
+from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
+from custom_components.sms1680.receiving import NotTakenError, Receiver, Receivers, Way, async_get_receivers
+from custom_components.sms1680.store import (
+    MessageStore,
+    Outgoing,
+    ProofState,
+    Query,
+    Report,
+    StoredIn,
+    StoredOut,
+    StoreError,
+    Uplink,
+    writer,
+)
+from custom_components.sms1680.storing import DATA_STORAGE, Shelf
+from sms1680.sandbox import Sandbox
+from sms1680.sandbox.faults import Fault
+
+ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+
+@pytest.fixture
+def path(hass: HomeAssistant) -> Path:
+    return Path(hass.config.path("sms1680.db"))
+
+
+@pytest.fixture
+def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> Receiver:
+    return async_get_receivers(hass).async_get(entry)
+
+
+@pytest.fixture
+def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
+    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+
+
+def shelf_of(hass: HomeAssistant, entry: MockConfigEntry) -> Shelf:
+    return hass.data[DATA_STORAGE].of(entry)
+
+
+async def kept(hass: HomeAssistant, entry: MockConfigEntry, **query: Any) -> list[Any]:
+    shelf = shelf_of(hass, entry)
+    await shelf.async_flush()
+    return list(await asyncio.wrap_future(shelf.store.messages(Query(**query))))
+
+
+async def come(receiver: Receiver, item: Reply | DeliveryReport) -> None:
+    (await receiver.async_receive(item, Way.LISTENER, 0)).answered()
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the disk be full."""
+
+    def full(*_: Any, **__: Any) -> Any:
+        error = OSError(28, "No space left on device: 13800000001")
+        raise error
+
+    from custom_components.sms1680.store import inbox, outbox
+
+    monkeypatch.setattr({"receive": inbox, "begin": outbox, "settle": outbox}[name], name, full)
+
+
+class TestIncoming:
+    async def test_what_came_in_is_kept(self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver) -> None:
+        await come(receiver, Reply("+86" + ALICE, "收到", "12", "0042"))
+        (message,) = await kept(hass, entry)
+        assert isinstance(message, StoredIn)
+        assert (message.number, message.content, message.extension) == (ALICE, "收到", "12")
+        assert (message.recipient, message.via, message.fired, message.repeat) == ("alice", "listener", True, False)
+
+    async def test_what_an_earlier_run_did_not_fire_is_fired_and_marked(
+        self, hass: HomeAssistant, path: Path, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
+    ) -> None:
+        reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+        entry = make_entry()
+        came = dt_util.utcnow() - timedelta(seconds=5)
+        await hass.async_add_executor_job(self.fill, path, entry.entry_id, came)
+        await set_up(entry)
+        (message,) = messages
+        assert (message.data["content"], message.data["id"], message.data["via"]) == ("1", "the id", "webhook")
+        assert (message.data["redelivered"], message.data["received_at"]) == (True, came.isoformat())
+        assert (message.data["recipient"], message.data["subentry_id"]) == ("Alice", "alice")
+        (report,) = reports
+        assert (report.data["message_id"], report.data["redelivered"]) == ("7", True)
+        inbox = hass.states.get("event.home_inbox")
+        assert inbox is not None
+        assert inbox.state == "unknown"
+        assert [message.fired for message in await kept(hass, entry)] == [True]
+
+    @staticmethod
+    def fill(path: Path, entry_id: str, came: Any) -> None:
+        store = MessageStore(path)
+        store.open()
+        store.receive(
+            Uplink(
+                entry_id, "the id", ALICE, "1", "", "", incomplete=False, via="webhook", received_at=came, digest=b""
+            )
+        )
+        store.receive(Report(entry_id, "", ALICE, "7", "0", "webhook", came, b""))
+        store.close()
+
+    async def test_what_comes_again_after_a_restart_is_known(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    ) -> None:
+        await receiver.async_receive(Reply(ALICE, "not answered"), Way.WEBHOOK, 0)
+        await come(receiver, Reply(ALICE, "answered"))
+        await shelf_of(hass, entry).async_flush()
+        later = Receiver(hass, entry, Receivers(hass))
+        later._storage = hass.data[DATA_STORAGE]
+        hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_REPEAT_WINDOW: 0})
+        await later.async_recall()
+        assert later._note(Reply(ALICE, "not answered"), Way.WEBHOOK).repeat is True
+        assert later._note(Reply(ALICE, "answered"), Way.WEBHOOK).repeat is False
+
+    async def test_where_the_disk_is_full_it_is_fired_and_not_answered(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        receiver: Receiver,
+        *,
+        messages: list[Event],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        fail(monkeypatch, "receive")
+        for _ in range(2):
+            with pytest.raises(NotTakenError):
+                await receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 0)
+        assert [event.data["redelivered"] for event in messages] == [False, True]
+        assert receiver.counts["not_stored"] == 2
+        monkeypatch.undo()
+        await come(receiver, Reply(ALICE, "1"))
+        assert [message.repeat for message in await kept(hass, entry)] == [True]
+
+    async def test_a_sender_who_goes_before_the_answer_loses_nothing(
+        self, hass: HomeAssistant, receiver: Receiver, messages: list[Event]
+    ) -> None:
+        task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 0))
+        await asyncio.sleep(0)
+        task.cancel()
+        await hass.async_block_till_done()
+        assert task.cancelled()
+        for _ in range(100):
+            if messages:
+                break
+            await asyncio.sleep(0.01)
+            await hass.async_block_till_done()
+        assert [event.data["content"] for event in messages] == ["1"]
+
+    async def test_a_fault_keeps_nothing_back_that_waits_behind_it(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        receiver: Receiver,
+        *,
+        messages: list[Event],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        for text in "12":
+            await come(receiver, Reply(ALICE, text))
+        fire = receiver._fire
+
+        def faulty(incoming: Any) -> None:
+            if incoming.item.content == "1":
+                raise ValueError(ALICE)
+            fire(incoming)
+
+        monkeypatch.setattr(receiver, "_fire", faulty)
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert [event.data["content"] for event in messages] == ["2"]
+        assert "could not be fired: ValueError" in caplog.text
+
+    async def test_without_texts_they_are_gone_once_they_were_fired(
+        self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
+    ) -> None:
+        entry = make_entry(options={const.CONF_KEEP_TEXTS: False})
+        await set_up(entry)
+        await come(async_get_receivers(hass).async_get(entry), Reply(ALICE, "收到"))
+        await entry.runtime_data.client.send(ALICE, "门开了")
+        assert messages[0].data["content"] == "收到"
+        assert sorted(type(message).__name__ for message in await kept(hass, entry)) == ["StoredIn", "StoredOut"]
+        assert [one.content if isinstance(one, StoredIn) else one.text for one in await kept(hass, entry)] == [
+            None,
+            None,
+        ]
+
+    async def test_what_was_kept_before_a_setting_was_changed_is_fired(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    ) -> None:
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        await come(receiver, Reply(ALICE, "1"))
+        hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_KEEP_DAYS: 0})
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert [event.data["content"] for event in messages] == ["1"]
+
+
+class TestOutgoing:
+    async def test_a_message_is_kept_before_it_goes_out(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        sandbox.platform.faults.always(Fault(stall_after=0.3))
+        sending = hass.async_create_task(entry.runtime_data.client.send([ALICE, STRANGER], "门开了"))
+        await asyncio.sleep(0)
+        alice, stranger = sorted(await self.when(hass, entry, 2), key=lambda one: one.number)
+        assert (alice.state, alice.recipient, alice.text) == (ProofState.SENDING, "alice", "门开了")
+        assert (stranger.recipient, stranger.outcome) == (None, None)
+        await sandbox.wait_for(lambda platform: len(platform.messages) == 2)
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
+        await entry.runtime_data.client.aclose()
+        await hass.async_block_till_done()
+        # What became of it is told all the same, though nobody waits.
+        assert {one.state for one in await kept(hass, entry)} == {ProofState.ACCEPTED}
+
+    async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        held = threading.Event()
+        shelf_of(hass, entry).store._writer.submit(lambda _: held.wait(10))
+        sending = hass.async_create_task(entry.runtime_data.client.send(ALICE, "门开了"))
+        await asyncio.sleep(0)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        held.set()
+        assert await kept(hass, entry) == []
+        assert not sandbox.platform.messages
+
+    @staticmethod
+    async def when(hass: HomeAssistant, entry: MockConfigEntry, count: int) -> list[StoredOut]:
+        for _ in range(1000):
+            found = await kept(hass, entry)
+            if len(found) == count:
+                return found
+        raise AssertionError
+
+    async def test_each_text_of_a_template_and_a_batch(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        client = entry.runtime_data.client
+        await client.send_template("{A}：{PHONE}", [[ALICE, "一"], [BOB, "二"]])
+        await client.send_batch([(ALICE, "甲"), (ALICE, "乙")])
+        found = [(one.number, one.text, one.message_ids, one.state) for one in await kept(hass, entry)]
+        accepted = ((), ProofState.ACCEPTED)
+        assert sorted(found) == sorted(
+            [
+                (ALICE, f"一：{ALICE}", *accepted),
+                (BOB, f"二：{BOB}", *accepted),
+                (ALICE, "甲", *accepted),
+                (ALICE, "乙", *accepted),
+            ]
+        )
+
+    async def test_a_report_on_a_template_send_is_matched_by_number(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    ) -> None:
+        await entry.runtime_data.client.send_template("{A}", [[ALICE, "一"]])
+        await come(receiver, DeliveryReport("7", ALICE, "0"))
+        (message,) = await kept(hass, entry)
+        assert (message.state, message.matched) == (ProofState.DELIVERED, "number")
+
+    async def test_a_message_that_cannot_be_sent_leaves_nothing(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
+        with pytest.raises(ValueError, match="empty"):
+            await entry.runtime_data.client.send(ALICE, " ")
+        assert await kept(hass, entry) == []
+
+    async def test_an_error_that_nobody_foresaw_leaves_it_unknown(
+        self, hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(*_: Any, **__: Any) -> Any:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(entry.runtime_data.client.sender, "send", broken)
+        with pytest.raises(ZeroDivisionError):
+            await entry.runtime_data.client.send(ALICE, "门开了")
+        (message,) = await kept(hass, entry)
+        assert (message.state, message.reason) == (ProofState.UNKNOWN, Reason.LOST)
+
+    @pytest.mark.parametrize("step", ["begin", "settle"])
+    async def test_where_the_disk_is_full_it_goes_out_all_the_same(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        *,
+        monkeypatch: pytest.MonkeyPatch,
+        step: str,
+    ) -> None:
+        fail(monkeypatch, step)
+        (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
+        assert receipt.outcome is Outcome.ACCEPTED
+        assert len(sandbox.platform.messages) == 1
+        states = [one.state for one in await kept(hass, entry)]
+        assert states == ([ProofState.ACCEPTED] if step == "begin" else [ProofState.SENDING])
+
+    async def test_a_disk_that_hangs_keeps_no_message_back(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recording, "_PATIENCE", 0.05)
+        held = threading.Event()
+        shelf_of(hass, entry).store._writer.submit(lambda _: held.wait(10))
+        (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
+        assert receipt.outcome is Outcome.ACCEPTED
+        assert len(sandbox.platform.messages) == 1
+        held.set()
+        (message,) = await kept(hass, entry)
+        assert (message.state, message.message_ids) == (ProofState.ACCEPTED, (receipt.message_id,))
+
+    async def test_a_receipt_of_no_known_call_is_kept_too(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        entry.runtime_data.client.record(Receipt(ALICE, Outcome.ACCEPTED, "7", message_ids=("7",)))
+        await hass.async_block_till_done()
+        (message,) = await kept(hass, entry)
+        assert (message.number, message.recipient, message.text, message.message_ids) == (ALICE, "alice", None, ("7",))
+
+
+class TestLife:
+    async def test_a_damaged_file_is_set_aside_with_a_repair(
+        self, hass: HomeAssistant, path: Path, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
+    ) -> None:
+        path.write_bytes(b"no database" * 1000)  # noqa: ASYNC240 - nothing runs yet
+        entry = make_entry()
+        await set_up(entry)
+        issue = ir.async_get(hass).async_get_issue(const.DOMAIN, "store_damaged")
+        assert issue is not None
+        assert issue.is_persistent
+        assert issue.translation_placeholders is not None
+        aside = Path(hass.config.path(issue.translation_placeholders["aside"]))
+        assert (await hass.async_add_executor_job(aside.read_bytes)).startswith(b"no database")
+        await entry.runtime_data.client.send(ALICE, "门开了")
+        assert len(sandbox.platform.messages) == len(await kept(hass, entry)) == 1
+
+    async def test_without_a_file_all_goes_on_in_memory_with_a_repair(
+        self, hass: HomeAssistant, path: Path, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
+    ) -> None:
+        path.mkdir()  # noqa: ASYNC240 - nothing runs yet
+        entry = make_entry()
+        await set_up(entry)
+        assert ir.async_get(hass).async_get_issue(const.DOMAIN, "store_unavailable") is not None
+        await come(async_get_receivers(hass).async_get(entry), Reply(ALICE, "1"))
+        await entry.runtime_data.client.send(ALICE, "门开了")
+        assert len(messages) == 1
+        assert len(await kept(hass, entry)) == 2
+        assert shelf_of(hass, entry).store.durable is False
+        await backup.async_pre_backup(hass)
+
+    async def test_an_account_s_messages_go_when_it_is_removed(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, make_entry: MakeEntry, set_up: SetUp
+    ) -> None:
+        other = make_entry(title="Other", http={"product_id": "2"}, webhook_id="other", push_secret="other")
+        await set_up(other)
+        await come(receiver, Reply(ALICE, "1"))
+        await come(async_get_receivers(hass).async_get(other), Reply(ALICE, "2"))
+        await entry.runtime_data.client.send(ALICE, "门开了")
+        assert await hass.config_entries.async_remove(entry.entry_id)
+        assert [one.content for one in await kept(hass, other)] == ["2"]
+
+    async def test_it_is_tidied_every_hour_and_what_expired_is_told(
+        self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await entry.runtime_data.client.send(ALICE, "门开了")
+        state = hass.states.get("sensor.alice_last_delivery_state")
+        assert state is not None
+        assert state.state == "accepted"
+        freezer.tick(timedelta(hours=49))
+        async_fire_time_changed(hass)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        await kept(hass, entry)
+        await hass.async_block_till_done()
+        state = hass.states.get("sensor.alice_last_delivery_state")
+        assert state is not None
+        assert state.state == "expired"
+        freezer.tick(timedelta(days=30))
+        async_fire_time_changed(hass)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert await kept(hass, entry) == []
+
+    async def test_it_is_closed_with_home_assistant(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    ) -> None:
+        store = shelf_of(hass, entry).store
+        await come(receiver, Reply(ALICE, "1"))
+        await hass.async_stop(force=True)
+        assert hass.state is CoreState.stopped
+        with pytest.raises(StoreError, match="closed"):
+            await asyncio.wrap_future(store.counts(entry.entry_id))
+        assert await hass.async_add_executor_job(self.fired, store.path) == [True]
+
+    @staticmethod
+    def fired(path: Path) -> list[bool]:
+        store = MessageStore(path)
+        store.open()
+        found = store.messages(Query()).result(10)
+        store.close()
+        return [one.fired for one in found if isinstance(one, StoredIn)]
+
+    async def test_a_backup_finds_all_in_the_file_and_nothing_waits_meanwhile(
+        self, hass: HomeAssistant, path: Path, receiver: Receiver, messages: list[Event]
+    ) -> None:
+        await come(receiver, Reply(ALICE, "before"))
+        await backup.async_pre_backup(hass)
+        copy = path.with_name("copy.db")
+        copy.write_bytes(await hass.async_add_executor_job(path.read_bytes))
+        await come(receiver, Reply(ALICE, "meanwhile"))
+        await backup.async_post_backup(hass)
+        assert len(messages) == 2
+        assert await hass.async_add_executor_job(self.fired, copy) == [True]
+
+    async def test_a_backup_goes_on_without_a_store(
+        self, hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await hass.async_add_executor_job(shelf_of(hass, entry).store.close)
+        await backup.async_pre_backup(hass)
+        assert "could not be prepared for the backup (closed)" in caplog.text
+
+    @pytest.mark.usefixtures("entry")
+    async def test_home_assistants_backup_knows_the_platform(self, hass: HomeAssistant) -> None:
+        with contextlib.suppress(ImportError):  # older ones want it
+            from homeassistant.helpers.backup import async_initialize_backup
+
+            async_initialize_backup(hass)
+        assert await async_setup_component(hass, "backup", {})
+        await hass.async_block_till_done(wait_background_tasks=True)
+        from homeassistant.components.backup import DATA_MANAGER
+
+        assert const.DOMAIN in hass.data[DATA_MANAGER].platforms
+
+    async def test_the_diagnostics_count_and_do_not_quote(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    ) -> None:
+        await come(receiver, Reply(ALICE, "收到"))
+        await entry.runtime_data.client.send(ALICE, "门开了")
+        told = await async_get_config_entry_diagnostics(hass, entry)
+        assert told["store"]["on_disk"] is True
+        assert told["store"]["outgoing"] == {"accepted": 1}
+        assert told["store"]["uplinks"] == 1
+        assert ALICE not in str(told)
+        assert "收到" not in str(told)
+        assert "门开了" not in str(told)
+        await hass.async_add_executor_job(shelf_of(hass, entry).store.close)
+        told = await async_get_config_entry_diagnostics(hass, entry)
+        assert told["store"] == {"on_disk": True, "problem": "closed"}
+
+
+class TestLastDelivery:
+    @staticmethod
+    def shown(hass: HomeAssistant, name: str) -> tuple[str, str]:
+        state, since = (hass.states.get(f"sensor.{name}_last_delivery{what}") for what in ("_state", ""))
+        assert state is not None
+        assert since is not None
+        return state.state, since.state
+
+    async def test_each_recipient_has_its_own(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, freezer: FrozenDateTimeFactory
+    ) -> None:
+        assert self.shown(hass, "alice") == ("unknown", "unknown")
+        freezer.move_to("2026-05-01 12:00:00+00:00")
+        (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
+        await hass.async_block_till_done()
+        assert self.shown(hass, "alice") == ("accepted", "2026-05-01T12:00:00+00:00")
+        freezer.tick(60)
+        await come(receiver, DeliveryReport(str(receipt.message_id), ALICE, "0"))
+        assert self.shown(hass, "alice") == ("delivered", "2026-05-01T12:01:00+00:00")
+        assert self.shown(hass, "bob") == ("unknown", "unknown")
+
+    async def test_it_is_there_after_a_reload(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        await entry.runtime_data.client.send(ALICE, "门开了")
+        await hass.config_entries.async_reload(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert self.shown(hass, "alice")[0] == "accepted"
+
+    async def test_a_late_report_on_an_older_message_does_not_show(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    ) -> None:
+        (older,) = await entry.runtime_data.client.send(ALICE, "一")
+        (newer,) = await entry.runtime_data.client.send(ALICE, "二")
+        await come(receiver, DeliveryReport(str(newer.message_id), ALICE, "0"))
+        await come(receiver, DeliveryReport(str(older.message_id), ALICE, "X"))
+        assert self.shown(hass, "alice")[0] == "delivered"
+
+
+def test_an_outgoing_message_says_what_it_is() -> None:
+    assert "138****0001" in repr(Outgoing("home", ALICE, "http", dt_util.utcnow(), "门开了"))
+    assert writer.kind_of(OSError(28, ALICE)) == "OSError"
