@@ -46,7 +46,7 @@ HACS_KEYS = {
     "zip_release",
 }
 # Integrations that any other may import from without depending on them.
-ALWAYS_THERE = {"event", "homeassistant", "notify", "persistent_notification", "sensor"}
+ALWAYS_THERE = {"binary_sensor", "event", "homeassistant", "notify", "persistent_notification", "sensor"}
 # Those whose module of the same name is the integration's own side of them.
 PLATFORM_MODULES = {"diagnostics", "repairs", "system_health"}
 

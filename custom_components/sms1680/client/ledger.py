@@ -10,6 +10,7 @@ import hashlib
 import logging
 import sqlite3
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class SharedLedger(Ledger):
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_SCHEMA)
             self._database.execute("PRAGMA busy_timeout=0")
+            weakref.finalize(self, self._database.close)
         except sqlite3.Error:
             self._database.close()
             raise
