@@ -148,7 +148,8 @@ async function sendReply(event) {
 function grow() {
   const box = $("content");
   box.style.height = "auto";
-  box.style.height = `${Math.min(box.scrollHeight, 120)}px`;
+  const borders = box.offsetHeight - box.clientHeight;
+  box.style.height = `${Math.min(box.scrollHeight + borders, 120)}px`;
 }
 
 // --- panel -------------------------------------------------------------------------------------------------------------

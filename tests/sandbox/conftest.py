@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
+from _browser import CHROMIUM, Tab, browse
 from aiohttp import web
 
 from sms1680.sandbox import Account, Config, Platform, Sandbox
@@ -166,80 +165,10 @@ async def receiver() -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-class Tab:
-    """A browser's page, spoken to over Chromium's DevTools protocol."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.socket = socket
-        self.serials = itertools.count(1)
-        self.problems: list[str] = []
-
-    async def command(self, method: str, **parameters: object) -> dict[str, object]:
-        serial = next(self.serials)
-        await self.socket.send_json({"id": serial, "method": method, "params": parameters})
-        while True:
-            message = await self.socket.receive_json(timeout=30)
-            if message.get("id") == serial:
-                assert "error" not in message, message["error"]
-                return message["result"]
-            if message.get("method") == "Runtime.exceptionThrown":
-                self.problems.append(str(message["params"]["exceptionDetails"].get("exception", message)))
-            if message.get("method") == "Log.entryAdded":
-                self.problems.append(message["params"]["entry"]["text"])
-
-    async def open(self, url: str) -> None:
-        for domain in ("Page", "Runtime", "Log"):
-            await self.command(f"{domain}.enable")
-        await self.command("Page.navigate", url=url)
-
-    async def run(self, expression: str) -> object:
-        """Return what a JavaScript expression (or the promise it is) gives."""
-        result = await self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in result, result["exceptionDetails"]
-        return result["result"].get("value")
-
-    async def until(self, condition: str) -> None:
-        """Wait until a JavaScript condition holds, looked at with every frame."""
-        waited = await self.run(
-            "new Promise((done) => { const end = Date.now() + 20000; const look = () => { let is = false;"
-            f" try {{ is = Boolean({condition}); }} catch {{ /* not there yet */ }}"
-            " if (is || Date.now() > end) done(is); else setTimeout(look, 20); }; look(); })"
-        )
-        assert waited, f"it did not come to {condition}; the page holds {await self.run('document.body.innerText')}"
-
-
 @pytest.fixture
-async def tab(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Tab]:
+async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
     """A page in a headless Chromium of its own."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    if CHROMIUM is None:
         pytest.skip("there is no Chromium to open the page with")
-    profile = tmp_path / "profile"
-    process = await asyncio.create_subprocess_exec(
-        chromium,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--lang=en"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(60):
-            port = await _debugging_port(process)
-            async with http.get(f"http://127.0.0.1:{port}/json") as listing:
-                page = next(target for target in await listing.json() if target["type"] == "page")
-        async with http.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-            yield Tab(socket)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.communicate()
-
-
-async def _debugging_port(process: asyncio.subprocess.Process) -> int:
-    """Return the port that Chromium says it listens on."""
-    assert process.stderr is not None
-    async for line in process.stderr:
-        if b"DevTools listening on" in line:
-            return int(line.rsplit(b":", 1)[1].split(b"/")[0])
-    raise AssertionError("Chromium ended before it listened")
+    async with browse(tmp_path / "profile") as browser:
+        yield await browser.tab()

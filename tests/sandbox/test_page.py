@@ -7,21 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from _browser import Tab
 
 from sms1680 import sandbox
 from sms1680.sandbox import Account, Sandbox
 
 if TYPE_CHECKING:
-    from tests.sandbox.conftest import MakeCaller, Receiver, Tab
+    from tests.sandbox.conftest import MakeCaller, Receiver
 
 PAGE = Path(sandbox.__file__).with_name("page")
 NUMBER = "13911000000"
 EVIL = "<img src=x onerror=alert(1)><b>bold</b>"
-
-
-async def type_into(tab: Tab, selector: str, text: str) -> None:
-    await tab.run(f"document.querySelector({selector!r}).focus(); document.querySelector({selector!r}).value = ''")
-    await tab.command("Input.insertText", text=text)
 
 
 async def click(tab: Tab, selector: str) -> None:
@@ -40,7 +36,7 @@ async def test_a_message_appears_and_is_answered(call: MakeCaller, tab: Tab, rec
     assert re.fullmatch(r"106900001680·012 1 part \d\d:\d\d", meta)
     assert await tab.run("document.querySelector('#phone-number').innerText") == "139 1100 0000"
     assert await tab.run("document.querySelector('#extension').value") == "012"
-    await type_into(tab, "#content", "好的 <1>")
+    await tab.write("document.querySelector('#content')", "好的 <1>")
     await click(tab, "#reply button.send")
     await tab.until("document.querySelector('.mine .bubble').innerText === '好的 <1>'")
     await tab.until("document.querySelector('.mine .icon-ticks')")
@@ -82,12 +78,12 @@ async def test_switches_settings_and_held_messages(call: MakeCaller, tab: Tab) -
     await tab.until("!document.querySelector('#clear-faults').disabled")
     await click(tab, "#clear-faults")
     await desk.box.wait_for(lambda platform: platform.faults.standing is None)
-    await type_into(tab, "#rate-input", "12.5")
-    await type_into(tab, "#balance-input", "77")
+    await tab.write("document.querySelector('#rate-input')", "12.5")
+    await tab.write("document.querySelector('#balance-input')", "77")
     await click(tab, "#top-up button")
     await desk.box.wait_for(lambda _: account.pace.rate == 12.5)
     assert account.balances == {"61341": 77}
-    await type_into(tab, "#report-address", "http://127.0.0.1:1/mr")
+    await tab.write("document.querySelector('#report-address')", "http://127.0.0.1:1/mr")
     await click(tab, "#addresses button")
     await desk.box.wait_for(lambda _: account.report_address == "http://127.0.0.1:1/mr")
     await click(tab, "#reachable")

@@ -1,0 +1,230 @@
+"""A headless Chromium, for tests that look at pages and use them as a person does."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import shutil
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, AsyncIterator
+
+import aiohttp
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+LONGEST_WAIT = 60.0  # seconds; on a busy machine a big page takes its time
+LOOK_AGAIN = 0.05
+STEADY = 5  # looks in which an element stays where it is before it is clicked on
+
+# What each page gets: `seek` finds the elements that are seen, in shadow trees too, by selector and by their text, and
+# waits until everything that moves has come to rest.
+SEEK = """
+window.seek = {
+  *deep(root = document) {
+    for (const element of root.querySelectorAll('*')) {
+      yield element;
+      if (element.shadowRoot) yield* seek.deep(element.shadowRoot);
+    }
+  },
+  isSeen(element) {
+    const { width, height } = element.getBoundingClientRect();
+    return width > 0 && height > 0;
+  },
+  all(selector, text = '', root = document) {
+    const found = [...seek.deep(root)].filter((element) => element.matches(selector) && seek.isSeen(element));
+    return found.filter((element) => element.textContent.trim().replace(/\\s+/g, ' ').includes(text));
+  },
+  one(selector, text, root) {
+    return seek.all(selector, text, root)[0];
+  },
+  focused() {
+    let element = document.activeElement;
+    while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+    return element;
+  },
+  async rest() {
+    const moves = [...seek.deep()].flatMap((element) => element.getAnimations({ subtree: true }));
+    const ending = moves.filter((move) => Number.isFinite(move.effect.getComputedTiming().endTime));
+    await Promise.allSettled(ending.map((move) => move.finished));
+  },
+  text() {
+    const own = (element) => [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+    const words = seek.all('*:not(style, script)').flatMap(own).map((node) => node.data.trim());
+    return words.filter(Boolean).join(' | ');
+  },
+};
+"""
+
+
+class PageError(Exception):
+    """A page's program failed, or the page went away while something was asked of it."""
+
+
+class Tab:
+    """A browser's page, spoken to over Chromium's DevTools protocol.
+
+    Elements are named by JavaScript expressions: what a page holds is found in the page.
+
+    problems: exceptions and errors of the page's own programs, and what the browser logged about it.
+    """
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._serials = itertools.count(1)
+        self.problems: list[str] = []
+
+    async def command(self, method: str, **parameters: object) -> dict[str, Any]:
+        """Gives the browser a command and returns its result. Raises PageError where it is refused."""
+        serial = next(self._serials)
+        await self._socket.send_json({"id": serial, "method": method, "params": parameters})
+        while True:
+            message = await asyncio.wait_for(self._socket.receive_json(), LONGEST_WAIT)
+            if message.get("id") == serial:
+                if "error" in message:
+                    raise PageError(message["error"])
+                result: dict[str, Any] = message["result"]
+                return result
+            if message.get("method") == "Runtime.exceptionThrown":
+                self.problems.append(str(message["params"]["exceptionDetails"].get("exception", message)))
+            if message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] == "error":
+                self.problems.append(str(message["params"]["args"]))
+            if message.get("method") == "Log.entryAdded":
+                self.problems.append(message["params"]["entry"]["text"])
+
+    async def prepare(self, width: int, height: int) -> None:
+        """Makes the page as large, and lets it believe that a person looks at it."""
+        for domain in ("Page", "Runtime", "Log"):
+            await self.command(f"{domain}.enable")
+        await self.command("Page.addScriptToEvaluateOnNewDocument", source=SEEK)
+        await self.command("Emulation.setFocusEmulationEnabled", enabled=True)
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self.command("Emulation.setDeviceMetricsOverride", **size)
+
+    async def open(self, url: str) -> None:
+        """Goes to an address."""
+        await self.command("Page.navigate", url=url)
+
+    async def run(self, expression: str) -> Any:  # noqa: ANN401 - whatever the page gives
+        """Returns what a JavaScript expression (or the promise it is) gives. Raises PageError where it throws."""
+        result = await self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in result:
+            raise PageError(result["exceptionDetails"])
+        return result["result"].get("value")
+
+    async def until(self, condition: str, seconds: float = LONGEST_WAIT) -> None:
+        """Waits until a JavaScript condition holds, whatever pages come and go meanwhile.
+
+        Raises AssertionError with the text of the page, where it does not come to that.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            with suppress(PageError):
+                if await self.run(f"Boolean({condition})"):
+                    return
+            if time.monotonic() > end:
+                raise AssertionError(f"it did not come to {condition}; the page holds {await self.text()}")
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def text(self) -> str:
+        """Returns the words that the page shows."""
+        return str(await self.run("seek.text()"))
+
+    async def click(self, element: str) -> None:
+        """Waits for an element that stands still, and clicks on its middle. Raises AssertionError if none comes."""
+        where = f"""((element) => {{
+            element.scrollIntoView({{block: 'center', behavior: 'instant'}});
+            const {{x, y, width, height}} = element.getBoundingClientRect();
+            return [x + width / 2, y + height / 2];
+        }})({element})"""
+        await self.until(element)
+        places = [await self.run(where)]
+        while places[-STEADY:] != [places[-1]] * STEADY:
+            await asyncio.sleep(LOOK_AGAIN)
+            places.append(await self.run(where))
+        x, y = places[-1]
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def write(self, field: str, text: str) -> None:
+        """Waits for a field and writes a text in place of what is in it, until the text is there.
+
+        Raises AssertionError if it does not come to that.
+        """
+        take = f"((field) => {{ field.focus(); field.select(); return seek.focused() === field; }})({field})"
+        holds = f"({field}).value === {json.dumps(text)}"
+        end = time.monotonic() + LONGEST_WAIT
+        while time.monotonic() < end:
+            await self.until(take)
+            await self.command("Input.insertText", text=text)
+            if await self.run(holds):  # else a menu that was just closing took the focus
+                return
+        raise AssertionError(f"{field} does not take a text; the page holds {await self.text()}")
+
+    async def picture(self, *elements: str, margin: int = 0) -> bytes:
+        """Returns what elements and what is between them look like, with so many pixels around, as a PNG file."""
+        await self.command("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
+        await self.run("seek.rest()")
+        clip = await self.run(
+            f"""((elements) => {{
+                const boxes = elements.map((element) => element.getBoundingClientRect());
+                const left = Math.max(0, Math.min(...boxes.map((box) => box.left)) - {margin});
+                const top = Math.max(0, Math.min(...boxes.map((box) => box.top)) - {margin});
+                const right = Math.min(innerWidth, Math.max(...boxes.map((box) => box.right)) + {margin});
+                const bottom = Math.min(innerHeight, Math.max(...boxes.map((box) => box.bottom)) + {margin});
+                return {{x: left + scrollX, y: top + scrollY, width: right - left, height: bottom - top, scale: 1}};
+            }})([{", ".join(elements)}])"""
+        )
+        shot = await self.command("Page.captureScreenshot", format="png", clip=clip)
+        return base64.b64decode(shot["data"])
+
+
+class Browser:
+    """A Chromium that runs."""
+
+    def __init__(self, session: aiohttp.ClientSession, stack: AsyncExitStack, port: int) -> None:
+        self._session = session
+        self._stack = stack
+        self._port = port
+
+    async def tab(self, width: int = 1200, height: int = 900) -> Tab:
+        """Opens a page."""
+        async with self._session.put(f"http://127.0.0.1:{self._port}/json/new?about:blank") as answer:
+            target = await answer.json()
+        socket = self._session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+        tab = Tab(await self._stack.enter_async_context(socket))
+        await tab.prepare(width, height)
+        return tab
+
+
+@asynccontextmanager
+async def browse(folder: Path) -> AsyncIterator[Browser]:
+    """Starts a Chromium whose profile lies in `folder`, and ends it."""
+    process = await asyncio.create_subprocess_exec(
+        str(CHROMIUM),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--lang=en"),
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # a test stays on this machine
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *("--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        port = await asyncio.wait_for(_debugging_port(process), LONGEST_WAIT)
+        async with aiohttp.ClientSession() as session, AsyncExitStack() as stack:
+            yield Browser(session, stack, port)
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.communicate()
+
+
+async def _debugging_port(process: asyncio.subprocess.Process) -> int:
+    """Returns the port that Chromium says it listens on."""
+    if process.stderr is not None:
+        async for line in process.stderr:
+            if b"DevTools listening on" in line:
+                return int(line.rsplit(b":", 1)[1].split(b"/")[0])
+    raise RuntimeError("Chromium ended before it listened")
