@@ -29,6 +29,7 @@ from .client import DeliveryReport, Reply, ReportState
 from .commanding import take_code
 from .const import (
     ATTR_CONFIG_ENTRY_ID,
+    CONF_CMPP,
     CONF_EXTENSION,
     CONF_NUMBER,
     CONF_PUSH_SECRET,
@@ -218,7 +219,10 @@ class Receiver:
     def _note(self, item: Reply | DeliveryReport, via: Way) -> Incoming:
         number = comparable_number(item.number)
         window = self.entry.options.get(CONF_REPEAT_WINDOW, DEFAULT_REPEAT_WINDOW)
-        seen, repeat = self._repeats.note(item, number, window, token_hex)
+        source = None
+        if CONF_CMPP in self.entry.data:
+            source = Way.CMPP if via is Way.CMPP else Way.WEBHOOK
+        seen, repeat = self._repeats.note(item, number, window, token_hex, source)
         attempt = None
         if isinstance(item, Reply):
             item, attempt = take_code(self.entry, find_recipient(number, recipients(self.entry)), item)

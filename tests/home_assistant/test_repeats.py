@@ -118,3 +118,55 @@ def test_fields_never_run_into_one_another(one: str, two: str, three: str, four:
     desk = Desk()
     desk.note(Reply(ALICE, one, two))
     assert desk.note(Reply(ALICE, three, four))[1] is ((one, two) == (three, four))
+
+
+class TestTwoSources:
+    """An account that is pushed to and connected as well: a reply may come by both, in two shapes."""
+
+    def note(self, desk: Desk, item: Reply, source: str) -> tuple[str, bool]:
+        seen, repeat = desk.repeats.note(item, ALICE, desk.window, lambda: str(next(desk._ids)), source)
+        seen.answered = True
+        return seen.id, repeat
+
+    def test_the_same_words_by_the_other_are_the_same_reply(self) -> None:
+        desk = Desk()
+        assert self.note(desk, Reply(ALICE, "1", "10690012"), "push") == ("1", False)
+        assert self.note(desk, Reply(ALICE, "1", "12", "901"), "cmpp") == ("1", True)
+        assert self.note(desk, Reply(ALICE, "1", "12", "901"), "cmpp") == ("1", True)
+        assert self.note(desk, Reply(ALICE, "2", "12", "902"), "cmpp") == ("2", False)
+
+    def test_they_are_paired_one_for_one(self) -> None:
+        desk = Desk(window=0)
+        told = [self.note(desk, Reply(ALICE, "1", "", serial), "cmpp") for serial in ("901", "902", "903")]
+        told += [self.note(desk, Reply(ALICE, "1"), "push") for _ in range(4)]
+        assert told == [
+            ("1", False),
+            ("2", False),
+            ("3", False),
+            ("1", True),
+            ("2", True),
+            ("3", True),
+            ("4", False),
+        ]
+
+    @pytest.mark.parametrize(("later", "repeat"), [(299, True), (301, False)])
+    def test_what_comes_much_later_is_another_reply(self, later: float, *, repeat: bool) -> None:
+        desk = Desk()
+        self.note(desk, Reply(ALICE, "1"), "push")
+        self.note(desk, Reply(ALICE, "3"), "push")
+        desk.now = later
+        assert self.note(desk, Reply(ALICE, "1", "", "901"), "cmpp")[1] is repeat
+        assert len(desk.repeats._unpaired) == 1, "what is old takes no room"
+
+    def test_without_a_second_source_nothing_is_paired(self) -> None:
+        desk = Desk()
+        desk.note(Reply(ALICE, "1"))
+        assert self.note(desk, Reply(ALICE, "1", "", "901"), "cmpp")[1] is False
+
+
+def test_a_report_is_known_by_what_it_says_in_either_ways_words() -> None:
+    desk = Desk()
+    assert desk.note(DeliveryReport("7", ALICE, "0")) == ("1", False)
+    assert desk.note(DeliveryReport("7", ALICE, "DELIVRD")) == ("1", True)
+    assert desk.note(DeliveryReport("7", ALICE, "KX:1000")) == ("2", False)
+    assert desk.note(DeliveryReport("7", ALICE, "UNDELIV")) == ("3", False)

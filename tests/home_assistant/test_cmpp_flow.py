@@ -1,0 +1,337 @@
+"""The dialogs of the CMPP way: tried by logging in, each error told apart and recovered from; ways come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from homeassistant.config_entries import SOURCE_USER, ConfigEntryState, ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680 import checks
+from sms1680.cmpp.pdus import ConnectResp
+from sms1680.sandbox import Account, Config, Sandbox, cmpp as sandbox_cmpp
+
+PASSWORD = "s3cret-Passw0rd"
+BOTH = ("http", "cmpp")
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+def sandbox_config(sandbox_config: Config) -> Config:
+    return replace(sandbox_config, cmpp_port=0)
+
+
+@pytest.fixture
+def given(sandbox: Sandbox) -> dict[str, Any]:
+    """What a person enters who makes no mistake."""
+    return {
+        "host": "127.0.0.1",
+        "port": sandbox.cmpp.port,
+        "sp_id": "901680",
+        "password": PASSWORD,
+        "source_number": "106900001680",
+        "service_id": "",
+        "signature": "某某科技",
+    }
+
+
+@pytest.fixture
+def http(sandbox: Sandbox) -> dict[str, Any]:
+    """What a person enters for the HTTP way of the same account."""
+    return {"username": "homeuser", "password": PASSWORD, "product_id": "61341", "gateway": sandbox.url}
+
+
+@pytest.fixture
+async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until) -> MockConfigEntry:
+    """An account without HTTP, connected."""
+    made = make_entry(ways=("cmpp",))
+    await set_up(made)
+    await until(lambda: made.runtime_data.standing.connection.connected)
+    return made
+
+
+async def start(hass: HomeAssistant) -> ConfigFlowResult:
+    result = await hass.config_entries.flow.async_init("sms1680", context={"source": SOURCE_USER})
+    assert set(result["menu_options"]) == {"http", "cmpp"}
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "cmpp"})
+    assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "cmpp")
+    return result
+
+
+async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, Any]) -> ConfigFlowResult:
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], given)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return result
+
+
+async def choose(hass: HomeAssistant, entry: MockConfigEntry, what: str) -> ConfigFlowResult:
+    result = await entry.start_reconfigure_flow(hass)
+    return await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": what})
+
+
+async def test_an_account_that_can_log_in_is_saved(
+    hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox
+) -> None:
+    result = await enter(hass, await start(hass), {**given, "host": " 127.0.0.1 "})
+    assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "某某科技")
+    assert result["description"] == "connected"
+    entry = result["result"]
+    assert entry.state is ConfigEntryState.LOADED
+    assert entry.unique_id == "127.0.0.1 901680"
+    assert entry.data["cmpp"] == {name: given[name] for name in given if name != "signature"}
+    assert type(entry.data["cmpp"]["port"]) is int
+    assert "http" not in entry.data
+    assert entry.options == {"signature": "某某科技"}
+    assert len(entry.data["webhook_id"]) >= 32
+    assert len(entry.data["push_secret"]) >= 32
+    assert not sandbox.platform.messages
+
+
+async def test_the_service_id_and_the_signature_may_be_left_out(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    del given["signature"], given["service_id"]
+    result = await enter(hass, await start(hass), given)
+    assert (result["title"], result["result"].options) == ("SMS 1680 901680", {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"password": "not it"}, {"base": "cmpp_auth"}),
+        ({"sp_id": "111111"}, {"base": "cmpp_auth"}),
+        ({"port": 1}, {"base": "cmpp_cannot_connect"}),
+        ({"host": "http://127.0.0.1"}, {"host": "invalid_host"}),
+        ({"host": " "}, {"host": "invalid_host"}),
+        ({"password": ""}, {"password": "empty"}),
+        ({"sp_id": "1234567"}, {"sp_id": "invalid_sp_id"}),
+        ({"source_number": "1069-1"}, {"source_number": "invalid_source_number"}),
+        ({"source_number": "1" * 22}, {"source_number": "invalid_source_number"}),
+        ({"service_id": "业务"}, {"service_id": "invalid_service_id"}),
+        ({"signature": "【】"}, {"signature": "invalid_signature"}),
+    ],
+)
+async def test_what_was_entered_wrongly_is_told_and_corrected(
+    hass: HomeAssistant, given: dict[str, Any], wrong: dict[str, Any], error: dict[str, str]
+) -> None:
+    result = await enter(hass, await start(hass), {**given, **wrong})
+    assert (result["type"], result["errors"]) == (FlowResultType.FORM, error)
+    schema = result["data_schema"]
+    assert schema is not None
+    shown = {str(name): (name.description or {}).get("suggested_value") for name in schema.schema}
+    assert shown["password"] is None
+    assert shown["source_number"] == {**given, **wrong}["source_number"]
+    assert not hass.config_entries.async_entries("sms1680")
+    result = await enter(hass, result, given)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"networks": ("203.0.113.0/24",)}, "cmpp_ip"),
+        ({"suspended": True}, "cmpp_suspended"),
+        ({"cmpp_connections": 0}, "cmpp_suspended"),
+    ],
+)
+async def test_what_the_platform_refuses_is_told_apart(
+    hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox, change: dict[str, Any], error: str
+) -> None:
+    state = sandbox.platform.accounts["homeuser"]
+    right: Account = state.config
+    state.config = replace(right, **change)
+    result = await enter(hass, await start(hass), given)
+    assert result["errors"] == {"base": error}
+    state.config = right
+    assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize(("status", "error"), [(1, "cmpp_refused"), (4, "cmpp_version"), (99, "cmpp_refused")])
+async def test_other_refusals(
+    hass: HomeAssistant, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, status: int, error: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sandbox_cmpp, "ConnectResp", lambda **fields: ConnectResp(**{**fields, "status": status}))
+        result = await enter(hass, await start(hass), given)
+    assert result["errors"] == {"base": error}
+    assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[Callable[[bytes | None], Awaitable[int]]]:
+    """Opens ports where no platform is: that answer with some octets, or with none at all and go away."""
+    servers: list[asyncio.Server] = []
+
+    async def serve(answer: bytes | None) -> int:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            if answer is not None:
+                writer.write(answer)
+                await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "cmpp_not_understood"), (None, "no_answer")]
+)
+async def test_another_address_is_not_the_platform(
+    hass: HomeAssistant,
+    given: dict[str, Any],
+    stranger: Callable[[bytes | None], Awaitable[int]],
+    *,
+    answer: bytes | None,
+    error: str,
+) -> None:
+    result = await enter(hass, await start(hass), {**given, "port": await stranger(answer)})
+    assert result["errors"] == {"base": error}
+    assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_the_http_way_of_the_same_account_follows_where_it_is_wanted(
+    hass: HomeAssistant, given: dict[str, Any], http: dict[str, Any]
+) -> None:
+    result = await enter(hass, await start(hass), {**given, "add_http": True})
+    assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "http")
+    schema = result["data_schema"]
+    assert schema is not None
+    assert "signature" not in map(str, schema.schema)
+    result = await enter(hass, result, {**http, "password": "not it"})
+    assert result["errors"] == {"base": "invalid_auth"}
+    result = await enter(hass, result, http)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    entry = result["result"]
+    assert (entry.data["cmpp"]["sp_id"], entry.data["http"]["username"]) == ("901680", "homeuser")
+    assert entry.unique_id == f"{http['gateway']} homeuser 61341"
+    assert entry.options == {"signature": "某某科技"}
+    assert "add_http" not in entry.data["cmpp"]
+    assert entry.runtime_data.coordinator.data == 1000
+
+
+@pytest.mark.parametrize("ways", [("cmpp",), BOTH])
+async def test_the_same_account_twice_is_refused(
+    hass: HomeAssistant, given: dict[str, Any], make_entry: MakeEntry, ways: tuple[str, ...]
+) -> None:
+    make_entry(ways=ways)
+    result = await enter(hass, await start(hass), given)
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+
+
+async def test_the_http_way_of_another_entry_is_refused(
+    hass: HomeAssistant, given: dict[str, Any], http: dict[str, Any], make_entry: MakeEntry
+) -> None:
+    make_entry()
+    result = await enter(hass, await start(hass), {**given, "add_http": True})
+    result = await enter(hass, result, http)
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+
+
+async def test_the_cmpp_way_is_changed(
+    hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], sandbox: Sandbox, until: Until
+) -> None:
+    del given["signature"]
+    state = sandbox.platform.accounts["homeuser"]
+    # One connection is all that the account may have, and the entry has it.
+    state.config = replace(state.config, cmpp_connections=1)
+    result = await choose(hass, entry, "reconfigure_cmpp")
+    result = await enter(hass, result, {**given, "password": "not it"})
+    assert result["errors"] == {"base": "cmpp_auth"}
+    unloaded: list[str] = []
+    entry.async_on_unload(lambda: unloaded.append("once"))
+    result = await enter(hass, result, {**given, "source_number": "10690000168012"})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    assert unloaded == ["once"]
+    assert entry.data["cmpp"]["source_number"] == "10690000168012"
+    assert entry.data["webhook_id"] == "webhook-id-of-the-tests"
+    await until(lambda: entry.runtime_data.standing.connection.connected)
+
+
+async def test_a_way_of_another_entry_is_not_taken(
+    hass: HomeAssistant, entry: MockConfigEntry, make_entry: MakeEntry, given: dict[str, Any]
+) -> None:
+    make_entry(title="Other", ways=("cmpp",), cmpp={"sp_id": "2"}, webhook_id="other", push_secret="other")
+    del given["signature"]
+    result = await enter(hass, await choose(hass, entry, "reconfigure_cmpp"), {**given, "sp_id": "2"})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+    assert entry.data["cmpp"]["sp_id"] == "901680"
+
+
+async def menu(hass: HomeAssistant, entry: MockConfigEntry) -> set[str]:
+    result = await entry.start_reconfigure_flow(hass)
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    return set(result["menu_options"])
+
+
+async def test_ways_are_added_and_removed_but_never_the_last(
+    hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], http: dict[str, Any], until: Until
+) -> None:
+    assert await menu(hass, entry) == {"reconfigure_cmpp", "add_http"}
+    result = await enter(hass, await choose(hass, entry, "add_http"), http)
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.unique_id == f"{http['gateway']} homeuser 61341"
+    assert entry.runtime_data.coordinator.data == 1000
+    both = {"reconfigure_http", "reconfigure_cmpp", "remove_http", "remove_cmpp"}
+    assert await menu(hass, entry) == both
+    await until(lambda: entry.runtime_data.standing.connection.connected)
+
+    result = await choose(hass, entry, "remove_cmpp")
+    assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "remove_cmpp")
+    assert "cmpp" in entry.data
+    assert (await enter(hass, result, {}))["reason"] == "reconfigure_successful"
+    assert "cmpp" not in entry.data
+    assert await menu(hass, entry) == {"reconfigure_http", "add_cmpp"}
+
+    del given["signature"]
+    result = await enter(hass, await choose(hass, entry, "add_cmpp"), given)
+    assert result["reason"] == "reconfigure_successful"
+    assert await menu(hass, entry) == both
+    result = await enter(hass, await choose(hass, entry, "remove_http"), {})
+    assert result["reason"] == "reconfigure_successful"
+    assert "http" not in entry.data
+    assert entry.unique_id == "127.0.0.1 901680"
+    await until(lambda: entry.runtime_data.standing.connection.connected)
+
+
+async def test_reauthentication_is_for_the_way_that_was_refused(
+    hass: HomeAssistant, make_entry: MakeEntry, until: Until
+) -> None:
+    entry = make_entry(ways=BOTH, http={"password_md5": "0" * 32})
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (flow,) = hass.config_entries.flow.async_progress_by_handler("sms1680")
+    assert flow["step_id"] == "reauth_confirm"
+    result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": PASSWORD})
+    assert result["reason"] == "reauth_successful"
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert entry.data["cmpp"]["password"] == PASSWORD
+
+    hass.config_entries.async_update_entry(entry, data={**entry.data, "cmpp": {**entry.data["cmpp"], "password": "x"}})
+    await until(lambda: hass.config_entries.flow.async_progress_by_handler("sms1680"))
+    (flow,) = hass.config_entries.flow.async_progress_by_handler("sms1680")
+    assert flow["step_id"] == "reauth_cmpp"
+    http = entry.data["http"]
+    result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": PASSWORD})
+    assert result["reason"] == "reauth_successful"
+    await until(lambda: entry.runtime_data.standing.connection.connected)
+    assert (entry.data["cmpp"]["password"], entry.data["http"]) == (PASSWORD, http)
+
+
+def test_an_address_that_holds_more_than_a_host_is_refused() -> None:
+    way = {"port": 7890, "sp_id": "1", "password": "x", "source_number": "1"}
+    refused = ["a/b", "user@host", "host?x", "ho st", "[::1]", ""]
+    assert [host for host in refused if checks.cmpp_way({**way, "host": host})[1] != {"host": "invalid_host"}] == []
+    assert checks.cmpp_way({**way, "host": "2001:db8::1"})[1] == {}

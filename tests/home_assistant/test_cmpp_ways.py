@@ -1,0 +1,333 @@
+"""An account over HTTP and CMPP: one falls back on the other, and nothing is sent, told or counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.sms1680 import account, const, ways
+from custom_components.sms1680.client import Outcome, Reason, Receipt, SendError
+from custom_components.sms1680.client.cmpp import CMPPClient, Status
+from custom_components.sms1680.store import Query
+from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.totals import Totals
+from sms1680.sandbox import Config, Sandbox
+
+ALICE, BOB = "13800000001", "13800000002"
+SIGNED = "【某某科技】"
+BOTH = ("http", "cmpp")
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+def sandbox_config(sandbox_config: Config) -> Config:
+    return replace(sandbox_config, cmpp_port=0)
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets nobody wait for long, for a connection or for an answer."""
+
+    async def hurry(delay: float) -> None:
+        await asyncio.sleep(min(delay, 0.02))
+
+    monkeypatch.setattr(account, "CMPPClient", functools.partial(CMPPClient, sleep=hurry, answer_timeout=0.5))
+    monkeypatch.setattr(ways, "_FIRST_PATIENCE", 0.2)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
+    """Each receipt that is told to those who record."""
+    receipts: list[Receipt] = []
+    record = Totals.record
+
+    def note(totals: Totals, receipt: Receipt) -> None:
+        receipts.append(receipt)
+        record(totals, receipt)
+
+    monkeypatch.setattr(Totals, "record", note)
+    return receipts
+
+
+@pytest.fixture
+async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until, told: list[Receipt]) -> MockConfigEntry:
+    """An account with both ways, connected. told: made first."""
+    assert told == []
+    made = make_entry(ways=BOTH)
+    await set_up(made)
+    await until(lambda: connected(made))
+    return made
+
+
+def connected(entry: MockConfigEntry) -> bool:
+    return bool(entry.runtime_data.standing.connection.connected)
+
+
+def held(sandbox: Sandbox) -> list[tuple[str, str]]:
+    return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
+
+
+def by_cmpp(sandbox: Sandbox) -> int:
+    """Return how many SUBMITs the platform has taken."""
+    return len(sandbox.cmpp.rules.sent)
+
+
+async def send(entry: MockConfigEntry, numbers: list[str], text: str) -> list[Receipt]:
+    try:
+        return list(await entry.runtime_data.client.send(numbers, text))
+    except SendError as error:
+        return list(error.receipts)
+
+
+def outcomes(receipts: list[Receipt]) -> list[tuple[str, str]]:
+    return [(receipt.number, receipt.outcome.value) for receipt in receipts]
+
+
+async def test_cmpp_sends_while_it_is_connected(entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]) -> None:
+    receipts = await send(entry, [ALICE, BOB], "后门打开")
+    assert outcomes(receipts) == [(ALICE, "accepted"), (BOB, "accepted")]
+    assert held(sandbox) == [(ALICE, "后门打开"), (BOB, "后门打开")]
+    assert by_cmpp(sandbox) == 1
+    assert told == receipts
+    assert await entry.runtime_data.client.balance() == 998
+
+
+async def test_http_sends_while_cmpp_is_down(
+    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt]
+) -> None:
+    entry = make_entry(ways=BOTH, cmpp={"port": 1})
+    await set_up(entry)
+    receipts = await send(entry, [ALICE], "后门打开")
+    assert outcomes(receipts) == [(ALICE, "accepted")]
+    assert told == receipts
+    assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
+    assert entry.runtime_data.standing.can_send
+
+
+async def test_what_http_can_not_send_goes_by_cmpp(
+    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until, told: list[Receipt]
+) -> None:
+    sandbox.platform.accounts["homeuser"].config = replace(sandbox.config.accounts[0], suspended=True)
+    entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"})
+    await set_up(entry)
+    await until(lambda: entry.runtime_data.standing.connection.reason is not None)
+    sandbox.platform.accounts["homeuser"].config = sandbox.config.accounts[0]
+    receipts = await send(entry, [ALICE, BOB], "后门打开")
+    assert outcomes(receipts) == [(ALICE, "accepted"), (BOB, "accepted")]
+    assert told == receipts
+    assert by_cmpp(sandbox) == 1
+
+
+async def test_where_neither_way_is_open_each_number_is_told_once(
+    make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]
+) -> None:
+    entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
+    await set_up(entry)
+    try:
+        receipts = await entry.runtime_data.client.send([ALICE, BOB, ALICE], "后门打开", patience=0.3)
+    except SendError as error:
+        receipts = error.receipts
+    assert outcomes(list(receipts)) == [(ALICE, "not_sent"), (BOB, "not_sent"), (ALICE, "not_sent")]
+    assert Counter(receipt.number for receipt in told) == {ALICE: 1, BOB: 1}
+    assert not entry.runtime_data.standing.can_send
+
+
+@pytest.mark.parametrize(
+    ("fault", "there"), [("drop_after", 1), ("drop_before", 0), ("lost_answer", 1), ("lost_submit", 0), ("restart", 1)]
+)
+async def test_what_may_have_gone_never_goes_again_by_the_other_way(
+    entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt], *, fault: str, there: int
+) -> None:
+    sandbox.cmpp.faults.next(fault)
+    receipts = await send(entry, [ALICE], "后门打开")
+    assert outcomes(receipts)[0][1] == ("accepted" if fault == "restart" and receipts[0].message_id else "unknown")
+    assert len(held(sandbox)) == there
+    assert told == receipts
+
+
+async def test_a_refusal_by_the_platform_is_no_reason_to_ask_again(
+    entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
+) -> None:
+    receipts = await send(entry, [ALICE], "代开发票")
+    assert outcomes(receipts) == [(ALICE, "refused")]
+    assert told == receipts
+    assert held(sandbox) == []
+
+
+async def test_a_login_that_is_refused_leaves_http(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until
+) -> None:
+    state = sandbox.platform.accounts["homeuser"]
+    state.config = replace(state.config, suspended=False, cmpp_connections=0)
+    entry = make_entry(ways=BOTH)
+    await set_up(entry)
+    issue = f"connection_suspended_{entry.entry_id}"
+    await until(lambda: ir.async_get(hass).async_get_issue("sms1680", issue))
+    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+    assert (len(held(sandbox)), by_cmpp(sandbox)) == (1, 0)
+    assert entry.runtime_data.standing.can_send
+
+
+async def test_what_fails_over_http_alone_keeps_nothing_from_going(
+    make_entry: MakeEntry, set_up: SetUp, until: Until
+) -> None:
+    entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"})
+    await set_up(entry)
+    await until(lambda: connected(entry))
+    assert entry.runtime_data.coordinator.last_update_success is False
+    assert entry.runtime_data.standing.can_send
+    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+
+
+async def test_a_template_and_a_batch_fall_back_as_well(
+    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt]
+) -> None:
+    entry = make_entry(ways=BOTH, cmpp={"port": 1})
+    await set_up(entry)
+    client = entry.runtime_data.client
+    await client.send_template("{A} 打开", [(ALICE, "后门")])
+    await client.send_batch([(BOB, "一号门打开")])
+    assert held(sandbox) == [(ALICE, "后门 打开"), (BOB, "一号门打开")]
+    assert [receipt.outcome for receipt in told] == [Outcome.ACCEPTED, Outcome.ACCEPTED]
+    assert client.estimate("后门打开").parts == 1
+
+
+async def test_what_the_other_way_can_not_say_stays_as_it_was(
+    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt], until: Until
+) -> None:
+    entry = make_entry(ways=BOTH)
+    await set_up(entry)
+    await until(lambda: connected(entry))
+    sandbox.cmpp.down = 60.0
+    both: ways.Ways = entry.runtime_data.client.sender
+    assert both.cmpp is not None
+    sending = asyncio.create_task(both.send_batch([(ALICE, "价格 $5")]))
+    sandbox.cmpp.restart_soon()
+    try:
+        receipts = await sending
+    except SendError as error:
+        receipts = error.receipts
+    assert [receipt.outcome for receipt in receipts] in ([Outcome.NOT_SENT], [Outcome.ACCEPTED], [Outcome.UNKNOWN])
+    assert told == list(receipts)
+
+
+async def test_a_call_that_is_cancelled_behind_the_first_way_is_told_once(
+    make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]
+) -> None:
+    entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
+    await set_up(entry)
+    both = entry.runtime_data.client.sender
+    sending = asyncio.create_task(both.send([ALICE], "后门打开"))
+    async with asyncio.timeout(10):
+        while not both.cmpp._dispatcher.busy:  # noqa: ASYNC110 - nobody tells that it waits for a connection
+            await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert [(receipt.outcome, receipt.reason) for receipt in told] == [(Outcome.NOT_SENT, Reason.CANCELLED)]
+
+
+class Stuck:
+    """A way that tells of one number that it found no connection, and never comes to the next."""
+
+    status = Status(connected=False)
+
+    def __init__(self, heard: Callable[[Receipt], None]) -> None:
+        self.begun = asyncio.Event()
+        self._heard = heard
+
+    async def send(self, numbers: Any, text: str, **_: Any) -> tuple[Receipt, ...]:
+        self._heard(Receipt(numbers[0], Outcome.NOT_SENT, reason=Reason.NO_CONNECTION))
+        self.begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError(text)
+
+
+async def test_what_the_other_way_was_to_take_over_is_told_when_it_never_will() -> None:
+    heard: list[tuple[str, str]] = []
+    both = ways.Ways(lambda receipt, way: heard.append((receipt.number, way)))
+    stuck = Stuck(both.heard_http)
+    both.http = both.cmpp = stuck  # type: ignore[assignment]
+    sending = asyncio.create_task(both.send([ALICE, BOB], "x"))
+    await stuck.begun.wait()
+    assert heard == []
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert heard == [(ALICE, "http")]
+
+
+async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
+    hass: HomeAssistant, entry: MockConfigEntry, told: list[Receipt]
+) -> None:
+    sending = asyncio.create_task(send(entry, [ALICE], "后门打开"))
+    await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert told == []
+    store = hass.data[DATA_STORAGE].of(entry).store
+    assert await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id]))) == []
+
+
+async def push(client: ClientSessionGenerator, **fields: str) -> None:
+    response = await (await client()).get("/api/webhook/webhook-id-of-the-tests", params=fields)
+    assert (response.status, await response.text()) == (200, "0")
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_reply_that_comes_by_both_ways_counts_once(
+    hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator, until: Until
+) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    sandbox.platform.reply(ALICE, "1", extension="12", username="homeuser")
+    await until(lambda: messages)
+    await push(hass_client_no_auth, mobile=ALICE, content="1", xh="10690000168012")
+    await push(hass_client_no_auth, mobile=ALICE, content="2", xh="12")
+    sandbox.platform.reply(ALICE, "2", extension="12", username="homeuser")
+    await until(lambda: len(messages) == 4)
+    said = [(message.data["content"], message.data["via"], message.data["redelivered"]) for message in messages]
+    assert said == [("1", "cmpp", False), ("1", "webhook", True), ("2", "webhook", False), ("2", "cmpp", True)]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_two_honest_replies_that_come_by_both_ways_stay_two(
+    hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator, until: Until
+) -> None:
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    for _ in range(2):
+        sandbox.platform.reply(ALICE, "1", extension="", username="homeuser")
+    await until(lambda: len(messages) == 2)
+    await push(hass_client_no_auth, mobile=ALICE, content="1")
+    await until(lambda: len(messages) == 3)
+    assert [message.data["redelivered"] for message in messages] == [False, False, True]
+
+
+async def test_a_report_that_comes_by_both_ways_counts_once(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    hass_client_no_auth: ClientSessionGenerator,
+    until: Until,
+) -> None:
+    reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+    (receipt,) = await send(entry, [ALICE], "后门打开")
+    await until(lambda: reports)
+    await push(hass_client_no_auth, msgid=str(receipt.message_id), mobile=ALICE, status="0")
+    await until(lambda: len(reports) == 2)
+    assert [(report.data["state"], report.data["redelivered"]) for report in reports] == [
+        ("delivered", False),
+        ("delivered", True),
+    ]
