@@ -14,9 +14,11 @@ from homeassistant.util import dt as dt_util
 from .client import InvalidMessageError, Outcome, Receipt, SendError
 from .client.calls import Plan, plan_batch, plan_send, plan_template, send_options
 from .client.client import SendOptions
+from .client.cmpp.compose import full_number
+from .client.cmpp.compose import full_number
 from .client.pace import Priority
 from .client.text import MAX_LENGTH, Signature
-from .const import CONF_SIGNATURE, CONF_SIGNATURE_PLACE
+from .const import CONF_CMPP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
 from .coordinator import Sms1680ConfigEntry
 from .failures import rejected
 from .recording import Sender
@@ -138,8 +140,11 @@ async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], optio
 def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> None:
     """Let the core check the whole before any part of it goes out. Raises ServiceValidationError."""
     try:
-        for extension in {_extension(receiver, options) for receiver, _ in items}:
+        for receiver, _ in items:
+            extension = _extension(receiver, options)
             send_options(options.at, extension, dt_util.utcnow())
+            if (cmpp := receiver.entry.data.get(CONF_CMPP)) is not None:
+                full_number(cmpp[CONF_SOURCE_NUMBER], extension or "")
         entries = {receiver.entry.entry_id: receiver.entry for receiver, _ in items}
         for entry in entries.values():
             own = [item for item in items if item[0].entry is entry]

@@ -86,6 +86,10 @@ _SENDING: Final = vol.Schema(
         vol.Optional(CONF_PROXY): _TEXT,
     }
 )
+_OF_HTTP: Final = {CONF_PACKET_SIZE, CONF_PROXY}
+_SENDING_BY_CMPP: Final = vol.Schema({key: value for key, value in _SENDING.schema.items() if str(key) not in _OF_HTTP})
+_OF_HTTP: Final = {CONF_PACKET_SIZE, CONF_PROXY}
+_SENDING_BY_CMPP: Final = vol.Schema({key: value for key, value in _SENDING.schema.items() if str(key) not in _OF_HTTP})
 _RECEIVING: Final = vol.Schema(
     {
         vol.Optional(CONF_PUSH_ANSWER, default=DEFAULT_PUSH_ANSWER): _TEXT,
@@ -164,6 +168,7 @@ class Sms1680OptionsFlow(OptionsFlow):
 
     async def async_step_sending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Set how messages go out."""
+        schema = _SENDING if CONF_HTTP in self.config_entry.data else _SENDING_BY_CMPP
         errors: dict[str, str] = {}
         if user_input is not None:
             errors = signature_errors(user_input)
@@ -172,8 +177,8 @@ class Sms1680OptionsFlow(OptionsFlow):
             if not await self._is_usable_proxy(user_input.get(CONF_PROXY)):
                 errors[CONF_PROXY] = "invalid_proxy"
             if not errors:
-                return self._save(_SENDING, user_input)
-        return self._form("sending", _SENDING, user_input, errors)
+                return self._save(schema, user_input)
+        return self._form("sending", schema, user_input, errors)
 
     async def async_step_receiving(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Set how what the platform pushes is taken."""

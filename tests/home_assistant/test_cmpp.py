@@ -154,6 +154,9 @@ async def test_a_refusal_is_told_in_words(hass: HomeAssistant, sandbox: Sandbox)
     with pytest.raises(HomeAssistantError) as caught:
         await act(hass, "send_message", answer=False, entity_id="notify.alice", message="代开发票")
     assert caught.value.translation_key == "outcome_refused"
+    with pytest.raises(ServiceValidationError) as wrong:
+        await act(hass, "send_message", number=[ALICE], message="x", extension="1" * 12)
+    assert "24" in (wrong.value.translation_placeholders or {})["problem"]
     assert held(sandbox) == []
 
 
@@ -309,3 +312,14 @@ async def test_the_entities_of_a_way_go_with_it(
     hass.config_entries.async_update_entry(entry, data={name: both[name] for name in both if name != "cmpp"})
     await until(lambda: hass.states.get("sensor.home_balance") is not None)
     assert entities.async_get(CONNECTED) is None
+
+
+async def test_the_options_are_those_of_the_way(hass: HomeAssistant, entry: MockConfigEntry, until: Until) -> None:
+    result = await hass.config_entries.options.async_init(entry.entry_id)
+    result = await hass.config_entries.options.async_configure(result["flow_id"], {"next_step_id": "sending"})
+    schema = result["data_schema"]
+    assert schema is not None
+    assert {"proxy", "packet_size"}.isdisjoint(map(str, schema.schema))
+    await hass.config_entries.options.async_configure(result["flow_id"], {"signature": "新签名"})
+    await until(lambda: is_connected(hass))
+    assert entry.options["signature"] == "新签名"
