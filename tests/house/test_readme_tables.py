@@ -312,6 +312,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "exits": exit_table,
     "limits": limit_table,
     "account-fields": field_table("config/step/http"),
+    "cmpp-fields": field_table("config/step/cmpp"),
     "recipient-fields": dialog_table("config_subentries/recipient", "reconfigure"),
     "option-fields": dialog_table("options", "test"),
     "actions": call_table("services"),
