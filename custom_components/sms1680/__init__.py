@@ -11,6 +11,9 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
 from .account import async_make_ways
+from .alarm.delivering import Alarm
+from .alarm.later import async_remove_later_issues
+from .alarm.words import async_remove_words
 from .client import Receipt
 from .commanding import async_remove_commands
 from .connection import async_keep_connected, async_take
@@ -18,11 +21,12 @@ from .const import CONF_PRICE, DOMAIN, signal_recipient_added
 from .conversing import Conversation, async_remove_opted_out
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
 from .entity import account_device_info, async_remove_left_over, recipients
-from .origin import async_setup_origin
+from .origin import async_setup_origin, is_automatic
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .recording import RecordedSender
 from .services import async_setup_services
 from .sharing import Sharing
+from .spending import SpendingWatch, async_remove_spending_issues
 from .standing import Standing, async_remove_issues
 from .storing import DATA_STORAGE, Storage, async_forget
 from .totals import Totals, async_remove_totals
@@ -53,6 +57,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         totals.record(receipt)
         standing.record(receipt, way)
         client.record(receipt, way)
+        spending.record(receipt)
 
     client.sender = ways = await async_make_ways(
         hass,
@@ -63,8 +68,12 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         on_status=standing.record_connection,
     )
 
+    spending = SpendingWatch(hass, entry, ways.spending)
+    alarm = Alarm(hass, entry, hass.data[DATA_STORAGE])
+    await alarm.words.async_load()
+
     async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
-        return await client.send(numbers, text, extension=extension)
+        return await client.send(numbers, text, extension=extension, automatic=is_automatic())
 
     conversation = Conversation(hass, entry)
     await conversation.commands.async_load()
@@ -76,6 +85,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         totals=totals,
         standing=standing,
         conversation=conversation,
+        alarm=alarm,
+        spending=spending,
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
@@ -91,6 +102,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         entry.async_on_unload(coordinator.async_add_listener(lambda: None))
         entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
+    spending.async_start()
+    await alarm.later.async_start()
     if ways.cmpp is not None:
         async_keep_connected(hass, entry, ways.cmpp)
     return True
@@ -100,6 +113,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     """Unload an account; a send that is under way ends first."""
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
+        await entry.runtime_data.alarm.later.async_stop()
+        entry.runtime_data.spending.async_stop()
         await entry.runtime_data.sharing.aclose()
         await entry.runtime_data.client.aclose()
         await entry.runtime_data.totals.async_save()
@@ -110,6 +125,9 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     """Forget an account."""
     async_unregister_push(hass, entry)
     async_remove_issues(hass, entry)
+    async_remove_spending_issues(hass, entry)
+    async_remove_later_issues(hass, entry)
+    await async_remove_words(hass, entry.entry_id)
     async_remove_opted_out(hass, entry)
     await async_remove_commands(hass, entry)
     await async_remove_totals(hass, entry.entry_id)

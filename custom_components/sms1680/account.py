@@ -28,6 +28,7 @@ from .const import (
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
 )
+from .spending import limits_of
 from .ways import OnReceipt, Ways
 
 # What the core takes under the same name, for both ways and for HTTP alone.
@@ -69,6 +70,7 @@ async def async_make_client(
         http_client=None if CONF_PROXY in settings else get_async_client(hass),
         gateway=http.get(CONF_GATEWAY, DEFAULT_GATEWAY),
         on_receipt=on_receipt,
+        spending=limits_of(options),
         **settings,
     )
     return await hass.async_add_executor_job(make)
@@ -95,6 +97,7 @@ async def async_make_cmpp_client(
         source_number=cmpp[CONF_SOURCE_NUMBER],
         service_id=cmpp.get(CONF_SERVICE_ID, ""),
         http_account=(http.get(CONF_GATEWAY, DEFAULT_GATEWAY), http[CONF_USERNAME]) if http else None,
+        spending=limits_of(options),
         **_chosen(options, _COMMON),
         **handlers,
     )

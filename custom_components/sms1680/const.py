@@ -26,6 +26,15 @@ CONF_PERSON: Final = "person"
 CONF_EXTENSION: Final = "extension"
 CONF_COMMANDS: Final = "commands"
 CONF_TOTP_SECRET: Final = "totp_secret"  # noqa: S105
+CONF_QUIET_FROM: Final = "quiet_from"
+CONF_QUIET_TO: Final = "quiet_to"
+CONF_TIME_ZONE: Final = "time_zone"
+# The next ones are fields of the action that sends as well.
+CONF_KEEP_TRYING: Final = "keep_trying"
+CONF_FALLBACK_ACCOUNT: Final = "fallback_account"
+CONF_FALLBACK: Final = "fallback"
+CONF_FALLBACK_ACTIONS: Final = "fallback_actions"
+CONF_REPORT_WITHIN: Final = "report_within"
 
 # Options of an entry; each may be missing.
 CONF_SIGNATURE: Final = "signature"
@@ -46,6 +55,12 @@ CONF_BALANCE_INTERVAL: Final = "balance_interval"
 CONF_KEEP_DAYS: Final = "keep_days"
 CONF_MOST_KEPT: Final = "most_kept"
 CONF_KEEP_TEXTS: Final = "keep_texts"
+CONF_SAFE_TEXT: Final = "safe_text"
+CONF_HOURLY_LIMIT: Final = "hourly_limit"
+CONF_DAILY_LIMIT: Final = "daily_limit"
+CONF_CRITICAL_RESERVE: Final = "critical_reserve"
+CONF_NUMBER_LIMIT: Final = "number_limit"
+CONF_AUTOMATIC_LIMIT: Final = "automatic_limit"
 
 DEFAULT_PUSH_ANSWER: Final = "0"
 DEFAULT_REPEAT_WINDOW: Final = 5  # seconds
@@ -60,6 +75,8 @@ ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
 
 EVENT_MESSAGE_RECEIVED: Final = "sms1680_message_received"
 EVENT_DELIVERY_REPORT: Final = "sms1680_delivery_report"
+EVENT_DELAYED_MESSAGE: Final = "sms1680_delayed_message"
+EVENT_SPENDING_LIMIT: Final = "sms1680_spending_limit"
 EVENT_COMMAND: Final = "sms1680_command"
 
 # {channel} is any word: some platforms put the product's number there.

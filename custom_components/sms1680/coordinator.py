@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 
 from homeassistant.components.notify import NotifyEntity
 from homeassistant.config_entries import ConfigEntry
@@ -18,8 +18,12 @@ from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
 from .conversing import Conversation
 from .recording import Sender
 from .sharing import Sharing
+from .spending import SpendingWatch
 from .standing import Standing
 from .totals import Totals
+
+if TYPE_CHECKING:
+    from .alarm.delivering import Alarm
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -38,6 +42,8 @@ class Sms1680Data:
     totals: Totals
     standing: Standing
     conversation: Conversation
+    alarm: Alarm
+    spending: SpendingWatch
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]
     recipients: set[str]
     notify_entities: dict[str, NotifyEntity] = field(default_factory=dict)

@@ -12,15 +12,15 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
 from .client import InvalidMessageError, Outcome, Receipt, SendError
-from .client.calls import Plan, plan_batch, plan_send, plan_template, send_options
+from .client.calls import Plan, fill, plan_batch, plan_send, plan_template, send_options
 from .client.client import SendOptions
-from .client.cmpp.compose import full_number
 from .client.cmpp.compose import full_number
 from .client.pace import Priority
 from .client.text import MAX_LENGTH, Signature
 from .const import CONF_CMPP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
 from .coordinator import Sms1680ConfigEntry
 from .failures import rejected
+from .origin import is_automatic
 from .recording import Sender
 from .targets import Receiver
 
@@ -40,11 +40,12 @@ class Options:
 class Way[T]:
     """One of the platform's three calls, for receivers with what each of them gets.
 
-    plan: checks the items, as the core does. send: sends them.
+    plan: checks the items, as the core does. send: sends them. text: what one receiver gets, without the signature.
     """
 
     plan: Callable[..., Plan]
     send: Callable[[Sender, Items[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
+    text: Callable[[Receiver, T], str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def one_text(text: str) -> Way[None]:
     async def send(client: Sender, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
         return await client.send([receiver.number for receiver, _ in items], text, **given)
 
-    return Way(plan, send)
+    return Way(plan, send, lambda _receiver, _content: text)
 
 
 def one_template(template: str) -> Way[Sequence[str]]:
@@ -91,7 +92,7 @@ def one_template(template: str) -> Way[Sequence[str]]:
     async def send(client: Sender, items: Items[Sequence[str]], given: SendOptions) -> tuple[Receipt, ...]:
         return await client.send_template(template, rows(items), **given)
 
-    return Way(plan, send)
+    return Way(plan, send, lambda receiver, values: fill(template, receiver.number, [str(value) for value in values]))
 
 
 def own_texts() -> Way[str]:
@@ -106,7 +107,7 @@ def own_texts() -> Way[str]:
     async def send(client: Sender, items: Items[str], given: SendOptions) -> tuple[Receipt, ...]:
         return await client.send_batch(pairs(items), **given)
 
-    return Way(plan, send)
+    return Way(plan, send, lambda _receiver, text: text)
 
 
 async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> list[Sent]:
@@ -120,7 +121,12 @@ async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], optio
     check(hass, items, way, options)
 
     async def run(extension: str | None, places: list[int]) -> tuple[Receipt, ...]:
-        given: SendOptions = {"at": options.at, "extension": extension, "priority": options.priority}
+        given: SendOptions = {
+            "at": options.at,
+            "extension": extension,
+            "priority": options.priority,
+            "automatic": is_automatic(),
+        }
         chosen = [items[place] for place in places]
         try:
             return await way.send(chosen[0][0].entry.runtime_data.client, chosen, given)

@@ -10,12 +10,14 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
 from . import yaml_notify
+from .alarm.delivering import async_deliver
 from .client import InvalidMessageError
-from .const import CONF_EXTENSION, CONF_NUMBER
 from .coordinator import Sms1680ConfigEntry
+from .delivery import Items, Options, Sent, one_text
 from .entity import RecipientEntity, async_add_recipient_entities
 from .failures import failed, rejected
 from .origin import sending_for
+from .targets import Receiver
 
 PLATFORM_SCHEMA = yaml_notify.PLATFORM_SCHEMA
 PARALLEL_UPDATES = 0  # the core paces
@@ -58,12 +60,20 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
     async def async_send_message(self, message: str, title: str | None = None) -> None:
         recipient = self.subentry
         text = f"{title}\n{message}" if title else message
-        try:
-            with sending_for(self.hass, self._context):
-                receipt = await self.entry.runtime_data.sharing.send(
-                    recipient.data[CONF_NUMBER], text, recipient.data.get(CONF_EXTENSION)
-                )
-        except InvalidMessageError as error:
-            raise rejected(self.hass, error) from None
-        if failure := failed(self.hass, [(recipient.title, receipt)]):
+        receiver = Receiver.of(self.entry, recipient)
+
+        async def share(items: Items[None]) -> list[Sent]:
+            sharing = self.entry.runtime_data.sharing
+            try:
+                return [Sent(one, await sharing.send(one.number, text, one.extension)) for one, _ in items]
+            except InvalidMessageError as error:
+                raise rejected(self.hass, error) from None
+
+        with sending_for(self.hass, self._context):
+            (delivered,) = await async_deliver(
+                self.hass, [(receiver, None)], one_text(text), Options(), context=self._context, send=share
+            )
+        if delivered.is_taken_care_of:
+            return
+        if failure := failed(self.hass, [(recipient.title, delivered.receipt)]):
             raise failure

@@ -29,9 +29,13 @@ from .checks import signature_errors
 from .client.client import LARGEST_PACKET, PACKET_SIZE
 from .client.errors import InvalidSettingError
 from .const import (
+    CONF_AUTOMATIC_LIMIT,
     CONF_BALANCE_INTERVAL,
     CONF_COMMAND_WORDS,
+    CONF_CRITICAL_RESERVE,
+    CONF_DAILY_LIMIT,
     CONF_EXTENSION,
+    CONF_HOURLY_LIMIT,
     CONF_HTTP,
     CONF_KEEP_DAYS,
     CONF_KEEP_TEXTS,
@@ -39,6 +43,7 @@ from .const import (
     CONF_LOW_BALANCE,
     CONF_MOST_KEPT,
     CONF_NETWORKS,
+    CONF_NUMBER_LIMIT,
     CONF_PACKET_SIZE,
     CONF_PRICE,
     CONF_PROXY,
@@ -47,6 +52,7 @@ from .const import (
     CONF_QUESTION_EXTENSIONS,
     CONF_RATE,
     CONF_REPEAT_WINDOW,
+    CONF_SAFE_TEXT,
     CONF_SIGNATURE,
     CONF_SIGNATURE_PLACE,
     CONF_SOURCE_NUMBER,
@@ -62,6 +68,7 @@ from .conversation import ExtensionRange, InvalidRangeError
 from .entity import recipients
 from .letter import make_letter, new_push_secret
 from .selftest import SelfTest
+from .spending import DEFAULT_LIMITS, LIMITS
 
 CONF_RECIPIENT: Final = "recipient"
 _LONGEST_ANSWER: Final = 64
@@ -84,10 +91,9 @@ _SENDING: Final = vol.Schema(
         vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
         vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
         vol.Optional(CONF_PROXY): _TEXT,
+        vol.Optional(CONF_SAFE_TEXT): _TEXT,
     }
 )
-_OF_HTTP: Final = {CONF_PACKET_SIZE, CONF_PROXY}
-_SENDING_BY_CMPP: Final = vol.Schema({key: value for key, value in _SENDING.schema.items() if str(key) not in _OF_HTTP})
 _OF_HTTP: Final = {CONF_PACKET_SIZE, CONF_PROXY}
 _SENDING_BY_CMPP: Final = vol.Schema({key: value for key, value in _SENDING.schema.items() if str(key) not in _OF_HTTP})
 _RECEIVING: Final = vol.Schema(
@@ -118,7 +124,18 @@ _BALANCE: Final = vol.Schema(
         vol.Optional(CONF_BALANCE_INTERVAL, default=DEFAULT_BALANCE_INTERVAL): _number(1, 1440),
     }
 )
+_MOST_PARTS: Final = 1_000_000
+_SPENDING: Final = vol.Schema(
+    {
+        vol.Optional(CONF_HOURLY_LIMIT, default=DEFAULT_LIMITS.hour): _number(0, _MOST_PARTS),
+        vol.Optional(CONF_DAILY_LIMIT, default=DEFAULT_LIMITS.day): _number(0, _MOST_PARTS),
+        vol.Optional(CONF_CRITICAL_RESERVE, default=DEFAULT_LIMITS.reserve): _number(0, _MOST_PARTS),
+        vol.Optional(CONF_NUMBER_LIMIT, default=DEFAULT_LIMITS.number): _number(0, _MOST_PARTS),
+        vol.Optional(CONF_AUTOMATIC_LIMIT, default=DEFAULT_LIMITS.automatic): _number(0, _MOST_PARTS),
+    }
+)
 _WHOLE: Final = {
+    *LIMITS,
     CONF_PACKET_SIZE,
     CONF_REPEAT_WINDOW,
     CONF_LISTENER_PORT,
@@ -160,6 +177,7 @@ class Sms1680OptionsFlow(OptionsFlow):
                 "keeping",
                 "conversation",
                 "balance",
+                "spending",
                 "letter",
                 "renew_secret",
                 "test",
@@ -216,6 +234,12 @@ class Sms1680OptionsFlow(OptionsFlow):
         if user_input is not None:
             return self._save(_KEEPING, user_input)
         return self._form("keeping", _KEEPING, None, {})
+
+    async def async_step_spending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Set how much may be spent."""
+        if user_input is not None:
+            return self._save(_SPENDING, user_input)
+        return self._form("spending", _SPENDING, None, {})
 
     async def async_step_balance(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Set what a part costs and when the balance is low."""

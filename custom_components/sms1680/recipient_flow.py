@@ -24,6 +24,7 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.util import dt as dt_util
 
+from .alarm.dialog import RECIPIENT_FIELDS, async_errors, settings_of
 from .client import InvalidMessageError, normalise_number
 from .commanding import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP
 from .const import CONF_COMMANDS, CONF_EXTENSION, CONF_NUMBER, CONF_PERSON, CONF_QUESTION_EXTENSIONS, CONF_TOTP_SECRET
@@ -43,6 +44,7 @@ _RECIPIENT: Final = vol.Schema(
         vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): SelectSelector(
             SelectSelectorConfig(options=[COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP], translation_key=CONF_COMMANDS)
         ),
+        **RECIPIENT_FIELDS,
     }
 )
 
@@ -70,7 +72,7 @@ class RecipientFlow(ConfigSubentryFlow):
         """Ask for a new recipient."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = self._check(user_input, None)
+            errors = self._check(user_input, None) | await async_errors(user_input)
             if not errors:
                 return await self._go_on()
         return self._form("user", user_input, errors)
@@ -81,7 +83,7 @@ class RecipientFlow(ConfigSubentryFlow):
         self._kept = {name: subentry.data[name] for name in _SECRETS if name in subentry.data}
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = self._check(user_input, subentry.subentry_id)
+            errors = self._check(user_input, subentry.subentry_id) | await async_errors(user_input)
             if not errors:
                 return await self._go_on()
         shown = {name: value for name, value in subentry.data.items() if name not in _SECRETS}
@@ -175,6 +177,7 @@ class RecipientFlow(ConfigSubentryFlow):
                 errors[CONF_EXTENSION] = "question_extension"
         if given.get(CONF_COMMANDS, COMMANDS_NONE) != COMMANDS_NONE:
             recipient[CONF_COMMANDS] = given[CONF_COMMANDS]
+        recipient |= settings_of(given)
         self._recipient = recipient
         return errors
 

@@ -88,13 +88,16 @@ _COLLECTED: ContextVar[list[Recording] | None] = ContextVar("sms1680_recordings"
 
 @contextmanager
 def collecting() -> Iterator[list[Recording]]:
-    """Collect the recordings of what is sent inside."""
+    """Collect the recordings of what is sent inside; who collects around it gets them too."""
     recordings: list[Recording] = []
+    outer = _COLLECTED.get()
     token = _COLLECTED.set(recordings)
     try:
         yield recordings
     finally:
         _COLLECTED.reset(token)
+        if outer is not None:
+            outer += recordings
 
 
 class RecordedSender:

@@ -13,10 +13,13 @@ from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, Supp
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 
+from .alarm.delivering import async_deliver
+from .alarm.fields import INSISTENCE, async_asked
+from .alarm.sending import Delivered
 from .asking import async_setup_asking
 from .client import InvalidMessageError, SMS1680Error
 from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
-from .delivery import Items, Sent, Way, async_send, one_template, one_text, own_texts
+from .delivery import Items, Way, one_template, one_text, own_texts
 from .failures import failed, invalid, language, rejected, unanswered, undelivered
 from .fields import MESSAGE_OPTIONS, options_of
 from .history import async_setup_history
@@ -55,6 +58,7 @@ SEND_MESSAGE: Final = vol.Schema(
         vol.Optional(ATTR_NUMBER): vol.All(cv.ensure_list, [cv.string]),
         vol.Required(ATTR_MESSAGE): cv.string,
         **_SENDING,
+        **INSISTENCE,
         vol.Optional(ATTR_WAIT_FOR_DELIVERY): cv.positive_time_period,
     }
 )
@@ -101,9 +105,9 @@ async def _async_send_message(call: ServiceCall) -> ServiceResponse:
     way = one_text(call.data[ATTR_MESSAGE])
     patience: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if patience is None:
-        return _answer(call, await async_send(call.hass, items, way, options_of(call.data)))
+        return _answer(call, await _async_deliver(call, items, way))
     with Reports(call.hass, (receiver.entry.entry_id for receiver in receivers)) as reports:
-        sent = await async_send(call.hass, items, way, options_of(call.data))
+        sent = await _async_deliver(call, items, way)
         await reports.wait(sent, patience.total_seconds())
     return _answer_delivered(call, sent, reports)
 
@@ -122,7 +126,12 @@ async def _async_send_rows[T](
 ) -> ServiceResponse:
     receivers = await async_receivers_of_rows(call, rows)
     items = [(receiver, content(row)) for receiver, row in zip(receivers, rows, strict=True)]
-    return _answer(call, await async_send(call.hass, items, way, options_of(call.data)))
+    return _answer(call, await _async_deliver(call, items, way))
+
+
+async def _async_deliver[T](call: ServiceCall, items: Items[T], way: Way[T]) -> list[Delivered]:
+    asked = await async_asked(call)
+    return await async_deliver(call.hass, items, way, options_of(call.data), asked=asked, context=call.context)
 
 
 async def _async_get_balance(call: ServiceCall) -> ServiceResponse:
@@ -143,7 +152,8 @@ async def _async_get_balance(call: ServiceCall) -> ServiceResponse:
 async def _async_estimate(call: ServiceCall) -> ServiceResponse:
     entry = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID))
     try:
-        estimate = entry.runtime_data.client.estimate(call.data[ATTR_MESSAGE])
+        words = entry.runtime_data.alarm.words.words
+        estimate = entry.runtime_data.client.estimate(call.data[ATTR_MESSAGE], refused_words=words)
     except InvalidMessageError as error:
         raise rejected(call.hass, error) from None
     price = entry.options.get(CONF_PRICE)
@@ -156,16 +166,17 @@ async def _async_estimate(call: ServiceCall) -> ServiceResponse:
     }
 
 
-def _answer(call: ServiceCall, sent: list[Sent]) -> ServiceResponse:
+def _answer(call: ServiceCall, sent: list[Delivered]) -> ServiceResponse:
     """Tell what became of each number where an answer was asked for, else raise an error where one failed."""
     if call.return_response:
         return {"messages": [one.as_response() for one in sent]}
-    if error := failed(call.hass, [(one.receiver.name, one.receipt) for one in sent]):
+    left_alone = [(one.receiver.name, one.receipt) for one in sent if not one.is_taken_care_of]
+    if error := failed(call.hass, left_alone):
         raise error
     return None
 
 
-def _answer_delivered(call: ServiceCall, sent: list[Sent], reports: Reports) -> ServiceResponse:
+def _answer_delivered(call: ServiceCall, sent: list[Delivered], reports: Reports) -> ServiceResponse:
     """Tell besides where each message stands now, by its delivery reports."""
     states = [(one, reports.of(one)) for one in sent]
     if call.return_response:

@@ -9,9 +9,12 @@ from typing import Final
 from homeassistant.core import HomeAssistant
 
 from .client import Receipt, SendError
+from .origin import is_automatic
 
 WINDOW: Final = 0.05  # seconds
 
+# Text, extension, and whether it stems from one of our own events: the task that sends takes that from its first.
+type _Key = tuple[str, str | None, bool]
 type Send = Callable[[list[str], str, str | None], Awaitable[tuple[Receipt, ...]]]
 
 
@@ -31,7 +34,7 @@ class Sharing:
     def __init__(self, hass: HomeAssistant, send: Send) -> None:
         self._hass = hass
         self._send = send
-        self._batches: dict[tuple[str, str | None], _Batch] = {}
+        self._batches: dict[_Key, _Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, number: str, text: str, extension: str | None) -> Receipt:
@@ -40,7 +43,7 @@ class Sharing:
         Returns its receipt, whatever the outcome; raises InvalidMessageError. Cancelled before the request began, the
         number is left out of it.
         """
-        key = (text, extension)
+        key = (text, extension, is_automatic())
         batch = self._batches.get(key)
         if batch is None or number in batch.waiting:
             # The same number again is a second message: it must not vanish in the first.
@@ -59,16 +62,16 @@ class Sharing:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _start(self, key: tuple[str, str | None], batch: _Batch) -> None:
+    def _start(self, key: _Key, batch: _Batch) -> None:
         task = self._hass.async_create_task(self._run(key, batch), "sms1680 shared send", eager_start=True)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, key: tuple[str, str | None], batch: _Batch) -> None:
+    async def _run(self, key: _Key, batch: _Batch) -> None:
         await asyncio.sleep(WINDOW)
         if self._batches.get(key) is batch:
             del self._batches[key]
-        text, extension = key
+        text, extension, _ = key
         waiting = batch.waiting
         try:
             receipts = await self._send(list(waiting), text, extension) if waiting else ()

@@ -129,6 +129,11 @@ class Storage:
         on_disk = self._has_disk and entry.options.get(CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS) > 0
         return self._disk if on_disk else self._memory
 
+    @property
+    def lasting(self) -> Shelf:
+        """Where messages wait that are yet to be sent: on the disk if there is one, whatever is kept of the others."""
+        return self._disk if self._has_disk else self._memory
+
     async def async_tidy(self, _: datetime | None = None) -> None:
         """Let go of what is old, and tell what had no report in time."""
         entries = self._hass.config_entries.async_entries(DOMAIN)

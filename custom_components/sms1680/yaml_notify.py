@@ -21,6 +21,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from .account import async_make_client
+from .alarm.delivering import async_deliver
 from .client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from .client.calls import gateway_url
 from .client.text import Signature
@@ -36,10 +37,12 @@ from .const import (
     DOMAIN,
 )
 from .coordinator import Sms1680ConfigEntry
-from .delivery import Options, async_send, one_text
+from .delivery import Options, one_text
 from .entity import recipients
 from .failures import failed, invalid, rejected
 from .fields import MESSAGE_OPTIONS, options_of
+from .origin import is_automatic, sending_for
+from .spending import LIMITS
 from .targets import Receiver, async_authorise, receivers_of_numbers
 
 CONF_ACCOUNT: Final = "account"
@@ -56,6 +59,7 @@ _OWN_ACCOUNT: Final[VolDictType] = {
     vol.Optional(CONF_RATE): vol.All(vol.Coerce(float), vol.Range(min=0, min_included=False)),
     vol.Optional(CONF_PACKET_SIZE): vol.All(vol.Coerce(int), vol.Range(min=1, max=1000)),
     vol.Optional(CONF_PROXY): cv.string,
+    **{vol.Optional(name): cv.positive_int for name in LIMITS},
 }
 _DATA: Final = vol.Schema(MESSAGE_OPTIONS)
 
@@ -155,7 +159,8 @@ class NotifyService(BaseNotificationService):
         """Let a user who is no administrator send to the line's own recipients only; an automation may send to all."""
         others = set(service.data.get(ATTR_TARGET) or ()).difference(self._default)
         await async_authorise(service, (), raw_numbers=bool(others))
-        await super()._async_notify_message_service(service)
+        with sending_for(self.hass, service.context):
+            await super()._async_notify_message_service(service)
 
     @override
     async def async_send_message(self, message: str, **kwargs: Any) -> None:
@@ -188,8 +193,8 @@ async def _by_configured_account(
     receivers = []
     for target in targets:
         receivers += [named[target]] if target in named else receivers_of_numbers(hass, entry, [target])
-    sent = await async_send(hass, [(receiver, None) for receiver in receivers], one_text(text), options)
-    return [(one.receiver.name, one.receipt) for one in sent]
+    sent = await async_deliver(hass, [(receiver, None) for receiver in receivers], one_text(text), options)
+    return [(one.receiver.name, one.receipt) for one in sent if not one.is_taken_care_of]
 
 
 async def _by_own_account(
@@ -198,7 +203,12 @@ async def _by_own_account(
     """Send by the account that stands in the YAML itself; it knows numbers only."""
     try:
         receipts = await client.send(
-            targets, text, at=options.at, extension=options.extension, priority=options.priority
+            targets,
+            text,
+            at=options.at,
+            extension=options.extension,
+            priority=options.priority,
+            automatic=is_automatic(),
         )
     except SendError as error:
         receipts = error.receipts

@@ -26,9 +26,9 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, RecorderInstanceContextManager
 
 from custom_components.sms1680 import const, receiving, sharing, storing, trigger, yaml_notify
+from custom_components.sms1680.alarm.sending import Delivered
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
-from custom_components.sms1680.delivery import Sent
 from custom_components.sms1680.receiving import Way, async_get_receivers
 from custom_components.sms1680.targets import Receiver
 from sms1680.sandbox import Sandbox
@@ -162,6 +162,13 @@ async def test_a_message_that_is_not_delivered_goes_to_another(
     sandbox.platform.phone(LI).report_status = status
     await run(hass, "wait")
     assert held(sandbox) == [(LI, "水位过高，请立即查看"), *also]
+
+
+@pytest.mark.usefixtures("home")
+async def test_an_alarm_that_gets_through(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    sandbox.platform.forbidden_words = ["烟雾"]
+    await run(hass, "alarm")
+    assert held(sandbox) == [(LI, "家中有警报，请查看")]
 
 
 @pytest.mark.usefixtures("home")
@@ -347,7 +354,7 @@ async def test_the_events_have_the_fields_that_the_page_names(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_answer_has_the_fields_that_the_page_names(language: str, make_entry: MakeEntry) -> None:
-    sent = Sent(Receiver(make_entry(), LI), Receipt(LI, Outcome.ACCEPTED))
+    sent = Delivered(Receiver(make_entry(), LI), Receipt(LI, Outcome.ACCEPTED))
     assert set(named(language, "response")) == sent.as_response().keys()
     outcomes = dict(cells(tables("docs/home-assistant", language)["response"]))["`outcome`"]
     assert set(re.findall(r"`(\w+)`", outcomes)) == {outcome.value for outcome in Outcome}

@@ -34,7 +34,8 @@ async def test_the_loop_is_never_blocked(
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = SLOW
-    entry = make_entry(options={"proxy": sandbox.url} if proxied else None)
+    unlimited = {"hourly_limit": 0, "daily_limit": 0}
+    entry = make_entry(options=unlimited | ({"proxy": sandbox.url} if proxied else {}))
     await set_up(entry)
     await hass.services.async_call(
         "notify", "send_message", {"entity_id": ["notify.alice", "notify.bob"], "message": "x"}, blocking=True

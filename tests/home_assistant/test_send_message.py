@@ -53,6 +53,10 @@ async def test_recipients_and_numbers_in_one_request(hass: HomeAssistant, sandbo
                 "message_id": ids[number],
                 "parts": 1,
                 "reason": None,
+                "safe_text": False,
+                "delayed_until": None,
+                "trying_until": None,
+                "fallback": [],
             }
             for number, name in ((BOB, "Bob"), (ALICE, "Alice"), (STRANGER, None))
         ]

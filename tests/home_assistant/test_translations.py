@@ -37,7 +37,7 @@ def leaves(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 EN = translations("en")
 TEXTS = {language: dict(leaves(translations(language))) for language in LANGUAGES}
-SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(HERE.glob("*.py"))}
+SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted([*HERE.glob("*.py"), *HERE.glob("alarm/*.py")])}
 LITERALS = {
     node.value
     for tree in SOURCES.values()

@@ -5,6 +5,7 @@ Knows nothing of Home Assistant, so that it can be tested alone, and killed in a
 
 from __future__ import annotations
 
+from .later import Later
 from .numbers import comparable_number
 from .proof import SETTLED, Matched, ProofState
 from .records import (
@@ -34,6 +35,7 @@ __all__ = [
     "Counts",
     "Direction",
     "Dispatch",
+    "Later",
     "Matched",
     "MessageStore",
     "Outgoing",

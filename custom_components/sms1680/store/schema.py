@@ -85,10 +85,23 @@ CREATE INDEX report_foreign ON report (number, at) WHERE outgoing IS NULL;
 CREATE INDEX report_outgoing ON report (outgoing) WHERE outgoing IS NOT NULL;
 """
 
+# Messages that wait for their time: going is 1 while one is on its way.
+_SECOND: Final = """
+CREATE TABLE later (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    entry TEXT NOT NULL,
+    number TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    going INTEGER NOT NULL DEFAULT 0,
+    message TEXT NOT NULL
+);
+CREATE INDEX later_entry ON later (entry, due)
+"""
+
 # Each step leads from the version of its place to the next; what is out in the world is never changed.
-MIGRATIONS: Final = (_FIRST,)
+MIGRATIONS: Final = (_FIRST, _SECOND)
 VERSION: Final = len(MIGRATIONS)
-_NUMBERED: Final = ("outgoing", "uplink", "report")
+_NUMBERED: Final = ("outgoing", "uplink", "report", "later")
 
 
 class NewerError(Exception):

@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from . import history, inbox, outbox
+from . import history, inbox, later, outbox
+from .later import Later
 from .records import (
     Change,
     Counts,
@@ -85,6 +87,28 @@ class MessageStore:
     def latest(self, entry: str, recipients: Collection[str]) -> Future[list[Change]]:
         """Give where the newest message to each recipient stands."""
         return self._writer.submit(lambda database: outbox.latest(database, entry, recipients))
+
+    # --- what waits for its time ------------------------------------------------------------------------------------
+
+    def keep(self, entry: str, number: str, due: datetime, message: Mapping[str, Any]) -> Future[int]:
+        """Keep a message to one number until then, and give its row. message: whatever JSON can hold."""
+        return self._writer.submit(lambda database: later.keep(database, entry, number, due, message))
+
+    def kept(self, entry: str) -> Future[list[Later]]:
+        """Give what is kept for an account."""
+        return self._writer.submit(lambda database: later.kept(database, entry))
+
+    def set_going(self, row: int) -> Future[bool]:
+        """Note that a kept message is on its way from now on; False where it is no more."""
+        return self._writer.submit(lambda database: later.set_going(database, row))
+
+    def put_off(self, row: int, due: datetime, message: Mapping[str, Any]) -> Future[None]:
+        """Let a kept message that surely did not go wait until then."""
+        return self._writer.submit(lambda database: later.put_off(database, row, due, message))
+
+    def drop(self, row: int) -> Future[None]:
+        """Let go of a kept message, whose outcome was told."""
+        return self._writer.submit(lambda database: later.drop(database, row))
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 

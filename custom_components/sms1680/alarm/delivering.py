@@ -1,0 +1,238 @@
+"""The way of a message of an action or an entity: quiet hours, the try itself, what comes next, trying for longer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.util import dt as dt_util
+
+from ..client import Outcome, Reason, Receipt
+from ..coordinator import Sms1680ConfigEntry
+from ..delivery import Items, Options, Way, check, one_text
+from ..origin import is_automatic, sending_automatically
+from ..recording import Recording, collecting
+from ..store import comparable_number
+from ..storing import Storage
+from ..targets import Receiver
+from .fallback import Missed, Next, check_fallback
+from .insistence import Insistence, Kept
+from .later import LaterMessages, pause_after
+from .sending import Delivered, Send, async_try, has_reached
+from .wishes import async_quiet_until, insistence_of
+from .words import RefusedWords
+
+_AT_ONCE: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
+
+
+class Alarm:
+    """What an account that is set up has for its messages to get through: refused words, and what is kept for later."""
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, storage: Storage) -> None:
+        self._hass = hass
+        self.words = RefusedWords(hass, entry.entry_id)
+        self.later = LaterMessages(
+            hass, entry, storage.lasting.store, storage.of(entry).store, attempt=self._attempt, go_on=self._go_on
+        )
+
+    async def _attempt(self, kept: Kept) -> Delivered:
+        """Try to send one that was kept; on its first try also what comes next."""
+        receiver = self.later.receiver_of(kept)
+        if kept.priority != "critical" and (until := await async_quiet_until(receiver, dt_util.utcnow())):
+            return Delivered(receiver, Receipt(kept.number, Outcome.NOT_SENT), delayed_until=until)
+        options = Options(extension=kept.extension, priority=kept.priority)
+        with _origin(automatic=kept.automatic):
+            try:
+                with collecting() as recordings:
+                    (delivered,) = await async_try(
+                        self._hass, [(receiver, None)], one_text(kept.text), options, [kept.insistence.safe_text]
+                    )
+            except ServiceValidationError:
+                return Delivered(receiver, Receipt(kept.number, Outcome.REFUSED, reason=Reason.PARAMETER))
+            message = _Message(
+                receiver, kept.text, kept.insistence, Context(user_id=kept.user), _row(recordings, receiver)
+            )
+            if not kept.tried:
+                (delivered,) = await _async_go_on(self._hass, [(message, delivered)], options)
+            await _async_watch(message, delivered, options)
+        return delivered
+
+    async def _go_on(self, kept: Kept, why: str) -> None:
+        """Do what comes next for a message whose report failed or did not come."""
+        if kept.insistence.fallback is None:
+            return
+        options = Options(extension=kept.extension, priority=kept.priority)
+        context = Context(user_id=kept.user)
+        following = Next(self._hass, kept.insistence.fallback, options, context, doubtful=True)
+        with _origin(automatic=kept.automatic):
+            await following.async_run([Missed(self.later.receiver_of(kept), kept.text, why)])
+
+
+@dataclass(frozen=True, repr=False)
+class _Message:
+    """One message on its way. outgoing: its row in the store, where it is known."""
+
+    receiver: Receiver
+    text: str
+    insistence: Insistence
+    context: Context
+    outgoing: int | None
+
+    def kept(self, options: Options, **more: Any) -> Kept:
+        """Return it as it is kept for later."""
+        receiver = self.receiver
+        return Kept(
+            receiver.number,
+            self.text,
+            receiver.name,
+            receiver.subentry_id,
+            receiver.extension if options.extension is None else options.extension,
+            options.priority,
+            self.insistence,
+            is_automatic(),
+            self.context.user_id,
+            dt_util.utcnow().timestamp(),
+            **more,
+        )
+
+
+async def async_deliver[T](
+    hass: HomeAssistant,
+    items: Items[T],
+    way: Way[T],
+    options: Options,
+    *,
+    asked: Insistence = Insistence(),  # noqa: B008 - frozen
+    context: Context | None = None,
+    send: Send[T] | None = None,
+) -> list[Delivered]:
+    """Send items, and do for each what the call, its recipient and its account ask for.
+
+    asked: by the call; what it leaves open is the recipient's. context: the call's. send: how the first try is made, if
+    not in as few requests as can be. Returns what became of each, in order.
+    Raises ServiceValidationError before anything is sent.
+    """
+    check(hass, items, way, options)
+    if asked.safe_text is not None:
+        check(hass, [(receiver, None) for receiver, _ in items], one_text(asked.safe_text), options)
+    check_fallback(hass, asked)
+    context = context or Context()
+    by_settings = Context(parent_id=context.parent_id)  # what an administrator has set runs by their leave
+    messages = [
+        _Message(
+            receiver,
+            way.text(receiver, content),
+            asked.over(insistence_of(receiver)),
+            context if asked.fallback is not None else by_settings,
+            None,
+        )
+        for receiver, content in items
+    ]
+    delayed = await _async_delay(messages, options)
+    now = [place for place in range(len(items)) if place not in delayed]
+    safe_texts = [messages[place].insistence.safe_text for place in now]
+    with collecting() as recordings:
+        tried = await async_try(hass, [items[place] for place in now], way, options, safe_texts, send=send)
+    sent = [replace(messages[place], outgoing=_row(recordings, messages[place].receiver)) for place in now]
+    gone_on = await _async_go_on(hass, list(zip(sent, tried, strict=True)), options)
+    results = dict(delayed)
+    for place, message, delivered in zip(now, sent, gone_on, strict=True):
+        await _async_watch(message, delivered, options)
+        results[place] = await _async_keep_on(message, delivered, options)
+    return [results[place] for place in range(len(items))]
+
+
+async def _async_delay(messages: Sequence[_Message], options: Options) -> dict[int, Delivered]:
+    """Keep those that would go out in quiet hours; what can't be kept goes out rather than get lost."""
+    delayed: dict[int, Delivered] = {}
+    if options.priority == "critical":
+        return delayed
+    moment: datetime = options.at or dt_util.utcnow()
+    for place, message in enumerate(messages):
+        receiver = message.receiver
+        until = await async_quiet_until(receiver, moment)
+        if until is not None and await _later(receiver).async_keep(message.kept(options), until):
+            parts = receiver.entry.runtime_data.client.estimate(message.text).parts
+            receipt = Receipt(receiver.number, Outcome.NOT_SENT, parts=parts)
+            delayed[place] = Delivered(receiver, receipt, delayed_until=until)
+    return delayed
+
+
+async def _async_go_on(
+    hass: HomeAssistant, tried: Sequence[tuple[_Message, Delivered]], options: Options
+) -> list[Delivered]:
+    """Do what comes next for messages that did not get through, once for those that share it."""
+    results = [delivered for _, delivered in tried]
+    shared: dict[tuple[str, bool], list[int]] = {}
+    for place, (message, delivered) in enumerate(tried):
+        fallback, outcome = message.insistence.fallback, delivered.receipt.outcome
+        if not fallback:
+            continue
+        doubtful = outcome is Outcome.UNKNOWN and _may_double(message, options)
+        if outcome in _AT_ONCE or doubtful:
+            shared.setdefault((json.dumps(fallback.as_json(), default=str), doubtful), []).append(place)
+
+    async def run(places: list[int], *, doubtful: bool) -> None:
+        first = tried[places[0]][0]
+        assert first.insistence.fallback is not None  # noqa: S101 - looked at above
+        following = Next(hass, first.insistence.fallback, options, first.context, doubtful=doubtful)
+        missed = [Missed.of(results[place].receiver, results[place].receipt, tried[place][0].text) for place in places]
+        for place, steps in zip(places, await following.async_run(missed), strict=True):
+            results[place] = replace(results[place], fallback=tuple(steps))
+
+    await asyncio.gather(*(run(places, doubtful=doubtful) for (_, doubtful), places in shared.items()))
+    return results
+
+
+async def _async_keep_on(message: _Message, delivered: Delivered, options: Options) -> Delivered:
+    """Keep a message that surely was not sent for as long as it is to be tried."""
+    insistence, now = message.insistence, dt_util.utcnow()
+    unsent = delivered.receipt.outcome is Outcome.NOT_SENT and not has_reached(insistence, delivered)
+    if unsent and insistence.keep_trying is not None:
+        until = now + timedelta(seconds=insistence.keep_trying)
+        kept = message.kept(options, until=until.timestamp(), tried=True, tries=1)
+        if await _later(message.receiver).async_keep(kept, min(now + pause_after(1), until)):
+            return replace(delivered, trying_until=until)
+    return delivered
+
+
+async def _async_watch(message: _Message, delivered: Delivered, options: Options) -> None:
+    """Wait in the background for the report of a critical message, where that was asked for."""
+    fallback = message.insistence.fallback
+    if delivered.receipt.outcome is Outcome.ACCEPTED and fallback and _may_double(message, options):
+        due = (options.at or dt_util.utcnow()) + timedelta(seconds=fallback.report_within or 0)
+        kept = message.kept(options, outgoing=message.outgoing, watched=True)
+        await _later(message.receiver).async_watch(kept, due)
+
+
+def _may_double(message: _Message, options: Options) -> bool:
+    fallback = message.insistence.fallback
+    return options.priority == "critical" and fallback is not None and fallback.report_within is not None
+
+
+def _later(receiver: Receiver) -> LaterMessages:
+    later: LaterMessages = receiver.entry.runtime_data.alarm.later
+    return later
+
+
+def _row(recordings: Sequence[Recording], receiver: Receiver) -> int | None:
+    """Return the row of the last message that was sent to someone, where it could be noted."""
+    wanted = receiver.entry.entry_id, comparable_number(receiver.number)
+    rows = [
+        row
+        for recording in recordings
+        for message, row in zip(recording.dispatch.messages, recording.dispatch.rows, strict=True)
+        if (message.entry, message.number) == wanted
+    ]
+    return rows[-1] if rows else None
+
+
+def _origin(*, automatic: bool) -> AbstractContextManager[None]:
+    return sending_automatically() if automatic else nullcontext()

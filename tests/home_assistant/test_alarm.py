@@ -1,0 +1,456 @@
+"""An alarm that gets through: what comes next, trying for longer, a safe text, and the warning of refused words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import voluptuous as vol
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigSubentryDataWithId
+from homeassistant.core import Context, HomeAssistant, ServiceCall
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    MockUser,
+    async_capture_events,
+    async_fire_time_changed,
+    async_mock_service,
+)
+
+from custom_components.sms1680 import const
+from sms1680.sandbox import Account, Call, Config, Fault, Sandbox
+from sms1680.sandbox.faults import PRESETS
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+ALICE, BOB = "13800000001", "13800000002"
+FORBIDDEN = "客厅在赌博"
+SAFE = "家中有警报，请查看"
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(no_patience: None) -> None:
+    """What surely was not sent is told at once."""
+
+
+def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
+    data = {"number": number, **more}
+    return ConfigSubentryDataWithId(
+        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
+    )
+
+
+@pytest.fixture
+def sandbox_config() -> Config:
+    home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 1000})
+    second = Account("second", "s3cret-Passw0rd", products={"61341": 1000})
+    return Config(accounts=(home, second), report_delay=0.0)
+
+
+async def send(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
+    given = {"message": "门开了", **data}
+    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    messages = answer["messages"]
+    assert isinstance(messages, list)
+    return messages
+
+
+async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:
+    freezer.tick(timedelta(**how_much))
+    async_fire_time_changed(hass, dt_util.utcnow())
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def cut_off(sandbox: Sandbox) -> None:
+    """Let the platform take the next message, and its answer get lost."""
+
+    def choose(call: Call) -> Fault | None:
+        if call is not Call.SEND:
+            return None
+        sandbox.platform.faults.choose = None
+        return PRESETS["drop_after"]
+
+    sandbox.platform.faults.choose = choose
+
+
+def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
+    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
+
+
+async def report(hass: HomeAssistant, client: Any, number: str, message_id: str, status: str) -> None:
+    """Push a delivery report as the platform does."""
+    address = f"/api/webhook/{WEBHOOK_ID}"
+    answer = await client.get(address, params={"mobile": number, "msgid": message_id, "status": status})
+    assert answer.status == 200
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+WEBHOOK_ID = "webhook-id-of-the-tests"
+
+
+@pytest.fixture
+async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:  # noqa: ARG001 - first
+    """Another account at the platform, without recipients."""
+    made = make_entry(
+        title="Second", http={"username": "second"}, recipients=[], webhook_id="second", push_secret="second"
+    )
+    await set_up(made)
+    return made
+
+
+@pytest.fixture
+async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The account's gateway can't be reached: nothing listens at its port any more."""
+    data = {**entry.data, "http": {**entry.data["http"], "gateway": "http://127.0.0.1:9"}}
+    hass.config_entries.async_update_entry(entry, data=data)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+class TestFallback:
+    """What comes next, in its order, until something takes the message."""
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_another_account_for_the_same_number(
+        self, hass: HomeAssistant, sandbox: Sandbox, second: MockConfigEntry
+    ) -> None:
+        alice, bob = await send(
+            hass, entity_id=["notify.alice", "notify.bob"], fallback_account=second.entry_id, fallback="notify.bob"
+        )
+        for message in (alice, bob):
+            assert (message["outcome"], message["reason"]) == ("not_sent", "no_connection")
+            assert message["fallback"] == [{"to": second.entry_id, "outcome": "accepted"}]
+        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "门开了")]
+        assert sandbox.platform.counts()["verdict_accepted"] == 1  # both in one request
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_then_the_entities_then_the_actions(self, hass: HomeAssistant) -> None:
+        calls = async_mock_service(hass, "script", "siren")
+        (alice,) = await send(
+            hass,
+            entity_id="notify.alice",
+            fallback=["notify.alice", "notify.bob"],
+            fallback_actions=[
+                {"action": "script.siren", "data_template": {"text": "{{ '{{ message }}' }}"}},
+            ],
+        )
+        assert alice["fallback"] == [
+            {"to": "notify.alice", "outcome": "failed"},
+            {"to": "notify.bob", "outcome": "not_sent"},
+            {"to": "actions", "outcome": "done"},
+        ]
+        assert len(calls) == 1
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_several_who_share_it_are_told_of_once(self, hass: HomeAssistant) -> None:
+        calls: list[ServiceCall] = []
+        hass.states.async_set("notify.phone", "unknown")
+        hass.services.async_remove("notify", "send_message")
+
+        async def take(call: ServiceCall) -> None:
+            calls.append(call)
+
+        hass.services.async_register("notify", "send_message", take)
+        messages = await send(hass, entity_id=["notify.alice", "notify.bob"], fallback="notify.phone")
+        assert [call.data["message"] for call in calls] == ["门开了"]
+        assert [message["fallback"] for message in messages] == [[{"to": "notify.phone", "outcome": "done"}]] * 2
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_an_entity_that_is_unavailable_takes_nothing(
+        self, hass: HomeAssistant, second: MockConfigEntry
+    ) -> None:
+        hass.states.async_set("notify.phone", "unavailable")
+        (alice,) = await send(hass, entity_id="notify.alice", fallback="notify.phone")
+        assert alice["fallback"] == [{"to": "notify.phone", "outcome": "unavailable"}]
+        await hass.config_entries.async_unload(second.entry_id)
+        (alice,) = await send(hass, entity_id="notify.alice", fallback_account=second.entry_id)
+        assert alice["fallback"] == [{"to": second.entry_id, "outcome": "unavailable"}]
+
+    @pytest.mark.parametrize(("preset", "outcome"), [("no_balance", "refused"), ("review", "held")])
+    async def test_refused_and_held_go_on_at_once(
+        self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, preset: str, outcome: str
+    ) -> None:
+        text = "门开了"
+        if preset == "review":
+            sandbox.platform.review_words = ["门开了"]
+        else:
+            sandbox.platform.accounts["homeuser"].balances["61341"] = 0
+        (alice,) = await send(hass, entity_id="notify.alice", message=text, fallback_account=second.entry_id)
+        assert alice["outcome"] == outcome
+        assert [step["to"] for step in alice["fallback"]] == [second.entry_id]
+
+    async def test_unknown_goes_on_only_where_a_repeat_is_allowed(
+        self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        data = {"entity_id": "notify.alice", "fallback_account": second.entry_id}
+        for allowed in ({}, {"priority": "critical"}, {"report_within": "00:02:00"}):
+            cut_off(sandbox)
+            (alice,) = await send(hass, **data, **allowed)
+            assert (alice["outcome"], alice["fallback"]) == ("unknown", [])
+        cut_off(sandbox)
+        (alice,) = await send(hass, **data, priority="critical", report_within="00:02:00")
+        assert alice["fallback"] == [{"to": second.entry_id, "outcome": "accepted"}]
+        assert sent(sandbox)[-1] == (ALICE, "(May be a repeat) 门开了")
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_by_the_recipients_own_setting(
+        self, hass: HomeAssistant, entry: MockConfigEntry, second: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        """The entity of the recipient goes on as well; a fallback that took the message is no error."""
+        alice = entry.subentries["alice"]
+        hass.config_entries.async_update_subentry(
+            entry, alice, data={**alice.data, const.CONF_FALLBACK_ACCOUNT: second.entry_id}
+        )
+        await hass.async_block_till_done()
+        message = {"entity_id": "notify.alice", "message": "门开了"}
+        await hass.services.async_call("notify", "send_message", message, blocking=True)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        with pytest.raises(HomeAssistantError):
+            await hass.services.async_call(
+                "notify", "send_message", {**message, "entity_id": "notify.bob"}, blocking=True
+            )
+
+    @pytest.mark.usefixtures("entry")
+    async def test_what_is_named_must_be_there_before_anything_is_sent(
+        self, hass: HomeAssistant, sandbox: Sandbox
+    ) -> None:
+        for wrong in ({"fallback": "notify.nobody"}, {"fallback_account": "none"}):
+            with pytest.raises(ServiceValidationError):
+                await send(hass, entity_id="notify.alice", **wrong)
+        with pytest.raises(vol.Invalid):
+            await send(hass, entity_id="notify.alice", fallback_actions=[{"nonsense": 1}])
+        assert sent(sandbox) == []
+
+    async def test_who_may_not_use_it_is_refused(
+        self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        user = MockUser().add_to_hass(hass)
+        user.mock_policy({"entities": {"entity_ids": {"notify.alice": True}}})
+        given = {"entity_id": "notify.alice", "message": "门开了"}
+        context = Context(user_id=user.id)
+        await hass.services.async_call("sms1680", "send_message", given, blocking=True, context=context)
+        for more in ({"fallback": ["notify.bob"]}, {"fallback_account": second.entry_id}):
+            with pytest.raises(Unauthorized):
+                await hass.services.async_call(
+                    "sms1680", "send_message", {**given, **more}, blocking=True, context=context
+                )
+        assert len(sent(sandbox)) == 1
+
+
+class TestReportWithin:
+    """Critical messages whose report fails or does not come go on: in the background, over a restart too."""
+
+    @pytest.fixture
+    def sandbox_config(self) -> Config:
+        home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 1000})
+        return Config(accounts=(home,), report_delay=3600.0)
+
+    async def _alarm(self, hass: HomeAssistant) -> str:
+        (alice,) = await send(
+            hass, entity_id="notify.alice", priority="critical", fallback="notify.bob", report_within="00:02:00"
+        )
+        assert (alice["outcome"], alice["fallback"]) == ("accepted", [])
+        return str(alice["message_id"])
+
+    @pytest.mark.usefixtures("entry")
+    async def test_no_report_in_time(
+        self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await self._alarm(hass)
+        await later(hass, freezer, seconds=119)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        await later(hass, freezer, seconds=2)
+        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
+        await later(hass, freezer, hours=1)
+        assert len(sent(sandbox)) == 2
+
+    @pytest.mark.usefixtures("entry")
+    async def test_a_failing_report_at_once(
+        self, hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: Any, freezer: FrozenDateTimeFactory
+    ) -> None:
+        client = await hass_client_no_auth()
+        await report(hass, client, ALICE, await self._alarm(hass), "UNDELIV")
+        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
+        await later(hass, freezer, minutes=5)
+        assert len(sent(sandbox)) == 2
+
+    @pytest.mark.usefixtures("entry")
+    async def test_delivered_is_enough(
+        self, hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: Any, freezer: FrozenDateTimeFactory
+    ) -> None:
+        client = await hass_client_no_auth()
+        await report(hass, client, ALICE, await self._alarm(hass), "DELIVRD")
+        await later(hass, freezer, minutes=5)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+
+    async def test_over_a_restart(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await self._alarm(hass)
+        await hass.config_entries.async_reload(entry.entry_id)
+        await later(hass, freezer, minutes=3)
+        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
+
+    @pytest.mark.usefixtures("entry")
+    async def test_not_for_what_is_not_critical(
+        self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await send(hass, entity_id="notify.alice", fallback="notify.bob", report_within="00:02:00")
+        await later(hass, freezer, minutes=3)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+
+
+class TestKeepTrying:
+    """What surely was not sent is kept, and tried until then."""
+
+    async def _off(self, hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
+        data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
+        hass.config_entries.async_update_entry(entry, data=data)
+        await hass.async_block_till_done(wait_background_tasks=True)
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_it_goes_out_when_the_gateway_is_back_over_a_restart_too(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+        began = dt_util.utcnow()
+        (alice,) = await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
+        assert (alice["outcome"], alice["reason"]) == ("not_sent", "no_connection")
+        assert datetime.fromisoformat(alice["trying_until"]) - began < timedelta(hours=6, seconds=10)
+        for minutes in (1, 3, 6):
+            await later(hass, freezer, minutes=minutes)
+        assert (sent(sandbox), events) == ([], [])
+        # A changed gateway reloads the account: what waits is taken up from the store.
+        await self._off(hass, entry, sandbox.url)
+        await later(hass, freezer, minutes=6)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert [event.data["outcome"] for event in events] == ["accepted"]
+        await later(hass, freezer, hours=12)
+        assert len(sent(sandbox)) == 1
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_the_end_is_told_by_an_event_and_a_repair(
+        self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
+    ) -> None:
+        events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+        await send(hass, entity_id="notify.alice", keep_trying="00:02:00")
+        for _ in range(4):
+            await later(hass, freezer, minutes=1)
+        assert [(event.data["outcome"], event.data["reason"]) for event in events] == [("not_sent", "no_connection")]
+        issue = ir.async_get(hass).async_get_issue(const.DOMAIN, f"delayed_lost_{entry.entry_id}")
+        assert issue is not None
+        assert issue.is_persistent
+        assert ALICE not in str(issue.translation_placeholders)
+
+    @pytest.mark.usefixtures("entry")
+    async def test_unknown_is_never_tried_again(
+        self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        cut_off(sandbox)
+        (alice,) = await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
+        assert (alice["outcome"], alice["trying_until"]) == ("unknown", None)
+        await later(hass, freezer, hours=1)
+        assert len(sent(sandbox)) == 1
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_a_try_that_ends_unknown_ends_it(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+        await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
+        await self._off(hass, entry, sandbox.url)
+        cut_off(sandbox)
+        await later(hass, freezer, minutes=1)
+        assert [event.data["outcome"] for event in events] == ["unknown"]
+        await later(hass, freezer, hours=1)
+        assert len(sent(sandbox)) == 1
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_what_was_on_its_way_when_the_program_was_killed_is_told_and_not_sent(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+        await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
+        later_messages = entry.runtime_data.alarm.later
+        (row,) = later_messages._rows
+        assert later_messages._store.set_going(row).result(10)
+        await self._off(hass, entry, sandbox.url)
+        assert [event.data["outcome"] for event in events] == ["unknown"]
+        await later(hass, freezer, hours=1)
+        assert sent(sandbox) == []
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_it_goes_on_beside_a_fallback_unless_the_same_phone_has_it(
+        self, hass: HomeAssistant, second: MockConfigEntry
+    ) -> None:
+        hass.states.async_set("notify.phone", "unknown")
+        calls = async_mock_service(hass, "script", "siren")
+        actions = [{"action": "script.siren"}]
+        (alice,) = await send(hass, entity_id="notify.alice", keep_trying="01:00:00", fallback_actions=actions)
+        assert alice["trying_until"] is not None
+        assert len(calls) == 1
+        (alice,) = await send(hass, entity_id="notify.alice", keep_trying="01:00:00", fallback_account=second.entry_id)
+        assert alice["trying_until"] is None
+
+
+class TestSafeText:
+    """What goes out where the words are refused, and what is learnt from it."""
+
+    @pytest.mark.usefixtures("entry")
+    async def test_the_calls_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        alice, bob = await send(hass, entity_id=["notify.alice", "notify.bob"], message=FORBIDDEN, safe_text=SAFE)
+        assert [(message["outcome"], message["safe_text"]) for message in (alice, bob)] == [("accepted", True)] * 2
+        assert sent(sandbox) == [(ALICE, SAFE), (BOB, SAFE)]
+        (alice,) = await send(hass, entity_id="notify.alice", safe_text=SAFE)
+        assert alice["safe_text"] is False
+
+    async def test_the_accounts_own_for_the_entity_too(
+        self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
+    ) -> None:
+        await set_up(make_entry(options={const.CONF_SAFE_TEXT: SAFE}))
+        await hass.services.async_call(
+            "notify", "send_message", {"entity_id": "notify.alice", "message": FORBIDDEN}, blocking=True
+        )
+        assert sent(sandbox) == [(ALICE, SAFE)]
+
+    @pytest.mark.usefixtures("entry")
+    async def test_a_safe_text_that_is_refused_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        (alice,) = await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="也有赌博")
+        assert (alice["outcome"], alice["reason"], alice["safe_text"]) == ("refused", "forbidden_words", True)
+        with pytest.raises(ServiceValidationError):
+            await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="长" * 600)
+        assert sent(sandbox) == []
+
+    async def test_refused_words_are_warned_of_over_a_restart(
+        self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
+    ) -> None:
+        async def warnings(text: str) -> str:
+            given = {"message": text}
+            answer = await hass.services.async_call("sms1680", "estimate", given, blocking=True, return_response=True)
+            assert isinstance(answer, dict)
+            return str(answer["warnings"])
+
+        assert "refused" not in await warnings("不要赌博")
+        await send(hass, entity_id="notify.alice", message=FORBIDDEN)
+        assert "this was refused before: “赌博”" in await warnings("不要赌博")
+        await later(hass, freezer, seconds=11)
+        await hass.config_entries.async_reload(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert "赌博" in await warnings("不要赌博")
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_word_that_is_not_in_the_text_is_none(entry: MockConfigEntry) -> None:
+    words = entry.runtime_data.alarm.words
+    words.learn("Result 12", "门开了")
+    words.learn(None, "门开了")
+    assert words.words == []
+    for number in range(300):
+        words.learn(f"词{number}", f"这是词{number}啊")
+    assert len(words.words) == 200
+    assert words.words[-1] == "词299"

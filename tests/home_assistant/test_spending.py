@@ -1,0 +1,229 @@
+"""The guard on spending in Home Assistant: what it holds back is told, once, and taken back when there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import Context, Event, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import SpendingLimits
+from custom_components.sms1680.origin import async_fire
+from custom_components.sms1680.spending import limits_of
+from sms1680.sandbox import Sandbox
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+ALICE, BOB = "13800000001", "13800000002"
+
+
+async def send(hass: HomeAssistant, number: str = ALICE, **data: Any) -> tuple[str, str | None]:
+    """Send one message and return its outcome and reason."""
+    given = {"message": "门开了", "number": number, **data}
+    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert isinstance(answer, dict)
+    (message,) = answer["messages"]
+    return message["outcome"], message["reason"]
+
+
+@pytest.fixture
+def limited(make_entry: MakeEntry, set_up: SetUp) -> Any:
+    """Sets up an account with these limits, all others off."""
+
+    async def make(**limits: int) -> MockConfigEntry:
+        off = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit", "automatic_limit", "critical_reserve"), 0)
+        made = make_entry(options={**off, **limits})
+        await set_up(made)
+        return made
+
+    return make
+
+
+def issue(hass: HomeAssistant, entry: MockConfigEntry, kind: str) -> ir.IssueEntry | None:
+    return ir.async_get(hass).async_get_issue(const.DOMAIN, f"{kind}_{entry.entry_id}")
+
+
+async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:
+    freezer.tick(timedelta(**how_much))
+    async_fire_time_changed(hass, dt_util.utcnow())
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+class TestLimits:
+    """Which limits an account has."""
+
+    def test_they_are_on_by_default(self) -> None:
+        assert limits_of({}) == SpendingLimits(hour=60, day=200, reserve=10, number=10, automatic=20)
+
+    def test_each_can_be_raised_or_switched_off(self) -> None:
+        options = {"hourly_limit": 0, "daily_limit": 5000, "critical_reserve": 0, "number_limit": 0}
+        assert limits_of(options) == SpendingLimits(hour=None, day=5000, reserve=0, number=None, automatic=20)
+        assert limits_of({"automatic_limit": 0}).automatic is None
+
+    async def test_they_are_set_by_a_dialog(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        flow = await hass.config_entries.options.async_init(entry.entry_id)
+        flow = await hass.config_entries.options.async_configure(flow["flow_id"], {"next_step_id": "spending"})
+        schema = {str(field): field.default() for field in flow["data_schema"].schema}
+        assert schema == {
+            "hourly_limit": 60,
+            "daily_limit": 200,
+            "critical_reserve": 10,
+            "number_limit": 10,
+            "automatic_limit": 20,
+        }
+        await hass.config_entries.options.async_configure(flow["flow_id"], {**schema, "hourly_limit": 1.0})
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert entry.options["hourly_limit"] == 1
+        assert await send(hass) == ("accepted", None)
+        assert await send(hass) == ("refused", "hourly_limit")
+
+
+class TestCrossing:
+    async def test_one_event_and_one_repair_a_crossing(
+        self, hass: HomeAssistant, limited: Any, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        entry = await limited(hourly_limit=2)
+        events: list[Event] = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
+        outcomes = [await send(hass) for _ in range(5)]
+        assert outcomes == [("accepted", None)] * 2 + [("refused", "hourly_limit")] * 3
+        assert len(sandbox.platform.messages) == 2
+        assert [event.data for event in events] == [
+            {"config_entry_id": entry.entry_id, "reason": "hourly_limit", "spent": 2, "limit": 2}
+        ]
+        found = issue(hass, entry, "spending_limit")
+        assert found is not None
+        assert found.severity is ir.IssueSeverity.ERROR
+        assert issue(hass, entry, "spending_close") is None
+        await later(hass, freezer, minutes=61)
+        assert issue(hass, entry, "spending_limit") is None
+        assert await send(hass) == ("accepted", None)
+        assert await send(hass, message="长" * 150) == ("refused", "hourly_limit")
+        assert len(events) == 2
+
+    async def test_a_moments_room_is_no_end_of_a_crossing(
+        self, hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
+    ) -> None:
+        entry = await limited(hourly_limit=2)
+        events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
+        for _ in range(4):
+            assert await send(hass, message="长" * 200) == ("refused", "hourly_limit")
+            await later(hass, freezer, minutes=2)
+        assert len(events) == 1
+        assert issue(hass, entry, "spending_limit") is not None
+
+    async def test_one_number(self, hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory) -> None:
+        entry = await limited(number_limit=1)
+        events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
+        assert [await send(hass) for _ in range(2)] == [("accepted", None), ("refused", "number_limit")]
+        assert await send(hass, BOB) == ("accepted", None)
+        assert events[0].data["reason"] == "number_limit"
+        assert issue(hass, entry, "spending_limit") is not None
+        await later(hass, freezer, minutes=11)
+        assert issue(hass, entry, "spending_limit") is None
+
+    async def test_without_an_answer_asked_for_it_is_an_error(self, hass: HomeAssistant, limited: Any) -> None:
+        await limited(hourly_limit=1)
+        await send(hass)
+        with pytest.raises(HomeAssistantError) as raised:
+            await hass.services.async_call(
+                "notify", "send_message", {"entity_id": "notify.bob", "message": "门开了"}, blocking=True
+            )
+        assert "guard" in str(raised.value.translation_placeholders)
+
+
+class TestWarning:
+    async def test_four_fifths_are_told_and_taken_back(
+        self, hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
+    ) -> None:
+        entry = await limited(hourly_limit=5)
+        for _ in range(3):
+            await send(hass)
+        assert issue(hass, entry, "spending_close") is None
+        await send(hass)
+        found = issue(hass, entry, "spending_close")
+        assert found is not None
+        assert found.severity is ir.IssueSeverity.WARNING
+        assert found.translation_placeholders == {
+            "account": "Home",
+            "hour": "4",
+            "hour_limit": "5",
+            "day": "4",
+            "day_limit": "∞",
+        }
+        await later(hass, freezer, minutes=61)
+        assert issue(hass, entry, "spending_close") is None
+
+    async def test_what_an_earlier_run_has_spent_is_told_at_the_start(self, hass: HomeAssistant, limited: Any) -> None:
+        entry = await limited(hourly_limit=5)
+        for _ in range(4):
+            await send(hass)
+        await hass.config_entries.async_reload(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert issue(hass, entry, "spending_close") is not None
+        await hass.config_entries.async_remove(entry.entry_id)
+        assert issue(hass, entry, "spending_close") is None
+
+
+class TestCritical:
+    async def test_it_passes_the_soft_limits_and_has_a_reserve(self, hass: HomeAssistant, limited: Any) -> None:
+        await limited(hourly_limit=1, number_limit=1, daily_limit=2, critical_reserve=1)
+        assert await send(hass) == ("accepted", None)
+        assert await send(hass) == ("refused", "hourly_limit")
+        assert await send(hass, priority="critical") == ("accepted", None)
+        assert await send(hass, priority="critical") == ("accepted", None)
+        assert await send(hass, priority="critical") == ("refused", "daily_limit")
+
+
+class TestAutomatic:
+    """What stems from our own events has a limit of its own, so that two machines can't talk to each other for long."""
+
+    async def test_an_automation_that_answers_a_reply(
+        self, hass: HomeAssistant, limited: Any, sandbox: Sandbox
+    ) -> None:
+        entry = await limited(automatic_limit=2)
+        automation = {
+            "alias": "Answer",
+            "mode": "queued",
+            "triggers": {"trigger": "event", "event_type": const.EVENT_MESSAGE_RECEIVED},
+            "actions": {"action": "sms1680.send_message", "data": {"number": ALICE, "message": "收到"}},
+        }
+        assert await async_setup_component(hass, "automation", {"automation": automation})
+        await hass.async_block_till_done()
+        events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
+        for _ in range(4):
+            async_fire(hass, const.EVENT_MESSAGE_RECEIVED, {"content": "自动回复"})
+            await hass.async_block_till_done(wait_background_tasks=True)
+        assert len(sandbox.platform.messages) == 2
+        assert [event.data["reason"] for event in events] == ["automatic_limit"]
+        assert issue(hass, entry, "spending_limit") is not None
+        assert await send(hass) == ("accepted", None)
+
+    async def test_by_the_entity_and_by_an_action_alike(self, hass: HomeAssistant, limited: Any) -> None:
+        await limited(automatic_limit=1)
+        context = Context(parent_id=async_fire(hass, const.EVENT_MESSAGE_RECEIVED, {}).id)
+        message = {"entity_id": "notify.alice", "message": "收到"}
+        await hass.services.async_call("notify", "send_message", message, blocking=True, context=context)
+        with pytest.raises(HomeAssistantError) as raised:
+            await hass.services.async_call("notify", "send_message", message, blocking=True, context=context)
+        assert "automatic" in str(raised.value.translation_placeholders)
+
+    async def test_never_to_a_service_number(self, hass: HomeAssistant, limited: Any, sandbox: Sandbox) -> None:
+        await limited()
+        for number in ("10086", "106900001680", "95588"):
+            with pytest.raises(HomeAssistantError):
+                await send(hass, number)
+        assert sandbox.platform.messages == []
