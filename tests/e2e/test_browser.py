@@ -123,6 +123,8 @@ async def test_the_whole_way(home: Home, box: Sandbox, browser: Browser) -> None
     await answer(phone)
     await tab.until(message_event("Received"))
     await keep(tab, "ha-device", "...seek.all('ha-card')")
+    if IS_NEWEST:
+        await find_triggers(tab, home)
     # Neither the pages nor Home Assistant had something to say against the integration.
     assert [problem for problem in tab.problems if "sms1680" in problem] == []
     assert phone.problems == []
@@ -222,3 +224,14 @@ async def answer(phone: Tab) -> None:
     await phone.until(f"document.querySelector('.mine .bubble').innerText === '{ANSWER}'")
     await phone.until("document.querySelector('.mine .icon-ticks')")
     await keep(phone, "ha-phone", "document.querySelector('.phones')", "document.querySelector('.handset')")
+
+
+async def find_triggers(tab: Tab, home: Home) -> None:
+    """Find the triggers where an automation is made."""
+    await tab.open(f"{home.address}/config/automation/edit/new")
+    await press(tab, "Add trigger")
+    await tab.click(one("button, ha-button", "By type"))
+    await tab.click(one("ha-list-item-button", "SMS 1680"))
+    for name in ("SMS received", "Delivery report"):
+        await tab.until(one("ha-list-item-button", name))
+    await keep(tab, "ha-triggers", f"{one('ha-list-item-button', 'SMS received')}.parentElement", margin=0)
