@@ -29,11 +29,12 @@ type Items[T] = Sequence[tuple[Receiver, T]]
 
 @dataclass(frozen=True)
 class Options:
-    """What a call may set. extension: instead of the recipient's own."""
+    """What a call may set. extension: instead of the recipient's own. patience: seconds of trying, None: as usual."""
 
     at: datetime | None = None
     extension: str | None = None
     priority: Priority = "normal"
+    patience: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], optio
             "at": options.at,
             "extension": extension,
             "priority": options.priority,
+            "patience": options.patience,
             "automatic": is_automatic(),
         }
         chosen = [items[place] for place in places]

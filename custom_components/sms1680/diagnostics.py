@@ -11,6 +11,8 @@ from homeassistant.core import HomeAssistant
 
 from .const import (
     CONF_COMMAND_WORDS,
+    CONF_FALLBACK,
+    CONF_FALLBACK_ACTIONS,
     CONF_GATEWAY,
     CONF_LISTENER_PORT,
     CONF_NETWORKS,
@@ -19,6 +21,7 @@ from .const import (
     CONF_PERSON,
     CONF_PROXY,
     CONF_PUSH_SECRET,
+    CONF_SAFE_TEXT,
     CONF_SERVICE_ID,
     CONF_SIGNATURE,
     CONF_SOURCE_NUMBER,
@@ -31,6 +34,8 @@ from .storing import DATA_STORAGE
 
 _REDACTED = {
     CONF_COMMAND_WORDS,
+    CONF_FALLBACK,
+    CONF_FALLBACK_ACTIONS,
     CONF_GATEWAY,
     CONF_NETWORKS,
     CONF_NUMBER,
@@ -40,6 +45,7 @@ _REDACTED = {
     CONF_PIN,
     CONF_PROXY,
     CONF_PUSH_SECRET,
+    CONF_SAFE_TEXT,
     CONF_SIGNATURE,
     CONF_SOURCE_NUMBER,
     CONF_TOTP_SECRET,
@@ -91,6 +97,9 @@ def _running(entry: Sms1680ConfigEntry) -> dict[str, Any]:
             "spent": totals.spent,
             "outcomes": {outcome.value: count for outcome, count in totals.outcomes.items()},
         },
+        "later": {"waiting": entry.runtime_data.alarm.later.waiting},
+        "refused_words": len(entry.runtime_data.alarm.words.words),
+        "limits_reached": [reason.value for reason in entry.runtime_data.spending.crossed],
         "last_push": totals.last_push.isoformat() if totals.last_push else None,
         "last_errors": [{"at": at.isoformat(), "reason": reason.value} for at, reason in totals.errors],
     }

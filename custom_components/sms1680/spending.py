@@ -84,6 +84,11 @@ class SpendingWatch:
         self._later: CALLBACK_TYPE | None = None
         self._job = HassJob(self._look_later, "sms1680 spending", cancel_on_shutdown=True)
 
+    @property
+    def crossed(self) -> list[Reason]:
+        """The limits that are reached, as the reasons that what goes beyond them is refused with."""
+        return [reason for reason in _LIMITS if reason in self._crossed]
+
     @callback
     def async_start(self) -> None:
         """Look at what earlier runs and other programs have spent."""

@@ -13,6 +13,7 @@ from homeassistant.config_entries import ConfigSubentryDataWithId
 from homeassistant.core import Context, HomeAssistant, ServiceCall
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -23,6 +24,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
+from custom_components.sms1680.alarm import delivering
 from sms1680.sandbox import Account, Call, Config, Fault, Sandbox
 from sms1680.sandbox.faults import PRESETS
 
@@ -34,8 +36,9 @@ SAFE = "家中有警报，请查看"
 
 
 @pytest.fixture(autouse=True)
-def _no_patience(no_patience: None) -> None:
+def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     """What surely was not sent is told at once."""
+    monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
 
 
 def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
@@ -454,3 +457,21 @@ async def test_a_word_that_is_not_in_the_text_is_none(entry: MockConfigEntry) ->
         words.learn(f"词{number}", f"这是词{number}啊")
     assert len(words.words) == 200
     assert words.words[-1] == "词299"
+
+
+@pytest.mark.usefixtures("gateway_off")
+async def test_the_diagnostics_count_what_waits_and_quote_nothing(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client: Any
+) -> None:
+    alice = entry.subentries["alice"]
+    settings = {const.CONF_FALLBACK: ["notify.bob"], const.CONF_FALLBACK_ACTIONS: [{"action": "script.wake_anna"}]}
+    hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, **settings})
+    await send(hass, number="13900000009", keep_trying="01:00:00")
+    entry.runtime_data.alarm.words.learn("赌博", FORBIDDEN)
+    assert await async_setup_component(hass, "diagnostics", {})
+    response = await (await hass_client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
+    told = await response.json()
+    assert told["data"]["later"] == {"waiting": 1}
+    assert (told["data"]["refused_words"], told["data"]["limits_reached"]) == (1, [])
+    for secret in ("13900000009", "notify.bob", "wake_anna", "赌博", "门开了"):
+        assert secret not in str(told["data"])

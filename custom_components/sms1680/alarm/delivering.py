@@ -29,6 +29,7 @@ from .sending import Delivered, Send, async_try, has_reached
 from .wishes import async_quiet_until, insistence_of
 from .words import RefusedWords
 
+_PATIENCE: Final = 5.0  # seconds, where something comes next
 _AT_ONCE: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
 
 
@@ -136,6 +137,9 @@ async def async_deliver[T](
         for receiver, content in items
     ]
     delayed = await _async_delay(messages, options)
+    if any(message.insistence.fallback for message in messages):
+        # What comes next should not wait long; and a shared request is as patient as all who share it.
+        options, send = replace(options, patience=_PATIENCE), None
     now = [place for place in range(len(items)) if place not in delayed]
     safe_texts = [messages[place].insistence.safe_text for place in now]
     with collecting() as recordings:
