@@ -171,6 +171,28 @@ class HomeAssistant:
             dialog = (await self.request("POST", flow, json={"handler": handler}))["flow_id"]
         created(await self.request("POST", f"{flow}/{dialog}", json={"name": name, "number": number}))
 
+    async def add_cmpp(self, account: Mapping[str, Any], own: Account) -> None:
+        """Goes through the account's dialog once more, and adds the way over CMPP."""
+        flow = "/api/config/config_entries/flow"
+        step = await self.request("POST", flow, json={"handler": DOMAIN, "entry_id": account["result"]["entry_id"]})
+        step = await self.request("POST", f"{flow}/{step['flow_id']}", json={"next_step_id": "add_cmpp"})
+        form = {**own.cmpp, "password": own.password}
+        ended = await self.request("POST", f"{flow}/{step['flow_id']}", json=form)
+        if ended.get("reason") != "reconfigure_successful":
+            raise DemoError(f"the dialog did not end: {ended['type']}, {ended.get('errors') or ended.get('reason')}")
+
+    async def connected(self) -> str:
+        """Waits until the account is connected over CMPP, and returns the entity that says so."""
+
+        async def look() -> str | None:
+            for entity in await self.command("config/entity_registry/list"):
+                mine = entity["platform"] == DOMAIN and entity["translation_key"] == "connected"
+                if mine and await self.state(entity["entity_id"]) == "on":
+                    return str(entity["entity_id"])
+            return None
+
+        return await until(look, "connection over CMPP")
+
     async def add_automation(self, name: str, automation: Mapping[str, Any]) -> str:
         """Saves an automation as the editor does, and returns its entity once it listens."""
         await self.request("POST", f"/api/config/automation/config/{name}", json=automation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Mapping
 
 import aiohttp
 from _demo_processes import DemoError, until
@@ -14,12 +14,13 @@ Json = Any
 
 @dataclass(frozen=True)
 class Account:
-    """The account at the platform that Apprise and Home Assistant use."""
+    """The account at the platform that Apprise and Home Assistant use. cmpp: how it logs in over CMPP."""
 
     gateway: str
     username: str
     password: str
     product_id: str
+    cmpp: Mapping[str, Json]
 
 
 class Platform:
@@ -47,6 +48,11 @@ class Platform:
         async with self._session.get(f"{self.account.gateway}/api/messages") as response:
             listed: list[dict[str, Any]] = (await response.json())["messages"]
             return listed
+
+    async def pushed(self) -> int:
+        """Returns how many reports and replies the platform has pushed to an address."""
+        async with self._session.get(f"{self.account.gateway}/api/state") as response:
+            return int((await response.json())["pushes"]["delivered"])
 
     async def held(self, text: str) -> list[dict[str, Any]]:
         """Returns the messages in the ledger that have this text, signature apart."""

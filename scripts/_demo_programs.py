@@ -50,6 +50,8 @@ class Programs:
                 "sandbox",
                 "--port",
                 "0",
+                "--cmpp-port",
+                "0",
                 "--username",
                 USERNAME,
                 "--rate",
@@ -68,7 +70,7 @@ class Programs:
         with log.open("ab") as output:
             output.write(line)
         told = json.loads(line)
-        account = Account(told["gateway"], told["username"], ACCOUNT_PASSWORD, told["product_id"])
+        account = Account(told["gateway"], told["username"], ACCOUNT_PASSWORD, told["product_id"], told["cmpp"])
         platform = Platform(self._session, account)
         step.lines.append(f"Phone page: {platform.page}  (it shows how the rest is coming along)")
         return platform

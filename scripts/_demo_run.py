@@ -22,7 +22,7 @@ from _demo_steps import STEPS, Story
 from _demo_transcript import Step, Transcript
 from _environments import Environments
 
-SENDING = ("send", "unknown", "forbidden", "reply", "ledger", "logs")
+SENDING = ("send", "unknown", "forbidden", "reply", "question", "cmpp", "question_cmpp", "around", "ledger", "logs")
 
 
 class Demo:

@@ -6,8 +6,10 @@ import asyncio
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from _demo_alarm import ask, go_around
 from _demo_home_assistant import CommandError, HomeAssistant, push_addresses
 from _demo_platform import Platform
 from _demo_processes import DemoError, Processes, RunFolder
@@ -27,8 +29,23 @@ ALARM = "后门 22:41 被打开，警笛已响。回复“解除警报”可关�
 CUT_OFF = "厨房烟感电量只剩 10%，请更换电池。"
 FORBIDDEN = f"客厅电视已播放{FORBIDDEN_WORD}节目 2 小时。"
 REPLY = "解除警报"
+OVER_CMPP = "门窗已全部锁好。回复任意内容可确认。"
+REPLY_OVER_CMPP = "1\n谢谢，收到"
 ANSWER = "已收到，警笛已关闭。"
-EXPECTED = {FROM_APPRISE: 1, ALARM: 1, CUT_OFF: 1, FORBIDDEN: 0, ANSWER: 1}
+QUESTION = "车库门开了 10 分钟，要关上吗？回复 是 或 不"
+QUESTION_CMPP = "浇花系统要启动吗？回复 是 或 不"
+SMOKE = "厨房烟雾报警，请立即查看。"
+EXPECTED = {
+    FROM_APPRISE: 1,
+    ALARM: 1,
+    CUT_OFF: 1,
+    FORBIDDEN: 0,
+    ANSWER: 1,
+    QUESTION: 1,
+    OVER_CMPP: 1,
+    QUESTION_CMPP: 1,
+    SMOKE: 1,
+}
 
 AUTOMATION = {
     "alias": "Answer the reply",
@@ -62,6 +79,14 @@ STEPS = (
     ("unknown", "An answer is cut off: unknown, so not sent again", "应答中断：结果不明，不会自动重发"),
     ("forbidden", "A forbidden word is told in words", "违禁词：用文字说明原因"),
     ("reply", "A reply from the phone starts an automation", "手机回复触发自动化"),
+    ("question", "A question over HTTP, and its answer", "经 HTTP 提问并得到回答"),
+    (
+        "cmpp",
+        "A reply comes in over CMPP, the webhook off",
+        "关闭 webhook，回复经 CMPP 送达",
+    ),
+    ("question_cmpp", "A question over CMPP, and its answer", "经 CMPP 提问并得到回答"),
+    ("around", "The gateway is off: an alarm arrives by the second way", "平台地址不通：报警经第二条路送达"),
     ("ledger", "Nothing lost, nothing sent twice", "没有丢失，也没有重复发送"),
     ("logs", "No secrets in the logs", "日志中没有任何机密"),
 )
@@ -87,9 +112,11 @@ class Story:
             "Home Assistant's password": password,
             "a whole number": NUMBER,
             "the text of a reply": REPLY,
+            "the text of the reply over CMPP": REPLY_OVER_CMPP.splitlines()[-1],
             **{f"the text of message {place}": text for place, text in enumerate(EXPECTED, 1)},
         }
         self._notify = ""
+        self._account: dict[str, Any] = {}
 
     @property
     def _home(self) -> HomeAssistant:
@@ -122,7 +149,7 @@ class Story:
     async def account(self, step: Step) -> None:
         """Adds the account, a recipient and an automation by the dialogs, and the push addresses at the platform."""
         home = self._home
-        account = await home.add_account(self.platform.account, SIGNATURE)
+        account = self._account = await home.add_account(self.platform.account, SIGNATURE)
         step.lines.append(f"the dialog tried the account and saved it as {account['title']!r}")
         await home.add_recipient(account, RECIPIENT, NUMBER)
         self._notify = await home.notify_entity()
@@ -206,6 +233,56 @@ class Story:
         step.facts.update(held=held, milliseconds=milliseconds, recipient=data["recipient"])
         step.detail = f"{milliseconds} ms"
 
+    async def cmpp(self, step: Step) -> None:
+        """Takes the push addresses away, connects over CMPP, sends, and answers from the phone in two lines."""
+        home, platform = self._home, self.platform
+        left = await platform.post("account", report_address=None, uplink_address=None)
+        addresses = (left["report_address"], left["uplink_address"])
+        expect(addresses, (None, None), "the addresses that the platform pushes to")
+        pushed = await platform.pushed()
+        step.lines.append("the platform has no address to push to any more: nothing can come in by the webhook")
+        await home.add_cmpp(self._account, platform.account)
+        entity = await home.connected()
+        step.lines.append(f"the dialog logged in over CMPP and added that way; {entity} is {await home.state(entity)}")
+        await home.act("notify.send_message", {"message": OVER_CMPP}, entity=self._notify)
+        held = await self._shown_once(step, OVER_CMPP)
+        report = await home.event(
+            "sms1680_delivery_report", lambda data: data["recipient"] == RECIPIENT and data["status"] == "DELIVRD"
+        )
+        await platform.post("reply", number=NUMBER, content=REPLY_OVER_CMPP)
+        event = await home.event("sms1680_message_received", lambda data: data["content"] == REPLY_OVER_CMPP)
+        data = event["data"]
+        expect((data["recipient"], data["via"], data["redelivered"]), (RECIPIENT, "cmpp", False), "the reply's event")
+        step.lines.append(f"event sms1680_delivery_report: {report['data']['recipient']}, {report['data']['state']}")
+        step.lines.append(
+            f"event sms1680_message_received: from {data['recipient']}, {data['content']!r}, via {data['via']}"
+        )
+        pushed = await platform.pushed() - pushed
+        expect(pushed, 0, "pushes since then")
+        step.facts.update(held=held, via=data["via"], lines=len(data["content"].splitlines()), pushed=pushed)
+        step.detail = f"via {data['via']}"
+
+    async def question(self, step: Step) -> None:
+        """Asks over HTTP; the reply comes by the webhook."""
+        await ask(self._home, self.platform, step, entity=self._notify, question=QUESTION, number=NUMBER)
+
+    async def question_cmpp(self, step: Step) -> None:
+        """Asks over CMPP, by which the reply comes too."""
+        await ask(self._home, self.platform, step, entity=self._notify, question=QUESTION_CMPP, number=NUMBER)
+
+    async def around(self, step: Step) -> None:
+        """Lets an account send an alarm whose gateway is off."""
+        await go_around(
+            self._home,
+            self.platform,
+            step,
+            first=self._account,
+            signature=SIGNATURE,
+            alarm=SMOKE,
+            number=NUMBER,
+        )
+        await self._shown_once(step, SMOKE)
+
     async def ledger(self, step: Step) -> None:
         """Counts what the platform holds, now that there was time to send something twice."""
         items = await self.platform.items()
@@ -214,8 +291,8 @@ class Story:
         for place, (text, wanted) in enumerate(EXPECTED.items(), 1):
             expect(counts[text], wanted, f"how often the platform holds message {place}")
         expect(len(messages), sum(EXPECTED.values()), "messages at the platform")
-        pushes = [item["push"] for item in items if item["kind"] == "uplink"]
-        expect(pushes, ["delivered"], "the reply's push")
+        handed_on = [item["push"] for item in items if item["kind"] == "uplink"]
+        expect(handed_on, ["delivered"] * 4, "what became of the four replies")
         step.lines.append(
             f"the platform holds {len(messages)} messages of the {len(EXPECTED)}, each once; it refused the other one"
         )

@@ -122,7 +122,11 @@ def test_the_whole_way(start: Start, outside: dict[str, str]) -> None:
     assert facts["forbidden"]["held"] == 0
     assert facts["reply"]["held"] == 1
     assert 0 < facts["reply"]["milliseconds"] < 5000
-    assert facts["ledger"]["counts"] == [1, 1, 1, 0, 1]
+    assert facts["cmpp"] == {"held": 1, "via": "cmpp", "lines": 2, "pushed": 0}
+    assert (facts["question"]["id"], facts["question_cmpp"]["id"]) == ("yes", "yes")
+    assert (facts["around"]["outcome"], facts["around"]["taken"]) == ("not_sent", "accepted")
+    assert 0 < facts["around"]["seconds"] < 30
+    assert facts["ledger"]["counts"] == [1, 1, 1, 0, 1, 1, 1, 1, 1]
     assert facts["logs"]["secrets"] == 0
     # What the terminal shows is the same.
     for step in transcript["steps"]:
