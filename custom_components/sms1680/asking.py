@@ -32,6 +32,7 @@ ATTR_SENTENCES: Final = "sentences"
 ATTR_TIMEOUT: Final = "timeout"
 ATTR_WAIT_FOR_ALL: Final = "wait_for_all"
 ATTR_TELL_OTHERS: Final = "tell_others"
+ATTR_TAG: Final = "tag"
 ATTR_DRILL: Final = "drill"
 
 _NAME: Final = "{name}"
@@ -60,6 +61,7 @@ ASK_QUESTION: Final = vol.Schema(
         vol.Optional(ATTR_TIMEOUT, default=timedelta(minutes=5)): cv.positive_time_period,
         vol.Optional(ATTR_WAIT_FOR_ALL, default=False): cv.boolean,
         vol.Optional(ATTR_TELL_OTHERS): cv.string,
+        vol.Optional(ATTR_TAG): cv.string,
         vol.Optional(ATTR_DRILL, default=False): cv.boolean,
         vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string,
         **PRIORITY,
@@ -101,7 +103,11 @@ class _Asking:
         check(self._hass, [(receiver, None) for receiver in receivers], self._way, self._options)
         self._changed = asyncio.Event()
         self._question = Question(
-            answers, self._hass.loop.time, self._changed.set, wait_for_all=data[ATTR_WAIT_FOR_ALL] or self._drill
+            answers,
+            self._hass.loop.time,
+            self._changed.set,
+            wait_for_all=data[ATTR_WAIT_FOR_ALL] or self._drill,
+            tag=data.get(ATTR_TAG),
         )
         self._asked: dict[Part, Receiver] = {}
         self._receipts: dict[Part, Receipt] = {}

@@ -59,7 +59,8 @@ class Conversation:
         What came again or late, or without its end, is nothing else. elsewhere: the extension is somebody's, and no
         question's.
         """
-        message |= {"question": None, "answer": None, "opted_out": is_opt_out(message["content"]), "command": None}
+        message |= dict.fromkeys(("question", "answer", "tag", "command"))
+        message["opted_out"] = is_opt_out(message["content"])
         if message["opted_out"]:
             self._tell_opted_out(message, recipient)
         elif message["redelivered"] or message["incomplete"]:
@@ -67,7 +68,7 @@ class Conversation:
         elif attempt is not None and recipient is not None:
             return self._judge(message, recipient, attempt)
         elif heard := self.desk.hear(message["number"], message["extension"], message["content"], elsewhere=elsewhere):
-            message |= {"question": "over" if heard.over else "answered", "answer": heard.id}
+            message |= {"question": "over" if heard.over else "answered", "answer": heard.id, "tag": heard.tag}
         return None
 
     def _judge(self, message: dict[str, Any], recipient: ConfigSubentry, attempt: Attempt) -> dict[str, Any] | None:

@@ -94,6 +94,7 @@ async def test_both_kinds_on_each_address_by_both_methods(
         "redelivered": False,
         "question": None,
         "answer": None,
+        "tag": None,
         "opted_out": False,
         "command": None,
     }

@@ -95,11 +95,20 @@ class Question:
     """One question to one or more phones.
 
     wait_for_all: whether it is over with the first answer, or with the last. changed: called when a part was opened,
-    answered or given up.
+    answered or given up. tag: what its answers are told with.
     """
 
-    def __init__(self, answers: Answers, clock: Clock, changed: Callable[[], None], *, wait_for_all: bool) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        clock: Clock,
+        changed: Callable[[], None],
+        *,
+        wait_for_all: bool,
+        tag: str | None = None,
+    ) -> None:
         self.answers = answers
+        self.tag = tag
         self.parts: list[Part] = []
         self.first: Part | None = None
         self.changed = changed
@@ -144,11 +153,13 @@ class Heard:
 
     id: str | None
     over: bool
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Over:
     answers: Answers
+    tag: str | None
     extension: str | None
     until: float
 
@@ -213,7 +224,7 @@ class Desk:
                 if place[1] is None and elsewhere and over.extension != extension:
                     return None
                 is_answer, answer_id = over.answers.match(text)
-                return Heard(answer_id, over=True) if is_answer else None
+                return Heard(answer_id, over=True, tag=over.tag) if is_answer else None
         return None
 
     def _answer(self, part: Part, text: str) -> Heard | None:
@@ -222,7 +233,7 @@ class Desk:
             return None
         part.question.answer(part, answer_id, text.strip())
         self.end(part, None)
-        return Heard(answer_id, over=False)
+        return Heard(answer_id, over=False, tag=part.question.tag)
 
     def _admit(self, number: str) -> None:
         """Open what may be open now, in the order in which it came."""
@@ -251,6 +262,7 @@ class Desk:
 
     def _remember(self, part: Part) -> None:
         lasts = _REMEMBERED if part.by_extension else _REMEMBERED_BY_NUMBER
-        self._over[part.place] = _Over(part.question.answers, part.extension, self._clock() + lasts)
+        question, until = part.question, self._clock() + lasts
+        self._over[part.place] = _Over(question.answers, question.tag, part.extension, until)
         if len(self._over) > _MOST_REMEMBERED:
             self._over.popitem(last=False)

@@ -1,0 +1,387 @@
+"""The blueprints, each run in a real Home Assistant by a platform that pushes and phones that reply."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.components.automation.config import AUTOMATION_BLUEPRINT_SCHEMA
+from homeassistant.components.blueprint.models import Blueprint
+from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
+from homeassistant.helpers.selector import selector
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from homeassistant.util.yaml import load_yaml
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+    async_mock_service,
+)
+
+from custom_components.sms1680.client import DeliveryReport
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from sms1680.sandbox import Sandbox
+
+FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
+FILES = sorted(FOLDER.glob("*.yaml"))
+LANGUAGES = ("", ".zh-Hans")
+ALICE, BOB = "13800000001", "13800000002"
+Connect = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def acted(hass: HomeAssistant) -> list[ServiceCall]:
+    return async_mock_service(hass, "test", "acted")
+
+
+@pytest.fixture
+async def pushed(entry: MockConfigEntry, connect: Connect) -> MockConfigEntry:
+    """The usual account, with a platform that pushes to it."""
+    await connect()
+    return entry
+
+
+def act(**data: str) -> list[dict[str, Any]]:
+    return [{"action": "test.acted", "data": data}]
+
+
+async def use(hass: HomeAssistant, name: str, **inputs: Any) -> None:
+    """Set up an automation from a blueprint, as it lies in the configuration's folder after its import."""
+    shutil.copytree(FOLDER, hass.config.path("blueprints", "automation", "sms1680"))
+    assert await async_setup_component(hass, "persistent_notification", {})
+    automation = {"id": "it", "alias": "it", "use_blueprint": {"path": f"sms1680/{name}.yaml", "input": inputs}}
+    assert await async_setup_component(hass, "automation", {"automation": [automation]})
+    await hass.async_block_till_done()
+    state = hass.states.get("automation.it")
+    assert state is not None
+    assert state.state == "on"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until something is so."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
+            await asyncio.sleep(0)
+
+
+async def sent(sandbox: Sandbox, count: int) -> list[tuple[str, str]]:
+    """Wait until so many messages are with the platform; return their numbers and texts."""
+    await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
+    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
+
+
+# What a blueprint does; all other texts are read by people.
+LOGIC = {"action", "at", "condition", "conditions", "domain", "entity_id", "event_type", "for_each", "id", "if"}
+LOGIC |= {"integration", "mode", "notification_id", "state", "tag", "trigger", "until"}
+
+
+def logic(node: Any, key: str = "") -> Any:
+    """Return a blueprint without what people read."""
+    if isinstance(node, dict):
+        return {name: logic(value, name) for name, value in node.items()}
+    if isinstance(node, list):
+        return [logic(value, key) for value in node]
+    return node if key in LOGIC or not isinstance(node, str) else ""
+
+
+def test_each_is_there_in_both_languages_which_differ_in_words_only() -> None:
+    names = {path.name.removesuffix(".yaml").removesuffix(".zh-Hans") for path in FILES}
+    assert (len(names), len(FILES)) == (4, 8)
+    for name in names:
+        english, chinese = (logic(load_yaml(str(FOLDER / f"{name}{language}.yaml"))) for language in LANGUAGES)
+        assert english == chinese, name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_each_input_has_a_selector_and_is_used(path: Path) -> None:
+    given = load_yaml(str(path))
+    assert isinstance(given, dict)
+    blueprint = Blueprint(given, expected_domain="automation", schema=AUTOMATION_BLUEPRINT_SCHEMA)
+    assert blueprint.validate() is None
+    assert blueprint.metadata["source_url"].endswith(f"/blueprints/automation/sms1680/{path.name}")
+    for name, one in blueprint.inputs.items():
+        assert one["name"], name
+        selector(one["selector"])
+    used = set(re.findall(r"!input (\w+)", path.read_text("utf-8")))
+    assert used == blueprint.inputs.keys()
+
+
+@pytest.mark.usefixtures("pushed")
+@pytest.mark.parametrize("language", LANGUAGES)
+class TestAskBeforeActing:
+    """The garage was left open."""
+
+    @staticmethod
+    async def begin(hass: HomeAssistant, language: str, **inputs: Any) -> None:
+        await use(
+            hass,
+            f"ask_before_acting{language}",
+            watched="cover.garage",
+            patience={"seconds": 0},
+            recipients=["notify.alice", "notify.bob"],
+            on_yes=act(done="yes", who="{{ answer.recipient }}"),
+            on_no=act(done="no", who="{{ answer.reason | default('said so') }}"),
+            **inputs,
+        )
+        hass.states.async_set("cover.garage", "open", {"friendly_name": "车库门"})
+
+    async def test_a_yes_acts(
+        self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
+    ) -> None:
+        await self.begin(hass, language)
+        questions = await sent(sandbox, 2)
+        assert {number for number, _ in questions} == {ALICE, BOB}
+        assert all(re.match(r"\d\d:\d\d 车库门", text) for _, text in questions)
+        sandbox.platform.reply(BOB, "好的")
+        told = (await sent(sandbox, 3))[2]
+        assert told[0] == ALICE
+        assert "Bob" in told[1]
+        await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "yes", "who": "Bob"}]
+
+    async def test_a_yes_that_is_no_longer_needed_does_not(
+        self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
+    ) -> None:
+        await self.begin(hass, language)
+        await sent(sandbox, 2)
+        hass.states.async_set("cover.garage", "closed")
+        sandbox.platform.reply(BOB, "1")
+        await sent(sandbox, 3)
+        await hass.async_block_till_done()
+        assert not acted
+
+    async def test_a_no_does_the_other_thing(
+        self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
+    ) -> None:
+        await self.begin(hass, language)
+        await sent(sandbox, 2)
+        sandbox.platform.reply(ALICE, "不用")
+        await sent(sandbox, 3)
+        await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "no", "who": "said so"}]
+
+    async def test_no_answer_too(self, hass: HomeAssistant, acted: list[ServiceCall], language: str) -> None:
+        await self.begin(hass, language, timeout={"milliseconds": 200})
+        await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "no", "who": "timeout"}]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+class TestAcknowledgeOrEscalate:
+    """An alarm that Alice is asked to acknowledge, then Bob."""
+
+    @staticmethod
+    async def begin(hass: HomeAssistant, language: str, seconds: float, times: int = 2) -> None:
+        await use(
+            hass,
+            f"acknowledge_or_escalate{language}",
+            alarm=["binary_sensor.window"],
+            first=["notify.alice"],
+            second=["notify.bob"],
+            times=times,
+            pause={"milliseconds": int(seconds * 1000)},
+            on_acknowledged=act(done="acknowledged", who="{{ who }}"),
+            on_nobody=act(done="nobody"),
+        )
+        hass.states.async_set("binary_sensor.window", "on", {"friendly_name": "后窗"})
+
+    async def test_it_is_repeated_with_count_and_time_then_goes_to_the_next(
+        self,
+        hass: HomeAssistant,
+        pushed: MockConfigEntry,
+        sandbox: Sandbox,
+        *,
+        acted: list[ServiceCall],
+        language: str,
+    ) -> None:
+        assert pushed.runtime_data
+        await self.begin(hass, language, 0.4)
+        messages = await sent(sandbox, 3)
+        sandbox.platform.reply(BOB, "收到")
+        await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "acknowledged", "who": "Bob"}]
+        assert [number for number, _ in messages] == [ALICE, ALICE, BOB]
+        counted = r"后窗（第(\d)次 \d\d:\d\d）" if language else r"后窗 \(No\. (\d), \d\d:\d\d\)"
+        found = [re.search(counted, text) for _, text in messages]
+        assert [match and match[1] for match in found] == ["1", "2", "1"]
+
+    async def test_it_goes_to_the_next_at_once_where_it_did_not_arrive(
+        self,
+        hass: HomeAssistant,
+        pushed: MockConfigEntry,
+        sandbox: Sandbox,
+        *,
+        acted: list[ServiceCall],
+        language: str,
+    ) -> None:
+        sandbox.platform.accounts["homeuser"].report_address = None
+        await self.begin(hass, language, 20, times=3)
+        await sent(sandbox, 1)
+        report = DeliveryReport(sandbox.platform.messages[0].message_id, ALICE, "UNDELIV")
+        await async_get_receivers(hass).async_get(pushed).async_receive(report, Way.WEBHOOK, 1)
+        assert [number for number, _ in await sent(sandbox, 2)] == [ALICE, BOB]
+        sandbox.platform.reply(BOB, "1")
+        await hass.async_block_till_done()
+        assert len(acted) == 1
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_a_late_acknowledgement_ends_it(
+        self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
+    ) -> None:
+        await self.begin(hass, language, 1.5, times=1)
+        await sent(sandbox, 2)
+        sandbox.platform.reply(ALICE, "知道了")
+        await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
+        await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "acknowledged", "who": "Alice"}]
+        # Over, and the alarm may begin anew.
+        hass.states.async_set("binary_sensor.window", "off")
+        hass.states.async_set("binary_sensor.window", "on")
+        assert [number for number, _ in await sent(sandbox, 3)] == [ALICE, BOB, ALICE]
+        await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.it"}, blocking=True)
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_nobody(self, hass: HomeAssistant, acted: list[ServiceCall], language: str) -> None:
+        await self.begin(hass, language, 0.1, times=1)
+        hass.states.async_set("binary_sensor.window", "off")
+        hass.states.async_set("binary_sensor.window", "on")
+        await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "nobody"}]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("chosen", [True, False])
+async def test_undelivered_goes_another_way(
+    hass: HomeAssistant, pushed: MockConfigEntry, *, acted: list[ServiceCall], chosen: bool, language: str
+) -> None:
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), pushed.entry_id)
+    alice = next(device.id for device in devices if device.name == "Alice")
+    way = act(who="{{ who }}", reason="{{ reason }}", text="{{ text }}")
+    await use(hass, f"undelivered_other_way{language}", other_way=way, **({"recipients": [alice]} if chosen else {}))
+    receiver = async_get_receivers(hass).async_get(pushed)
+    for number, status in ((ALICE, "KX:1000"), (ALICE, "0"), (BOB, "KX:1000"), ("13900000009", "UNDELIV")):
+        await receiver.async_receive(DeliveryReport(f"7{number}{status}", number, status), Way.WEBHOOK, 1)
+    await hass.async_block_till_done()
+    assert [call.data["who"] for call in acted] == (["Alice"] if chosen else ["Alice", "Bob", "139****0009"])
+    assert acted[0].data["reason"] in acted[0].data["text"]
+    assert acted[0].data["reason"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+class TestWeeklyDrill:
+    """Saturdays at ten."""
+
+    @pytest.fixture
+    def expected_lingering_timers(self) -> bool:
+        """The time trigger waits for its next day."""
+        return True
+
+    @staticmethod
+    async def begin(hass: HomeAssistant, language: str, freezer: FrozenDateTimeFactory, **inputs: Any) -> None:
+        zone = dt_util.get_default_time_zone()
+        freezer.move_to(datetime(2026, 5, 2, 9, 59, 59, tzinfo=zone))
+        failed = act(missing="{{ missing | trim }}")
+        people = ["notify.alice", "notify.bob"]
+        await use(hass, f"weekly_drill{language}", recipients=people, on_failure=failed, **inputs)
+        freezer.move_to(datetime(2026, 5, 2, 10, tzinfo=zone))
+        async_fire_time_changed(hass, dt_util.utcnow())
+
+    @staticmethod
+    def time_up(hass: HomeAssistant) -> None:
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(hours=2))
+
+    @staticmethod
+    def failure(hass: HomeAssistant) -> str | None:
+        issues = [issue for issue in ir.async_get(hass).issues.values() if issue.translation_key == "drill_failed"]
+        return (issues[0].translation_placeholders or {})["details"] if issues else None
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_all_is_well(
+        self,
+        hass: HomeAssistant,
+        sandbox: Sandbox,
+        acted: list[ServiceCall],
+        *,
+        language: str,
+        freezer: FrozenDateTimeFactory,
+    ) -> None:
+        await self.begin(hass, language, freezer)
+        await sent(sandbox, 2)
+        for number in (ALICE, BOB):
+            sandbox.platform.reply(number, "1")
+        await hass.async_block_till_done()
+        assert not acted
+        assert self.failure(hass) is None
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_a_missing_answer(
+        self,
+        hass: HomeAssistant,
+        sandbox: Sandbox,
+        acted: list[ServiceCall],
+        *,
+        language: str,
+        freezer: FrozenDateTimeFactory,
+    ) -> None:
+        reports = async_capture_events(hass, "sms1680_delivery_report")
+        messages = async_capture_events(hass, "sms1680_message_received")
+        await self.begin(hass, language, freezer)
+        await sent(sandbox, 2)
+        sandbox.platform.reply(ALICE, "1")
+        await until(lambda: len(messages) == 1 and len(reports) == 2)
+        self.time_up(hass)
+        await hass.async_block_till_done()
+        assert [" ".join(call.data["missing"].split()) for call in acted] == [
+            "Bob: 没有回复" if language else "Bob: no answer"
+        ]
+        assert self.failure(hass) == "Bob: no answer"
+
+    async def test_a_missing_report_and_the_next_drill_that_succeeds(
+        self,
+        hass: HomeAssistant,
+        pushed: MockConfigEntry,
+        *,
+        sandbox: Sandbox,
+        acted: list[ServiceCall],
+        language: str,
+        freezer: FrozenDateTimeFactory,
+    ) -> None:
+        account = sandbox.platform.accounts["homeuser"]
+        address, account.report_address = account.report_address, None
+        messages = async_capture_events(hass, "sms1680_message_received")
+        await self.begin(hass, language, freezer)
+        await sent(sandbox, 2)
+        for number in (ALICE, BOB):
+            sandbox.platform.reply(number, "1")
+        await until(lambda: len(messages) == 2)
+        self.time_up(hass)
+        await hass.async_block_till_done()
+        assert len(acted) == 1
+        assert self.failure(hass) == "Alice: no report of its delivery\nBob: no report of its delivery"
+        account.report_address = address
+        freezer.move_to(datetime(2026, 5, 9, 10, tzinfo=dt_util.get_default_time_zone()))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await sent(sandbox, 4)
+        for number in (ALICE, BOB):
+            sandbox.platform.reply(number, "1")
+        await hass.async_block_till_done()
+        assert len(acted) == 1
+        assert self.failure(hass) is None
+        assert pushed.runtime_data
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_no_other_day(
+        self, hass: HomeAssistant, sandbox: Sandbox, language: str, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await self.begin(hass, language, freezer, weekday="sun")
+        await hass.async_block_till_done()
+        assert not sandbox.platform.messages
