@@ -19,9 +19,10 @@ from .client.pace import Priority
 from .client.text import MAX_LENGTH, Signature
 from .const import CONF_CMPP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
 from .coordinator import Sms1680ConfigEntry
-from .failures import rejected
+from .failures import invalid, rejected
 from .origin import is_automatic
 from .recording import Sender
+from .store import comparable_number
 from .targets import Receiver
 
 type Items[T] = Sequence[tuple[Receiver, T]]
@@ -146,7 +147,12 @@ async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], optio
 
 
 def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> None:
-    """Let the core check the whole before any part of it goes out. Raises ServiceValidationError."""
+    """Let the core check the whole before any part of it goes out. Raises ServiceValidationError.
+
+    What stems from our own events never goes to our own number; to a service number nothing goes at all.
+    """
+    if is_automatic() and any(receiver.number in own_numbers(receiver.entry) for receiver, _ in items):
+        raise invalid("own_number")
     try:
         for receiver, _ in items:
             extension = _extension(receiver, options)
@@ -159,6 +165,12 @@ def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options
             way.plan(own, signature=_signature(entry), max_length=MAX_LENGTH, options=())
     except InvalidMessageError as error:
         raise rejected(hass, error) from None
+
+
+def own_numbers(entry: Sms1680ConfigEntry) -> set[str]:
+    """Return the numbers that an account's messages come from, as far as they are known, as numbers are compared."""
+    known = (entry.options.get(CONF_SOURCE_NUMBER), entry.data.get(CONF_CMPP, {}).get(CONF_SOURCE_NUMBER))
+    return {comparable_number(number) for number in known if number}
 
 
 def _extension(receiver: Receiver, options: Options) -> str | None:

@@ -13,7 +13,7 @@ from . import yaml_notify
 from .alarm.delivering import async_deliver
 from .client import InvalidMessageError
 from .coordinator import Sms1680ConfigEntry
-from .delivery import Items, Options, Sent, one_text
+from .delivery import Items, Options, Sent, check, one_text
 from .entity import RecipientEntity, async_add_recipient_entities
 from .failures import failed, rejected
 from .origin import sending_for
@@ -70,6 +70,7 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
                 raise rejected(self.hass, error) from None
 
         with sending_for(self.hass, self._context):
+            check(self.hass, [(receiver, None)], one_text(text), Options())
             (delivered,) = await async_deliver(
                 self.hass, [(receiver, None)], one_text(text), Options(), context=self._context, send=share
             )

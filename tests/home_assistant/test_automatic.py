@@ -1,0 +1,120 @@
+"""What our own events lead to is automatic, by whatever way it goes, and never goes to ourselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import Reply
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.store import Query, StoredOut
+from custom_components.sms1680.storing import DATA_STORAGE
+from sms1680.sandbox import Sandbox
+
+ALICE, BOB = "13800000001", "13800000002"
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+OUR_EVENT = {"trigger": "event", "event_type": "sms1680_message_received", "event_data": {"content": "开始"}}
+OUR_ENTITY = {"trigger": "state", "entity_id": "event.home_inbox"}
+ANOTHER_EVENT = {"trigger": "event", "event_type": "window_open"}
+SEND = {"action": "sms1680.send_message", "target": {"entity_id": "notify.bob"}, "data": {"message": "收到"}}
+NOTIFY = {"action": "notify.send_message", "target": {"entity_id": "notify.bob"}, "data": {"message": "收到"}}
+ASK = {
+    "action": "sms1680.ask_question",
+    "target": {"entity_id": "notify.bob"},
+    "data": {"question": "收到？", "timeout": {"milliseconds": 500}},
+    "response_variable": "answer",
+}
+FLAG = {"event": "flagged"}
+
+
+async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[str, Any]) -> list[bool]:
+    """Let a reply come in, and something else happen; return what `kept` does."""
+    named = [{"id": str(place), "alias": str(place), **one} for place, one in enumerate(automations)]
+    assert await async_setup_component(hass, "automation", {"automation": named})
+    await hass.async_block_till_done()
+    await async_get_receivers(hass).async_get(entry).async_receive(Reply(ALICE, "开始"), Way.WEBHOOK, 1)
+    hass.bus.async_fire("window_open")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return await kept(hass, entry)
+
+
+async def kept(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
+    """Return of what was sent whether it was automatic."""
+    store = hass.data[DATA_STORAGE].of(entry).store
+    found = await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id])))
+    return [one.automatic for one in found if isinstance(one, StoredOut)]
+
+
+@pytest.mark.parametrize("action", [SEND, NOTIFY, ASK], ids=["send_message", "notify", "ask_question"])
+@pytest.mark.parametrize(
+    ("trigger", "automatic"),
+    [(OUR_EVENT, True), (OUR_ENTITY, True), (ANOTHER_EVENT, False)],
+    ids=["event", "entity", "another"],
+)
+async def test_by_whatever_trigger_and_action(
+    hass: HomeAssistant, entry: MockConfigEntry, *, action: dict[str, Any], trigger: dict[str, Any], automatic: bool
+) -> None:
+    assert await run(hass, entry, {"triggers": trigger, "actions": action}) == [automatic]
+
+
+async def test_by_an_automation_that_an_automation_led_to(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    assert await async_setup_component(hass, "input_boolean", {"input_boolean": {"one": {}, "two": {}}})
+
+    def turn_on(name: str) -> dict[str, Any]:
+        return {"action": "input_boolean.turn_on", "target": {"entity_id": f"input_boolean.{name}"}}
+
+    def turned_on(name: str) -> dict[str, Any]:
+        return {"trigger": "state", "entity_id": f"input_boolean.{name}", "to": "on"}
+
+    await run(
+        hass,
+        entry,
+        {"triggers": OUR_EVENT, "actions": turn_on("one")},
+        {"triggers": turned_on("one"), "actions": turn_on("two")},
+        {"triggers": turned_on("two"), "actions": SEND},
+    )
+    await sandbox.wait_for(lambda platform: platform.messages)
+    assert await kept(hass, entry) == [True]
+
+
+async def test_by_a_script(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    assert await async_setup_component(hass, "script", {"script": {"tell": {"sequence": [SEND]}}})
+    assert await run(hass, entry, {"triggers": OUR_EVENT, "actions": {"action": "script.tell"}}) == [True]
+
+
+@pytest.mark.parametrize("action", [SEND, NOTIFY, ASK], ids=["send_message", "notify", "ask_question"])
+@pytest.mark.parametrize(("trigger", "count"), [(OUR_EVENT, 0), (ANOTHER_EVENT, 1)], ids=["event", "another"])
+async def test_it_never_goes_to_ourselves(
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    set_up: SetUp,
+    *,
+    action: dict[str, Any],
+    trigger: dict[str, Any],
+    count: int,
+) -> None:
+    made = make_entry(options={const.CONF_SOURCE_NUMBER: f"86{BOB}"})
+    await set_up(made)
+    assert len(await run(hass, made, {"triggers": trigger, "actions": action})) == count
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("number", ["10086", "106900001680", "12345", "95533"])
+async def test_nothing_goes_to_a_service_number(hass: HomeAssistant, sandbox: Sandbox, number: str) -> None:
+    with pytest.raises(ServiceValidationError):
+        await hass.services.async_call(
+            const.DOMAIN, "send_message", {"number": number, "message": "你好"}, blocking=True
+        )
+    assert not sandbox.platform.messages
