@@ -239,7 +239,7 @@ def test_the_page_names_the_defaults(language: str) -> None:
     said = {
         "en": (
             "every {} minutes",
-            "{} parts (an option)",
+            "{} parts (an option",
             "within five\nseconds",
             "more than two minutes",
             "within {} ms",
