@@ -15,7 +15,6 @@ from homeassistant.config_entries import (
     ConfigFlowResult,
     ConfigSubentryFlow,
     OptionsFlow,
-    SubentryFlowContext,
 )
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME, CONF_WEBHOOK_ID
 from homeassistant.core import callback
@@ -314,9 +313,9 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         """Go on with the dialog of the first recipient, where Home Assistant can do that (2026.6 and later)."""
         from homeassistant.config_entries import FlowType  # noqa: PLC0415 - 2025.10 and later
 
+        context: Any = {"source": SOURCE_USER, SHOWS_LETTER: CONF_CMPP not in self._ways}
         dialog = await self.hass.config_entries.subentries.async_init(
-            (result["result"].entry_id, SUBENTRY_RECIPIENT),
-            context=SubentryFlowContext(source=SOURCE_USER, **{SHOWS_LETTER: True}),  # type: ignore[typeddict-unknown-key]
+            (result["result"].entry_id, SUBENTRY_RECIPIENT), context=context
         )
         result["next_flow"] = (FlowType.CONFIG_SUBENTRIES_FLOW, dialog["flow_id"])
         return result

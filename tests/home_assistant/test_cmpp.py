@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,13 @@ from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    get_system_health_info,
+)
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import account, const
 from custom_components.sms1680.client.cmpp import CMPPClient
@@ -323,3 +330,26 @@ async def test_the_options_are_those_of_the_way(hass: HomeAssistant, entry: Mock
     await hass.config_entries.options.async_configure(result["flow_id"], {"signature": "新签名"})
     await until(lambda: is_connected(hass))
     assert entry.options["signature"] == "新签名"
+
+
+async def test_diagnostics_tell_of_the_connection_and_reveal_nothing(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
+) -> None:
+    assert await async_setup_component(hass, "diagnostics", {})
+    response = await (await hass_client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
+    told = await response.json()
+    assert told["data"]["connection"] == {"connected": True, "reason": None, "status": None, "retry_in": None}
+    assert told["data"]["balance"] is None
+    own = told["data"]["entry"]["data"]["cmpp"]
+    assert {name for name, value in own.items() if value == "**REDACTED**"} == own.keys() - {"port", "service_id"}
+    text = json.dumps(told)
+    assert not [secret for secret in ("s3cret-Passw0rd", "901680", "106900001680", ALICE) if secret in text]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_the_systems_report_counts_connections(hass: HomeAssistant) -> None:
+    assert await async_setup_component(hass, "system_health", {})
+    await hass.async_block_till_done()
+    info = await get_system_health_info(hass, "sms1680")
+    assert (info["accounts"], info["connections"]) == ("1/1", "1/1")
+    assert "gateway_reachable" not in info

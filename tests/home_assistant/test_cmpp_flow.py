@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from homeassistant.config_entries import SOURCE_USER, ConfigEntryState, ConfigFlowResult
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -94,6 +94,19 @@ async def test_an_account_that_can_log_in_is_saved(
     assert len(entry.data["webhook_id"]) >= 32
     assert len(entry.data["push_secret"]) >= 32
     assert not sandbox.platform.messages
+
+
+async def test_no_letter_follows_where_nothing_is_pushed(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    result = await enter(hass, await start(hass), given)
+    if "next_flow" not in result:
+        assert not hasattr(ConfigEntry, "get_subentries_of_type"), "2026.6 and later can open it"
+        return
+    _, flow_id = result["next_flow"]
+    dialog = await hass.config_entries.subentries.async_configure(flow_id, {"name": "Alice", "number": "13800000001"})
+    await hass.async_block_till_done()
+    assert dialog["type"] is FlowResultType.CREATE_ENTRY
+    assert not dialog.get("description")
+    assert hass.states.get("notify.alice")
 
 
 async def test_the_service_id_and_the_signature_may_be_left_out(hass: HomeAssistant, given: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import account, const, ways
-from custom_components.sms1680.client import Outcome, Reason, Receipt, SendError
+from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, SendError
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
 from custom_components.sms1680.store import Query
 from custom_components.sms1680.storing import DATA_STORAGE
@@ -205,25 +205,6 @@ async def test_a_template_and_a_batch_fall_back_as_well(
     assert client.estimate("后门打开").parts == 1
 
 
-async def test_what_the_other_way_can_not_say_stays_as_it_was(
-    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt], until: Until
-) -> None:
-    entry = make_entry(ways=BOTH)
-    await set_up(entry)
-    await until(lambda: connected(entry))
-    sandbox.cmpp.down = 60.0
-    both: ways.Ways = entry.runtime_data.client.sender
-    assert both.cmpp is not None
-    sending = asyncio.create_task(both.send_batch([(ALICE, "价格 $5")]))
-    sandbox.cmpp.restart_soon()
-    try:
-        receipts = await sending
-    except SendError as error:
-        receipts = error.receipts
-    assert [receipt.outcome for receipt in receipts] in ([Outcome.NOT_SENT], [Outcome.ACCEPTED], [Outcome.UNKNOWN])
-    assert told == list(receipts)
-
-
 async def test_a_call_that_is_cancelled_behind_the_first_way_is_told_once(
     make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]
 ) -> None:
@@ -240,34 +221,73 @@ async def test_a_call_that_is_cancelled_behind_the_first_way_is_told_once(
     assert [(receipt.outcome, receipt.reason) for receipt in told] == [(Outcome.NOT_SENT, Reason.CANCELLED)]
 
 
-class Stuck:
-    """A way that tells of one number that it found no connection, and never comes to the next."""
+class Stub:
+    """A way, connected or not, that tells of each number that there was no connection; one that sticks never ends."""
 
-    status = Status(connected=False)
-
-    def __init__(self, heard: Callable[[Receipt], None]) -> None:
+    def __init__(self, heard: Callable[[Receipt], None], *, connected: bool = False, sticks: bool = False) -> None:
+        self.status = Status(connected=connected)
         self.begun = asyncio.Event()
+        self.given: dict[str, Any] = {}
         self._heard = heard
+        self._sticks = sticks
 
-    async def send(self, numbers: Any, text: str, **_: Any) -> tuple[Receipt, ...]:
-        self._heard(Receipt(numbers[0], Outcome.NOT_SENT, reason=Reason.NO_CONNECTION))
+    async def send(self, numbers: list[str], text: str, **options: Any) -> tuple[Receipt, ...]:  # noqa: ARG002
+        self.given = options
+        receipts = tuple(Receipt(number, Outcome.NOT_SENT, reason=Reason.NO_CONNECTION) for number in numbers)
+        for receipt in receipts:
+            self._heard(receipt)
         self.begun.set()
-        await asyncio.Event().wait()
-        raise AssertionError(text)
+        if self._sticks:
+            await asyncio.Event().wait()
+        raise NotSentError(receipts, Reason.NO_CONNECTION)
+
+    async def send_batch(self, pairs: list[tuple[str, str]], **options: Any) -> tuple[Receipt, ...]:
+        return await self.send([number for number, _ in pairs], "", **options)
 
 
 async def test_what_the_other_way_was_to_take_over_is_told_when_it_never_will() -> None:
     heard: list[tuple[str, str]] = []
     both = ways.Ways(lambda receipt, way: heard.append((receipt.number, way)))
-    stuck = Stuck(both.heard_http)
+    stuck = Stub(both.heard_http, sticks=True)
     both.http = both.cmpp = stuck  # type: ignore[assignment]
-    sending = asyncio.create_task(both.send([ALICE, BOB], "x"))
+    sending = asyncio.create_task(both.send([ALICE], "x"))
     await stuck.begun.wait()
     assert heard == []
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert heard == [(ALICE, "http")]
+
+
+@pytest.mark.usefixtures("hass")
+async def test_what_the_other_way_can_not_say_stays_as_it_was(entry: MockConfigEntry) -> None:
+    heard: list[tuple[str, str]] = []
+    both = ways.Ways(lambda receipt, way: heard.append((receipt.number, way)))
+    both.http = entry.runtime_data.client.sender.http
+    both.cmpp = Stub(both.heard_cmpp, connected=True)  # type: ignore[assignment]
+    with pytest.raises(NotSentError) as caught:
+        await both.send_batch([(ALICE, "价格 $5")])
+    assert outcomes(list(caught.value.receipts)) == [(ALICE, "not_sent")]
+    assert heard == [(ALICE, "cmpp")]
+
+
+async def test_the_other_way_has_what_is_left_of_the_time() -> None:
+    both = ways.Ways(lambda *_: None)
+    http, cmpp = Stub(both.heard_http), Stub(both.heard_cmpp, connected=True)
+    both.http, both.cmpp = http, cmpp  # type: ignore[assignment]
+    with pytest.raises(NotSentError):
+        await both.send([ALICE], "x", deadline=20.0, patience=10.0)
+    assert (cmpp.given["deadline"], cmpp.given["patience"]) == (20.0, 0.2)
+    assert 19.0 < http.given["deadline"] < 20.0
+    assert http.given["patience"] == 10.0
+
+
+async def test_without_http_the_balance_can_not_be_asked() -> None:
+    both = ways.Ways(lambda *_: None)
+    both.cmpp = Stub(both.heard_cmpp)  # type: ignore[assignment]
+    with pytest.raises(ways.NoHTTPError) as caught:
+        await both.balance()
+    assert "HTTP" in caught.value.sentence("zh")
 
 
 async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
