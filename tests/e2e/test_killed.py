@@ -1,0 +1,213 @@
+"""A Home Assistant that is killed at random moments while uplinks come in: none is missing, none is acted on twice.
+
+Home Assistant runs as a program and is ended by SIGKILL, while it boots too; the sandbox pushes, and pushes again what
+was not answered. A witness inside Home Assistant writes down each event at once. The whole run, of 1,000 uplinks:
+
+    SMS1680_UPLINKS=1000 SMS1680_KILLS=12 scripts/test ha-newest tests/e2e/test_killed.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from _demo_home_assistant import HomeAssistant, configure, push_addresses
+from _demo_platform import Account as GivenAccount
+from _demo_processes import Processes, free_port, signal_group, until
+from _environments import clean_environment
+from _home_assistant import NEWEST, OLDEST
+from homeassistant.const import __version__ as version
+
+from custom_components.sms1680.store import MessageStore, Query, StoredIn
+from sms1680.sandbox import Account, Config, PushRules, Sandbox
+
+UPLINKS = int(os.environ.get("SMS1680_UPLINKS", "150"))
+KILLS = int(os.environ.get("SMS1680_KILLS", "3"))
+NUMBERS = [f"1380000{serial:04}" for serial in range(10)]
+LONGEST_BOOT = 120.0
+A_LIFE = 12.0  # seconds: some are killed before they fire anything, some while they do
+ACCOUNT = Account("demo", "demo1680", products={"61341": 10_000})
+# Patient beyond any boot: what was not answered comes again, as the README says that it must.
+PUSHES = PushRules(attempts=100_000, first_pause=0.3, growth=1.0, longest_pause=0.3, timeout=5.0)
+
+WITNESS = """
+import os
+
+async def async_setup(hass, config):
+    witness = os.open(hass.config.path("witness.jsonl"), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+    def wrote(event):
+        line = [event.data["content"], event.data["redelivered"], event.data["received_at"]]
+        os.write(witness, hass.data["witness_json"](line).encode() + b"\\n")
+
+    import json
+    from homeassistant.core import callback
+    hass.data["witness_json"] = json.dumps
+    hass.bus.async_listen("sms1680_message_received", callback(wrote))
+    return True
+"""
+
+
+class House:
+    """A Home Assistant in a folder of its own, that is started again after each kill."""
+
+    def __init__(self, folder: Path, processes: Processes, session: aiohttp.ClientSession) -> None:
+        self.folder = folder / "home"
+        self.log = folder / "home-assistant.log"
+        self.port = free_port()
+        self.home = HomeAssistant(session, f"http://127.0.0.1:{self.port}")
+        self._processes = processes
+        self._state = folder / "state"
+        configure(self.folder, NEWEST if version == NEWEST.version else OLDEST, self.port)
+        witness = self.folder / "custom_components" / "witness"
+        witness.mkdir()
+        (witness / "__init__.py").write_text(WITNESS)
+        manifest = {"domain": "witness", "name": "Witness", "version": "1.0.0"}
+        (witness / "manifest.json").write_text(json.dumps(manifest))
+        with (self.folder / "configuration.yaml").open("a") as configuration:
+            configuration.write("witness:\n")
+
+    async def start(self) -> asyncio.subprocess.Process:
+        command = [sys.executable, "-m", "homeassistant", "--config", str(self.folder), "--skip-pip", "--log-no-color"]
+        variables = {**clean_environment(), "SMS1680_STATE_DIR": str(self._state), "PYTHONUTF8": "1"}
+        return await self._processes.start(command, variables, self.folder, log=self.log)
+
+    async def is_up(self) -> None:
+        await until(self.home.answers, "Home Assistant that answers", LONGEST_BOOT)
+
+    async def kill(self, process: asyncio.subprocess.Process) -> None:
+        signal_group(process, signal.SIGKILL)
+        await process.wait()
+
+    def fired(self) -> list[tuple[str, bool]]:
+        """Each event that was fired, with whether it was marked."""
+        lines = (self.folder / "witness.jsonl").read_text().splitlines()
+        return [(content, redelivered) for content, redelivered, _ in map(json.loads, lines)]
+
+    def stored(self) -> list[StoredIn]:
+        store = MessageStore(self.folder / "sms1680.db")
+        store.open()
+        found = store.messages(Query(limit=10**6)).result(60)
+        store.close()
+        return [message for message in found if isinstance(message, StoredIn)]
+
+
+async def run(folder: Path, text_of: Callable[[int], str], chance: random.Random) -> tuple[House, Sandbox, int]:
+    """Push uplinks into a Home Assistant that is killed again and again; end it well once all were answered."""
+    async with (
+        Processes() as processes,
+        aiohttp.ClientSession() as session,
+        Sandbox(Config((ACCOUNT,), pushes=PUSHES)) as box,
+    ):
+        house = House(folder, processes, session)
+        process = await house.start()
+        await house.is_up()
+        await house.home.sign_up("owner", "a password of the test")
+        await until(house.home.running, "Home Assistant that is fully up", LONGEST_BOOT)  # else it ends without saving
+        given = GivenAccount(box.url, ACCOUNT.username, ACCOUNT.password, "61341")
+        addresses = push_addresses(await house.home.add_account(given, "某某科技"))
+        await processes.end(process)
+        account = box.platform.accounts[ACCOUNT.username]
+        account.uplink_address = addresses["uplink_address"].replace("localhost", "127.0.0.1")
+
+        async def write() -> None:
+            for serial in range(UPLINKS):
+                box.platform.reply(chance.choice(NUMBERS), text_of(serial))
+                if serial % 10 == 9:
+                    await asyncio.sleep(chance.uniform(0, 20 * KILLS * A_LIFE / UPLINKS))
+
+        kills = 0
+        writing = asyncio.create_task(write())
+        while kills < KILLS:
+            process = await house.start()
+            await wait_for_the_moment(house, box, chance)
+            await house.kill(process)
+            kills += 1
+        await writing
+        process = await house.start()
+        await box.wait_for(lambda platform: platform.pushes.waiting == 0, LONGEST_BOOT + UPLINKS / 10)
+
+        async def all_fired() -> bool | None:
+            with closing(sqlite3.connect(f"file:{house.folder / 'sms1680.db'}?mode=ro", uri=True)) as database:
+                return None if database.execute("SELECT 1 FROM uplink WHERE NOT fired").fetchone() else True
+
+        await until(all_fired, "event of each uplink", LONGEST_BOOT)
+        await processes.end(process)
+        return house, box, kills
+
+
+async def wait_for_the_moment(house: House, box: Sandbox, chance: random.Random) -> None:
+    """Wait for a random moment: in its boot, in its life, or just when so many were answered."""
+    kind = chance.choice(("boot", "life", "answers", "answers"))
+    if kind != "boot":
+        await house.is_up()
+    if kind == "answers":
+        enough = box.platform.pushes.delivered + chance.randint(1, 40)
+        with suppress(TimeoutError):
+            await box.wait_for(lambda platform: platform.pushes.delivered >= enough, A_LIFE)
+    else:
+        await asyncio.sleep(chance.uniform(0, A_LIFE))
+
+
+def report(capsys: pytest.CaptureFixture[str], **figures: Any) -> None:
+    with capsys.disabled():
+        sys.stdout.write(f"\n{version}: {', '.join(f'{name} {value}' for name, value in figures.items())}\n")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("socket_enabled")
+def test_no_uplink_is_missing_and_none_is_fired_twice_unmarked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [f"第{serial}条" for serial in range(UPLINKS)]
+    house, box, kills = asyncio.run(run(tmp_path, texts.__getitem__, random.Random()))
+    stored, fired = house.stored(), house.fired()
+    assert {message.content for message in stored} == set(texts)
+    assert all(message.fired for message in stored)
+    assert {text for text, _ in fired} == set(texts)
+    unmarked = Counter(text for text, redelivered in fired if not redelivered)
+    assert not [text for text, count in unmarked.items() if count > 1]
+    assert not [text for text in texts if text in house.log.read_text("utf-8", "replace")]
+    report(
+        capsys,
+        uplinks=len(texts),
+        kills=kills,
+        pushes=box.platform.pushes.attempts,
+        stored=len(stored),
+        pushed_again_after_it_was_stored=sum(message.repeat for message in stored),
+        fired=len(fired),
+        of_these_marked=sum(redelivered for _, redelivered in fired),
+    )
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("socket_enabled")
+def test_honest_repeats_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    house, box, kills = asyncio.run(run(tmp_path, lambda _: "1", random.Random()))
+    stored, fired = house.stored(), house.fired()
+    assert len(stored) >= UPLINKS
+    assert len(fired) >= UPLINKS
+    assert all(message.fired for message in stored)
+    report(
+        capsys,
+        uplinks=UPLINKS,
+        kills=kills,
+        pushes=box.platform.pushes.attempts,
+        stored=len(stored),
+        fired=len(fired),
+    )
+    shutil.rmtree(tmp_path)
