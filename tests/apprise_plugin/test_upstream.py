@@ -23,14 +23,18 @@ GOOD = {"instance": NotifySMS1680, "requests_response_text": "1,20170408", "requ
 BAD = {"instance": NotifySMS1680, "notify_response": False}
 
 CASES: list[tuple[str, dict[str, Any]]] = [
+    # It notifies one number more often than the guard on spending would let pass: hence cap=0.
     ("sms1680://", {"instance": TypeError}),
     ("sms1680://:@/", {"instance": TypeError}),
     (f"sms1680://user@61341/{A}", {"instance": TypeError}),
-    (f"sms1680://user:secret@61341/{A}", {**GOOD, "privacy_url": "sms1680://u...r:****@61341/138****0000/"}),
-    (f"sms1680://user:secret@61341/{A}/{B}?batch=no", GOOD),
-    (f"sms1680://user:secret@YrJr/?to={A},{B}&gateway=https://sms.example&sign=x&xh=08&stamp=yes&rate=1000", GOOD),
-    (f"sms1680://user:secret@61341/{A}?dedupe=0&retry=2&wait=0", GOOD),
-    (f"sms1680://user:secret@61341/{A}?format=html", GOOD),
+    (f"sms1680://user:secret@61341/{A}?cap=0", {**GOOD, "privacy_url": "sms1680://u...r:****@61341/138****0000/"}),
+    (f"sms1680://user:secret@61341/{A}/{B}?batch=no&cap=0", GOOD),
+    (
+        f"sms1680://user:secret@YrJr/?to={A},{B}&gateway=https://sms.example&sign=x&xh=08&stamp=yes&rate=1000&cap=0",
+        GOOD,
+    ),
+    (f"sms1680://user:secret@61341/{A}?dedupe=0&retry=2&wait=0&cap=0", GOOD),
+    (f"sms1680://user:secret@61341/{A}?format=html&cap=0", GOOD),
     (f"sms1680://user:secret@61341/{A}/10086", {**GOOD, "notify_response": False}),
     ("sms1680://user:secret@61341/", {**BAD, "response": False, "requests_response_text": "1,2"}),
     (f"sms1680://user:secret@61341/{A}", {**BAD, "response": False, "requests_response_code": 500}),
