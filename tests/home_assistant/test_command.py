@@ -317,3 +317,15 @@ async def test_over_the_whole_way(
     await hass.async_block_till_done()
     assert [command.data["recipient"] for command in commands] == ["Alice"]
     assert entry.entry_id == commands[0].data["config_entry_id"]
+
+
+async def test_a_command_that_came_during_a_reload_is_one_all_the_same(
+    hass: HomeAssistant, entry: MockConfigEntry, come: Come, commands: list[Event], messages: list[Event]
+) -> None:
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    await come(f"撤防 {PIN}")
+    assert not messages
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert [message.data["content"] for message in messages] == ["撤防"]
+    assert [command.data["word"] for command in commands] == ["撤防"]
