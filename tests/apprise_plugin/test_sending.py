@@ -211,15 +211,15 @@ def test_an_answer_that_hangs_is_given_up_within_the_limit(
     slow = service(A, rto="30")
     slow._limit = lambda: 0.6
     assert slow.notify(TEXT) is False
-    assert "(TimeLimit)" in log[0][1]
+    assert re.search(r"unknown\..*\((TimeLimit|ReadTimeout)\)", log[0][1])
 
 
 def test_no_request_begins_when_the_time_is_up(
     box: SandboxThread, service: Service, log: list[tuple[str, str]]
 ) -> None:
     box.call(lambda platform: platform.faults.next("stall_after", 2))
-    slow = service(A, B, C, batch="no", rto="0.4", cto="0.1")
-    slow._limit = lambda: 1.0
+    slow = service(A, B, C, batch="no", rto="1.0", cto="0.5")
+    slow._limit = lambda: 3.0
     assert slow.notify(TEXT) is False
     assert [number for number, _ in sent(box)] == [A, B]
     assert "137****0002: not sent" in log[0][1]
