@@ -174,45 +174,6 @@ class TestIncoming:
             await hass.async_block_till_done()
         assert [event.data["content"] for event in messages] == ["1"]
 
-    async def test_what_comes_together_is_kept_together_and_one_that_cannot_be_kept_fails_alone(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
-    ) -> None:
-        commits: list[str] = []
-        store = shelf_of(hass, entry).store
-        trace = store._writer.submit(lambda database: database.set_trace_callback(commits.append))
-        await asyncio.wrap_future(trace)
-        texts = [*map(str, range(300)), "half a character: \ud83d", "after it"]
-        calls = [receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0) for text in texts]
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        assert [text for text, result in zip(texts, results, strict=True) if isinstance(result, Exception)] == [
-            texts[-2]
-        ]
-        assert isinstance(results[-2], NotTakenError)
-        commits.clear()
-        calls = [receiver.async_receive(Reply(ALICE, f"again {text}"), Way.WEBHOOK, 0) for text in range(300)]
-        await asyncio.gather(*calls)
-        assert commits.count("COMMIT") <= 3
-        # What can't be kept is fired all the same; the order is that in which it came.
-        fired = [event.data["content"] for event in messages if event.data["content"] not in texts[-2]]
-        assert fired == [*map(str, range(300)), "after it", *(f"again {text}" for text in range(300))]
-
-    async def test_what_is_being_kept_while_the_store_is_searched_is_fired_once(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
-    ) -> None:
-        held = threading.Event()
-        shelf_of(hass, entry).store._writer.submit(lambda _: held.wait(10))
-        calls = [hass.async_create_task(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0)) for text in "12"]
-        await asyncio.sleep(0)
-        receiver.async_hand_on()
-        calls.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, "3"), Way.WEBHOOK, 0)))
-        await asyncio.sleep(0)
-        held.set()
-        await asyncio.gather(*calls)
-        await hass.async_block_till_done()
-        assert [(event.data["content"], event.data["redelivered"]) for event in messages] == [
-            (text, False) for text in "123"
-        ]
-
     async def test_a_fault_keeps_nothing_back_that_waits_behind_it(
         self,
         hass: HomeAssistant,
