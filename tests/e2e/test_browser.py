@@ -123,7 +123,7 @@ async def test_the_whole_way(home: Home, box: Sandbox, browser: Browser) -> None
     await answer(phone)
     await tab.until(message_event("Received"))
     await keep(tab, "ha-device", "...seek.all('ha-card')")
-    if IS_NEWEST:
+    if WRITES_PICTURES:  # the editor of automations is Home Assistant's, and changes often
         await find_triggers(tab, home)
     # Neither the pages nor Home Assistant had something to say against the integration.
     assert [problem for problem in tab.problems if "sms1680" in problem] == []

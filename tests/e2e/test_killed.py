@@ -117,7 +117,7 @@ async def run(folder: Path, text_of: Callable[[int], str], chance: random.Random
         await house.is_up()
         await house.home.sign_up("owner", "a password of the test")
         await until(house.home.running, "Home Assistant that is fully up", LONGEST_BOOT)  # else it ends without saving
-        given = GivenAccount(box.url, ACCOUNT.username, ACCOUNT.password, "61341")
+        given = GivenAccount(box.url, ACCOUNT.username, ACCOUNT.password, "61341", {})
         addresses = push_addresses(await house.home.add_account(given, "某某科技"))
         await processes.end(process)
         account = box.platform.accounts[ACCOUNT.username]
