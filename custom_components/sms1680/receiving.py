@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -146,19 +147,14 @@ class Receiver:
             self.warn("not_kept", "Something came in that can neither be handed on nor kept now; it was not answered")
             raise NotTakenError
         incoming = self._note(item, via)
-        keeping = asyncio.wrap_future(incoming.shelf.store.receive(self._record(incoming)))
         try:
-            received = await asyncio.shield(keeping)
-        except asyncio.CancelledError:
-            keeping.add_done_callback(self._left_alone)
-            raise
+            await asyncio.shield(incoming.shelf.receive(self._record(incoming), partial(self._kept, incoming)))
         except StoreError:
             # Rather fired and sent again than lost: what comes again is marked as a repeat.
             self.warn("not_stored", "Something came in that could not be stored; it was not answered")
             if self._ready:
                 self._fire(incoming)
             raise NotTakenError from None
-        self._kept(incoming, received)
         if not incoming.shelf.store.durable and incoming.fired is not None:
             try:
                 async with asyncio.timeout(patience):
@@ -248,7 +244,7 @@ class Receiver:
         return Uplink(content=item.content, extension=item.extension, incomplete=item.incomplete, **common)
 
     def _kept(self, incoming: Incoming, received: Received) -> None:
-        """Fire what is safe now, or leave it in the store until it can be fired."""
+        """Fire what is safe now, whether its sender still waits or not, or leave it in the store until it can be."""
         incoming.row, incoming.change = received.row, received.change
         self._storage.tell(received.others)
         if self._ready and not self._handing_on:
@@ -259,13 +255,6 @@ class Receiver:
             self._attempts[received.row] = incoming.attempt
         if not incoming.shelf.store.durable:
             incoming.fired = self._awaited[incoming.is_report, received.row] = asyncio.Event()
-
-    @callback
-    def _left_alone(self, keeping: asyncio.Future[Received]) -> None:
-        """Fire what was kept after its sender had gone."""
-        if keeping.exception() is None:
-            self.waiting += 1
-            self.async_hand_on()
 
     async def _async_hand_on(self) -> None:
         try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +31,7 @@ from .const import (
     DOMAIN,
     signal_delivery,
 )
-from .store import Change, MessageStore, Retention, Selection, StoreError
+from .store import Change, MessageStore, Received, Report, Retention, Selection, StoreError, Uplink
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,8 +42,15 @@ _MARK_AFTER: Final = 0.1
 # Of accounts that keep nothing on the disk: as long as reports may come.
 _IN_MEMORY: Final = Retention(timedelta(days=3), 1000, texts=True)
 
+_MOST_WAITING: Final = 10_000
+_MOST_TOGETHER: Final = 500
+
 _DAMAGED: Final = "store_damaged"
 _UNAVAILABLE: Final = "store_unavailable"
+
+
+type Then = Callable[[Received], None]
+type _Keeping = tuple[Uplink | Report, Then, asyncio.Future[Received]]
 
 
 class Shelf:
@@ -52,8 +61,47 @@ class Shelf:
         self._hass = hass
         self._fired: dict[bool, tuple[list[int], list[int]]] = {True: ([], []), False: ([], [])}
         self._answered: tuple[list[int], list[int]] = ([], [])
+        self._incoming: deque[_Keeping] = deque()
+        self._keeping = False
         self._later: CALLBACK_TYPE | None = None
         self._job = HassJob(self._flush_now, "sms1680 note what was fired", cancel_on_shutdown=True)
+
+    @callback
+    def receive(self, item: Uplink | Report, then: Then) -> asyncio.Future[Received]:
+        """Keep what came in; what comes while others are being kept is kept together, by one commit.
+
+        then: called as soon as it is safe, whoever still waits for it, and before anyone who asked the store later
+        hears. Returns a future that fails with StoreError, or with what `then` raised.
+        """
+        future: asyncio.Future[Received] = self._hass.loop.create_future()
+        if len(self._incoming) >= _MOST_WAITING:
+            future.set_exception(StoreError("busy"))
+            return future
+        self._incoming.append((item, then, future))
+        if not self._keeping:
+            self._keeping = True
+            # Not at once: what this turn of the loop brings besides is kept with it.
+            self._hass.loop.call_soon(self._keep)
+        return future
+
+    def _keep(self) -> None:
+        """Keep what has come meanwhile, together; then what has come while that was done."""
+        group = [self._incoming.popleft() for _ in range(min(len(self._incoming), _MOST_TOGETHER))]
+        self._keeping = bool(group)
+        if group:
+            kept = asyncio.wrap_future(self.store.receive_all([item for item, *_ in group]), loop=self._hass.loop)
+            kept.add_done_callback(partial(self._kept, group))
+
+    def _kept(self, group: list[_Keeping], kept: asyncio.Future[list[Received]]) -> None:
+        if kept.exception() is None:
+            for (_, then, future), received in zip(group, kept.result(), strict=True):
+                _pass_on(received, then, future)
+        else:
+            for one in group:
+                # One may have spoilt it for all: each by itself.
+                alone = asyncio.wrap_future(self.store.receive(one[0]), loop=self._hass.loop)
+                alone.add_done_callback(partial(_kept_alone, one))
+        self._keep()
 
     @callback
     def mark_fired(self, row: int, *, report: bool, texts: bool) -> None:
@@ -91,6 +139,24 @@ class Shelf:
     def _flush_now(self, _: datetime) -> None:
         self._later = None
         self.flush()
+
+
+def _pass_on(received: Received, then: Then, future: asyncio.Future[Received]) -> None:
+    try:
+        then(received)
+    except Exception as error:  # noqa: BLE001 - it is for whoever waits
+        future.set_exception(error)
+    else:
+        future.set_result(received)
+
+
+def _kept_alone(one: _Keeping, alone: asyncio.Future[Received]) -> None:
+    _, then, future = one
+    error = alone.exception()
+    if error is None:
+        _pass_on(alone.result(), then, future)
+    else:
+        future.set_exception(error)
 
 
 class Storage:

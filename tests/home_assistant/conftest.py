@@ -67,6 +67,12 @@ def _loopback(socket_enabled: None) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _wait_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Home Assistant waits for no task that is being cancelled; one that connects looks like that for a moment."""
+    monkeypatch.setattr("homeassistant.core.cancelling", lambda _: False)
+
+
+@pytest.fixture(autouse=True)
 def _texts_of_dialogs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks, whenever a test meets a dialog of ours, whether all that it shows is translated."""
     texts = json.loads((Path(const.__file__).parent / "translations" / "en.json").read_text("utf-8"))

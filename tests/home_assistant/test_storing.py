@@ -136,6 +136,7 @@ class TestIncoming:
         later = Receiver(hass, entry, Receivers(hass))
         later._storage = hass.data[DATA_STORAGE]
         hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_REPEAT_WINDOW: 0})
+        await hass.async_block_till_done(wait_background_tasks=True)
         await later.async_recall()
         assert later._note(Reply(ALICE, "not answered"), Way.WEBHOOK).repeat is True
         assert later._note(Reply(ALICE, "answered"), Way.WEBHOOK).repeat is False
@@ -173,6 +174,61 @@ class TestIncoming:
             await asyncio.sleep(0.01)
             await hass.async_block_till_done()
         assert [event.data["content"] for event in messages] == ["1"]
+
+    async def test_what_comes_together_is_kept_together(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    ) -> None:
+        statements: list[str] = []
+        store = shelf_of(hass, entry).store
+        await asyncio.wrap_future(store._writer.submit(lambda database: database.set_trace_callback(statements.append)))
+        calls = [receiver.async_receive(Reply(ALICE, str(serial)), Way.WEBHOOK, 0) for serial in range(300)]
+        rows = [incoming.row for incoming in await asyncio.gather(*calls)]
+        assert statements.count("COMMIT") <= 3
+        assert [event.data["content"] for event in messages] == [str(serial) for serial in range(300)]
+        kept_rows = {message.content: message.row for message in await kept(hass, entry, limit=300)}
+        assert rows == [kept_rows[str(serial)] for serial in range(300)]
+
+    async def test_one_that_cannot_be_kept_fails_alone(
+        self, receiver: Receiver, messages: list[Event], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from custom_components.sms1680.store import inbox
+
+        keep = inbox.receive
+
+        def faulty(connection: Any, items: Any) -> Any:
+            if any(item.content == "bad" for item in items):
+                raise OSError(5, "no")
+            return keep(connection, items)
+
+        monkeypatch.setattr(inbox, "receive", faulty)
+        texts = ["1", "bad", "2"]
+        calls = [receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0) for text in texts]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [isinstance(result, NotTakenError) for result in results] == [False, True, False]
+        assert sorted(event.data["content"] for event in messages) == sorted(texts)
+
+    async def test_half_a_character_is_kept_as_its_escape(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    ) -> None:
+        await come(receiver, Reply(ALICE, "好 \ud83d"))
+        assert [message.content for message in await kept(hass, entry)] == ["好 \\ud83d"]
+
+    async def test_what_is_being_kept_while_the_store_is_searched_is_fired_once(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    ) -> None:
+        held = threading.Event()
+        shelf_of(hass, entry).store._writer.submit(lambda _: held.wait(10))
+        calls = [hass.async_create_task(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0)) for text in "12"]
+        await asyncio.sleep(0)
+        receiver.async_hand_on()
+        calls.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, "3"), Way.WEBHOOK, 0)))
+        await asyncio.sleep(0)
+        held.set()
+        await asyncio.gather(*calls)
+        await hass.async_block_till_done()
+        assert [(event.data["content"], event.data["redelivered"]) for event in messages] == [
+            (text, False) for text in "123"
+        ]
 
     async def test_a_fault_keeps_nothing_back_that_waits_behind_it(
         self,

@@ -89,7 +89,8 @@ def tidy(connection: sqlite3.Connection, retentions: Mapping[str, Retention], no
 
 def forget_texts(connection: sqlite3.Connection, uplinks: Collection[int]) -> None:
     """Let go of the texts of uplinks that were fired."""
-    connection.executemany("UPDATE uplink SET content = NULL WHERE row = ?", ((row,) for row in uplinks))
+    listed = json.dumps(list(uplinks))
+    connection.execute("UPDATE uplink SET content = NULL WHERE row IN (SELECT value FROM json_each(?))", (listed,))
 
 
 def counts(connection: sqlite3.Connection, entry: str) -> Counts:

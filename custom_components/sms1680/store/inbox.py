@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Final
 
 from ..client import DeliveryReport
 from . import outbox
-from .numbers import comparable_number
+from .numbers import comparable_number, storable
 from .records import Change, Received, Recent, Report, Unfired, Uplink, from_micros, to_micros
 
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
-_INSERT_UPLINK: Final = f"INSERT INTO uplink ({_UPLINK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
+_INSERT_UPLINKS: Final = f"INSERT INTO uplink (row, {_UPLINK}) VALUES "
+_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# A statement for each power of two up to this: so each is prepared once.
+_MOST_AT_ONCE: Final = 256
 _INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
 
 
-def receive(connection: sqlite3.Connection, item: Uplink | Report) -> Received:
-    """Keep what came in; a report is joined to its message."""
+def receive(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) -> list[Received]:
+    """Keep what came in, in order; each report is joined to its message."""
+    received: list[Received] = []
+    for is_uplink, group in groupby(items, lambda item: isinstance(item, Uplink)):
+        if is_uplink:
+            received += _receive_uplinks(connection, [item for item in group if isinstance(item, Uplink)])
+        else:
+            received += [_receive_report(connection, item) for item in group if isinstance(item, Report)]
+    return received
+
+
+def _receive_uplinks(connection: sqlite3.Connection, items: list[Uplink]) -> list[Received]:
+    """Keep many by few statements: at each the thread waits for its turn, behind a loop that is busy."""
+    (last,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'uplink'").fetchone()
+    values = [(row, *_values_of(item)) for row, item in enumerate(items, last + 1)]
+    start = 0
+    while start < len(values):
+        count = min(_MOST_AT_ONCE, 1 << ((len(values) - start).bit_length() - 1))
+        chunk = values[start : start + count]
+        connection.execute(_INSERT_UPLINKS + ", ".join([_VALUES] * count), [value for row in chunk for value in row])
+        start += count
+    return [Received(row) for row, *_ in values]
+
+
+def _values_of(item: Uplink) -> tuple[Any, ...]:
+    return (
+        *(item.entry, item.recipient, item.id, comparable_number(item.number), storable(item.content), item.extension),
+        *(item.message_id, item.incomplete, item.via, to_micros(item.received_at), item.repeat, item.digest),
+    )
+
+
+def _receive_report(connection: sqlite3.Connection, item: Report) -> Received:
     number, at = comparable_number(item.number), to_micros(item.received_at)
-    name = (item.entry, item.recipient, item.id, number)
-    known_by = (item.via, at, item.repeat, item.digest)
-    if isinstance(item, Uplink):
-        said = (item.content, item.extension, item.message_id, item.incomplete)
-        (row,) = connection.execute(_INSERT_UPLINK, (*name, *said, *known_by)).fetchone()
-        return Received(row)
-    (row,) = connection.execute(_INSERT_REPORT, (*name, item.message_id, item.status, *known_by)).fetchone()
+    values = (
+        *(item.entry, item.recipient, item.id, number, item.message_id, item.status),
+        *(item.via, at, item.repeat, item.digest),
+    )
+    (row,) = connection.execute(_INSERT_REPORT, values).fetchone()
     told = DeliveryReport(item.message_id, item.number, item.status)
     change, others = outbox.report(connection, row, item.entry, told, at)
     return Received(row, change, tuple(others))
@@ -54,7 +87,8 @@ def unfired(connection: sqlite3.Connection, entry: str, limit: int, first: tuple
 def mark(connection: sqlite3.Connection, column: str, uplinks: Iterable[int], reports: Iterable[int]) -> None:
     """Note that items were fired or answered."""
     for table, rows in (("uplink", uplinks), ("report", reports)):
-        connection.executemany(f"UPDATE {table} SET {column} = 1 WHERE row = ?", ((row,) for row in rows))
+        listed = json.dumps(list(rows))
+        connection.execute(f"UPDATE {table} SET {column} = 1 WHERE row IN (SELECT value FROM json_each(?))", (listed,))
 
 
 def recent(connection: sqlite3.Connection, entry: str, since: datetime) -> list[Recent]:

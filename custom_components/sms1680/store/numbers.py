@@ -1,4 +1,4 @@
-"""Phone numbers in the form in which they are compared, however they are written."""
+"""Phone numbers in the form in which they are compared, and texts in one in which they can be kept."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def comparable_number(number: str) -> str:
         return normalise_number(number)
     except InvalidMessageError:
         return number
+
+
+def storable(text: str) -> str:
+    """Return a text as it can be kept: half a character, cut off from its other half, is written as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()

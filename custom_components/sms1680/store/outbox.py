@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from ..client import DeliveryReport, Outcome, Reason, ReportState
-from .numbers import comparable_number
+from .numbers import comparable_number, storable
 from .proof import (
     EXPIRY,
     NEVER_ARRIVES,
@@ -166,7 +166,7 @@ def _insert(connection: sqlite3.Connection, message: Outgoing) -> int:
         message.entry,
         message.recipient,
         comparable_number(message.number),
-        message.text,
+        None if message.text is None else storable(message.text),
         message.way,
         at,
         to_micros(message.due) if message.due else None,

@@ -114,7 +114,11 @@ class MessageStore:
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
         """Keep what came in; once this is done its sender may be answered."""
-        return self._writer.submit(lambda database: inbox.receive(database, item))
+        return self._writer.submit(lambda database: inbox.receive(database, [item])[0])
+
+    def receive_all(self, items: Sequence[Uplink | Report]) -> Future[list[Received]]:
+        """Keep all of what came in together, or nothing of it."""
+        return self._writer.submit(lambda database: inbox.receive(database, items))
 
     def unfired(self, entry: str, limit: int) -> Future[list[Unfired]]:
         """Give what is safe and was not fired, the oldest first."""
