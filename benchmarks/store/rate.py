@@ -1,0 +1,93 @@
+"""Pushes a second with the message store on, and with it off, against a bare webhook: same server, same run, in turn.
+
+What is on is one file with a real commit (WAL, synchronous=FULL) before each answer, shared by what comes together; off
+is an account that keeps nothing on the disk. The pushes come from a process of its own over so many connections, each
+with a text of its own. The file lies where temporary files do: set TMPDIR to another disk to measure that.
+
+    .venv/ha-newest/bin/python benchmarks/store/rate.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks" / "home_assistant")]
+
+from homeassistant import const as ha_const  # noqa: E402
+from homeassistant.core import HomeAssistant  # noqa: E402
+from pushes import BARE, OURS, PUSHES, Bench, entry, set_up  # noqa: E402
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant  # noqa: E402
+
+import custom_components.sms1680.const as const  # noqa: E402, PLR0402
+from custom_components.sms1680.storing import DATA_STORAGE  # noqa: E402
+
+ROUNDS, OFF = 7, "the-one-that-keeps-nothing"
+
+
+async def add_unkept(hass: HomeAssistant) -> None:
+    """Add an account that keeps nothing on the disk."""
+    like = entry()
+    account = MockConfigEntry(
+        domain=const.DOMAIN,
+        title="Off",
+        data={**like.data, ha_const.CONF_WEBHOOK_ID: OFF, const.CONF_PUSH_SECRET: OFF},
+        options={const.CONF_KEEP_DAYS: 0},
+    )
+    account.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(account.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def rate(bench: Bench, hook: str, connections: int) -> tuple[float, float]:
+    """Return pushes a second, and the processor time of Home Assistant for one, in microseconds."""
+    began = time.process_time()
+    said = await bench.push(f"/api/webhook/{hook}", PUSHES, connections)
+    await bench.hass.async_block_till_done()
+    return PUSHES / float(said["seconds"]), (time.process_time() - began) / PUSHES * 1e6
+
+
+async def commits(bench: Bench) -> list[str]:
+    """Have the store's commits counted from now on."""
+    counted: list[str] = []
+    store = bench.hass.data[DATA_STORAGE].shelves[0].store
+
+    def trace(statement: str) -> None:
+        if statement == "COMMIT":
+            counted.append(statement)
+
+    await asyncio.wrap_future(store._writer.submit(lambda database: database.set_trace_callback(trace)))  # noqa: SLF001
+    return counted
+
+
+async def main() -> None:
+    """Measure, and print each figure with its ratio."""
+    names = {BARE: "a webhook that only answers", OURS: "the store on", OFF: "the store off"}
+    with tempfile.TemporaryDirectory() as folder:
+        async with async_test_home_assistant(config_dir=folder) as hass:
+            bench = await set_up(hass)
+            await add_unkept(hass)
+            counted = await commits(bench)
+            print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}, {PUSHES} pushes a round")
+            for connections in (1, 8, 32):
+                counted.clear()
+                rounds = [{hook: await rate(bench, hook, connections) for hook in names} for _ in range(ROUNDS)]
+                print(f"{connections} connections, {ROUNDS * PUSHES / len(counted):.1f} pushes a commit:")
+                for hook, name in names.items():
+                    speed = statistics.median(found[hook][0] for found in rounds)
+                    work = statistics.median(found[hook][1] for found in rounds)
+                    ratios = sorted(found[hook][0] / found[BARE][0] for found in rounds)
+                    middle, least, most = ratios[len(ratios) // 2], ratios[0], ratios[-1]
+                    print(
+                        f"  {name}: {speed:.0f} a second, ratio {middle:.2f} ({least:.2f} to {most:.2f}), {work:.0f} µs"
+                    )
+            await bench.server.close()
+            await hass.async_stop(force=True)
+
+
+asyncio.run(main())
