@@ -268,6 +268,7 @@ class Receipt:
     reason: None when accepted. parts: what it is billed in, for this number. detail: what the platform said besides
     (forbidden words, an answer that was not understood), masked, at most 200 characters.
     message_ids: all ids of a message that went out in several segments (CMPP), else the one of `message_id`.
+    segments: how many pieces it was handed over in, each of which is reported by itself; over HTTP always one.
     """
 
     number: str
@@ -277,6 +278,7 @@ class Receipt:
     parts: int = 1
     detail: str | None = None
     message_ids: tuple[str, ...] = ()
+    segments: int = 1
 
     @property
     def repeat(self) -> Repeat:

@@ -70,11 +70,18 @@ async def test_a_long_message_goes_out_in_segments_with_an_id_each(gateway: Any,
     assert len({header.reference for header, _ in headers if header}) == 1
     assert read_text_content(b"".join(body for _, body in headers), 8) == "【某某科技】" + text
     assert (len(receipt.message_ids), receipt.message_id, receipt.parts) == (3, receipt.message_ids[0], 3)
+    assert receipt.segments == 3
     await client.send(NUMBER, text)
     again = split_header(gateway.all(Submit)[3].msg_content)[0]
     assert headers[0][0] is not None
     assert again is not None
     assert again.reference == (headers[0][0].reference + 1) % 256
+
+
+async def test_a_text_billed_as_two_that_goes_in_one_piece_has_one_segment(gateway: Any, connect: Make) -> None:
+    [receipt] = await connect().send(NUMBER, "a" * 150)
+    assert len(gateway.all(Submit)) == 1
+    assert (receipt.parts, receipt.segments, len(receipt.message_ids)) == (3, 1, 1)
 
 
 async def test_at_most_99_destinations_a_submit_and_each_number_once(gateway: Any, connect: Make) -> None:

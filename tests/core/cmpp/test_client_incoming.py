@@ -85,6 +85,19 @@ async def test_reports_of_all_segments_make_one_result(gateway: Any, connect: Ma
     ]
 
 
+async def test_reports_of_segments_come_by_themselves_where_the_application_joins_them(
+    gateway: Any, connect: Make
+) -> None:
+    client = connect(join_reports=False)
+    [receipt] = await client.send(NUMBER, "门" * 150)
+    reports = [(receipt.message_ids[place], stat) for place, stat in ((1, "DELIVRD"), (0, "ACCEPTD"), (2, "UNDELIV"))]
+    for msg_id, stat in reports:
+        gateway.report(int(msg_id), stat)
+    await gateway.until(DeliverResp, 3)
+    await client.aclose()
+    assert [(item.message_id, item.status) async for item in client if isinstance(item, DeliveryReport)] == reports
+
+
 async def test_a_callback_decides_when_it_is_acknowledged(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
     safe = asyncio.Event()

@@ -106,8 +106,9 @@ class CMPPClient:
     connect_timeout, login_timeout: until connected, until the login is answered. window: SUBMITs without an answer at
     a time. idle: without a sign of life before an ACTIVE_TEST goes. answer_timeout: T, until an answer counts as lost.
     attempts: N, ACTIVE_TESTs until the connection is given up. silence: after which an ACTIVE_TEST must be answered
-    before a SUBMIT goes. assembly_time: that the segments of an uplink may take. proof: refuse a gateway that does not
-    prove that it knows the secret. tls: True or a context, for tunnels.
+    before a SUBMIT goes. assembly_time: that the segments of an uplink may take. join_reports: make one result of the
+    reports of a long message's segments; without it each comes by itself, under its own segment's id. proof: refuse a
+    gateway that does not prove that it knows the secret. tls: True or a context, for tunnels.
 
     on_receipt: called with each receipt as soon as it is known. on_incoming: called with each reply and report, a plain
     function or a coroutine's; what came in is acknowledged once it has returned, and comes again if it raises or takes
@@ -145,6 +146,7 @@ class CMPPClient:
         attempts: int = 3,
         silence: float = 10.0,
         assembly_time: float = 60.0,
+        join_reports: bool = True,
         proof: bool = False,
         tls: ssl.SSLContext | Literal[True] | None = None,
         on_receipt: OnReceipt | None = None,
@@ -192,9 +194,8 @@ class CMPPClient:
         outbox = Outbox(dialect, self._tell if on_receipt else None, self._accepted)
         self._dispatcher = Dispatcher(outbox, pace, sender, clock=clock, sleep=sleep, flushed=self._rearm)
         hold = positive("answer_timeout", answer_timeout) / 2
-        inbox = Inbox(
-            Tracker(clock()), source_number, assembly_time=positive("assembly_time", assembly_time), hold=hold
-        )
+        tracker = Tracker(clock(), join=join_reports)
+        inbox = Inbox(tracker, source_number, assembly_time=positive("assembly_time", assembly_time), hold=hold)
         self._inbox = inbox
         self._receiver = Receiver(inbox, on_incoming, hold)
         self._connection = Connection(

@@ -261,7 +261,7 @@ class Outbox:
         first, parts = ids[0] if ids else None, message.letter.parts
         receipts = []
         for number in message.numbers:
-            receipt = _draft_receipt(number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids)
+            receipt = _draft_receipt(number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids, total)
             receipt.__class__ = Receipt
             receipts.append(receipt)
         if self._on_receipt is not None:

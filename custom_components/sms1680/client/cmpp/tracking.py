@@ -59,8 +59,9 @@ def plain_number(number: str) -> str:
 class Tracker:
     """What was sent and waits for its reports."""
 
-    def __init__(self, now: float) -> None:
-        """Begin empty."""
+    def __init__(self, now: float, *, join: bool = True) -> None:
+        """Begin empty. join: make one result of a long message's reports, else each segment's report is its own."""
+        self._join = join
         self._generations: list[_Known] = [{} for _ in range(_GENERATIONS)]
         self._turned_at = now
 
@@ -76,6 +77,8 @@ class Tracker:
         newest = self._generations[0]
         if total == 1:
             newest[ids[0]] = None
+        elif not self._join:
+            newest.update(dict.fromkeys(ids))
         else:
             newest.update(dict.fromkeys(ids, _Long(ids, whole=len(ids) == total)))
 
