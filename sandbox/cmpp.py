@@ -37,9 +37,10 @@ from sms1680.cmpp.texts import write_text_content
 
 from .accounts import AccountState
 from .cmppfaults import CMPPFault, CMPPFaults
+from .cmppreports import SegmentReports
 from .cmpprules import MALFORMED, Judgement, Rules
 from .platform import Platform
-from .records import DELIVERED, Event, ReportReady, Uplink, UplinkReady
+from .records import Event, ReportReady, Uplink, UplinkReady
 
 ATTEMPTS = 3
 _TOO_FAST = 8
@@ -338,8 +339,9 @@ class CMPPServer:
     def __init__(self, platform: Platform, *, idle: float = 180.0, resend: float = 60.0) -> None:
         """Serve a platform; `start` opens the port."""
         self.platform = platform
-        self.rules = Rules(platform)
         self.faults = CMPPFaults()
+        self.reports = SegmentReports(platform, self.faults, self._report)
+        self.rules = Rules(platform, self.reports)
         self.lines: set[Line] = set()
         self.queued = 0
         self.acknowledged = 0
@@ -403,8 +405,8 @@ class CMPPServer:
     def take(self, event: Event) -> bool:
         """Take what is for an account that is connected, or of what came over CMPP; returns whether it did."""
         match event:
-            case ReportReady() if event.message_id in self.rules.sent:
-                self._report(event)
+            case ReportReady() if event.message_id in self.reports.sent:
+                self.reports.settle(event)
             case UplinkReady(uplink) if self._reaches(uplink):
                 self._uplink(uplink)
             case _:
@@ -416,25 +418,18 @@ class CMPPServer:
         connected = bool(self.owner(uplink.username).lines)
         return bool(account.config.sp_id) and (connected or not account.uplink_address)
 
-    def _report(self, event: ReportReady) -> None:
-        account = self.platform.accounts[event.username]
-        stat = "DELIVRD" if event.status == DELIVERED else event.status
-        for msg_id in self.rules.sent[event.message_id]:
-            content = ReportContent(msg_id=msg_id, stat=stat, dest_terminal_id=event.number)
-            self._queue(
-                event.username,
-                Item(
-                    partial(
-                        _deliver,
-                        msg_id=self.rules.new_id(),
-                        dest_id=account.config.source_number,
-                        service_id=account.config.service_id,
-                        src_terminal_id=event.number,
-                        registered_delivery=1,
-                        msg_content=bytes(content),
-                    )
-                ),
-            )
+    def _report(self, username: str, content: ReportContent) -> None:
+        account = self.platform.accounts[username]
+        make = partial(
+            _deliver,
+            msg_id=self.rules.new_id(),
+            dest_id=account.config.source_number,
+            service_id=account.config.service_id,
+            src_terminal_id=content.dest_terminal_id,
+            registered_delivery=1,
+            msg_content=bytes(content),
+        )
+        self._queue(username, Item(make))
 
     def _uplink(self, uplink: Uplink) -> None:
         written = write_text_content(uplink.text)

@@ -1,4 +1,4 @@
-"""What goes wrong over CMPP on demand: with which SUBMIT, with which DELIVER."""
+"""What goes wrong over CMPP on demand: with which SUBMIT, which DELIVER, which delivery report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class CMPPFault(StrEnum):
-    """One thing that goes wrong. The first group happens to a SUBMIT, the second to a DELIVER."""
+    """One thing that goes wrong. The groups happen to a SUBMIT, to a DELIVER, and to a delivery report."""
 
     LOST_SUBMIT = "lost_submit"
     """The platform never sees it."""
@@ -33,23 +33,30 @@ class CMPPFault(StrEnum):
     REDELIVERED = "redelivered"
     """Its answer is lost: it comes again, with a new Sequence_Id."""
 
+    ACCEPTED_FIRST = "accepted_first"
+    """An ACCEPTD, which is not final, goes ahead of it."""
+    SEGMENT_FAILED = "segment_failed"
+    """It says UNDELIV, whatever became of the other segments of its message."""
+
 
 SUBMIT_FAULTS = tuple(CMPPFault)[:10]
-DELIVER_FAULTS = tuple(CMPPFault)[10:]
+DELIVER_FAULTS = tuple(CMPPFault)[10:12]
+REPORT_FAULTS = tuple(CMPPFault)[12:]
 
 
 class CMPPFaults:
-    """Chooses what goes wrong: `choose_submit` and `choose_deliver` first, then the queue of `next`."""
+    """Chooses what goes wrong: `choose_submit`, `choose_deliver` and `choose_report`, then the queue of `next`."""
 
     def __init__(self) -> None:
         """Begin without faults."""
         self.choose_submit: Callable[[], CMPPFault | None] | None = None
         self.choose_deliver: Callable[[], CMPPFault | None] | None = None
+        self.choose_report: Callable[[], CMPPFault | None] | None = None
         self._queue: deque[CMPPFault] = deque()
         self.happened: dict[CMPPFault, int] = {}
 
     def next(self, fault: CMPPFault | str, times: int = 1) -> None:
-        """Let the next SUBMITs or DELIVERs go wrong.
+        """Let the next SUBMITs, DELIVERs or reports go wrong.
 
         Raises:
             ValueError: there is no fault of that name.
@@ -58,7 +65,7 @@ class CMPPFaults:
 
     def clear(self) -> None:
         """Let everything go well again."""
-        self.choose_submit = self.choose_deliver = None
+        self.choose_submit = self.choose_deliver = self.choose_report = None
         self._queue.clear()
 
     def take_submit(self) -> CMPPFault | None:
@@ -68,6 +75,10 @@ class CMPPFaults:
     def take_deliver(self) -> CMPPFault | None:
         """Return what goes wrong with this DELIVER, if anything, and use it up."""
         return self._take(self.choose_deliver, DELIVER_FAULTS)
+
+    def take_report(self) -> CMPPFault | None:
+        """Return what goes wrong with this delivery report, if anything, and use it up."""
+        return self._take(self.choose_report, REPORT_FAULTS)
 
     def _take(self, choose: Callable[[], CMPPFault | None] | None, kinds: tuple[CMPPFault, ...]) -> CMPPFault | None:
         fault = choose() if choose else None

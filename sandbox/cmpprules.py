@@ -14,6 +14,7 @@ from sms1680.cmpp.pdus import Connect, QueryResp, Submit
 from sms1680.cmpp.texts import read_text_content
 
 from .accounts import AccountState
+from .cmppreports import SegmentReports
 from .groups import CHINA_TIME
 from .platform import LONGEST_SOURCE, Platform
 from .records import State
@@ -25,6 +26,7 @@ _ASSEMBLY_TIME = 60.0
 _GATEWAY_CODE = 1680
 _TIME = re.compile(r"(\d{12})\d(\d\d)([+-])")
 
+_HELD = frozenset({Verdict.REVIEW, Verdict.MANUAL})
 _RESULTS = {
     Verdict.ACCEPTED: 0,
     Verdict.REVIEW: 0,
@@ -57,10 +59,10 @@ class Judgement:
 
 @dataclass(slots=True)
 class Rules:
-    """Judges logins and SUBMITs. `sent` maps a platform's message id to the Msg_Ids of its segments."""
+    """Judges logins and SUBMITs, and has the segments reported."""
 
     platform: Platform
-    sent: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    reports: SegmentReports
     _serials: count[int] = field(default_factory=count)
     _assembler: Assembler = field(default_factory=lambda: Assembler(_ASSEMBLY_TIME))
 
@@ -113,6 +115,7 @@ class Rules:
             key = (account.username, pdu.src_id, pdu.dest_terminal_id, pdu.msg_fmt)
             whole = [one for one in self._assembler.add(key, segment, body, msg_id, now) if not one.incomplete]
             if not whole:
+                self._go_ahead(account, pdu, msg_id)
                 return Judgement(OK, msg_id)
             body = b"".join(whole[0].parts.values())
             ids = tuple([token for token in whole[0].tokens if isinstance(token, int)])
@@ -123,10 +126,18 @@ class Rules:
             [(plain(number), text) for number in pdu.dest_terminal_id],
             extension=pdu.src_id.removeprefix(account.config.source_number),
             at=parse_time(pdu.at_time),
-            taken_as=lambda message_id: self.sent.update({message_id: ids}),
+            taken_as=lambda message_id: self.reports.sent.update({message_id: ids}),
         )
+        if result.verdict in _HELD:
+            self.reports.hold(ids)
         code = _RESULTS[result.verdict]
         return Judgement(code, 0 if code else msg_id, account, result)
+
+    def _go_ahead(self, account: AccountState, pdu: Submit, msg_id: int) -> None:
+        """Send a segment on its way ahead of the last one, unless its message waits for its time or for a person."""
+        at = parse_time(pdu.at_time)
+        if not account.manual and (at is None or at.timestamp() <= self.platform.clock()):
+            self.reports.expect(account.username, msg_id, map(plain, pdu.dest_terminal_id))
 
     def _fault(self, account: AccountState, pdu: Submit) -> int | None:
         """Return the Result for what is wrong with the PDU itself, or None."""
@@ -171,7 +182,7 @@ class Rules:
 
     def cancel(self, msg_id: int) -> bool:
         """Take a message back that has not gone out yet; returns whether it did."""
-        message_id = next((name for name, ids in self.sent.items() if msg_id in ids), None)
+        message_id = next((name for name, ids in self.reports.sent.items() if msg_id in ids), None)
         return message_id is not None and self.platform.cancel(message_id)
 
 

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import count
 
 from .accounts import AccountState
@@ -80,7 +81,7 @@ class Platform:
         self.review_words = list(self.config.review_words)
         self.verdicts: Counter[Verdict] = Counter()
         self._recent: dict[tuple[str, str], deque[float]] = {}
-        self._due: list[tuple[float, int, Callable[[list[Message]], None], list[Message]]] = []
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
 
     def reset(self) -> None:
         """Forget all that happened and begin again as configured; the push addresses stay."""
@@ -248,17 +249,18 @@ class Platform:
         """Let all happen that is due by now: scheduled messages go out, delivery reports come in."""
         now = self.clock()
         while self._due and self._due[0][0] <= now:
-            _, _, action, messages = heapq.heappop(self._due)
-            action(messages)
+            _, _, action = heapq.heappop(self._due)
+            action()
 
-    def _later(self, at: float, action: Callable[[list[Message]], None], messages: list[Message]) -> None:
-        heapq.heappush(self._due, (at, next(self._ties), action, messages))
+    def later(self, at: float, action: Callable[[], None]) -> None:
+        """Let something happen at a time; a `reset` forgets it."""
+        heapq.heappush(self._due, (at, next(self._ties), action))
 
     def _send_or_wait(self, messages: list[Message]) -> None:
         due_at = messages[0].due_at
         if due_at > self.clock():
             self._changed(messages)
-            self._later(due_at, self._send, messages)
+            self.later(due_at, partial(self._send, messages))
         else:
             self._send(messages)
 
@@ -275,7 +277,7 @@ class Platform:
                 message.status = phone.report_status
             phone.items.append(message)
         self._changed(messages)
-        self._later(now + self.config.report_delay, self._settle, messages)
+        self.later(now + self.config.report_delay, partial(self._settle, messages))
 
     def _too_often(self, message: Message, now: float) -> bool:
         """Note that a text goes to a number, and tell whether it did so too often of late."""

@@ -82,7 +82,7 @@ def held(sandbox: Sandbox) -> list[tuple[str, str]]:
 
 def by_cmpp(sandbox: Sandbox) -> int:
     """Return how many SUBMITs the platform has taken."""
-    return len(sandbox.cmpp.rules.sent)
+    return len(sandbox.cmpp.reports.sent)
 
 
 async def send(entry: MockConfigEntry, numbers: list[str], text: str) -> list[Receipt]:

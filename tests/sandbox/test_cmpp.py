@@ -260,17 +260,60 @@ async def test_their_terminate_is_answered_by_hanging_up(box: Sandbox, connect: 
 # --- over the connection ---------------------------------------------------------------------------------------------
 
 
+LONG = "门" * 80
+
+
+def segment(number: int, **changes: Any) -> Submit:
+    content = concatenation_header(9, 2, number) + (LONG[:67], LONG[67:])[number - 1].encode("utf-16-be")
+    return submit(msg_content=content, tp_udhi=1, msg_fmt=8, pk_total=2, pk_number=number, **changes)
+
+
+async def report(peer: Peer) -> tuple[int, str]:
+    """Waits for the next report, acknowledges it, and returns of what it tells what."""
+    pdu = await peer.hear(Deliver)
+    peer.say(DeliverResp(sequence_id=pdu.sequence_id, msg_id=pdu.msg_id))
+    content = ReportContent.of(pdu)
+    return content.msg_id, content.stat
+
+
+async def test_a_segment_is_reported_by_itself_before_the_next_is_there(box: Sandbox, connect: Any) -> None:
+    box.cmpp.faults.next(CMPPFault.ACCEPTED_FIRST)
+    box.cmpp.faults.next(CMPPFault.SEGMENT_FAILED)
+    peer = await logged_in(connect)
+    first = await peer.ask(segment(1), SubmitResp)
+    assert await report(peer) == (first.msg_id, "ACCEPTD")
+    assert await report(peer) == (first.msg_id, "DELIVRD")
+    assert box.platform.messages == []
+    second = await peer.ask(segment(2), SubmitResp)
+    assert await report(peer) == (second.msg_id, "UNDELIV")
+    assert box.platform.phone(NUMBER).texts == [LONG]
+    assert box.cmpp.queued == 3
+
+
+@pytest.mark.parametrize(("manual", "delay"), [(True, 0.0), (False, 0.2)])
+async def test_the_segments_of_a_message_that_is_held_are_reported_once_it_is_decided(
+    connect: Any, *, manual: bool, delay: float
+) -> None:
+    account = Account(products={"61341": 5}, service_id="HELP", manual=manual)
+    config = Config(accounts=(account,), review_words=("门",), report_delay=delay, cmpp_port=0)
+    async with Sandbox(config) as box:
+        peer = await connect(box)
+        await peer.ask(login_pdu(account), ConnectResp)
+        ids = [(await peer.ask(segment(number), SubmitResp)).msg_id for number in (1, 2)]
+        [held] = box.platform.held
+        reports_were_due = asyncio.Event()
+        box.platform.later(box.platform.clock() + delay, reports_were_due.set)
+        box.platform.changed()
+        await asyncio.wait_for(reports_were_due.wait(), 10)
+        assert box.cmpp.queued == 0
+        box.platform.decide(held.message_id, approve=False)
+        assert [await report(peer), await report(peer)] == [(ids[0], "KX:1000"), (ids[1], "KX:1000")]
+
+
 async def test_reports_come_for_each_segment_and_again_until_they_are_answered(box: Sandbox, connect: Any) -> None:
     peer = await logged_in(connect)
-    text = "门" * 80
-    ids = []
-    for number, piece in enumerate((text[:67], text[67:]), 1):
-        content = concatenation_header(9, 2, number) + piece.encode("utf-16-be")
-        answer = await peer.ask(
-            submit(msg_content=content, tp_udhi=1, msg_fmt=8, pk_total=2, pk_number=number), SubmitResp
-        )
-        ids.append(answer.msg_id)
-    assert box.platform.phone(NUMBER).texts == [text]
+    ids = [(await peer.ask(segment(number), SubmitResp)).msg_id for number in (1, 2)]
+    assert box.platform.phone(NUMBER).texts == [LONG]
     first, second = await peer.hear(Deliver), await peer.hear(Deliver)
     assert [ReportContent.of(pdu).msg_id for pdu in (first, second)] == ids
     assert ReportContent.of(first).stat == "DELIVRD"
