@@ -1,11 +1,13 @@
 """Answers one push, whichever server it came in by: may it, what is it, was it taken.
 
-Nothing of what came in is logged, nor its address; what is turned away is counted.
+Nothing of what came in is logged, nor its address; what is turned away is counted. A fault of our own is 500 by every
+way: Home Assistant answers 200 for a webhook that fails, and the platform would take that for "taken".
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -23,6 +25,8 @@ from .client.push import LONGEST_PUSH
 from .const import CONF_NETWORKS, CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER
 from .receiving import NotTakenError, Receiver, Way
 
+_LOGGER = logging.getLogger(__name__)
+
 _PATIENCE = 5.0  # seconds that a push waits for its entry to be up
 _BODY_TIME = 10.0  # seconds that a body may take to come in
 
@@ -31,7 +35,15 @@ Request = web.Request | MockRequest
 
 
 async def async_answer(hass: HomeAssistant, receiver: Receiver, request: Request, way: Way) -> web.Response:
-    """Take what was pushed and return the answer, which says that it was taken only if its event was fired."""
+    """Take what was pushed and return the answer, which says that it was taken only once it is safe."""
+    try:
+        return await _async_take(hass, receiver, request, way)
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the request
+        _LOGGER.error("A push could not be handled: %s", type(error).__name__)  # noqa: TRY400
+        return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _async_take(hass: HomeAssistant, receiver: Receiver, request: Request, way: Way) -> web.Response:
     options = receiver.entry.options
     if not _may_push(hass, request, options.get(CONF_NETWORKS) or ()):
         receiver.warn("forbidden", "A push from a network that may not push was refused; see the account's options")

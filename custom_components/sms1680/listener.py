@@ -26,8 +26,6 @@ from .answering import async_answer
 from .const import CONF_PUSH_SECRET, PUSH_PATH
 from .receiving import Receiver, Way
 
-_LOGGER = logging.getLogger(__name__)
-
 _WEBHOOK_PATH = "/api/webhook/{secret}"
 _LONGEST_LINE = 24 * 1024  # about Home Assistant's own; the limit of a push lies below
 _MOST_CONNECTIONS = 64
@@ -130,13 +128,10 @@ class _Closed(asyncio.Protocol):
 
 @web.middleware
 async def _one_request_each(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Close the connection behind the answer, and let no fault of our own be more than an answer of 500."""
+    """Close the connection behind the answer."""
     try:
         response = await handler(request)
     except web.HTTPException as refusal:
         response = web.Response(status=refusal.status)
-    except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the request
-        _LOGGER.error("A push could not be handled: %s", type(error).__name__)  # noqa: TRY400
-        response = web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
     response.force_close()
     return response

@@ -187,12 +187,22 @@ async def test_a_port_that_is_taken_is_told_and_the_rest_works(
     assert ir.async_get(hass).async_get_issue(const.DOMAIN, f"listener_port_{entry.entry_id}") is None
 
 
-async def test_a_fault_of_our_own_is_500_and_says_nothing_of_the_push(
-    account: MockConfigEntry, get: Get, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("address", [WEBHOOK, UPLINKS])
+async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_push(
+    account: MockConfigEntry,
+    get: Get,
+    hass_client_no_auth: ClientSessionGenerator,
+    *,
+    caplog: pytest.LogCaptureFixture,
+    address: str,
 ) -> None:
-    with patch.object(account.runtime_data.totals, "record_push", side_effect=ValueError(UPLINK)):
-        assert (await get(UPLINKS, UPLINK))[0] == 500
-    assert "A push could not be handled: ValueError" in caplog.text
+    http = await hass_client_no_auth()
+    with patch.object(account.runtime_data.conversation, "hear", side_effect=ValueError(UPLINK)):
+        assert await get(address, UPLINK) == (500, "")
+        response = await http.get(URL(f"{address}?{UPLINK}", encoded=True))
+        assert (response.status, await response.text()) == (500, "")
+    assert caplog.text.count("A push could not be handled: ValueError") == 2
+    assert "Traceback" not in caplog.text
     assert UPLINK not in caplog.text
 
 
