@@ -19,7 +19,7 @@ from secrets import token_hex
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
-from homeassistant.core import CALLBACK_TYPE, CoreState, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, CoreState, HassJob, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.start import async_at_started
@@ -57,7 +57,9 @@ _LOGGER = logging.getLogger(__name__)
 _UP = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_IN_PROGRESS)
 _MOST_WAITING = 500  # of at most 16 KiB each, where nothing is kept on the disk
 _PAGE = 100
+_LONGEST_EXTENSION = 9  # digits, of a question's; longer ones are a recipient's own, or an access number with one
 _FRESH = timedelta(minutes=2)  # what waited longer is told as redelivered: an old "1" must open no garage
+_TRY_AGAIN_AFTER = 60.0  # seconds, where what waits could not be read
 _ARMING = 1.0  # seconds after its start in which Home Assistant arms the automations
 
 _COUNTED_AS = {
@@ -132,6 +134,7 @@ class Receiver:
         self._repeats = Repeats(hass.loop.time, key=entry.data[CONF_PUSH_SECRET].encode())
         self._awaited: dict[tuple[bool, int], asyncio.Event] = {}
         self._attempts: dict[int, Attempt] = {}
+        self._job_hand_on = HassJob(self._hand_on_again, f"{DOMAIN} hand on again", cancel_on_shutdown=True)
         self._handing_on = False
         self._up = False
 
@@ -150,10 +153,12 @@ class Receiver:
         try:
             await asyncio.shield(incoming.shelf.receive(self._record(incoming), partial(self._kept, incoming)))
         except StoreError:
-            # Rather fired and sent again than lost: what comes again is marked as a repeat.
             self.warn("not_stored", "Something came in that could not be stored; it was not answered")
             if self._ready:
+                # Rather fired and sent again than lost: what comes again is marked as a repeat.
                 self._fire(incoming)
+            elif not incoming.repeat:
+                self._repeats.forget(incoming.seen)
             raise NotTakenError from None
         if not incoming.shelf.store.durable and incoming.fired is not None:
             try:
@@ -191,6 +196,10 @@ class Receiver:
             self._hass.async_create_task(self._async_hand_on(), f"{DOMAIN} hand on")
 
     @callback
+    def _hand_on_again(self, _: datetime) -> None:
+        self.async_hand_on()
+
+    @callback
     def warn(self, kind: str, sentence: str) -> None:
         """Count what was turned away, and log it the first, tenth, hundredth… time. `sentence` holds nothing of it."""
         self.counts[kind] += 1
@@ -206,6 +215,12 @@ class Receiver:
             and self._hass.state is CoreState.running
             and self._receivers.automations_armed
         )
+
+    @property
+    def _source_numbers(self) -> tuple[str, str]:
+        """Our own access numbers, of the pushes and of the connection, as far as they are known."""
+        of_cmpp = self.entry.data.get(CONF_CMPP, {}).get(CONF_SOURCE_NUMBER)
+        return self.entry.options.get(CONF_SOURCE_NUMBER) or "", of_cmpp or ""
 
     @property
     def _has_room(self) -> bool:
@@ -265,7 +280,8 @@ class Receiver:
                 if not any(pages) and not self.waiting:
                     return
         except StoreError as error:
-            _LOGGER.warning("What waits in the message store could not be read (%s)", error)
+            _LOGGER.warning("What waits in the message store could not be read (%s); it is tried again", error)
+            async_call_later(self._hass, _TRY_AGAIN_AFTER, self._job_hand_on)
         finally:
             self._handing_on = False
 
@@ -354,8 +370,7 @@ class Receiver:
             known = {subentry.data.get(CONF_EXTENSION) or "" for subentry in recipients(self.entry)}
             known.update(self._receivers.watched_extensions)
             of_questions = conversation.desk.extensions_of(incoming.number)
-            source_number = self.entry.options.get(CONF_SOURCE_NUMBER) or ""
-            extension = resolve_extension(extension, known | of_questions, source_number)
+            extension = resolve_extension(extension, known | of_questions, self._source_numbers)
             elsewhere = extension in known - of_questions
         data |= {
             "id": reply.message_id or incoming.seen.id,
@@ -443,13 +458,16 @@ def find_recipient(number: str, among: Iterable[ConfigSubentry]) -> ConfigSubent
     return None
 
 
-def resolve_extension(came: str, known: Iterable[str], source_number: str = "") -> str:
+def resolve_extension(came: str, known: Iterable[str], source_numbers: Iterable[str] = ()) -> str:
     """Return the extension that a reply was sent to.
 
-    Platforms send the extension alone or the whole access number with it: so the longest known one that `came` ends
-    with, never an empty one; else what stands behind our own source number; else what came.
+    Platforms send the extension alone or the whole access number with it. What stands behind an access number of ours
+    is the extension, be it none at all; what is too short for such a number is one as it came. Only of a longer number
+    of which nobody knows where its extension begins it is the longest known one that the number ends with.
     """
-    fitting = [extension for extension in known if extension and came.endswith(extension)]
-    if fitting:
-        return max(fitting, key=len)
-    return came.removeprefix(source_number) if source_number else came
+    for source_number in sorted(filter(None, source_numbers), key=len, reverse=True):
+        if came.startswith(source_number):
+            return came.removeprefix(source_number)
+    if len(came) <= _LONGEST_EXTENSION:
+        return came
+    return max((extension for extension in known if extension and came.endswith(extension)), key=len, default=came)

@@ -85,6 +85,16 @@ class Repeats:
             self._unpaired.setdefault(self._words(item, number), []).append(_Unpaired(source, seen))
         return seen, other is not None
 
+    def forget(self, seen: Seen) -> None:
+        """Forget an item that was no repeat and came to nothing: when it comes again, it comes for the first time."""
+        if self._seen.get(seen.digest) is seen:
+            del self._seen[seen.digest]
+        for words, waiting in list(self._unpaired.items()):
+            if left := [one for one in waiting if one.seen is not seen]:
+                self._unpaired[words] = left
+            else:
+                del self._unpaired[words]
+
     def recall(self, seen: Seen) -> None:
         """Remember an item that came in, the newest last."""
         self._seen[seen.digest] = seen

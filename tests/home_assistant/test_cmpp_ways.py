@@ -351,3 +351,14 @@ async def test_a_report_that_comes_by_both_ways_counts_once(
         ("delivered", False),
         ("delivered", True),
     ]
+
+
+async def test_the_connections_source_number_tells_where_a_pushed_extension_begins(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator
+) -> None:
+    alice = entry.subentries["alice"]
+    hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, const.CONF_EXTENSION: "80"})
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    for number in ("106900001680", "10690000168080", "106900001680180"):
+        await push(hass_client_no_auth, mobile=ALICE, content=number, xh=number)
+    assert [message.data["extension"] for message in messages] == ["", "80", "180"]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import EVENT_HOMEASSISTANT_STARTED
 from homeassistant.core import CoreState, Event, HomeAssistant, callback
 from homeassistant.util import dt as dt_util
+from hypothesis import given, strategies as st
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
@@ -28,7 +32,7 @@ from custom_components.sms1680.receiving import (
     async_get_receivers,
     resolve_extension,
 )
-from custom_components.sms1680.store import comparable_number
+from custom_components.sms1680.store import MessageStore, StoreError, comparable_number
 
 ALICE, STRANGER = "13800000001", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]
@@ -47,6 +51,21 @@ def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
 @pytest.fixture
 def reports(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
     return async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+
+
+@contextlib.contextmanager
+def store_fails(*methods: str) -> Iterator[None]:
+    """Let the store fail at once in all that is asked of it by these methods."""
+
+    def fail(*_: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(StoreError("busy"))
+        return future
+
+    with contextlib.ExitStack() as stack:
+        for method in methods:
+            stack.enter_context(patch.object(MessageStore, method, fail))
+        yield
 
 
 async def come(receiver: Receiver, item: Reply | DeliveryReport, *, answered: bool = True) -> None:
@@ -82,14 +101,35 @@ async def test_other_senders_are_kept_as_they_came(receiver: Receiver, messages:
         ("10690000168012", {"2", "12", "168012", "99"}, "", "168012"),
         ("10690000168012", {""}, "", "10690000168012"),
         ("10690000168012", set(), "106900001680", "12"),
+        ("10690000168012", {"2"}, "106900001680", "12"),  # another house's
         ("106900001680", {"", "12"}, "106900001680", ""),
+        ("106900001680", {"80"}, "106900001680", ""),  # a reply to a message without an extension
+        ("10658888812", {"2", "12"}, "106900001680", "12"),  # another of our access numbers
         ("34", {"12"}, "106900001680", "34"),
         ("", {"12", ""}, "106900001680", ""),
         ("12", {"012"}, "", "12"),
+        ("12", {"2"}, "", "12"),
+        ("112", {"12", "2"}, "106900001680", "112"),
     ],
 )
-def test_an_extension_by_the_longest_known_one(came: str, known: set[str], source: str, extension: str) -> None:
-    assert resolve_extension(came, known, source) == extension
+def test_which_extension_a_reply_came_to(came: str, known: set[str], source: str, extension: str) -> None:
+    assert resolve_extension(came, known, [source]) == extension
+
+
+_DIGITS = st.text("0123456789")
+
+
+@given(_DIGITS, st.sets(_DIGITS), st.lists(st.text("0123456789", min_size=1)))
+def test_an_extension_is_never_found_in_the_middle_of_another(came: str, known: set[str], sources: list[str]) -> None:
+    found = resolve_extension(came, known, sources)
+    assert came.endswith(found)
+    behind = [came.removeprefix(source) for source in sources if came.startswith(source)]
+    if behind:
+        assert found == min(behind, key=len)
+    elif len(came) < 10 or came in known:
+        assert found == came
+    else:
+        assert found == came or (found in known and found)
 
 
 async def test_the_extensions_of_recipients_are_known(
@@ -220,6 +260,48 @@ async def test_nothing_is_fired_before_automations_listen(
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=2))
     await hass.async_block_till_done()
     assert [event.data["redelivered"] for event in messages] == [False]
+
+
+async def test_what_was_neither_stored_nor_fired_is_no_repeat_when_it_comes_again(
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+) -> None:
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    with store_fails("receive_all", "receive"), pytest.raises(NotTakenError):
+        await come(receiver, Reply(ALICE, "1"))
+    await set_up(hass, entry)
+    assert not messages
+    await come(receiver, Reply(ALICE, "1"))
+    assert [event.data["redelivered"] for event in messages] == [False]
+
+
+async def test_what_was_fired_without_being_stored_is_a_repeat_when_it_comes_again(
+    receiver: Receiver, messages: list[Event]
+) -> None:
+    with store_fails("receive_all", "receive"), pytest.raises(NotTakenError):
+        await come(receiver, Reply(ALICE, "1"))
+    await come(receiver, Reply(ALICE, "1"))
+    assert [event.data["redelivered"] for event in messages] == [False, True]
+
+
+async def test_what_waits_is_handed_on_after_a_pause_where_the_store_could_not_be_read(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    receiver: Receiver,
+    *,
+    messages: list[Event],
+    freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    await come(receiver, Reply(ALICE, "1"))
+    with store_fails("unfired"):
+        await set_up(hass, entry)
+    assert not messages
+    assert "could not be read (busy)" in caplog.text
+    freezer.tick(61)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert [(event.data["content"], event.data["redelivered"]) for event in messages] == [("1", False)]
 
 
 async def test_what_comes_in_while_home_assistant_stops_is_safe(

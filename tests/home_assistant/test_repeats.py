@@ -170,3 +170,15 @@ def test_a_report_is_known_by_what_it_says_in_either_ways_words() -> None:
     assert desk.note(DeliveryReport("7", ALICE, "DELIVRD")) == ("1", True)
     assert desk.note(DeliveryReport("7", ALICE, "KX:1000")) == ("2", False)
     assert desk.note(DeliveryReport("7", ALICE, "UNDELIV")) == ("3", False)
+
+
+def test_what_came_to_nothing_is_forgotten_by_both_sources() -> None:
+    repeats = Repeats(lambda: 0.0)
+    ids = count(1)
+    bob, _ = repeats.note(Reply(BOB, "1"), BOB, 5, lambda: str(next(ids)), "cmpp")
+    alice, _ = repeats.note(Reply(ALICE, "1"), ALICE, 5, lambda: str(next(ids)), "cmpp")
+    repeats.forget(alice)
+    for number, other, repeat in ((ALICE, alice, False), (BOB, bob, True)):
+        seen, again = repeats.note(Reply(number, "1", "12"), number, 5, lambda: str(next(ids)), "webhook")
+        assert again is repeat
+        assert (seen.id == other.id) is repeat
