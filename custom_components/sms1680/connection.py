@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.const import EVENT_HOMEASSISTANT_FINAL_WRITE
 from homeassistant.core import Event, HomeAssistant, callback
 
 from .client import DeliveryReport, Reply
@@ -27,10 +27,13 @@ async def async_take(hass: HomeAssistant, entry: Sms1680ConfigEntry, item: Reply
 
 @callback
 def async_keep_connected(hass: HomeAssistant, entry: Sms1680ConfigEntry, client: CMPPClient) -> None:
-    """Connect in the background, and stay connected until the client is closed, at the latest with Home Assistant."""
+    """Connect in the background, and stay connected until the client is closed, at the latest with Home Assistant.
+
+    What automations send while Home Assistant stops still goes out; the message store closes later.
+    """
     client.start()
 
     async def close(_: Event) -> None:
         await client.aclose()
 
-    entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, close))
+    entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_FINAL_WRITE, close))

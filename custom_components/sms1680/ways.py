@@ -30,9 +30,11 @@ from .client.errors import error_of
 from .client.numbers import Number, normalise_numbers
 from .const import CONF_CMPP, CONF_HTTP
 
-# These say nothing of the message, and that it surely did not go: what is wrong is the way.
+# These say nothing of the message, and that it surely did not go: what is wrong is the way. What a caller cancels is
+# never asked for again; what is told as cancelled all the same is so because the way is being closed.
 _WRONG_WAY: Final = frozenset(
     {
+        Reason.CANCELLED,
         Reason.NO_CONNECTION,
         Reason.SUSPENDED,
         Reason.AUTHENTICATION,

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from homeassistant.const import EVENT_HOMEASSISTANT_STOP
-from homeassistant.core import HomeAssistant
+from homeassistant.const import EVENT_HOMEASSISTANT_FINAL_WRITE, EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from homeassistant.setup import async_setup_component
@@ -219,11 +219,27 @@ async def test_unloading_tells_what_became_of_what_was_in_flight(
 async def test_the_end_of_home_assistant_closes_the_connection(
     hass: HomeAssistant, sandbox: Sandbox, until: Until
 ) -> None:
-    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
     await until(lambda: not is_connected(hass))
     assert not sandbox.cmpp.lines
     assert reason_of(hass) is None
     assert (await send(hass, "太迟"))["outcome"] == "not_sent"
+
+
+@pytest.mark.usefixtures("entry")
+async def test_what_is_sent_while_home_assistant_stops_goes_out(
+    hass: HomeAssistant, sandbox: Sandbox, until: Until
+) -> None:
+    answers: list[dict[str, Any]] = []
+
+    async def say_goodbye(_: Event) -> None:
+        answers.append(await send(hass, "家里断电，正在关机"))
+
+    hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, say_goodbye)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await until(lambda: answers)
+    assert [answer["outcome"] for answer in answers] == ["accepted"]
+    assert held(sandbox) == [(ALICE, "家里断电，正在关机")]
 
 
 @pytest.mark.usefixtures("entry")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -222,24 +223,32 @@ async def test_a_call_that_is_cancelled_behind_the_first_way_is_told_once(
 
 
 class Stub:
-    """A way, connected or not, that tells of each number that there was no connection; one that sticks never ends."""
+    """A way, connected or not, that tells of each number that it did not go; one that sticks never ends."""
 
-    def __init__(self, heard: Callable[[Receipt], None], *, connected: bool = False, sticks: bool = False) -> None:
+    def __init__(
+        self,
+        heard: Callable[[Receipt], None],
+        *,
+        connected: bool = False,
+        sticks: bool = False,
+        reason: Reason = Reason.NO_CONNECTION,
+    ) -> None:
         self.status = Status(connected=connected)
         self.begun = asyncio.Event()
         self.given: dict[str, Any] = {}
         self._heard = heard
         self._sticks = sticks
+        self._reason = reason
 
     async def send(self, numbers: list[str], text: str, **options: Any) -> tuple[Receipt, ...]:  # noqa: ARG002
         self.given = options
-        receipts = tuple(Receipt(number, Outcome.NOT_SENT, reason=Reason.NO_CONNECTION) for number in numbers)
+        receipts = tuple(Receipt(number, Outcome.NOT_SENT, reason=self._reason) for number in numbers)
         for receipt in receipts:
             self._heard(receipt)
         self.begun.set()
         if self._sticks:
             await asyncio.Event().wait()
-        raise NotSentError(receipts, Reason.NO_CONNECTION)
+        raise NotSentError(receipts, self._reason)
 
     async def send_batch(self, pairs: list[tuple[str, str]], **options: Any) -> tuple[Receipt, ...]:
         return await self.send([number for number, _ in pairs], "", **options)
@@ -271,6 +280,17 @@ async def test_what_the_other_way_can_not_say_stays_as_it_was(entry: MockConfigE
     assert heard == [(ALICE, "cmpp")]
 
 
+async def test_what_a_way_that_closes_gives_up_goes_by_the_other(
+    entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
+) -> None:
+    both = ways.Ways(entry.runtime_data.client.sender._on_receipt)
+    both.http = entry.runtime_data.client.sender.http
+    both.cmpp = Stub(both.heard_cmpp, connected=True, reason=Reason.CANCELLED)  # type: ignore[assignment]
+    assert outcomes(list(await both.send([ALICE], "后门打开"))) == [(ALICE, "accepted")]
+    assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
+    assert [receipt.outcome for receipt in told] == [Outcome.ACCEPTED]
+
+
 async def test_the_other_way_has_what_is_left_of_the_time() -> None:
     both = ways.Ways(lambda *_: None)
     http, cmpp = Stub(both.heard_http), Stub(both.heard_cmpp, connected=True)
@@ -293,13 +313,16 @@ async def test_without_http_the_balance_can_not_be_asked() -> None:
 async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
     hass: HomeAssistant, entry: MockConfigEntry, told: list[Receipt]
 ) -> None:
+    store = hass.data[DATA_STORAGE].of(entry).store
+    disk = threading.Event()
+    store._writer.submit(lambda _: disk.wait(10))
     sending = asyncio.create_task(send(entry, [ALICE], "后门打开"))
     await asyncio.sleep(0)
     sending.cancel()
+    disk.set()
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert told == []
-    store = hass.data[DATA_STORAGE].of(entry).store
     assert await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id]))) == []
 
 
