@@ -47,7 +47,7 @@ class _LastDelivery(RecipientEntity, SensorEntity):
 
     def _take(self, change: Change) -> bool:
         """Take up a message that is none before the last; tell whether it is."""
-        newest = self._last is None or change.row >= self._last.row
+        newest = self._last is None or (change.row, change.order) > (self._last.row, self._last.order)
         if newest:
             self._last = change
         return newest

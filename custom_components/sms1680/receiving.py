@@ -263,7 +263,7 @@ class Receiver:
         incoming.row, incoming.change = received.row, received.change
         self._storage.tell(received.others)
         if self._ready and not self._handing_on:
-            self._fire(incoming)
+            self._fire_safely(incoming)
             return
         self.waiting += 1
         if incoming.attempt is not None and len(self._attempts) < _MOST_WAITING:
@@ -287,24 +287,28 @@ class Receiver:
 
     async def _async_page(self, shelf: Shelf) -> int:
         """Fire some of what waits on a shelf; return how much was found there."""
-        await shelf.async_flush()
-        page = await asyncio.wrap_future(shelf.store.unfired(self.entry.entry_id, _PAGE))
+        page = await shelf.async_unfired(self.entry.entry_id, _PAGE)
         for one in page:
             if self._ready:
                 self._fire_again(self._again(one, shelf))
-        await shelf.async_flush()
         return len(page)
 
     def _fire_again(self, incoming: Incoming) -> None:
-        """Fire what waited; a fault must not keep back what waits behind it."""
+        """Fire what waited."""
         assert incoming.row is not None  # noqa: S101 - it comes from the store
+        self._fire_safely(incoming)
+        if awaited := self._awaited.pop((incoming.is_report, incoming.row), None):
+            awaited.set()
+
+    def _fire_safely(self, incoming: Incoming) -> None:
+        """Fire what is in the store; a fault must keep back neither what waits behind it nor the answer to it."""
         try:
             self._fire(incoming)
         except Exception as error:  # noqa: BLE001
-            _LOGGER.error("Something that came in could not be fired: %s", type(error).__name__)  # noqa: TRY400
+            _LOGGER.error(  # noqa: TRY400
+                "Something that came in is kept, but its event could not be fired: %s", type(error).__name__
+            )
             self._mark_fired(incoming)
-        if awaited := self._awaited.pop((incoming.is_report, incoming.row), None):
-            awaited.set()
 
     def _mark_fired(self, incoming: Incoming) -> None:
         if incoming.row is not None:

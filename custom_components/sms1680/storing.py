@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +30,8 @@ from .const import (
     DOMAIN,
     signal_delivery,
 )
-from .store import Change, MessageStore, Received, Report, Retention, Selection, StoreError, Uplink
+from .store import Change, MessageStore, Received, Report, Retention, Selection, StoreError, Unfired, Uplink
+from .store.writer import kind_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -44,6 +44,9 @@ _IN_MEMORY: Final = Retention(timedelta(days=3), 1000, texts=True)
 
 _MOST_WAITING: Final = 10_000
 _MOST_TOGETHER: Final = 500
+_MOST_A_TURN: Final = 50  # are fired before the loop may do something else
+
+_MOST_TOLD: Final = 1000  # messages that an older change may still come of
 
 _DAMAGED: Final = "store_damaged"
 _UNAVAILABLE: Final = "store_unavailable"
@@ -62,7 +65,8 @@ class Shelf:
         self._fired: dict[bool, tuple[list[int], list[int]]] = {True: ([], []), False: ([], [])}
         self._answered: tuple[list[int], list[int]] = ([], [])
         self._incoming: deque[_Keeping] = deque()
-        self._keeping = False
+        self._keeping: asyncio.Task[None] | None = None
+        self._told: asyncio.Future[None] | None = None
         self._later: CALLBACK_TYPE | None = None
         self._job = HassJob(self._flush_now, "sms1680 note what was fired", cancel_on_shutdown=True)
 
@@ -70,38 +74,56 @@ class Shelf:
     def receive(self, item: Uplink | Report, then: Then) -> asyncio.Future[Received]:
         """Keep what came in; what comes while others are being kept is kept together, by one commit.
 
-        then: called as soon as it is safe, whoever still waits for it, and before anyone who asked the store later
-        hears. Returns a future that fails with StoreError, or with what `then` raised.
+        then: called as soon as it is safe, whoever still waits for it, and before what `async_unfired` finds is given.
+        Returns a future that fails with StoreError, or with what `then` raised.
         """
         future: asyncio.Future[Received] = self._hass.loop.create_future()
         if len(self._incoming) >= _MOST_WAITING:
             future.set_exception(StoreError("busy"))
             return future
         self._incoming.append((item, then, future))
-        if not self._keeping:
-            self._keeping = True
+        if self._keeping is None:
             # Not at once: what this turn of the loop brings besides is kept with it.
-            self._hass.loop.call_soon(self._keep)
+            self._keeping = self._hass.async_create_task(self._async_keep(), "sms1680 keep", eager_start=False)
         return future
 
-    def _keep(self) -> None:
-        """Keep what has come meanwhile, together; then what has come while that was done."""
-        group = [self._incoming.popleft() for _ in range(min(len(self._incoming), _MOST_TOGETHER))]
-        self._keeping = bool(group)
-        if group:
-            kept = asyncio.wrap_future(self.store.receive_all([item for item, *_ in group]), loop=self._hass.loop)
-            kept.add_done_callback(partial(self._kept, group))
+    async def async_unfired(self, entry_id: str, limit: int) -> list[Unfired]:
+        """Give what is safe and was not fired, the oldest first. Raises StoreError."""
+        await self.async_flush()
+        found = await asyncio.wrap_future(self.store.unfired(entry_id, limit))
+        if self._told is not None:
+            await self._told  # of what is among this, whoever brought it may not have heard yet
+        return found
 
-    def _kept(self, group: list[_Keeping], kept: asyncio.Future[list[Received]]) -> None:
-        if kept.exception() is None:
-            for (_, then, future), received in zip(group, kept.result(), strict=True):
-                _pass_on(received, then, future)
-        else:
+    async def _async_keep(self) -> None:
+        """Keep what has come meanwhile, together; then what has come while that was done."""
+        try:
+            while self._incoming:
+                group = [self._incoming.popleft() for _ in range(min(len(self._incoming), _MOST_TOGETHER))]
+                told = self._told = self._hass.loop.create_future()
+                try:
+                    await self._async_keep_group(group)
+                finally:
+                    told.set_result(None)
+        finally:
+            self._keeping = None
+
+    async def _async_keep_group(self, group: list[_Keeping]) -> None:
+        try:
+            kept = await asyncio.wrap_future(self.store.receive_all([item for item, *_ in group]))
+        except Exception as error:  # noqa: BLE001 - whatever it is, what came in was not kept
+            told = error if isinstance(error, StoreError) else StoreError(kind_of(error), common=False)
+            if len(group) == 1 or told.common:
+                for *_, future in group:
+                    _fail(future, told)
+                return
             for one in group:
-                # One may have spoilt it for all: each by itself.
-                alone = asyncio.wrap_future(self.store.receive(one[0]), loop=self._hass.loop)
-                alone.add_done_callback(partial(_kept_alone, one))
-        self._keep()
+                await self._async_keep_group([one])
+            return
+        for serial, ((_, then, future), received) in enumerate(zip(group, kept, strict=True), 1):
+            _pass_on(received, then, future)
+            if not serial % _MOST_A_TURN:
+                await asyncio.sleep(0)
 
     @callback
     def mark_fired(self, row: int, *, report: bool, texts: bool) -> None:
@@ -145,17 +167,14 @@ def _pass_on(received: Received, then: Then, future: asyncio.Future[Received]) -
     try:
         then(received)
     except Exception as error:  # noqa: BLE001 - it is for whoever waits
-        future.set_exception(error)
+        _fail(future, error)
     else:
-        future.set_result(received)
+        if not future.done():
+            future.set_result(received)
 
 
-def _kept_alone(one: _Keeping, alone: asyncio.Future[Received]) -> None:
-    _, then, future = one
-    error = alone.exception()
-    if error is None:
-        _pass_on(alone.result(), then, future)
-    else:
+def _fail(future: asyncio.Future[Received], error: Exception) -> None:
+    if not future.done():
         future.set_exception(error)
 
 
@@ -170,6 +189,7 @@ class Storage:
         self._disk = Shelf(hass, MessageStore(Path(hass.config.path(FILE)), self._damaged))
         self._memory = Shelf(hass, MessageStore(None))
         self._has_disk = False
+        self._told: OrderedDict[int, int] = OrderedDict()
 
     @property
     def shelves(self) -> list[Shelf]:
@@ -236,8 +256,14 @@ class Storage:
 
     @callback
     def tell(self, changes: Iterable[Change]) -> None:
-        """Tell whoever waits for it where messages stand now."""
+        """Tell whoever waits for it where messages stand now; nothing that is older than what was told of one."""
         for change in changes:
+            if self._told.get(change.row, -1) >= change.order:
+                continue
+            self._told[change.row] = change.order
+            self._told.move_to_end(change.row)
+            if len(self._told) > _MOST_TOLD:
+                self._told.popitem(last=False)
             async_dispatcher_send(self._hass, signal_delivery(change.entry), change)
 
     def _open(self) -> None:

@@ -27,10 +27,13 @@ from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Re
 from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
 from custom_components.sms1680.receiving import NotTakenError, Receiver, Receivers, Way, async_get_receivers
 from custom_components.sms1680.store import (
+    Change,
+    Dispatch,
     MessageStore,
     Outgoing,
     ProofState,
     Query,
+    Receipted,
     Report,
     StoredIn,
     StoredOut,
@@ -45,6 +48,8 @@ from sms1680.sandbox.faults import Fault
 ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]
 SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 @pytest.fixture
@@ -175,60 +180,11 @@ class TestIncoming:
             await hass.async_block_till_done()
         assert [event.data["content"] for event in messages] == ["1"]
 
-    async def test_what_comes_together_is_kept_together(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
-    ) -> None:
-        statements: list[str] = []
-        store = shelf_of(hass, entry).store
-        await asyncio.wrap_future(store._writer.submit(lambda database: database.set_trace_callback(statements.append)))
-        calls = [receiver.async_receive(Reply(ALICE, str(serial)), Way.WEBHOOK, 0) for serial in range(300)]
-        rows = [incoming.row for incoming in await asyncio.gather(*calls)]
-        assert statements.count("COMMIT") <= 3
-        assert [event.data["content"] for event in messages] == [str(serial) for serial in range(300)]
-        kept_rows = {message.content: message.row for message in await kept(hass, entry, limit=300)}
-        assert rows == [kept_rows[str(serial)] for serial in range(300)]
-
-    async def test_one_that_cannot_be_kept_fails_alone(
-        self, receiver: Receiver, messages: list[Event], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from custom_components.sms1680.store import inbox
-
-        keep = inbox.receive
-
-        def faulty(connection: Any, items: Any) -> Any:
-            if any(item.content == "bad" for item in items):
-                raise OSError(5, "no")
-            return keep(connection, items)
-
-        monkeypatch.setattr(inbox, "receive", faulty)
-        texts = ["1", "bad", "2"]
-        calls = [receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0) for text in texts]
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        assert [isinstance(result, NotTakenError) for result in results] == [False, True, False]
-        assert sorted(event.data["content"] for event in messages) == sorted(texts)
-
     async def test_half_a_character_is_kept_as_its_escape(
         self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
     ) -> None:
         await come(receiver, Reply(ALICE, "好 \ud83d"))
         assert [message.content for message in await kept(hass, entry)] == ["好 \\ud83d"]
-
-    async def test_what_is_being_kept_while_the_store_is_searched_is_fired_once(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
-    ) -> None:
-        held = threading.Event()
-        shelf_of(hass, entry).store._writer.submit(lambda _: held.wait(10))
-        calls = [hass.async_create_task(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0)) for text in "12"]
-        await asyncio.sleep(0)
-        receiver.async_hand_on()
-        calls.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, "3"), Way.WEBHOOK, 0)))
-        await asyncio.sleep(0)
-        held.set()
-        await asyncio.gather(*calls)
-        await hass.async_block_till_done()
-        assert [(event.data["content"], event.data["redelivered"]) for event in messages] == [
-            (text, False) for text in "123"
-        ]
 
     async def test_a_fault_keeps_nothing_back_that_waits_behind_it(
         self,
@@ -254,7 +210,7 @@ class TestIncoming:
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         assert [event.data["content"] for event in messages] == ["2"]
-        assert "could not be fired: ValueError" in caplog.text
+        assert "its event could not be fired: ValueError" in caplog.text
 
     async def test_without_texts_they_are_gone_once_they_were_fired(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
@@ -443,22 +399,13 @@ class TestLife:
         assert [one.content for one in await kept(hass, other)] == ["2"]
 
     async def test_it_is_tidied_every_hour_and_what_expired_is_told(
-        self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
+        self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, until: Until
     ) -> None:
         await entry.runtime_data.client.send(ALICE, "门开了")
-        await kept(hass, entry)
-        await hass.async_block_till_done()
-        state = hass.states.get("sensor.alice_last_delivery_state")
-        assert state is not None
-        assert state.state == "accepted"
+        await until(lambda: hass.states.is_state("sensor.alice_last_delivery_state", "accepted"))
         freezer.tick(timedelta(hours=49))
         async_fire_time_changed(hass)
-        await hass.async_block_till_done(wait_background_tasks=True)
-        await kept(hass, entry)
-        await hass.async_block_till_done()
-        state = hass.states.get("sensor.alice_last_delivery_state")
-        assert state is not None
-        assert state.state == "expired"
+        await until(lambda: hass.states.is_state("sensor.alice_last_delivery_state", "expired"))
         freezer.tick(timedelta(days=30))
         async_fire_time_changed(hass)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -540,12 +487,18 @@ class TestLastDelivery:
         return state.state, since.state
 
     async def test_each_recipient_has_its_own(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, freezer: FrozenDateTimeFactory
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        receiver: Receiver,
+        *,
+        freezer: FrozenDateTimeFactory,
+        until: Until,
     ) -> None:
         assert self.shown(hass, "alice") == ("unknown", "unknown")
         freezer.move_to("2026-05-01 12:00:00+00:00")
         (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
-        await hass.async_block_till_done()
+        await until(lambda: self.shown(hass, "alice")[0] == "accepted")
         assert self.shown(hass, "alice") == ("accepted", "2026-05-01T12:00:00+00:00")
         freezer.tick(60)
         await come(receiver, DeliveryReport(str(receipt.message_id), ALICE, "0"))
@@ -566,6 +519,32 @@ class TestLastDelivery:
         await come(receiver, DeliveryReport(str(newer.message_id), ALICE, "0"))
         await come(receiver, DeliveryReport(str(older.message_id), ALICE, "X"))
         assert self.shown(hass, "alice")[0] == "delivered"
+
+    async def test_an_older_change_that_is_heard_of_later_does_not_show(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
+        older, newer = await self.changes(entry)
+        storage = hass.data[DATA_STORAGE]
+        storage.tell([newer])
+        storage.tell([older])
+        assert self.shown(hass, "alice")[0] == "delivered"
+
+    @staticmethod
+    async def changes(entry: MockConfigEntry) -> tuple[Change, Change]:
+        store = MessageStore(None)
+        store.open()
+        (alice,) = [one for one in entry.subentries.values() if one.title == "Alice"]
+        at = dt_util.utcnow()
+        dispatch = Dispatch((Outgoing(entry.entry_id, ALICE, "http", at, "门开了", alice.subentry_id),))
+        store.begin(dispatch)
+        (accepted,) = await asyncio.wrap_future(
+            store.settle(dispatch, [(0, Receipted(Outcome.ACCEPTED, at, None, ("1",)))])
+        )
+        report = Report(entry.entry_id, "r", ALICE, "1", "0", "webhook", at, b"")
+        delivered = (await asyncio.wrap_future(store.receive(report))).change
+        store.close()
+        assert delivered is not None
+        return accepted, delivered
 
 
 def test_an_outgoing_message_says_what_it_is() -> None:

@@ -16,6 +16,10 @@ from .records import Change, Received, Recent, Report, Unfired, Uplink, from_mic
 
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
+_LAST_UPLINK: Final = (
+    "SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'uplink'), 0), "
+    "ifnull((SELECT max(row) FROM uplink), 0))"
+)
 _INSERT_UPLINKS: Final = f"INSERT INTO uplink (row, {_UPLINK}) VALUES "
 _VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # A statement for each power of two up to this: so each is prepared once.
@@ -36,7 +40,7 @@ def receive(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) ->
 
 def _receive_uplinks(connection: sqlite3.Connection, items: list[Uplink]) -> list[Received]:
     """Keep many by few statements: at each the thread waits for its turn, behind a loop that is busy."""
-    (last,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'uplink'").fetchone()
+    (last,) = connection.execute(_LAST_UPLINK).fetchone()
     values = [(row, *_values_of(item)) for row, item in enumerate(items, last + 1)]
     start = 0
     while start < len(values):

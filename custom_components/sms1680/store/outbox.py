@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from itertools import count
 from typing import Final
 
 from ..client import DeliveryReport, Outcome, Reason, ReportState
@@ -23,6 +24,7 @@ from .proof import (
 )
 from .records import Change, Dispatch, Outgoing, Receipted, from_micros, to_micros
 
+_ORDER: Final = count()
 _CHANGE: Final = "row, entry, recipient, number, state, status, reason, matched, state_at"
 _INSERT: Final = """
 INSERT INTO outgoing (entry, recipient, number, text, way, at, due, automatic, state, state_at)
@@ -252,4 +254,5 @@ def _read(values: tuple[int, str, str | None, str, str, str | None, str | None, 
         Reason(reason) if reason else None,
         Matched(matched) if matched else None,
         from_micros(at),
+        next(_ORDER),
     )

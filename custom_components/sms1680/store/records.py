@@ -131,7 +131,8 @@ class Report:
 class Change:
     """Where a message to one number stands, after something was said of it.
 
-    status: of the report that made it so, as it came. reason: of an outcome. at: since when.
+    status: of the report that made it so, as it came. reason: of an outcome. at: since when. order: grows from one
+    change to the next, so that who hears of an older one later knows.
     """
 
     row: int
@@ -144,6 +145,7 @@ class Change:
     reason: Reason | None
     matched: Matched | None
     at: datetime
+    order: int
 
 
 @dataclass(frozen=True, slots=True)

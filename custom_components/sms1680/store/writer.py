@@ -27,12 +27,30 @@ _BUSY_TIMEOUT: Final = 5.0  # seconds; somebody may look into the file with anot
 _SET_ASIDE_KEPT: Final = 3
 _BESIDE: Final = ("", "-wal", "-shm")
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_OF_THE_DISK: Final = (
+    *_DAMAGE,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+)
 
 type Job[T] = Callable[[sqlite3.Connection], T]
 
 
 class StoreError(Exception):
-    """The store could not do it: nothing of it was kept. The text names the kind of error only."""
+    """The store could not do it: nothing of it was kept. The text names the kind of error only.
+
+    common: whatever else is asked of the store now would fail too.
+    """
+
+    def __init__(self, kind: str, *, common: bool = True) -> None:
+        super().__init__(kind)
+        self.common = common
 
 
 @dataclass(slots=True)
@@ -119,18 +137,20 @@ class Writer:
         return tasks
 
     def _serve(self, tasks: list[_Task]) -> None:
-        """Do the tasks in one transaction; where that fails, each in one of its own, so that one can't spoil others."""
+        """Do the tasks in one transaction; where one has spoilt that for all, each in one of its own."""
         if not tasks:
             return
         try:
             results = self._do(tasks)
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
-            if len(tasks) > 1:
+            common = _is_common(error)
+            if len(tasks) > 1 and not common:
                 for task in tasks:
                     self._serve([task])
                 return
-            told = StoreError(kind_of(error)) if isinstance(error, sqlite3.Error | OSError) else error
-            tasks[0].future.set_exception(told)
+            of_sqlite = isinstance(error, sqlite3.Error | OSError)
+            for task in tasks:
+                task.future.set_exception(StoreError(kind_of(error), common=common) if of_sqlite else error)
         else:
             for task, result in zip(tasks, results, strict=True):
                 task.future.set_result(result)
@@ -214,6 +234,11 @@ class Writer:
 def _set_aside_before(path: Path) -> Iterator[Path]:
     found = sorted(path.parent.glob(f"{path.name}.damaged-*Z"), reverse=True)
     yield from found[_SET_ASIDE_KEPT:]
+
+
+def _is_common(error: Exception) -> bool:
+    """Tell whether it is the disk or the file that failed, and not what was to be written."""
+    return isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

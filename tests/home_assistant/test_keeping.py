@@ -1,0 +1,133 @@
+"""What comes in together is kept together, and fired once, whatever else asks the store meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Any
+
+import pytest
+from homeassistant.core import Event, HomeAssistant
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import Reply
+from custom_components.sms1680.receiving import NotTakenError, Receiver, Way, async_get_receivers
+from custom_components.sms1680.store import MessageStore, Query, inbox
+from custom_components.sms1680.storing import DATA_STORAGE
+
+ALICE = "13800000001"
+
+
+@pytest.fixture
+def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> Receiver:
+    return async_get_receivers(hass).async_get(entry)
+
+
+@pytest.fixture
+def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
+    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+
+
+@pytest.fixture
+def store(hass: HomeAssistant, entry: MockConfigEntry) -> MessageStore:
+    return hass.data[DATA_STORAGE].of(entry).store
+
+
+def at_once(ask: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+    """Return what asks the store and waits in the loop itself, so that the answer is there before the loop turns."""
+
+    def call(*args: Any, **kwargs: Any) -> Future[Any]:
+        answer = ask(*args, **kwargs)
+        wait([answer])
+        return answer
+
+    return call
+
+
+def faulty(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
+    """Let what holds "bad" fail like this; return how many were tried together, each time."""
+    keep, tried = inbox.receive, list[int]()
+
+    def receive(connection: Any, items: Any) -> Any:
+        tried.append(len(items))
+        if any(item.content == "bad" for item in items):
+            raise error
+        return keep(connection, items)
+
+    monkeypatch.setattr(inbox, "receive", receive)
+    return tried
+
+
+async def test_what_comes_together_is_kept_together(
+    receiver: Receiver, store: MessageStore, messages: list[Event]
+) -> None:
+    statements: list[str] = []
+    await asyncio.wrap_future(store._writer.submit(lambda database: database.set_trace_callback(statements.append)))
+    calls = [receiver.async_receive(Reply(ALICE, str(serial)), Way.WEBHOOK, 0) for serial in range(300)]
+    rows = [incoming.row for incoming in await asyncio.gather(*calls)]
+    assert len([said for said in statements if said.startswith("SELECT max(")]) == 1
+    assert [event.data["content"] for event in messages] == [str(serial) for serial in range(300)]
+    kept = await asyncio.wrap_future(store.messages(Query(limit=300)))
+    assert rows == [message.row for message in sorted(kept, key=lambda message: int(message.content))]
+
+
+async def test_one_that_cannot_be_kept_fails_alone(
+    receiver: Receiver, messages: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = faulty(monkeypatch, ValueError("bad"))
+    texts = ["1", "bad", "2"]
+    calls = [receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0) for text in texts]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(result, NotTakenError) for result in results] == [False, True, False]
+    assert sorted(event.data["content"] for event in messages) == sorted(texts)
+    assert tried == [3, 1, 1, 1]
+
+
+async def test_a_disk_that_fails_is_not_tried_for_each(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = faulty(monkeypatch, OSError(5, "no"))
+    calls = [receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0) for text in ("1", "bad", "2")]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [NotTakenError] * 3
+    assert tried == [3]
+
+
+async def test_what_is_being_kept_while_the_store_is_searched_is_fired_once(
+    hass: HomeAssistant, receiver: Receiver, store: MessageStore, messages: list[Event]
+) -> None:
+    held = threading.Event()
+    store._writer.submit(lambda _: held.wait(10))
+    calls = [hass.async_create_task(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0)) for text in "12"]
+    await asyncio.sleep(0)
+    receiver.async_hand_on()
+    calls.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, "3"), Way.WEBHOOK, 0)))
+    await asyncio.sleep(0)
+    held.set()
+    await asyncio.gather(*calls)
+    await hass.async_block_till_done()
+    assert [(event.data["content"], event.data["redelivered"]) for event in messages] == [
+        (text, False) for text in "123"
+    ]
+
+
+async def test_what_is_found_before_its_bringer_has_heard_is_fired_once(
+    hass: HomeAssistant,
+    receiver: Receiver,
+    store: MessageStore,
+    messages: list[Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = threading.Event()
+    store._writer.submit(lambda _: held.wait(10))
+    call = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    held.set()
+    for name in ("unfired", "mark_fired"):
+        monkeypatch.setattr(MessageStore, name, at_once(getattr(MessageStore, name)))
+    receiver.async_hand_on()
+    await call
+    await hass.async_block_till_done()
+    assert [event.data["redelivered"] for event in messages] == [False]
