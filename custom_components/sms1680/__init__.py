@@ -24,6 +24,7 @@ from .entity import account_device_info, async_remove_left_over, recipients
 from .origin import async_setup_origin, is_automatic
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .recording import RecordedSender
+from .refused_push import async_remove_refused
 from .services import async_setup_services
 from .sharing import Sharing
 from .spending import SpendingWatch, async_remove_spending_issues
@@ -124,6 +125,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
 async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Forget an account."""
     async_unregister_push(hass, entry)
+    async_remove_refused(hass, entry)
     async_remove_issues(hass, entry)
     async_remove_spending_issues(hass, entry)
     async_remove_later_issues(hass, entry)

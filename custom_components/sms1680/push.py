@@ -23,8 +23,9 @@ from .answering import Request, async_answer
 from .const import CONF_LISTENER_PORT, CONF_PUSH_SECRET, DOMAIN, PUSH_PATH
 from .coordinator import Sms1680ConfigEntry
 from .listener import Listener
-from .log_filter import async_keep_out_of_logs
+from .log_filter import async_keep_out_of_logs, async_mask_secrets
 from .receiving import Receiver, Way, async_get_receivers
+from .refused_push import async_tell_refused
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,7 +40,13 @@ async def async_setup_push(hass: HomeAssistant) -> None:
     """Register the addresses of every entry, whether it is set up or not. Called once, from `async_setup`."""
     hass.data[_WEBHOOKS] = {}
     listeners = hass.data[_LISTENERS] = dict[str, Listener]()
-    async_keep_out_of_logs(hass)
+
+    @callback
+    def tell_refused(entry_id: str) -> None:
+        if (receiver := async_get_receivers(hass).of.get(entry_id)) is not None:
+            async_tell_refused(hass, receiver)
+
+    async_keep_out_of_logs(hass, tell_refused)
     hass.http.register_view(PushView)
     for entry in hass.config_entries.async_entries(DOMAIN):
         await async_get_receivers(hass).async_get(entry).async_recall()
@@ -56,6 +63,7 @@ async def async_setup_push(hass: HomeAssistant) -> None:
 @callback
 def async_register_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Register an entry's addresses, again where its secrets have changed. Called before the entry's entities exist."""
+    async_mask_secrets(hass, entry)
     receiver = async_get_receivers(hass).async_get(entry)
     webhook_id = entry.data[CONF_WEBHOOK_ID]
     registered = hass.data[_WEBHOOKS]

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, make_mocked_request
 from homeassistant.components.webhook import async_handle_webhook
 from homeassistant.core import Event, HomeAssistant
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from homeassistant.util.aiohttp import MockRequest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
@@ -451,6 +452,60 @@ async def test_no_address_number_or_text_reaches_a_log(http: TestClient, caplog:
     for secret in (WEBHOOK_ID, PUSH_SECRET, "13800000001", quote("好的")):
         records = [record.name for record in caplog.records if secret in record.getMessage()]
         assert {name for name in records if name not in TEST_CLIENTS} == set()
+
+
+async def test_what_is_pushed_to_an_old_address_reaches_no_log(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    http: TestClient,
+    *,
+    messages: list[Event],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    renewed = {**entry.data, "webhook_id": "a-new-webhook-id", CONF_PUSH_SECRET: "a-new-secret"}
+    hass.config_entries.async_update_entry(entry, data=renewed)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    caplog.set_level(logging.DEBUG)
+    caplog.clear()
+    await push_what_is_refused(http)
+    await hass.config_entries.async_remove(entry.entry_id)
+    await push_what_is_refused(http)
+    # Of an address that was renewed before Home Assistant started nothing is known but how a push looks.
+    await http.get(raw("/api/webhook/an-older-one", f"{UPLINK}%0A"))
+    await http.post("/api/webhook/an-older-one", data=UPLINK.encode())
+    assert not messages
+    for secret in (WEBHOOK_ID, PUSH_SECRET, "a-new-webhook-id", "13800000001", quote("好的")):
+        records = [record.name for record in caplog.records if secret in record.getMessage()]
+        assert {name for name in records if name not in TEST_CLIENTS} == set()
+    assert "Filtered a request with unsafe byte query string: /api/webhook/****" in caplog.text
+    assert ir.async_get(hass).issues == {}
+
+
+async def push_what_is_refused(http: TestClient) -> None:
+    for address in ADDRESSES:
+        for query in (UPLINK, f"{UPLINK}%0A"):
+            await http.get(raw(address, query))
+            await http.post(address, data=query.encode())
+
+
+async def test_other_requests_are_logged_as_they_are(http: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await http.get(raw("/api/webhook/another", "content=1%0A2"))).status == 400
+    assert "unsafe byte query string: /api/webhook/another?content=1%0A2" in caplog.text
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_what_home_assistants_own_filter_refused_is_told(
+    hass: HomeAssistant, entry: MockConfigEntry, http: TestClient, *, caplog: pytest.LogCaptureFixture, address: str
+) -> None:
+    for _ in range(2):
+        assert (await http.get(raw(address, f"{UPLINK}%0A2"))).status == 400
+    await hass.async_block_till_done()
+    assert async_get_receivers(hass).async_get(entry).counts == {"refused_by_home_assistant": 2}
+    assert caplog.text.count("Home Assistant's own filter refused a push") == 1
+    (issue,) = ir.async_get(hass).issues.values()
+    assert (issue.translation_key, issue.translation_placeholders) == ("refused_push", {"account": "Home"})
+    assert await hass.config_entries.async_remove(entry.entry_id)
+    assert ir.async_get(hass).issues == {}
 
 
 TEST_CLIENTS = {"aiohttp.client", "asyncio"}
