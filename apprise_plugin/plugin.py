@@ -257,7 +257,7 @@ class NotifySMS1680(NotifyBase):
             host=product_id,
             port=None,
             product_id=unquote(product_id),
-            targets=[unquote(found["path"])],
+            targets=[unquote(target) for target in found["path"].split("/") if target],
         )
         if asked.get("to"):
             results["targets"].append(asked["to"])
