@@ -61,6 +61,7 @@ class Reason(StrEnum):
     LONG_NUMBER = "long_number"
     NOT_UNDERSTOOD = "not_understood"
     LOST = "lost"
+    PARTLY = "partly"
     WRONG_ADDRESS = "wrong_address"
     NO_CONNECTION = "no_connection"
     DEADLINE = "deadline"
@@ -200,6 +201,11 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
         Repeat.NEVER_BY_ITSELF,
         "The answer never came. The message may have been sent; it is not repeated by itself.",
         "未收到平台的应答。短信结果不明，可能已发出，不会自动重发。",
+    ),
+    Reason.PARTLY: (
+        Repeat.NEVER_BY_ITSELF,
+        "Only some segments of the message were accepted. The phone may show them; it is not repeated by itself.",
+        "平台只接收了长短信的部分分段，手机可能会显示这些分段，不会自动重发。",
     ),
     Reason.WRONG_ADDRESS: (
         Repeat.AFTER_CORRECTION,

@@ -17,6 +17,7 @@ from sms1680 import (
     Reason,
     Receipt,
     RefusedError,
+    Repeat,
     UnknownOutcomeError,
 )
 from sms1680.cmpp.client import CMPPClient
@@ -227,11 +228,40 @@ async def test_a_message_of_which_only_some_segments_were_accepted_says_so(
     gateway: Any, connect: Make, refused_with: Any
 ) -> None:
     gateway.on[Submit] = gateway.refuse(0, 12)
-    error = await refused_with(connect(window=1), RefusedError, NUMBER, "门" * 150)
+    error = await refused_with(connect(window=1), UnknownOutcomeError, NUMBER, "门" * 150)
     [receipt] = error.receipts
-    assert (receipt.outcome, receipt.detail) == (Outcome.REFUSED, "1 of 3 segments were accepted")
-    assert len(receipt.message_ids) == 1
+    assert (receipt.outcome, receipt.reason) == (Outcome.UNKNOWN, Reason.PARTLY)
+    assert receipt.detail == "1 of 3 segments were accepted, the others not: forbidden_words, Result 12"
+    assert (len(receipt.message_ids), receipt.segments) == (1, 3)
     assert len(gateway.all(Submit)) == 2
+
+
+async def test_a_message_of_which_a_segment_was_accepted_is_never_sent_again_by_itself(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    client = connect(window=1)
+    await client.send(NUMBER, "connected")
+    gateway.on[Submit] = gateway.refuse(0, 8)
+    error = await refused_with(client, UnknownOutcomeError, NUMBER, "门" * 100, patience=0.0)
+    [receipt] = error.receipts
+    assert (receipt.outcome, receipt.reason) == (Outcome.UNKNOWN, Reason.PARTLY)
+    assert receipt.repeat is Repeat.NEVER_BY_ITSELF
+
+
+async def test_late_answers_to_all_segments_make_an_accepted_message_of_an_unknown_one(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    waiting: list[Any] = []
+    receipts: asyncio.Queue[Receipt] = asyncio.Queue()
+    gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
+    client = connect(answer_timeout=0.02, idle=1000.0, on_receipt=receipts.put_nowait)
+    await refused_with(client, UnknownOutcomeError, NUMBER, "门" * 100)
+    for one in waiting:
+        gateway.accept(*one)
+    async with asyncio.timeout(20):
+        first, second = await receipts.get(), await receipts.get()
+    assert (first.outcome, len(first.message_ids)) == (Outcome.UNKNOWN, 0)
+    assert (second.outcome, len(second.message_ids)) == (Outcome.ACCEPTED, 2)
 
 
 async def test_too_fast_slows_the_pace_and_tries_again(gateway: Any, connect: Make) -> None:

@@ -85,6 +85,42 @@ async def test_reports_of_all_segments_make_one_result(gateway: Any, connect: Ma
     ]
 
 
+async def test_a_report_of_a_segment_waits_until_the_others_have_gone(gateway: Any, connect: Make) -> None:
+    ids: list[int] = []
+    last: list[Any] = []
+
+    def accept(line: Any, pdu: Submit) -> None:
+        if pdu.pk_number == 1:
+            ids.append(gateway.accept(line, pdu))
+            gateway.report(ids[0], "DELIVRD")
+        else:
+            last.append((line, pdu))
+
+    gateway.on[Submit] = accept
+    client = connect(rate=1000.0)
+    send = asyncio.create_task(client.send(NUMBER, "门" * 100))
+    await gateway.until(DeliverResp)
+    await gateway.wait(lambda: last)
+    ids.append(gateway.accept(*last[0]))
+    await send
+    gateway.report(ids[1], "UNDELIV")
+    gateway.report(4711, "DELIVRD")
+    async with asyncio.timeout(20):
+        items = [await anext(client), await anext(client)]
+    assert items == [DeliveryReport(str(ids[0]), NUMBER, "UNDELIV"), DeliveryReport("4711", NUMBER, "DELIVRD")]
+
+
+async def test_trap_21_short_reports_are_of_the_destination_that_the_deliver_names(gateway: Any, connect: Make) -> None:
+    client = connect()
+    [receipt, _] = await client.send([NUMBER, "13800138001"], "hello")
+    short = int(str(receipt.message_id)).to_bytes(8, "big") + b"DELIVRD"
+    for number in (NUMBER, "8613800138001"):
+        gateway.deliver(short, registered_delivery=1, src_terminal_id=number)
+    async with asyncio.timeout(20):
+        items = [await anext(client), await anext(client)]
+    assert items == [DeliveryReport(receipt.message_id, number, "DELIVRD") for number in (NUMBER, "13800138001")]
+
+
 async def test_reports_of_segments_come_by_themselves_where_the_application_joins_them(
     gateway: Any, connect: Make
 ) -> None:
@@ -132,8 +168,28 @@ async def test_what_the_callback_does_not_take_is_not_acknowledged_and_comes_aga
     await client.send(NUMBER, "again")
     assert gateway.acknowledged() == []
     gateway.lines[-1].say(delivered)
-    assert len(await gateway.until(DeliverResp)) == 1
+    assert len(await gateway.until(DeliverResp, 2)) == 2  # each copy has its answer
     assert len(taken) == 2
+
+
+async def test_a_result_that_the_callback_does_not_take_comes_again_as_it_was(gateway: Any, connect: Make) -> None:
+    taken: list[Any] = []
+
+    def take(item: Any) -> None:
+        taken.append(item)
+        if len(taken) == 1:
+            raise OSError("disk full")
+
+    client = connect(on_incoming=take)
+    [receipt] = await client.send(NUMBER, "门" * 100)
+    first, second = map(int, receipt.message_ids)
+    gateway.report(first, "DELIVRD")
+    last = gateway.report(second, "DELIVRD")
+    await client.send(NUMBER, "again")
+    assert len(gateway.acknowledged()) == 1
+    gateway.lines[-1].say(last)
+    await gateway.until(DeliverResp, 3)
+    assert taken == [DeliveryReport(str(first), NUMBER, "DELIVRD")] * 2
 
 
 async def test_segments_of_an_uplink_are_put_together(gateway: Any, connect: Make) -> None:

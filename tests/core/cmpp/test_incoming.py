@@ -27,12 +27,13 @@ class Desk:
         self.tracker = Tracker(0.0)
         self.inbox = Inbox(self.tracker, "10690001", assembly_time=60.0, hold=30.0)
         self.sequence = 0
+        self.via = "link"
 
     def give(self, content: bytes, *, in_flight: bool = False, **fields: Any) -> list[Handed]:
         self.sequence += 1
         given: dict[str, Any] = {"msg_id": self.sequence, "dest_id": "1069000188", "src_terminal_id": NUMBER} | fields
         pdu = Deliver(sequence_id=self.sequence, msg_content=content, **given)
-        return self.inbox.take(Delivery(pdu, "link"), self.now, in_flight=in_flight)
+        return self.inbox.take(Delivery(pdu, self.via), self.now, in_flight=in_flight)
 
     def report(self, msg_id: int, stat: str = "DELIVRD", number: str = NUMBER, **options: Any) -> list[Handed]:
         content = bytes(ReportContent(msg_id=msg_id, stat=stat, dest_terminal_id=number))
@@ -80,6 +81,38 @@ def test_a_gateway_that_numbers_nothing_does_not_lose_equal_replies() -> None:
     assert len(desk.give(b"Y", msg_id=0)) == 1
 
 
+def test_without_a_msg_id_each_connection_numbers_anew() -> None:
+    desk = Desk()
+    [first] = desk.give(b"Y", msg_id=0)
+    desk.inbox.settle(first, safe=True)
+    desk.sequence, desk.via = 0, "another link"
+    assert values(desk.give(b"Y", msg_id=0)) == [Reply(NUMBER, "Y", "88", "0")]
+
+
+def test_the_same_reply_under_the_same_msg_id_is_another_one_after_a_few_times_t() -> None:
+    desk = Desk()
+    [first] = desk.give(b"2", msg_id=12345)
+    desk.inbox.settle(first, safe=True)
+    desk.now = 300.0
+    assert values(desk.give(b"2", msg_id=12345)) == [None]
+    desk.now = 301.0
+    [second] = desk.give(b"2", msg_id=12345)
+    assert second.value == Reply(NUMBER, "2", "88", "12345")
+    desk.inbox.settle(second, safe=True)
+    # What had no answer comes again with the next connection, however long that takes.
+    desk.now, desk.via = 4000.0, "another link"
+    assert values(desk.give(b"N", msg_id=5)) == [Reply(NUMBER, "N", "88", "5")]
+    desk.now = 4300.0
+    assert values(desk.give(b"2", msg_id=12345)) == [None]
+
+
+def test_what_is_not_safe_yet_is_a_duplicate_whatever_its_age() -> None:
+    desk = Desk()
+    desk.give(b"2", msg_id=5)
+    desk.now = 3000.0
+    assert desk.give(b"2", msg_id=5) == []
+
+
 def test_the_extension_is_what_follows_our_number_else_all_of_it() -> None:
     desk = Desk()
     [own] = values(desk.give(b"Y", dest_id="10690001"))
@@ -106,10 +139,21 @@ def test_segments_wait_with_their_acknowledgements_no_longer_than_half_of_t() ->
     due[0].acknowledged = True
     handed, due = desk.inbox.tick(60.0)
     assert values(handed) == [Reply(NUMBER, "a…c", "88", "1", incomplete=True)]
-    assert [delivery.pdu.sequence_id for delivery in due] == [2]
-    due[0].acknowledged = True
-    assert desk.inbox.settle(handed[0], safe=True) == []
+    assert due == []  # the second one's answer is the application's to give from now on
     assert desk.inbox.deadline is None
+    assert [delivery.pdu.sequence_id for delivery in desk.inbox.settle(handed[0], safe=True)] == [2]
+
+
+def test_a_whole_message_that_was_not_taken_is_not_acknowledged_later_and_comes_again() -> None:
+    desk = Desk()
+    segments = [(bytes((5, 0, 3, 1, 2, number)) + b"ab"[number - 1 : number], number) for number in (1, 2)]
+    desk.give(segments[0][0], tp_udhi=1, msg_id=1)
+    [whole] = desk.give(segments[1][0], tp_udhi=1, msg_id=2)
+    assert desk.inbox.settle(whole, safe=False) == []
+    assert desk.inbox.tick(60.0) == ([], [])
+    assert values(desk.give(segments[0][0], tp_udhi=1, msg_id=1)) == [Reply(NUMBER, "ab", "88", "1")]
+    assert desk.give(segments[1][0], tp_udhi=1, msg_id=2) == []
+    assert len(desk.inbox.settle(whole, safe=True)) == 4
 
 
 def test_a_segment_that_comes_again_behind_the_whole_message_is_a_duplicate() -> None:
@@ -130,6 +174,21 @@ def test_a_character_cut_between_segments_is_read() -> None:
     [whole] = desk.give(bytes((5, 0, 3, 1, 2, 2)) + octets[3:], tp_udhi=1, msg_fmt=15)
     assert isinstance(whole.value, Reply)
     assert whole.value.content == "门开"
+
+
+def test_trap_17_an_odd_octet_in_a_segment_shifts_nothing_behind_it() -> None:
+    def read(*bodies: bytes) -> object:
+        desk = Desk()
+        handed: list[Handed] = []
+        for number, body in enumerate(bodies, 1):
+            handed = desk.give(bytes((5, 0, 3, 1, len(bodies), number)) + body, tp_udhi=1, msg_fmt=8)
+        [whole] = values(handed)
+        return whole.content
+
+    one, two, three = (text.encode("utf-16-be") for text in ("世界", "你好", "再见"))
+    assert read(one + b"\0", two, three) == "世界你好再见"
+    assert read(one[:3], one[3:] + two) == "世界你好"
+    assert read(one, two, three + b"\0") == "世界你好再见"
 
 
 def test_at_the_end_nothing_is_kept_back() -> None:
@@ -177,11 +236,36 @@ def test_a_report_of_several_destinations_is_each_ones_own() -> None:
     assert values(desk.report(7, number="13800138001")) == [DeliveryReport("7", "13800138001", "DELIVRD")]
 
 
-def test_a_message_that_was_accepted_in_part_never_becomes_delivered() -> None:
+def test_reports_of_a_message_that_is_not_settled_wait_for_it_without_a_limit() -> None:
     desk = Desk()
-    desk.inbox.accepted((7,), 2, 0.0)
-    assert values(desk.report(7)) == [None]
+    assert desk.report(7, in_flight=True) == []  # before the answer to its segment
+    desk.inbox.opened(7)
+    desk.inbox.opened(8)
+    assert desk.report(8) == []  # behind it, while nothing is in flight
+    assert desk.inbox.deadline == 30.0
+    handed, due = desk.inbox.tick(30.0)
+    assert (handed, len(due)) == ([], 2)  # the gateway need not wait for the rest of the message
+    assert desk.inbox.deadline is None
+    assert desk.inbox.tick(5000.0) == ([], [])
+    [first, second] = desk.inbox.accepted((7, 8, 9), 3, 5000.0)
+    assert (first.value, second.value) == (None, None)
+    assert values(desk.report(9)) == [DeliveryReport("7", NUMBER, "DELIVRD")]
+
+
+def test_a_message_that_was_accepted_in_part_is_reported_by_segments() -> None:
+    desk = Desk()
+    desk.inbox.accepted((7, 9), 3, 0.0)
+    assert values(desk.report(9)) == [DeliveryReport("9", NUMBER, "DELIVRD")]
     assert values(desk.report(7, "UNDELIV")) == [DeliveryReport("7", NUMBER, "UNDELIV")]
+
+
+@pytest.mark.parametrize("status", ["DELIVRD", "UNDELIV"])
+def test_what_was_reported_counts_for_a_message_that_becomes_whole_by_a_late_answer(status: str) -> None:
+    desk = Desk()
+    desk.inbox.accepted((8,), 2, 0.0)
+    assert values(desk.report(8, status)) == [DeliveryReport("8", NUMBER, status)]
+    desk.inbox.accepted((7, 8), 2, 0.0)
+    assert values(desk.report(7)) == [DeliveryReport("7", NUMBER, status)]
 
 
 def test_the_same_report_under_another_msg_id_of_its_own_is_a_duplicate() -> None:

@@ -191,13 +191,13 @@ class CMPPClient:
         self._guard = None if spending is None else self._make_guard(key, spending, state_dir)
         self._sleep = sleep
         self._background: set[asyncio.Task[None]] = set()
-        outbox = Outbox(dialect, self._tell if on_receipt else None, self._accepted)
-        self._dispatcher = Dispatcher(outbox, pace, sender, clock=clock, sleep=sleep, flushed=self._rearm)
         hold = positive("answer_timeout", answer_timeout) / 2
         tracker = Tracker(clock(), join=join_reports)
         inbox = Inbox(tracker, source_number, assembly_time=positive("assembly_time", assembly_time), hold=hold)
         self._inbox = inbox
         self._receiver = Receiver(inbox, on_incoming, hold)
+        outbox = Outbox(dialect, self._tell if on_receipt else None, self._accepted, inbox.opened)
+        self._dispatcher = Dispatcher(outbox, pace, sender, clock=clock, sleep=sleep, flushed=self._rearm)
         self._connection = Connection(
             connect or _connector(host, port, tls),
             SessionSettings(

@@ -1,21 +1,22 @@
 """What comes in: DELIVERs become replies and delivery reports, each handed on once, and are acknowledged when safe.
 
 No socket and no clock of its own. `take` returns what is to be handed on; the application's word (`settle`) says
-which DELIVERs may be acknowledged. What waits for something else (segments, a report before its SUBMIT_RESP) is
-handed on or acknowledged by `tick`.
+which DELIVERs may be acknowledged. What waits for something else (segments, a report before its SUBMIT_RESP or before
+its message is settled) is handed on or acknowledged by `tick`.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final, TypeAlias
 
 from ..push import DeliveryReport, Reply
 from .longsms import Assembled, Assembler, split_header
 from .pdus import Deliver
 from .reports import ReportContent
-from .texts import read_text_content
+from .texts import join_content, read_text_content
 from .tracking import Tracker, plain_number
 
 __all__ = ["Delivery", "Handed", "Inbox", "Incoming"]
@@ -24,6 +25,8 @@ Incoming: TypeAlias = Reply | DeliveryReport
 
 _UDHI: Final = 0x41
 _REMEMBERED: Final = 20_000
+_COMES_AGAIN: Final = 10
+"""Halves of T: so long after it was safe, the same message on the same connection is another one."""
 _GAP: Final = "…"
 
 
@@ -36,6 +39,13 @@ class Delivery:
     acknowledged: bool = False
 
 
+class _Stage(Enum):
+    WAITING = 0
+    OFFERED = 1
+    REFUSED = 2
+    SAFE = 3
+
+
 @dataclass(slots=True, eq=False)
 class Handed:
     """One thing for the application, None where it already knows; and the DELIVERs that it came in."""
@@ -43,16 +53,25 @@ class Handed:
     value: Incoming | None
     keys: list[object] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
-    safe: bool = False
+    stage: _Stage = _Stage.OFFERED
+    seen_at: float = 0.0
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the gateway will not send all of it again."""
+        return any(delivery.acknowledged for delivery in self.deliveries)
 
 
 @dataclass(slots=True)
 class _Early:
-    """A report that came before the answer to its SUBMIT, or for nothing that is known."""
+    """A report that came before the answer to its SUBMIT, or for nothing that is known.
+
+    deadline: None where it waits for the rest of its message.
+    """
 
     report: ReportContent
     handed: Handed
-    deadline: float
+    deadline: float | None
 
 
 class Inbox:
@@ -69,8 +88,12 @@ class Inbox:
         self._assembler = Assembler(assembly_time)
         self._hold = hold
         self._seen: dict[object, Handed] = {}
+        self._open: set[int] = set()
         self._early: dict[int, list[_Early]] = {}
-        self._waiting: deque[tuple[float, Delivery]] = deque()
+        self._waiting: dict[Delivery, float] = {}
+        self._via: object = None
+        self._vias = 0
+        self._via_since = 0.0
 
     def take(self, delivery: Delivery, now: float, *, in_flight: bool) -> list[Handed]:
         """Take a DELIVER; return what is to be handed on. in_flight: SUBMITs wait for their answer.
@@ -79,34 +102,42 @@ class Inbox:
         """
         pdu = delivery.pdu
         report = ReportContent.of(pdu) if pdu.registered_delivery == 1 else None
-        key = _key(pdu, report)
+        if delivery.via is not self._via:
+            self._via, self._vias, self._via_since = delivery.via, self._vias + 1, now
+        key = self._key(pdu, report)
         known = self._seen.get(key)
-        if known is not None:
-            known.deliveries.append(delivery)
-            return [Handed(None, [], [delivery], safe=True)] if known.safe else []
-        handed = Handed(None, [key], [delivery])
+        if known is not None and (report is not None or not self._is_over(known, now)):
+            return self._take_again(known, delivery, now)
+        handed = Handed(None, [key], [delivery], seen_at=now)
         self._remember(key, handed)
         if report is not None:
             return self._take_report(report, handed, now, in_flight=in_flight)
-        return self._take_message(pdu, handed, delivery, now)
+        return self._take_message(pdu, handed, now)
 
     def settle(self, handed: Handed, *, safe: bool) -> list[Delivery]:
         """Take the application's word; return the DELIVERs to acknowledge now.
 
-        What is not safe is forgotten: it is not acknowledged, will come again, and is handed on again then.
+        What is not safe is not acknowledged: it will come again, and is handed on again then, as it is.
         """
         if not safe:
-            for key in handed.keys:
-                self._seen.pop(key, None)
+            handed.stage = _Stage.REFUSED
             return []
-        handed.safe, handed.value = True, None
+        handed.stage, handed.value = _Stage.SAFE, None
         due = [delivery for delivery in handed.deliveries if not delivery.acknowledged]
         handed.deliveries.clear()
         return due
 
+    def opened(self, msg_id: int) -> None:
+        """Remember an accepted segment of a message that is not settled yet: until then its reports wait."""
+        self._open.add(msg_id)
+        for early in self._early.get(msg_id, ()):
+            early.deadline = None
+
     def accepted(self, ids: tuple[int, ...], total: int, now: float) -> list[Handed]:
         """Remember what was accepted; return the results of reports that were waiting for it."""
         self._tracker.sent(ids, total, now)
+        if self._open:
+            self._open.difference_update(ids)
         if not self._early:
             return []
         early = [one for msg_id in ids for one in self._early.pop(msg_id, ())]
@@ -115,75 +146,110 @@ class Inbox:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due, None where nothing waits."""
-        dues = [due for due in (self._assembler.deadline,) if due is not None]
-        dues += [early[0].deadline for early in self._early.values()]
-        dues += [due for due, _ in list(self._waiting)[:1]]
-        return min(dues, default=None)
+        dues = [self._assembler.deadline, *(early[0].deadline for early in self._early.values())]
+        dues.append(next(iter(self._waiting.values()), None))
+        return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: float) -> tuple[list[Handed], list[Delivery]]:
         """Return what is handed on because its time is up, and what is acknowledged although it still waits."""
         handed = [self._put_together(assembled) for assembled in self._assembler.expire(now)]
-        for msg_id in [msg_id for msg_id, early in self._early.items() if early[0].deadline <= now]:
-            handed += [self._resolve(one) for one in self._early.pop(msg_id)]
+        for msg_id, (first, *_) in list(self._early.items()):
+            if first.deadline is not None and first.deadline <= now:
+                handed += [self._resolve(one) for one in self._early.pop(msg_id)]
         due = []
-        while self._waiting and self._waiting[0][0] <= now:
-            delivery = self._waiting.popleft()[1]
+        for delivery, at in list(self._waiting.items()):
+            if at > now:
+                break
+            del self._waiting[delivery]
             if not delivery.acknowledged:
                 due.append(delivery)
         return handed, due
 
-    def finish(self) -> list[Handed]:
-        """Return all that still waits, as it is: at the end nothing is kept back."""
+    def finish(self, *, all_of_it: bool = True) -> list[Handed]:
+        """Return what still waits, as it is: at the end nothing is kept back.
+
+        all_of_it: also what is not acknowledged, which the gateway will send again.
+        """
         early = [one for waiting in self._early.values() for one in waiting]
         self._early.clear()
-        return [self._put_together(one) for one in self._assembler.finish_all()] + [self._resolve(one) for one in early]
+        handed = [self._put_together(one) for one in self._assembler.finish_all()] + [
+            self._resolve(one) for one in early
+        ]
+        return [one for one in handed if all_of_it or one.acknowledged]
 
     def _remember(self, key: object, handed: Handed) -> None:
+        self._seen.pop(key, None)
         self._seen[key] = handed
         if len(self._seen) > _REMEMBERED:
             del self._seen[next(iter(self._seen))]
 
+    def _is_over(self, known: Handed, now: float) -> bool:
+        """Tell whether a message that is as the known one is no repetition of it, but was sent by a person again.
+
+        Some gateways give every message the same Msg_Id. What is not acknowledged comes again soon, on a new connection
+        soon after its begin.
+        """
+        since = max(known.seen_at, self._via_since)
+        return known.stage is _Stage.SAFE and now - since > _COMES_AGAIN * self._hold
+
+    def _take_again(self, known: Handed, delivery: Delivery, now: float) -> list[Handed]:
+        if known.stage is _Stage.SAFE:
+            return [Handed(None, [], [delivery])]
+        known.deliveries.append(delivery)
+        known.seen_at = now
+        if known.stage is _Stage.REFUSED:
+            known.stage = _Stage.OFFERED
+            return [known]
+        if known.stage is _Stage.WAITING:
+            self._waiting[delivery] = now + self._hold
+        return []
+
     def _take_report(self, report: ReportContent, handed: Handed, now: float, *, in_flight: bool) -> list[Handed]:
         early = _Early(report, handed, now + self._hold)
-        if in_flight and not self._tracker.knows(report.msg_id):
-            self._early.setdefault(report.msg_id, []).append(early)
-            return []
-        return [self._resolve(early)]
+        if report.msg_id in self._open:
+            early.deadline = None
+        elif not in_flight or self._tracker.knows(report.msg_id):
+            return [self._resolve(early)]
+        self._early.setdefault(report.msg_id, []).append(early)
+        self._wait(handed, now)
+        return []
 
     def _resolve(self, early: _Early) -> Handed:
-        early.handed.value = self._tracker.result(early.report)
+        self._offer(early.handed, self._tracker.result(early.report))
         return early.handed
 
-    def _take_message(self, pdu: Deliver, handed: Handed, delivery: Delivery, now: float) -> list[Handed]:
+    def _take_message(self, pdu: Deliver, handed: Handed, now: float) -> list[Handed]:
         segment, body = split_header(pdu.msg_content) if pdu.tp_udhi & _UDHI else (None, pdu.msg_content)
         if segment is None or segment.total == 1:
             handed.value = self._reply(pdu, read_text_content(body, pdu.msg_fmt))
             return [handed]
-        self._waiting.append((now + self._hold, delivery))
+        self._wait(handed, now)
         key = (plain_number(pdu.src_terminal_id), pdu.dest_id, pdu.msg_fmt)
         return [self._put_together(one) for one in self._assembler.add(key, segment, body, handed, now)]
+
+    def _wait(self, handed: Handed, now: float) -> None:
+        """Let something wait for something else, and its acknowledgement no longer than it may."""
+        handed.stage = _Stage.WAITING
+        self._waiting[handed.deliveries[0]] = now + self._hold
+
+    def _offer(self, handed: Handed, value: Incoming | None) -> None:
+        """Let the application decide from now on when something is acknowledged."""
+        handed.stage, handed.value = _Stage.OFFERED, value
+        for delivery in handed.deliveries:
+            self._waiting.pop(delivery, None)
 
     def _put_together(self, assembled: Assembled) -> Handed:
         """Return an uplink of several segments; what is missing is marked in its text, too."""
         tokens = [token for token in assembled.tokens if isinstance(token, Handed)]
         pdu = tokens[0].deliveries[0].pdu
-        pieces: list[str] = []
-        run = b""
-        for number in range(1, assembled.total + 1):
-            part = assembled.parts.get(number)
-            if part is not None:
-                run += part
-                continue
-            pieces.append(read_text_content(run, pdu.msg_fmt) if run else "")
-            run = b""
-        pieces.append(read_text_content(run, pdu.msg_fmt) if run else "")
-        text = _GAP.join(pieces)
-        whole = Handed(self._reply(pdu, text, incomplete=assembled.incomplete))
+        pieces = [read_text_content(join_content(run, pdu.msg_fmt), pdu.msg_fmt) for run in _runs(assembled)]
+        whole = Handed(None, seen_at=max(token.seen_at for token in tokens))
         for token in tokens:
             whole.keys += token.keys
             whole.deliveries += token.deliveries
         for key in whole.keys:
             self._seen[key] = whole
+        self._offer(whole, self._reply(pdu, _GAP.join(pieces), incomplete=assembled.incomplete))
         return whole
 
     def _reply(self, pdu: Deliver, text: str, *, incomplete: bool = False) -> Reply:
@@ -195,10 +261,25 @@ class Inbox:
             incomplete=incomplete,
         )
 
+    def _key(self, pdu: Deliver, report: ReportContent | None) -> object:
+        """Return by what a DELIVER that comes again is known: it may have a new Sequence_Id (trap 3).
 
-def _key(pdu: Deliver, report: ReportContent | None) -> object:
-    """Return by what a DELIVER that comes again is known: it may have a new Sequence_Id (trap 3)."""
-    if report is not None:
-        return (report.msg_id, report.dest_terminal_id, report.stat)
-    sequence = pdu.sequence_id if not pdu.msg_id else 0
-    return (pdu.msg_id, sequence, pdu.src_terminal_id, hash(pdu.msg_content))
+        Where the gateway gives no Msg_Id, the Sequence_Id must do, which begins anew on each connection.
+        """
+        if report is not None:
+            return (report.msg_id, report.dest_terminal_id, report.stat)
+        name: object = pdu.msg_id or (self._vias, pdu.sequence_id)
+        return (name, pdu.src_terminal_id, hash(pdu.msg_content))
+
+
+def _runs(assembled: Assembled) -> Iterable[list[bytes]]:
+    """Return the segments that follow each other without a gap; between two runs at least one is missing."""
+    run: list[bytes] = []
+    for number in range(1, assembled.total + 1):
+        part = assembled.parts.get(number)
+        if part is not None:
+            run.append(part)
+            continue
+        yield run
+        run = []
+    yield run

@@ -75,6 +75,11 @@ class Message:
         self.open = len(self.letter.contents)
         self.ids = [None] * self.open
 
+    @property
+    def accepted(self) -> tuple[int, ...]:
+        """The ids of the segments that were accepted."""
+        return tuple([number for number in self.ids if number is not None])
+
     def segments(self) -> list[Segment]:
         """Return all of its segments, in their order."""
         return [Segment(self, number) for number in range(len(self.ids))]
@@ -129,11 +134,16 @@ class Outbox:
         dialect: Dialect,
         on_receipt: Callable[[Receipt], object] | None,
         on_accepted: Callable[[tuple[int, ...], int], object],
+        on_opened: Callable[[int], object],
     ) -> None:
-        """Take which table of results holds, and whom to tell of each receipt and of accepted segments' ids."""
+        """Take which table of results holds, and whom to tell of each receipt and of accepted segments' ids.
+
+        on_accepted: of a settled message, with the number of its segments. on_opened: while others are still open.
+        """
         self._table = SUBMIT[dialect]
         self._on_receipt = on_receipt
         self._on_accepted = on_accepted
+        self._on_opened = on_opened
         self._lanes: dict[Priority, deque[Segment]] = {lane: deque() for lane in _LANES}
 
     def add(self, call: Call) -> None:
@@ -192,8 +202,11 @@ class Outbox:
         """Take the gateway's answer. One that says "again" leaves the segment open: the client decides."""
         verdict = self._read(segment, pdu)
         if verdict.outcome is Outcome.ACCEPTED:
-            segment.message.ids[segment.number] = pdu.msg_id
-            self._settle(segment.message, verdict)
+            message = segment.message
+            message.ids[segment.number] = pdu.msg_id
+            if message.open > 1:
+                self._on_opened(pdu.msg_id)
+            self._settle(message, verdict)
         elif verdict.again is Again.NO:
             self.settle(segment, verdict)
         return verdict
@@ -201,14 +214,17 @@ class Outbox:
     def answered_late(self, segment: Segment, pdu: SubmitResp) -> None:
         """Take an answer to what was told as unknown: who records receipts hears the truth after all."""
         message, verdict = segment.message, self._read(segment, pdu)
-        if verdict.outcome is Outcome.ACCEPTED:
+        accepted = verdict.outcome is Outcome.ACCEPTED
+        if accepted:
             message.ids[segment.number] = pdu.msg_id
-            known = None not in message.ids
-        else:
-            known = len(message.ids) == 1
-        if known and not message.open:
+        if message.open:
+            if accepted:
+                self._on_opened(pdu.msg_id)
+        elif len(message.ids) == 1 or None not in message.ids:
             message.verdict = verdict
             self._receipts(message)
+        elif accepted:
+            self._on_accepted(message.accepted, len(message.ids))
 
     def settle(self, segment: Segment, verdict: Verdict) -> None:
         """Take what is sure of a segment; what surely did not go stops its message, and some reasons its call."""
@@ -251,12 +267,11 @@ class Outbox:
                 self.put_back(segment)
 
     def _receipts(self, message: Message) -> list[Receipt]:
-        accepted = tuple([number for number in message.ids if number is not None])
+        accepted = message.accepted
         verdict, total = message.verdict, len(message.ids)
         if accepted:
             self._on_accepted(accepted, total)
-            if len(accepted) < total:
-                verdict = _partly(verdict, len(accepted), total)
+            verdict = _ACCEPTED if len(accepted) == total else _partly(verdict, len(accepted), total)
         ids = tuple([str(number) for number in accepted])
         first, parts = ids[0] if ids else None, message.letter.parts
         receipts = []
@@ -271,10 +286,12 @@ class Outbox:
 
 
 def _partly(verdict: Verdict, accepted: int, total: int) -> Verdict:
-    """Return what a message is of which only some segments were accepted: never safe to send again by itself."""
-    surely = verdict.outcome is not Outcome.NOT_SENT
-    return Verdict(
-        verdict.outcome if surely else Outcome.UNKNOWN,
-        verdict.reason if surely else Reason.LOST,
-        detail=f"{accepted} of {total} segments were accepted",
-    )
+    """Return what a message is of which only some segments were accepted: never safe to send again by itself.
+
+    Its detail says what became of the others.
+    """
+    detail = f"{accepted} of {total} segments were accepted"
+    if verdict.outcome is Outcome.UNKNOWN:
+        return Verdict(Outcome.UNKNOWN, verdict.reason, detail=detail)
+    others = ", ".join(filter(None, (verdict.reason, verdict.detail)))
+    return Verdict(Outcome.UNKNOWN, Reason.PARTLY, detail=f"{detail}, the others not: {others}")

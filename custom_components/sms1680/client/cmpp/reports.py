@@ -25,7 +25,8 @@ class ReportContent:
 
     msg_id: that of the SUBMIT_RESP. stat: seven characters, `DELIVRD` alone is success and `ACCEPTD` not final.
     submit_time, done_time: YYMMDDHHMM, China time. dest_terminal_id: as it came, with or without 86.
-    smsc_sequence: of the SMSC. What a short report (trap 21) lacks is empty.
+    smsc_sequence: of the SMSC. What a short report (trap 21) lacks is empty, but for the destination, which is the
+    DELIVER's Src_terminal_Id too.
     """
 
     msg_id: int
@@ -49,7 +50,7 @@ class ReportContent:
             )
         if len(content) < _LAYOUT.size:
             msg_id, stat = _SHORT.unpack_from(content)
-            return cls(msg_id=msg_id, stat=read_text(stat))
+            return cls(msg_id=msg_id, stat=read_text(stat), dest_terminal_id=pdu.src_terminal_id)
         layout = _LAYOUT_3_0 if len(content) == _LAYOUT_3_0.size else _LAYOUT
         msg_id, stat, submitted, done, destination, sequence = layout.unpack_from(content)
         return cls(
@@ -57,7 +58,7 @@ class ReportContent:
             stat=read_text(stat),
             submit_time=read_text(submitted),
             done_time=read_text(done),
-            dest_terminal_id=read_text(destination),
+            dest_terminal_id=read_text(destination) or pdu.src_terminal_id,
             smsc_sequence=sequence,
         )
 

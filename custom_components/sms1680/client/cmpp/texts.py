@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final, Literal
 
 from ..text import split_units, units
 
-__all__ = ["ASCII", "GB18030", "MAX_SEGMENTS", "UCS2", "Encoding", "Written", "read_text_content", "write_text_content"]
+__all__ = [
+    "ASCII",
+    "GB18030",
+    "MAX_SEGMENTS",
+    "UCS2",
+    "Encoding",
+    "Written",
+    "join_content",
+    "read_text_content",
+    "write_text_content",
+]
 
 Encoding = Literal["auto", "ucs2", "gbk"]
 """What a text goes out as: ASCII where it can and UCS2 else, always UCS2, or GBK where every character has one."""
@@ -76,6 +87,22 @@ def read_text_content(content: bytes, msg_fmt: int) -> str:
         return content.decode("ascii") if content.isascii() else content.decode("gb18030", "replace")
     text = content.decode("latin-1")
     return text if content.isascii() and text.isprintable() else content.hex()
+
+
+def join_content(segments: Sequence[bytes], msg_fmt: int) -> bytes:
+    """Return the content of an uplink's segments that follow each other.
+
+    A UCS2 segment with an odd length loses its last octet (trap 17), which would shift all that follows; unless the
+    next one is odd as well: then a character was cut between the two.
+    """
+    if not _is_ucs2(msg_fmt):
+        return b"".join(segments)
+    joined = b""
+    for segment, following in zip_longest(segments, segments[1:], fillvalue=b""):
+        joined += segment
+        if len(joined) % 2 and len(following) % 2 == 0:
+            joined = joined[:-1]
+    return joined
 
 
 def _is_ucs2(msg_fmt: int) -> bool:

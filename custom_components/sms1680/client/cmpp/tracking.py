@@ -1,7 +1,8 @@
 """Delivery reports matched with what was sent: by the Msg_Id of the SUBMIT_RESP, for each destination.
 
 A report of a single segment is the report of its message. Those of a long one make one result: delivered when every
-segment is, failed as soon as one is. ACCEPTD is not final. Reports come up to 48 hours later, says the standard: what
+segment is, failed as soon as one is. Where not all segments were accepted, each is reported by itself. ACCEPTD is not
+final. Reports come up to 48 hours later, says the standard: what
 was sent is remembered for two days at least (or the last million segments), in a few words a message.
 """
 
@@ -24,9 +25,10 @@ _MOST: Final = 500_000
 
 @dataclass(slots=True)
 class _Progress:
-    """What one destination's reports said so far: which segments are delivered, and what was handed on."""
+    """What one destination's reports said so far: which segments are delivered, how one failed, what was handed on."""
 
     delivered: set[int]
+    failed: str = ""
     pending: bool = False
     final: bool = False
 
@@ -70,7 +72,11 @@ class Tracker:
         return sum(map(len, self._generations))
 
     def sent(self, ids: tuple[int, ...], total: int, now: float) -> None:
-        """Remember a message's accepted segments. total: how many it has; of fewer ids it can't become delivered."""
+        """Remember a message's accepted segments. total: how many it has.
+
+        While there are fewer ids each segment is reported by itself. The rest may become known later: what was reported
+        until then counts for the whole.
+        """
         if now - self._turned_at >= _GENERATION or len(self._generations[0]) >= _MOST:
             self._turned_at = now
             self._generations = [{}, *self._generations[: _GENERATIONS - 1]]
@@ -80,7 +86,10 @@ class Tracker:
         elif not self._join:
             newest.update(dict.fromkeys(ids))
         else:
-            newest.update(dict.fromkeys(ids, _Long(ids, whole=len(ids) == total)))
+            begun = (self._find(msg_id) for msg_id in ids)
+            message = next((one for one in begun if one is not None and not one.whole), None) or _Long(ids, whole=False)
+            message.ids, message.whole = ids, len(ids) == total
+            newest.update(dict.fromkeys(ids, message))
 
     def knows(self, msg_id: int) -> bool:
         """Tell whether a report's Msg_Id is of something that was sent."""
@@ -92,22 +101,32 @@ class Tracker:
         A report for nothing that is known is handed on as it is, and changes nothing.
         """
         number = plain_number(report.dest_terminal_id)
-        status = report.stat
-        known = next((known for known in self._generations if report.msg_id in known), {})
-        message = known.get(report.msg_id)
+        own = DeliveryReport(str(report.msg_id), number, report.stat)
+        message = self._find(report.msg_id)
         if message is None:
-            return DeliveryReport(str(report.msg_id), number, status)
-        told = DeliveryReport(str(message.ids[0]), number, status)
+            return own
         progress = message.of(number)
-        if progress.final or (progress.pending and told.state is ReportState.PENDING):
+        if own.state is ReportState.DELIVERED:
+            progress.delivered.add(report.msg_id)
+        elif own.state is not ReportState.PENDING:
+            progress.failed = progress.failed or report.stat
+        return self._result_of(message, progress, own) if message.whole else own
+
+    def _result_of(self, message: _Long, progress: _Progress, own: DeliveryReport) -> DeliveryReport | None:
+        """Return what is new of a whole message by a report of one of its segments."""
+        pending = own.state is ReportState.PENDING
+        if progress.final or (pending and progress.pending):
             return None
-        if told.state is ReportState.PENDING:
+        told = DeliveryReport(str(message.ids[0]), own.number, progress.failed or own.status)
+        if pending and not progress.failed:
             progress.pending = True
             return told
-        if told.state is ReportState.DELIVERED:
-            progress.delivered.add(report.msg_id)
-            if not message.whole or len(progress.delivered) < len(message.ids):
-                return None
+        if not progress.failed and len(progress.delivered) < len(message.ids):
+            return None
         progress.final = True
         progress.delivered.clear()
         return told
+
+    def _find(self, msg_id: int) -> _Long | None:
+        """Return the long message that a Msg_Id belongs to, None for a single one and for what is not known."""
+        return next((known[msg_id] for known in self._generations if msg_id in known), None)
