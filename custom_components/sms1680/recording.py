@@ -68,18 +68,30 @@ class Sender(Protocol):
 class Recording:
     """Messages that go out in one call.
 
-    waiting: the places of each number that have no receipt yet. answers: what is yet to be noted.
+    waiting: the places of each number that have no receipt yet. unknown: those whose receipt says that the outcome is:
+    the platform's answer may come late. answers: what is yet to be noted.
     """
 
     shelf: Shelf
     dispatch: Dispatch
     waiting: dict[str, deque[int]] = field(default_factory=dict)
+    unknown: dict[str, deque[int]] = field(default_factory=dict)
     answers: list[tuple[int, Receipted]] = field(default_factory=list)
     noted: list[Future[list[Change]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for place, message in enumerate(self.dispatch.messages):
             self.waiting.setdefault(message.number, deque()).append(place)
+
+    def take_place(self, receipt: Receipt) -> int | None:
+        """Return which message a receipt is of, None where it is of none of these."""
+        places = self.waiting.get(receipt.number) or self.unknown.get(receipt.number)
+        if not places:
+            return None
+        place = places.popleft()
+        if receipt.outcome is Outcome.UNKNOWN:
+            self.unknown.setdefault(receipt.number, deque()).append(place)
+        return place
 
 
 _CURRENT: ContextVar[Recording | None] = ContextVar("sms1680_recording", default=None)
@@ -153,16 +165,15 @@ class RecordedSender:
     def record(self, receipt: Receipt, way: str = WAY_HTTP) -> None:
         """Note what became of one number, and by which way."""
         recording = _CURRENT.get()
-        places = recording.waiting.get(receipt.number) if recording else None
-        if recording is None or not places:
-            recording = self._recording([(receipt.number, None)], {})
-            places = recording.waiting[receipt.number]
+        place = recording.take_place(receipt) if recording else None
+        if recording is None or place is None:
+            recording, place = self._recording([(receipt.number, None)], {}), 0
         ids, segments = receipt.message_ids, receipt.parts if way == WAY_CMPP else 1
         if receipt.outcome is Outcome.ACCEPTED:
             # Over CMPP the core makes one report of those of all segments; it names the first.
             ids, segments = ids[:1], 1
         answer = Receipted(receipt.outcome, dt_util.utcnow(), receipt.reason, ids, receipt.parts, segments, way)
-        self._answer(recording, places.popleft(), answer)
+        self._answer(recording, place, answer)
 
     async def _kept(
         self,

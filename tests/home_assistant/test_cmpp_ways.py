@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.sms1680 import account, const, ways
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, SendError
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
-from custom_components.sms1680.store import Query
+from custom_components.sms1680.store import Query, StoredOut
 from custom_components.sms1680.storing import DATA_STORAGE
 from custom_components.sms1680.totals import Totals
 from sms1680.sandbox import Config, Sandbox
@@ -324,6 +324,22 @@ async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
         await sending
     assert told == []
     assert await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id]))) == []
+
+
+async def test_an_answer_that_comes_late_is_of_the_message_that_was_unknown(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until
+) -> None:
+    sandbox.cmpp.late = 0.8
+    sandbox.platform.config = replace(sandbox.platform.config, report_delay=1.0)
+    sandbox.cmpp.faults.next("late_answer")
+    (receipt,) = await send(entry, [ALICE], "后门打开")
+    assert receipt.outcome is Outcome.UNKNOWN
+    await until(lambda: hass.states.get("sensor.alice_last_delivery_state").state == "delivered")
+    store = hass.data[DATA_STORAGE].of(entry).store
+    (kept,) = await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id])))
+    assert isinstance(kept, StoredOut)
+    assert (kept.text, kept.outcome, kept.state.value, kept.way) == ("后门打开", Outcome.ACCEPTED, "delivered", "cmpp")
+    assert len(kept.message_ids) == 1
 
 
 async def push(client: ClientSessionGenerator, **fields: str) -> None:
