@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Sequence
 
 import _wheel
+from _coverage import Coverage, judge
 from _environments import PROJECT, ROOT, Environment, Environments, Recipe, Step, UnavailableError, say
 from _home_assistant import NEWEST as NEWEST_HOME_ASSISTANT, OLDEST as OLDEST_HOME_ASSISTANT
 
@@ -40,6 +41,7 @@ class Lane:
     tests: tuple[str, ...]
     shown: tuple[str, ...]  # the packages whose versions the summary names
     from_wheel: bool = False
+    measured: bool = False  # whether it must reach enough of the integration
     fallback: str = ""  # the lane that is the newest that can be had where this one's Python can't be
 
     @property
@@ -59,7 +61,7 @@ LANES = (
     core("core-newest", NEWEST),
     core("wheel", NEWEST, from_wheel=True),
     Lane(HA_OLDEST, HOME_ASSISTANT_TESTS, ("homeassistant", "apprise")),
-    Lane(HA_NEWEST, HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), fallback="ha-oldest"),
+    Lane(HA_NEWEST, HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), measured=True, fallback="ha-oldest"),
 )
 
 
@@ -100,6 +102,11 @@ def run_lane(lane: Lane, arguments: Sequence[str], environments: Environments) -
                 result.note = "no tests yet"
                 return result
             options += tests
+        # Of chosen tests nobody wants to know what they don't reach.
+        coverage = Coverage(environment.folder) if lane.measured and not arguments else None
+        if coverage:
+            options += coverage.options
+            extra.update(coverage.variables)
         report = environment.folder / "results.xml"
         report.unlink() if report.exists() else None
         say(f"\n=== {lane.name}: {result.versions}")
@@ -110,7 +117,19 @@ def run_lane(lane: Lane, arguments: Sequence[str], environments: Environments) -
         result.broken = code not in (0, 1, PYTEST_NO_TESTS) or (code == 1 and not result.failed)
         if result.broken:
             result.note = f"pytest ended with exit code {code}"
+        elif coverage and result.good:
+            tell_coverage(coverage, result)
         return result
+
+
+def tell_coverage(coverage: Coverage, result: Result) -> None:
+    """Says how much of the integration was reached; where that is too little, the lane has failed."""
+    result.note, lacking = judge(coverage.report)
+    for line in lacking:
+        say(f"Too little is covered of {line}")
+    if lacking:
+        result.broken = True
+        result.note += f", too little of {len(lacking)} files"
 
 
 def describe(lane: Lane, environment: Environment) -> str:

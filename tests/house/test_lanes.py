@@ -1,12 +1,16 @@
 """What `scripts/test` and `scripts/demo` do where a part is missing, and what they say at the end."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import _home_assistant
 import _lanes
 import pytest
-from _environments import Environments, Recipe, UnavailableError
-from _lanes import LANES, Lane, Result, count, is_test_path, summarise
+from _coverage import DIALOGS, INTEGRATION, Coverage, judge
+from _environments import ROOT, Environment, Environments, Recipe, UnavailableError
+from _lanes import LANES, Lane, Result, count, is_test_path, run_lane, summarise
 
 NEWEST = next(lane for lane in LANES if lane.name == "ha-newest")
 
@@ -113,3 +117,76 @@ def test_what_chooses_tests_by_place(argument: str, *, is_path: bool) -> None:
 def test_an_unknown_lane_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert _lanes.main(["core-newst"]) == 2
     assert "no lane 'core-newst'" in capsys.readouterr().err
+
+
+def write_coverage(report: Path, **files: float) -> None:
+    """Write what pytest-cov tells of files that are so well covered."""
+    told = {
+        f"{INTEGRATION}/{name}.py": {"summary": {"percent_covered": covered}, "missing_lines": [7, 9]}
+        for name, covered in files.items()
+    }
+    report.write_text(json.dumps({"files": told, "totals": {"percent_covered": 97.25}}))
+
+
+@pytest.mark.parametrize(
+    ("files", "lacking"),
+    [
+        ({"config_flow": 100.0, "sensor": 95.0}, []),
+        ({"config_flow": 99.9, "sensor": 94.9, "notify": 100.0}, ["config_flow.py: 99.9 %", "sensor.py: 94.9 %"]),
+    ],
+)
+def test_all_of_the_dialogs_and_nearly_all_of_the_rest_is_to_be_covered(
+    tmp_path: Path, files: dict[str, float], lacking: list[str]
+) -> None:
+    write_coverage(tmp_path / "coverage.json", **files)
+    told, found = judge(tmp_path / "coverage.json")
+    assert told == "97.2 % of the integration covered"
+    assert found == [f"{each}, not reached: 7, 9" for each in lacking]
+
+
+def test_the_dialogs_that_are_to_be_covered_are_there() -> None:
+    assert [name for name in DIALOGS if not (ROOT / INTEGRATION / name).is_file()] == []
+
+
+class Pytest(Environments):
+    """One environment, in which pytest passes and has reached so much of one file."""
+
+    def __init__(self, folder: Path, covered: float) -> None:
+        super().__init__(folder)
+        self.covered = covered
+        self.told: list[str] = []
+
+    @contextmanager
+    def open(self, recipe: Recipe, *, alone: bool = False) -> Iterator[Environment]:
+        owner = self
+        assert not alone
+
+        class Ready(Environment):
+            def run(self, arguments: object, extra: object = None) -> int:
+                assert isinstance(arguments, list)
+                assert isinstance(extra, dict)
+                owner.told = [str(argument) for argument in arguments]
+                (self.folder / "results.xml").write_text('<testsuites><testsuite tests="1"/></testsuites>')
+                write_coverage(self.folder / "coverage.json", sensor=owner.covered)
+                return 0
+
+        yield Ready(recipe.name, self.folder, "3.14.2", dict.fromkeys(("homeassistant", "apprise"), "1"))
+
+
+@pytest.mark.parametrize(("covered", "good"), [(96.0, True), (94.0, False)])
+def test_the_lane_of_the_newest_home_assistant_fails_where_too_little_is_covered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], covered: float, *, good: bool
+) -> None:
+    environments = Pytest(tmp_path, covered)
+    result = run_lane(NEWEST, [], environments)
+    assert set(Coverage(tmp_path).options) < set(environments.told)
+    assert result.good is good
+    assert result.note.startswith("97.2 % of the integration covered")
+    assert ("sensor.py: 94.0 %" in capsys.readouterr().err) is not good
+
+
+@pytest.mark.parametrize("argument", ["-k", "tests/home_assistant/test_push.py"])
+def test_nothing_is_measured_where_tests_are_chosen(tmp_path: Path, argument: str) -> None:
+    environments = Pytest(tmp_path, 0.0)
+    assert run_lane(NEWEST, [argument], environments).good
+    assert not [option for option in environments.told if option.startswith("--cov")]
