@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from _browser import CHROMIUM, Browser, Tab, browse
+from _complaints import complaints
 from _demo_home_assistant import HomeAssistant, configure
 from _demo_processes import Processes, RunFolder, free_port, until
 from _environments import ROOT
@@ -128,8 +129,7 @@ async def test_the_whole_way(home: Home, box: Sandbox, browser: Browser) -> None
     # Neither the pages nor Home Assistant had something to say against the integration.
     assert [problem for problem in tab.problems if "sms1680" in problem] == []
     assert phone.problems == []
-    log = home.log.read_text("utf-8")
-    assert re.findall(r".*(?:ERROR|Traceback|Detected that custom integration).*sms1680.*", log) == []
+    assert complaints(home.log.read_text("utf-8")) == []
 
 
 async def log_in(tab: Tab, home: Home) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from _complaints import complaints
 from _demo_home_assistant import HomeAssistant, configure, push_addresses
 from _demo_platform import Account as GivenAccount
 from _demo_processes import Processes, free_port, signal_group, until
@@ -180,7 +181,9 @@ def test_no_uplink_is_missing_and_none_is_fired_twice_unmarked(
     assert {text for text, _ in fired} == set(texts)
     unmarked = Counter(text for text, redelivered in fired if not redelivered)
     assert not [text for text, count in unmarked.items() if count > 1]
-    assert not [text for text in texts if text in house.log.read_text("utf-8", "replace")]
+    log = house.log.read_text("utf-8", "replace")
+    assert not [text for text in texts if text in log]
+    assert complaints(log) == []
     report(
         capsys,
         uplinks=len(texts),
