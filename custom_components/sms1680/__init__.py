@@ -28,7 +28,7 @@ from .refused_push import async_remove_refused
 from .services import async_setup_services
 from .sharing import Sharing
 from .spending import SpendingWatch, async_remove_spending_issues
-from .standing import Standing, async_remove_issues
+from .standing import Standing, async_remove_issues, async_remove_left_over_issues
 from .storing import DATA_STORAGE, Storage, async_forget
 from .totals import Totals, async_remove_totals
 
@@ -50,6 +50,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     """Set up an account. Nothing here asks the network: the entities are there whether the platform is or not."""
     totals = Totals(hass, entry.entry_id, entry.options.get(CONF_PRICE))
     await totals.async_load()
+    async_remove_left_over_issues(hass, entry)
     standing = Standing(hass, entry)
     client = RecordedSender(hass, entry, hass.data[DATA_STORAGE])
 
@@ -140,6 +141,7 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
     """Reload for changed settings; let recipients come, change and go without one."""
     data = entry.runtime_data
     if data.applied != (entry.data, entry.options):
+        data.standing.forget()
         hass.config_entries.async_schedule_reload(entry.entry_id)
         return
     _async_rename_devices(hass, entry)

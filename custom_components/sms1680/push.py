@@ -145,29 +145,48 @@ async def _async_adjust_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry)
     present = hass.data[_LISTENERS].get(entry.entry_id)
     if present is not None and present.port == port:
         return
-    await _async_close_listener(hass, entry.entry_id)
-    issue = f"listener_port_{entry.entry_id}"
-    ir.async_delete_issue(hass, DOMAIN, issue)
+    if present is not None or not port:
+        await _async_close_listener(hass, entry.entry_id)
     if not port:
         return
     listener = Listener(hass, async_get_receivers(hass).async_get(entry), port)
     try:
         await listener.async_open()
     except OSError as error:
-        _LOGGER.error("The listener for pushes can't open port %s: %s", port, error.strerror)  # noqa: TRY400
-        ir.async_create_issue(
-            hass,
-            DOMAIN,
-            issue,
-            is_fixable=False,
-            severity=ir.IssueSeverity.ERROR,
-            translation_key="listener_port",
-            translation_placeholders={"account": entry.title, "port": str(port)},
-        )
+        _tell_port(hass, entry, port, error)
         return
+    ir.async_delete_issue(hass, DOMAIN, _port_issue(entry.entry_id))
     hass.data[_LISTENERS][entry.entry_id] = listener
 
 
+def _tell_port(hass: HomeAssistant, entry: Sms1680ConfigEntry, port: int, error: OSError) -> None:
+    """Raise the repair of a port that can't be opened; log it once, for an account tries at its setup again."""
+    issue_id, placeholders = _port_issue(entry.entry_id), {"account": entry.title, "port": str(port)}
+    shown = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+    if shown is None or not shown.active or shown.translation_placeholders != placeholders:
+        _LOGGER.error(
+            "The listener for pushes can't open port %s: %s. Choose another port in the account's options, or leave it "
+            "out; the webhook goes on working",
+            port,
+            error.strerror,
+        )
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        issue_id,
+        is_fixable=False,
+        severity=ir.IssueSeverity.ERROR,
+        translation_key="listener_port",
+        translation_placeholders=placeholders,
+    )
+
+
 async def _async_close_listener(hass: HomeAssistant, entry_id: str) -> None:
+    """Close an entry's listener, and take back that it could not be opened."""
+    ir.async_delete_issue(hass, DOMAIN, _port_issue(entry_id))
     if (listener := hass.data[_LISTENERS].pop(entry_id, None)) is not None:
         await listener.async_close()
+
+
+def _port_issue(entry_id: str) -> str:
+    return f"listener_port_{entry_id}"

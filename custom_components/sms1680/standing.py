@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -51,6 +51,10 @@ _OF_THE_WAY: Final = frozenset(
         Reason.NO_CONNECTION,
     }
 )
+# What a message that the other way took says nothing of.
+_OF_ONE_WAY: Final = _OF_THE_WAY | {Reason.PRODUCT}
+# What an answer to the question for the balance says nothing of.
+_NOT_OF_THE_BALANCE: Final = (Reason.SIGNATURE, Reason.PERMISSION, Reason.PRODUCT)
 # What a person has to mend so that the connection over CMPP comes about; a network that fails mends itself.
 CONNECTION_REPAIRS: Final = {
     Reason.SUSPENDED: "connection_suspended",
@@ -61,6 +65,9 @@ CONNECTION_REPAIRS: Final = {
     Reason.WRONG_ADDRESS: "connection_wrong_address",
 }
 _LOW_BALANCE: Final = "low_balance"
+# The repairs that only an account with this way can have.
+_OF_HTTP: Final = (_LOW_BALANCE, *(reason.value for reason in REPAIRS if reason in _OF_THE_WAY))
+_OF_CMPP: Final = tuple(CONNECTION_REPAIRS.values())
 
 
 class Standing:
@@ -74,18 +81,23 @@ class Standing:
         self._entry = entry
         self.balance: int | None = None
         self.connection = Status(connected=False) if CONF_CMPP in entry.data else None
-        self._problem: Reason | None = None
+        # By the way that it was met on. Repairs outlive a reload: what they tell still stands.
+        first_way = CONF_HTTP if CONF_HTTP in entry.data else CONF_CMPP
+        self._problems: dict[str, Reason | None] = {first_way: _repair_shown(hass, entry)}
 
     @property
     def problem(self) -> Reason | None:
         """What keeps messages from the platform, None where all is well, as far as is known."""
-        connection, problem = self.connection, self._problem
+        connection = self.connection
+        http, cmpp = self._problems.get(CONF_HTTP), self._problems.get(CONF_CMPP)
         if connection is None:
-            return problem
+            return http
         if connection.connected:
-            return None if problem in _OF_THE_WAY else problem
-        if CONF_HTTP in self._entry.data or connection.reason is None:
-            return problem
+            return cmpp or (None if http in _OF_ONE_WAY else http)
+        if CONF_HTTP in self._entry.data:
+            return http or (None if cmpp in _OF_ONE_WAY else cmpp)
+        if connection.reason is None:
+            return cmpp
         return connection.reason if connection.reason in STOPS_ALL else Reason.NO_CONNECTION
 
     @property
@@ -107,9 +119,9 @@ class Standing:
     def record(self, receipt: Receipt, way: str = CONF_HTTP) -> None:
         """Take in what became of one number. way: that it went by."""
         if receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
-            self._set(None)
+            self._settle(lambda met_on, problem: met_on == way or problem not in _OF_ONE_WAY)
         elif receipt.reason in STOPS_ALL and not (way == CONF_CMPP and receipt.reason in _OF_THE_WAY):
-            self._set(receipt.reason)
+            self._set(way, receipt.reason)
         if receipt.outcome is Outcome.HELD:
             self._tell_held(receipt)
 
@@ -120,8 +132,7 @@ class Standing:
         The platform answered: only what the balance can't show, a missing signature or permission, may still be wrong.
         """
         self.balance = balance
-        if self._problem not in (Reason.SIGNATURE, Reason.PERMISSION, Reason.PRODUCT):
-            self._set(None)
+        self._settle(lambda _, problem: problem not in _NOT_OF_THE_BALANCE)
         if self.low_balance:
             ir.async_create_issue(
                 self._hass,
@@ -140,7 +151,12 @@ class Standing:
     def record_refusal(self, reason: Reason | None) -> None:
         """Take in why the balance was not told."""
         if reason in STOPS_ALL:
-            self._set(reason)
+            self._set(CONF_HTTP, reason)
+
+    @callback
+    def forget(self) -> None:
+        """Forget what kept messages from the platform: settings have changed, and the next message will tell."""
+        self._settle(lambda *_: True)
 
     @callback
     def record_connection(self, status: Status) -> None:
@@ -148,31 +164,40 @@ class Standing:
         self.connection = status
         if status.reason is Reason.AUTHENTICATION:
             self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_CMPP})
-        self._show_issue(CONNECTION_REPAIRS.get(status.reason) if status.reason else None, CONNECTION_REPAIRS.values())
+        shown = CONNECTION_REPAIRS.get(status.reason) if status.reason else None
+        self._show_issues([shown] if shown else [], _OF_CMPP)
         self._changed()
 
-    def _set(self, problem: Reason | None) -> None:
+    def _set(self, way: str, problem: Reason | None) -> None:
+        """Take in what was met on a way."""
         if problem is Reason.AUTHENTICATION:
             self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_HTTP})
-        if problem is self._problem:
+        if problem is self._problems.get(way):
             return
-        self._problem = problem
-        self._show_issue(f"problem_{problem}" if problem in REPAIRS else None, [f"problem_{one}" for one in REPAIRS])
+        self._problems[way] = problem
+        shown = {f"problem_{one}" for one in self._problems.values() if one in REPAIRS}
+        self._show_issues(shown, [f"problem_{one}" for one in REPAIRS])
         self._changed()
 
-    def _show_issue(self, shown: str | None, among: Iterable[str]) -> None:
-        """Show one of some repairs, or none of them."""
+    def _settle(self, is_settled: Callable[[str, Reason], bool]) -> None:
+        """Let go of the problems that are no more, told by their way and reason."""
+        for way, problem in list(self._problems.items()):
+            if problem is not None and is_settled(way, problem):
+                self._set(way, None)
+
+    def _show_issues(self, shown: Collection[str], among: Iterable[str]) -> None:
+        """Show some of these repairs, and the others no more."""
         for key in among:
-            if key != shown:
+            if key not in shown:
                 ir.async_delete_issue(self._hass, DOMAIN, self._issue_id(key))
-        if shown is not None:
+                continue
             ir.async_create_issue(
                 self._hass,
                 DOMAIN,
-                self._issue_id(shown),
+                self._issue_id(key),
                 is_fixable=False,
                 severity=ir.IssueSeverity.ERROR,
-                translation_key=shown,
+                translation_key=key,
                 translation_placeholders={"account": self._entry.title},
             )
 
@@ -208,8 +233,30 @@ class Standing:
         async_dispatcher_send(self._hass, signal_report(self._entry.entry_id), data)
 
 
+def _repair_shown(hass: HomeAssistant, entry: ConfigEntry[Any]) -> Reason | None:
+    """Return what a repair of an account tells that it is to mend, if one does."""
+    issues = ir.async_get(hass)
+    for reason in REPAIRS:
+        issue = issues.async_get_issue(DOMAIN, f"{reason}_{entry.entry_id}")
+        if issue is not None and issue.active:
+            return reason
+    return None
+
+
 @callback
 def async_remove_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Take back the repairs of an account that is no more."""
-    for kind in (_LOW_BALANCE, *(reason.value for reason in REPAIRS), *CONNECTION_REPAIRS.values()):
+    _remove(hass, entry, (_LOW_BALANCE, *(reason.value for reason in REPAIRS), *_OF_CMPP))
+
+
+@callback
+def async_remove_left_over_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    """Take back the repairs of a way that the account has no more."""
+    for way, kinds in ((CONF_HTTP, _OF_HTTP), (CONF_CMPP, _OF_CMPP)):
+        if way not in entry.data:
+            _remove(hass, entry, kinds)
+
+
+def _remove(hass: HomeAssistant, entry: ConfigEntry[Any], kinds: Iterable[str]) -> None:
+    for kind in kinds:
         ir.async_delete_issue(hass, DOMAIN, f"{kind}_{entry.entry_id}")

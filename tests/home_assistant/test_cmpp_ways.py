@@ -22,7 +22,8 @@ from custom_components.sms1680.client.cmpp import CMPPClient, Status
 from custom_components.sms1680.store import Query, StoredOut
 from custom_components.sms1680.storing import DATA_STORAGE
 from custom_components.sms1680.totals import Totals
-from sms1680.sandbox import Config, Sandbox
+from sms1680.sandbox import Config, Fault, Sandbox
+from sms1680.sandbox.verdicts import Verdict
 
 ALICE, BOB = "13800000001", "13800000002"
 SIGNED = "【某某科技】"
@@ -191,6 +192,59 @@ async def test_what_fails_over_http_alone_keeps_nothing_from_going(
     assert entry.runtime_data.coordinator.last_update_success is False
     assert entry.runtime_data.standing.can_send
     assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+
+
+async def test_what_is_wrong_with_http_is_told_until_http_is_well(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    issues = ir.async_get(hass)
+    issue = f"ip_{entry.entry_id}"
+    sandbox.platform.faults.next(Fault(verdict=Verdict.IP))
+    await entry.runtime_data.coordinator.async_refresh()
+    assert issues.async_get_issue("sms1680", issue)
+    assert entry.runtime_data.standing.can_send, "CMPP is connected"
+    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+    assert by_cmpp(sandbox) == 1
+    assert issues.async_get_issue("sms1680", issue), "what CMPP took says nothing of HTTP"
+    await entry.runtime_data.coordinator.async_refresh()
+    assert not issues.issues
+
+
+async def test_what_cmpp_takes_settles_what_was_wrong_with_the_message(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    standing = entry.runtime_data.standing
+    for way in BOTH:
+        standing.record(Receipt(ALICE, Outcome.REFUSED, reason=Reason.SIGNATURE), way)
+    assert standing.problem is Reason.SIGNATURE
+    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+    assert standing.problem is None
+    assert not ir.async_get(hass).issues
+
+
+@pytest.mark.parametrize("removed", BOTH)
+async def test_repairs_go_with_their_way(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until, removed: str, sandbox: Sandbox
+) -> None:
+    sandbox.platform.accounts["homeuser"].config = replace(
+        sandbox.platform.accounts["homeuser"].config, cmpp_connections=0
+    )
+    entry = make_entry(ways=BOTH, options={"low_balance": 5000})
+    await set_up(entry)
+    of_way = {
+        "http": [f"low_balance_{entry.entry_id}", f"product_{entry.entry_id}"],
+        "cmpp": [f"connection_suspended_{entry.entry_id}"],
+    }
+    entry.runtime_data.standing.record(Receipt(ALICE, Outcome.REFUSED, reason=Reason.PRODUCT), "http")
+    issues = ir.async_get(hass)
+    every = {("sms1680", issue) for way in BOTH for issue in of_way[way]}
+    await until(lambda: issues.issues.keys() == every)
+    flow = await entry.start_reconfigure_flow(hass)
+    flow = await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": f"remove_{removed}"})
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not issues.issues.keys() & {("sms1680", issue) for issue in of_way[removed]}
+    await hass.config_entries.async_unload(entry.entry_id)
 
 
 async def test_a_template_and_a_batch_fall_back_as_well(

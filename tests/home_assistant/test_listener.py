@@ -187,6 +187,23 @@ async def test_a_port_that_is_taken_is_told_and_the_rest_works(
     assert ir.async_get(hass).async_get_issue(const.DOMAIN, f"listener_port_{entry.entry_id}") is None
 
 
+@pytest.mark.parametrize("end", ["disabled", "removed"])
+async def test_a_port_that_is_taken_is_logged_once_and_forgotten_with_its_account(
+    hass: HomeAssistant, make_entry: MakeEntry, caplog: pytest.LogCaptureFixture, end: str
+) -> None:
+    with socket.create_server(("", 0)) as taken:
+        entry = make_entry(options={const.CONF_LISTENER_PORT: taken.getsockname()[1]})
+        await set_up(hass, entry)
+        (told,) = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+        assert "Choose another port in the account's options" in told
+        if end == "disabled":
+            await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
+        else:
+            await hass.config_entries.async_remove(entry.entry_id)
+        await hass.async_block_till_done()
+        assert not ir.async_get(hass).issues
+
+
 @pytest.mark.parametrize("address", [WEBHOOK, UPLINKS])
 async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_push(
     account: MockConfigEntry,

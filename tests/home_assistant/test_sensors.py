@@ -186,6 +186,32 @@ async def test_what_a_person_has_to_mend_is_a_repair_until_a_message_goes_out(
     assert not ir.async_get(hass).issues
 
 
+@pytest.mark.parametrize("verdict", [Verdict.SIGNATURE, Verdict.PERMISSION], ids=lambda verdict: verdict.value)
+async def test_a_repair_outlives_a_reload_and_goes_with_the_next_message(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, verdict: Verdict
+) -> None:
+    sandbox.platform.faults.next(Fault(verdict=verdict))
+    await send(hass)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert ir.async_get(hass).async_get_issue("sms1680", f"{verdict.value}_{entry.entry_id}")
+    assert can_send(hass) == ("off", verdict.value)
+    await send(hass)
+    assert not ir.async_get(hass).issues
+    assert can_send(hass) == ("on", None)
+
+
+async def test_changed_settings_take_the_repair_back(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    sandbox.platform.faults.next(Fault(verdict=Verdict.SIGNATURE))
+    await send(hass)
+    hass.config_entries.async_update_entry(entry, options={"signature": "另一科技"})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not ir.async_get(hass).issues
+    assert can_send(hass) == ("on", None)
+
+
 async def test_an_address_that_is_authorised_again_shows_in_the_balance(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
