@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+import httpx
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME
 from homeassistant.core import HomeAssistant
 
@@ -84,7 +86,11 @@ def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         way[CONF_GATEWAY] = gateway_url(way[CONF_GATEWAY])
     except InvalidSettingError:
         errors[CONF_GATEWAY] = "invalid_gateway"
-    errors |= {name: "empty" for name in (CONF_USERNAME, CONF_PRODUCT_ID) if not way[name]}
+    for name in (CONF_USERNAME, CONF_PRODUCT_ID):
+        if not way[name]:
+            errors[name] = "empty"
+        elif not way[name].isprintable():
+            errors[name] = "invisible_signs"
     try:
         account = Account(
             "anyone",
@@ -93,7 +99,8 @@ def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             product_id="any",
         )
     except InvalidSettingError:
-        errors[CONF_PASSWORD] = "md5_expected" if form == FORM_GIVEN_AS_MD5 else "md5_given"
+        wrong = "md5_expected" if form == FORM_GIVEN_AS_MD5 else "md5_given"
+        errors[CONF_PASSWORD] = wrong if password else "empty"
     else:
         way |= {CONF_PASSWORD: password} if form == FORM_PLAIN_FOR_BALANCE else {CONF_PASSWORD_MD5: account.password}
     return way, errors
@@ -133,6 +140,20 @@ def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
+def is_usable_proxy(address: str | None) -> bool:
+    """Tell whether an address is one of a proxy; none at all is allowed.
+
+    httpx takes SOCKS only with a library that Home Assistant does not bring.
+    """
+    if not address:
+        return True
+    try:
+        httpx.Client(proxy=address, verify=False, trust_env=False).close()  # noqa: S501 - it connects to nobody
+        return urlsplit(address).port != 0 and not any(sign.isspace() for sign in address)
+    except (ValueError, ImportError, httpx.InvalidURL):
+        return False
+
+
 def way_id(name: str, way: Mapping[str, Any]) -> str:
     """Return what an account is told apart by: where it is, whose, and over HTTP which product."""
     if name == CONF_CMPP:
@@ -148,7 +169,11 @@ def account_id(data: Mapping[str, Any]) -> str:
 
 async def async_try(hass: HomeAssistant, way: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
     """Ask the platform for the balance; return None where it told it, else the error's name."""
-    client = await async_make_client(hass, way, options)
+    try:
+        client = await async_make_client(hass, way, options)
+    except InvalidSettingError:
+        # What was given is checked before this: it is a proxy of the options that can't be used any more.
+        return "invalid_proxy"
     try:
         await client.balance()
     except SMS1680Error as error:

@@ -8,6 +8,7 @@ from typing import Any, Final, override
 import voluptuous as vol
 from homeassistant.components import webhook
 from homeassistant.config_entries import (
+    SOURCE_REAUTH,
     SOURCE_USER,
     ConfigEntry,
     ConfigEntryState,
@@ -158,6 +159,8 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             if self.source == SOURCE_USER:
                 return await self._create()
+            if self.source == SOURCE_REAUTH:
+                return self._change(self._get_reauth_entry(), reason="reauth_unchecked")
             return self._change(self._get_reconfigure_entry())
         return self.async_show_form(step_id="unchecked", data_schema=vol.Schema({}))
 
@@ -173,8 +176,10 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: dict[str, str] = {}
         if user_input is not None:
             errors = await self._check_http({**entry.data[CONF_HTTP], **user_input}, entry.options)
-            if not errors or errors == _NOT_PERMITTED:
+            if not errors:
                 return self._change(entry)
+            if errors == _NOT_PERMITTED:
+                return await self.async_step_unchecked()
         return self._form("reauth_confirm", {**_PASSWORD, **_PASSWORD_FORM}, user_input or _form_of(entry), errors)
 
     async def async_step_reauth_cmpp(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -258,12 +263,21 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         return {"base": error} if error else {}
 
     def _take(self, name: str, way: dict[str, Any]) -> None:
-        """Take up a way; the same account twice would count and send twice."""
-        for other in self._async_current_entries():
-            known = other.data.get(name)
-            if known and way_id(name, known) == way_id(name, way) and other.entry_id != self.context.get("entry_id"):
-                raise AbortFlow("already_configured")
+        """Take up a way."""
         self._ways[name] = way
+        self._refuse_known()
+
+    def _refuse_known(self) -> None:
+        """Raise AbortFlow where another entry has one of the ways: the same account twice would count and send twice.
+
+        Looked at when a way is taken up, and again before anything is saved: dialogs may stand open side by side.
+        """
+        for other in self._async_current_entries():
+            if other.entry_id == self.context.get("entry_id"):
+                continue
+            for name, way in self._ways.items():
+                if (known := other.data.get(name)) and way_id(name, known) == way_id(name, way):
+                    raise AbortFlow("already_configured")
 
     def _take_signature(self, given: Mapping[str, Any]) -> None:
         signature = given.get(CONF_SIGNATURE)
@@ -279,7 +293,9 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         return self.async_show_form(step_id=step_id, data_schema=schema, errors=errors)
 
     async def _create(self) -> ConfigFlowResult:
+        self._refuse_known()
         await self.async_set_unique_id(account_id(self._ways), raise_on_progress=False)
+        self._abort_if_unique_id_configured()
         data = {
             **self._ways,
             CONF_WEBHOOK_ID: webhook.async_generate_id(),
@@ -291,18 +307,19 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
             title=self._options.get(CONF_SIGNATURE) or f"SMS 1680 {name}",
             data=data,
             options=self._options,
-            # Over CMPP what comes in needs no address.
-            description="connected" if CONF_CMPP in data else letter.name,
-            description_placeholders=None if CONF_CMPP in data else letter.placeholders,
+            # Over CMPP alone what comes in needs no address.
+            description=letter.name if CONF_HTTP in data else "connected",
+            description_placeholders=letter.placeholders if CONF_HTTP in data else None,
         )
 
-    def _change(self, entry: ConfigEntry, removed: str | None = None) -> ConfigFlowResult:
+    def _change(self, entry: ConfigEntry, removed: str | None = None, reason: str = "") -> ConfigFlowResult:
         """Take the ways into an entry and reload it exactly once: the update listener does, where something changed."""
+        self._refuse_known()
         data = {name: value for name, value in entry.data.items() if name != removed} | self._ways
         changed = self.hass.config_entries.async_update_entry(entry, data=data, unique_id=account_id(data))
         if not (changed and entry.update_listeners):
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
-        return self.async_abort(reason=f"{self.source}_successful")
+        return self.async_abort(reason=reason or f"{self.source}_successful")
 
     def _remove(self, name: str, user_input: dict[str, Any] | None) -> ConfigFlowResult:
         if user_input is None:
@@ -313,7 +330,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         """Go on with the dialog of the first recipient, where Home Assistant can do that (2026.6 and later)."""
         from homeassistant.config_entries import FlowType  # noqa: PLC0415 - 2025.10 and later
 
-        context: Any = {"source": SOURCE_USER, SHOWS_LETTER: CONF_CMPP not in self._ways}
+        context: Any = {"source": SOURCE_USER, SHOWS_LETTER: CONF_HTTP in self._ways}
         dialog = await self.hass.config_entries.subentries.async_init(
             (result["result"].entry_id, SUBENTRY_RECIPIENT), context=context
         )

@@ -24,10 +24,8 @@ from homeassistant.helpers.selector import (
     TextSelectorConfig,
 )
 
-from .account import async_make_client
-from .checks import signature_errors
+from .checks import is_usable_proxy, signature_errors
 from .client.client import LARGEST_PACKET, PACKET_SIZE
-from .client.errors import InvalidSettingError
 from .const import (
     CONF_AUTOMATIC_LIMIT,
     CONF_BALANCE_INTERVAL,
@@ -192,7 +190,7 @@ class Sms1680OptionsFlow(OptionsFlow):
             errors = signature_errors(user_input)
             if not _DIGITS.issuperset(user_input.get(CONF_SOURCE_NUMBER, "")):
                 errors[CONF_SOURCE_NUMBER] = "invalid_source_number"
-            if not await self._is_usable_proxy(user_input.get(CONF_PROXY)):
+            if not is_usable_proxy(user_input.get(CONF_PROXY)):
                 errors[CONF_PROXY] = "invalid_proxy"
             if not errors:
                 return self._save(schema, user_input)
@@ -370,17 +368,6 @@ class Sms1680OptionsFlow(OptionsFlow):
             return "invalid_extensions"
         taken = (recipient.data.get(CONF_EXTENSION, "") for recipient in recipients(self.config_entry))
         return "extension_taken" if any(extension in extensions for extension in taken) else None
-
-    async def _is_usable_proxy(self, proxy: str | None) -> bool:
-        if not proxy:
-            return True
-        try:
-            client = await async_make_client(self.hass, self.config_entry.data[CONF_HTTP], {CONF_PROXY: proxy})
-        except (InvalidSettingError, ImportError):
-            # httpx takes SOCKS only with a library that Home Assistant does not bring.
-            return False
-        await client.aclose()
-        return True
 
     def _form(
         self, step_id: str, schema: vol.Schema, shown: Mapping[str, Any] | None, errors: dict[str, str]

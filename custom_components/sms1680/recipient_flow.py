@@ -157,16 +157,18 @@ class RecipientFlow(ConfigSubentryFlow):
     def _check(self, given: dict[str, Any], own_id: str | None) -> dict[str, str]:
         """Take up what was given; return what is wrong with it."""
         errors: dict[str, str] = {}
+        others = [other for other in self._get_entry().subentries.values() if other.subentry_id != own_id]
         recipient: dict[str, Any] = {CONF_PERSON: given[CONF_PERSON]} if given.get(CONF_PERSON) else {}
         self._name = given[CONF_NAME].strip()
         if not self._name:
             errors[CONF_NAME] = "empty"
+        elif any(other.title == self._name for other in others):
+            errors[CONF_NAME] = "name_taken"
         try:
             recipient[CONF_NUMBER] = normalise_number(given[CONF_NUMBER])
         except InvalidMessageError:
             errors[CONF_NUMBER] = "invalid_number"
         else:
-            others = (other for other in self._get_entry().subentries.values() if other.subentry_id != own_id)
             if any(other.unique_id == recipient[CONF_NUMBER] for other in others):
                 errors[CONF_NUMBER] = "already_configured"
         if extension := given.get(CONF_EXTENSION, "").strip():

@@ -98,9 +98,16 @@ async def async_receivers(call: ServiceCall) -> list[Receiver]:
         receivers += receivers_of_numbers(hass, find_entry(hass, wanted), numbers)
     if not receivers:
         raise invalid("no_target")
+    return each_once(receivers)
+
+
+def each_once(receivers: Iterable[Receiver]) -> list[Receiver]:
+    """Return receivers, each number of an account once, in order; a recipient comes before its bare number."""
     once: dict[tuple[str, str], Receiver] = {}
     for receiver in receivers:
-        once.setdefault((receiver.entry.entry_id, receiver.number), receiver)
+        key = (receiver.entry.entry_id, receiver.number)
+        if key not in once or once[key].subentry_id is None:
+            once[key] = receiver
     return list(once.values())
 
 

@@ -22,6 +22,7 @@ from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from .account import async_make_client
 from .alarm.delivering import async_deliver
+from .checks import is_usable_proxy
 from .client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from .client.calls import gateway_url
 from .client.text import Signature
@@ -43,7 +44,7 @@ from .failures import failed, invalid, rejected
 from .fields import MESSAGE_OPTIONS, options_of
 from .origin import is_automatic, sending_for
 from .spending import LIMITS
-from .targets import Receiver, async_authorise, receivers_of_numbers
+from .targets import Receiver, async_authorise, each_once, receivers_of_numbers
 
 CONF_ACCOUNT: Final = "account"
 CONF_RECIPIENTS: Final = "recipients"
@@ -81,6 +82,12 @@ def _checked(config: ConfigType) -> ConfigType:
             raise _invalid(name, "is missing")
     if CONF_PASSWORD not in config and CONF_PASSWORD_MD5 not in config:
         raise _invalid(CONF_PASSWORD, "is missing")
+    _check_values(config)
+    return config
+
+
+def _check_values(config: ConfigType) -> None:
+    """Refuse an account of the line's own that the core could not take, naming the key."""
     key = CONF_PASSWORD
     try:
         _way(config)
@@ -89,12 +96,13 @@ def _checked(config: ConfigType) -> ConfigType:
         key = CONF_SIGNATURE
         if CONF_SIGNATURE in config:
             Signature(config[CONF_SIGNATURE])
+        if not is_usable_proxy(config.get(CONF_PROXY)):
+            raise _invalid(CONF_PROXY, "is no address with http or https in front and a port; SOCKS is not supported")
         key = CONF_RECIPIENTS
         for place, number in enumerate(config.get(CONF_RECIPIENTS, []), 1):
             normalise_number(number, f"number {place}")
     except InvalidMessageError as error:
         raise _invalid(key, error.sentence()) from None
-    return config
 
 
 def _invalid(key: str, problem: str) -> vol.Invalid:
@@ -183,18 +191,25 @@ async def _by_configured_account(
     """Send by the account of a config entry, found by its title now; it knows its recipients' names."""
     entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
     titled = [entry for entry in entries if entry.title == title]
-    if len(titled) != 1:
-        key = "several_accounts" if titled else "account_not_found"
-        raise invalid(key, account=title, accounts=", ".join(entry.title for entry in titled or entries))
+    if not titled:
+        raise invalid("account_not_found", account=title, accounts=", ".join(entry.title for entry in entries))
+    if len(titled) > 1:
+        raise invalid("accounts_of_one_name", account=title)
     (entry,) = titled
     if entry.state is not ConfigEntryState.LOADED:
         raise invalid("account_not_loaded", account=title)
-    named = {subentry.title: Receiver.of(entry, subentry) for subentry in recipients(entry)}
-    receivers = []
-    for target in targets:
-        receivers += [named[target]] if target in named else receivers_of_numbers(hass, entry, [target])
-    sent = await async_deliver(hass, [(receiver, None) for receiver in receivers], one_text(text), options)
+    receivers = [receiver for target in targets for receiver in _receivers(hass, entry, target)]
+    items = [(receiver, None) for receiver in each_once(receivers)]
+    sent = await async_deliver(hass, items, one_text(text), options)
     return [(one.receiver.name, one.receipt) for one in sent if not one.is_taken_care_of]
+
+
+def _receivers(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> list[Receiver]:
+    """Return who is meant by a name or a number. Raises ServiceValidationError, also for a name that two share."""
+    named = [subentry for subentry in recipients(entry) if subentry.title == target]
+    if len(named) > 1:
+        raise invalid("recipients_of_one_name", recipient=target, account=entry.title)
+    return [Receiver.of(entry, named[0])] if named else receivers_of_numbers(hass, entry, [target])
 
 
 async def _by_own_account(

@@ -364,6 +364,7 @@ def test_redirects_are_never_followed_and_a_prefix_and_a_proxy_are_kept(make: Ma
         {"signature": "x", "signature_place": "left"},
         {"proxy": "nonsense://user:secret@h"},
         {"proxy": "socks5://user:secret@h"},
+        {"proxy": "http://user:secret@[::1"},
     ],
 )
 def test_settings_that_cannot_work_are_refused(make: Make, settings: dict[str, Any]) -> None:

@@ -233,6 +233,8 @@ async def test_the_http_way_of_the_same_account_follows_where_it_is_wanted(
     assert entry.options == {"signature": "某某科技"}
     assert "add_http" not in entry.data["cmpp"]
     assert entry.runtime_data.coordinator.data == 1000
+    assert result["description"] == "letter_unreachable", "the platform may push what comes in while CMPP is down"
+    assert entry.data["push_secret"] in result["description_placeholders"]["letter"]
 
 
 @pytest.mark.parametrize("ways", [("cmpp",), BOTH])

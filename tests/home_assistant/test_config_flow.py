@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigEntryState, ConfigFlowResult
@@ -14,8 +16,10 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680.client.errors import InvalidSettingError
 from sms1680.sandbox import Config, Sandbox
 
+MakeEntry = Callable[..., MockConfigEntry]
 PASSWORD = "s3cret-Passw0rd"
 MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
@@ -132,7 +136,11 @@ def of_account(**changes: Any) -> Callable[[Config], Config]:
         ({"signature": "【】"}, {"signature": "invalid_signature"}),
         ({"username": "  "}, {"username": "empty"}),
         ({"product_id": " "}, {"product_id": "empty"}),
+        ({"username": "home\u200buser"}, {"username": "invisible_signs"}),
+        ({"username": "\x00"}, {"username": "invisible_signs"}),
+        ({"product_id": "6\u202a1341"}, {"product_id": "invisible_signs"}),
         ({"password": MD5}, {"password": "md5_given"}),
+        ({"password": ""}, {"password": "empty"}),
     ],
 )
 async def test_what_was_entered_wrongly_is_told_and_corrected(
@@ -208,9 +216,55 @@ class TestBalanceNotPermitted:
         assert result["step_id"] == "unchecked"
         assert (await enter(hass, result, {}))["reason"] == "reconfigure_successful"
 
-    async def test_signed_in_again_without_one(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
-        result = await entry.start_reauth_flow(hass)
-        assert (await enter(hass, result, {"password": PASSWORD}))["reason"] == "reauth_successful"
+    async def test_signed_in_again_after_a_warning(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        result = await enter(hass, await entry.start_reauth_flow(hass), {"password": "new"})
+        assert result["errors"] == {"base": "invalid_auth"}
+        result = await enter(hass, result, {"password": PASSWORD})
+        assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "unchecked")
+        assert (await enter(hass, result, {}))["reason"] == "reauth_unchecked"
+        assert entry.data["http"]["password_md5"] == MD5
+
+    async def test_a_dialog_that_stood_open_leaves_the_account_alone_that_another_one_added(
+        self, hass: HomeAssistant, given: dict[str, Any]
+    ) -> None:
+        waiting = await enter(hass, await start(hass), given)
+        added = await enter(hass, await enter(hass, await start(hass), given), {})
+        assert added["type"] is FlowResultType.CREATE_ENTRY
+        waiting = await enter(hass, waiting, {})
+        assert (waiting["type"], waiting["reason"]) == (FlowResultType.ABORT, "already_configured")
+        assert hass.config_entries.async_entries("sms1680") == [added["result"]]
+
+    async def test_a_dialog_that_stood_open_changes_no_account_into_another_one(
+        self, hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], make_entry: MakeEntry
+    ) -> None:
+        del given["signature"]
+        other = {**given, "product_id": "other"}
+        waiting = await enter(hass, await reconfigure(hass, entry), other)
+        assert waiting["step_id"] == "unchecked"
+        make_entry(title="Other", http={"product_id": "other"})
+        assert (await enter(hass, waiting, {}))["reason"] == "already_configured"
+        assert entry.data["http"]["product_id"] == "61341"
+
+
+async def test_of_two_dialogs_at_once_one_adds_the_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    dialogs = [await start(hass), await start(hass)]
+    results = await asyncio.gather(*(enter(hass, dialog, given) for dialog in dialogs))
+    assert sorted(result["type"] for result in results) == [FlowResultType.ABORT, FlowResultType.CREATE_ENTRY]
+    assert [result["reason"] for result in results if "reason" in result] == ["already_configured"]
+    assert len(hass.config_entries.async_entries("sms1680")) == 1
+
+
+async def test_a_proxy_that_can_not_be_used_any_more_is_told(
+    hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any]
+) -> None:
+    del given["signature"]
+    hass.config_entries.async_update_entry(entry, options={"proxy": "http://127.0.0.1:1"})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    result = await enter(hass, await reconfigure(hass, entry), given)
+    assert result["errors"] == {"base": "cannot_connect"}
+    with patch("custom_components.sms1680.checks.async_make_client", side_effect=InvalidSettingError("no", "no")):
+        result = await enter(hass, result, given)
+    assert result["errors"] == {"base": "invalid_proxy"}
 
 
 class TestPlainPasswordForTheBalance:

@@ -78,6 +78,7 @@ async def test_a_recipient_gets_a_device_and_a_notify_entity(
         ({"number": "12345"}, {"number": "invalid_number"}),
         ({"number": "138 0000 0001"}, {"number": "already_configured"}),
         ({"name": " "}, {"name": "empty"}),
+        ({"name": " Alice"}, {"name": "name_taken"}),
         ({"extension": "12a"}, {"extension": "invalid_extension"}),
         ({"extension": "１２"}, {"extension": "invalid_extension"}),
         ({"extension": "1" * 21}, {"extension": "invalid_extension"}),
@@ -108,9 +109,11 @@ async def test_a_changed_recipient_keeps_its_entity_and_gets_the_messages_at_the
     assert not unloaded
 
 
-async def test_a_change_to_another_recipients_number_is_refused(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_a_change_to_anothers_number_or_name_is_refused(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     result = await enter(hass, await change(hass, entry, "alice"), {"name": "Alice", "number": "13800000002"})
     assert result["errors"] == {"number": "already_configured"}
+    result = await enter(hass, result, {"name": "Bob", "number": "13800000001"})
+    assert result["errors"] == {"name": "name_taken"}
     result = await enter(hass, result, {"name": "Alicia", "number": "13800000001"})
     assert result["reason"] == "reconfigure_successful"
     assert entry.subentries["alice"].title == "Alicia"

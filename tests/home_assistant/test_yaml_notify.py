@@ -65,7 +65,7 @@ async def test_a_configured_account_is_found_when_it_sends(
     await notify(hass)
     assert numbers(sandbox) == [ALICE, BOB]
     second = make_entry(title="Home", http={"product_id": "other"}, webhook_id="w", push_secret="p")
-    with pytest.raises(ServiceValidationError, match="several accounts"):
+    with pytest.raises(ServiceValidationError, match="several accounts are called Home"):
         await notify(hass)
     assert second.title == "Home"
 
@@ -118,6 +118,36 @@ class TestConfiguredAccount:
     ) -> None:
         with pytest.raises(ServiceValidationError, match=next(iter(data))):
             await notify(hass, data=data)
+        assert not sandbox.platform.messages
+
+    @pytest.mark.parametrize("target", [["Alice", ALICE], [ALICE, "Alice"], ["Alice", "Alice"], [ALICE, f"+86{ALICE}"]])
+    async def test_who_is_named_twice_gets_it_once(
+        self, hass: HomeAssistant, sandbox: Sandbox, target: list[str]
+    ) -> None:
+        (entry,) = hass.config_entries.async_entries("sms1680")
+        alice = entry.subentries["alice"]
+        hass.config_entries.async_update_subentry(entry, alice, data={"number": ALICE, "extension": "7"})
+        await hass.async_block_till_done()
+        await notify(hass, target=target)
+        extension = "7" if "Alice" in target else ""
+        assert [(message.number, message.extension) for message in sandbox.platform.messages] == [(ALICE, extension)]
+
+    async def test_the_settings_of_who_is_named_hold_for_its_number_too(
+        self, hass: HomeAssistant, sandbox: Sandbox
+    ) -> None:
+        (entry,) = hass.config_entries.async_entries("sms1680")
+        all_day = {"quiet_from": "00:00:00", "quiet_to": "23:59:59"}
+        hass.config_entries.async_update_subentry(entry, entry.subentries["alice"], data={"number": ALICE, **all_day})
+        await hass.async_block_till_done()
+        await notify(hass, target=[ALICE, "Alice"])
+        assert not sandbox.platform.messages
+
+    async def test_a_name_that_two_share_reaches_neither(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        (entry,) = hass.config_entries.async_entries("sms1680")
+        hass.config_entries.async_update_subentry(entry, entry.subentries["bob"], title="Alice")
+        await hass.async_block_till_done()
+        with pytest.raises(ServiceValidationError, match="several recipients of the account Home are called Alice"):
+            await notify(hass)
         assert not sandbox.platform.messages
 
     @pytest.mark.parametrize(("target", "may"), [(None, True), (["Alice"], True), ([STRANGER], False)])
@@ -198,6 +228,10 @@ class TestOwnAccount:
             ({"recipients": ["Alice"]}, "recipients"),
             ({"rate": 0}, "rate"),
             ({"packet_size": 1001}, "packet_size"),
+            ({"proxy": "nonsense"}, "proxy"),
+            ({"proxy": f"http://me:{PASSWORD}@[::1"}, "proxy"),
+            ({"proxy": f"http://me:{PASSWORD}@a b:1"}, "proxy"),
+            ({"proxy": f"socks5://me:{PASSWORD}@127.0.0.1:1"}, "proxy"),
             ({"account": "Home"}, "gateway"),
             ({"colour": "red"}, "colour"),
         ],

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import httpx
@@ -49,7 +50,8 @@ class HttpxCarrier:
     def __init__(self, timeouts: Timeouts, *, proxy: str | None = None, verify: bool = True) -> None:
         """Raise ValueError where the proxy's address or the TLS setting can't be used."""
         self._timeout = _httpx_timeout(timeouts)
-        self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
+        with _usable_address():
+            self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
 
     def exchange(self, request: Request) -> Answer | Failure:
         """Return the answer, or the failure; never raises."""
@@ -87,9 +89,10 @@ class AsyncHttpxCarrier:
         """
         self._timeout = _httpx_timeout(timeouts)
         self._owns_client = client is None
-        self._client = client or httpx.AsyncClient(
-            timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
-        )
+        with _usable_address():
+            self._client = client or httpx.AsyncClient(
+                timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
+            )
 
     async def exchange(self, request: Request) -> Answer | Failure:
         """Return the answer, or the failure; never raises."""
@@ -114,6 +117,15 @@ class AsyncHttpxCarrier:
         """Close the client, if it is ours."""
         if self._owns_client:
             await self._client.aclose()
+
+
+@contextmanager
+def _usable_address() -> Iterator[None]:
+    """Let a proxy's address that httpx can't read be a ValueError, and not quoted: it may hold a password."""
+    try:
+        yield
+    except httpx.InvalidURL:
+        raise ValueError("the proxy's address can't be read") from None
 
 
 def _httpx_timeout(timeouts: Timeouts) -> httpx.Timeout:
