@@ -25,6 +25,7 @@ from .origin import async_setup_origin, is_automatic
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .recording import RecordedSender
 from .refused_push import async_remove_refused
+from .remembering import async_remove_questions
 from .services import async_setup_services
 from .sharing import Sharing
 from .spending import SpendingWatch, async_remove_spending_issues
@@ -78,7 +79,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         return await client.send(numbers, text, extension=extension, automatic=is_automatic())
 
     conversation = Conversation(hass, entry)
-    await conversation.commands.async_load()
+    await conversation.async_load()
     coordinator = BalanceCoordinator(hass, entry, client, standing) if ways.http is not None else None
     entry.runtime_data = Sms1680Data(
         client=client,
@@ -133,6 +134,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await async_remove_words(hass, entry.entry_id)
     async_remove_opted_out(hass, entry)
     await async_remove_commands(hass, entry)
+    await async_remove_questions(hass, entry.entry_id)
     await async_remove_totals(hass, entry.entry_id)
     await async_forget(hass, entry)
 

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import contextlib
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 import voluptuous as vol
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.typing import VolDictType
+from homeassistant.util import dt as dt_util
 
-from .client import Outcome, Receipt, ReportState, mask_number
-from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN, signal_report
+from .alarm.delivering import async_deliver
+from .alarm.insistence import Fallback, Insistence
+from .alarm.sending import Delivered, async_try
+from .alarm.wishes import async_quiet_until
+from .client import Outcome, mask_number
+from .const import ATTR_CONFIG_ENTRY_ID, CONF_SAFE_TEXT, DOMAIN
 from .conversation import Answers, InvalidAnswerError, NoAnswer, Part, Question, State
-from .delivery import Options, async_send, check, one_text
-from .drills import async_tell_drill
+from .delivery import Options, check, one_text
+from .drills import Drilled, async_tell_drill
 from .failures import invalid
 from .fields import ATTR_PRIORITY, PRIORITY
 from .origin import sending_automatically, sending_for
+from .remembering import now
+from .store import Change, ProofState
 from .targets import ATTR_NUMBER, TARGET_FIELDS, Receiver, async_receivers
+from .waiting import Reports
+
+_LOGGER = logging.getLogger(__name__)
 
 ATTR_QUESTION: Final = "question"
 ATTR_ANSWERS: Final = "answers"
@@ -39,6 +49,8 @@ _NAME: Final = "{name}"
 _FAILED: Final = {Outcome.REFUSED: NoAnswer.REFUSED, Outcome.NOT_SENT: NoAnswer.NOT_SENT}
 # 扣量: the platform keeps the report to itself, the message may well have arrived (chapter 2.5).
 _UNCLEAR: Final = "KX:3000"
+# Seconds in which a request that was under way at the end may still be answered.
+_CUT_OFF: Final = 1.0
 
 
 def _word(value: object) -> str:
@@ -58,9 +70,12 @@ ASK_QUESTION: Final = vol.Schema(
         vol.Optional(ATTR_NUMBER): vol.All(cv.ensure_list, [cv.string]),
         vol.Required(ATTR_QUESTION): cv.string,
         vol.Optional(ATTR_ANSWERS, default=[]): vol.All(cv.ensure_list, [vol.Schema(_ANSWER)]),
-        vol.Optional(ATTR_TIMEOUT, default=timedelta(minutes=5)): cv.positive_time_period,
+        vol.Optional(ATTR_TIMEOUT, default=timedelta(minutes=5)): vol.All(
+            cv.positive_time_period, vol.Range(min=timedelta(milliseconds=1))
+        ),
         vol.Optional(ATTR_WAIT_FOR_ALL, default=False): cv.boolean,
         vol.Optional(ATTR_TELL_OTHERS): cv.string,
+        vol.Optional(CONF_SAFE_TEXT): cv.string,
         vol.Optional(ATTR_TAG): cv.string,
         vol.Optional(ATTR_DRILL, default=False): cv.boolean,
         vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string,
@@ -95,12 +110,13 @@ class _Asking:
         data = call.data
         self._hass = call.hass
         self._receivers = receivers
-        self._way = one_text(data[ATTR_QUESTION])
+        self._text: str = data[ATTR_QUESTION]
+        self._safe_text: str | None = data.get(CONF_SAFE_TEXT, "").strip() or None
+        self._tell_others: str | None = data.get(ATTR_TELL_OTHERS, "").strip() or None
         self._options = Options(priority=data[ATTR_PRIORITY])
-        self._timeout: timedelta = data[ATTR_TIMEOUT]
-        self._tell_others: str | None = data.get(ATTR_TELL_OTHERS)
+        self._seconds: float = data[ATTR_TIMEOUT].total_seconds()
         self._drill: bool = data[ATTR_DRILL]
-        check(self._hass, [(receiver, None) for receiver in receivers], self._way, self._options)
+        self._check()
         self._changed = asyncio.Event()
         self._question = Question(
             answers,
@@ -109,32 +125,33 @@ class _Asking:
             wait_for_all=data[ATTR_WAIT_FOR_ALL] or self._drill,
             tag=data.get(ATTR_TAG),
         )
+        self._reports = Reports(self._hass, {receiver.entry.entry_id for receiver in receivers}, self._hear)
         self._asked: dict[Part, Receiver] = {}
-        self._receipts: dict[Part, Receipt] = {}
-        self._reports: dict[tuple[str, str], dict[str, Any]] = {}
         self._sending: dict[Part, asyncio.Task[None]] = {}
+        self._sent: dict[Part, Delivered] = {}
+        self._outcomes: dict[Part, Outcome] = {}
 
     async def async_run(self) -> ServiceResponse:
         """Ask, wait and tell."""
         question = self._question
-        with self._hearing_reports():
+        with self._reports:
             try:
-                async with asyncio.timeout(self._timeout.total_seconds()):
+                async with asyncio.timeout(self._seconds):
                     await self._ask_and_wait()
             except TimeoutError:
+                await self._cut_off()
                 question.time_up()
             finally:
                 question.end(NoAnswer.ANOTHER_ANSWERED)
                 self._stop_sending()
+            await self._cut_off()
         if question.first is not None and self._tell_others is not None:
-            text = self._tell_others.replace(
-                _NAME, self._asked[question.first].name or mask_number(question.first.number)
-            )
+            text = self._with_name(self._tell_others, self._asked[question.first])
             with sending_automatically():
                 self._hass.async_create_background_task(self._tell(question.first, text), f"{DOMAIN} tell others")
         people = [self._told(part) for part in question.parts]
         if self._drill:
-            async_tell_drill(self._hass, [receiver.entry for receiver in self._receivers], people)
+            self._tell_drill(people)
         if question.first is None:
             return {"id": None, "reason": str(question.reason), "answers": [*people]}
         answer = people[question.parts.index(question.first)]
@@ -143,10 +160,27 @@ class _Asking:
             "answers": [*people],
         }
 
+    @property
+    def _is_critical(self) -> bool:
+        return self._options.priority == "critical"
+
+    def _check(self) -> None:
+        """Look at all that may be sent before anything is."""
+        texts = [self._text]
+        if self._safe_text is not None:
+            texts.append(self._safe_text)
+        if self._tell_others is not None:
+            told = [self._with_name(self._tell_others, receiver) for receiver in self._receivers]
+            texts.append(max(told, key=len))
+        for text in texts:
+            check(self._hass, [(receiver, None) for receiver in self._receivers], one_text(text), self._options)
+
+    @staticmethod
+    def _with_name(text: str, receiver: Receiver) -> str:
+        return text.replace(_NAME, receiver.name or mask_number(receiver.number))
+
     async def _ask_and_wait(self) -> None:
-        for receiver in self._receivers:
-            desk = receiver.entry.runtime_data.conversation.desk
-            self._asked[desk.ask(self._question, receiver.number, receiver.extension)] = receiver
+        await self._ask()
         while True:
             opened = [part for part in self._asked if part.state is State.OPEN and part not in self._sending]
             if opened:
@@ -158,7 +192,30 @@ class _Asking:
             for task in self._sending.values():
                 if task.done() and not task.cancelled() and (error := task.exception()):
                     raise error
-            await self._changed.wait()
+            await self._wait()
+
+    async def _ask(self) -> None:
+        """Take everybody's turn; whose quiet hours last too long is not asked."""
+        deadline = now() + self._seconds
+        quiet = [0.0 if self._is_critical else await _quiet_until(receiver) for receiver in self._receivers]
+        for receiver, until in zip(self._receivers, quiet, strict=True):
+            desk = receiver.entry.runtime_data.conversation.desk
+            part = desk.ask(
+                self._question, receiver.number, receiver.extension, critical=self._is_critical, not_before=until
+            )
+            self._asked[part] = receiver
+            if until >= deadline:
+                part.end(NoAnswer.QUIET_HOURS)
+
+    async def _wait(self) -> None:
+        """Wait for a change, or until it may be somebody's turn."""
+        queued = [part for part in self._asked if part.state is State.QUEUED]
+        pauses = [pause for part in queued if (pause := part.desk.pause_of(part.number)) is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(pauses, default=None)):
+                await self._changed.wait()
+        for part in queued:
+            part.desk.go_on(part.number)
 
     def _stop_sending(self) -> None:
         """Send the question no further; the request that the answer was to has begun, and ends by itself."""
@@ -167,72 +224,93 @@ class _Asking:
             if task is not begun:
                 task.cancel()
 
+    async def _cut_off(self) -> None:
+        """Stop sending, and find out what became of those to whom it was under way."""
+        self._stop_sending()
+        if self._sending:
+            await asyncio.wait(self._sending.values(), timeout=_CUT_OFF)
+        for part, task in self._sending.items():
+            if part in self._sent or part in self._outcomes or not task.cancelled():
+                continue
+            entry_id = self._asked[part].entry.entry_id
+            self._outcomes[part] = await self._reports.outcome(entry_id, part.number, _CUT_OFF)
+            if self._outcomes[part] is Outcome.NOT_SENT:
+                part.end(NoAnswer.NOT_SENT)
+
     async def _send(self, parts: list[Part]) -> None:
         """Send the question to those whose turn it is, each with the extension that its answer will carry."""
         items = [(replace(self._asked[part], extension=part.extension), None) for part in parts]
+        safe_texts = [self._safe_text] * len(items)
         try:
-            sent = await async_send(self._hass, items, self._way, self._options)
+            sent = await async_try(self._hass, items, one_text(self._text), self._options, safe_texts)
         finally:
             self._changed.set()
         for part, one in zip(parts, sent, strict=True):
-            self._receipts[part] = one.receipt
+            self._sent[part] = one
             if (reason := _FAILED.get(one.receipt.outcome)) is not None:
                 part.end(reason)
-            elif self._is_undelivered(part):
-                part.end(NoAnswer.NOT_DELIVERED)
+        await self._reports.look_up()  # a report may have been faster
+        self._hear()
 
-    def _report(self, part: Part) -> dict[str, Any] | None:
-        """Return the last report on the question to one person."""
-        receipt = self._receipts.get(part)
-        if receipt is None or receipt.message_id is None:
+    def _change(self, part: Part) -> Change | None:
+        """Return where the question to one person stands, once it was sent."""
+        if part not in self._sent:
             return None
-        return self._reports.get((receipt.message_id, receipt.number))
-
-    def _is_undelivered(self, part: Part) -> bool:
-        report = self._report(part)
-        return report is not None and report["state"] == ReportState.FAILED and report["status"] != _UNCLEAR
+        return self._reports.change(self._asked[part].entry.entry_id, part.number)
 
     @property
     def _is_proven(self) -> bool:
         """Whether the final report came on each question that went out."""
-        reports = [self._report(part) for part in self._asked if part.reason is None]
-        return all(report is not None and report["settled"] for report in reports)
-
-    @contextmanager
-    def _hearing_reports(self) -> Iterator[None]:
-        """Hear reports from before the question goes out: one may come before the answer to the send."""
-        entry_ids = {receiver.entry.entry_id for receiver in self._receivers}
-        stops: list[Callable[[], None]] = [
-            async_dispatcher_connect(self._hass, signal_report(entry_id), self._hear) for entry_id in entry_ids
-        ]
-        try:
-            yield
-        finally:
-            for stop in stops:
-                stop()
+        changes = [self._change(part) for part in self._asked if part.reason is None]
+        return all(change is not None and change.settled for change in changes)
 
     @callback
-    def _hear(self, report: dict[str, Any]) -> None:
-        self._reports[report["message_id"], report["number"]] = report
+    def _hear(self) -> None:
+        """Give up who was not reached."""
         for part in self._asked:
-            if self._is_undelivered(part):
+            change = self._change(part)
+            if change is not None and change.state is ProofState.FAILED and change.status != _UNCLEAR:
                 part.end(NoAnswer.NOT_DELIVERED)
         self._changed.set()
 
     async def _tell(self, first: Part, text: str) -> None:
         """Let those whom the question went to as well, and who have not answered, know who did."""
-        await self._sending[first]
+        await asyncio.wait([self._sending[first]])
         items = [
             (replace(receiver, extension=part.extension), None)
             for part, receiver in self._asked.items()
-            if part.answered is None and part in self._receipts and self._receipts[part].outcome not in _FAILED
+            if part.answered is None and part in self._sent and self._sent[part].receipt.outcome not in _FAILED
         ]
-        if items:
-            await async_send(self._hass, items, one_text(text), Options())
+        if not items:
+            return
+        way, options = one_text(text), Options()
+        try:
+            if self._is_critical:  # it has woken them: they may hear that they can sleep on
+                told = await async_try(self._hass, items, way, options, [None] * len(items))
+            else:
+                nothing_next = Insistence(fallback=Fallback())
+                told = await async_deliver(self._hass, items, way, options, asked=nothing_next)
+        except ServiceValidationError as error:
+            _LOGGER.warning("Who answered a question could not be told to the others (%s)", error.translation_key)
+            return
+        missed = [one.receipt.outcome.value for one in told if not one.is_taken_care_of]
+        missed = [outcome for outcome in missed if outcome not in (Outcome.ACCEPTED, Outcome.HELD)]
+        if missed:
+            _LOGGER.warning("Who answered a question could not be told to the others (%s)", ", ".join(missed))
+
+    def _tell_drill(self, people: list[dict[str, Any]]) -> None:
+        async_tell_drill(
+            self._hass,
+            [
+                Drilled(self._asked[part].entry, told, self._sent[part].receipt if part in self._sent else None)
+                for part, told in zip(self._question.parts, people, strict=True)
+            ],
+        )
 
     def _told(self, part: Part) -> dict[str, Any]:
         """Return what came of the question to one person, as the action answers it."""
-        answered, receipt, report = part.answered, self._receipts.get(part), self._report(part)
+        answered, sent, change = part.answered, self._sent.get(part), self._change(part)
+        outcome = sent.receipt.outcome if sent else self._outcomes.get(part)
         return {
             "id": answered.id if answered else None,
             "sentence": answered.sentence if answered else None,
@@ -240,6 +318,13 @@ class _Asking:
             "recipient": self._asked[part].name,
             "elapsed": round(answered.elapsed, 3) if answered else None,
             "reason": None if answered else str(part.reason),
-            "outcome": receipt.outcome.value if receipt else None,
-            "delivery": report["state"] if report else None,
+            "outcome": outcome.value if outcome else None,
+            "safe_text": sent is not None and sent.safe,
+            "delivery": change.state.value if change and change.matched else None,
         }
+
+
+async def _quiet_until(receiver: Receiver) -> float:
+    """Return when somebody's quiet hours end, in seconds since 1970; 0 outside of them."""
+    until = await async_quiet_until(receiver, dt_util.utcnow())
+    return until.timestamp() if until else 0.0

@@ -14,6 +14,7 @@ from .commanding import Commands, secret_of
 from .const import CONF_QUESTION_EXTENSIONS, DOMAIN
 from .conversation import Desk, ExtensionRange, Extensions, NoAnswer, is_opt_out
 from .conversation.commands import Attempt, Verdict
+from .remembering import async_memory, now
 
 _OPTED_OUT: Final = "opted_out"
 # Of an uplink's event, what the event of a command has too.
@@ -35,14 +36,20 @@ class Conversation:
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
         self.commands = Commands(hass, entry)
-        given = entry.options.get(CONF_QUESTION_EXTENSIONS)
-        extensions = None
-        if given:
-            extension_range = ExtensionRange.parse(given)
-            extensions = Extensions(extension_range, randbelow(len(extension_range)))
-        self.desk = Desk(hass.loop.time, extensions)
+        self.desk = Desk(now)
         self._hass = hass
         self._entry = entry
+
+    async def async_load(self) -> None:
+        """Take up what was kept of commands and questions."""
+        await self.commands.async_load()
+        memory = await async_memory(self._hass, self._entry.entry_id)
+        extensions = None
+        if given := self._entry.options.get(CONF_QUESTION_EXTENSIONS):
+            extension_range = ExtensionRange.parse(given)
+            first = memory.next_extension
+            extensions = Extensions(extension_range, randbelow(len(extension_range)) if first is None else first)
+        self.desk = Desk(now, extensions, memory)
 
     @callback
     def end(self) -> None:

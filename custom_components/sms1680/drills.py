@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
-from .client import ReportState, mask_number
+from .client import Outcome, Receipt, ReportState, mask_number
 from .const import DOMAIN
 from .coordinator import Sms1680ConfigEntry
 from .failures import language
@@ -18,29 +19,36 @@ _NO_REPORT: Final = ("no report of its delivery", "没有送达的状态报告")
 _NO_ANSWER: Final = ("no answer", "没有回复")
 
 
-@callback
-def async_tell_drill(
-    hass: HomeAssistant, entries: Iterable[Sms1680ConfigEntry], people: Iterable[Mapping[str, Any]]
-) -> None:
-    """Raise a repair for the accounts that someone in a drill did not get a message from, or did not answer.
+@dataclass(frozen=True, repr=False)
+class Drilled:
+    """What came of a drill for one person. told: as the action answers it. receipt: None where nothing was sent."""
 
-    people: what came of the drill, each with the account at the same place in `entries`.
-    """
+    entry: Sms1680ConfigEntry
+    told: Mapping[str, Any]
+    receipt: Receipt | None
+
+
+@callback
+def async_tell_drill(hass: HomeAssistant, people: Iterable[Drilled]) -> None:
+    """Raise a repair for the accounts that someone in a drill did not get a message from, or did not answer."""
     lines: dict[str, list[str]] = {}
     titles: dict[str, str] = {}
     chinese = language(hass) == "zh"
-    for entry, person in zip(entries, people, strict=True):
+    for person in people:
+        entry, told, receipt = person.entry, person.told, person.receipt
         titles[entry.entry_id] = entry.title
         missing = [
             words[chinese]
             for words, is_there in (
-                (_NO_REPORT, person["delivery"] == ReportState.DELIVERED),
-                (_NO_ANSWER, person["elapsed"] is not None),
+                (_NO_REPORT, told["delivery"] == ReportState.DELIVERED),
+                (_NO_ANSWER, told["elapsed"] is not None),
             )
             if not is_there
         ]
+        if missing and receipt is not None and receipt.outcome is not Outcome.ACCEPTED:
+            missing.append(receipt.sentence(language(hass)))
         if missing:
-            name = person["recipient"] or mask_number(person["number"])
+            name = told["recipient"] or mask_number(told["number"])
             between = ("; ", "；")[chinese]
             lines.setdefault(entry.entry_id, []).append(f"{name}: {between.join(missing)}")
     for entry_id, title in titles.items():

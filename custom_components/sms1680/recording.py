@@ -69,7 +69,8 @@ class Recording:
     """Messages that go out in one call.
 
     waiting: the places of each number that have no receipt yet. unknown: those whose receipt says that the outcome is:
-    the platform's answer may come late. answers: what is yet to be noted.
+    the platform's answer may come late. answers: what is yet to be noted. begun: whether a request may have begun.
+    outcomes: the last of each number. told: set once all have one.
     """
 
     shelf: Shelf
@@ -78,6 +79,9 @@ class Recording:
     unknown: dict[str, deque[int]] = field(default_factory=dict)
     answers: list[tuple[int, Receipted]] = field(default_factory=list)
     noted: list[Future[list[Change]]] = field(default_factory=list)
+    begun: bool = False
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         for place, message in enumerate(self.dispatch.messages):
@@ -191,6 +195,7 @@ class RecordedSender:
             store.forget(dispatch)
             raise
         token = _CURRENT.set(recording)
+        recording.begun = True
         try:
             receipts = await send()
         except InvalidMessageError:
@@ -246,6 +251,9 @@ class RecordedSender:
         if not recording.answers:
             self._hass.loop.call_soon(self._settle, recording)
         recording.answers.append((place, answer))
+        recording.outcomes[recording.dispatch.messages[place].number] = answer.outcome
+        if not any(recording.waiting.values()):
+            recording.told.set()
 
     def _settle(self, recording: Recording) -> None:
         answers, recording.answers = recording.answers, []

@@ -16,16 +16,19 @@ from .const import signal_delivery
 from .delivery import Sent
 from .proofs import as_response
 from .recording import Recording, collecting
-from .store import Change, StoreError
+from .store import Change, StoreError, comparable_number
 
 _SETTLED = (Outcome.REFUSED, Outcome.NOT_SENT)
 
 
 class Reports:
-    """Follows what is sent inside it, by the message store's word."""
+    """Follows what is sent inside it, by the message store's word. changed: called when it has said something."""
 
-    def __init__(self, hass: HomeAssistant, entry_ids: Iterable[str]) -> None:
+    def __init__(
+        self, hass: HomeAssistant, entry_ids: Iterable[str], changed: Callable[[], None] = lambda: None
+    ) -> None:
         self._hass = hass
+        self._changed = changed
         self._entry_ids = set(entry_ids)
         self._changes: dict[int, Change] = {}
         self._rows: dict[tuple[str, str], int] = {}
@@ -48,7 +51,7 @@ class Reports:
 
     def of(self, sent: Sent) -> dict[str, Any]:
         """Return where a message stands; as the platform answered, where the store could not keep it."""
-        change = self._change(sent)
+        change = self.change(sent.receiver.entry.entry_id, sent.receipt.number)
         if change is not None:
             return as_response(self._hass, change)
         outcome = sent.receipt.outcome
@@ -59,18 +62,36 @@ class Reports:
         listed = list(sent)
         try:
             async with asyncio.timeout(seconds):
-                await self._look_up()
+                await self.look_up()
                 while not all(self.of(one)["settled"] for one in listed):
                     self._heard.clear()
                     await self._heard.wait()
         except TimeoutError:
             return
 
-    def _change(self, sent: Sent) -> Change | None:
-        row = self._rows.get((sent.receiver.entry.entry_id, sent.receipt.number))
+    def change(self, entry_id: str, number: str) -> Change | None:
+        """Return where the last message to a number stands, None where the store has not told yet."""
+        row = self._rows.get((entry_id, number))
         return self._changes.get(row) if row is not None else None
 
-    async def _look_up(self) -> None:
+    async def outcome(self, entry_id: str, number: str, seconds: float) -> Outcome:
+        """Return what became of the last message to a number whose send was cut off; wait at most so long for that."""
+        sent_to = comparable_number(number)
+        recordings = [
+            recording
+            for recording in self._recordings
+            if any((one.entry, one.number) == (entry_id, sent_to) for one in recording.dispatch.messages)
+        ]
+        if not recordings or not recordings[-1].begun:
+            return Outcome.NOT_SENT
+        try:
+            async with asyncio.timeout(seconds):
+                await recordings[-1].told.wait()
+        except TimeoutError:
+            pass
+        return recordings[-1].outcomes.get(sent_to, Outcome.UNKNOWN)
+
+    async def look_up(self) -> None:
         """Take up where the messages stand already, and their rows."""
         for recording in self._recordings:
             messages, rows = recording.dispatch.messages, recording.dispatch.rows
@@ -88,3 +109,4 @@ class Reports:
     def _hear(self, change: Change) -> None:
         self._changes[change.row] = change
         self._heard.set()
+        self._changed()

@@ -13,6 +13,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
 
 from custom_components.sms1680 import const
+from custom_components.sms1680.conversation import memory
 from sms1680.sandbox import Account, Config, Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"
@@ -115,8 +116,14 @@ async def test_two_hundred_at_once(
 
 @pytest.mark.usefixtures("entry")
 async def test_switching_the_automation_off_ends_it_and_frees_the_phone(
-    hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]
+    hass: HomeAssistant,
+    sandbox: Sandbox,
+    connect: Connect,
+    acted: list[ServiceCall],
+    *,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(memory, "GRACE", 0.3)
     await connect()
     await automate(hass)
     await sent(sandbox)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import voluptuous as vol
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
-from custom_components.sms1680 import const
+from custom_components.sms1680 import asking as asking_module, const, recording
 from custom_components.sms1680.client import DeliveryReport, Reply
+from custom_components.sms1680.conversation import memory
 from custom_components.sms1680.receiving import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
@@ -83,6 +88,12 @@ async def test_any_reply_is_the_answer_where_none_are_named(
     answer = await asking
     assert (answer["id"], answer["sentence"]) == (None, "明天三点")
     assert "reason" not in answer
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_question_needs_some_time(hass: HomeAssistant) -> None:
+    with pytest.raises(vol.Invalid):
+        await start(hass, "notify.alice", timeout=0)
 
 
 @pytest.mark.usefixtures("entry")
@@ -256,13 +267,213 @@ async def test_unloading_ends_it(hass: HomeAssistant, entry: MockConfigEntry, sa
     assert [(await one)["reason"] for one in asking] == ["unloaded", "unloaded"]
 
 
-async def test_cancelling_frees_the_phone(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+async def test_cancelling_frees_the_phone_once_no_answer_can_be_on_its_way(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "GRACE", 0.5)
     first, second = start(hass, "notify.alice"), start(hass, "notify.alice", question="要关灯吗？")
     await sent(sandbox)
     first.cancel()
     await sent(sandbox, 2)
     await reply(hass, entry, "是")
     assert (await second)["id"] == "yes"
+
+
+async def test_the_late_answer_to_one_question_is_none_to_the_next(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
+) -> None:
+    first = start(hass, "notify.alice", timeout={"milliseconds": 300}, tag="garage")
+    second = start(hass, "notify.alice", question="要打开大门吗？")
+    assert (await first)["reason"] == "timeout"
+    await reply(hass, entry, "好")
+    await sent(sandbox, 2)
+    assert not second.done()
+    assert [(event.data["question"], event.data["tag"]) for event in messages] == [("over", "garage")]
+    await reply(hass, entry, "否")
+    assert (await second)["id"] == "no"
+
+
+async def test_a_critical_question_overtakes_one_that_is_open(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    first = start(hass, "notify.alice")
+    await sent(sandbox)
+    alarm = start(hass, "notify.alice", question="烟雾报警！", answers=[{"id": "acknowledged"}], priority="critical")
+    assert (await first)["reason"] == "overtaken"
+    await sent(sandbox, 2)
+    await reply(hass, entry, "收到")
+    assert (await alarm)["id"] == "acknowledged"
+
+
+@pytest.mark.parametrize("extensions", [None, "100-199"])
+async def test_an_answer_after_a_reload_says_that_its_question_is_over(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, *, extensions: str | None
+) -> None:
+    entry = make_entry(options={const.CONF_QUESTION_EXTENSIONS: extensions} if extensions else None)
+    await set_up(entry)
+    asking = start(hass, "notify.alice", tag="garage")
+    await sent(sandbox)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert (await asking)["reason"] == "unloaded"
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    await reply(hass, entry, "好", extension=sandbox.platform.messages[0].extension)
+    assert [messages[0].data[name] for name in ("question", "answer", "tag")] == ["over", "yes", "garage"]
+
+
+async def test_an_answer_after_a_restart_says_that_its_question_is_over(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, hass_storage: dict[str, Any]
+) -> None:
+    entry = make_entry()
+    kept = {
+        "next_extension": None,
+        "past": [
+            {
+                "number": ALICE,
+                "own": False,
+                "extension": None,
+                "answers": [["yes", []]],
+                "tag": "garage",
+                "at": dt_util.utcnow().timestamp(),
+                "awaited": True,
+            }
+        ],
+    }
+    hass_storage[f"sms1680.questions.{entry.entry_id}"] = {"version": 1, "data": kept}
+    await set_up(entry)
+    messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+    await reply(hass, entry, "好")
+    assert [messages[0].data[name] for name in ("question", "answer", "tag")] == ["over", "yes", "garage"]
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert f"sms1680.questions.{entry.entry_id}" not in hass_storage
+
+
+@pytest.mark.parametrize("tell_others", ["", " "])
+async def test_nobody_is_told_where_there_is_nothing_to_tell(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, tell_others: str
+) -> None:
+    asking = start(hass, "notify.alice", "notify.bob", tell_others=tell_others)
+    await sent(sandbox, 2)
+    await reply(hass, entry, "1", BOB)
+    assert (await asking)["id"] == "yes"
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert len(sandbox.platform.messages) == 2
+
+
+async def test_what_the_others_could_not_be_told_is_warned_of(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.platform.forbidden_words.append("处理")
+    asking = start(hass, "notify.alice", "notify.bob", tell_others="已由{name}处理")
+    await sent(sandbox, 2)
+    await reply(hass, entry, "1", BOB)
+    assert (await asking)["id"] == "yes"
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning == "Who answered a question could not be told to the others (refused)"
+    assert entry.runtime_data.alarm.words.words == ["处理"]
+
+
+async def test_refused_words_are_learned_and_a_safe_text_goes_out_in_their_place(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    sandbox.platform.forbidden_words.append("车库")
+    asking = start(hass, "notify.alice", safe_text="要处理吗？回复 1 是")
+    await sent(sandbox)
+    await reply(hass, entry, "1")
+    answer = await asking
+    assert (answer["id"], answer["answers"][0]["safe_text"], answer["answers"][0]["outcome"]) == (
+        "yes",
+        True,
+        "accepted",
+    )
+    assert sandbox.platform.messages[0].text == "【某某科技】要处理吗？回复 1 是"
+    assert entry.runtime_data.alarm.words.words == ["车库"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "outcome", "reason"), [(False, "not_sent", "not_sent"), (True, "unknown", "timeout")]
+)
+async def test_the_time_limit_before_the_send_has_ended(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    begun: bool,
+    outcome: str,
+    reason: str,
+) -> None:
+    never = asyncio.Event()
+
+    async def wait(*_: Any, **__: Any) -> Any:
+        await never.wait()
+
+    monkeypatch.setattr(asking_module, "_CUT_OFF", 0.1)
+    if begun:
+        monkeypatch.setattr(entry.runtime_data.client.sender, "send", wait)
+    else:
+        monkeypatch.setattr(recording, "settled", wait)
+    answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
+    assert (answer["id"], answer["reason"]) == (None, reason)
+    assert answer["answers"][0]["outcome"] == outcome
+
+
+async def test_a_request_that_the_time_limit_cuts_off_may_still_be_answered(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account's pace makes it wait: the core says that it never left."""
+    monkeypatch.setattr(entry.runtime_data.client.sender.http, "_sleep", lambda _: asyncio.Event().wait())
+    answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
+    assert answer["answers"][0]["outcome"] in ("not_sent", "accepted")
+    assert (answer["answers"][0]["outcome"] == "not_sent") == (not sandbox.platform.messages)
+
+
+class TestQuietHours:
+    """Alice is not to be disturbed for a while."""
+
+    @pytest.fixture
+    async def entry(self, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
+        begin, end = dt_util.now() - timedelta(hours=1), dt_util.now() + timedelta(hours=1)
+        quiet = {const.CONF_QUIET_FROM: f"{begin:%H:%M:%S}", const.CONF_QUIET_TO: f"{end:%H:%M:%S}"}
+        people = [
+            {"data": {"number": number, **more}, "subentry_type": "recipient", "title": name, "unique_id": number}
+            for name, number, more in (("Alice", ALICE, quiet), ("Bob", BOB, {}))
+        ]
+        made = make_entry(recipients=people)
+        await set_up(made)
+        return made
+
+    async def test_she_is_not_asked_where_they_last_longer_than_the_question(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
+        answer = await start(hass, "notify.alice")
+        assert (answer["reason"], answer["answers"][0]["outcome"]) == ("quiet_hours", None)
+        asking = start(hass, "notify.alice", "notify.bob", tell_others="{name}")
+        await sent(sandbox)
+        await reply(hass, entry, "1", BOB)
+        answer = await asking
+        assert [one["reason"] for one in answer["answers"]] == ["quiet_hours", None]
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert [message.number for message in sandbox.platform.messages] == [BOB]
+
+    @pytest.mark.usefixtures("entry")
+    async def test_a_critical_question_does_not_ask_the_clock(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        start(hass, "notify.alice", priority="critical")
+        await sent(sandbox)
+
+    async def test_she_is_asked_when_they_end(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        soon = dt_util.utcnow() + timedelta(seconds=0.5)
+
+        async def until(*_: Any) -> datetime:
+            return soon
+
+        monkeypatch.setattr(asking_module, "async_quiet_until", until)
+        asking = start(hass, "notify.alice")
+        await sent(sandbox)
+        assert dt_util.utcnow() >= soon
+        await reply(hass, entry, "1")
+        assert (await asking)["id"] == "yes"
 
 
 @pytest.mark.parametrize(
@@ -272,6 +483,8 @@ async def test_cancelling_frees_the_phone(hass: HomeAssistant, entry: MockConfig
         {"answers": [{"id": "x", "sentences": ["{name}"]}]},
         {"question": "问" * 600},
         {"tell_others": "", "number": ["123"]},
+        {"tell_others": "已由{name}处理" + "长" * 600},
+        {"safe_text": "长" * 600},
     ],
 )
 async def test_a_question_that_cant_be_asked_is_refused_before_anything_is_sent(

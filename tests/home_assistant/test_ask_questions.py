@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,11 +16,13 @@ from custom_components.sms1680.conversation import (
     Extensions,
     Heard,
     InvalidRangeError,
+    Memory,
     NoAnswer,
     Part,
     Question,
     State,
 )
+from custom_components.sms1680.conversation.memory import GRACE
 
 ALICE, BOB = "13800000001", "13800000002"
 YES_NO = Answers([("yes", []), ("no", [])])
@@ -62,10 +65,18 @@ class Asked:
         return Question(answers, self.clock, lambda: self.changes.append("changed"), wait_for_all=self.wait_for_all)
 
 
-def ask(desk: Desk, clock: Clock, *numbers: str, wait_for_all: bool = False, answers: Answers = YES_NO) -> Question:
+def ask(
+    desk: Desk,
+    clock: Clock,
+    *numbers: str,
+    wait_for_all: bool = False,
+    answers: Answers = YES_NO,
+    critical: bool = False,
+    not_before: float = 0.0,
+) -> Question:
     question = Asked(clock, wait_for_all).question(answers)
     for number in numbers:
-        desk.ask(question, number)
+        desk.ask(question, number, critical=critical, not_before=not_before)
     return question
 
 
@@ -126,6 +137,7 @@ def test_an_extension_is_used_again_as_late_as_may_be(ranged: Desk, clock: Clock
         question = ask(ranged, clock, ALICE)
         used.append(question.parts[0].extension)
         question.time_up()
+        clock.now += GRACE
     assert used == ["08", "09", "10", "08", "09"]
 
 
@@ -164,7 +176,8 @@ def test_an_answer_to_a_question_that_is_over_says_so(request: pytest.FixtureReq
     assert desk.hear(ALICE, extension, "是") == Heard("yes", over=True)
     assert desk.hear(ALICE, extension, "几点了") is None
     clock.now += 24 * 3600 + 1
-    assert desk.hear(ALICE, extension, "是") is None
+    # With a range nothing but a question goes out with its extensions, even one that nobody remembers.
+    assert desk.hear(ALICE, extension, "是") == (Heard(None, over=True) if extension else None)
 
 
 def test_the_second_answer_of_one_who_has_answered_is_over(desk: Desk, clock: Clock) -> None:
@@ -175,11 +188,105 @@ def test_the_second_answer_of_one_who_has_answered_is_over(desk: Desk, clock: Cl
     assert question.parts[0].answered.id == "yes"
 
 
-def test_a_new_question_takes_the_answers_from_the_one_before(desk: Desk, clock: Clock) -> None:
+def test_no_question_takes_the_late_answer_to_the_one_before(desk: Desk, clock: Clock) -> None:
     ask(desk, clock, ALICE).time_up()
     new = ask(desk, clock, ALICE)
+    assert (states(new), desk.pause_of(ALICE)) == ([State.QUEUED], GRACE)
+    clock.now += GRACE - 1
+    desk.go_on(ALICE)
+    assert (states(new), desk.pause_of(ALICE)) == ([State.QUEUED], 1)
+    clock.now += 1
+    desk.go_on(ALICE)
+    assert (states(new), desk.pause_of(ALICE)) == ([State.OPEN], None)
     assert desk.hear(ALICE, "", "是") == Heard("yes", over=False)
-    assert new.is_over
+
+
+def test_once_the_late_answer_has_come_the_next_question_goes_out(desk: Desk, clock: Clock) -> None:
+    ask(desk, clock, ALICE).time_up()
+    new = ask(desk, clock, ALICE)
+    assert desk.hear(ALICE, "", "几点了") is None
+    assert states(new) == [State.QUEUED]
+    assert desk.hear(ALICE, "", "是") == Heard("yes", over=True)
+    assert states(new) == [State.OPEN]
+
+
+@pytest.mark.parametrize("reason", [NoAnswer.REFUSED, NoAnswer.NOT_SENT, NoAnswer.NOT_DELIVERED])
+def test_nobody_waits_for_the_answer_to_what_never_arrived(desk: Desk, clock: Clock, reason: NoAnswer) -> None:
+    ask(desk, clock, ALICE).parts[0].end(reason)
+    assert states(ask(desk, clock, ALICE)) == [State.OPEN]
+
+
+def test_with_a_range_an_extension_rests_after_a_question_without_an_answer(ranged: Desk, clock: Clock) -> None:
+    for _ in range(3):
+        ask(ranged, clock, ALICE).time_up()
+    new = ask(ranged, clock, ALICE)
+    assert (states(new), ranged.pause_of(ALICE)) == ([State.QUEUED], GRACE)
+    clock.now += GRACE
+    ranged.go_on(ALICE)
+    assert new.parts[0].extension == "08"
+
+
+@pytest.mark.parametrize("kind", ["desk", "ranged"])
+def test_a_critical_question_goes_before_all_others(request: pytest.FixtureRequest, clock: Clock, kind: str) -> None:
+    desk: Desk = request.getfixturevalue(kind)
+    opened = [ask(desk, clock, ALICE) for _ in range(1 if kind == "desk" else 3)]
+    queued = ask(desk, clock, ALICE)
+    critical = [ask(desk, clock, ALICE, critical=True) for _ in range(len(opened) + 1)]
+    assert [one.reason for one in opened] == [NoAnswer.OVERTAKEN] * len(opened)
+    assert [states(one) for one in critical] == [[State.OPEN]] * len(opened) + [[State.QUEUED]]
+    assert desk.hear(ALICE, critical[0].parts[0].extension or "", "是") == Heard("yes", over=False)
+    assert (states(critical[-1]), states(queued)) == ([State.OPEN], [State.QUEUED])
+
+
+def test_a_critical_question_does_not_wait_for_a_late_answer(desk: Desk, clock: Clock) -> None:
+    ask(desk, clock, ALICE).time_up()
+    assert states(ask(desk, clock, ALICE, critical=True)) == [State.OPEN]
+
+
+def test_with_room_a_critical_question_overtakes_nothing(ranged: Desk, clock: Clock) -> None:
+    before = ask(ranged, clock, ALICE)
+    assert states(ask(ranged, clock, ALICE, critical=True)) == [State.OPEN]
+    assert states(before) == [State.OPEN]
+
+
+def test_a_question_may_have_to_wait_for_its_time(desk: Desk, clock: Clock) -> None:
+    late = ask(desk, clock, ALICE, not_before=clock.now + 5)
+    assert (states(late), desk.pause_of(ALICE)) == ([State.QUEUED], 5)
+    clock.now += 5
+    desk.go_on(ALICE)
+    assert states(late) == [State.OPEN]
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+def test_what_was_asked_outlives_its_desk_and_a_restart(clock: Clock, *, ranged: bool) -> None:
+    def desk_of(memory: Memory) -> Desk:
+        extensions = Extensions(ExtensionRange.parse("08-10"), memory.next_extension or 0) if ranged else None
+        return Desk(clock, extensions, memory)
+
+    saved: list[str] = []
+    memory = Memory(None, lambda: saved.append(json.dumps(memory.as_json(clock.now))))
+    before = desk_of(memory)
+    question = Question(YES_NO, clock, lambda: None, wait_for_all=False, tag="garage")
+    extension = before.ask(question, ALICE).extension or ""
+    # It is kept as soon as it goes out: a power cut says nothing.
+    for kept in (memory, Memory(json.loads(saved[0]))):
+        after = desk_of(kept)
+        assert after.hear(ALICE, extension, "几点了") is None
+        new = ask(after, clock, ALICE)
+        assert (states(new), new.parts[0].extension) == (([State.OPEN], "09") if ranged else ([State.QUEUED], None))
+        assert after.hear(ALICE, extension, "是") == Heard("yes", over=True, tag="garage")
+        after.end_all(NoAnswer.NOT_SENT)
+
+
+def test_of_what_was_kept_only_what_is_still_understood_is_taken_up(clock: Clock) -> None:
+    memory = Memory()
+    Desk(clock, memory=memory).ask(Asked(clock).question(), ALICE)
+    kept = memory.as_json(clock.now)
+    kept["past"].append({**kept["past"][0], "number": BOB, "answers": [["once_built_in", []]]})
+    again = Memory(kept)
+    assert again.get((ALICE, None), clock.now) is not None
+    assert again.get((BOB, None), clock.now) is None
+    assert memory.as_json(clock.now + 24 * 3600)["past"] == []
 
 
 @pytest.mark.parametrize(
@@ -255,10 +362,22 @@ class Conversations(RuleBasedStateMachine):
         self.desk = Desk(self.clock, Extensions(ExtensionRange.parse("08-09"), 1) if ranged else None)
         self.ranged = ranged
         self.parts: list[Part] = []
+        self.went: set[Part] = set()
+        self.over: set[Part] = set()
+        # Of each place the last question that is over, and when that was.
+        self.last: dict[tuple[str, str | None], tuple[Part, float]] = {}
+        self.answered_late: set[Part] = set()
 
-    @rule(numbers=st.lists(st.sampled_from([ALICE, BOB]), min_size=1, max_size=2, unique=True), all_=st.booleans())
-    def ask(self, numbers: list[str], *, all_: bool) -> None:
-        self.parts += ask(self.desk, self.clock, *numbers, wait_for_all=all_).parts
+    @rule(
+        numbers=st.lists(st.sampled_from([ALICE, BOB]), min_size=1, max_size=2, unique=True),
+        all_=st.booleans(),
+        critical=st.booleans(),
+        later=st.sampled_from([0.0, 30.0]),
+    )
+    def ask(self, numbers: list[str], *, all_: bool, critical: bool, later: float) -> None:
+        not_before = self.clock.now + later if later and not critical else 0.0
+        question = ask(self.desk, self.clock, *numbers, wait_for_all=all_, critical=critical, not_before=not_before)
+        self.parts += question.parts
 
     @precondition(lambda self: any(part.state is State.OPEN for part in self.parts))
     @rule(data=st.data(), text=st.sampled_from(["是", "否", "什么", "TD"]))
@@ -276,24 +395,30 @@ class Conversations(RuleBasedStateMachine):
     @rule(data=st.data())
     def reply_late(self, data: st.DataObject) -> None:
         part = data.draw(st.sampled_from([part for part in self.parts if part.state is State.OVER]))
-        if part.extension is None and self.ranged:
-            return  # it never went out
+        if part not in self.went:
+            return
         now = [other for other in self.parts if other.state is State.OPEN and other.place == part.place]
         heard = self.desk.hear(part.number, part.extension or "", "是")
         if now:
             assert heard == Heard("yes", over=False)
             assert now[0].answered is not None
+            last, ended = self.last[part.place]
+            if last is part and part.answered is None and part not in self.answered_late:
+                assert now[0].critical or self.clock.now - ended >= GRACE
         elif heard is not None:
             assert heard.over
+            self.answered_late.add(self.last[part.place][0])
 
     @precondition(lambda self: self.parts)
     @rule(data=st.data())
     def time_up(self, data: st.DataObject) -> None:
         data.draw(st.sampled_from(self.parts)).question.time_up()
 
-    @rule(seconds=st.sampled_from([1.0, 3600.0, 90_000.0]))
+    @rule(seconds=st.sampled_from([1.0, GRACE, 3600.0, 90_000.0]))
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
+        for number in (ALICE, BOB):
+            self.desk.go_on(number)
 
     @rule()
     def unload(self) -> None:
@@ -304,10 +429,20 @@ class Conversations(RuleBasedStateMachine):
     def no_place_is_taken_twice_and_none_is_left_empty(self) -> None:
         for number in (ALICE, BOB):
             mine = [part for part in getattr(self, "parts", []) if part.number == number]
-            places = [part.place for part in mine if part.state is State.OPEN]
-            assert len(places) == len(set(places))
-            if any(part.state is State.QUEUED for part in mine):
-                assert len(places) == (2 if self.ranged else 1)
+            opened = [part for part in mine if part.state is State.OPEN]
+            queued = [part for part in mine if part.state is State.QUEUED]
+            assert len(opened) == len({part.place for part in opened})
+            if queued:
+                assert len(opened) == (2 if self.ranged else 1) or self.desk.pause_of(number)
+            if any(part.critical for part in queued):
+                assert opened
+                assert all(part.critical for part in opened)
+            for part in mine:
+                if part.state is State.OPEN:
+                    self.went.add(part)
+                elif part in self.went - self.over:
+                    self.over.add(part)
+                    self.last[part.place] = part, self.clock.now
 
 
 TestConversations = Conversations.TestCase

@@ -29,6 +29,7 @@ from custom_components.sms1680 import const, receiving, sharing, storing, trigge
 from custom_components.sms1680.alarm.sending import Delivered
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
+from custom_components.sms1680.conversation import NoAnswer
 from custom_components.sms1680.receiving import Way, async_get_receivers
 from custom_components.sms1680.targets import Receiver
 from sms1680.sandbox import Sandbox
@@ -106,9 +107,13 @@ async def run(hass: HomeAssistant, name: str) -> None:
     await hass.async_block_till_done()
 
 
-async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
+async def come_in(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
     for item in items:
         (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 0)).answered()
+
+
+async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
+    await come_in(hass, entry, *items)
     await hass.async_block_till_done()
 
 
@@ -184,26 +189,30 @@ async def test_the_other_actions(hass: HomeAssistant, sandbox: Sandbox) -> None:
     assert notice.startswith("996 left; 1 part; links are often blocked")
 
 
-@pytest.mark.parametrize(("answer", "alarm"), [("1", []), ("2", ["turn_on"])])
+@pytest.mark.parametrize(
+    ("answer", "acted"), [("保持", []), ("2", ["close_cover"]), ("报警！", ["turn_on"]), (None, ["turn_on"])]
+)
 async def test_a_question_waits_for_its_answer(
     hass: HomeAssistant,
     home: MockConfigEntry,
     sandbox: Sandbox,
     switched: list[ServiceCall],
     *,
-    answer: str,
-    alarm: list,
+    answer: str | None,
+    acted: list[str],
 ) -> None:
+    hass.services.async_register("cover", "close_cover", switched.append)
     await load(hass, "ask")
     asked = hass.async_create_task(hass.services.async_call("script", "example", blocking=True))
-    await sandbox.wait_for(lambda platform: bool(platform.messages))
-    async with asyncio.timeout(10):
-        # Nobody tells when the trigger listens.
-        while not hass.bus.async_listeners().get(EVENT_MESSAGE_RECEIVED):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-    await come(hass, home, Reply(LI, answer))
+    await sandbox.wait_for(lambda platform: len(platform.messages) == 2)
+    if answer:
+        await come_in(hass, home, Reply(WANG, answer))
+        await sandbox.wait_for(lambda platform: len(platform.messages) == 3)
+        assert held(sandbox)[2] == (LI, "车库门的事已由Wang答复")
+    else:
+        home.runtime_data.conversation.desk.end_all(NoAnswer.TIMEOUT)
     await asked
-    assert [call.service for call in switched] == alarm
+    assert [call.service for call in switched] == acted
 
 
 async def test_somebody_else_hears_of_what_was_not_delivered(
@@ -358,6 +367,11 @@ def test_an_answer_has_the_fields_that_the_page_names(language: str, make_entry:
     assert set(named(language, "response")) == sent.as_response().keys()
     outcomes = dict(cells(tables("docs/home-assistant", language)["response"]))["`outcome`"]
     assert set(re.findall(r"`(\w+)`", outcomes)) == {outcome.value for outcome in Outcome}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_names_every_reason_for_no_answer(language: str) -> None:
+    assert set(named(language, "question-reasons")) == {reason.value for reason in NoAnswer}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

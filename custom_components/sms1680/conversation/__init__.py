@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .answers import Answers, InvalidAnswerError
 from .extensions import ExtensionRange, Extensions, InvalidRangeError
+from .memory import Memory
 from .questions import Desk, Heard, NoAnswer, Part, Question, State
 from .texts import is_opt_out, plain
 
@@ -18,6 +19,7 @@ __all__ = [
     "Heard",
     "InvalidAnswerError",
     "InvalidRangeError",
+    "Memory",
     "NoAnswer",
     "Part",
     "Question",

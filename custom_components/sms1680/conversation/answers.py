@@ -153,7 +153,8 @@ class Answers:
     def __init__(self, given: Iterable[tuple[str, Sequence[str]]] = ()) -> None:
         self._written: list[tuple[str, re.Pattern[str]]] = []
         self._built_in: list[tuple[str, re.Pattern[str]]] = []
-        for answer_id, sentences in given:
+        self.given = [(answer_id, list(sentences)) for answer_id, sentences in given]
+        for answer_id, sentences in self.given:
             if sentences:
                 self._written += [(answer_id, _pattern(sentence)) for sentence in sentences]
             elif answer_id in BUILT_IN:

@@ -44,14 +44,14 @@ class ExtensionRange:
 class Extensions:
     """Hands out the extensions of a range in turn: a late answer must not meet a new question.
 
-    start: where to begin, best at random: after a restart nobody knows which one was last.
+    start: where to begin. next: where to go on, counted round and round.
     """
 
     def __init__(self, extensions: ExtensionRange, start: int) -> None:
-        self._range = extensions
-        self._next = start
+        self.range = extensions
+        self.next = start
 
-    def take(self, taken: Collection[str], preferred: str | None) -> str | None:
+    def take(self, taken: Collection[str | None], preferred: str | None) -> str | None:
         """Return an extension that is not taken, the preferred one if that is free; None where all are taken."""
         if preferred is not None and preferred not in taken:
             return preferred
@@ -61,6 +61,6 @@ class Extensions:
         return None
 
     def _in_turn(self) -> Iterator[str]:
-        for _ in range(len(self._range)):
-            self._next += 1
-            yield self._range.at(self._next - 1)
+        for _ in range(len(self.range)):
+            self.next += 1
+            yield self.range.at(self.next - 1)

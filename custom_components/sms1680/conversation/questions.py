@@ -1,12 +1,13 @@
 """Open questions: who is asked what, which question a reply answers, and what has come of each. No clock, no socket.
 
 A reply finds its question by the extension that the question went out with. Where an account has no range of them, one
-question a phone is open at a time, and the others queue. So two questions to one phone never cross.
+question a phone is open at a time, and the others queue, for a while after a question without an answer too. So two
+questions to one phone never cross; only a critical one waits for none.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,14 +15,9 @@ from typing import Final
 
 from .answers import Answers
 from .extensions import Extensions
+from .memory import Memory, Past, Place
 
 type Clock = Callable[[], float]
-type Place = tuple[str, str | None]
-
-_MOST_REMEMBERED: Final = 2000
-_REMEMBERED: Final = 24 * 3600.0
-# Without an extension of its own a late answer may as well be to something else.
-_REMEMBERED_BY_NUMBER: Final = 3600.0
 
 
 class State(StrEnum):
@@ -36,7 +32,9 @@ class NoAnswer(StrEnum):
     """Why there is no answer."""
 
     TIMEOUT = "timeout"
+    OVERTAKEN = "overtaken"  # by a critical question to this phone
     BUSY = "busy"  # never sent: another question to this phone was open all the time
+    QUIET_HOURS = "quiet_hours"  # never sent: they last longer than the question may wait
     NOT_DELIVERED = "not_delivered"
     REFUSED = "refused"
     NOT_SENT = "not_sent"
@@ -47,12 +45,16 @@ class NoAnswer(StrEnum):
 # Which of several reasons is told for all: what came closest to an answer.
 _CLOSEST: Final = (
     NoAnswer.TIMEOUT,
+    NoAnswer.OVERTAKEN,
     NoAnswer.NOT_DELIVERED,
     NoAnswer.REFUSED,
     NoAnswer.NOT_SENT,
     NoAnswer.BUSY,
+    NoAnswer.QUIET_HOURS,
     NoAnswer.UNLOADED,
 )
+# After these no answer is on its way.
+_NEVER_SEEN: Final = (NoAnswer.NOT_DELIVERED, NoAnswer.REFUSED, NoAnswer.NOT_SENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,27 @@ class Answered:
 class Part:
     """A question as one phone sees it. Made by `Desk.ask`.
 
-    extension: what it goes out with: its own of the account's range, else the recipient's. reason: why there is no
-    answer, once it is over without one.
+    extension: what it goes out with: its own of the account's range, else the recipient's. critical: waits for no
+    other. not_before: when it may go out, by the desk's clock. reason: why there is no answer, once it is over without
+    one.
     """
 
-    def __init__(self, desk: Desk, question: Question, number: str, extension: str | None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        question: Question,
+        number: str,
+        extension: str | None,
+        *,
+        critical: bool = False,
+        not_before: float = 0.0,
+    ) -> None:
         self.desk = desk
         self.question = question
         self.number = number
         self.extension = extension
+        self.critical = critical
+        self.not_before = not_before
         self.by_extension = False
         self.state = State.QUEUED
         self.answered: Answered | None = None
@@ -156,47 +170,67 @@ class Heard:
     tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Over:
-    answers: Answers
-    tag: str | None
-    extension: str | None
-    until: float
-
-
 class Desk:
-    """The questions of one account. extensions: None where it has no range of them."""
+    """The questions of one account.
 
-    def __init__(self, clock: Clock, extensions: Extensions | None = None) -> None:
+    clock: seconds since 1970. extensions: None where it has no range of them. memory: what earlier desks have asked.
+    """
+
+    def __init__(self, clock: Clock, extensions: Extensions | None = None, memory: Memory | None = None) -> None:
         self._clock = clock
         self._extensions = extensions
+        self._memory = memory or Memory()
         self._open: dict[Place, Part] = {}
         self._queues: dict[str, deque[Part]] = {}
-        self._over: OrderedDict[Place, _Over] = OrderedDict()
 
-    def ask(self, question: Question, number: str, extension: str | None = None) -> Part:
+    def ask(
+        self,
+        question: Question,
+        number: str,
+        extension: str | None = None,
+        *,
+        critical: bool = False,
+        not_before: float = 0.0,
+    ) -> Part:
         """Add a phone to a question. Its part is open, and may go out, now or when it is its turn.
 
-        extension: what messages to this phone go out with where the account has no range.
+        extension: what messages to this phone go out with where the account has no range. critical: it goes before what
+        waits, and ends a question to this phone that is in its way and is not critical. not_before: it waits until
+        then, by the desk's clock.
         """
-        part = Part(self, question, number, extension)
+        part = Part(self, question, number, extension, critical=critical, not_before=not_before)
         question.parts.append(part)
-        self._queues.setdefault(number, deque()).append(part)
-        self._admit(number)
+        queue = self._queues.setdefault(number, deque())
+        queue.insert(sum(other.critical for other in queue) if critical else len(queue), part)
+        self.go_on(number)
         return part
+
+    def go_on(self, number: str) -> None:
+        """Open what may be open now of a phone, in its order."""
+        queue = self._queues.get(number, deque())
+        while queue and self._find_place(queue[0]):
+            part = queue.popleft()
+            part.state = State.OPEN
+            self._open[part.place] = part
+            self._remember(part, awaited=True)
+            part.question.changed()
+        if not queue:
+            self._queues.pop(number, None)
+
+    def pause_of(self, number: str) -> float | None:
+        """Return after how many seconds `go_on` may open more by time alone; None where only an end can do that."""
+        queue = self._queues.get(number)
+        if not queue:
+            return None
+        now = self._clock()
+        pauses = [queue[0].not_before - now, *self._memory.awaiting(number, now).values()]
+        return min((pause for pause in pauses if pause > 0), default=None)
 
     def end(self, part: Part, reason: NoAnswer | None) -> None:
         """Let nothing more come of a part, and let the next one have its place. Does nothing to one that is over."""
-        if part.state is State.OVER:
-            return
-        if part.state is State.OPEN:
-            del self._open[part.place]
-            self._remember(part)
-        else:
-            self._queues[part.number].remove(part)
-        part.state, part.reason = State.OVER, reason
-        self._admit(part.number)
-        part.question.changed()
+        if part.state is not State.OVER:
+            self._close(part, reason)
+            self.go_on(part.number)
 
     def end_all(self, reason: NoAnswer) -> None:
         """Let nothing more come of anything."""
@@ -206,7 +240,8 @@ class Desk:
 
     def extensions_of(self, number: str) -> set[str]:
         """Return the extensions that questions to a phone have, or lately had."""
-        return {extension for of, extension in (*self._open, *self._over) if of == number and extension is not None}
+        own = {extension for of, extension in self._open if of == number and extension is not None}
+        return own | self._memory.extensions_of(number)
 
     def hear(self, number: str, extension: str, text: str, *, elsewhere: bool = False) -> Heard | None:
         """Take in a reply; return what it is, None where it is no answer to any question.
@@ -215,16 +250,18 @@ class Desk:
         and not as a question's: then it is an answer only if the question went out with it.
         """
         for place in ((number, extension), (number, None)):
-            part, over = self._open.get(place), self._over.get(place)
+            part, past = self._open.get(place), self._memory.get(place, self._clock())
+            asked = part or past
+            if asked is None:
+                continue
+            if place[1] is None and elsewhere and asked.extension != extension:
+                return None
             if part is not None:
-                if place[1] is None and elsewhere and part.extension != extension:
-                    return None
                 return self._answer(part, text)
-            if over is not None and over.until > self._clock():
-                if place[1] is None and elsewhere and over.extension != extension:
-                    return None
-                is_answer, answer_id = over.answers.match(text)
-                return Heard(answer_id, over=True, tag=over.tag) if is_answer else None
+            if past is not None:
+                return self._answer_late(place, past, text)
+        if self._extensions is not None and not elsewhere and extension in self._extensions.range:
+            return Heard(None, over=True)  # nothing else goes out with it, so it was a question's of long ago
         return None
 
     def _answer(self, part: Part, text: str) -> Heard | None:
@@ -235,34 +272,55 @@ class Desk:
         self.end(part, None)
         return Heard(answer_id, over=False, tag=part.question.tag)
 
-    def _admit(self, number: str) -> None:
-        """Open what may be open now, in the order in which it came."""
-        queue = self._queues.get(number, deque())
-        while queue and self._find_place(queue[0]):
-            part = queue.popleft()
-            part.state = State.OPEN
-            self._open[part.place] = part
-            self._over.pop(part.place, None)
-            part.question.changed()
-        if not queue:
-            self._queues.pop(number, None)
+    def _answer_late(self, place: Place, past: Past, text: str) -> Heard | None:
+        is_answer, answer_id = past.answers.match(text)
+        if not is_answer:
+            return None
+        self._memory.answered(place)
+        self.go_on(place[0])
+        return Heard(answer_id, over=True, tag=past.tag)
 
     def _find_place(self, part: Part) -> bool:
-        """Give a part its extension; return whether there is a place for it."""
+        """Give a part its extension; return whether there is a place for it now."""
+        now = self._clock()
+        if part.not_before > now:
+            return False
+        taken = {extension for of, extension in self._open if of == part.number}
+        awaiting = self._memory.awaiting(part.number, now)
+        if self._take(part, taken | awaiting.keys()):
+            return True
+        return part.critical and (self._take(part, taken) or self._overtake(part))
+
+    def _take(self, part: Part, taken: set[str | None]) -> bool:
         if self._extensions is None:
-            return part.place not in self._open
-        taken = {extension for of, extension in self._open if of == part.number and extension is not None}
+            return None not in taken
         # One extension for all whom a question goes to: one request.
         others = (other.extension for other in part.question.parts if other.desk is self and other.by_extension)
         extension = self._extensions.take(taken, next(others, None))
         if extension is None:
             return False
+        self._memory.next_extension = self._extensions.next
         part.extension, part.by_extension = extension, True
         return True
 
-    def _remember(self, part: Part) -> None:
-        lasts = _REMEMBERED if part.by_extension else _REMEMBERED_BY_NUMBER
-        question, until = part.question, self._clock() + lasts
-        self._over[part.place] = _Over(question.answers, question.tag, part.extension, until)
-        if len(self._over) > _MOST_REMEMBERED:
-            self._over.popitem(last=False)
+    def _overtake(self, part: Part) -> bool:
+        """End a question to this phone that is not critical, and take its place."""
+        for other in self._open.values():
+            if other.number == part.number and not other.critical:
+                self._close(other, NoAnswer.OVERTAKEN)
+                return self._take(part, {extension for of, extension in self._open if of == part.number})
+        return False
+
+    def _close(self, part: Part, reason: NoAnswer | None) -> None:
+        if part.state is State.OPEN:
+            del self._open[part.place]
+            self._remember(part, awaited=part.answered is None and reason not in _NEVER_SEEN)
+        else:
+            self._queues[part.number].remove(part)
+        part.state, part.reason = State.OVER, reason
+        part.question.changed()
+
+    def _remember(self, part: Part, *, awaited: bool) -> None:
+        question = part.question
+        past = Past(question.answers, question.tag, part.extension, self._clock(), awaited)
+        self._memory.note(part.place, past)

@@ -1,0 +1,92 @@
+"""Drills: proven by the store's word whatever the platform told, and a repair that says what is missing and why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
+from custom_components.sms1680.client.errors import error_of
+from custom_components.sms1680.receiving import Way, async_get_receivers
+from sms1680.sandbox import Sandbox
+
+ALICE = "13800000001"
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+
+def drill(hass: HomeAssistant, **data: Any) -> asyncio.Task[Any]:
+    given = {"entity_id": "notify.alice", "question": "演练，请回复 1", "answers": [{"id": "acknowledged"}], **data}
+    call = hass.services.async_call(
+        const.DOMAIN, "ask_question", {"drill": True, **given}, blocking=True, return_response=True
+    )
+    return hass.async_create_task(call, eager_start=True)
+
+
+def failure(hass: HomeAssistant) -> str | None:
+    issues = [issue for issue in ir.async_get(hass).issues.values() if issue.translation_key == "drill_failed"]
+    return (issues[0].translation_placeholders or {})["details"] if issues else None
+
+
+async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
+    for item in items:
+        (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 1)).answered()
+
+
+async def test_a_report_proves_a_message_of_which_the_platform_told_no_id(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = entry.runtime_data.client.sender
+    sent = asyncio.Event()
+
+    async def lost(*_: Any, **__: Any) -> Any:
+        receipt = Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST)
+        ways.heard_http(receipt)
+        sent.set()
+        raise error_of([receipt]) or AssertionError
+
+    monkeypatch.setattr(ways.http, "send", lost)
+    asking = drill(hass, timeout=20)
+    await sent.wait()
+    await come(hass, entry, DeliveryReport("4711", ALICE, "0"), Reply(ALICE, "1"))
+    answer = await asking
+    assert (answer["id"], answer["answers"][0]["delivery"]) == ("acknowledged", "delivered")
+    assert failure(hass) is None
+
+
+async def test_a_failing_report_ends_the_question_too(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = entry.runtime_data.client.sender
+    sent = asyncio.Event()
+
+    async def lost(*_: Any, **__: Any) -> Any:
+        receipt = Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST)
+        ways.heard_http(receipt)
+        sent.set()
+        raise error_of([receipt]) or AssertionError
+
+    monkeypatch.setattr(ways.http, "send", lost)
+    asking = drill(hass, timeout=20, drill=False)
+    await sent.wait()
+    await come(hass, entry, DeliveryReport("4711", ALICE, "UNDELIV"))
+    assert (await asking)["reason"] == "not_delivered"
+
+
+async def test_the_repair_says_why_it_did_not_go_out(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
+) -> None:
+    await set_up(make_entry(options={const.CONF_HOURLY_LIMIT: 1}))
+    data = {"entity_id": "notify.bob", "message": "后门打开"}
+    await hass.services.async_call(const.DOMAIN, "send_message", data, blocking=True)
+    answer = await drill(hass, timeout=5)
+    assert (answer["reason"], len(sandbox.platform.messages)) == ("refused", 1)
+    held_back = Receipt(ALICE, Outcome.REFUSED, reason=Reason.HOURLY_LIMIT).sentence("en")
+    assert failure(hass) == f"Alice: no report of its delivery; no answer; {held_back}"
