@@ -353,6 +353,7 @@ class CMPPServer:
         self.port = 0
         self.restarts = 0
         self._host = ""
+        self._tls = platform.config.cmpp_tls
         self._owners: dict[str, Owner] = {}
         self._server: asyncio.Server | None = None
         self._restart: asyncio.Task[None] | None = None
@@ -391,7 +392,7 @@ class CMPPServer:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(partial(Line, self), self._host, self.port)
+        self._server = await loop.create_server(partial(Line, self), self._host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _go_away(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -92,7 +93,7 @@ class Config:
     takes for an answer to a send, both in seconds. The same text to the same number more than `repeat_limit` times
     within `repeat_window` seconds is not delivered (KX:4000). `path_prefix` stands in front of the four calls.
     `cmpp_port` is that of CMPP (0: a free one; None: none); a connection is tested after `cmpp_idle` silent seconds,
-    and a DELIVER without an answer repeated after `cmpp_resend`.
+    and a DELIVER without an answer repeated after `cmpp_resend`; `cmpp_tls` puts the port behind TLS, as a tunnel does.
     """
 
     accounts: tuple[Account, ...] = (Account(),)
@@ -106,6 +107,7 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 0
     cmpp_port: int | None = None
+    cmpp_tls: ssl.SSLContext | None = None
     cmpp_idle: float = 180.0
     cmpp_resend: float = 60.0
     path_prefix: str = ""

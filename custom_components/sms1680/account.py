@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.httpx_client import get_async_client
+from homeassistant.util.ssl import client_context, client_context_no_verify
 
 from .client import DEFAULT_GATEWAY, Account, AsyncClient, Receipt
 from .client.cmpp import CMPPClient, Status
@@ -96,6 +98,7 @@ async def async_make_cmpp_client(
         secret=cmpp[CONF_PASSWORD],
         source_number=cmpp[CONF_SOURCE_NUMBER],
         service_id=cmpp.get(CONF_SERVICE_ID, ""),
+        tls=_tls_context(cmpp),
         http_account=(http.get(CONF_GATEWAY, DEFAULT_GATEWAY), http[CONF_USERNAME]) if http else None,
         spending=limits_of(options),
         **_chosen(options, _COMMON),
@@ -126,6 +129,12 @@ async def async_make_ways(
             hass, cmpp, options, http, on_receipt=ways.heard_cmpp, on_incoming=on_incoming, on_status=on_status
         )
     return ways
+
+
+def _tls_context(cmpp: Mapping[str, Any]) -> ssl.SSLContext | None:
+    if not cmpp.get(CONF_SSL):
+        return None
+    return client_context() if cmpp.get(CONF_VERIFY_SSL, True) else client_context_no_verify()
 
 
 def _chosen(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

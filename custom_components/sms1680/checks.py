@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 
 from .account import async_make_client, async_make_cmpp_client
 from .client import Account, Reason, SMS1680Error
 from .client.calls import gateway_url
 from .client.cmpp.compose import Sender
-from .client.errors import InvalidSettingError
+from .client.errors import InvalidSettingError, NoAnswerError
 from .client.text import Signature
 from .const import (
     CONF_CMPP,
@@ -111,13 +113,15 @@ def cmpp_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     way = {
         CONF_HOST: given[CONF_HOST].strip(),
         CONF_PORT: int(given[CONF_PORT]),
+        CONF_SSL: given.get(CONF_SSL, False),
+        CONF_VERIFY_SSL: given.get(CONF_VERIFY_SSL, True),
         CONF_SP_ID: given[CONF_SP_ID].strip(),
         CONF_PASSWORD: given[CONF_PASSWORD],
         CONF_SOURCE_NUMBER: given[CONF_SOURCE_NUMBER].strip(),
         CONF_SERVICE_ID: given.get(CONF_SERVICE_ID, "").strip(),
     }
     errors: dict[str, str] = {}
-    if not way[CONF_HOST] or any(sign.isspace() or sign in _NO_HOST for sign in way[CONF_HOST]):
+    if not _is_host(way[CONF_HOST]):
         errors[CONF_HOST] = "invalid_host"
     if not way[CONF_PASSWORD]:
         errors[CONF_PASSWORD] = "empty"
@@ -128,6 +132,16 @@ def cmpp_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         except InvalidSettingError:
             errors[name] = error
     return way, errors
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether it is a name or an address alone: with a colon, an IPv6 address."""
+    if ":" in host:
+        try:
+            IPv6Address(host)
+        except ValueError:
+            return False
+    return bool(host) and not any(sign.isspace() or sign in _NO_HOST for sign in host)
 
 
 def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
@@ -189,6 +203,8 @@ async def async_try_cmpp(hass: HomeAssistant, way: Mapping[str, Any]) -> str | N
     try:
         await client.try_login()
     except SMS1680Error as error:
+        if isinstance(error, NoAnswerError) and error.detail == ssl.SSLCertVerificationError.__name__:
+            return "cmpp_certificate"
         return _CMPP_ERRORS.get(error.reason, "cmpp_not_understood") if error.reason else "cmpp_not_understood"
     finally:
         await client.aclose()

@@ -17,7 +17,15 @@ from homeassistant.config_entries import (
     ConfigSubentryFlow,
     OptionsFlow,
 )
-from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME, CONF_WEBHOOK_ID
+from homeassistant.const import (
+    CONF_HOST,
+    CONF_PASSWORD,
+    CONF_PORT,
+    CONF_SSL,
+    CONF_USERNAME,
+    CONF_VERIFY_SSL,
+    CONF_WEBHOOK_ID,
+)
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.helpers.selector import (
@@ -89,13 +97,15 @@ _PORT = NumberSelector(NumberSelectorConfig(min=1, max=65535, mode=NumberSelecto
 _CMPP: VolDictType = {
     vol.Required(CONF_HOST): _TEXT,
     vol.Required(CONF_PORT, default=PORT): _PORT,
+    vol.Optional(CONF_SSL, default=False): BooleanSelector(),
+    vol.Optional(CONF_VERIFY_SSL, default=True): BooleanSelector(),
     vol.Required(CONF_SP_ID): _TEXT,
     **_PASSWORD,
     vol.Required(CONF_SOURCE_NUMBER): _TEXT,
     vol.Optional(CONF_SERVICE_ID): _TEXT,
 }
-# By these the platform tells who logs in.
-_LOGIN = (CONF_HOST, CONF_PORT, CONF_SP_ID, CONF_PASSWORD)
+# What a login takes; by the last two the platform tells whose it is.
+_LOGIN = (CONF_HOST, CONF_PORT, CONF_SSL, CONF_VERIFY_SSL, CONF_SP_ID, CONF_PASSWORD)
 
 # After these the form of the password may be what is wrong: then it is asked for too.
 _MAY_BE_THE_FORM = {"invalid_auth", "md5_given", "md5_expected"}
@@ -349,4 +359,5 @@ def _is_connected_by(entry: ConfigEntry, way: Mapping[str, Any]) -> bool:
     if entry.state is not ConfigEntryState.LOADED or CONF_CMPP not in entry.data:
         return False
     connection = entry.runtime_data.standing.connection
-    return connection.connected and all(entry.data[CONF_CMPP][name] == way[name] for name in _LOGIN)
+    known, _ = cmpp_way(entry.data[CONF_CMPP])
+    return connection.connected and all(known[name] == way[name] for name in _LOGIN)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680 import checks
+from custom_components.sms1680 import account, checks
 from sms1680.cmpp.pdus import ConnectResp
 from sms1680.sandbox import Account, Config, Sandbox, cmpp as sandbox_cmpp
 
@@ -87,7 +89,8 @@ async def test_an_account_that_can_log_in_is_saved(
     entry = result["result"]
     assert entry.state is ConfigEntryState.LOADED
     assert entry.unique_id == "127.0.0.1 901680"
-    assert entry.data["cmpp"] == {name: given[name] for name in given if name != "signature"}
+    asked = {name: given[name] for name in given if name != "signature"}
+    assert entry.data["cmpp"] == {**asked, "ssl": False, "verify_ssl": True}
     assert type(entry.data["cmpp"]["port"]) is int
     assert "http" not in entry.data
     assert entry.options == {"signature": "某某科技"}
@@ -164,6 +167,68 @@ async def test_what_the_platform_refuses_is_told_apart(
     assert result["errors"] == {"base": error}
     state.config = right
     assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.fixture
+async def certificate(tmp_path: Path) -> Path:
+    """A certificate for this machine, with its key in one file, that nobody has signed."""
+    made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    making = await asyncio.create_subprocess_exec(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", made, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert await making.wait() == 0
+    made.write_bytes(made.read_bytes() + key.read_bytes())
+    return made
+
+
+class TestBehindTLS:
+    """The platform's port is behind TLS, as a tunnel makes it."""
+
+    @pytest.fixture
+    def sandbox_config(self, sandbox_config: Config, certificate: Path) -> Config:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        return replace(sandbox_config, cmpp_tls=context)
+
+    @pytest.fixture(autouse=True)
+    def _refused_handshakes(self, hass: HomeAssistant) -> None:
+        """Asyncio tells whoever runs a server, in its debug mode, of each handshake that fails."""
+        told = hass.loop.get_exception_handler()
+        assert told is not None
+
+        def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if not isinstance(context.get("exception"), ssl.SSLError | ConnectionError):
+                told(loop, context)
+
+        hass.loop.set_exception_handler(tell)
+
+    async def test_a_certificate_that_is_not_valid_is_told_apart(
+        self, hass: HomeAssistant, given: dict[str, Any]
+    ) -> None:
+        result = await enter(hass, await start(hass), given)
+        assert result["errors"]["base"] in ("no_answer", "cmpp_not_understood")
+        result = await enter(hass, result, {**given, "ssl": True})
+        assert result["errors"] == {"base": "cmpp_certificate"}
+        result = await enter(hass, result, {**given, "ssl": True, "verify_ssl": False})
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert (result["result"].data["cmpp"]["ssl"], result["result"].data["cmpp"]["verify_ssl"]) == (True, False)
+
+    async def test_a_certificate_that_is_valid_is_enough(
+        self,
+        hass: HomeAssistant,
+        given: dict[str, Any],
+        certificate: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        until: Until,
+        sandbox: Sandbox,
+    ) -> None:
+        monkeypatch.setattr(account, "client_context", lambda: ssl.create_default_context(cafile=str(certificate)))
+        result = await enter(hass, await start(hass), {**given, "ssl": True})
+        entry = result["result"]
+        await until(lambda: entry.runtime_data.standing.connection.connected)
+        await entry.runtime_data.client.send("13800000001", "后门打开")
+        assert [message.text for message in sandbox.platform.messages] == ["【某某科技】后门打开"]
 
 
 @pytest.mark.parametrize(("status", "error"), [(1, "cmpp_refused"), (4, "cmpp_version"), (99, "cmpp_refused")])
@@ -347,6 +412,6 @@ async def test_reauthentication_is_for_the_way_that_was_refused(
 
 def test_an_address_that_holds_more_than_a_host_is_refused() -> None:
     way = {"port": 7890, "sp_id": "1", "password": "x", "source_number": "1"}
-    refused = ["a/b", "user@host", "host?x", "ho st", "[::1]", ""]
+    refused = ["a/b", "user@host", "host?x", "ho st", "[::1]", "1.2.3.4:7890", "gateway:7890", ""]
     assert [host for host in refused if checks.cmpp_way({**way, "host": host})[1] != {"host": "invalid_host"}] == []
     assert checks.cmpp_way({**way, "host": "2001:db8::1"})[1] == {}

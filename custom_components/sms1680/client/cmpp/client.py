@@ -522,8 +522,9 @@ class CMPPClient:
 
 
 def _connector(host: str, port: int, tls: ssl.SSLContext | Literal[True] | None) -> Connect:
+    context = ssl.create_default_context() if tls is True else tls  # it reads files: not while connecting
+
     async def connect(make: Callable[[], asyncio.Protocol]) -> object:
-        context = ssl.create_default_context() if tls is True else tls
         loop = asyncio.get_running_loop()
         return await loop.create_connection(make, host, port, ssl=context, happy_eyeballs_delay=0.25)
 

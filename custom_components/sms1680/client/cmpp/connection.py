@@ -103,6 +103,8 @@ class Connection:
             async with asyncio.timeout(self._connect_timeout):
                 await self._connect(make)
         except ValueError as error:
+            if isinstance(error, OSError):
+                raise  # a certificate that is not valid is both
             raise OSError("the host is no name that can be looked up") from error
         assert link is not None  # noqa: S101 - the transport was made for it
         self.link = link
