@@ -24,6 +24,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
 from custom_components.sms1680 import const, listener, push
+from custom_components.sms1680.receiving import async_get_receivers
 
 WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
 REPORTS = "/api/sms1680/push-secret-of-the-tests/1603/mr"
@@ -206,6 +207,7 @@ async def test_a_port_that_is_taken_is_logged_once_and_forgotten_with_its_accoun
 
 @pytest.mark.parametrize("address", [WEBHOOK, UPLINKS])
 async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_push(
+    hass: HomeAssistant,
     account: MockConfigEntry,
     get: Get,
     hass_client_no_auth: ClientSessionGenerator,
@@ -214,7 +216,8 @@ async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_pu
     address: str,
 ) -> None:
     http = await hass_client_no_auth()
-    with patch.object(account.runtime_data.conversation, "hear", side_effect=ValueError(UPLINK)):
+    receiver = async_get_receivers(hass).async_get(account)
+    with patch.object(receiver, "async_receive", side_effect=ValueError(UPLINK)):
         assert await get(address, UPLINK) == (500, "")
         response = await http.get(URL(f"{address}?{UPLINK}", encoded=True))
         assert (response.status, await response.text()) == (500, "")
