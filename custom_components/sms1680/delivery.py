@@ -17,7 +17,7 @@ from .client.client import SendOptions
 from .client.cmpp.compose import full_number
 from .client.pace import Priority
 from .client.text import MAX_LENGTH, Signature
-from .const import CONF_CMPP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
+from .const import CONF_CMPP, CONF_HTTP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
 from .coordinator import Sms1680ConfigEntry
 from .failures import invalid, rejected
 from .origin import is_automatic
@@ -42,7 +42,8 @@ class Options:
 class Way[T]:
     """One of the platform's three calls, for receivers with what each of them gets.
 
-    plan: checks the items, as the core does. send: sends them. text: what one receiver gets, without the signature.
+    plan: checks the items, as the core does. over_http: its calls can't carry all signs. send: sends them. text: what
+    one receiver gets, without the signature.
     """
 
     plan: Callable[..., Plan]
@@ -73,7 +74,7 @@ class Sent:
 def one_text(text: str) -> Way[None]:
     """Return the call that sends one text to all (chapter 2.1)."""
 
-    def plan(items: Items[None], **common: Any) -> Plan:
+    def plan(items: Items[None], *, over_http: bool, **common: Any) -> Plan:  # noqa: ARG001 - this call carries all
         return plan_send([receiver.number for receiver, _ in items], text, **common)
 
     async def send(client: Sender, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
@@ -162,7 +163,9 @@ def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options
         entries = {receiver.entry.entry_id: receiver.entry for receiver, _ in items}
         for entry in entries.values():
             own = [item for item in items if item[0].entry is entry]
-            way.plan(own, signature=_signature(entry), max_length=MAX_LENGTH, options=())
+            way.plan(
+                own, over_http=CONF_HTTP in entry.data, signature=_signature(entry), max_length=MAX_LENGTH, options=()
+            )
     except InvalidMessageError as error:
         raise rejected(hass, error) from None
 

@@ -13,6 +13,7 @@ from sms1680.text import Signature
 ACCOUNT = Account("user", "123456", product_id="61341")
 NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 COMMON = {"signature": None, "max_length": 500, "options": ()}
+HERE = {**COMMON, "over_http": False}
 VALUE = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=",;{}"), min_size=1, max_size=20)
 
 
@@ -118,6 +119,13 @@ def test_a_batch_pairs_numbers_and_texts_with_their_signatures() -> None:
 def test_a_text_that_a_batch_cannot_carry_is_refused_naming_the_row(text: str) -> None:
     with pytest.raises(InvalidMessageError, match="row 2"):
         plan_batch([("13011001111", "ok"), ("13011001112", text)], **COMMON)
+
+
+def test_what_goes_by_another_way_than_http_may_hold_the_signs_of_its_forms() -> None:
+    plan = plan_template("{A}{B}", [("13011001111", "a,b", "c;d"), ("13011001111", "a", "b,c;d")], **HERE)
+    assert plan.values == [("a,b", "c;d"), ("a", "b,c;d")]
+    assert plan.only([1]).values == [("a", "b,c;d")]
+    assert plan_batch([("13011001111", "1|2 = $5")], **HERE).texts == ("1|2 = $5",)
 
 
 def test_an_empty_list_is_refused() -> None:

@@ -147,6 +147,28 @@ async def test_a_template_is_filled_in_here(hass: HomeAssistant, sandbox: Sandbo
 
 
 @pytest.mark.usefixtures("entry")
+async def test_the_signs_of_http_s_forms_may_stand_in_what_goes_over_cmpp(
+    hass: HomeAssistant, sandbox: Sandbox
+) -> None:
+    rows = [{"number": ALICE, "values": ["后门, 前门; 窗"]}]
+    answers = [
+        await act(hass, "send_template", template="{A} 打开", rows=rows),
+        await act(hass, "send_batch", messages=[{"number": ALICE, "message": "水|电 = $5"}]),
+    ]
+    assert [answer["messages"][0]["outcome"] for answer in answers] == ["accepted", "accepted"]
+    assert held(sandbox) == [(ALICE, "后门, 前门; 窗 打开"), (ALICE, "水|电 = $5")]
+
+
+async def test_with_http_too_they_may_not(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
+    await set_up(make_entry(ways=("http", "cmpp")))
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "send_batch", messages=[{"number": ALICE, "message": "水|电 = $5"}])
+    assert "$" in (caught.value.translation_placeholders or {})["problem"]
+    with pytest.raises(ServiceValidationError):
+        await act(hass, "send_template", template="{A}", rows=[{"number": ALICE, "values": ["a,b"]}])
+
+
+@pytest.mark.usefixtures("entry")
 async def test_without_http_there_is_no_balance(hass: HomeAssistant) -> None:
     with pytest.raises(ServiceValidationError) as caught:
         await act(hass, "get_balance")

@@ -33,6 +33,7 @@ class Plan:
     """A checked message on its way: its receivers without duplicates, and how they stand in the call's form.
 
     places: for each place of the caller's list, the index of its receiver. fields: each receiver as the form has it.
+    values: of each receiver, for a template's placeholders.
     parts, flow: of each receiver, or of all alike where there is one value.
     """
 
@@ -46,6 +47,7 @@ class Plan:
     parts: Sequence[int]
     flow: Sequence[int]
     texts: tuple[str, ...]
+    values: Sequence[tuple[str, ...]] = ()
 
     def only(self, indexes: Sequence[int]) -> Plan:
         """Return the plan for some of its receivers, each still once."""
@@ -57,6 +59,7 @@ class Plan:
             self,
             numbers=[self.numbers[index] for index in indexes],
             fields=[self.fields[index] for index in indexes],
+            values=[self.values[index] for index in indexes] if self.values else (),
             places=range(len(indexes)),
             parts=some(self.parts),
             flow=some(self.flow),
@@ -160,25 +163,26 @@ def plan_template(
     signature: Signature | None,
     max_length: int,
     options: Sequence[tuple[str, str]],
+    over_http: bool = True,
 ) -> Plan:
     """Check a template and its rows (chapter 2.2, sendDIYSms.do): number first, then the values of {A} to {E}.
 
-    What does not fit is refused here, naming the row: the platform would drop it without a word.
+    What does not fit is refused here, naming the row: the platform would drop it without a word. over_http: False where
+    it is filled in here, and so the form's own signs may stand in a value.
     """
     written = prepare(template, signature, max_length, "the template")
     wanted = _placeholders(template)
-    keys: list[tuple[str, str]] = []
-    counted: dict[str, tuple[int, int]] = {}
+    keys: list[tuple[str, tuple[str, ...]]] = []
+    counted: dict[tuple[str, tuple[str, ...]], tuple[int, int]] = {}
     for place, row in enumerate(rows, 1):
         if isinstance(row, str | int) or not row:
             raise _row_error(place, "is not a number with its values", "不是号码加变量值的一组")
         number = normalise_number(row[0], f"the number of row {place}")
-        values = _values(place, row[1:], wanted)
-        group = ",".join((number, *values))
-        if group not in counted:
-            filled = fill(template, number, values)
-            counted[group] = _count(prepare(filled, signature, max_length, f"row {place}"), signature)
-        keys.append((number, group))
+        key = number, _values(place, row[1:], wanted, over_http=over_http)
+        if key not in counted:
+            filled = fill(template, *key)
+            counted[key] = _count(prepare(filled, signature, max_length, f"row {place}"), signature)
+        keys.append(key)
     receivers, places = _distinct(_some(keys))
     return Plan(
         path="/sendDIYSms.do",
@@ -186,11 +190,12 @@ def plan_template(
         list_field="params",
         separator=";",
         numbers=[number for number, _ in receivers],
-        fields=[group for _, group in receivers],
+        fields=[",".join((number, *values)) for number, values in receivers],
         places=places,
-        parts=[counted[group][0] for _, group in receivers],
-        flow=[counted[group][1] for _, group in receivers],
-        texts=(template, *(value for _, group in receivers for value in group.split(",")[1:])),
+        parts=[counted[key][0] for key in receivers],
+        flow=[counted[key][1] for key in receivers],
+        texts=(template, *(value for _, values in receivers for value in values)),
+        values=[values for _, values in receivers],
     )
 
 
@@ -200,15 +205,19 @@ def plan_batch(
     signature: Signature | None,
     max_length: int,
     options: Sequence[tuple[str, str]],
+    over_http: bool = True,
 ) -> Plan:
-    """Check pairs of a number and its own text (chapter 2.3, sendPackSms.do). `|` and `$` can't be escaped there."""
+    """Check pairs of a number and its own text (chapter 2.3, sendPackSms.do).
+
+    over_http: `|` and `$` can't be escaped there, False where none of it goes that way.
+    """
     keys: list[tuple[str, str]] = []
     for place, pair in enumerate(pairs, 1):
         if isinstance(pair, str | int) or len(pair) != 2:
             raise _row_error(place, "is not a number with its text", "不是号码加内容的一组")
         number = normalise_number(pair[0], f"the number of row {place}")
         written = prepare(pair[1], signature, max_length, f"the text of row {place}")
-        if "|" in written or "$" in written:
+        if over_http and ("|" in written or "$" in written):
             raise _row_error(
                 place, "has | or $ in its text, which a batch can't carry", "内容含 | 或 $，批量发送无法传送"
             )
@@ -281,7 +290,7 @@ def _distinct(keys: Sequence[_Key]) -> tuple[list[_Key], Sequence[int]]:
     return list(index), [index[key] for key in keys]
 
 
-def _some(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _some(keys: list[_Key]) -> list[_Key]:
     if not keys:
         raise InvalidMessageError("there is no row to send", "没有要发送的内容")
     return keys
@@ -302,8 +311,8 @@ def _placeholders(template: str) -> set[str]:
     return names
 
 
-def _values(place: int, given: Sequence[Number], wanted: set[str]) -> list[str]:
-    values = [str(value) for value in given]
+def _values(place: int, given: Sequence[Number], wanted: set[str], *, over_http: bool) -> tuple[str, ...]:
+    values = tuple([str(value) for value in given])
     if len(values) > len(_LETTERS):
         raise _row_error(place, "has more than five values", "变量超过五个")
     have = set(_LETTERS[: len(values)])
@@ -319,7 +328,7 @@ def _values(place: int, given: Sequence[Number], wanted: set[str]) -> list[str]:
     for letter, value in zip(_LETTERS, values, strict=False):
         if not value.strip():
             raise _row_error(place, f"has an empty value for {{{letter}}}", f" {{{letter}}} 的值为空")
-        if "," in value or ";" in value:
+        if over_http and ("," in value or ";" in value):
             raise _row_error(
                 place,
                 f"has , or ; in the value of {{{letter}}}, which a template can't carry",

@@ -162,13 +162,12 @@ class Composer:
         return Draft(receivers, _places(receivers, normalised), letters, times)
 
     def send_template(self, template: str, rows: Iterable[Sequence[Number]], times: Times) -> Draft:
-        """Check a template and its rows as over HTTP, and fill it in here. Raises InvalidMessageError."""
+        """Check a template and its rows, and fill it in here. Raises InvalidMessageError."""
         sender = self._sender
-        plan = plan_template(template, rows, signature=sender.signature, max_length=sender.max_length, options=())
-        texts = [
-            fill(template, number, group.split(",")[1:])
-            for number, group in zip(plan.numbers, plan.fields, strict=True)
-        ]
+        plan = plan_template(
+            template, rows, signature=sender.signature, max_length=sender.max_length, options=(), over_http=False
+        )
+        texts = [fill(template, number, values) for number, values in zip(plan.numbers, plan.values, strict=True)]
         return self._each(plan.numbers, texts, plan.places, times)
 
     def send_batch(self, pairs: Iterable[tuple[Number, str]], times: Times) -> Draft:
