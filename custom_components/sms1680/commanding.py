@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
 from homeassistant.const import CONF_PIN
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
@@ -85,6 +85,15 @@ class Commands:
         self._gate.unlock(subentry_id)
         self._save()
 
+    @callback
+    def forget_gone(self) -> None:
+        """Forget the recipients that are no more."""
+        gone = self._gate.kept.keys() - self._entry.subentries.keys()
+        for subentry_id in gone:
+            del self._gate.kept[subentry_id]
+        if gone:
+            self._save()
+
     def _save(self) -> None:
         """Keep it at once: a code that was used must not work again after a power cut."""
         self._hass.async_create_task(self._store.async_save(self._gate.kept), f"{DOMAIN} commands")
@@ -108,6 +117,17 @@ class Commands:
                 "until": dt_util.as_local(dt_util.utc_from_timestamp(until)).strftime("%Y-%m-%d %H:%M"),
             },
         )
+
+
+async def async_unlock(hass: HomeAssistant, entry: ConfigEntry[Any], subentry_id: str) -> None:
+    """Let a recipient try again, whether its account is set up now or not."""
+    if entry.state is ConfigEntryState.LOADED:
+        entry.runtime_data.conversation.commands.unlock(subentry_id)
+        return
+    store = _store(hass, entry.entry_id)
+    gate = Gate(_now, await store.async_load())
+    gate.unlock(subentry_id)
+    await store.async_save(gate.kept)
 
 
 async def async_remove_commands(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:

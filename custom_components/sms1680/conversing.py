@@ -10,7 +10,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from .client import mask_number
-from .commanding import Commands, secret_of
+from .commanding import LOCKED_OUT, Commands, secret_of
 from .const import CONF_QUESTION_EXTENSIONS, DOMAIN
 from .conversation import Desk, ExtensionRange, Extensions, NoAnswer, is_opt_out
 from .conversation.commands import Attempt, Verdict
@@ -43,6 +43,7 @@ class Conversation:
     async def async_load(self) -> None:
         """Take up what was kept of commands and questions."""
         await self.commands.async_load()
+        self.forget_gone()
         memory = await async_memory(self._hass, self._entry.entry_id)
         extensions = None
         if given := self._entry.options.get(CONF_QUESTION_EXTENSIONS):
@@ -50,6 +51,17 @@ class Conversation:
             first = memory.next_extension
             extensions = Extensions(extension_range, randbelow(len(extension_range)) if first is None else first)
         self.desk = Desk(now, extensions, memory)
+
+    @callback
+    def forget_gone(self) -> None:
+        """Take back what was told of recipients that are no more, and forget how they stand."""
+        self.commands.forget_gone()
+        beginnings = tuple(f"{kind}_{self._entry.entry_id}_" for kind in (_OPTED_OUT, LOCKED_OUT))
+        for domain, issue_id in list(ir.async_get(self._hass).issues):
+            if domain == DOMAIN and issue_id.startswith(beginnings):
+                subentry_id = issue_id.removeprefix(beginnings[0]).removeprefix(beginnings[1])
+                if subentry_id not in self._entry.subentries:
+                    ir.async_delete_issue(self._hass, DOMAIN, issue_id)
 
     @callback
     def end(self) -> None:

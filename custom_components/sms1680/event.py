@@ -23,8 +23,9 @@ PARALLEL_UPDATES = 0  # nothing is asked
 
 EVENT_RECEIVED = "received"
 EVENT_ACCEPTED_COMMAND = "command"
+EVENT_OPTED_OUT = "opted_out"
 # "delivered" and "failed" are states of a delivery report.
-EVENT_TYPES = [EVENT_RECEIVED, EVENT_ACCEPTED_COMMAND, "delivered", "failed"]
+EVENT_TYPES = [EVENT_RECEIVED, EVENT_ACCEPTED_COMMAND, EVENT_OPTED_OUT, "delivered", "failed"]
 
 # Of an event's data, what is no news for who looks at the entity.
 _LEFT_OUT = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled")
@@ -65,7 +66,12 @@ class _MessageEvents(EventEntity):
 
     @callback
     def _message(self, data: dict[str, Any]) -> None:
-        self._tell(EVENT_ACCEPTED_COMMAND if data["command"] == Verdict.ACCEPTED else EVENT_RECEIVED, data)
+        event_type = EVENT_RECEIVED
+        if data["opted_out"]:
+            event_type = EVENT_OPTED_OUT
+        elif data["command"] == Verdict.ACCEPTED:
+            event_type = EVENT_ACCEPTED_COMMAND
+        self._tell(event_type, data)
 
     @callback
     def _report(self, data: dict[str, Any]) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, override
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 
-from .commanding import LOCKED_OUT
+from .commanding import LOCKED_OUT, async_unlock
 
 
 class UnlockFlow(ConfirmRepairFlow):
@@ -19,8 +18,8 @@ class UnlockFlow(ConfirmRepairFlow):
         """Ask, then unlock."""
         if user_input is not None and self.data is not None:
             entry = self.hass.config_entries.async_get_entry(str(self.data["entry_id"]))
-            if entry is not None and entry.state is ConfigEntryState.LOADED:
-                entry.runtime_data.conversation.commands.unlock(str(self.data["subentry_id"]))
+            if entry is not None:
+                await async_unlock(self.hass, entry, str(self.data["subentry_id"]))
         return await super().async_step_confirm(user_input)
 
 

@@ -2,7 +2,8 @@
 
 They listen to the bus events, so that they work whether an account is set up yet or not, and pass on the event's
 context. Only known recipients count, unless told `from: anyone`; nothing redelivered, unless told so; nothing that
-answered a question or was a command, unless told so; and never a word for opting out.
+answered a question or was a command, unless told so; and never a word for opting out, nor a command without its right
+code.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def is_wanted(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str
         return False
     if data["subentry_id"] is None and options[CONF_FROM] != FROM_ANYONE:
         return False
-    if data.get("opted_out") or (_is_handled(data) and not options.get(CONF_HANDLED)):
+    if data.get("opted_out") or data.get("command") in (Verdict.REFUSED, Verdict.LOCKED_OUT):
+        return False
+    if _is_handled(data) and not options.get(CONF_HANDLED):
         return False
     return (
         _is_of_recipient(hass, options.get(CONF_RECIPIENT), data)

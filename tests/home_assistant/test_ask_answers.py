@@ -50,6 +50,61 @@ def test_the_built_in_set_of_what_acknowledges(reply: str) -> None:
     assert Answers([("acknowledged", [])]).match(reply) == (True, "acknowledged")
 
 
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("收到谢谢", "acknowledged"),
+        ("好的，谢谢你", "acknowledged"),
+        ("收到，好的", "acknowledged"),
+        ("嗯，知道啦", "acknowledged"),
+        ("OK 👍", "acknowledged"),
+        ("好的好的", "acknowledged"),
+        ("嗯嗯嗯", "acknowledged"),
+        ("1吧", "acknowledged"),
+        ("1，谢了", "acknowledged"),
+        ("已处理", "acknowledged"),
+        ("处理好了，辛苦", "acknowledged"),
+        ("是的是的", "yes"),
+        ("没问题，可以的", "yes"),
+        ("2吧", "no"),
+        ("不用了，谢谢", "no"),
+        ("不不", "no"),
+    ],
+)
+def test_built_in_sets_know_thanks_and_what_is_said_twice(reply: str, answer: str) -> None:
+    answers = Answers([("acknowledged", [])] if answer == "acknowledged" else [("yes", []), ("no", [])])
+    assert answers.match(reply) == (True, answer)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "11",
+        "1 1",
+        "1 2",
+        "10",
+        "22",
+        "收到了吗",
+        "可是",
+        "要是",
+        "不是没有",
+        "好的，但是",
+        "可以不用",
+        "谢谢",
+        "吧",
+    ],
+)
+def test_built_in_sets_know_no_more_than_that(reply: str) -> None:
+    for answers in ([("acknowledged", [])], [("yes", []), ("no", [])]):
+        assert Answers(answers).match(reply) == (False, None)
+
+
+@given(st.sampled_from(sorted(BUILT_IN)), st.data())
+def test_each_sentence_of_a_built_in_set_is_an_answer(answer_id: str, data: st.DataObject) -> None:
+    sentence = data.draw(st.sampled_from(BUILT_IN[answer_id]))
+    assert Answers([(answer_id, [])]).match(sentence) == (True, answer_id)
+
+
 def test_what_was_written_for_the_question_comes_before_what_is_built_in() -> None:
     answers = Answers([("acknowledged", []), ("police", ["1"])])
     assert answers.match("1") == (True, "police")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -116,12 +117,22 @@ async def test_a_command_with_its_pin(
     assert (message.data["content"], message.data["command"]) == ("撤防 车库", "accepted")
 
 
+@pytest.mark.parametrize("reloaded", [False, True])
 async def test_a_command_with_a_time_based_code_works_once(
-    come: Come, messages: list[Event], commands: list[Event], freezer: FrozenDateTimeFactory
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    come: Come,
+    *,
+    messages: list[Event],
+    commands: list[Event],
+    freezer: FrozenDateTimeFactory,
+    reloaded: bool,
 ) -> None:
     freezer.move_to(NOW)
     code = pyotp.TOTP(SECRET).now()
     await come(f"开门 {code}", BOB)
+    if reloaded:
+        assert await hass.config_entries.async_reload(entry.entry_id)
     await come(f"开门 再来 {code}", BOB)
     assert [(command.data["word"], command.data["proof"]) for command in commands] == [("开门", "totp")]
     assert [message.data["command"] for message in messages] == ["accepted", "refused"]
@@ -161,10 +172,17 @@ async def test_what_comes_again_or_in_part_is_no_command(
 
 
 async def test_no_code_is_seen_by_anybody(
-    hass: HomeAssistant, entry: MockConfigEntry, come: Come, freezer: FrozenDateTimeFactory
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    come: Come,
+    *,
+    freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
+    hass_storage: dict[str, Any],
 ) -> None:
-    """Right or wrong, of a PIN or an app, with a word that was mistyped or not."""
+    """Right or wrong, of a PIN or an app, in two halves or not, with a word that was mistyped or not."""
     freezer.move_to(NOW)
+    caplog.set_level(logging.DEBUG)
     events = async_capture_events(hass, "*")
     code = pyotp.TOTP(SECRET).now()
     texts = {
@@ -174,21 +192,30 @@ async def test_no_code_is_seen_by_anybody(
         "撤防 0815777": ALICE,
         f"开门 {code[:3]} {code[3:]}": BOB,
         f"开们 {code}": BOB,
+        f"开们 {code[:3]} {code[3:]}": BOB,
+        f"开们{code[:3]}-{code[3:]}": BOB,
+        f"开门 {code[:3]} {code[3:]} 谢谢": BOB,
     }
     for text, number in texts.items():
         await come(text, number)
     kept = await asyncio.wrap_future(hass.data[DATA_STORAGE].of(entry).store.messages(Query(entries=[entry.entry_id])))
     assert sorted(one.content or "" for one in kept if isinstance(one, StoredIn)) == sorted(
-        ["撤防", "撤访 ****", "撤防 **** 谢谢", "撤防", "开门", "开们 ****"]
+        ["撤防", "撤访 ****", "撤防 **** 谢谢", "撤防", "开门", "开们 ****", "开们 ****", "开们****", "开门 **** 谢谢"]
     )
     diagnostics = await async_get_config_entry_diagnostics(hass, entry)
     states = [state.as_dict() for state in hass.states.async_all()]
-    told = json.dumps([*(event.data for event in events), states, diagnostics], default=repr, ensure_ascii=False)
+    await hass.async_block_till_done()
+    assert f"sms1680.commands.{entry.entry_id}" in hass_storage
+    logged = [record.getMessage() for record in caplog.records]
+    told = json.dumps(
+        [*(event.data for event in events), states, diagnostics, hass_storage, logged], default=repr, ensure_ascii=False
+    )
     assert "撤防 **** 谢谢" in told
-    for secret in (PIN, "0815777", code, code[:3] + " " + code[3:], SECRET):
+    for secret in (PIN, "0815777", code, f"{code[:3]} {code[3:]}", f"{code[:3]}-{code[3:]}", SECRET):
         assert secret not in told
 
 
+@pytest.mark.parametrize("running", [True, False])
 async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     hass: HomeAssistant,
     entry: MockConfigEntry,
@@ -198,6 +225,7 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     messages: list[Event],
     hass_client: ClientSessionGenerator,
     freezer: FrozenDateTimeFactory,
+    running: bool,
 ) -> None:
     assert await async_setup_component(hass, "repairs", {})
     for attempt in range(MOST_WRONG):
@@ -220,6 +248,8 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     freezer.tick(10)
     await come(f"撤防 {PIN}")
     assert not commands
+    if not running:
+        assert await hass.config_entries.async_unload(entry.entry_id)
     client = await hass_client()
     flow = await (
         await client.post("/api/repairs/issues/fix", json={"handler": "sms1680", "issue_id": issue.issue_id})
@@ -228,6 +258,8 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     done = await (await client.post(f"/api/repairs/issues/fix/{flow['flow_id']}")).json()
     assert done["type"] == "create_entry"
     assert locked(hass) is None
+    if not running:
+        assert await hass.config_entries.async_setup(entry.entry_id)
     freezer.tick(10)
     await come(f"撤防 {PIN}")
     assert len(commands) == 1
@@ -242,6 +274,27 @@ async def test_a_command_that_is_accepted_after_the_lock_out_takes_its_repair_ba
     await come(f"撤防 {PIN}")
     assert len(commands) == 1
     assert locked(hass) is None
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_removing_a_recipient_takes_its_repairs_back_and_forgets_it(
+    hass: HomeAssistant, entry: MockConfigEntry, come: Come, hass_storage: dict[str, Any], *, running: bool
+) -> None:
+    for attempt in range(MOST_WRONG):
+        await come(f"撤防 100{attempt}")
+    await come("TD")
+    await come("TD", CAROL)
+    ours = [issue.issue_id for issue in ir.async_get(hass).issues.values() if issue.domain == const.DOMAIN]
+    assert len(ours) == 3
+    if not running:
+        assert await hass.config_entries.async_unload(entry.entry_id)
+    assert hass.config_entries.async_remove_subentry(entry, "alice")
+    if not running:
+        assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    left = [issue.issue_id for issue in ir.async_get(hass).issues.values() if issue.domain == const.DOMAIN]
+    assert left == [f"opted_out_{entry.entry_id}_carol"]
+    assert hass_storage[f"sms1680.commands.{entry.entry_id}"]["data"] == {}
 
 
 async def test_removing_the_account_forgets_its_lock_outs(
@@ -292,11 +345,22 @@ async def test_elsewhere_the_event_does(hass: HomeAssistant, come: Come) -> None
 
 
 @new_shape
-async def test_an_accepted_command_triggers_no_trigger_for_messages(hass: HomeAssistant, come: Come) -> None:
-    calls = await automate(hass, {"trigger": "sms1680.message_received"})
+async def test_a_command_triggers_no_trigger_for_messages(hass: HomeAssistant, come: Come) -> None:
+    """With a wrong code its word is all that is left of it, and must not do what the word alone would."""
+    calls = await automate(hass, {"trigger": "sms1680.message_received", "matches": "开门"})
     await come(f"开门 {PIN}")
-    assert not calls
     await come("开门 1000")
+    assert not calls
+    await come("开门")
+    assert len(calls) == 1
+
+
+@new_shape
+async def test_a_trigger_may_be_told_of_accepted_commands_and_never_of_others(hass: HomeAssistant, come: Come) -> None:
+    calls = await automate(hass, {"trigger": "sms1680.message_received", "handled": True})
+    await come("开门 1000")
+    assert not calls
+    await come(f"开门 {PIN}")
     assert len(calls) == 1
 
 

@@ -93,6 +93,17 @@ def test_a_time_based_code_in_another_text_is_masked_while_it_is_right() -> None
     assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW + 3600) == f"撤访 {code(NOW)}"
 
 
+@pytest.mark.parametrize(
+    "written", ["撤访 {} {}", "撤防 {} {} 谢谢", "撤访{}-{}", "撤访{}　{}", "1{}{}", "{}{}{}{}", "{}{}9"]
+)
+def test_it_is_masked_in_two_halves_and_among_other_digits(written: str) -> None:
+    halves = code(NOW)[:3], code(NOW)[3:]
+    masked = mask_codes(written.format(*halves, *halves), TOTP, NOW)
+    assert "****" in masked
+    assert masked.replace("****", "").strip("撤访防谢 19") == ""
+    assert mask_codes(f"撤访 {halves[0]} 和 {halves[1]}", TOTP, NOW) == f"撤访 {halves[0]} 和 {halves[1]}"
+
+
 @pytest.mark.parametrize(("steps", "right"), [(-4, False), (-3, True), (0, True), (1, True), (2, False)])
 def test_a_time_based_code_is_right_for_about_two_minutes(steps: int, *, right: bool) -> None:
     assert (step_of(code(NOW, steps), TOTP.right(NOW)) is not None) is right

@@ -280,6 +280,58 @@ async def test_the_triggers(hass: HomeAssistant, home: MockConfigEntry, switched
     assert notice.startswith("Wang: The same content went to this number too often")
 
 
+@pytest.fixture
+async def commanded(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
+    """An account whose Li may command."""
+    li = {"number": LI, "commands": "pin", "pin": "482915"}
+    made = make_entry(
+        recipients=[{"data": li, "subentry_type": "recipient", "title": "Li", "unique_id": LI}],
+        options={const.CONF_COMMAND_WORDS: ["撤防", "开门"]},
+    )
+    await set_up(made)
+    return made
+
+
+@pytest.mark.skipif(not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on")
+async def test_a_command_disarms(hass: HomeAssistant, commanded: MockConfigEntry, sandbox: Sandbox) -> None:
+    calls = async_mock_service(hass, "alarm_control_panel", "alarm_disarm")
+    await automate(hass, "commands")
+    await come(hass, commanded, Reply(LI, "撤防"), Reply(LI, "撤防 111111"), Reply(LI, "撤防 厨房 482915"))
+    assert not calls
+    await come(hass, commanded, Reply(LI, "撤防 482915"))
+    await come(hass, commanded, Reply(LI, "撤防 车库 482915"))
+    assert len(calls) == 2
+    assert [re.sub(r"\d\d:\d\d ", "", text) for _, text in held(sandbox)] == ["已由Li撤防"] * 2
+
+
+async def test_a_command_does_so_by_its_event_too(
+    hass: HomeAssistant, commanded: MockConfigEntry, switched: list[ServiceCall]
+) -> None:
+    await automate(hass, "command_event")
+    await come(hass, commanded, Reply(LI, "开门 111111"), Reply(LI, "开门 482915"))
+    assert [call.data["entity_id"] for call in switched] == [["switch.door"]]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_command_has_the_fields_that_the_page_names(
+    hass: HomeAssistant, commanded: MockConfigEntry, language: str
+) -> None:
+    heard = async_capture_events(hass, const.EVENT_COMMAND)
+    await come(hass, commanded, Reply(LI, "开门 482915"))
+    assert set(named(language, "command-event")) == heard[0].data.keys()
+
+
+@pytest.mark.usefixtures("home")
+async def test_what_went_out_is_listed_and_deleted(hass: HomeAssistant) -> None:
+    for data in ({"entity_id": "notify.li"}, {"number": NUMBER}):
+        await hass.services.async_call("sms1680", "send_message", {"message": "后门打开", **data}, blocking=True)
+    await run(hass, "history")
+    assert notices(hass) == ["accepted"]
+    left = await hass.services.async_call("sms1680", "get_messages", {}, blocking=True, return_response=True)
+    assert isinstance(left, dict)
+    assert [message["number"] for message in left["messages"]] == [LI]
+
+
 def configuration(name: str) -> dict[str, Any]:
     return yaml.safe_load(EXAMPLES[name].text)
 

@@ -73,9 +73,15 @@ async def test_the_types_are_few_and_fixed_and_number_and_content_are_not_record
     await come(hass, receiver, Reply(ALICE, "1"))
     for entity_id in (INBOX, ALICES, BOBS):
         state = shown(hass, entity_id)
-        assert state.attributes["event_types"] == ["received", "command", "delivered", "failed"]
+        assert state.attributes["event_types"] == ["received", "command", "opted_out", "delivered", "failed"]
         assert state.state_info is not None
         assert {"number", "content"} <= state.state_info["unrecorded_attributes"]
+
+
+async def test_a_word_for_opting_out_is_no_message(hass: HomeAssistant, receiver: Receiver) -> None:
+    await come(hass, receiver, Reply(ALICE, "TD"))
+    for entity_id in (INBOX, ALICES):
+        assert shown(hass, entity_id).attributes["event_type"] == "opted_out"
 
 
 async def test_what_came_again_is_not_shown_again(hass: HomeAssistant, receiver: Receiver) -> None:

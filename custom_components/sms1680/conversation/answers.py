@@ -128,10 +128,24 @@ ACKNOWLEDGED: Final = [
     "在处理",
     "正在处理",
     "我来处理",
+    "已处理",
+    "已经处理",
+    "处理了",
+    "处理好了",
+    "已处理好",
+    "已解决",
+    "解决了",
+    "搞定",
+    "搞定了",
     "👍",
     "👌",
 ]
 BUILT_IN: Final = {"yes": YES, "no": NO, "acknowledged": ACKNOWLEDGED}
+
+# What people put behind an answer; and before one, where it can't turn its meaning round.
+_COURTESY: Final = r"(?:(?:谢谢|多谢|感谢)[你您了啊啦]?|谢了|谢啦|辛苦了?|thanks|thankyou|thx|[👍👌🙏😊🌹])*"
+_PARTICLE: Final = "[啦哈哦噢呀啊哒呢]?"
+_BEFORE: Final = "[嗯恩好哦]?"
 
 _SIGNS: Final = re.compile(r"([\[\]()|])")
 _UNSUPPORTED: Final = frozenset("{}<>")
@@ -158,7 +172,7 @@ class Answers:
             if sentences:
                 self._written += [(answer_id, _pattern(sentence)) for sentence in sentences]
             elif answer_id in BUILT_IN:
-                self._built_in += [(answer_id, _pattern(sentence)) for sentence in BUILT_IN[answer_id]]
+                self._built_in += [(answer_id, pattern) for pattern in _built_in(answer_id)]
             else:
                 raise InvalidAnswerError(answer_id)
         self.any = not (self._written or self._built_in)
@@ -177,6 +191,27 @@ class Answers:
             if pattern.fullmatch(said):
                 return True, answer_id
         return False, None
+
+
+def _built_in(answer_id: str) -> list[re.Pattern[str]]:
+    """Return what fits the sentences of a built-in set: one, one said again, or several, with thanks behind.
+
+    Digits stand alone, since 11 is not 1; and of what denies only one sentence counts, since 不是没有 says yes.
+    """
+    sentences = [plain(sentence) for sentence in BUILT_IN[answer_id]]
+    digits = _either(sentence for sentence in sentences if sentence.isdecimal())
+    words = _either(sentence for sentence in sentences if not sentence.isdecimal())
+    long_words = _either(sentence for sentence in sentences if len(sentence) > 1)
+    forms = [f"{digits}[吧的]?{_COURTESY}", f"({words})\\1{{0,3}}{_COURTESY}"]
+    if answer_id == "no":
+        forms.append(f"{long_words}{_PARTICLE}{_COURTESY}")
+    else:
+        forms.append(f"{_BEFORE}(?:{long_words}{_PARTICLE}){{1,3}}{_COURTESY}")
+    return [re.compile(form) for form in forms]
+
+
+def _either(sentences: Iterable[str]) -> str:
+    return f"(?:{'|'.join(re.escape(sentence) for sentence in sentences)})"
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:

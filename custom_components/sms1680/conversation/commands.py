@@ -24,7 +24,9 @@ _STEP: Final = 30
 _STEPS: Final = range(-3, 2)
 
 _SIGNATURE: Final = re.compile(r"\A\s*【[^【】]*】|【[^【】]*】\s*\Z")
-_DIGITS: Final = re.compile(r"\d+")
+_DIGITS: Final = re.compile(r"(\d+)")
+# Wherever they begin: a time-based code may stand in two halves, or within other digits.
+_SIX_DIGITS: Final = re.compile(r"(?=(\d{3}\W{0,2}\d{3}))")
 _CODE: Final = re.compile(r"(?<![0-9])([0-9]{4,12})\W*\Z")
 # As the apps show it, in two halves.
 _HALVES: Final = re.compile(r"(?<![0-9])([0-9]{3})[ -]([0-9]{3})\W*\Z")
@@ -87,11 +89,14 @@ def without_code(attempt: Attempt) -> str:
 def mask_codes(content: str, secret: Secret, now: float) -> str:
     """Return an uplink that is no command without a code that would be right: a word may have been mistyped."""
     right = secret.right(now)
-
-    def mask(found: re.Match[str]) -> str:
-        return _MASK if step_of(unicodedata.normalize("NFKC", found[0]), right) is not None else found[0]
-
-    return _DIGITS.sub(mask, content)
+    kept, at = [], 0
+    for found in (_SIX_DIGITS if secret.kind == "totp" else _DIGITS).finditer(content):
+        begin, end = found.span(1)
+        code = "".join(filter(str.isdecimal, unicodedata.normalize("NFKC", found[1])))
+        if begin >= at and step_of(code, right) is not None:
+            kept += [content[at:begin], _MASK]
+            at = end
+    return "".join([*kept, content[at:]])
 
 
 def is_weak_pin(pin: str, number: str) -> bool:
