@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,17 @@ from sms1680 import (
     UnknownOutcomeError,
 )
 from sms1680.cmpp.client import CMPPClient
-from sms1680.cmpp.pdus import Connect, DeliverResp, Submit, SubmitResp, Terminate, TerminateResp
+from sms1680.cmpp.dispatcher import Dispatcher
+from sms1680.cmpp.pdus import (
+    ActiveTest,
+    Connect,
+    ConnectResp,
+    DeliverResp,
+    Submit,
+    SubmitResp,
+    Terminate,
+    TerminateResp,
+)
 from sms1680.cmpp.status import Status
 from sms1680.pace import Pace, pace_key
 
@@ -83,7 +93,7 @@ async def test_a_refused_login_backs_off_long_says_so_and_refuses_what_waits(
     client = connect(secret="wrong", on_status=statuses.append)
     error = await refused_with(client, AuthenticationError)
     assert error.receipts[0].outcome is Outcome.REFUSED
-    assert statuses == [Status(connected=False, reason=Reason.AUTHENTICATION, retry_in=150.0, code=3)]
+    assert statuses == [Status(connected=False, reason=Reason.AUTHENTICATION, retry_in=300.0, code=3)]
     assert "password" in statuses[0].sentence()
     assert "密码" in statuses[0].sentence("zh")
     assert len(gateway.all(Connect)) == 1
@@ -135,6 +145,67 @@ async def test_a_status_that_can_not_be_shown_does_not_end_the_connection(gatewa
     gateway.lines[-1].transport.abort()
     await gateway.until(Connect, 2)
     assert (await client.send(NUMBER, "second"))[0].outcome is Outcome.ACCEPTED
+
+
+async def test_errors_that_nobody_foresaw_end_neither_the_connection_nor_its_clock(
+    gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[str] = []
+    tick = Dispatcher.tick
+
+    async def dial(make: Callable[[], asyncio.Protocol]) -> object:
+        if not failed:
+            failed.append("connect")
+            raise RuntimeError("1069")
+        return await asyncio.get_running_loop().create_connection(make, "127.0.0.1", gateway.port)
+
+    def fail_once(dispatcher: Dispatcher, now: float) -> None:
+        if len(failed) == 1:
+            failed.append("tick")
+            raise RuntimeError("1069")
+        tick(dispatcher, now)
+
+    async def at_once(delay: float) -> None:
+        await asyncio.sleep(0 if delay <= 1 else delay)
+
+    monkeypatch.setattr(Dispatcher, "tick", fail_once)
+    client = connect(connect=dial, sleep=at_once, idle=0.01, silence=1000.0)
+    assert (await client.send(NUMBER, "hello"))[0].outcome is Outcome.ACCEPTED
+    await gateway.until(ActiveTest, 2)
+    assert failed == ["connect", "tick"]
+    assert caplog.text.count("failed with RuntimeError") == 2
+    assert "1069" not in caplog.text
+
+
+async def test_a_pace_that_fails_leaves_no_call_waiting(
+    gateway: Any, connect: Make, refused_with: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[float]:
+        raise OSError("disk full")
+        yield 0.0
+
+    client = connect(rate=1000.0)
+    await client.send(NUMBER, "first")
+    with monkeypatch.context() as patched:
+        patched.setattr(Pace, "acquire", broken)
+        await refused_with(client, UnknownOutcomeError)
+    assert (await client.send(NUMBER, "third"))[0].outcome is Outcome.ACCEPTED
+    assert len(gateway.all(Submit)) == 2
+
+
+async def test_a_gateway_without_proof_is_told_once(
+    gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def at_once(delay: float) -> None:
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    gateway.on[Connect] = lambda line, pdu: line.say(ConnectResp(sequence_id=pdu.sequence_id))
+    client = connect(sleep=at_once)
+    await client.send(NUMBER, "first")
+    gateway.lines[-1].transport.abort()
+    await gateway.until(Connect, 2)
+    await client.send(NUMBER, "second")
+    assert caplog.text.count("did not prove") == 1
 
 
 async def test_a_host_that_can_not_be_a_name_is_no_connection() -> None:

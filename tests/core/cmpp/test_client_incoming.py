@@ -16,7 +16,7 @@ from sms1680 import (
 )
 from sms1680.cmpp import receiver
 from sms1680.cmpp.client import CMPPClient
-from sms1680.cmpp.pdus import DeliverResp, Submit
+from sms1680.cmpp.pdus import ActiveTest, ActiveTestResp, DeliverResp, Submit
 
 Make = Callable[..., CMPPClient]
 NUMBER = "13800138000"
@@ -255,6 +255,119 @@ async def test_what_the_gateway_will_not_send_again_is_offered_again_by_ourselve
     assert isinstance(reply, Reply)
     assert (reply.content, reply.incomplete) == ("half…", True)
     assert len(taken) == 2
+
+
+async def test_a_callback_whose_own_wait_was_cancelled_has_not_taken_it(gateway: Any, connect: Make) -> None:
+    taken: list[Any] = []
+
+    async def take(item: Any) -> None:
+        taken.append(item)
+        if len(taken) == 1:
+            raise asyncio.CancelledError
+
+    client = connect(on_incoming=take)
+    await client.send(NUMBER, "hello")
+    first = gateway.deliver(b"1")
+    gateway.deliver(b"2")
+    await gateway.until(DeliverResp)
+    gateway.lines[-1].say(first)
+    await gateway.until(DeliverResp, 3)
+    assert [item.content for item in taken] == ["1", "2", "1"]
+
+
+async def test_what_had_no_turn_within_half_of_t_is_not_asked_about_and_comes_again(
+    gateway: Any, connect: Make
+) -> None:
+    taken: list[str] = []
+    given_up = asyncio.Event()
+
+    async def take(item: Any) -> None:
+        taken.append(item.content)
+        if taken == ["1"]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                given_up.set()
+
+    client = connect(on_incoming=take, answer_timeout=0.1)
+    await client.send(NUMBER, "hello")
+    _, *others = [gateway.deliver(content) for content in (b"1", b"2", b"3")]
+    async with asyncio.timeout(20):
+        await given_up.wait()
+    gateway.lines[-1].say(*others)
+    await gateway.until(DeliverResp, 4)  # each copy has its answer
+    assert taken == ["1", "2", "3"]
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def half(reference: int) -> bytes:
+    return bytes((5, 0, 3, reference, 2, 1)) + b"half"
+
+
+async def test_at_the_end_half_a_reply_is_left_to_the_gateway_unless_it_was_acknowledged(
+    gateway: Any, connect: Make
+) -> None:
+    taken: list[Any] = []
+    client = connect(on_incoming=taken.append, answer_timeout=0.1, idle=1000.0)
+    await client.send(NUMBER, "hello")
+    gateway.deliver(half(1), tp_udhi=1, src_terminal_id="13800138001")
+    await gateway.until(DeliverResp)
+    gateway.deliver(half(2), tp_udhi=1, src_terminal_id="13800138002")
+    await client.send(NUMBER, "again")
+    await client.aclose()
+    assert [(item.number, item.content, item.incomplete) for item in taken] == [("13800138001", "half…", True)]
+    assert len(gateway.acknowledged()) == 1
+
+
+async def test_at_the_end_what_is_being_taken_is_still_acknowledged_and_nothing_more_is_taken(
+    gateway: Any, connect: Make
+) -> None:
+    taken: list[str] = []
+    begun, safe = asyncio.Event(), asyncio.Event()
+
+    async def take(item: Any) -> None:
+        taken.append(item.content)
+        begun.set()
+        await safe.wait()
+
+    client = connect(on_incoming=take)
+    await client.send(NUMBER, "hello")
+    gateway.deliver(b"1")
+    await begun.wait()
+    closing = asyncio.create_task(client.aclose())
+    await asyncio.sleep(0)
+    gateway.deliver(b"2")
+    gateway.lines[-1].say(ActiveTest(sequence_id=1))
+    await gateway.until(ActiveTestResp)
+    safe.set()
+    await closing
+    assert taken == ["1"]
+    assert len(gateway.acknowledged()) == 1
+
+
+async def test_at_the_end_what_only_we_have_is_offered_once_more(
+    gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken: list[Any] = []
+    offered = asyncio.Event()
+
+    def take(item: Any) -> None:
+        taken.append(item)
+        offered.set()
+        raise OSError("disk full")
+
+    client = connect(on_incoming=take, answer_timeout=0.1, assembly_time=0.06)
+    await client.send(NUMBER, "hello")
+    gateway.deliver(half(1), tp_udhi=1)
+    async with asyncio.timeout(20):
+        await offered.wait()
+    before = len(taken)
+    await client.aclose()
+    assert len(taken) == before + 1
+    assert "offered again" in caplog.text
+    assert "it is lost" in caplog.text
 
 
 async def test_a_callback_alone_is_enough_nobody_need_iterate(

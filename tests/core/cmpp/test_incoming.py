@@ -331,16 +331,18 @@ def closed(status: int | None = None, reason: Reason | None = None, cause: Cause
     ],
 )
 def test_waits_grow_to_their_limit_and_never_end(end: Closed | None, waits: list[int]) -> None:
-    backoff = Backoff(lambda: 1.0)
+    backoff = Backoff(lambda: 0.0)
     assert [backoff.after(end, 0.0) for _ in waits] == waits
 
 
-def test_chance_shortens_a_wait_to_a_half_at_most() -> None:
-    assert Backoff(lambda: 0.0).after(closed(5, Reason.SUSPENDED), 0.0) == 30.0
+def test_chance_lengthens_a_wait_by_a_half_at_most_and_never_beyond_the_longest() -> None:
+    backoff = Backoff(lambda: 1.0)
+    suspended = closed(5, Reason.SUSPENDED)
+    assert [backoff.after(suspended, 0.0) for _ in range(5)] == [90, 180, 360, 720, 900]
 
 
 def test_a_connection_that_stood_begins_again_and_one_that_did_not_counts_as_failed() -> None:
-    backoff = Backoff(lambda: 1.0)
+    backoff = Backoff(lambda: 0.0)
     lost = closed(cause=Cause.LOST)
     assert [backoff.after(None, 0.0) for _ in range(3)] == [1, 2, 4]
     assert backoff.after(lost, 59.0) == 8

@@ -349,6 +349,35 @@ def test_a_half_open_connection_is_found_within_ten_seconds_of_an_alarm() -> Non
     assert wire.tick(0.1) == [Closed(Cause.SILENT, ())]
 
 
+def test_a_half_open_connection_is_found_while_a_message_waits_for_its_answer() -> None:
+    wire = Wire()
+    wire.login()
+    wire.now += 9
+    wire.submit("first")
+    assert wire.session.deadline == START + 19
+    assert wire.tick(9.9) == []
+    assert wire.sent()[1:] == []
+    assert wire.tick(0.1) == []
+    [test] = wire.sent()
+    assert isinstance(test, ActiveTest)
+    assert wire.session.deadline == START + 29
+    assert wire.tick(10) == [Closed(Cause.SILENT, ("first",))]
+
+
+def test_a_gateway_that_takes_its_time_for_an_answer_is_not_given_up() -> None:
+    wire = Wire()
+    wire.login()
+    sequence = wire.submit("first")
+    wire.sent()
+    for _ in range(5):
+        wire.tick(10)
+        [test] = wire.sent()
+        assert isinstance(test, ActiveTest)
+        assert wire.give(ActiveTestResp(sequence_id=test.sequence_id)) == [Ready(None)]
+    answer = SubmitResp(sequence_id=sequence, msg_id=1)
+    assert wire.give(answer) == [Answered("first", answer, late=False)]
+
+
 def test_what_is_overdue_while_in_doubt_is_told() -> None:
     wire = Wire(answer_timeout=15.0)
     wire.login()
@@ -376,8 +405,8 @@ def test_a_delivery_is_handed_out_and_acknowledged_when_told_to() -> None:
 def test_a_delivery_that_can_not_be_read_is_refused_and_the_rest_goes_on() -> None:
     wire = Wire()
     wire.login()
-    bad = bytearray(encode(DELIVERY))
-    bad[76] += 1
+    bad = bytearray(encode(DELIVERY))[:80]
+    bad[3] = len(bad)
     damaged, delivered = wire.session.receive(bytes(bad) + encode(DELIVERY), wire.now)
     assert isinstance(damaged, Damaged)
     assert delivered == Delivered(DELIVERY)

@@ -33,8 +33,8 @@ class Backoff:
 
     A lost one comes back after a second, then each time after twice as long, up to a minute. A login refused for the
     account's settings (authentication, address, version) waits 5 minutes to an hour; "suspended", which may mean too
-    many connections as well, 1 to 15 minutes. Each wait is shortened by chance, to as little as a half, so that many
-    clients don't come back at once. What stood for less than a minute counts as failed.
+    many connections as well, 1 to 15 minutes. Each wait is lengthened by chance, by a half at most and up to the
+    longest, so that many clients don't come back at once. What stood for less than a minute counts as failed.
 
     random: gives 0.0 to 1.0.
     """
@@ -52,7 +52,7 @@ class Backoff:
         if steps is not self._steps or stood >= _STEADY:
             self._steps, self._wait = steps, 0.0
         self._wait = min(self._wait * 2, steps.longest) if self._wait else steps.first
-        return self._wait * (0.5 + 0.5 * self.random())
+        return min(self._wait * (1 + 0.5 * self.random()), steps.longest)
 
 
 def _steps_of(closed: Closed | None, stood: float) -> _Steps:

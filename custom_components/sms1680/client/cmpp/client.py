@@ -173,6 +173,7 @@ class CMPPClient:
         self._on_receipt = on_receipt
         self._on_status = on_status
         self._closing = False
+        self._unproven = False
         sender = Sender(
             sp_id,
             source_number,
@@ -273,10 +274,11 @@ class CMPPClient:
             pass
         finally:
             self._dispatcher.stop()
+            await self._receiver.drain()
             await self._connection.close()
             if self._background:
                 await asyncio.wait(self._background)
-            await self._receiver.finish()
+            self._receiver.end()
 
     close = aclose
 
@@ -496,7 +498,9 @@ class CMPPClient:
             case Damaged(error):
                 _LOGGER.warning("CMPP: a PDU can't be read: %s", error)
             case Unproven():
-                _LOGGER.warning("CMPP: the gateway did not prove that it knows the secret; many don't")
+                if not self._unproven:
+                    _LOGGER.warning("CMPP: the gateway did not prove that it knows the secret; many don't")
+                self._unproven = True
             case Closed(unanswered=keys):
                 for key in keys:
                     self._dispatcher.unanswered(key)

@@ -145,6 +145,9 @@ class Connection:
                 logged_in, detail = link.ready.done(), closed.detail
             except (OSError, TimeoutError) as error:
                 detail = type(error).__name__
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may go well
+                detail = type(error).__name__
+                _LOGGER.error("CMPP: connecting failed with %s", detail)  # noqa: TRY400
             stood = max(self._clock() - opened, 0.001) if logged_in else 0.0
             wait = self._backoff.after(closed, stood)
             self._tell(
@@ -194,11 +197,17 @@ class Connection:
                 await asyncio.wait({self._alarm})
             finally:
                 self._alarm.cancel()
-            now = self._clock()
-            for timed in self._timed:
-                timed.tick(now)
-            if self.link is not None:
-                self.link.hand(self.link.session.tick(now))
+            try:
+                self._tell_time(self._clock())
+            except Exception as error:  # noqa: BLE001 - without the alarm clock nothing would ever end
+                _LOGGER.error("CMPP: what was due failed with %s", type(error).__name__)  # noqa: TRY400
+                await self._sleep(1.0)
+
+    def _tell_time(self, now: float) -> None:
+        if self.link is not None:
+            self.link.hand(self.link.session.tick(now))
+        for timed in self._timed:
+            timed.tick(now)
 
 
 def _reason(closed: Closed | None) -> Reason | None:

@@ -7,6 +7,7 @@ rate known, or after "too fast", each SUBMIT waits for the account's turn, which
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -26,6 +27,7 @@ Sleep = Callable[[float], Awaitable[object]]
 Ticket = tuple[Segment, "asyncio.Future[Verdict] | None"]
 """What the session hands back with an answer: the segment, and who waits for the verdict."""
 
+_LOGGER: Final = logging.getLogger(__name__)
 _LOST: Final = Verdict(Outcome.UNKNOWN, Reason.LOST)
 _TOO_LATE: Final = Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
 _CANCELLED: Final = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
@@ -270,6 +272,8 @@ class Dispatcher:
                 place = await self._turn(segment)
                 if place is not None:
                     await self._exchange(segment, place)
+        except Exception as error:  # noqa: BLE001 - the next segments may go well
+            _LOGGER.error("CMPP: a message could not be submitted at its turn: %s", type(error).__name__)  # noqa: TRY400
         finally:
             del self._pacers[lane]
         self.flush()
@@ -295,6 +299,9 @@ class Dispatcher:
         except asyncio.CancelledError:
             self._outbox.settle(segment, _CANCELLED)
             raise
+        except Exception:
+            self._outbox.settle(segment, _LOST)
+            raise
         finally:
             turn.close()
         return None
@@ -313,13 +320,17 @@ class Dispatcher:
                 return
             if self._outbox.drop_if_stopped(segment):
                 return
-            gone = True
             self._submit(link, segment, waiter, self._clock())
+            gone = True
             link.flush()
             verdict = await waiter
         except asyncio.CancelledError:
             if not gone:
                 self._outbox.settle(segment, _CANCELLED)
+            raise
+        except Exception:
+            if not gone:
+                self._outbox.settle(segment, _LOST)
             raise
         finally:
             self._pace.settle(place, submitted=gone, too_fast=verdict is not None and verdict.again is Again.SLOWER)

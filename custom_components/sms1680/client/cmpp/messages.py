@@ -141,23 +141,34 @@ def read_submit(data: bytes) -> Submit:
 def read_deliver(data: bytes) -> Deliver:
     """Return a DELIVER. `data` is one whole PDU of that command.
 
-    A report is what is really there: Msg_Length 0 before 60 octets has been seen, and 71 octets (traps 20 and 21).
+    The content is what is really there, whatever Msg_Length says: 0 before the 60 octets of a report has been seen, and
+    71 octets (traps 20 and 21).
     """
     at_reserve = len(data) - RESERVE
     if at_reserve < _DELIVER.size:
         raise misread(data, "total_length", 0, f"{len(data)}, a DELIVER has at least {_DELIVER.size + RESERVE}")
     made = _new(_draft_deliver)
     made.sequence_id, made.msg_id, block, sender, kind, msg_length = _DELIVER_HEAD_READER.unpack_from(data)
-    if msg_length != at_reserve - _DELIVER.size and kind != 1:
-        problem = f"{msg_length}, but {at_reserve - _DELIVER.size} octets are there"
-        raise misread(data, "msg_length", _DELIVER.size - 1, problem)
     made.dest_id, made.service_id, made.tp_pid, made.tp_udhi, made.msg_fmt = _DELIVER_BLOCK.read(block)
     made.src_terminal_id = read_text(sender)
     made.registered_delivery = kind
     made.msg_content = data[_DELIVER.size : at_reserve]
     made.reserve = "" if data.endswith(_BLANK) else read_text(data[at_reserve:])
+    if msg_length != at_reserve - _DELIVER.size and kind != 1:
+        made.msg_content, made.reserve = _what_is_there(data[_DELIVER.size :], msg_length), ""
     made.__class__ = Deliver
     return made  # type: ignore[no-any-return]
+
+
+def _what_is_there(body: bytes, msg_length: int) -> bytes:
+    """Return the content of a message whose Msg_Length is wrong: lost it would be for good, since nobody sends it anew.
+
+    body: the content and the reserve, which may be missing. Padding behind Msg_Length is left out.
+    """
+    content = body[:-RESERVE]
+    if msg_length > len(content):
+        return body.removesuffix(_BLANK)[:msg_length]
+    return content[:msg_length] + content[msg_length:].rstrip(b"\0")
 
 
 def submit_maker(msg_src: str, service_id: str) -> Callable[..., Submit]:

@@ -34,13 +34,17 @@ class Receiver:
         self._on_incoming = on_incoming
         self._hold = hold
         self._queue: asyncio.Queue[Incoming | None] = asyncio.Queue()
-        self._asked: asyncio.Queue[Handed] = asyncio.Queue()
+        self._asked: asyncio.Queue[tuple[Handed, float]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
+        self._again: dict[Handed, asyncio.TimerHandle] = {}
+        self._closing = False
         self._full = False
         self._ended = False
 
     def take(self, link: Link, event: Delivered, now: float, *, in_flight: bool) -> None:
         """Take a DELIVER of a link."""
+        if self._closing and self._on_incoming is not None:
+            return  # it could not be acknowledged any more, and comes again
         delivery = Delivery(event.pdu, link)
         try:
             handed = self._inbox.take(delivery, now, in_flight=in_flight)
@@ -60,7 +64,7 @@ class Receiver:
             elif self._on_incoming is None:
                 self._acknowledge(self._inbox.settle(one, safe=self._put(one.value)))
             else:
-                self._asked.put_nowait(one)
+                self._asked.put_nowait((one, asyncio.get_running_loop().time() + self._hold))
                 if self._worker is None:
                     self._worker = asyncio.create_task(self._ask())
 
@@ -75,11 +79,24 @@ class Receiver:
         self.hand(handed)
         self._acknowledge(due)
 
-    async def finish(self) -> None:
-        """Hand on all that is left and end the iterator behind it."""
-        self.hand(self._inbox.finish())
+    async def drain(self) -> None:
+        """Return when all that was taken is with the application, while the link can still acknowledge it.
+
+        Of what waits for its other half only that is handed on which the gateway will not send again.
+        """
+        self._closing = True
+        left = list(self._again)
+        for handle in self._again.values():
+            handle.cancel()
+        self._again.clear()
+        self.hand(left + self._inbox.finish(all_of_it=self._on_incoming is None))
         if self._worker is not None:
             await asyncio.wait({self._worker})
+
+    def end(self) -> None:
+        """End the iterator behind all that is left."""
+        if self._on_incoming is None:
+            self.hand(self._inbox.finish())
         self._ended = True
         self._queue.put_nowait(None)
 
@@ -107,35 +124,62 @@ class Receiver:
 
     async def _ask(self) -> None:
         """Ask the application about one thing after the other."""
-        while not self._asked.empty():
-            handed = self._asked.get_nowait()
-            value = handed.value
-            if value is None:
-                continue
-            safe = await self._is_safe(value)
-            if safe:
-                if self._queue.qsize() >= _MOST_WAITING:
-                    self._queue.get_nowait()  # the application has it already
-                self._queue.put_nowait(value)
-            elif any(delivery.acknowledged for delivery in handed.deliveries) or not handed.deliveries:
-                # The gateway will not send all of it again: only we have it.
-                asyncio.get_running_loop().call_later(self._hold, self.hand, [handed])
-                continue
-            self._acknowledge(self._inbox.settle(handed, safe=safe))
-        self._worker = None
-
-    async def _is_safe(self, value: Incoming) -> bool:
-        assert self._on_incoming is not None  # noqa: S101 - only then it is asked
         try:
-            async with asyncio.timeout(self._hold):
+            while not self._asked.empty():
+                handed, until = self._asked.get_nowait()
+                if handed.value is not None:
+                    self._take_word(handed, handed.value, await self._refusal(handed.value, until))
+        finally:
+            self._worker = None
+
+    async def _refusal(self, value: Incoming, until: float) -> str | None:
+        """Ask the application; return what kept it from taking a value, None where it is safe.
+
+        until: on the loop's clock; what had no turn by then is not taken, and the gateway sends it again.
+        """
+        assert self._on_incoming is not None  # noqa: S101 - only then it is asked
+        if asyncio.get_running_loop().time() >= until:
+            return TimeoutError.__name__
+        try:
+            async with asyncio.timeout_at(until):
                 answer = self._on_incoming(value)
                 if inspect.isawaitable(answer):
                     await answer
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return type(error).__name__  # something that the application waited for was cancelled
         except Exception as error:  # noqa: BLE001 - whatever it is, the message must not be lost by it
-            # Its kind only: a traceback could quote the text.
-            _LOGGER.error("What came in was not taken (%s); it is not acknowledged", type(error).__name__)  # noqa: TRY400
-            return False
-        return True
+            return type(error).__name__  # no more of it: a traceback could quote the text
+        return None
+
+    def _take_word(self, handed: Handed, value: Incoming, refusal: str | None) -> None:
+        """Take the application's word, and acknowledge what it has."""
+        if refusal is not None and handed.acknowledged:
+            self._keep(handed, refusal)
+            return
+        if refusal is None:
+            if self._queue.qsize() >= _MOST_WAITING:
+                self._queue.get_nowait()  # the application has it already
+            self._queue.put_nowait(value)
+        else:
+            _LOGGER.error("What came in was not taken (%s); it is not acknowledged, so it comes again", refusal)
+        self._acknowledge(self._inbox.settle(handed, safe=refusal is None))
+
+    def _keep(self, handed: Handed, refusal: str) -> None:
+        """Keep what only we have: the gateway will not send all of it again."""
+        if self._closing:
+            _LOGGER.error(
+                "What came in was not taken (%s) before the end, and will not come again: it is lost", refusal
+            )
+            return
+        _LOGGER.error("What came in was not taken (%s); it is offered again in %.0f s", refusal, self._hold)
+        self._again[handed] = asyncio.get_running_loop().call_later(self._hold, self._offer_again, handed)
+
+    def _offer_again(self, handed: Handed) -> None:
+        del self._again[handed]
+        self.hand([handed])
 
     def _acknowledge(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:

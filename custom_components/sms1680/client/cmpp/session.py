@@ -46,9 +46,9 @@ class SessionSettings:
     sp_id: six digits. secret: shared with the gateway. window: requests without an answer at a time, 1 and more.
     idle: without anything heard before an ACTIVE_TEST goes. answer_timeout: T, until a request counts as unanswered.
     attempts: N, how many ACTIVE_TESTs go unanswered before the connection is given up. silence: after so long without
-    anything heard an ACTIVE_TEST must be answered before a SUBMIT goes, and within the same time. login_timeout: for
-    CONNECT_RESP. linger: how long the end may take. proof: whether a login needs the gateway's authenticator, too.
-    first_sequence: of the first request.
+    anything heard an ACTIVE_TEST must be answered before a SUBMIT goes, and within the same time; and so while a
+    request waits for its answer. login_timeout: for CONNECT_RESP. linger: how long the end may take. proof: whether a
+    login needs the gateway's authenticator, too. first_sequence: of the first request.
     """
 
     sp_id: str
@@ -105,8 +105,7 @@ class Session:
         if self.state is not State.OPEN or len(self._in_flight) >= self._settings.window:
             return False
         if now - self._heard_at > self._settings.silence:
-            self._limit = now + self._settings.silence
-            self._move(Trigger.SILENCE)
+            self._doubt(now)
             return False
         return True
 
@@ -184,6 +183,8 @@ class Session:
         match self.state:
             case State.OPEN:
                 due = self._test_due()
+                if self._in_flight:
+                    due = min(due, self._silent_at())
             case State.LOGGING_IN | State.DOUBTFUL | State.ENDING | State.ENDED:
                 due = self._limit
             case _:
@@ -200,12 +201,24 @@ class Session:
                 break
             self._expire(sequence, key)
         if self.state is State.OPEN:
-            self._test(now)
+            if self._in_flight and now >= self._silent_at():
+                self._doubt(now)
+            else:
+                self._test(now)
         elif self.state not in (State.CONNECTED, State.CLOSED) and now >= self._limit:
             if self.state in (State.LOGGING_IN, State.DOUBTFUL):
                 self._closed = Closed(Cause.SILENT, ())
             self._move(Trigger.TIME_UP)
         return self._drain()
+
+    def _silent_at(self) -> float:
+        """Return when nothing was heard for too long while a request waits for its answer."""
+        _, expires = next(iter(self._in_flight.values()))
+        return max(self._heard_at, expires - self._settings.answer_timeout) + self._settings.silence
+
+    def _doubt(self, now: float) -> None:
+        self._limit = now + self._settings.silence
+        self._move(Trigger.SILENCE)
 
     def _test_due(self) -> float:
         if self._tests:
@@ -277,7 +290,7 @@ class Session:
         if self.state is State.DOUBTFUL:
             self._move(Trigger.HEARD)
         self._terminated = pdu.sequence_id
-        if self.state in (State.LOGGING_IN, State.OPEN):
+        if self.state in (State.CONNECTED, State.LOGGING_IN, State.OPEN):
             self._closed = Closed(Cause.GATEWAY, ())
             self._limit = now + self._settings.linger
         self._move(Trigger.TERMINATE)

@@ -55,9 +55,10 @@ TRIGGERS: Final = {
     Trigger.START: "our client begins",
     Trigger.ACCEPTED: "CONNECT_RESP with status 0",
     Trigger.REFUSED: "CONNECT_RESP with another status",
-    Trigger.SILENCE: "a message wants out, but nothing was heard for 10 s",
+    Trigger.SILENCE: "a message wants out or waits for its answer, but nothing was heard for `silence` (10 s)",
     Trigger.HEARD: "any PDU came",
-    Trigger.TIME_UP: "no answer to CONNECT, to an ACTIVE_TEST (three times T; once in doubt), or to TERMINATE",
+    Trigger.TIME_UP: "no answer to CONNECT (`login_timeout`), to an ACTIVE_TEST (`attempts` times `answer_timeout`, "
+    "3 times 60 s; in doubt once, within `silence`), or to TERMINATE",
     Trigger.CLOSE: "our client ends",
     Trigger.TERMINATE: "the gateway ends",
     Trigger.TERMINATE_RESP: "the gateway agrees to our end",
@@ -92,7 +93,9 @@ _S, _T, _A = State, Trigger, Action
 TABLE: Final[dict[tuple[State, Trigger], Step]] = {
     (_S.CONNECTED, _T.START): Step(_S.LOGGING_IN, _A.SEND_CONNECT),
     (_S.CONNECTED, _T.CLOSE): _FINISHED,
+    (_S.CONNECTED, _T.TERMINATE): Step(_S.CLOSED, _A.ANSWER_AND_FINISH),
     (_S.CONNECTED, _T.HUNG_UP): _FINISHED,
+    (_S.CONNECTED, _T.BROKEN): _FINISHED,
     (_S.LOGGING_IN, _T.ACCEPTED): Step(_S.OPEN, _A.ANNOUNCE),
     (_S.LOGGING_IN, _T.REFUSED): _FINISHED,
     (_S.LOGGING_IN, _T.TIME_UP): _FINISHED,
@@ -128,7 +131,8 @@ TABLE: Final[dict[tuple[State, Trigger], Step]] = {
 def draw() -> str:
     """Return the table as a page of documentation: the states, a diagram, and every transition."""
     lines = ["# The session of a CMPP connection", ""]
-    lines += ["Drawn from `transitions.py` by `python -m sms1680.cmpp.transitions`; a test holds it to the code.", ""]
+    lines += ["Drawn from `transitions.py` by `python -m sms1680.cmpp.transitions`; a test holds it to the code."]
+    lines += ["Times named in `code` are [settings](python.md#over-cmpp-20); their defaults stand beside them.", ""]
     lines += ["| state | meaning |", "|---|---|"]
     lines += [f"| {state} | {meaning} |" for state, meaning in STATES.items()]
     lines += ["", "| trigger | meaning |", "|---|---|"]
