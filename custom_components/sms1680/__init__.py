@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
@@ -11,6 +12,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
 from .account import async_make_ways
+from .adjusting import async_adjust, needs_reload
 from .alarm.delivering import Alarm
 from .alarm.later import async_remove_later_issues
 from .alarm.words import async_remove_words
@@ -21,11 +23,13 @@ from .const import CONF_PRICE, DOMAIN, signal_recipient_added
 from .conversing import Conversation, async_remove_opted_out
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
 from .entity import account_device_info, async_remove_left_over, recipients
+from .missed import async_remove_missed, async_watch_for_missed
 from .origin import async_setup_origin, is_automatic
 from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
 from .recording import RecordedSender
 from .refused_push import async_remove_refused
 from .remembering import async_remove_questions
+from .sensor import async_enable_spent
 from .services import async_setup_services
 from .sharing import Sharing
 from .spending import SpendingWatch, async_remove_spending_issues
@@ -34,6 +38,8 @@ from .storing import DATA_STORAGE, Storage, async_forget
 from .totals import Totals, async_remove_totals
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
+# Seconds; the core itself tries for thirty.
+_DRAIN_PATIENCE: Final = 40.0
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
@@ -41,6 +47,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     """Set up what does not depend on an entry: the actions and the push addresses."""
     async_setup_services(hass)
     async_setup_origin(hass)
+    async_watch_for_missed(hass)
     hass.data[DATA_STORAGE] = Storage(hass)
     await hass.data[DATA_STORAGE].async_open()
     await async_setup_push(hass)
@@ -97,6 +104,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     # The recipients' devices hang on it.
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
     async_remove_left_over(hass, entry)
+    async_enable_spent(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     entry.async_on_unload(conversation.end)
@@ -113,7 +121,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:
-    """Unload an account; a send that is under way ends first."""
+    """Unload an account. What is under way ends first, while the entities are there for what comes meanwhile."""
+    await entry.runtime_data.client.async_drain(_DRAIN_PATIENCE)
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
         await entry.runtime_data.alarm.later.async_stop()
@@ -131,6 +140,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     async_remove_issues(hass, entry)
     async_remove_spending_issues(hass, entry)
     async_remove_later_issues(hass, entry)
+    async_remove_missed(hass, entry)
     await async_remove_words(hass, entry.entry_id)
     async_remove_opted_out(hass, entry)
     await async_remove_commands(hass, entry)
@@ -140,12 +150,15 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
 
 
 async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Reload for changed settings; let recipients come, change and go without one."""
+    """Take in changed settings; let recipients come, change and go without a reload."""
     data = entry.runtime_data
-    if data.applied != (entry.data, entry.options):
+    if needs_reload(entry, *data.applied):
         data.standing.forget()
         hass.config_entries.async_schedule_reload(entry.entry_id)
         return
+    if data.applied != (entry.data, entry.options):
+        data.applied = (entry.data, entry.options)
+        await async_adjust(hass, entry)
     _async_rename_devices(hass, entry)
     known, data.recipients = data.recipients, {subentry.subentry_id for subentry in recipients(entry)}
     data.conversation.forget_gone()

@@ -16,7 +16,7 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from .client import Reason, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
 from .conversing import Conversation
-from .recording import Sender
+from .recording import RecordedSender, Sender
 from .sharing import Sharing
 from .spending import SpendingWatch
 from .standing import Standing
@@ -36,7 +36,7 @@ class Sms1680Data:
     coordinator: None for an account without HTTP. notify_entities: by the id of their recipient.
     """
 
-    client: Sender
+    client: RecordedSender
     sharing: Sharing
     coordinator: BalanceCoordinator | None
     totals: Totals
@@ -50,6 +50,11 @@ class Sms1680Data:
 
 
 type Sms1680ConfigEntry = ConfigEntry[Sms1680Data]
+
+
+def balance_interval(entry: Sms1680ConfigEntry) -> timedelta:
+    """Return how often an account's balance is asked for."""
+    return timedelta(minutes=entry.options.get(CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL))
 
 
 class BalanceCoordinator(DataUpdateCoordinator[int | None]):
@@ -66,7 +71,7 @@ class BalanceCoordinator(DataUpdateCoordinator[int | None]):
             _LOGGER,
             config_entry=entry,
             name=f"{DOMAIN} balance",
-            update_interval=timedelta(minutes=entry.options.get(CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL)),
+            update_interval=balance_interval(entry),
         )
         self._client = client
         self._standing = standing

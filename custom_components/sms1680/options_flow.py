@@ -65,6 +65,7 @@ from .const import (
 from .conversation import ExtensionRange, InvalidRangeError
 from .entity import recipients
 from .letter import make_letter, new_push_secret
+from .push import async_register_push
 from .selftest import SelfTest
 from .spending import DEFAULT_LIMITS, LIMITS
 
@@ -266,6 +267,7 @@ class Sms1680OptionsFlow(OptionsFlow):
             CONF_PUSH_SECRET: new_push_secret(),
         }
         self.hass.config_entries.async_update_entry(self.config_entry, data=data)
+        async_register_push(self.hass, self.config_entry)
         return await self.async_step_letter()
 
     async def async_step_test(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:

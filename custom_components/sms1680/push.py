@@ -51,7 +51,7 @@ async def async_setup_push(hass: HomeAssistant) -> None:
     for entry in hass.config_entries.async_entries(DOMAIN):
         await async_get_receivers(hass).async_get(entry).async_recall()
         async_register_push(hass, entry)
-        await _async_adjust_listener(hass, entry)
+        await async_adjust_listener(hass, entry)
 
     async def stop(_: Event) -> None:
         for entry_id in list(listeners):
@@ -92,7 +92,7 @@ def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> Non
 
 async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Hand on what came in before the entry was up, and open its listener. Called once its entities exist."""
-    await _async_adjust_listener(hass, entry)
+    await async_adjust_listener(hass, entry)
     receiver = async_get_receivers(hass).async_get(entry)
     receiver.async_start()
 
@@ -139,7 +139,7 @@ def _unregister_webhook(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
         webhook.async_unregister(hass, webhook_id)
 
 
-async def _async_adjust_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+async def async_adjust_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Have the listener that the options ask for. It stays through a reload; a port that can't be opened is told."""
     port = None if entry.disabled_by else entry.options.get(CONF_LISTENER_PORT)
     present = hass.data[_LISTENERS].get(entry.entry_id)

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -129,6 +129,14 @@ class RecordedSender:
         self._hass = hass
         self._entry = entry
         self._storage = storage
+        self._under_way: set[asyncio.Future[None]] = set()
+
+    async def async_drain(self, patience: float) -> None:
+        """Wait until nothing is under way, for so many seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._under_way:
+                    await asyncio.wait(self._under_way)
 
     async def send(
         self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
@@ -185,7 +193,17 @@ class RecordedSender:
         options: SendOptions,
         send: Callable[[], Awaitable[tuple[Receipt, ...]]],
     ) -> tuple[Receipt, ...]:
-        recording = self._recording(pairs, options)
+        ended: asyncio.Future[None] = self._hass.loop.create_future()
+        self._under_way.add(ended)
+        try:
+            return await self._recorded(self._recording(pairs, options), send)
+        finally:
+            self._under_way.discard(ended)
+            ended.set_result(None)
+
+    async def _recorded(
+        self, recording: Recording, send: Callable[[], Awaitable[tuple[Receipt, ...]]]
+    ) -> tuple[Receipt, ...]:
         store, dispatch = recording.shelf.store, recording.dispatch
         if (collected := _COLLECTED.get()) is not None:
             collected.append(recording)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import override
+from typing import Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -16,19 +16,22 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.const import EntityCategory
-from homeassistant.core import HomeAssistant
+from homeassistant.const import EntityCategory, Platform
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import CONF_PRICE, signal_totals
+from .const import CONF_PRICE, DOMAIN, signal_totals
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .entity import AccountEntity, async_add_recipient_entities
 from .last_delivery import LastDeliveryState, LastDeliveryTime
 from .totals import Totals
 
 PARALLEL_UPDATES = 0
+
+_SPENT: Final = "spent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ TOTALS = (
         key="parts_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda totals: totals.parts
     ),
     TotalDescription(
-        key="spent",
+        key=_SPENT,
         state_class=SensorStateClass.TOTAL_INCREASING,
         native_unit_of_measurement="CNY",
         suggested_display_precision=2,
@@ -78,6 +81,17 @@ async def async_setup_entry(
         async_add_entities([BalanceSensor(entry, coordinator)])
 
 
+@callback
+def async_enable_spent(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Switch the sensor of what was spent on that is off for want of a price, now that there is one."""
+    registry = er.async_get(hass)
+    entity_id = registry.async_get_entity_id(Platform.SENSOR, DOMAIN, f"{entry.entry_id}_{_SPENT}")
+    if entity_id is None or not entry.options.get(CONF_PRICE):
+        return
+    if registry.entities[entity_id].disabled_by is er.RegistryEntryDisabler.INTEGRATION:
+        registry.async_update_entity(entity_id, disabled_by=None)
+
+
 class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], SensorEntity):
     """The messages left, in parts. Unavailable while the platform does not tell it, unknown where it never will."""
 
@@ -101,7 +115,7 @@ class TotalSensor(AccountEntity, SensorEntity):
     def __init__(self, entry: Sms1680ConfigEntry, description: TotalDescription) -> None:
         super().__init__(entry, description.key)
         self.entity_description = description
-        if description.key == "spent":
+        if description.key == _SPENT:
             self._attr_entity_registry_enabled_default = bool(entry.options.get(CONF_PRICE))
 
     @property

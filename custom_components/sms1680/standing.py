@@ -133,6 +133,11 @@ class Standing:
         """
         self.balance = balance
         self._settle(lambda _, problem: problem not in _NOT_OF_THE_BALANCE)
+        self.show_balance()
+
+    @callback
+    def show_balance(self) -> None:
+        """Show whether the balance is low, by the threshold as it is now."""
         if self.low_balance:
             ir.async_create_issue(
                 self._hass,

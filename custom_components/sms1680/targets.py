@@ -37,7 +37,9 @@ TARGET_FIELDS: Final[VolDictType] = {
 }
 
 
-class _Selected(Protocol):
+class Selected(Protocol):
+    """What a target stands for, as Home Assistant tells it."""
+
     referenced: set[str]
     indirectly_referenced: set[str]
     missing_devices: set[str]
@@ -67,12 +69,13 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> Sms1680ConfigEntry:
     """Return the account that was named, or the only one there is; raise an error that says which ones there are."""
     entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
     if entry_id is None:
-        loaded = [entry for entry in entries if entry.state is ConfigEntryState.LOADED]
-        if len(loaded) == 1:
-            return loaded[0]
-        if not loaded:
+        # One that is just being reloaded counts: its messages are none of another one's.
+        enabled = [entry for entry in entries if entry.disabled_by is None]
+        if not enabled:
             raise invalid("no_account")
-        raise invalid("several_accounts", accounts=_listed(loaded))
+        if len(enabled) > 1:
+            raise invalid("several_accounts", accounts=_listed(enabled))
+        entry_id = enabled[0].entry_id
     entry = next((entry for entry in entries if entry.entry_id == entry_id), None)
     if entry is None:
         raise invalid("account_not_found", account=entry_id, accounts=_listed(entries))
@@ -193,7 +196,7 @@ def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Re
     """
     if not any(call.data.get(str(name)) for name in TARGET_FIELDS):
         return []
-    selected = _select(hass, call)
+    selected = select(hass, call)
     missing = [
         *sorted(selected.missing_devices),
         *sorted(selected.missing_areas),
@@ -237,8 +240,9 @@ def _in_order(entity_ids: set[str], given: Any) -> list[str]:  # noqa: ANN401 - 
     return sorted(entity_ids, key=lambda entity_id: (order.get(entity_id, len(order)), entity_id))
 
 
-def _select(hass: HomeAssistant, call: ServiceCall) -> _Selected:
-    selected: _Selected
+def select(hass: HomeAssistant, call: ServiceCall) -> Selected:
+    """Return what a call's target stands for, all entities of it, ours or not."""
+    selected: Selected
     try:
         from homeassistant.helpers.target import (  # noqa: PLC0415 - 2025.8 and later
             TargetSelection,

@@ -32,14 +32,15 @@ class _Kept(TypedDict):
 class Totals:
     """Counts of one account.
 
-    messages, parts: accepted or held by the platform, one message a number. spent: parts at the price of their time.
+    price: of a part, None where it is not known. messages, parts: accepted or held by the platform, one message a
+    number. spent: parts at the price of their time.
     last_push: when an uplink or a report last came in. outcomes, errors: since the entry was set up.
     """
 
     def __init__(self, hass: HomeAssistant, entry_id: str, price: float | None) -> None:
         self._hass = hass
         self._entry_id = entry_id
-        self._price = price
+        self.price = price
         self._store = _store(hass, entry_id)
         self.messages = 0
         self.parts = 0
@@ -72,7 +73,7 @@ class Totals:
         if receipt.outcome in _SENT:
             self.messages += 1
             self.parts += receipt.parts
-            self.spent += receipt.parts * (self._price or 0)
+            self.spent += receipt.parts * (self.price or 0)
             self._changed()
         elif receipt.reason is not None:
             self.errors.append((dt_util.utcnow(), receipt.reason))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import voluptuous as vol
+from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import (
@@ -229,7 +230,8 @@ class TestSeveralAccounts:
             await send(hass, entity_id="notify.carol")
         with pytest.raises(ServiceValidationError, match="Office is not running"):
             await send(hass, number=ALICE, config_entry_id=other.entry_id)
-        await hass.config_entries.async_unload(entry.entry_id)
+        for disabled in (entry, other):
+            await hass.config_entries.async_set_disabled_by(disabled.entry_id, ConfigEntryDisabler.USER)
         with pytest.raises(ServiceValidationError, match="no account"):
             await send(hass, number=ALICE)
 
