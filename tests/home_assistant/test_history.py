@@ -222,3 +222,15 @@ async def test_a_store_that_fails_is_told(hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError) as caught:
             await call(hass)
         assert caught.value.translation_key == "store_failed"
+
+
+async def test_a_report_that_never_came_is_told_in_words(
+    hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.move_to("2026-05-01 08:00:00+00:00")
+    await entry.runtime_data.client.send(ALICE, "一")
+    freezer.tick(49 * 3600)
+    await hass.data[DATA_STORAGE].async_tidy()
+    (message,) = await get(hass)
+    assert (message["state"], message["settled"]) == ("expired", True)
+    assert message["reason"] == "No delivery report came within 48 hours."

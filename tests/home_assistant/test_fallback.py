@@ -1,0 +1,116 @@
+"""What comes next fails too: it is told why, and the one after it has its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from homeassistant.config_entries import ConfigSubentryDataWithId
+from homeassistant.core import HomeAssistant, ServiceCall
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.alarm.fallback import Missed
+from custom_components.sms1680.targets import Receiver
+from sms1680.sandbox import Account, Config, Sandbox
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+ALICE, CAROL, DAVE = "13800000001", "13800000003", "13800000004"
+
+
+def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
+    data = {"number": number, **more}
+    return ConfigSubentryDataWithId(
+        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
+    )
+
+
+@pytest.fixture
+def sandbox_config() -> Config:
+    home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 0})  # each message is refused
+    second = Account("second", "s3cret-Passw0rd", products={"61341": 1000})
+    return Config(accounts=(home, second), report_delay=0.0)
+
+
+@pytest.fixture
+async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:  # noqa: ARG001 - first
+    """Another account, which works; its Carol is never to be disturbed."""
+    quiet = {const.CONF_QUIET_FROM: "00:00:00", const.CONF_QUIET_TO: "23:59:59"}
+    made = make_entry(
+        title="Second",
+        http={"username": "second"},
+        recipients=[recipient("Carol", CAROL, **quiet), recipient("Dave", DAVE)],
+        webhook_id="second",
+        push_secret="second",
+    )
+    await set_up(made)
+    return made
+
+
+async def send(hass: HomeAssistant, text: str = "门开了", **data: Any) -> list[list[tuple[str, str]]]:
+    """Send, and return for each whom it missed the steps that were taken."""
+    given = {"message": text, "entity_id": "notify.alice", **data}
+    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    messages: Any = answer["messages"]
+    return [[(step["to"], step["outcome"]) for step in message["fallback"]] for message in messages]
+
+
+def sent(sandbox: Sandbox) -> list[str]:
+    return [message.number for message in sandbox.platform.messages]
+
+
+@pytest.mark.usefixtures("second")
+async def test_an_entity_that_fails(hass: HomeAssistant, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(call: ServiceCall) -> None:
+        raise ValueError(call.data["message"])
+
+    hass.states.async_set("notify.phone", "unknown")
+    hass.services.async_remove("notify", "send_message")
+    hass.services.async_register("notify", "send_message", fail)
+    steps = await send(hass, fallback=["notify.phone", "notify.dave"])
+    assert steps == [[("notify.phone", "failed"), ("notify.dave", "accepted")]]
+    assert sent(sandbox) == [DAVE]
+    assert "The fallback notify.phone failed with ValueError" in caplog.text
+    assert "门开了" not in [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.usefixtures("second")
+async def test_a_recipient_who_is_not_to_be_disturbed(hass: HomeAssistant, sandbox: Sandbox, freezer: Any) -> None:
+    freezer.move_to("2026-05-01 12:00:00+00:00")
+    steps = await send(hass, fallback=["notify.carol", "notify.dave"])
+    assert steps == [[("notify.carol", "quiet_hours"), ("notify.dave", "accepted")]]
+    assert sent(sandbox) == [DAVE]
+    assert await send(hass, fallback=["notify.carol"], priority="critical") == [[("notify.carol", "accepted")]]
+
+
+async def test_a_recipient_whose_account_is_not_running(
+    hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    assert await hass.config_entries.async_unload(second.entry_id)
+    assert await send(hass, fallback=["notify.dave"]) == [[("notify.dave", "unavailable")]]
+    assert sent(sandbox) == []
+
+
+@pytest.mark.usefixtures("second")
+async def test_what_is_too_long_once_it_is_put_together(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"number": ALICE, "values": ["一" * 400]}, {"number": "13800000002", "values": ["二" * 400]}]
+    for subentry in list(entry.subentries.values()):
+        data = {**subentry.data, const.CONF_FALLBACK: ["notify.dave"]}
+        hass.config_entries.async_update_subentry(entry, subentry, data=data)
+    given = {"template": "{A}", "rows": rows, "config_entry_id": entry.entry_id}
+    answer = await hass.services.async_call("sms1680", "send_template", given, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    messages: Any = answer["messages"]
+    assert [message["fallback"] for message in messages] == [[{"to": "notify.dave", "outcome": "failed"}]] * 2
+    assert "A message could not go on to its fallback" in caplog.text
+    assert sent(sandbox) == []
+
+
+def test_what_was_missed_shows_neither_number_nor_text(entry: MockConfigEntry) -> None:
+    missed = Missed(Receiver(entry, ALICE, "Alice", "alice", None), "门开了", "refused")
+    assert repr(missed) == "Missed(refused)"
