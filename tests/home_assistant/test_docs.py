@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from _docs import LANGUAGES, all_examples, cells, path_of, tables
-from homeassistant.components.recorder.db_schema import EventTypes
+from homeassistant.components.recorder.db_schema import EventData, Events, EventTypes
 from homeassistant.components.recorder.util import session_scope
 from homeassistant.core import HomeAssistant, ServiceCall, SupportsResponse
 from homeassistant.setup import async_setup_component
@@ -337,19 +337,33 @@ def configuration(name: str) -> dict[str, Any]:
 
 
 async def test_the_recorder_leaves_the_events_out(
-    hass: HomeAssistant, async_setup_recorder_instance: RecorderInstanceContextManager
+    hass: HomeAssistant,
+    async_setup_recorder_instance: RecorderInstanceContextManager,
+    add_home: Callable[[], Awaitable[MockConfigEntry]],
 ) -> None:
     instance = await async_setup_recorder_instance(hass, configuration("recorder")["recorder"])
-    for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT, "another"):
-        hass.bus.async_fire(event, {"number": LI})
+    await add_home()
+    text = "后门 打开"
+    private = {const.EVENT_COMMAND, const.EVENT_DELAYED_MESSAGE, EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT}
+    for event in (*private, "another"):
+        hass.bus.async_fire(event, {"number": LI, "content": text})
+    message = {"number": [NUMBER], "message": text}
+    await hass.services.async_call("sms1680", "send_message", message, blocking=True)
     await async_wait_recording_done(hass)
 
-    def recorded() -> set[str]:
+    def recorded() -> dict[str, str]:
+        """Return what is recorded of each type of event."""
         with session_scope(hass=hass, read_only=True) as session:
-            return {name for (name,) in session.query(EventTypes.event_type)}
+            found = session.query(EventTypes.event_type, EventData.shared_data).select_from(Events)
+            found = found.join(EventTypes, Events.event_type_id == EventTypes.event_type_id)
+            return dict(found.join(EventData, Events.data_id == EventData.data_id).all())
 
-    assert await instance.async_add_executor_job(recorded) >= {"another"}
-    assert not await instance.async_add_executor_job(recorded) & {EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT}
+    events = await instance.async_add_executor_job(recorded)
+    assert "another" in events
+    assert not events.keys() & private
+    # As the page says.
+    assert text in events["call_service"]
+    assert NUMBER in events["call_service"]
 
 
 async def test_an_alert_sends_by_a_line_of_yaml(
