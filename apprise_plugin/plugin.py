@@ -452,7 +452,11 @@ class NotifySMS1680(NotifyBase):
         password, digest = os.environ.get(PASSWORD) or None, os.environ.get(PASSWORD_MD5) or None
         if not password and not digest:
             raise self._improper(f"there is no password, neither in the URL nor in the variable {PASSWORD}")
-        if self.gateway not in (DEFAULT_GATEWAY, os.environ.get(GATEWAY, "").rstrip("/")):
+        try:
+            meant = gateway_url(os.environ.get(GATEWAY) or DEFAULT_GATEWAY)
+        except InvalidMessageError:
+            meant = DEFAULT_GATEWAY
+        if self.gateway not in (DEFAULT_GATEWAY, meant):
             raise self._improper(
                 f"the password of the variable {PASSWORD} goes to {DEFAULT_GATEWAY} or to the address in the variable "
                 f"{GATEWAY} only"

@@ -111,7 +111,7 @@ def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 def cmpp_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the CMPP way as an entry keeps it, and what is written wrongly (field to error)."""
     way = {
-        CONF_HOST: given[CONF_HOST].strip(),
+        CONF_HOST: _one_spelling(given[CONF_HOST].strip()),
         CONF_PORT: int(given[CONF_PORT]),
         CONF_SSL: given.get(CONF_SSL, False),
         CONF_VERIFY_SSL: given.get(CONF_VERIFY_SSL, True),
@@ -132,6 +132,11 @@ def cmpp_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         except InvalidSettingError:
             errors[name] = error
     return way, errors
+
+
+def _one_spelling(host: str) -> str:
+    """Return a host as it is compared: accounts are told apart by it."""
+    return host.lower().rstrip(".")
 
 
 def _is_host(host: str) -> bool:
@@ -171,8 +176,8 @@ def is_usable_proxy(address: str | None) -> bool:
 def way_id(name: str, way: Mapping[str, Any]) -> str:
     """Return what an account is told apart by: where it is, whose, and over HTTP which product."""
     if name == CONF_CMPP:
-        return f"{way[CONF_HOST]} {way[CONF_SP_ID]}"
-    return f"{way[CONF_GATEWAY]} {way[CONF_USERNAME]} {way[CONF_PRODUCT_ID]}"
+        return f"{_one_spelling(way[CONF_HOST])} {way[CONF_SP_ID]}"
+    return f"{gateway_url(way[CONF_GATEWAY])} {way[CONF_USERNAME]} {way[CONF_PRODUCT_ID]}"
 
 
 def account_id(data: Mapping[str, Any]) -> str:

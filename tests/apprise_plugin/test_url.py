@@ -195,7 +195,7 @@ def test_a_password_from_the_environment_goes_to_no_gateway_of_a_urls_choice(mon
     monkeypatch.setenv("SMS1680_PASSWORD", "secret")
     with pytest.raises(TypeError, match="SMS1680_GATEWAY only"):
         load(f"sms1680://user@61341/{A}?gateway=http://evil.example")
-    monkeypatch.setenv("SMS1680_GATEWAY", "http://mine.example/")
+    monkeypatch.setenv("SMS1680_GATEWAY", "http://Mine.example:80/")
     assert load(f"sms1680://user@61341/{A}?gateway=http://mine.example").gateway == "http://mine.example"
 
 

@@ -167,6 +167,9 @@ def test_an_extension_keeps_its_leading_zero() -> None:
         ("http://112.5.196.74:8081/", "http://112.5.196.74:8081"),
         (" https://www.example.com/ztsms/ ", "https://www.example.com/ztsms"),
         ("http://[::1]:8080", "http://[::1]:8080"),
+        ("HTTP://API.1680.Me.:80/", "http://api.1680.me"),
+        ("https://api.1680.me:443/Ztsms", "https://api.1680.me/Ztsms"),
+        ("http://api.1680.me:443", "http://api.1680.me:443"),
     ],
 )
 def test_the_gateways_address_may_have_port_and_prefix(address: str, base: str) -> None:
@@ -180,6 +183,7 @@ def test_the_gateways_address_may_have_port_and_prefix(address: str, base: str) 
         "api.1680.me",
         "ftp://a",
         "http://",
+        "http://.",
         "http://a b",
         "http://u:p@h",
         "http://h/?x=1",

@@ -311,6 +311,14 @@ async def test_the_same_account_twice_is_refused(
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
 
 
+async def test_another_spelling_of_the_host_is_the_same_account(
+    hass: HomeAssistant, given: dict[str, Any], make_entry: MakeEntry
+) -> None:
+    make_entry(ways=("cmpp",), cmpp={"host": "cmpp.Example.com"})
+    result = await enter(hass, await start(hass), {**given, "host": "CMPP.example.com."})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+
+
 async def test_the_http_way_of_another_entry_is_refused(
     hass: HomeAssistant, given: dict[str, Any], http: dict[str, Any], make_entry: MakeEntry
 ) -> None:

@@ -323,6 +323,16 @@ async def test_the_same_account_twice_is_refused(hass: HomeAssistant, given: dic
 
 
 @pytest.mark.usefixtures("entry")
+async def test_another_spelling_of_the_address_is_the_same_account(
+    hass: HomeAssistant, make_entry: MakeEntry, given: dict[str, Any], sandbox: Sandbox
+) -> None:
+    # An entry of an earlier version, which kept the address as it was typed.
+    make_entry(http={"gateway": sandbox.url.replace("127.0.0.1", "LOCALHOST.")})
+    given["gateway"] = sandbox.url.replace("127.0.0.1", "LocalHost")
+    result = await enter(hass, await start(hass), given)
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+
+
 async def test_another_product_of_the_account_is_another_account(
     hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox
 ) -> None:

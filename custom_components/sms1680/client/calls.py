@@ -20,6 +20,7 @@ DEFAULT_GATEWAY = "http://api.1680.me"
 CHINA = timezone(timedelta(hours=8), "CST")
 
 # Chapter 2.2 gives a template five values behind the number: {A} to {E}.
+_USUAL_PORTS = {"http": 80, "https": 443}
 _LETTERS = "ABCDE"
 _PLACEHOLDER = re.compile(r"\{([A-Za-z]+)\}")
 _LONGEST_EXTENSION = 20
@@ -81,19 +82,20 @@ class Plan:
 
 
 def gateway_url(address: str) -> str:
-    """Return the platform's address without a trailing slash: http or https, a host, maybe a port and a path prefix.
+    """Return the platform's address: http or https, a host, maybe a port and a path prefix, no slash behind it.
 
-    Raises InvalidSettingError.
+    One address comes back for all spellings of it, since accounts, and their pace, are told apart by it: the host in
+    small letters and without a dot behind it, a port only where it is not the usual one. Raises InvalidSettingError.
     """
     try:
         parts = urlsplit(address.strip())
-        port_fits = parts.port is None or parts.port > 0
+        host, port = (parts.hostname or "").rstrip("."), parts.port
     except (ValueError, AttributeError):
-        parts, port_fits = urlsplit(""), False
+        parts, host, port = urlsplit(""), "", None
     if (
         parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or not port_fits
+        or not host
+        or port == 0
         or parts.username is not None
         or parts.query
         or parts.fragment
@@ -104,7 +106,9 @@ def gateway_url(address: str) -> str:
             "the gateway's address is not of the form http://host[:port][/prefix]",
             "平台地址的格式应为 http://主机[:端口][/前缀]",
         )
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    host = f"[{host}]" if ":" in host else host
+    shown = "" if port in (None, _USUAL_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{shown}{parts.path}".rstrip("/")
 
 
 def account_form(account: Account) -> tuple[tuple[str, str], ...]:
