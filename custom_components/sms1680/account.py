@@ -99,6 +99,7 @@ async def async_make_cmpp_client(
         source_number=cmpp[CONF_SOURCE_NUMBER],
         service_id=cmpp.get(CONF_SERVICE_ID, ""),
         tls=_tls_context(cmpp),
+        join_reports=False,  # the message store does, over a restart too
         http_account=(http.get(CONF_GATEWAY, DEFAULT_GATEWAY), http[CONF_USERNAME]) if http else None,
         spending=limits_of(options),
         **_chosen(options, _COMMON),

@@ -262,6 +262,9 @@ class Receiver:
         """Fire what is safe now, whether its sender still waits or not, or leave it in the store until it can be."""
         incoming.row, incoming.change = received.row, received.change
         self._storage.tell(received.others)
+        if not received.news:
+            self._storage.tell([received.change] if received.change else [])
+            return
         if self._ready and not self._handing_on:
             self._fire_safely(incoming)
             return
@@ -390,7 +393,7 @@ class Receiver:
         delivered = report.state is ReportState.DELIVERED
         chinese = self._hass.config.language.startswith("zh")
         return {
-            "message_id": report.message_id,
+            "message_id": (change and change.message_id) or report.message_id,
             "status": report.status,
             "state": report.state.value,
             # Of a message of several segments, the last one settles it.

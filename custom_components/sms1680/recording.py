@@ -29,9 +29,8 @@ from .origin import is_automatic
 from .store import Change, Dispatch, Outgoing, Receipted, comparable_number
 from .storing import Shelf, Storage, keeps_texts, settled
 
-# The ways as the store has them. Over CMPP each segment is reported by itself.
+# The way that a message is noted with until its receipt names the one that it went by.
 WAY_HTTP: Final = "http"
-WAY_CMPP: Final = "cmpp"
 # A disk that hangs must not keep an alarm from going out.
 _PATIENCE: Final = 2.0
 
@@ -180,11 +179,15 @@ class RecordedSender:
         place = recording.take_place(receipt) if recording else None
         if recording is None or place is None:
             recording, place = self._recording([(receipt.number, None)], {}), 0
-        ids, segments = receipt.message_ids, receipt.parts if way == WAY_CMPP else 1
-        if receipt.outcome is Outcome.ACCEPTED:
-            # Over CMPP the core makes one report of those of all segments; it names the first.
-            ids, segments = ids[:1], 1
-        answer = Receipted(receipt.outcome, dt_util.utcnow(), receipt.reason, ids, receipt.parts, segments, way)
+        answer = Receipted(
+            receipt.outcome,
+            dt_util.utcnow(),
+            receipt.reason,
+            receipt.message_ids,
+            receipt.parts,
+            receipt.segments,
+            way,
+        )
         self._answer(recording, place, answer)
 
     async def _kept(

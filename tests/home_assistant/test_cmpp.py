@@ -25,6 +25,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.sms1680 import account, const
 from custom_components.sms1680.client.cmpp import CMPPClient
 from custom_components.sms1680.receiving import NotTakenError, Receiver
+from sms1680.cmpp.reports import ReportContent
 from sms1680.sandbox import Config, Sandbox
 
 ALICE = "13800000001"
@@ -123,6 +124,42 @@ async def test_a_long_message_is_one_with_one_report(hass: HomeAssistant, sandbo
     (message,) = answer["messages"]
     assert (message["outcome"], message["parts"], message["delivery"]["state"]) == ("accepted", 4, "delivered")
     assert held(sandbox) == [(ALICE, text)]
+
+
+@pytest.mark.parametrize(
+    ("stats", "states"),
+    [
+        (("DELIVRD", "DELIVRD", "DELIVRD"), ["delivered"]),
+        (("DELIVRD", "DELIVRD", "UNDELIV"), ["failed"]),
+        (("UNDELIV", "DELIVRD", "DELIVRD"), ["failed"]),
+        (("ACCEPTD", "ACCEPTD", "DELIVRD"), ["pending"]),
+    ],
+)
+async def test_the_reports_of_a_long_message_are_one_over_a_restart_too(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    until: Until,
+    *,
+    stats: tuple[str, ...],
+    states: list[str],
+) -> None:
+    reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+    sandbox.platform.phone(ALICE).report_status = None
+    (receipt,) = await entry.runtime_data.client.send([ALICE], "水位过高，" * 30)
+    assert len(receipt.message_ids) == len(stats)
+    for count, (message_id, stat) in enumerate(zip(receipt.message_ids, stats, strict=True), 1):
+        content = ReportContent(msg_id=int(message_id), stat=stat, dest_terminal_id=ALICE)
+        sandbox.cmpp.reports.hand_over("homeuser", content)
+        await until(lambda count=count: sandbox.cmpp.acknowledged == count)
+        if count == 1:
+            state = "failed" if stat == "UNDELIV" else "pending"
+            assert hass.states.get("sensor.alice_last_delivery_state").state == state
+            assert await hass.config_entries.async_reload(entry.entry_id)
+            await until(lambda: is_connected(hass))
+    assert [report.data["state"] for report in reports] == states
+    assert [report.data["settled"] for report in reports] == [states != ["pending"]]
+    assert {report.data["message_id"] for report in reports} == {receipt.message_id}
 
 
 @pytest.mark.usefixtures("entry")

@@ -131,6 +131,23 @@ def test_what_reports_make_of_a_message(desk: Desk, statuses: Sequence[str], sta
         assert changes[-1].settled is (state != "pending")
 
 
+def test_what_is_told_of_several_segments_is_told_once_under_the_first_one_s_id(desk: Desk) -> None:
+    desk.send(ACCEPTED, "20", "7", "100", segments=3)
+    heard = [desk.hear(message_id) for message_id in ("7", "7", "100", "20", "20")]
+    assert [one.news for one in heard] == [False, False, False, True, False]
+    assert [one.change and (one.change.state, one.change.message_id) for one in heard[2:4]] == [
+        (ProofState.PENDING, "20"),
+        (ProofState.DELIVERED, "20"),
+    ]
+    (waiting,) = done(desk.store.unfired("home", 9))
+    assert waiting.row == heard[3].row
+    assert waiting.change.message_id == "20"
+    late = desk.hear("7", "KX:1000")
+    assert (late.news, late.change and late.change.state) == (True, ProofState.FAILED)
+    (kept,) = done(desk.store.messages(Query()))
+    assert kept.message_ids == ("20", "7", "100")
+
+
 def test_a_report_tells_its_status_as_it_came(desk: Desk) -> None:
     desk.send(ACCEPTED, "7")
     delivered, failed, again = (desk.hear("7", status).change for status in ("DELIVRD", "MB:1042", "0"))

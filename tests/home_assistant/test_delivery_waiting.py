@@ -155,13 +155,12 @@ class TestReports:
         self, entry: MockConfigEntry, hear: Hear, hass: HomeAssistant, reports: list[Event]
     ) -> None:
         # Of a message in two segments one was accepted: its report alone does not settle the message.
-        entry.runtime_data.client.record(Receipt(ALICE, Outcome.UNKNOWN, "1", None, 2, None, ("1",)), "cmpp")
+        entry.runtime_data.client.record(Receipt(ALICE, Outcome.UNKNOWN, "1", None, 2, None, ("1",), 2), "cmpp")
         await hass.async_block_till_done()
         for message_id in ("1", "2"):
             await hear(message_id, ALICE, "DELIVRD")
-        assert [(event.data["state"], event.data["settled"]) for event in reports] == [
-            ("delivered", False),
-            ("delivered", True),
+        assert [(event.data["state"], event.data["settled"], event.data["message_id"]) for event in reports] == [
+            ("delivered", True, "1")
         ]
 
     async def test_a_report_on_nothing_of_ours_is_handed_on(self, hear: Hear, reports: list[Event]) -> None:

@@ -27,7 +27,8 @@ from .records import (
 
 _OUT: Final = (
     "SELECT row, entry, recipient, number, text, way, at, due, automatic, outcome, reason, parts, state, status,"
-    " state_at, matched, (SELECT json_group_array(message_id) FROM segment WHERE outgoing = row) FROM outgoing"
+    " state_at, matched, (SELECT json_group_array(message_id) FROM"
+    " (SELECT message_id FROM segment WHERE outgoing = row ORDER BY place IS NULL, place, message_id)) FROM outgoing"
 )
 _IN: Final = (
     "SELECT row, entry, recipient, id, number, content, extension, incomplete, via, at, repeat, fired FROM uplink"

@@ -66,8 +66,10 @@ def _receive_report(connection: sqlite3.Connection, item: Report) -> Received:
     )
     (row,) = connection.execute(_INSERT_REPORT, values).fetchone()
     told = DeliveryReport(item.message_id, item.number, item.status)
-    change, others = outbox.report(connection, row, item.entry, told, at)
-    return Received(row, change, tuple(others))
+    received = outbox.report(connection, row, item.entry, told, at)
+    if not received.news:
+        mark(connection, "fired", (), (row,))
+    return received
 
 
 def unfired(connection: sqlite3.Connection, entry: str, limit: int, first: tuple[int, int]) -> list[Unfired]:

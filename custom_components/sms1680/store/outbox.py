@@ -22,10 +22,12 @@ from .proof import (
     state_of,
     stronger,
 )
-from .records import Change, Dispatch, Outgoing, Receipted, from_micros, to_micros
+from .records import Change, Dispatch, Outgoing, Receipted, Received, from_micros, to_micros
 
 _ORDER: Final = count()
-_CHANGE: Final = "row, entry, recipient, number, state, status, reason, matched, state_at"
+_BY_PLACE: Final = "ORDER BY place IS NULL, place, message_id"
+_FIRST_ID: Final = f"SELECT message_id FROM segment WHERE outgoing = row {_BY_PLACE} LIMIT 1"
+_CHANGE: Final = f"row, entry, recipient, number, ({_FIRST_ID}), state, status, reason, matched, state_at"
 _INSERT: Final = """
 INSERT INTO outgoing (entry, recipient, number, text, way, at, due, automatic, state, state_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row
@@ -76,8 +78,9 @@ def _settle(connection: sqlite3.Connection, dispatch: Dispatch, place: int, answ
         (answer.outcome, answer.reason, answer.parts, answer.segments, missing, at, answer.way, row),
     )
     connection.executemany(
-        "INSERT OR IGNORE INTO segment (outgoing, message_id) VALUES (?, ?)",
-        ((row, message_id) for message_id in answer.message_ids),
+        "INSERT INTO segment (outgoing, message_id, place) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET place = excluded.place",
+        ((row, message_id, number) for number, message_id in enumerate(answer.message_ids)),
     )
     number = comparable_number(message.number)
     for message_id in answer.message_ids:
@@ -86,27 +89,24 @@ def _settle(connection: sqlite3.Connection, dispatch: Dispatch, place: int, answ
     return [*changes, *match_by_number(connection, message.entry, number, at)]
 
 
-def report(
-    connection: sqlite3.Connection, row: int, entry: str, told: DeliveryReport, at: int
-) -> tuple[Change | None, list[Change]]:
-    """Join a report that was just stored under this row.
-
-    Returns where its message stands, None where it has none, and other messages that this has decided.
-    """
+def report(connection: sqlite3.Connection, row: int, entry: str, told: DeliveryReport, at: int) -> Received:
+    """Join a report that was just stored under this row to its message, if it is one of ours."""
     number = comparable_number(told.number)
     owner = connection.execute(
-        "SELECT outgoing.row FROM segment JOIN outgoing ON outgoing.row = segment.outgoing"
+        "SELECT outgoing.row, state FROM segment JOIN outgoing ON outgoing.row = segment.outgoing"
         " WHERE message_id = ? AND number = ? AND entry = ? ORDER BY outgoing.row DESC LIMIT 1",
         (told.message_id, number, entry),
     ).fetchone()
     if owner is not None:
         connection.execute("UPDATE report SET outgoing = ? WHERE row = ?", (owner[0], row))
         _say(connection, owner[0], told.message_id, told.state)
-        return _restate(connection, owner[0], at, Matched.ID) or _change(connection, owner[0]), []
+        change = _restate(connection, owner[0], at, Matched.ID) or _change(connection, owner[0])
+        return Received(row, change, news=_is_news(connection, told, change, before=owner[1]))
     changes = match_by_number(connection, entry, number, at)
     (mine,) = connection.execute("SELECT outgoing FROM report WHERE row = ?", (row,)).fetchone()
     own = next((change for change in changes if change.row == mine), None)
-    return own, [change for change in changes if change is not own]
+    others = tuple(change for change in changes if change is not own)
+    return Received(row, own, others, news=own is None or _is_news(connection, told, own))
 
 
 def match_by_number(connection: sqlite3.Connection, entry: str, number: str, at: int) -> list[Change]:
@@ -226,6 +226,16 @@ def _restate(connection: sqlite3.Connection, row: int, at: int, matched: Matched
     return _change(connection, row)
 
 
+def _is_news(connection: sqlite3.Connection, told: DeliveryReport, change: Change, before: str | None = None) -> bool:
+    """Tell whether a report says something of its message, and not of one of several segments only.
+
+    before: the message's state before it, None where that was another one.
+    """
+    (segments,) = connection.execute("SELECT segments FROM outgoing WHERE row = ?", (change.row,)).fetchone()
+    decides = change.settled or told.state is ReportState.PENDING
+    return segments == 1 or (decides and change.state != before)
+
+
 def _status_of(connection: sqlite3.Connection, row: int, state: ProofState) -> str | None:
     """Return the status, as it came, of the newest report that made a message's state."""
     statuses = connection.execute(
@@ -240,14 +250,17 @@ def _change(connection: sqlite3.Connection, row: int) -> Change:
     return _read(connection.execute(f"SELECT {_CHANGE} FROM outgoing WHERE row = ?", (row,)).fetchone())
 
 
-def _read(values: tuple[int, str, str | None, str, str, str | None, str | None, str | None, int]) -> Change:
-    row, entry, recipient, number, state, status, reason, matched, at = values
+def _read(
+    values: tuple[int, str, str | None, str, str | None, str, str | None, str | None, str | None, int],
+) -> Change:
+    row, entry, recipient, number, message_id, state, status, reason, matched, at = values
     proven = ProofState(state)
     return Change(
         row,
         entry,
         recipient,
         number,
+        message_id,
         proven,
         proven in SETTLED,
         status,

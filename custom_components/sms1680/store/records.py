@@ -131,7 +131,8 @@ class Report:
 class Change:
     """Where a message to one number stands, after something was said of it.
 
-    status: of the report that made it so, as it came. reason: of an outcome. at: since when. order: grows from one
+    message_id: of its first segment, None where none is known. status: of the report that made it so, as it came.
+    reason: of an outcome. at: since when. order: grows from one
     change to the next, so that who hears of an older one later knows.
     """
 
@@ -139,6 +140,7 @@ class Change:
     entry: str
     recipient: str | None
     number: str = field(repr=False)
+    message_id: str | None
     state: ProofState
     settled: bool
     status: str | None
@@ -153,12 +155,13 @@ class Received:
     """What came in is safe.
 
     change: where the message stands now that a report is about, None where it is not ours. others: messages that the
-    report has decided besides.
+    report has decided besides. news: it is to be fired; the report of a segment that decides nothing is not.
     """
 
     row: int
     change: Change | None = None
     others: tuple[Change, ...] = ()
+    news: bool = True
 
 
 @dataclass(frozen=True, slots=True)

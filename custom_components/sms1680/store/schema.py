@@ -98,8 +98,11 @@ CREATE TABLE later (
 CREATE INDEX later_entry ON later (entry, due)
 """
 
+# Which of its message's segments it is, from 0; NULL where a report alone told of it.
+_THIRD: Final = "ALTER TABLE segment ADD COLUMN place INTEGER"
+
 # Each step leads from the version of its place to the next; what is out in the world is never changed.
-MIGRATIONS: Final = (_FIRST, _SECOND)
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
 VERSION: Final = len(MIGRATIONS)
 _NUMBERED: Final = ("outgoing", "uplink", "report", "later")
 
