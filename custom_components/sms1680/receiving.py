@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from secrets import token_hex
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
@@ -25,6 +24,7 @@ from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.start import async_at_started
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
+from homeassistant.util.ulid import ulid_now
 
 from .client import DeliveryReport, Reply, ReportState
 from .commanding import take_code
@@ -150,8 +150,11 @@ class Receiver:
             self.warn("not_kept", "Something came in that can neither be handed on nor kept now; it was not answered")
             raise NotTakenError
         incoming = self._note(item, via)
+        if not incoming.shelf.store.durable and isinstance(item, Reply) and self._ready and not self._handing_on:
+            self._fire_before_it_is_kept(incoming)
+            return incoming
         try:
-            await asyncio.shield(incoming.shelf.receive(self._record(incoming), partial(self._kept, incoming)))
+            await incoming.shelf.receive(self._record(incoming), partial(self._kept, incoming))
         except StoreError:
             self.warn("not_stored", "Something came in that could not be stored; it was not answered")
             if self._ready:
@@ -233,7 +236,7 @@ class Receiver:
         source = None
         if CONF_CMPP in self.entry.data:
             source = Way.CMPP if via is Way.CMPP else Way.WEBHOOK
-        seen, repeat = self._repeats.note(item, number, window, token_hex, source)
+        seen, repeat = self._repeats.note(item, number, window, ulid_now, source)
         attempt = None
         if isinstance(item, Reply):
             item, attempt = take_code(self.entry, find_recipient(number, recipients(self.entry)), item)
@@ -273,6 +276,21 @@ class Receiver:
             self._attempts[received.row] = incoming.attempt
         if not incoming.shelf.store.durable:
             incoming.fired = self._awaited[incoming.is_report, received.row] = asyncio.Event()
+
+    def _fire_before_it_is_kept(self, incoming: Incoming) -> None:
+        """Fire an uplink, and keep it in memory, where it is no safer than here, without waiting for that."""
+
+        def note(received: Received) -> None:
+            incoming.row = received.row
+            self._mark_fired(incoming)
+
+        record = self._record(incoming)
+        self._fire_safely(incoming)
+        incoming.shelf.receive(record, note).add_done_callback(self._hear_of_failure)
+
+    def _hear_of_failure(self, kept: asyncio.Future[Received]) -> None:
+        if not kept.cancelled() and kept.exception() is not None:
+            self.warn("not_stored", "Something that came in was told, but could not be stored")
 
     async def _async_hand_on(self) -> None:
         try:

@@ -68,10 +68,21 @@ async def test_what_comes_together_is_kept_together(
     await asyncio.wrap_future(store._writer.submit(lambda database: database.set_trace_callback(statements.append)))
     calls = [receiver.async_receive(Reply(ALICE, str(serial)), Way.WEBHOOK, 0) for serial in range(300)]
     rows = [incoming.row for incoming in await asyncio.gather(*calls)]
-    assert len([said for said in statements if said.startswith("SELECT max(")]) == 1
+    assert [said for said in statements if said.startswith(("BEGIN", "COMMIT"))][1:3] == ["BEGIN IMMEDIATE", "COMMIT"]
+    assert len([said for said in statements if said.startswith("INSERT INTO uplink")]) == 5
     assert [event.data["content"] for event in messages] == [str(serial) for serial in range(300)]
     kept = await asyncio.wrap_future(store.messages(Query(limit=300)))
     assert rows == [message.row for message in sorted(kept, key=lambda message: int(message.content))]
+
+
+async def test_a_few_are_kept_by_one_statement(receiver: Receiver, store: MessageStore, messages: list[Event]) -> None:
+    statements: list[str] = []
+    await asyncio.wrap_future(store._writer.submit(lambda database: database.set_trace_callback(statements.append)))
+    await asyncio.gather(*(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0) for text in "12345"))
+    assert [statement.split(" ")[0] for statement in statements[:2]] == ["COMMIT", "INSERT"]
+    kept = await asyncio.wrap_future(store.messages(Query()))
+    assert [message.content for message in sorted(kept, key=lambda message: message.row)] == list("12345")
+    assert [event.data["content"] for event in messages] == list("12345")
 
 
 async def test_one_that_cannot_be_kept_fails_alone(

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import batched, groupby
 from typing import Any, Final
 
 from ..client import DeliveryReport
@@ -16,14 +16,9 @@ from .records import Change, Received, Recent, Report, Unfired, Uplink, from_mic
 
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
-_LAST_UPLINK: Final = (
-    "SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'uplink'), 0), "
-    "ifnull((SELECT max(row) FROM uplink), 0))"
-)
-_INSERT_UPLINKS: Final = f"INSERT INTO uplink (row, {_UPLINK}) VALUES "
-_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# A statement for each power of two up to this: so each is prepared once.
-_MOST_AT_ONCE: Final = 256
+_INSERT_UPLINKS: Final = f"INSERT INTO uplink ({_UPLINK}) VALUES "
+_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+MOST_AT_ONCE: Final = 64  # by one statement; each number of them has one of its own, which is prepared once
 _INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
 
 
@@ -40,15 +35,13 @@ def receive(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) ->
 
 def _receive_uplinks(connection: sqlite3.Connection, items: list[Uplink]) -> list[Received]:
     """Keep many by few statements: at each the thread waits for its turn, behind a loop that is busy."""
-    (last,) = connection.execute(_LAST_UPLINK).fetchone()
-    values = [(row, *_values_of(item)) for row, item in enumerate(items, last + 1)]
-    start = 0
-    while start < len(values):
-        count = min(_MOST_AT_ONCE, 1 << ((len(values) - start).bit_length() - 1))
-        chunk = values[start : start + count]
-        connection.execute(_INSERT_UPLINKS + ", ".join([_VALUES] * count), [value for row in chunk for value in row])
-        start += count
-    return [Received(row) for row, *_ in values]
+    rows: list[int] = []
+    for chunk in batched(items, MOST_AT_ONCE, strict=False):
+        values = [value for item in chunk for value in _values_of(item)]
+        last = connection.execute(_INSERT_UPLINKS + ", ".join([_VALUES] * len(chunk)), values).lastrowid
+        assert last is not None  # noqa: S101 - it is an INSERT
+        rows += range(last - len(chunk) + 1, last + 1)
+    return [Received(row) for row in rows]
 
 
 def _values_of(item: Uplink) -> tuple[Any, ...]:

@@ -24,6 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 _MOST_WAITING: Final = 10_000
 _MOST_TOGETHER: Final = 1000
 _BUSY_TIMEOUT: Final = 5.0  # seconds; somebody may look into the file with another program
+_STATEMENTS: Final = 256  # that stay prepared
 _SET_ASIDE_KEPT: Final = 3
 _BESIDE: Final = ("", "-wal", "-shm")
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -196,7 +197,11 @@ class Writer:
             # What SQLite lays beside the file has the file's own rights.
             self._path.touch(0o600)
         connection = sqlite3.connect(
-            self._path or ":memory:", timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            self._path or ":memory:",
+            timeout=_BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_STATEMENTS,
         )
         try:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
