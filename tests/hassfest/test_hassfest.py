@@ -115,7 +115,7 @@ def test_what_is_imported_from_other_integrations_is_depended_on() -> None:
     known = {*manifest.get("dependencies", []), *manifest.get("after_dependencies", []), *ALWAYS_THERE}
     missing = {
         f"{path.name}: {name}"
-        for path in INTEGRATION.glob("*.py")
+        for path in INTEGRATION.rglob("*.py")
         for name in imported_integrations(ast.parse(path.read_text("utf-8")))
         if name not in known and not (name in PLATFORM_MODULES and path.stem == name)
     }

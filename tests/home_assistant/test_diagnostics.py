@@ -27,14 +27,22 @@ REVEALING = {
     const.CONF_PROXY: "http://proxyuser:proxypass@127.0.0.1:1",
     const.CONF_SOURCE_NUMBER: "106900001680",
     const.CONF_NETWORKS: ["192.0.2.0/24"],
+    const.CONF_SAFE_TEXT: "家中有警报",
+    const.CONF_COMMAND_WORDS: ["芝麻开门"],
 }
 
 
-async def diagnostics_of(hass: HomeAssistant, entry: MockConfigEntry, client: ClientSessionGenerator) -> dict[str, Any]:
+async def file_of(hass: HomeAssistant, entry: MockConfigEntry, client: ClientSessionGenerator) -> dict[str, Any]:
+    """Return the file as a person downloads it: to what we tell, Home Assistant adds something of its own."""
     assert await async_setup_component(hass, "diagnostics", {})
     response = await (await client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
     assert response.status == HTTPStatus.OK
-    data: dict[str, Any] = (await response.json())["data"]
+    whole: dict[str, Any] = await response.json()
+    return whole
+
+
+async def diagnostics_of(hass: HomeAssistant, entry: MockConfigEntry, client: ClientSessionGenerator) -> dict[str, Any]:
+    data: dict[str, Any] = (await file_of(hass, entry, client))["data"]
     return data
 
 
@@ -82,9 +90,12 @@ async def test_diagnostics_reveal_nothing(
     alice = entry.subentries["alice"]
     hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, const.CONF_PERSON: "person.alice"})
     await come(hass, entry, Reply(ALICE, "我在家"), Reply("13900000009", "你好"))
+    # Each opens a repair.
+    await come(hass, entry, Reply(ALICE, "TD"), Reply("13900000009", "退订"))
     if not loaded:
         assert await hass.config_entries.async_unload(entry.entry_id)
-    told = await diagnostics_of(hass, entry, hass_client)
+    whole = await file_of(hass, entry, hass_client)
+    told = whole["data"]
     text = json.dumps(told, ensure_ascii=False)
     secrets = [
         *(
@@ -95,9 +106,12 @@ async def test_diagnostics_reveal_nothing(
             "127.0.0.1",
         ),
         *("webhook-id-of-the-tests", "push-secret-of-the-tests", "proxypass", "192.0.2", "106900001680", "某某科技"),
-        *("Familie Huber", "Alice", "Bob", "person.alice", ALICE, "13800000002", "13900000009", "我在家", "你好"),
+        *("person.alice", ALICE, "13800000002", "13900000009", "我在家", "你好", "家中有警报", "芝麻开门"),
     ]
-    assert [secret for secret in secrets if secret in text] == []
+    names = ["Familie Huber", "Alice", "Bob"]
+    assert [secret for secret in secrets + names if secret in text] == []
+    # Home Assistant adds the repairs that are open, with the names that they tell, as the page says.
+    assert [secret for secret in secrets if secret in json.dumps(whole, ensure_ascii=False)] == []
     assert ("sent" in told) is loaded
 
 

@@ -22,6 +22,7 @@ from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.verdicts import Verdict
 
 SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Until = Callable[[Callable[[], object]], Awaitable[None]]
 MakeEntry = Callable[..., MockConfigEntry]
 
 
@@ -130,7 +131,13 @@ async def test_without_a_price_nothing_is_spent_and_the_sensor_is_off(hass: Home
 
 
 async def test_a_low_balance_raises_one_repair_and_takes_it_back(
-    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    set_up: SetUp,
+    *,
+    sandbox: Sandbox,
+    freezer: FrozenDateTimeFactory,
+    until: Until,
 ) -> None:
     entry = make_entry(options={"low_balance": 900})
     await set_up(entry)
@@ -139,14 +146,14 @@ async def test_a_low_balance_raises_one_repair_and_takes_it_back(
     sandbox.platform.accounts["homeuser"].balances["61341"] = 899
     for _ in range(3):
         await an_hour_later(hass, freezer)
-    assert state(hass, "binary_sensor.home_low_balance") == "on"
+        await until(lambda: state(hass, "binary_sensor.home_low_balance") == "on")
     issue = ir.async_get(hass).async_get_issue("sms1680", f"low_balance_{entry.entry_id}")
     assert issue is not None
     assert issue.translation_placeholders == {"account": "Home", "threshold": "900"}
     assert [event.data["action"] for event in raised] == ["create"]
     sandbox.platform.accounts["homeuser"].balances["61341"] = 900
     await an_hour_later(hass, freezer)
-    assert state(hass, "binary_sensor.home_low_balance") == "off"
+    await until(lambda: state(hass, "binary_sensor.home_low_balance") == "off")
     assert not ir.async_get(hass).issues
 
 

@@ -6,16 +6,19 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import voluptuous as vol
 import yaml
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680 import const, standing
+from custom_components.sms1680 import const, standing, trigger
 from custom_components.sms1680.client import Reason
 
 HERE = Path(const.__file__).parent
@@ -37,7 +40,12 @@ def leaves(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 EN = translations("en")
 TEXTS = {language: dict(leaves(translations(language))) for language in LANGUAGES}
-SOURCES = {path: ast.parse(path.read_text("utf-8")) for path in sorted([*HERE.glob("*.py"), *HERE.glob("alarm/*.py")])}
+# The core (client/) knows nothing of Home Assistant.
+SOURCES = {
+    path: ast.parse(path.read_text("utf-8"))
+    for path in sorted(HERE.rglob("*.py"))
+    if path.relative_to(HERE).parts[0] != "client"
+}
 LITERALS = {
     node.value
     for tree in SOURCES.values()
@@ -144,8 +152,9 @@ async def test_actions(hass: HomeAssistant) -> None:
     for name, service in registered.items():
         fields = SERVICES[name]["fields"]
         schema: Any = service.schema
-        taken = {str(field) for field in schema.schema} - TARGET
-        assert fields.keys() == taken == EN["services"][name]["fields"].keys(), name
+        taken = {str(field): isinstance(field, vol.Required) for field in schema.schema if str(field) not in TARGET}
+        assert fields.keys() == EN["services"][name]["fields"].keys(), name
+        assert {field: told.get("required", False) for field, told in fields.items()} == taken, name
         for field in fields.values():
             options = field["selector"].get("select")
             if options:
@@ -153,9 +162,22 @@ async def test_actions(hass: HomeAssistant) -> None:
 
 
 def test_triggers() -> None:
-    assert TRIGGERS.keys() == EN["triggers"].keys() == ICONS["triggers"].keys()
-    for name, trigger in TRIGGERS.items():
-        assert trigger["fields"].keys() == EN["triggers"][name]["fields"].keys(), name
+    schemas = {
+        "message_received": trigger._MESSAGE,
+        "command": trigger._COMMAND,
+        "delivery_report": trigger._REPORT,
+    }
+    assert schemas.keys() == TRIGGERS.keys() == EN["triggers"].keys() == ICONS["triggers"].keys()
+    for name, schema in schemas.items():
+        fields = TRIGGERS[name]["fields"]
+        assert fields.keys() == EN["triggers"][name]["fields"].keys(), name
+        assert {field: told.get("default") for field, told in fields.items()} == {
+            str(field): field.default() if callable(field.default) else None for field in schema
+        }, name
+        assert not any(isinstance(field, vol.Required) for field in schema), name
+        for told in fields.values():
+            if options := told["selector"].get("select"):
+                assert set(options["options"]) == EN["selector"][options["translation_key"]]["options"].keys()
 
 
 async def test_entities(hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any) -> None:
@@ -183,3 +205,43 @@ async def test_state_attributes_of_what_can_send(hass: HomeAssistant) -> None:
 def test_state_attributes_of_the_connection() -> None:
     reasons = EN["entity"]["binary_sensor"]["connected"]["state_attributes"]["reason"]["state"]
     assert reasons.keys() == {*standing.CONNECTION_REPAIRS, Reason.AUTHENTICATION, Reason.NO_CONNECTION}
+
+
+def imports(node: ast.AST) -> Iterator[ast.ImportFrom]:
+    """What must be there to import from Home Assistant, not what is tried."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Try) and any(
+            "ImportError" in ast.unparse(one.type or child) for one in child.handlers
+        ):
+            continue
+        if isinstance(child, ast.ImportFrom) and child.level == 0 and str(child.module).startswith("homeassistant"):
+            yield child
+        yield from imports(child)
+
+
+# What older ones lack, and what is therefore imported only where it was looked for before.
+NEWER = {
+    "homeassistant.config_entries.FlowType",
+    "homeassistant.helpers.automation.move_top_level_schema_fields_to_options",
+    "homeassistant.helpers.trigger.TriggerActionRunner",
+    "homeassistant.helpers.trigger.TriggerConfig",
+}
+
+
+def is_there(module: str, name: str) -> bool:
+    try:
+        return hasattr(import_module(module), name) or find_spec(f"{module}.{name}") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def test_home_assistant_has_whatever_is_imported_from_it() -> None:
+    """Inside a function too, where nothing else would tell before that function runs."""
+    wanted = [
+        (str(imported.module), alias.name)
+        for tree in SOURCES.values()
+        for imported in imports(tree)
+        for alias in imported.names
+    ]
+    assert len(wanted) > 100
+    assert {f"{module}.{name}" for module, name in wanted if not is_there(module, name)} <= NEWER
