@@ -101,7 +101,7 @@ const WORDS = {
     write: "用这部手机回复",
     send: "发送",
     bad_reply: "回复未发送；扩展号只能是数字。",
-    account: "账号",
+    account: "帐号",
     balance: "剩余条数",
     parts_left: "条可用",
     rate: "流量（条/秒）",

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 import yaml
 from _docs import LANGUAGES, all_examples, cells, path_of, tables
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.recorder.db_schema import EventData, Events, EventTypes
 from homeassistant.components.recorder.util import session_scope
-from homeassistant.core import HomeAssistant, ServiceCall, SupportsResponse
+from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
+    async_fire_time_changed,
     async_mock_service,
 )
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
@@ -446,15 +448,51 @@ def test_the_page_names_every_key_of_a_line_of_yaml(language: str) -> None:
     assert set(named(language, "yaml-keys")) == keys | {"platform", "name"}
 
 
-@pytest.mark.usefixtures("home")
-async def test_the_page_says_which_actions_answer(hass: HomeAssistant) -> None:
-    answering = {
-        name
-        for name, service in hass.services.async_services_for_domain("sms1680").items()
-        if service.supports_response is not SupportsResponse.NONE
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_message_store_answers_what_the_page_names(
+    hass: HomeAssistant, home: MockConfigEntry, language: str
+) -> None:
+    await home.runtime_data.client.send(LI, "后门 打开")
+    await come(hass, home, Reply(LI, "1"))
+    answer = await ask(hass, "get_messages")
+    fields = {message["direction"]: message.keys() for message in answer["messages"]}
+    both = fields["in"] & fields["out"]
+    rows = list(cells(tables("docs/home-assistant", language)["history"]))
+    words = {"en": ("both", "in", "out"), "zh": ("两者", "收到", "发出")}[language]
+    for word, wanted in zip(words, (both, fields["in"] - both, fields["out"] - both), strict=True):
+        assert {row[0].strip("`") for row in rows if row[1] == word} == wanted
+    assert await ask(hass, "purge_messages") == {"purged": 2}
+
+
+async def ask(hass: HomeAssistant, action: str) -> Any:
+    return await hass.services.async_call("sms1680", action, {}, blocking=True, return_response=True)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_other_events_have_the_fields_that_the_page_names(
+    hass: HomeAssistant, home: MockConfigEntry, freezer: FrozenDateTimeFactory, language: str
+) -> None:
+    names = {
+        const.EVENT_COMMAND: "command-event",
+        const.EVENT_DELAYED_MESSAGE: "delayed-event",
+        const.EVENT_SPENDING_LIMIT: "spending-event",
     }
-    told = {row[0].strip("`").removeprefix("sms1680.") for row in cells(tables("docs/home-assistant", "en")["actions"])}
-    assert answering <= told
+    heard = {event: async_capture_events(hass, event) for event in names}
+    freezer.move_to("2026-05-01 23:00:00+00:00")
+    li = next(one for one in home.subentries.values() if one.title == "Li")
+    data = {**li.data, "commands": "pin", "pin": "482915", "quiet_from": "22:00:00", "quiet_to": "07:00:00"}
+    hass.config_entries.async_update_subentry(home, li, data={**data, "time_zone": "UTC"})
+    hass.config_entries.async_update_entry(home, options={"command_words": ["撤防"], "number_limit": 1})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await come(hass, home, Reply(LI, "撤防 482915"))
+    for number in (NUMBER, NUMBER, LI):
+        given = {"number": number, "message": "后门 打开"}
+        await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+    freezer.move_to("2026-05-02 07:00:01+00:00")
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    for event, name in names.items():
+        assert [set(named(language, name))] == [one.data.keys() for one in heard[event]]
 
 
 def named(language: str, name: str) -> list[str]:
