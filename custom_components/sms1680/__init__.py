@@ -14,7 +14,7 @@ from homeassistant.helpers.typing import ConfigType
 from .account import async_make_ways
 from .adjusting import async_adjust, needs_reload
 from .alarm.delivering import Alarm
-from .alarm.later import async_remove_later_issues
+from .alarm.lost import async_remove_later_issues
 from .alarm.words import async_remove_words
 from .client import Receipt
 from .commanding import async_remove_commands

@@ -83,6 +83,11 @@ EVENT_COMMAND: Final = "sms1680_command"
 PUSH_PATH: Final = "/api/sms1680/{secret}/{channel}"
 
 
+# Dispatcher signals. The store was found damaged and begun anew; rows of what was kept for later were deleted (a list).
+SIGNAL_STORE_ANEW: Final = f"{DOMAIN}_store_anew"
+SIGNAL_LET_GO: Final = f"{DOMAIN}_let_go"
+
+
 def signal_message(entry_id: str) -> str:
     """Return the dispatcher signal of uplinks; it carries the data of the bus event."""
     return f"{DOMAIN}_{entry_id}_message_received"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
@@ -26,6 +27,35 @@ _REPEAT: Final[dict[Repeat, tuple[str, str]]] = {
     Repeat.AFTER_TOPPING_UP: ("It may be sent again after topping up.", "充值后可以重发。"),
     Repeat.OTHER_TEXT: ("It may be sent with another text.", "更换内容后可以再发。"),
     Repeat.NEVER_BY_ITSELF: ("Ask before you repeat it: it may have arrived.", "重发前请先确认是否已收到。"),
+}
+
+
+class OwnReason(StrEnum):
+    """Why a message that was kept for later was not tried any more, where that was ours to say."""
+
+    TOO_LATE = "too_late"
+    RECIPIENT_REMOVED = "recipient_removed"
+    UNREADABLE = "unreadable"
+
+    def sentence(self, spoken: Language) -> str:
+        """Return it in one of the two languages."""
+        return _OWN_REASONS[self][spoken == "zh"]
+
+
+_NO_REPORT: Final = ("No report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
+_OWN_REASONS: Final = {
+    OwnReason.TOO_LATE: (
+        "It was not sent: its time had passed while this program was not running.",
+        "没有发出：程序未运行期间已错过发送时间。",
+    ),
+    OwnReason.RECIPIENT_REMOVED: (
+        "It was not sent: the recipient was removed meanwhile.",
+        "没有发出：该接收人已被删除。",
+    ),
+    OwnReason.UNREADABLE: (
+        "It was not sent: it was kept by another version of this program, and can't be read by this one.",
+        "没有发出：它由本程序的另一版本保存，当前版本无法读取。",
+    ),
 }
 
 
@@ -55,13 +85,13 @@ def undelivered(
     results: the recipient's name, if it has one, the receipt, and the data of the last delivery report, if one came.
     """
     spoken = language(hass)
+    late = _NO_REPORT[spoken == "zh"]
     lines = []
     for name, receipt, report in results:
         if report is None or not report["settled"]:
-            late = ("No report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
-            what = late[spoken == "zh"]
+            what = late
         elif report["state"] != ReportState.DELIVERED:
-            what = report["reason"]
+            what = report["reason"] or late
         else:
             continue
         lines.append(f"{f'{name} ' if name else ''}{mask_number(receipt.number)}: {what}")

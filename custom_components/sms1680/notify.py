@@ -76,5 +76,5 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
             )
         if delivered.is_taken_care_of:
             return
-        if failure := failed(self.hass, [(recipient.title, delivered.receipt)]):
+        if failure := failed(self.hass, [(recipient.title, delivered.final)]):
             raise failure

@@ -98,6 +98,7 @@ class Recording:
 
 
 _CURRENT: ContextVar[Recording | None] = ContextVar("sms1680_recording", default=None)
+_ATTEMPT: ContextVar[str | None] = ContextVar("sms1680_attempt", default=None)
 _COLLECTED: ContextVar[list[Recording] | None] = ContextVar("sms1680_recordings", default=None)
 
 
@@ -113,6 +114,16 @@ def collecting() -> Iterator[list[Recording]]:
         _COLLECTED.reset(token)
         if outer is not None:
             outer += recordings
+
+
+@contextmanager
+def attempting(attempt: str) -> Iterator[None]:
+    """Note with what is sent inside by which try of a kept message it goes out."""
+    token = _ATTEMPT.set(attempt)
+    try:
+        yield
+    finally:
+        _ATTEMPT.reset(token)
 
 
 class RecordedSender:
@@ -262,6 +273,7 @@ class RecordedSender:
                 known.get(number),
                 due,
                 is_automatic(),
+                _ATTEMPT.get(),
             )
             for number, text in once
         )

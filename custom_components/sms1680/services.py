@@ -108,7 +108,7 @@ async def _async_send_message(call: ServiceCall) -> ServiceResponse:
         return _answer(call, await _async_deliver(call, items, way))
     with Reports(call.hass, (receiver.entry.entry_id for receiver in receivers)) as reports:
         sent = await _async_deliver(call, items, way)
-        await reports.wait(sent, patience.total_seconds())
+        await reports.wait([one for one in sent if not one.waits], patience.total_seconds())
     return _answer_delivered(call, sent, reports)
 
 
@@ -170,7 +170,7 @@ def _answer(call: ServiceCall, sent: list[Delivered]) -> ServiceResponse:
     """Tell what became of each number where an answer was asked for, else raise an error where one failed."""
     if call.return_response:
         return {"messages": [one.as_response() for one in sent]}
-    left_alone = [(one.receiver.name, one.receipt) for one in sent if not one.is_taken_care_of]
+    left_alone = [(one.receiver.name, one.final) for one in sent if not one.is_taken_care_of]
     if error := failed(call.hass, left_alone):
         raise error
     return None
@@ -180,8 +180,14 @@ def _answer_delivered(call: ServiceCall, sent: list[Delivered], reports: Reports
     """Tell besides where each message stands now, by its delivery reports."""
     states = [(one, reports.of(one)) for one in sent]
     if call.return_response:
-        return {"messages": [{**one.as_response(), "delivery": report} for one, report in states]}
+        return {
+            "messages": [
+                {**one.as_response(), "delivery": {**report, "settled": report["settled"] and not one.waits}}
+                for one, report in states
+            ]
+        }
     _answer(call, sent)
-    if error := undelivered(call.hass, [(one.receiver.name, one.receipt, report) for one, report in states]):
+    waited_for = [(one.receiver.name, one.receipt, report) for one, report in states if not one.is_taken_care_of]
+    if error := undelivered(call.hass, waited_for):
         raise error
     return None

@@ -28,6 +28,8 @@ from .const import (
     DEFAULT_KEEP_TEXTS,
     DEFAULT_MOST_KEPT,
     DOMAIN,
+    SIGNAL_LET_GO,
+    SIGNAL_STORE_ANEW,
     signal_delivery,
 )
 from .store import Change, MessageStore, Received, Report, Retention, Selection, StoreError, Unfired, Uplink
@@ -234,9 +236,13 @@ class Storage:
                 self.tell(expired)
 
     async def async_purge(self, selection: Selection, *, open_too: bool = False) -> int:
-        """Delete messages and return how many. Raises StoreError."""
-        gone = [asyncio.wrap_future(shelf.store.purge(selection, open_too=open_too)) for shelf in self.shelves]
-        return sum(await asyncio.gather(*gone))
+        """Delete messages, those that wait to be sent too, and return how many. Raises StoreError."""
+        stores = [shelf.store for shelf in self.shelves]
+        gone = [asyncio.wrap_future(store.purge(selection, open_too=open_too)) for store in stores]
+        waited = [asyncio.wrap_future(store.let_go(selection, open_too=open_too)) for store in stores]
+        rows = [row for of_store in await asyncio.gather(*waited) for row in of_store]
+        async_dispatcher_send(self._hass, SIGNAL_LET_GO, rows)
+        return sum(await asyncio.gather(*gone)) + len(rows)
 
     async def async_counts(self, entry: ConfigEntry) -> dict[str, Any]:
         """Count what is kept of an account; nothing of what it says."""
@@ -282,12 +288,17 @@ class Storage:
             timedelta(days=entry.options.get(CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS)),
             entry.options.get(CONF_MOST_KEPT, DEFAULT_MOST_KEPT),
             texts=keeps_texts(entry),
+            unfired_too=entry.disabled_by is not None,
         )
 
     def _damaged(self, aside: Path) -> None:
         """Tell a person where a damaged file went. Called in the store's thread, or in the one that opens it."""
-        placeholders = {"file": FILE, "aside": aside.name}
-        self._hass.loop.call_soon_threadsafe(lambda: self._create_issue(_DAMAGED, placeholders, fixable=True))
+
+        def tell() -> None:
+            self._create_issue(_DAMAGED, {"file": FILE, "aside": aside.name}, fixable=True)
+            async_dispatcher_send(self._hass, SIGNAL_STORE_ANEW)
+
+        self._hass.loop.call_soon_threadsafe(tell)
 
     def _create_issue(self, issue: str, placeholders: dict[str, str], *, fixable: bool) -> None:
         ir.async_create_issue(

@@ -201,7 +201,7 @@ async def _by_configured_account(
     receivers = [receiver for target in targets for receiver in _receivers(hass, entry, target)]
     items = [(receiver, None) for receiver in each_once(receivers)]
     sent = await async_deliver(hass, items, one_text(text), options)
-    return [(one.receiver.name, one.receipt) for one in sent if not one.is_taken_care_of]
+    return [(one.receiver.name, one.final) for one in sent if not one.is_taken_care_of]
 
 
 def _receivers(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> list[Receiver]:

@@ -345,8 +345,8 @@ class TestKeepTrying:
         for _ in range(4):
             await later(hass, freezer, minutes=1)
         assert [(event.data["outcome"], event.data["reason"]) for event in events] == [("not_sent", "no_connection")]
-        issue = ir.async_get(hass).async_get_issue(const.DOMAIN, f"delayed_lost_{entry.entry_id}")
-        assert issue is not None
+        (issue,) = [one for key, one in ir.async_get(hass).issues.items() if "delayed_lost" in key[1]]
+        assert issue.issue_id.startswith(f"delayed_lost_{entry.entry_id}_")
         assert issue.is_persistent
         assert ALICE not in str(issue.translation_placeholders)
 
@@ -381,7 +381,11 @@ class TestKeepTrying:
         await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
         later_messages = entry.runtime_data.alarm.later
         (row,) = later_messages._rows
-        assert later_messages._store.set_going(row).result(10)
+        waiting = later_messages._rows[row]
+        keeping = later_messages._store.keep(
+            entry.entry_id, ALICE, waiting.due, waiting.kept.as_json(), row=row, going=True
+        )
+        assert keeping.result(10) == row
         await self._off(hass, entry, sandbox.url)
         assert [event.data["outcome"] for event in events] == ["unknown"]
         await later(hass, freezer, hours=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,14 +15,15 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt
+from ..client.outcomes import OWN_LIMITS
 from ..coordinator import Sms1680ConfigEntry
 from ..delivery import Items, Options, Way, check, one_text
 from ..origin import is_automatic, sending_automatically
-from ..recording import Recording, collecting
+from ..recording import Recording, attempting, collecting
 from ..store import comparable_number
 from ..storing import Storage
 from ..targets import Receiver
-from .fallback import Missed, Next, check_fallback
+from .fallback import Missed, Next, check_fallback, may_double
 from .insistence import Insistence, Kept
 from .later import LaterMessages, pause_after
 from .sending import Delivered, Send, async_try, has_reached
@@ -38,20 +39,22 @@ class Alarm:
 
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, storage: Storage) -> None:
         self._hass = hass
+        self._entry = entry
         self.words = RefusedWords(hass, entry.entry_id)
         self.later = LaterMessages(
             hass, entry, storage.lasting.store, storage.of(entry).store, attempt=self._attempt, go_on=self._go_on
         )
 
-    async def _attempt(self, kept: Kept) -> Delivered:
-        """Try to send one that was kept; on its first try also what comes next."""
-        receiver = self.later.receiver_of(kept)
-        if kept.priority != "critical" and (until := await async_quiet_until(receiver, dt_util.utcnow())):
+    async def _attempt(self, kept: Kept, name: str, note_next: Callable[[], Awaitable[None]]) -> Delivered:
+        """Try to send one that was kept; the first time that it is due also what comes next."""
+        receiver = self._receiver_of(kept)
+        at = dt_util.utc_from_timestamp(kept.at) if kept.at is not None else None
+        if kept.priority != "critical" and (until := await async_quiet_until(receiver, at or dt_util.utcnow())):
             return Delivered(receiver, Receipt(kept.number, Outcome.NOT_SENT), delayed_until=until)
-        options = Options(extension=kept.extension, priority=kept.priority)
+        options = Options(at=at, extension=kept.extension, priority=kept.priority)
         with _origin(automatic=kept.automatic):
             try:
-                with collecting() as recordings:
+                with collecting() as recordings, attempting(name):
                     (delivered,) = await async_try(
                         self._hass, [(receiver, None)], one_text(kept.text), options, [kept.insistence.safe_text]
                     )
@@ -60,8 +63,12 @@ class Alarm:
             message = _Message(
                 receiver, kept.text, kept.insistence, Context(user_id=kept.user), _row(recordings, receiver)
             )
-            if not kept.tried:
+            if at is None and not kept.tried:
+                if kept.insistence.fallback:
+                    await note_next()
                 (delivered,) = await _async_go_on(self._hass, [(message, delivered)], options)
+            elif at is not None and delivered.receipt.reason not in OWN_LIMITS:
+                await _async_go_on_then(message, delivered, options)
             await _async_watch(message, delivered, options)
         return delivered
 
@@ -71,9 +78,14 @@ class Alarm:
             return
         options = Options(extension=kept.extension, priority=kept.priority)
         context = Context(user_id=kept.user)
-        following = Next(self._hass, kept.insistence.fallback, options, context, doubtful=True)
+        following = Next(self._hass, kept.insistence.fallback, options, context)
+        doubtful = why not in _AT_ONCE
+        missed = Missed(self._receiver_of(kept), kept.text, why, None, kept.insistence.safe_text, doubtful)
         with _origin(automatic=kept.automatic):
-            await following.async_run([Missed(self.later.receiver_of(kept), kept.text, why)])
+            await following.async_run([missed])
+
+    def _receiver_of(self, kept: Kept) -> Receiver:
+        return Receiver(self._entry, kept.number, kept.name, kept.recipient, kept.extension)
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,6 +112,7 @@ class _Message:
             is_automatic(),
             self.context.user_id,
             dt_util.utcnow().timestamp(),
+            at=options.at.timestamp() if options.at else None,
             **more,
         )
 
@@ -131,7 +144,7 @@ async def async_deliver[T](
             receiver,
             way.text(receiver, content),
             asked.over(insistence_of(receiver)),
-            context if asked.fallback is not None else by_settings,
+            context if asked.fallback else by_settings,
             None,
         )
         for receiver, content in items
@@ -145,9 +158,11 @@ async def async_deliver[T](
     with collecting() as recordings:
         tried = await async_try(hass, [items[place] for place in now], way, options, safe_texts, send=send)
     sent = [replace(messages[place], outgoing=_row(recordings, messages[place].receiver)) for place in now]
-    gone_on = await _async_go_on(hass, list(zip(sent, tried, strict=True)), options)
+    # A message for another time has what comes next then.
+    gone_on = tried if options.at else await _async_go_on(hass, list(zip(sent, tried, strict=True)), options)
     results = dict(delayed)
     for place, message, delivered in zip(now, sent, gone_on, strict=True):
+        await _async_go_on_then(message, delivered, options)
         await _async_watch(message, delivered, options)
         results[place] = await _async_keep_on(message, delivered, options)
     return [results[place] for place in range(len(items))]
@@ -174,35 +189,54 @@ async def _async_go_on(
 ) -> list[Delivered]:
     """Do what comes next for messages that did not get through, once for those that share it."""
     results = [delivered for _, delivered in tried]
-    shared: dict[tuple[str, bool], list[int]] = {}
+    shared: dict[str, list[int]] = {}
     for place, (message, delivered) in enumerate(tried):
-        fallback, outcome = message.insistence.fallback, delivered.receipt.outcome
-        if not fallback:
+        fallback = message.insistence.fallback
+        if fallback is None:
             continue
-        doubtful = outcome is Outcome.UNKNOWN and _may_double(message, options)
-        if outcome in _AT_ONCE or doubtful:
-            shared.setdefault((json.dumps(fallback.as_json(), default=str), doubtful), []).append(place)
+        if _goes_on(message, delivered, options):
+            shared.setdefault(json.dumps(fallback.as_json()), []).append(place)
 
-    async def run(places: list[int], *, doubtful: bool) -> None:
+    async def run(places: list[int]) -> None:
         first = tried[places[0]][0]
         assert first.insistence.fallback is not None  # noqa: S101 - looked at above
-        following = Next(hass, first.insistence.fallback, options, first.context, doubtful=doubtful)
-        missed = [Missed.of(results[place].receiver, results[place].receipt, tried[place][0].text) for place in places]
+        following = Next(hass, first.insistence.fallback, options, first.context)
+        missed = [_missed(tried[place][0], results[place]) for place in places]
         for place, steps in zip(places, await following.async_run(missed), strict=True):
             results[place] = replace(results[place], fallback=tuple(steps))
 
-    await asyncio.gather(*(run(places, doubtful=doubtful) for (_, doubtful), places in shared.items()))
+    await asyncio.gather(*map(run, shared.values()))
     return results
+
+
+def _missed(message: _Message, delivered: Delivered) -> Missed:
+    return Missed.of(delivered.receiver, delivered.receipt, message.text, message.insistence.safe_text)
+
+
+def _goes_on(message: _Message, delivered: Delivered, options: Options) -> bool:
+    """Tell whether what comes next goes on with a message."""
+    fallback, outcome = message.insistence.fallback, delivered.receipt.outcome
+    return bool(fallback) and (outcome in _AT_ONCE or (outcome is Outcome.UNKNOWN and may_double(fallback, options)))
+
+
+async def _async_go_on_then(message: _Message, delivered: Delivered, options: Options) -> None:
+    """Let what comes next wait for the time that a message was for; one that is yet to be sent has it with its try."""
+    outcome = delivered.receipt.outcome
+    if options.at is not None and outcome is not Outcome.NOT_SENT and _goes_on(message, delivered, options):
+        kept = message.kept(options, watched=True, missed=outcome.value)
+        await _later(message.receiver).async_keep(kept, options.at)
 
 
 async def _async_keep_on(message: _Message, delivered: Delivered, options: Options) -> Delivered:
     """Keep a message that surely was not sent for as long as it is to be tried."""
     insistence, now = message.insistence, dt_util.utcnow()
+    keep_trying, goes_on_then = insistence.keep_trying, bool(options.at and insistence.fallback)
     unsent = delivered.receipt.outcome is Outcome.NOT_SENT and not has_reached(insistence, delivered)
-    if unsent and insistence.keep_trying is not None:
-        until = now + timedelta(seconds=insistence.keep_trying)
-        kept = message.kept(options, until=until.timestamp(), tried=True, tries=1)
-        if await _later(message.receiver).async_keep(kept, min(now + pause_after(1), until)):
+    if unsent and (keep_trying is not None or goes_on_then):
+        until = (options.at or now) + timedelta(seconds=keep_trying or 0)
+        due = until if keep_trying is None else min(now + pause_after(1), until)
+        kept = message.kept(options, until=until.timestamp(), tried=not goes_on_then, tries=1)
+        if await _later(message.receiver).async_keep(kept, due):
             return replace(delivered, trying_until=until)
     return delivered
 
@@ -210,15 +244,10 @@ async def _async_keep_on(message: _Message, delivered: Delivered, options: Optio
 async def _async_watch(message: _Message, delivered: Delivered, options: Options) -> None:
     """Wait in the background for the report of a critical message, where that was asked for."""
     fallback = message.insistence.fallback
-    if delivered.receipt.outcome is Outcome.ACCEPTED and fallback and _may_double(message, options):
+    if delivered.receipt.outcome is Outcome.ACCEPTED and fallback and may_double(fallback, options):
         due = (options.at or dt_util.utcnow()) + timedelta(seconds=fallback.report_within or 0)
         kept = message.kept(options, outgoing=message.outgoing, watched=True)
         await _later(message.receiver).async_watch(kept, due)
-
-
-def _may_double(message: _Message, options: Options) -> bool:
-    fallback = message.insistence.fallback
-    return options.priority == "critical" and fallback is not None and fallback.report_within is not None
 
 
 def _later(receiver: Receiver) -> LaterMessages:

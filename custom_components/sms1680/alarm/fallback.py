@@ -21,7 +21,7 @@ from ..delivery import Options, one_text
 from ..failures import invalid, language
 from ..targets import Receiver, receiver_of_entity
 from .insistence import Fallback, Insistence
-from .sending import DONE, async_try
+from .sending import DONE, GOOD, async_try
 from .wishes import async_quiet_until, insistence_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,54 +36,64 @@ _MAY_BE_A_REPEAT: Final = {"en": "(May be a repeat) ", "zh": "（可能重复）
 
 @dataclass(frozen=True, repr=False)
 class Missed:
-    """A message that did not get through to one receiver. why: its outcome, or what was reported of it."""
+    """A message that did not get through to one receiver.
+
+    why: its outcome, or what was reported of it. safe_text: goes out instead of refused words. doubtful: it may have
+    arrived.
+    """
 
     receiver: Receiver
     text: str
     why: str
     reason: str | None = None
+    safe_text: str | None = None
+    doubtful: bool = False
 
     def __repr__(self) -> str:
         """Show neither number nor text."""
         return f"Missed({self.why})"
 
     @classmethod
-    def of(cls, receiver: Receiver, receipt: Receipt, text: str) -> Missed:
+    def of(cls, receiver: Receiver, receipt: Receipt, text: str, safe_text: str | None) -> Missed:
         """Return what a receipt tells of."""
-        return cls(receiver, text, receipt.outcome.value, receipt.reason.value if receipt.reason else None)
+        reason = receipt.reason.value if receipt.reason else None
+        doubtful = receipt.outcome is Outcome.UNKNOWN
+        return cls(receiver, text, receipt.outcome.value, reason, safe_text, doubtful)
 
 
 @dataclass(frozen=True)
 class Next:
-    """Runs one fallback. options: of the message. context: for whose rights it runs. doubtful: it may have arrived."""
+    """Runs one fallback. options: of the message. context: for whose rights it runs."""
 
     hass: HomeAssistant
     fallback: Fallback
     options: Options
     context: Context
-    doubtful: bool = False
 
     async def async_run(self, missed: Sequence[Missed]) -> list[list[dict[str, str]]]:
-        """Go on with messages until something takes them; returns for each the steps that were taken for it."""
+        """Go on with messages until something takes them; returns for each the steps that were taken for it.
+
+        A step whose outcome is unknown ends it, for its message may have arrived, unless a repeat is allowed.
+        """
         steps: list[list[dict[str, str]]] = [[] for _ in missed]
-        left = list(range(len(missed)))
+        left = dict(enumerate(missed))
+
+        def note(to: str, outcomes: Sequence[str]) -> None:
+            for place, outcome in zip(list(left), outcomes, strict=True):
+                steps[place].append({"to": to, "outcome": outcome})
+                unknown = outcome == Outcome.UNKNOWN.value
+                if outcome in GOOD or (unknown and not may_double(self.fallback, self.options)):
+                    del left[place]
+                elif unknown:
+                    left[place] = replace(left[place], doubtful=True)
+
         if self.fallback.account:
-            outcomes = await self._by_account(self.fallback.account, [missed[place] for place in left])
-            for place, outcome in zip(left, outcomes, strict=True):
-                steps[place].append({"to": self.fallback.account, "outcome": outcome})
-            left = [place for place, outcome in zip(left, outcomes, strict=True) if outcome != Outcome.ACCEPTED.value]
+            note(self.fallback.account, await self._by_account(self.fallback.account, list(left.values())))
         for entity_id in self.fallback.entities:
-            if not left:
-                return steps
-            outcome = await self._to_entity(entity_id, [missed[place] for place in left])
-            for place in left:
-                steps[place].append({"to": entity_id, "outcome": outcome})
-            if outcome in (Outcome.ACCEPTED.value, DONE):
-                left = []
+            if left:
+                note(entity_id, [await self._to_entity(entity_id, list(left.values()))] * len(left))
         if left and self.fallback.actions:
-            outcome = await self._by_actions([missed[place] for place in left])
-            for place in left:
-                steps[place].append({"to": _ACTIONS, "outcome": outcome})
+            note(_ACTIONS, [await self._by_actions(list(left.values()))] * len(left))
         return steps
 
     async def _by_account(self, entry_id: str, missed: Sequence[Missed]) -> list[str]:
@@ -92,16 +102,19 @@ class Next:
         if entry is None or entry.domain != DOMAIN or entry.state is not ConfigEntryState.LOADED:
             return [_UNAVAILABLE] * len(missed)
         outcomes = [_FAILED] * len(missed)
-        for text in dict.fromkeys(one.text for one in missed):
-            places = [place for place, one in enumerate(missed) if one.text == text]
+        texts: dict[str, list[int]] = {}
+        for place, one in enumerate(missed):
+            texts.setdefault(self._marked(one), []).append(place)
+        for text, places in texts.items():
             receivers = [replace(missed[place].receiver, entry=entry, extension=None) for place in places]
-            for place, outcome in zip(places, await self._send(receivers, text), strict=True):
+            safe_texts = [self._safe_text([missed[place]]) for place in places]
+            for place, outcome in zip(places, await self._send(receivers, text, safe_texts), strict=True):
                 outcomes[place] = outcome
         return outcomes
 
     async def _to_entity(self, entity_id: str, missed: Sequence[Missed]) -> str:
         """Send what was missed to a notify entity: a recipient of ours, or any other integration's."""
-        text = "\n".join(dict.fromkeys(one.text for one in missed))
+        text = self._text(missed)
         try:
             found = receiver_of_entity(self.hass, entity_id)
         except ServiceValidationError:
@@ -112,11 +125,11 @@ class Next:
                 return _FAILED  # it is the one that was missed
             if self.options.priority == "normal" and await async_quiet_until(receiver, dt_util.utcnow()):
                 return _QUIET
-            return (await self._send([receiver], text))[0]
+            return (await self._send([receiver], text, [self._safe_text(missed)]))[0]
         state = self.hass.states.get(entity_id)
         if state is None or state.state == STATE_UNAVAILABLE:
             return _UNAVAILABLE  # Home Assistant would take the message and let it vanish
-        data = {"entity_id": entity_id, "message": self._marked(text)}
+        data = {"entity_id": entity_id, "message": text}
         return await self._call(
             self.hass.services.async_call("notify", "send_message", data, blocking=True, context=self.context),
             entity_id,
@@ -130,7 +143,7 @@ class Next:
             sequence = await async_validate_actions_config(self.hass, sequence)
             script = Script(self.hass, sequence, f"{DOMAIN} fallback", DOMAIN)
             variables: dict[str, Any] = {
-                "message": self._marked("\n".join(dict.fromkeys(one.text for one in missed))),
+                "message": self._text(missed),
                 "recipients": [one.receiver.name for one in missed],
                 "numbers": [one.receiver.number for one in missed],
                 "outcomes": [one.why for one in missed],
@@ -140,12 +153,14 @@ class Next:
 
         return await self._call(run(), _ACTIONS)
 
-    async def _send(self, receivers: Sequence[Receiver], text: str) -> list[str]:
+    async def _send(self, receivers: Sequence[Receiver], text: str, safe_texts: Sequence[str | None]) -> list[str]:
         options = replace(self.options, at=None, extension=None)
-        safe_texts = [insistence_of(receiver).safe_text for receiver in receivers]
+        safe = [
+            given or insistence_of(receiver).safe_text for given, receiver in zip(safe_texts, receivers, strict=True)
+        ]
         items = [(receiver, None) for receiver in receivers]
         try:
-            sent = await async_try(self.hass, items, one_text(self._marked(text)), options, safe_texts)
+            sent = await async_try(self.hass, items, one_text(text), options, safe)
         except ServiceValidationError as error:
             _LOGGER.warning("A message could not go on to its fallback: %s", error.translation_key)
             return [_FAILED] * len(receivers)
@@ -160,8 +175,22 @@ class Next:
             return _FAILED
         return DONE
 
-    def _marked(self, text: str) -> str:
-        return _MAY_BE_A_REPEAT[language(self.hass)] + text if self.doubtful else text
+    def _marked(self, missed: Missed) -> str:
+        return _MAY_BE_A_REPEAT[language(self.hass)] + missed.text if missed.doubtful else missed.text
+
+    def _text(self, missed: Sequence[Missed]) -> str:
+        """Return what several messages say, once where they say the same."""
+        return "\n".join(dict.fromkeys(self._marked(one) for one in missed))
+
+    def _safe_text(self, missed: Sequence[Missed]) -> str | None:
+        """Return what goes out in place of refused words, where the messages have that."""
+        safe = dict.fromkeys(self._marked(replace(one, text=one.safe_text)) for one in missed if one.safe_text)
+        return "\n".join(safe) or None
+
+
+def may_double(fallback: Fallback | None, options: Options) -> bool:
+    """Tell whether what comes next may go on with a message that may have arrived."""
+    return options.priority == "critical" and fallback is not None and fallback.report_within is not None
 
 
 def check_fallback(hass: HomeAssistant, insistence: Insistence) -> None:

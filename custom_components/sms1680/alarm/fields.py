@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import voluptuous as vol
@@ -25,6 +26,10 @@ def actions(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - whatever a pe
     """Check a sequence of actions and return it as it was written, so that it can be kept."""
     given: list[dict[str, Any]] = cv.ensure_list(value)
     cv.SCRIPT_SCHEMA(given)
+    try:
+        json.dumps(given)
+    except (TypeError, ValueError):
+        raise vol.Invalid("These actions hold something that can't be kept; put dates and times in quotes") from None
     return given
 
 
@@ -53,4 +58,4 @@ async def async_asked(call: ServiceCall) -> Insistence:
     )
     if fallback:
         await async_authorise(call, fallback.entities, raw_numbers=fallback.account is not None)
-    return Insistence(seconds(data.get(CONF_KEEP_TRYING)), data.get(CONF_SAFE_TEXT), fallback or None)
+    return Insistence(seconds(data.get(CONF_KEEP_TRYING)), data.get(CONF_SAFE_TEXT), fallback)

@@ -60,11 +60,18 @@ class Insistence:
 
     def over(self, other: Insistence) -> Insistence:
         """Return this with what it leaves open filled in by another."""
+        fallback = self.fallback
+        if not fallback:
+            # A time for the report without anything that comes next is meant for what the other has next.
+            within = fallback.report_within if fallback is not None else None
+            fallback = other.fallback
+            if fallback and within is not None:
+                fallback = replace(fallback, report_within=within)
         return replace(
             self,
             keep_trying=other.keep_trying if self.keep_trying is None else self.keep_trying,
             safe_text=other.safe_text if self.safe_text is None else self.safe_text,
-            fallback=other.fallback if self.fallback is None else self.fallback,
+            fallback=fallback,
         )
 
 
@@ -72,9 +79,10 @@ class Insistence:
 class Kept:
     """A message to one number that is kept for later.
 
-    recipient: the subentry. tried: whether it was tried before, so that what comes next has been done. until: seconds
-    since 1970 until which it is tried, None where it has not begun. user: for whose rights fallback actions run.
-    outgoing: of a message whose report is waited for, its row in the store.
+    recipient: the subentry. at: when the platform is to send it, None for at once. tried: whether what comes next has
+    been done. until: until when it is tried, None where that has not begun. user: for whose rights fallback actions
+    run. watched: it went out, and what comes next has its turn later. outgoing: its row in the store, where its report
+    is waited for. missed: its outcome, where that is why. Times are seconds since 1970.
     """
 
     number: str
@@ -92,6 +100,8 @@ class Kept:
     tries: int = 0
     outgoing: int | None = None
     watched: bool = False
+    at: float | None = None
+    missed: str | None = None
 
     def __repr__(self) -> str:
         """Show neither number nor text."""
@@ -107,7 +117,7 @@ class Kept:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Self:
-        """Return what was kept."""
+        """Return what was kept. Raises KeyError or TypeError for what another version has kept."""
         values = dict(kept)
         fallback = values.pop("fallback")
         insistence = Insistence(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, override
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 
-from ..client import Outcome, Reason
+from ..client import Outcome, Reason, Receipt
 from ..delivery import Items, Options, Sent, Way, async_send, one_text
+from ..failures import OwnReason
 from .insistence import Insistence
 
+# By these a phone has the message, or may have it.
+_MAY_BE_THERE = (Outcome.ACCEPTED.value, Outcome.HELD.value, Outcome.UNKNOWN.value)
 # What a step of a fallback answers where it took the message; actions and other integrations tell no more than `done`.
 DONE = "done"
 GOOD = (Outcome.ACCEPTED.value, DONE)
@@ -26,19 +29,32 @@ class Delivered(Sent):
     """What became of one receiver, and what is yet to come.
 
     safe: the safe text went out in place of the message. delayed_until: its quiet hours end then, and the message goes
-    out. trying_until: it is tried until then. fallback: what came next, with what became of it.
+    out. trying_until: it is tried until then. fallback: what came next, with what became of it. own_reason: why it was
+    not even tried, where that was ours to say.
     """
 
     safe: bool = False
     delayed_until: datetime | None = None
     trying_until: datetime | None = None
     fallback: tuple[dict[str, str], ...] = field(default=())
+    own_reason: OwnReason | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is yet to go out."""
+        return self.delayed_until is not None or self.trying_until is not None
 
     @property
     def is_taken_care_of(self) -> bool:
         """Whether something else goes on or has taken the message, so that its failure is none."""
-        waits = self.delayed_until is not None or self.trying_until is not None
-        return waits or any(step["outcome"] in GOOD for step in self.fallback)
+        return self.waits or any(step["outcome"] in GOOD for step in self.fallback)
+
+    @property
+    def final(self) -> Receipt:
+        """Its receipt; it is unknown as well where that is how what came next has ended."""
+        if any(step["outcome"] == Outcome.UNKNOWN.value for step in self.fallback):
+            return replace(self.receipt, outcome=Outcome.UNKNOWN, reason=Reason.LOST)
+        return self.receipt
 
     @override
     def as_response(self) -> dict[str, Any]:
@@ -46,6 +62,8 @@ class Delivered(Sent):
         response = super().as_response()
         if self.delayed_until is not None:
             response["reason"] = "quiet_hours"
+        elif self.own_reason is not None:
+            response["reason"] = self.own_reason.value
         return {
             **response,
             "safe_text": self.safe,
@@ -56,9 +74,9 @@ class Delivered(Sent):
 
 
 def has_reached(insistence: Insistence, delivered: Delivered) -> bool:
-    """Tell whether the phone got the message through another account."""
+    """Tell whether the phone has the message through another account, or may have it."""
     account = insistence.fallback.account if insistence.fallback else None
-    return any(step["to"] == account and step["outcome"] == Outcome.ACCEPTED.value for step in delivered.fallback)
+    return any(step["to"] == account and step["outcome"] in _MAY_BE_THERE for step in delivered.fallback)
 
 
 async def async_try[T](

@@ -263,7 +263,7 @@ _OUTCOMES: dict[Outcome, tuple[str, str]] = {
 
 # It is no refusal of the platform's that our own guard (`guard.py`) holds a message back.
 _HELD_BACK = ("refused", "被拒绝")
-_OWN_LIMITS = (Reason.HOURLY_LIMIT, Reason.DAILY_LIMIT, Reason.NUMBER_LIMIT, Reason.AUTOMATIC_LIMIT)
+OWN_LIMITS = (Reason.HOURLY_LIMIT, Reason.DAILY_LIMIT, Reason.NUMBER_LIMIT, Reason.AUTOMATIC_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ class Receipt:
 
     def sentence(self, language: Language = "en") -> str:
         """Return what happened to this number, masked, in one of the two languages."""
-        words = _HELD_BACK if self.reason in _OWN_LIMITS else _OUTCOMES[self.outcome]
+        words = _HELD_BACK if self.reason in OWN_LIMITS else _OUTCOMES[self.outcome]
         what = words[1 if language == "zh" else 0]
         why = f" {self.reason.sentence(language)}" if self.reason else ""
         if language == "zh":

@@ -33,6 +33,12 @@ _OUT: Final = (
 _IN: Final = (
     "SELECT row, entry, recipient, id, number, content, extension, incomplete, via, at, repeat, fired FROM uplink"
 )
+# Messages that wait, with what a selection may ask for; `at` is since when they wait.
+_LATER: Final = (
+    "SELECT row, entry, number, going,"
+    " iif(json_valid(message), json_extract(message, '$.recipient'), NULL) AS recipient,"
+    " iif(json_valid(message), CAST(json_extract(message, '$.since') * 1000000 AS INTEGER), due) AS at FROM later"
+)
 _DIGESTS_KEPT: Final = timedelta(days=1)
 
 
@@ -65,18 +71,27 @@ def purge(connection: sqlite3.Connection, selection: Selection, *, open_too: boo
     return gone
 
 
+def let_go(connection: sqlite3.Connection, selection: Selection, *, open_too: bool) -> list[int]:
+    """Delete messages that wait for their time, as `purge` does, and return their rows."""
+    where, values = _where(selection)
+    under_way = "" if open_too else " AND NOT going"
+    sql = f"DELETE FROM later WHERE row IN (SELECT row FROM ({_LATER}) WHERE {where}{under_way}) RETURNING row"
+    return [row for (row,) in connection.execute(sql, values).fetchall()]
+
+
 def tidy(connection: sqlite3.Connection, retentions: Mapping[str, Retention], now: datetime) -> list[Change]:
     """Expire what no report came for, and let go of what is older or more than is to be kept; return what expired.
 
-    retentions: by account. What is under way, and what was not fired yet, stays.
+    retentions: by account; each bounds each kind of item by itself, for many replies must not push out the message
+    that waits for its report. What is under way stays, and what was not fired yet unless it is said to go too.
     """
     at = to_micros(now)
     expired = expire(connection, at)
     for entry, retention in retentions.items():
-        oldest = max(to_micros(now - retention.keep), _oldest_of(connection, entry, retention.most))
-        connection.execute("DELETE FROM outgoing WHERE at < ? AND entry = ? AND state <> 'sending'", (oldest, entry))
-        for table in ("uplink", "report"):
-            connection.execute(f"DELETE FROM {table} WHERE at < ? AND entry = ? AND fired", (oldest, entry))
+        fired = "TRUE" if retention.unfired_too else "fired"
+        for table, done in (("outgoing", "state <> 'sending'"), ("uplink", fired), ("report", fired)):
+            oldest = max(to_micros(now - retention.keep), _oldest_of(connection, table, entry, retention.most))
+            connection.execute(f"DELETE FROM {table} WHERE at < ? AND entry = ? AND {done}", (oldest, entry))
         if not retention.texts:
             connection.execute("UPDATE outgoing SET text = NULL WHERE text IS NOT NULL AND entry = ?", (entry,))
             connection.execute(
@@ -108,15 +123,12 @@ def counts(connection: sqlite3.Connection, entry: str) -> Counts:
     return Counts(outgoing, came[0][0], came[1][0], came[0][1] + came[1][1], pages * size)
 
 
-def _oldest_of(connection: sqlite3.Connection, entry: str, most: int) -> int:
-    """Return the time of the oldest item that is kept where only so many are, of each kind; 0 where there are fewer."""
-    oldest = 0
-    for table in ("outgoing", "uplink", "report"):
-        found = connection.execute(
-            f"SELECT at FROM {table} WHERE entry = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (entry, most - 1)
-        ).fetchone()
-        oldest = max(oldest, found[0] if found else 0)
-    return oldest
+def _oldest_of(connection: sqlite3.Connection, table: str, entry: str, most: int) -> int:
+    """Return the time of the oldest item of a kind that is kept where only so many are; 0 where there are fewer."""
+    found = connection.execute(
+        f"SELECT at FROM {table} WHERE entry = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (entry, most - 1)
+    ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _where(selection: Selection) -> tuple[str, list[Any]]:

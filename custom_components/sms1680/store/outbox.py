@@ -29,8 +29,8 @@ _BY_PLACE: Final = "ORDER BY place IS NULL, place, message_id"
 _FIRST_ID: Final = f"SELECT message_id FROM segment WHERE outgoing = row {_BY_PLACE} LIMIT 1"
 _CHANGE: Final = f"row, entry, recipient, number, ({_FIRST_ID}), state, status, reason, matched, state_at"
 _INSERT: Final = """
-INSERT INTO outgoing (entry, recipient, number, text, way, at, due, automatic, state, state_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row
+INSERT INTO outgoing (entry, recipient, number, text, way, at, due, automatic, attempt, state, state_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row
 """
 # As the index has it, word for word: else it is not used.
 _OPEN: Final = "state IN ('sending', 'accepted', 'pending')"
@@ -155,6 +155,12 @@ def current(connection: sqlite3.Connection, rows: Iterable[int]) -> list[Change]
     return [_read(values) for values in found if values is not None]
 
 
+def of_attempt(connection: sqlite3.Connection, attempt: str) -> list[ProofState]:
+    """Return where the messages stand that went out by a try of a kept one."""
+    found = connection.execute("SELECT state FROM outgoing WHERE attempt = ?", (attempt,))
+    return [ProofState(state) for (state,) in found]
+
+
 def latest(connection: sqlite3.Connection, entry: str, recipients: Collection[str]) -> list[Change]:
     """Return where the newest message to each recipient of an account stands."""
     sql = f"SELECT {_CHANGE} FROM outgoing WHERE recipient = ? AND entry = ? ORDER BY at DESC, row DESC LIMIT 1"
@@ -173,6 +179,7 @@ def _insert(connection: sqlite3.Connection, message: Outgoing) -> int:
         at,
         to_micros(message.due) if message.due else None,
         message.automatic,
+        message.attempt,
         ProofState.SENDING,
         at,
     )

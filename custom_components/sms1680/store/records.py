@@ -37,7 +37,7 @@ class Outgoing:
 
     entry: of which account. recipient: the subentry, None for a number that is none. text: None where texts are not
     kept. way: `http` or `cmpp`. at: when it is handed over. due: when the platform is to send it, None for at once.
-    automatic: it stems from our own events.
+    automatic: it stems from our own events. attempt: the name of the try of a kept message that it is.
     """
 
     entry: str
@@ -48,6 +48,7 @@ class Outgoing:
     recipient: str | None = None
     due: datetime | None = None
     automatic: bool = False
+    attempt: str | None = None
 
     def __repr__(self) -> str:
         """Show neither the number whole nor the text."""
@@ -186,11 +187,15 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long and how much is kept of an account, and whether with texts."""
+    """How long and how much is kept of an account, and whether with texts.
+
+    unfired_too: what was not fired yet goes as well; for an account that is switched off, and may stay so.
+    """
 
     keep: timedelta
     most: int
     texts: bool
+    unfired_too: bool = False
 
 
 @dataclass(frozen=True, slots=True)

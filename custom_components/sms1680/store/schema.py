@@ -101,8 +101,14 @@ CREATE INDEX later_entry ON later (entry, due)
 # Which of its message's segments it is, from 0; NULL where a report alone told of it.
 _THIRD: Final = "ALTER TABLE segment ADD COLUMN place INTEGER"
 
+# By which try of a kept message one went out: what became of a try that was cut short can be looked up.
+_FOURTH: Final = """
+ALTER TABLE outgoing ADD COLUMN attempt TEXT;
+CREATE INDEX outgoing_attempt ON outgoing (attempt) WHERE attempt IS NOT NULL
+"""
+
 # Each step leads from the version of its place to the next; what is out in the world is never changed.
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION: Final = len(MIGRATIONS)
 _NUMBERED: Final = ("outgoing", "uplink", "report", "later")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import history, inbox, later, outbox
 from .later import Later
+from .proof import ProofState
 from .records import (
     Change,
     Counts,
@@ -84,31 +85,45 @@ class MessageStore:
         """Give where messages stand."""
         return self._writer.submit(lambda database: outbox.current(database, rows))
 
+    def of_attempt(self, attempt: str) -> Future[list[ProofState]]:
+        """Give where the messages stand that went out by a try of a kept one."""
+        return self._writer.submit(lambda database: outbox.of_attempt(database, attempt))
+
     def latest(self, entry: str, recipients: Collection[str]) -> Future[list[Change]]:
         """Give where the newest message to each recipient stands."""
         return self._writer.submit(lambda database: outbox.latest(database, entry, recipients))
 
     # --- what waits for its time ------------------------------------------------------------------------------------
 
-    def keep(self, entry: str, number: str, due: datetime, message: Mapping[str, Any]) -> Future[int]:
-        """Keep a message to one number until then, and give its row. message: whatever JSON can hold."""
-        return self._writer.submit(lambda database: later.keep(database, entry, number, due, message))
+    def keep(
+        self,
+        entry: str,
+        number: str,
+        due: datetime,
+        message: Mapping[str, Any],
+        *,
+        row: int | None = None,
+        going: bool = False,
+    ) -> Future[int]:
+        """Keep a message to one number until then, and give its row. message: whatever JSON can hold.
+
+        row: it is kept already, and kept anew. going: it is on its way from now on.
+        """
+        return self._writer.submit(
+            lambda database: later.keep(database, entry, number, due, message, row=row, going=going)
+        )
 
     def kept(self, entry: str) -> Future[list[Later]]:
         """Give what is kept for an account."""
         return self._writer.submit(lambda database: later.kept(database, entry))
 
-    def set_going(self, row: int) -> Future[bool]:
-        """Note that a kept message is on its way from now on; False where it is no more."""
-        return self._writer.submit(lambda database: later.set_going(database, row))
-
-    def put_off(self, row: int, due: datetime, message: Mapping[str, Any]) -> Future[None]:
-        """Let a kept message that surely did not go wait until then."""
-        return self._writer.submit(lambda database: later.put_off(database, row, due, message))
-
     def drop(self, row: int) -> Future[None]:
         """Let go of a kept message, whose outcome was told."""
         return self._writer.submit(lambda database: later.drop(database, row))
+
+    def let_go(self, selection: Selection, *, open_too: bool = False) -> Future[list[int]]:
+        """Delete messages that are kept for later, from the file too, and give their rows; as `purge`."""
+        return self._writer.submit(lambda database: history.let_go(database, selection, open_too=open_too))
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,449 @@
+"""What may happen to what is kept for later: it must not vanish, double, or go to the wrong person."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+
+from custom_components.sms1680 import const
+from custom_components.sms1680.alarm import delivering, later as later_module
+from custom_components.sms1680.client import Outcome, Reason, Receipt
+from custom_components.sms1680.store import MessageStore, StoreError
+from custom_components.sms1680.storing import DATA_STORAGE
+from sms1680.sandbox import Account, Config, Sandbox
+
+MakeEntry = Callable[..., MockConfigEntry]
+SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+ALICE, ALICE_NOW, BOB = "13800000001", "13900000099", "13800000002"
+QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
+EVENING = "2026-01-05 23:30:00+00:00"
+OFF = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """What surely was not sent is told at once."""
+    monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
+
+
+@pytest.fixture
+def sandbox_config() -> Config:
+    home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 1000})
+    second = Account("second", "s3cret-Passw0rd", products={"61341": 1000})
+    return Config(accounts=(home, second), report_delay=3600.0)
+
+
+@pytest.fixture
+async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await use_gateway(hass, entry, OFF)
+
+
+@pytest.fixture
+async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
+    """An account whose Alice has quiet hours, in the middle of them."""
+    freezer.move_to(EVENING)
+    made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
+    await set_up(made)
+    return made
+
+
+@pytest.fixture
+def told(hass: HomeAssistant) -> list[Event]:
+    """What became of messages that were kept for later."""
+    return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+
+
+def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
+    data = {"number": number, **more}
+    return ConfigSubentryDataWithId(
+        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
+    )
+
+
+async def use_gateway(hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
+    """Let an account use another gateway, which reloads it."""
+    data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
+    hass.config_entries.async_update_entry(entry, data=data)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
+    given = {"entity_id": "notify.alice", "message": "门开了", **data}
+    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    (message,) = answer["messages"]
+    assert isinstance(message, dict)
+    return message
+
+
+async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:
+    freezer.tick(timedelta(**how_much))
+    async_fire_time_changed(hass, dt_util.utcnow())
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
+    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
+
+
+def ends(told: list[Event]) -> list[tuple[str, str | None]]:
+    return [(event.data["outcome"], event.data["reason"]) for event in told]
+
+
+def repairs(hass: HomeAssistant) -> list[str]:
+    """Who is named by the repairs of messages that did not get through."""
+    issues = ir.async_get(hass).issues.values()
+    return [(one.translation_placeholders or {})["who"] for one in issues if one.translation_key == "delayed_lost"]
+
+
+def store_of(hass: HomeAssistant) -> MessageStore:
+    return hass.data[DATA_STORAGE].lasting.store
+
+
+def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> list[Any]:
+    return store_of(hass)._writer.submit(lambda database: database.execute(sql).fetchall()).result(10)
+
+
+def damage(hass: HomeAssistant) -> None:
+    """Let the store find its file damaged, and set it aside."""
+    found = iter([True])
+
+    def look(_: sqlite3.Connection) -> None:
+        if next(found, False):
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+
+    store_of(hass)._writer.submit(look).result(10)
+
+
+class TestDamage:
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_what_waits_is_kept_anew_and_goes_on(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        told: list[Event],
+    ) -> None:
+        await send(hass, keep_trying="06:00:00")
+        damage(hass)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert len(in_store(hass)) == 1  # safe from a restart again
+        await use_gateway(hass, entry, sandbox.url)
+        await later(hass, freezer, minutes=1)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert ends(told) == [("accepted", None)]
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_damage_that_the_try_itself_finds(
+        self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, told: list[Event]
+    ) -> None:
+        await send(hass, keep_trying="00:02:00")
+        keep = store_of(hass).keep
+
+        def damaged(*args: Any, **more: Any) -> Any:
+            damage(hass)
+            return keep(*args, **more)
+
+        store_of(hass).keep = damaged  # type: ignore[method-assign]
+        for _ in range(3):
+            await later(hass, freezer, minutes=1)
+        assert ends(told) == [("not_sent", "no_connection")]
+
+    async def test_a_store_that_fails_lets_it_wait_on(
+        self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await send(hass)
+
+        def fail(*_: Any, **__: Any) -> Future[int]:
+            failed: Future[int] = Future()
+            failed.set_exception(StoreError("SQLITE_FULL"))
+            return failed
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store_of(hass), "keep", fail)
+            await later(hass, freezer, hours=8)
+            assert sent(sandbox) == []
+        await later(hass, freezer, minutes=1)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+
+    @pytest.mark.usefixtures("gateway_off")
+    @pytest.mark.parametrize("change", ["json_set(message, '$.new_field', 1)", "'no json'", "'[]'"])
+    async def test_what_another_version_kept_is_told_and_keeps_nothing_else_back(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        freezer: FrozenDateTimeFactory,
+        sandbox: Sandbox,
+        told: list[Event],
+        change: str,
+    ) -> None:
+        await send(hass, keep_trying="06:00:00")
+        in_store(hass, f"UPDATE later SET message = {change}")
+        await send(hass, entity_id="notify.bob", keep_trying="06:00:00")
+        await use_gateway(hass, entry, sandbox.url)
+        assert entry.state is ConfigEntryState.LOADED
+        assert ends(told) == [("not_sent", "unreadable")]
+        await later(hass, freezer, minutes=1)
+        assert sent(sandbox) == [(BOB, "门开了")]
+        assert in_store(hass) == []
+
+
+class TestTooLate:
+    """What nobody waits for any more is told, and not sent."""
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_after_the_time_that_was_asked_for(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        told: list[Event],
+    ) -> None:
+        await send(hass, keep_trying="01:00:00")
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        freezer.tick(timedelta(hours=2))
+        await use_gateway(hass, entry, sandbox.url)
+        await hass.config_entries.async_setup(entry.entry_id)
+        await later(hass, freezer, minutes=1)
+        assert (sent(sandbox), ends(told)) == ([], [("not_sent", "too_late")])
+        assert repairs(hass) == ["Alice"]
+        assert in_store(hass) == []
+
+    async def test_days_after_the_quiet_hours(
+        self,
+        hass: HomeAssistant,
+        quiet_entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        told: list[Event],
+    ) -> None:
+        await send(hass)
+        assert await hass.config_entries.async_unload(quiet_entry.entry_id)
+        freezer.move_to("2026-01-08 09:00:00+00:00")
+        assert await hass.config_entries.async_setup(quiet_entry.entry_id)
+        await later(hass, freezer, minutes=1)
+        assert (sent(sandbox), ends(told)) == ([], [("not_sent", "too_late")])
+
+    async def test_what_comes_next_days_after_the_report_was_due(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        freezer.tick(timedelta(days=2))
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await later(hass, freezer, minutes=1)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert in_store(hass) == []
+
+
+class _Held:
+    """A sender whose first try waits for the account's pace until it is cancelled; as the core, it tells that then."""
+
+    def __init__(self, entry: MockConfigEntry, receipts: list[Receipt]) -> None:
+        self.client = entry.runtime_data.client
+        self.real = self.client.sender
+        self.receipts = receipts
+        self.begun = asyncio.Event()
+        self.release = asyncio.Event()
+        self.client.sender = self
+
+    async def send(self, numbers: Any, text: str, **options: Any) -> tuple[Receipt, ...]:
+        self.begun.set()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            for receipt in self.receipts:
+                self.client.record(receipt)
+            raise
+        return await self.real.send(numbers, text, **options)
+
+    async def aclose(self) -> None:
+        await self.real.aclose()
+
+
+class TestCutShort:
+    """A try during which the program ends."""
+
+    @pytest.mark.parametrize(
+        ("receipts", "messages", "end"),
+        [
+            ([Receipt(ALICE, Outcome.NOT_SENT, reason=Reason.CANCELLED)], 1, ("accepted", None)),
+            ([], 0, ("unknown", "lost")),
+            ([Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST)], 0, ("unknown", "lost")),
+            ([Receipt(ALICE, Outcome.ACCEPTED, message_id="1", message_ids=("1",))], 0, ("accepted", None)),
+            ([Receipt(ALICE, Outcome.HELD, reason=Reason.REVIEW)], 0, ("held", None)),
+            ([Receipt(ALICE, Outcome.REFUSED, reason=Reason.BALANCE)], 0, ("refused", None)),
+        ],
+    )
+    async def test_it_goes_on_only_where_nothing_had_left(
+        self,
+        hass: HomeAssistant,
+        quiet_entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        told: list[Event],
+        receipts: list[Receipt],
+        messages: int,
+        end: tuple[str, str | None],
+    ) -> None:
+        await send(hass)
+        await send(hass, message="窗开了")
+        held = _Held(quiet_entry, receipts)
+        freezer.tick(timedelta(hours=8))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await asyncio.wait_for(held.begun.wait(), 10)
+        assert sorted(going for _, going in in_store(hass)) == [0, 1]
+        for task in quiet_entry.runtime_data.alarm.later._tasks:
+            task.cancel()  # as Home Assistant does when it stops
+        assert await hass.config_entries.async_unload(quiet_entry.entry_id)
+        assert await hass.config_entries.async_setup(quiet_entry.entry_id)
+        await later(hass, freezer, minutes=1)
+        assert sent(sandbox) == [(ALICE, "门开了")] * messages + [(ALICE, "窗开了")]
+        assert ends(told) == [end, ("accepted", None)]
+        assert in_store(hass) == []
+
+    async def test_what_comes_next_is_cut_short_and_not_done_twice(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        told: list[Event],
+        until: Callable[[Callable[[], object]], Awaitable[None]],
+        hass_client_no_auth: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """An unload does not wait for actions that never end."""
+        monkeypatch.setattr(later_module, "_STOPPING", 0.05)
+        sirens = async_capture_events(hass, "siren")
+        actions = [{"event": "siren"}, {"wait_template": "{{ states('sensor.never') == 'on' }}"}]
+        alice = await send(hass, priority="critical", report_within="00:02:00", fallback_actions=actions)
+        pushed = {"mobile": ALICE, "msgid": alice["message_id"], "status": "UNDELIV"}
+        client = await hass_client_no_auth()
+        assert (await client.get("/api/webhook/webhook-id-of-the-tests", params=pushed)).status == 200
+        await until(lambda: sirens)
+        assert await hass.config_entries.async_reload(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert (len(sirens), ends(told)) == (1, [("unknown", "lost")])
+        assert len(sent(sandbox)) == 1
+        assert in_store(hass) == []
+
+
+class TestOurOwnLimits:
+    """What our own guard holds back in the morning is put off, not dropped."""
+
+    async def test_a_night_with_many_messages(
+        self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        texts = [f"第{place}" for place in range(13)]
+        for text in texts:
+            await send(hass, message=text)
+        await later(hass, freezer, hours=8)
+        assert len(sent(sandbox)) == 10
+        for _ in range(3):
+            await later(hass, freezer, minutes=11)
+        assert sent(sandbox) == [(ALICE, text) for text in texts]
+        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+
+    async def test_after_a_day_it_is_told(
+        self,
+        hass: HomeAssistant,
+        make_entry: MakeEntry,
+        set_up: SetUp,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        told: list[Event],
+    ) -> None:
+        freezer.move_to(EVENING)
+        made = make_entry(
+            options={const.CONF_HOURLY_LIMIT: 1}, recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)]
+        )
+        await set_up(made)
+        await send(hass, message="长" * 100)
+        await later(hass, freezer, hours=8)
+        assert (sent(sandbox), told) == ([], [])
+        for _ in range(26):
+            await later(hass, freezer, hours=1, seconds=1)
+        assert ends(told) == [("refused", "hourly_limit")]
+
+
+class TestLetGo:
+    """Nothing of an account, or of a number, is left behind."""
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_the_removal_of_the_account(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        await send(hass, keep_trying="01:00:00")
+        assert await hass.config_entries.async_remove(entry.entry_id)
+        assert in_store(hass) == []
+
+    @pytest.mark.parametrize("selected", [{}, {"number": ALICE}, {"recipient": "Alice"}])
+    async def test_a_purge(
+        self,
+        hass: HomeAssistant,
+        quiet_entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        selected: dict[str, str],
+    ) -> None:
+        await send(hass)
+        answer = await hass.services.async_call(
+            "sms1680", "purge_messages", selected, blocking=True, return_response=True
+        )
+        assert answer == {"purged": 1}
+        assert in_store(hass) == []
+        await later(hass, freezer, hours=8)
+        assert sent(sandbox) == []
+        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+
+    @pytest.mark.parametrize("selected", [{"number": BOB}, {"recipient": "Bob"}, {"until": "2026-01-05 23:00:00"}])
+    async def test_a_purge_of_others(
+        self,
+        hass: HomeAssistant,
+        quiet_entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        selected: dict[str, str],
+    ) -> None:
+        await hass.config.async_set_time_zone("UTC")
+        await send(hass)
+        await hass.services.async_call("sms1680", "purge_messages", selected, blocking=True)
+        await later(hass, freezer, hours=8)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+
+    async def test_a_purge_while_one_is_under_way(
+        self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        """What goes out already ends as it may; what would have its turn behind it does not go."""
+        await send(hass)
+        await send(hass, message="窗开了")
+        held = _Held(quiet_entry, [])
+        freezer.tick(timedelta(hours=8))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await asyncio.wait_for(held.begun.wait(), 10)
+        await hass.services.async_call("sms1680", "purge_messages", {}, blocking=True)
+        assert [going for _, going in in_store(hass)] == [1]
+        held.release.set()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert in_store(hass) == []
