@@ -30,13 +30,12 @@ from .failures import language
 from .origin import async_fire
 
 # What a person has to mend at the platform or in the settings; for refused credentials there is reauthentication.
-REPAIRS: Final = (Reason.IP, Reason.SIGNATURE, Reason.PRODUCT, Reason.PERMISSION)
+REPAIRS: Final = (Reason.IP, Reason.SIGNATURE, Reason.PRODUCT, Reason.PERMISSION, Reason.SUSPENDED)
 STOPS_ALL: Final = (
     *REPAIRS,
     Reason.AUTHENTICATION,
     Reason.BALANCE,
     Reason.USER,
-    Reason.SUSPENDED,
     Reason.WRONG_ADDRESS,
     Reason.NO_CONNECTION,
 )
@@ -66,8 +65,8 @@ CONNECTION_REPAIRS: Final = {
 }
 _LOW_BALANCE: Final = "low_balance"
 # The repairs that only an account with this way can have.
-_OF_HTTP: Final = (_LOW_BALANCE, *(reason.value for reason in REPAIRS if reason in _OF_THE_WAY))
-_OF_CMPP: Final = tuple(CONNECTION_REPAIRS.values())
+_OF_HTTP: Final = (_LOW_BALANCE, *(one.value for one in REPAIRS if one in _OF_THE_WAY - {Reason.SUSPENDED}))
+_OF_CMPP: Final = (*CONNECTION_REPAIRS.values(), Reason.SUSPENDED.value)
 
 
 class Standing:
@@ -120,7 +119,7 @@ class Standing:
         """Take in what became of one number. way: that it went by."""
         if receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
             self._settle(lambda met_on, problem: met_on == way or problem not in _OF_ONE_WAY)
-        elif receipt.reason in STOPS_ALL and not (way == CONF_CMPP and receipt.reason in _OF_THE_WAY):
+        elif receipt.reason in STOPS_ALL and not (way == CONF_CMPP and self._is_of_connection(receipt.reason)):
             self._set(way, receipt.reason)
         if receipt.outcome is Outcome.HELD:
             self._tell_held(receipt)
@@ -170,8 +169,15 @@ class Standing:
         if status.reason is Reason.AUTHENTICATION:
             self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_CMPP})
         shown = CONNECTION_REPAIRS.get(status.reason) if status.reason else None
-        self._show_issues([shown] if shown else [], _OF_CMPP)
+        self._show_issues([shown] if shown else [], CONNECTION_REPAIRS.values())
+        if status.connected:
+            self._settle(lambda way, problem: way == CONF_CMPP and problem is Reason.SUSPENDED)
         self._changed()
+
+    def _is_of_connection(self, reason: Reason) -> bool:
+        """Tell whether what a message met over CMPP is only why there is no connection; that is told by itself."""
+        suspended = reason is Reason.SUSPENDED and self.connection is not None and self.connection.connected
+        return reason in _OF_THE_WAY and not suspended
 
     def _set(self, way: str, problem: Reason | None) -> None:
         """Take in what was met on a way."""

@@ -323,6 +323,22 @@ async def test_what_is_not_safe_is_not_acknowledged(
     assert len(messages) == 1
 
 
+async def test_an_account_that_is_suspended_while_it_is_connected_is_told(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until
+) -> None:
+    state = sandbox.platform.accounts["homeuser"]
+    right, state.config = state.config, replace(state.config, suspended=True)
+    answer = await send(hass, "后门打开")
+    assert (answer["outcome"], answer["reason"]) == ("not_sent", "suspended")
+    assert reason_of(hass, "binary_sensor.home_can_send") == "suspended"
+    issue = ("sms1680", f"suspended_{entry.entry_id}")
+    assert ir.async_get(hass).async_get_issue(*issue)
+    state.config = right
+    assert (await send(hass, "后门打开"))["outcome"] == "accepted"
+    await until(lambda: hass.states.get("binary_sensor.home_can_send").state == "on")
+    assert ir.async_get(hass).async_get_issue(*issue) is None
+
+
 class TestRefusedLogins:
     """The platform lets nobody in; each reason is told apart, and goes away by itself."""
 
