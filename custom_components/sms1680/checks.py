@@ -54,10 +54,10 @@ NOT_PERMITTED: Final = "permission"
 _CMPP_ERRORS: Final[Mapping[Reason, str]] = {
     Reason.AUTHENTICATION: "cmpp_auth",
     Reason.IP: "cmpp_ip",
-    Reason.PARAMETER: "cmpp_version",
+    Reason.VERSION: "cmpp_version",
     Reason.SUSPENDED: "cmpp_suspended",
     Reason.MALFORMED: "cmpp_refused",
-    Reason.FAILED: "cmpp_refused",
+    Reason.LOGIN: "cmpp_refused",
     Reason.NO_CONNECTION: "cmpp_cannot_connect",
     Reason.LOST: "no_answer",
 }

@@ -58,9 +58,9 @@ _NOT_OF_THE_BALANCE: Final = (Reason.SIGNATURE, Reason.PERMISSION, Reason.PRODUC
 CONNECTION_REPAIRS: Final = {
     Reason.SUSPENDED: "connection_suspended",
     Reason.IP: "connection_ip",
-    Reason.PARAMETER: "connection_version",
+    Reason.VERSION: "connection_version",
     Reason.MALFORMED: "connection_refused",
-    Reason.FAILED: "connection_refused",
+    Reason.LOGIN: "connection_refused",
     Reason.WRONG_ADDRESS: "connection_wrong_address",
 }
 _LOW_BALANCE: Final = "low_balance"

@@ -37,6 +37,8 @@ _WRONG_WAY: Final = frozenset(
         Reason.CANCELLED,
         Reason.NO_CONNECTION,
         Reason.SUSPENDED,
+        Reason.VERSION,
+        Reason.LOGIN,
         Reason.AUTHENTICATION,
         Reason.IP,
         Reason.PERMISSION,

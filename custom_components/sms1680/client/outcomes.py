@@ -58,6 +58,8 @@ class Reason(StrEnum):
     IP = "ip"
     SIGNATURE = "signature"
     SUSPENDED = "suspended"
+    VERSION = "version"
+    LOGIN = "login"
     LONG_NUMBER = "long_number"
     NOT_UNDERSTOOD = "not_understood"
     LOST = "lost"
@@ -114,8 +116,8 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     ),
     Reason.AUTHENTICATION: (
         Repeat.AFTER_CORRECTION,
-        "The user name or the password is wrong. Correct it.",
-        "登陆名称或密码不正确，请更正。",
+        "The user name or the password is wrong. Correct it; over CMPP check SP id, password and the clock here.",
+        "登陆名称或密码不正确，请更正。使用 CMPP 时请检查企业代码、密码和本机时钟。",
     ),
     Reason.BALANCE: (
         Repeat.AFTER_TOPPING_UP,
@@ -186,6 +188,16 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
         Repeat.YES,
         "The account is suspended or has too many connections at the moment.",
         "帐号已暂停，或连接数过多。",
+    ),
+    Reason.VERSION: (
+        Repeat.AFTER_CORRECTION,
+        "The platform does not take CMPP 2.0 at this address; nothing left. Ask it for an account for version 2.0.",
+        "平台在该地址不接受 CMPP 2.0，短信没有发出。请向平台申请 2.0 版本的帐号。",
+    ),
+    Reason.LOGIN: (
+        Repeat.YES,
+        "The platform refused the login over CMPP without a reason that helps; nothing left. Ask it if that stays.",
+        "平台拒绝了 CMPP 登录，未说明有用的原因，短信没有发出。若一直如此，请联系平台。",
     ),
     Reason.LONG_NUMBER: (
         Repeat.AFTER_CORRECTION,

@@ -20,6 +20,7 @@ from sms1680 import (
     RefusedError,
     UnknownOutcomeError,
 )
+from sms1680.cmpp.auth import connect_request
 from sms1680.cmpp.client import CMPPClient
 from sms1680.cmpp.dispatcher import Dispatcher
 from sms1680.cmpp.pdus import (
@@ -49,7 +50,7 @@ NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
         (1, RefusedError, Reason.MALFORMED),
         (2, RefusedError, Reason.IP),
         (3, AuthenticationError, Reason.AUTHENTICATION),
-        (4, RefusedError, Reason.PARAMETER),
+        (4, RefusedError, Reason.VERSION),
         (5, RefusedError, Reason.SUSPENDED),
     ],
 )
@@ -97,6 +98,43 @@ async def test_a_refused_login_backs_off_long_says_so_and_refuses_what_waits(
     assert "password" in statuses[0].sentence()
     assert "密码" in statuses[0].sentence("zh")
     assert len(gateway.all(Connect)) == 1
+
+
+@pytest.mark.parametrize("padded", [False, True])
+async def test_trap_13_both_hashes_of_a_short_sp_id_are_tried(gateway: Any, connect: Make, *, padded: bool) -> None:
+    def login(line: Any, pdu: Connect) -> None:
+        wanted = connect_request(pdu.sequence_id, "9012", "known to both", f"{pdu.timestamp:010d}", padded=padded)
+        status = 0 if pdu == wanted else 3
+        line.say(ConnectResp(sequence_id=pdu.sequence_id, status=status))
+        if status:
+            line.transport.close()
+
+    async def at_once(delay: float) -> None:
+        await asyncio.sleep(0 if delay < 5 else delay)
+
+    gateway.on[Connect] = login
+    await connect(sp_id="9012").try_login()
+    assert len(gateway.all(Connect)) == 1 + padded
+    with pytest.raises(AuthenticationError):
+        await connect(sp_id="9012", secret="wrong").try_login()
+    assert len(gateway.all(Connect)) == 3 + padded
+    client = connect(sp_id="9012", sleep=at_once)
+    await client.send(NUMBER, "hello")
+    gateway.lines[-1].transport.abort()
+    await gateway.wait(lambda: len(gateway.lines) == 5 + 2 * padded)
+    assert (await client.send(NUMBER, "again"))[0].outcome is Outcome.ACCEPTED
+    assert len(gateway.all(Connect)) == 5 + 2 * padded
+
+
+async def test_an_unknown_refusal_of_the_login_is_waited_out_and_named(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    gateway.status = 6
+    error = await refused_with(connect(), NotSentError, patience=0.1)
+    assert error.reason is Reason.LOGIN
+    gateway.status = 4
+    error = await refused_with(connect(), RefusedError)
+    assert error.reason is Reason.VERSION
 
 
 async def test_too_many_connections_is_waited_out(gateway: Any, connect: Make) -> None:

@@ -325,7 +325,7 @@ def closed(status: int | None = None, reason: Reason | None = None, cause: Cause
         (closed(cause=Cause.LOST), [1, 2, 4, 8, 16, 32, 60, 60]),
         (closed(3, Reason.AUTHENTICATION), [300, 600, 1200, 2400, 3600, 3600]),
         (closed(2, Reason.IP), [300, 600, 1200, 2400, 3600, 3600]),
-        (closed(4, Reason.PARAMETER), [300, 600, 1200, 2400, 3600, 3600]),
+        (closed(4, Reason.VERSION), [300, 600, 1200, 2400, 3600, 3600]),
         (closed(cause=Cause.BROKEN), [300, 600, 1200, 2400, 3600, 3600]),
         (closed(5, Reason.SUSPENDED), [60, 120, 240, 480, 900, 900]),
     ],

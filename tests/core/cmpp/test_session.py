@@ -189,9 +189,9 @@ def test_login_is_told_with_the_gateways_version() -> None:
         (1, Reason.MALFORMED),
         (2, Reason.IP),
         (3, Reason.AUTHENTICATION),
-        (4, Reason.PARAMETER),
+        (4, Reason.VERSION),
         (5, Reason.SUSPENDED),
-        (99, Reason.FAILED),
+        (99, Reason.LOGIN),
     ],
 )
 def test_a_refused_login_says_why(status: int, reason: Reason) -> None:

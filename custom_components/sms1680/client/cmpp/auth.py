@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Final
 
 from .pdus import Connect
 
-__all__ = ["authenticator_ismg", "connect_request", "is_authentic"]
+__all__ = ["SP_ID", "authenticator_ismg", "connect_request", "is_authentic"]
+
+SP_ID: Final = 6
+"""Octets of Source_Addr; an SP_Id of fewer digits is short."""
 
 
-def connect_request(sequence_id: int, sp_id: str, secret: str, timestamp: str) -> Connect:
+def connect_request(sequence_id: int, sp_id: str, secret: str, timestamp: str, *, padded: bool = False) -> Connect:
     """Return the CONNECT of an SP. timestamp: ten digits `MMDDHHMMSS`; hashed as text, sent as a number.
 
-    A short SP_Id is hashed as it is, without padding, as four of five implementations do (trap 13).
+    A short SP_Id is hashed as it is, as four of five implementations do, or `padded` with NUL to six octets (trap 13).
     """
-    digest = hashlib.md5(
-        sp_id.encode() + bytes(9) + secret.encode() + timestamp.encode(), usedforsecurity=False
-    ).digest()
+    name = sp_id.encode().ljust(SP_ID if padded else 0, b"\0")
+    digest = hashlib.md5(name + bytes(9) + secret.encode() + timestamp.encode(), usedforsecurity=False).digest()
     return Connect(sequence_id=sequence_id, source_addr=sp_id, authenticator_source=digest, timestamp=int(timestamp))
 
 

@@ -244,9 +244,8 @@ class CMPPClient:
             raise RuntimeError("the client is connected already")
         closed: Closed | None = None
         try:
-            link = await self._connection.open()
             self._connection.start_clock([])
-            await link.answered()
+            link = await self._connection.open()
             closed = link.closed.result() if link.closed.done() else None
         except (OSError, TimeoutError) as error:
             raise NoAnswerError(Reason.NO_CONNECTION, type(error).__name__) from None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
 from ..outcomes import Reason
 from ..pace import Clock
+from .auth import SP_ID
 from .backoff import Backoff
 from .events import Cause, Closed, Event
 from .link import Link
@@ -65,6 +67,7 @@ class Connection:
         self._on_status = on_status
         self._wire_log = wire_log
         self._backoff = Backoff(random)
+        self._hashes_tried = False
         self._timed: list[Timed] = []
         self._keeper: asyncio.Task[None] | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -90,7 +93,27 @@ class Connection:
         return self._keeper is not None
 
     async def open(self) -> Link:
-        """Connect and log in; returns once the gateway has answered, or the link is closed again. Raises OSError."""
+        """Connect and log in; returns once the gateway has answered, or the link is closed again. Raises OSError.
+
+        The clock must have been started. Where the gateway refuses the hash of a short SP_Id, the other form of it is
+        tried (trap 13): once at once, after that each time anew.
+        """
+        link = await self._log_in()
+        if self._turn_hash(link) and not self._hashes_tried:
+            self._hashes_tried = True
+            link = await self._log_in()
+            self._turn_hash(link)
+        return link
+
+    def _turn_hash(self, link: Link) -> bool:
+        """Take the other form of the hash for the next login, if it was refused and there is another."""
+        closed = link.closed.result() if link.closed.done() else None
+        if closed is None or closed.reason is not Reason.AUTHENTICATION or len(self._settings.sp_id) >= SP_ID:
+            return False
+        self._settings = replace(self._settings, padded=not self._settings.padded)
+        return True
+
+    async def _log_in(self) -> Link:
         link: Link | None = None
 
         def make() -> Link:
@@ -111,6 +134,7 @@ class Connection:
         link.session.start(connect_timestamp(self._now()))
         link.flush()
         self.rearm()
+        await link.answered()
         return link
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ _LOGGER: Final = logging.getLogger(__name__)
 _LOST: Final = Verdict(Outcome.UNKNOWN, Reason.LOST)
 _TOO_LATE: Final = Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
 _CANCELLED: Final = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
-_FOR_CORRECTION: Final = frozenset({Reason.AUTHENTICATION, Reason.IP, Reason.PARAMETER, Reason.MALFORMED})
+_FOR_CORRECTION: Final = frozenset({Reason.AUTHENTICATION, Reason.IP, Reason.VERSION, Reason.MALFORMED})
 
 
 class Dispatcher:

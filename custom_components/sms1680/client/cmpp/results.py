@@ -18,10 +18,10 @@ CONNECT: Final[dict[int, Reason]] = {
     1: Reason.MALFORMED,
     2: Reason.IP,
     3: Reason.AUTHENTICATION,
-    4: Reason.PARAMETER,
+    4: Reason.VERSION,
     5: Reason.SUSPENDED,
 }
-"""Table 3.2: why a login was refused. 4 is a version that is too high."""
+"""Table 3.2: why a login was refused; what is not in it has no reason but that (`Reason.LOGIN`)."""
 
 _COMMON: Final = {
     1: Reason.MALFORMED,

@@ -48,7 +48,8 @@ class SessionSettings:
     attempts: N, how many ACTIVE_TESTs go unanswered before the connection is given up. silence: after so long without
     anything heard an ACTIVE_TEST must be answered before a SUBMIT goes, and within the same time; and so while a
     request waits for its answer. login_timeout: for CONNECT_RESP. linger: how long the end may take. proof: whether a
-    login needs the gateway's authenticator, too. first_sequence: of the first request.
+    login needs the gateway's authenticator, too. padded: how a short SP_Id is hashed. first_sequence: of the first
+    request.
     """
 
     sp_id: str
@@ -61,6 +62,7 @@ class SessionSettings:
     login_timeout: float = 30.0
     linger: float = 5.0
     proof: bool = False
+    padded: bool = False
     first_sequence: int = 1
 
 
@@ -273,7 +275,7 @@ class Session:
     def _take_login(self, pdu: ConnectResp) -> None:
         settings = self._settings
         if pdu.status:
-            reason = CONNECT.get(pdu.status, Reason.FAILED)
+            reason = CONNECT.get(pdu.status, Reason.LOGIN)
             self._closed = Closed(Cause.REFUSED, (), pdu.status, reason)
             self._move(Trigger.REFUSED)
             return
@@ -320,7 +322,8 @@ class Session:
 
     def _send_connect(self) -> None:
         settings = self._settings
-        request = connect_request(self.take_sequence(), settings.sp_id, settings.secret, self._timestamp)
+        sequence = self.take_sequence()
+        request = connect_request(sequence, settings.sp_id, settings.secret, self._timestamp, padded=settings.padded)
         self._authenticator = request.authenticator_source
         self._out.append(encode(request))
 
