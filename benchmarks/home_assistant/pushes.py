@@ -1,9 +1,11 @@
 """Pushes through Home Assistant: how many a second, and how long until an automation acts.
 
 Each against a bare webhook on the same server, in the same run, in turn: one that only answers, Home Assistant's own
-webhook trigger, and one that only fires an event (what Home Assistant itself takes to an event trigger). The pushes
-come from a process of its own, over real sockets, through all of Home Assistant's middlewares; each has a text of its
-own, so that none is a repeat. No recorder runs, on either side.
+webhook trigger, and one that only fires an event (what Home Assistant itself takes to an event trigger). One more peer
+does by Home Assistant's own means what a push must do at least: it fires an event, and writes the states of two event
+entities. The pushes come from a process of its own, over real sockets, through all of Home Assistant's middlewares;
+each has a text of its own, so that none is a repeat. Nothing is kept on the disk: the account says so, and no recorder
+runs on either side.
 
     .venv/ha-newest/bin/python benchmarks/home_assistant/pushes.py
 """
@@ -27,8 +29,11 @@ from aiohttp import web  # noqa: E402
 from aiohttp.test_utils import TestServer  # noqa: E402
 from homeassistant import const as ha_const, loader  # noqa: E402
 from homeassistant.components import webhook  # noqa: E402
+from homeassistant.components.event import EventEntity  # noqa: E402
+from homeassistant.components.event.const import DOMAIN as EVENT_DOMAIN  # noqa: E402
 from homeassistant.config_entries import ConfigSubentryDataWithId  # noqa: E402
 from homeassistant.core import HomeAssistant, ServiceCall, callback  # noqa: E402
+from homeassistant.helpers.entity_component import DATA_INSTANCES  # noqa: E402
 from homeassistant.setup import async_setup_component  # noqa: E402
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant  # noqa: E402
 
@@ -38,7 +43,8 @@ from custom_components.sms1680.trigger import HAS_NEW_SHAPE  # noqa: E402
 ROUNDS, PUSHES, CONNECTIONS = 9, 4000, 8
 LATENCIES = 1000
 OURS, OUR_SECRET = "ours-webhook", "ours-secret"
-BARE, TRIGGER, FIRING, BARE_EVENT = "bare-webhook", "trigger-webhook", "firing-webhook", "bench_message_received"
+BARE, TRIGGER, FIRING, LEAST = "bare-webhook", "trigger-webhook", "firing-webhook", "least-webhook"
+BARE_EVENT = "bench_message_received"
 
 # Sends pushes with texts of their own, one after the other on each connection; prints when each began.
 CLIENT = """
@@ -108,12 +114,20 @@ class Bench:
         return sorted((self.acted[automation, text] - began) * 1000 for text, began in said["began"].items())
 
 
-def entry() -> MockConfigEntry:
+class BareEvents(EventEntity):
+    """An event entity that is written by hand."""
+
+    _attr_event_types = ["received"]  # noqa: RUF012 - the base class's own type
+    _attr_should_poll = False
+
+
+def entry(options: dict[str, Any]) -> MockConfigEntry:
     """Return an account that never gets as far as its gateway, with two recipients."""
     way = {"username": "user", const.CONF_PASSWORD_MD5: "0" * 32, const.CONF_PRODUCT_ID: "1"}
     return MockConfigEntry(
         domain=const.DOMAIN,
         title="Home",
+        options=options,
         data={
             const.CONF_HTTP: {**way, const.CONF_GATEWAY: "http://127.0.0.1:1"},
             ha_const.CONF_WEBHOOK_ID: OURS,
@@ -143,12 +157,12 @@ def automation(name: str, trigger: dict[str, Any], text: str) -> dict[str, Any]:
     }
 
 
-async def set_up(hass: HomeAssistant) -> Bench:
-    """Set everything up but the automations."""
+async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
+    """Set everything up but the automations. options: of the account."""
     hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
     assert await async_setup_component(hass, "http", {})
     assert await async_setup_component(hass, "webhook", {})
-    account = entry()
+    account = entry(options)
     account.add_to_hass(hass)
     assert await hass.config_entries.async_setup(account.entry_id)
 
@@ -159,6 +173,18 @@ async def set_up(hass: HomeAssistant) -> Bench:
         hass.bus.async_fire(BARE_EVENT, dict(request.query))
         return web.Response(text="0")
 
+    entities = [BareEvents(), BareEvents()]
+    await hass.data[DATA_INSTANCES][EVENT_DOMAIN].async_add_entities(entities)
+
+    async def least(hass: HomeAssistant, _: str, request: web.Request) -> web.Response:
+        data = dict(request.query)
+        hass.bus.async_fire(BARE_EVENT, data)
+        for entity in entities:
+            entity._trigger_event("received", data)  # noqa: SLF001 - as an entity of its own does
+            entity.async_write_ha_state()
+        return web.Response(text="0")
+
+    webhook.async_register(hass, "bench", "bench", LEAST, least, allowed_methods=["GET"])
     webhook.async_register(hass, "bench", "bench", BARE, answer, allowed_methods=["GET"])
     webhook.async_register(hass, "bench", "bench", FIRING, fire, allowed_methods=["GET"])
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -196,14 +222,20 @@ async def automate(bench: Bench, name: str) -> None:
 
 async def main() -> None:
     """Measure, and print each figure with its ratio."""
-    ours, bare = (f"/api/webhook/{name}" for name in (OURS, BARE))
+    ours, bare, least = (f"/api/webhook/{name}" for name in (OURS, BARE, LEAST))
     channel = f"/api/sms1680/{OUR_SECRET}/1603/mo"
     with tempfile.TemporaryDirectory() as folder:
         async with async_test_home_assistant(config_dir=folder) as hass:
-            bench = await set_up(hass)
+            bench = await set_up(hass, {const.CONF_KEEP_DAYS: 0})
             print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}")
-            rounds = [{path: await bench.rate(path) for path in (bare, ours, channel)} for _ in range(ROUNDS)]
-            for name, path in (("a webhook that only answers", bare), ("our webhook", ours), ("our channel", channel)):
+            paths = {
+                "a webhook that only answers": bare,
+                "one that fires and writes two states": least,
+                "our webhook": ours,
+                "our channel": channel,
+            }
+            rounds = [{path: await bench.rate(path) for path in paths.values()} for _ in range(ROUNDS)]
+            for name, path in paths.items():
                 speed = statistics.median(found[path][0] for found in rounds)
                 ratio = statistics.median(found[path][0] / found[bare][0] for found in rounds)
                 work = statistics.median(found[path][1] for found in rounds)

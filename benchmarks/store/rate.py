@@ -32,7 +32,7 @@ ROUNDS, OFF = 7, "the-one-that-keeps-nothing"
 
 async def add_unkept(hass: HomeAssistant) -> None:
     """Add an account that keeps nothing on the disk."""
-    like = entry()
+    like = entry({})
     account = MockConfigEntry(
         domain=const.DOMAIN,
         title="Off",
@@ -70,7 +70,7 @@ async def main() -> None:
     names = {BARE: "a webhook that only answers", OURS: "the store on", OFF: "the store off"}
     with tempfile.TemporaryDirectory() as folder:
         async with async_test_home_assistant(config_dir=folder) as hass:
-            bench = await set_up(hass)
+            bench = await set_up(hass, {})
             await add_unkept(hass)
             counted = await commits(bench)
             print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}, {PUSHES} pushes a round")
