@@ -79,6 +79,7 @@ class Conversation:
         question's.
         """
         message |= dict.fromkeys(("question", "answer", "tag", "command"))
+        message["already_answered"] = False
         message["opted_out"] = is_opt_out(message["content"])
         if message["opted_out"]:
             self._tell_opted_out(message, recipient)
@@ -87,7 +88,12 @@ class Conversation:
         elif attempt is not None and recipient is not None:
             return self._judge(message, recipient, attempt)
         elif heard := self.desk.hear(message["number"], message["extension"], message["content"], elsewhere=elsewhere):
-            message |= {"question": "over" if heard.over else "answered", "answer": heard.id, "tag": heard.tag}
+            message |= {
+                "question": "over" if heard.over else "answered",
+                "answer": heard.id,
+                "tag": heard.tag,
+                "already_answered": heard.already,
+            }
         return None
 
     def _judge(self, message: dict[str, Any], recipient: ConfigSubentry, attempt: Attempt) -> dict[str, Any] | None:

@@ -417,6 +417,7 @@ class Receiver:
             # Of a message of several segments, the last one settles it.
             "settled": change.settled if change else report.state is not ReportState.PENDING,
             "reason": None if delivered else report.sentence("zh" if chinese else "en"),
+            "automatic": change is not None and change.automatic,
         }
 
 

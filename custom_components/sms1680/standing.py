@@ -27,7 +27,7 @@ from .const import (
     signal_standing,
 )
 from .failures import language
-from .origin import async_fire
+from .origin import async_fire, is_automatic
 
 # What a person has to mend at the platform or in the settings; for refused credentials there is reauthentication.
 REPAIRS: Final = (Reason.IP, Reason.SIGNATURE, Reason.PRODUCT, Reason.PERMISSION, Reason.SUSPENDED)
@@ -238,6 +238,7 @@ class Standing:
             "state": "pending",
             "settled": False,
             "reason": receipt.reason.sentence(language(self._hass)) if receipt.reason else None,
+            "automatic": is_automatic(),
             "redelivered": False,
         }
         async_fire(self._hass, EVENT_DELIVERY_REPORT, data)

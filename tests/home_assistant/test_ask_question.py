@@ -335,6 +335,7 @@ async def test_an_answer_after_a_restart_says_that_its_question_is_over(
                 "tag": "garage",
                 "at": dt_util.utcnow().timestamp(),
                 "awaited": True,
+                "answered": False,
             }
         ],
     }

@@ -153,7 +153,7 @@ def test_a_reply_to_something_else_is_no_answer(desk: Desk, clock: Clock) -> Non
     assert desk.hear(ALICE, "12", "好的", elsewhere=True) is None
     assert desk.hear(ALICE, "07", "好的", elsewhere=True) == Heard("yes", over=False)
     assert desk.hear(ALICE, "12", "好的", elsewhere=True) is None
-    assert desk.hear(ALICE, "07", "好的", elsewhere=True) == Heard("yes", over=True)
+    assert desk.hear(ALICE, "07", "好的", elsewhere=True) == Heard("yes", over=True, already=True)
 
 
 def test_the_first_answer_ends_it_or_the_last(desk: Desk, clock: Clock) -> None:
@@ -183,7 +183,7 @@ def test_an_answer_to_a_question_that_is_over_says_so(request: pytest.FixtureReq
 def test_the_second_answer_of_one_who_has_answered_is_over(desk: Desk, clock: Clock) -> None:
     question = ask(desk, clock, ALICE, BOB, wait_for_all=True)
     desk.hear(ALICE, "", "是")
-    assert desk.hear(ALICE, "", "否") == Heard("no", over=True)
+    assert desk.hear(ALICE, "", "否") == Heard("no", over=True, already=True)
     assert question.parts[0].answered is not None
     assert question.parts[0].answered.id == "yes"
 
@@ -208,6 +208,25 @@ def test_once_the_late_answer_has_come_the_next_question_goes_out(desk: Desk, cl
     assert states(new) == [State.QUEUED]
     assert desk.hear(ALICE, "", "是") == Heard("yes", over=True)
     assert states(new) == [State.OPEN]
+
+
+def test_an_answer_says_whether_somebody_had_answered_before(ranged: Desk, clock: Clock) -> None:
+    first, second, other = (
+        Question(YES_NO, clock, lambda: None, wait_for_all=False, tag=tag) for tag in ("alarm", "alarm", "garage")
+    )
+    extensions = [ranged.ask(question, ALICE).extension or "" for question in (first, second, other)]
+    for question in (first, second, other):
+        question.time_up()
+    heard = [ranged.hear(ALICE, extension, "是") for extension in extensions]
+    assert [one and (one.tag, one.already) for one in heard] == [("alarm", False), ("alarm", True), ("garage", False)]
+
+
+def test_the_answer_to_one_question_does_not_answer_the_next(desk: Desk, clock: Clock) -> None:
+    ask(desk, clock, ALICE)
+    following = ask(desk, clock, ALICE)
+    desk.hear(ALICE, "", "是")
+    following.time_up()
+    assert desk.hear(ALICE, "", "是") == Heard("yes", over=True)
 
 
 @pytest.mark.parametrize("reason", [NoAnswer.REFUSED, NoAnswer.NOT_SENT, NoAnswer.NOT_DELIVERED])
@@ -385,7 +404,7 @@ class Conversations(RuleBasedStateMachine):
         part = data.draw(st.sampled_from([part for part in self.parts if part.state is State.OPEN]))
         others = [(other, other.state, other.answered) for other in self.parts if other is not part]
         heard = self.desk.hear(part.number, part.extension or "", text)
-        assert heard == ({"是": Heard("yes", over=False), "否": Heard("no", over=False)}.get(text))
+        assert (heard and (heard.id, heard.over)) == {"是": ("yes", False), "否": ("no", False)}.get(text)
         assert (part.answered is not None) == (heard is not None)
         for other, state, answered in others:
             assert other.answered is answered
@@ -400,7 +419,8 @@ class Conversations(RuleBasedStateMachine):
         now = [other for other in self.parts if other.state is State.OPEN and other.place == part.place]
         heard = self.desk.hear(part.number, part.extension or "", "是")
         if now:
-            assert heard == Heard("yes", over=False)
+            assert heard is not None
+            assert (heard.id, heard.over) == ("yes", False)
             assert now[0].answered is not None
             last, ended = self.last[part.place]
             if last is part and part.answered is None and part not in self.answered_late:

@@ -14,7 +14,7 @@ import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.automation.config import AUTOMATION_BLUEPRINT_SCHEMA
 from homeassistant.components.blueprint.models import Blueprint
-from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.core import CoreState, HomeAssistant, ServiceCall
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.selector import selector
 from homeassistant.setup import async_setup_component
@@ -174,25 +174,50 @@ class TestAskBeforeActing:
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "no", "who": "timeout"}]
 
+    @pytest.mark.parametrize(("too_late", "count"), [({}, 1), ({"too_late": ""}, 0)])
+    async def test_a_yes_that_comes_too_late_is_told_so_once(
+        self,
+        hass: HomeAssistant,
+        sandbox: Sandbox,
+        acted: list[ServiceCall],
+        *,
+        language: str,
+        too_late: dict[str, str],
+        count: int,
+    ) -> None:
+        await self.begin(hass, language, timeout={"milliseconds": 300}, **too_late)
+        await sent(sandbox, 2)
+        await until(lambda: acted)
+        for number in (BOB, ALICE):
+            sandbox.platform.reply(number, "1")
+            await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
+            await hass.async_block_till_done()
+        assert [message.number for message in sandbox.platform.messages][2:] == [BOB] * count
+        assert [call.data["done"] for call in acted] == ["no"]
+
 
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestAcknowledgeOrEscalate:
     """An alarm that Alice is asked to acknowledge, then Bob."""
 
     @staticmethod
-    async def begin(hass: HomeAssistant, language: str, seconds: float, times: int = 2) -> None:
-        await use(
-            hass,
-            f"acknowledge_or_escalate{language}",
-            alarm=["binary_sensor.window"],
-            first=["notify.alice"],
-            second=["notify.bob"],
-            times=times,
-            pause={"milliseconds": int(seconds * 1000)},
-            on_acknowledged=act(done="acknowledged", who="{{ who }}"),
-            on_nobody=act(done="nobody"),
-        )
+    async def begin(hass: HomeAssistant, language: str, seconds: float, times: int = 2, **inputs: Any) -> None:
+        given = {
+            "alarm": ["binary_sensor.window", "binary_sensor.smoke"],
+            "first": ["notify.alice"],
+            "second": ["notify.bob"],
+            "times": times,
+            "pause": {"milliseconds": int(seconds * 1000)},
+            "on_acknowledged": act(done="acknowledged", who="{{ who }}"),
+            "on_nobody": act(done="nobody"),
+            **inputs,
+        }
+        await use(hass, f"acknowledge_or_escalate{language}", **given)
         hass.states.async_set("binary_sensor.window", "on", {"friendly_name": "后窗"})
+
+    @staticmethod
+    async def turn_off(hass: HomeAssistant) -> None:
+        await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.it"}, blocking=True)
 
     async def test_it_is_repeated_with_count_and_time_then_goes_to_the_next(
         self,
@@ -247,7 +272,99 @@ class TestAcknowledgeOrEscalate:
         hass.states.async_set("binary_sensor.window", "off")
         hass.states.async_set("binary_sensor.window", "on")
         assert [number for number, _ in await sent(sandbox, 3)] == [ALICE, BOB, ALICE]
-        await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.it"}, blocking=True)
+        await self.turn_off(hass)
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_an_acknowledgement_after_all_were_asked_counts_once(
+        self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
+    ) -> None:
+        await self.begin(hass, language, 0.3, times=1)
+        await sent(sandbox, 2)
+        await until(lambda: acted)
+        for number in (ALICE, BOB):
+            sandbox.platform.reply(number, "1")
+            await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
+            await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "nobody"}, {"done": "acknowledged", "who": "Alice"}]
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_two_acknowledgements_are_one(
+        self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
+    ) -> None:
+        go_on = {"wait_for_trigger": {"trigger": "event", "event_type": "go_on"}}
+        done = [*act(done="begun", who="{{ who }}"), go_on, *act(done="ended", who="{{ who }}")]
+        people = ["notify.alice", "notify.bob"]
+        await self.begin(hass, language, 20, first=people, second=[], on_acknowledged=done, tell_others="")
+        await sent(sandbox, 2)
+        sandbox.platform.reply(ALICE, "1")
+        await until(lambda: acted)
+        sandbox.platform.reply(BOB, "1")
+        await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
+        await until(lambda: "go_on" in hass.bus.async_listeners())
+        hass.bus.async_fire("go_on")
+        await until(lambda: len(acted) > 1)
+        await hass.async_block_till_done()
+        assert [call.data for call in acted] == [{"done": "begun", "who": "Alice"}, {"done": "ended", "who": "Alice"}]
+        assert len(sandbox.platform.messages) == 2
+
+    @pytest.mark.usefixtures("pushed")
+    async def test_another_alarm_meanwhile_begins_anew_and_names_both(
+        self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
+    ) -> None:
+        await self.begin(hass, language, 20)
+        await sent(sandbox, 1)
+        # The same one again begins nothing anew.
+        hass.states.async_set("binary_sensor.window", "off", {"friendly_name": "后窗"})
+        hass.states.async_set("binary_sensor.window", "on", {"friendly_name": "后窗"})
+        hass.states.async_set("binary_sensor.smoke", "on", {"friendly_name": "烟雾"})
+        (_, first), (_, second) = await sent(sandbox, 2)
+        assert ("烟雾" in first, "后窗" in second, "烟雾" in second) == (False, True, True)
+        sandbox.platform.reply(ALICE, "1")
+        await until(lambda: acted)
+        await hass.async_block_till_done()
+        assert [call.data["done"] for call in acted] == ["acknowledged"]
+
+    async def test_what_could_not_be_sent_is_tried_again(
+        self,
+        hass: HomeAssistant,
+        make_entry: Callable[..., MockConfigEntry],
+        set_up: Callable[[MockConfigEntry], Awaitable[None]],
+        *,
+        sandbox: Sandbox,
+        acted: list[ServiceCall],
+        no_patience: None,  # noqa: ARG002
+        language: str,
+    ) -> None:
+        """The gateway is off for a while; then even the account is not there."""
+        made = make_entry(http={"gateway": "http://127.0.0.1:1"})
+        await set_up(made)
+        await self.begin(hass, language, 0.4, times=1000, second=[])
+        await until(lambda: "automation.it" in hass.states.async_entity_ids())
+        assert await hass.config_entries.async_unload(made.entry_id)
+        hass.config_entries.async_update_entry(
+            made, data={**made.data, "http": {**made.data["http"], "gateway": sandbox.url}}
+        )
+        assert not sandbox.platform.messages
+        assert await hass.config_entries.async_setup(made.entry_id)
+        await sent(sandbox, 1)
+        assert not acted
+        await self.turn_off(hass)
+
+    @pytest.mark.usefixtures("pushed")
+    @pytest.mark.parametrize("after_restart", [True, False])
+    async def test_it_begins_again_after_a_restart(
+        self, hass: HomeAssistant, sandbox: Sandbox, language: str, *, after_restart: bool
+    ) -> None:
+        hass.states.async_set("binary_sensor.window", "on", {"friendly_name": "后窗"})
+        hass.set_state(CoreState.not_running)
+        await self.begin(hass, language, 20, after_restart=after_restart)
+        await hass.async_start()
+        if not after_restart:
+            hass.states.async_set("binary_sensor.smoke", "on", {"friendly_name": "烟雾"})
+        ((_, text),) = await sent(sandbox, 1)
+        assert "后窗" in text
+        assert ("烟雾" in text) is not after_restart
+        await self.turn_off(hass)
 
     @pytest.mark.usefixtures("pushed")
     async def test_nobody(self, hass: HomeAssistant, acted: list[ServiceCall], language: str) -> None:
@@ -274,6 +391,27 @@ async def test_undelivered_goes_another_way(
     assert [call.data["who"] for call in acted] == (["Alice"] if chosen else ["Alice", "Bob", "139****0009"])
     assert acted[0].data["reason"] in acted[0].data["text"]
     assert acted[0].data["reason"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_what_went_the_other_way_and_is_not_delivered_either_begins_no_chain(
+    hass: HomeAssistant, pushed: MockConfigEntry, *, sandbox: Sandbox, acted: list[ServiceCall], language: str
+) -> None:
+    sandbox.platform.phone(BOB).report_status = "UNDELIV"
+    to_bob = {
+        "action": "sms1680.send_message",
+        "target": {"entity_id": "notify.bob"},
+        "data": {"message": "{{ text }}"},
+    }
+    await use(hass, f"undelivered_other_way{language}", other_way=[to_bob, *act(text="{{ text }}")])
+    reports = async_capture_events(hass, "sms1680_delivery_report")
+    receiver = async_get_receivers(hass).async_get(pushed)
+    await receiver.async_receive(DeliveryReport("77", ALICE, "KX:3000"), Way.WEBHOOK, 1)
+    await until(lambda: len(reports) == 2)
+    await hass.async_block_till_done()
+    assert [report.data["automatic"] for report in reports] == [False, True]
+    assert [message.number for message in sandbox.platform.messages] == [BOB]
+    assert ("可能未送达" if language else "may not have arrived") in acted[0].data["text"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -377,6 +515,22 @@ class TestWeeklyDrill:
         assert len(acted) == 1
         assert self.failure(hass) is None
         assert pushed.runtime_data
+
+    async def test_an_account_that_is_not_running(
+        self,
+        hass: HomeAssistant,
+        pushed: MockConfigEntry,
+        *,
+        acted: list[ServiceCall],
+        language: str,
+        freezer: FrozenDateTimeFactory,
+    ) -> None:
+        assert await hass.config_entries.async_unload(pushed.entry_id)
+        await self.begin(hass, language, freezer)
+        await hass.async_block_till_done()
+        assert [call.data["missing"] for call in acted] == [
+            "没有发出：帐号未运行" if language else "nothing was sent: the account is not running"
+        ]
 
     @pytest.mark.usefixtures("pushed")
     async def test_no_other_day(

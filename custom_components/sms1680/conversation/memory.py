@@ -27,7 +27,7 @@ class Past:
     """A question to one phone.
 
     extension: what it went out with. at: when it was over, or went out, in seconds since 1970. awaited: whether its
-    answer may still come.
+    answer may still come. answered: whether somebody has answered it, or another question with its tag.
     """
 
     answers: Answers
@@ -35,6 +35,7 @@ class Past:
     extension: str | None
     at: float
     awaited: bool
+    answered: bool = False
 
 
 class Memory:
@@ -53,7 +54,7 @@ class Memory:
             except InvalidAnswerError:
                 continue  # an earlier version knew it
             place = one["number"], one["extension"] if one["own"] else None
-            self._past[place] = Past(answers, one["tag"], one["extension"], one["at"], one["awaited"])
+            self._past[place] = Past(answers, one["tag"], one["extension"], one["at"], one["awaited"], one["answered"])
 
     def note(self, place: Place, past: Past) -> None:
         """Remember the latest question of a place."""
@@ -68,9 +69,16 @@ class Memory:
         past = self._past.get(place)
         return past if past is not None and now - past.at < _lasts(place) else None
 
-    def answered(self, place: Place) -> None:
-        """Note that the answer that was awaited has come, late."""
-        self._past[place] = replace(self._past[place], awaited=False)
+    def answer(self, place: Place) -> None:
+        """Note that the question of a place was answered, and so the others with its tag."""
+        answered = self._past.get(place)
+        if answered is None:
+            return
+        self._past[place] = replace(answered, awaited=False, answered=True)
+        if answered.tag is not None:
+            for other, past in self._past.items():
+                if past.tag == answered.tag and not past.answered:
+                    self._past[other] = replace(past, answered=True)
         self._changed()
 
     def awaiting(self, number: str, now: float) -> dict[str | None, float]:
@@ -96,6 +104,7 @@ class Memory:
                 "tag": one.tag,
                 "at": one.at,
                 "awaited": one.awaited,
+                "answered": one.answered,
             }
             for (number, own), one in self._past.items()
             if now - one.at < _lasts((number, own))

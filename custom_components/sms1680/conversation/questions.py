@@ -163,11 +163,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a reply is to the questions: the answer to one, or to one that is over."""
+    """What a reply is to the questions: the answer to one, or to one that is over.
+
+    already: somebody had answered that question before, or another one with its tag.
+    """
 
     id: str | None
     over: bool
     tag: str | None = None
+    already: bool = False
 
 
 class Desk:
@@ -268,17 +272,19 @@ class Desk:
         is_answer, answer_id = part.question.answers.match(text)
         if not is_answer:
             return None
+        already = part.question.first is not None
         part.question.answer(part, answer_id, text.strip())
+        self._memory.answer(part.place)
         self.end(part, None)
-        return Heard(answer_id, over=False, tag=part.question.tag)
+        return Heard(answer_id, over=False, tag=part.question.tag, already=already)
 
     def _answer_late(self, place: Place, past: Past, text: str) -> Heard | None:
         is_answer, answer_id = past.answers.match(text)
         if not is_answer:
             return None
-        self._memory.answered(place)
+        self._memory.answer(place)
         self.go_on(place[0])
-        return Heard(answer_id, over=True, tag=past.tag)
+        return Heard(answer_id, over=True, tag=past.tag, already=past.answered)
 
     def _find_place(self, part: Part) -> bool:
         """Give a part its extension; return whether there is a place for it now."""
@@ -322,5 +328,6 @@ class Desk:
 
     def _remember(self, part: Part, *, awaited: bool) -> None:
         question = part.question
-        past = Past(question.answers, question.tag, part.extension, self._clock(), awaited)
+        answered = question.first is not None
+        past = Past(question.answers, question.tag, part.extension, self._clock(), awaited, answered)
         self._memory.note(part.place, past)

@@ -27,7 +27,7 @@ from .records import Change, Dispatch, Outgoing, Receipted, Received, from_micro
 _ORDER: Final = count()
 _BY_PLACE: Final = "ORDER BY place IS NULL, place, message_id"
 _FIRST_ID: Final = f"SELECT message_id FROM segment WHERE outgoing = row {_BY_PLACE} LIMIT 1"
-_CHANGE: Final = f"row, entry, recipient, number, ({_FIRST_ID}), state, status, reason, matched, state_at"
+_CHANGE: Final = f"row, entry, recipient, number, ({_FIRST_ID}), state, status, reason, matched, state_at, automatic"
 _INSERT: Final = """
 INSERT INTO outgoing (entry, recipient, number, text, way, at, due, automatic, attempt, state, state_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row
@@ -258,9 +258,9 @@ def _change(connection: sqlite3.Connection, row: int) -> Change:
 
 
 def _read(
-    values: tuple[int, str, str | None, str, str | None, str, str | None, str | None, str | None, int],
+    values: tuple[int, str, str | None, str, str | None, str, str | None, str | None, str | None, int, int],
 ) -> Change:
-    row, entry, recipient, number, message_id, state, status, reason, matched, at = values
+    row, entry, recipient, number, message_id, state, status, reason, matched, at, automatic = values
     proven = ProofState(state)
     return Change(
         row,
@@ -275,4 +275,5 @@ def _read(
         Matched(matched) if matched else None,
         from_micros(at),
         next(_ORDER),
+        bool(automatic),
     )

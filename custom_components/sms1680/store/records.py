@@ -133,8 +133,8 @@ class Change:
     """Where a message to one number stands, after something was said of it.
 
     message_id: of its first segment, None where none is known. status: of the report that made it so, as it came.
-    reason: of an outcome. at: since when. order: grows from one
-    change to the next, so that who hears of an older one later knows.
+    reason: of an outcome. at: since when. order: grows from one change to the next, so that who hears of an older one
+    later knows. automatic: the message stems from our own events.
     """
 
     row: int
@@ -149,6 +149,7 @@ class Change:
     matched: Matched | None
     at: datetime
     order: int
+    automatic: bool
 
 
 @dataclass(frozen=True, slots=True)
