@@ -146,9 +146,10 @@ class _Asking:
                 self._stop_sending()
             await self._cut_off()
         if question.first is not None and self._tell_others is not None:
-            text = self._with_name(self._tell_others, self._asked[question.first])
+            answerer = self._asked[question.first]
+            telling = self._tell(question.first, self._with_name(self._tell_others, answerer))
             with sending_automatically():
-                self._hass.async_create_background_task(self._tell(question.first, text), f"{DOMAIN} tell others")
+                answerer.entry.async_create_background_task(self._hass, telling, f"{DOMAIN} tell others")
         people = [self._told(part) for part in question.parts]
         if self._drill:
             self._tell_drill(people)

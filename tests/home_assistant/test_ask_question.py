@@ -175,6 +175,7 @@ async def test_the_others_are_told_who_answered(hass: HomeAssistant, entry: Mock
     assert {(message.number, message.text) for message in told} == {
         (number, "【某某科技】已由Bob处理") for number in (ALICE, CAROL)
     }
+    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def test_everybodys_answer(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
