@@ -384,6 +384,7 @@ class CMPPServer:
         await asyncio.sleep(self.down)
         await self._listen()
         self.restarts += 1
+        self.platform.changed()
 
     def restart_soon(self) -> None:
         """Restart in the background, unless that is under way."""

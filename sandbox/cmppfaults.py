@@ -68,6 +68,10 @@ class CMPPFaults:
         self.choose_submit = self.choose_deliver = self.choose_report = None
         self._queue.clear()
 
+    def as_json(self) -> dict[str, object]:
+        """Return what there is, what is yet to go wrong, and what did, for the control API."""
+        return {"names": list(CMPPFault), "queue": list(self._queue), "happened": dict(self.happened)}
+
     def take_submit(self) -> CMPPFault | None:
         """Return what goes wrong with this SUBMIT, if anything, and use it up."""
         return self._take(self.choose_submit, SUBMIT_FAULTS)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from .broadcast import Broadcaster
+from .cmpp import CMPPServer
 from .faults import PLAIN, Cut, Fault
 from .fields import Fields
 from .groups import is_number
@@ -53,9 +54,10 @@ def ip_is_any(host: str) -> bool:
 class Control:
     """Handlers of the control API."""
 
-    def __init__(self, platform: Platform, broadcaster: Broadcaster) -> None:
-        """Serve a platform."""
+    def __init__(self, platform: Platform, broadcaster: Broadcaster, cmpp: CMPPServer | None = None) -> None:
+        """Serve a platform, and its CMPP side where that has a port."""
         self.platform = platform
+        self.cmpp = cmpp
         self.broadcaster = broadcaster
 
     def routes(self) -> list[web.RouteDef]:
@@ -70,7 +72,7 @@ class Control:
             "report": self._report,
             "words": self._words,
             "story": self._story,
-            "reset": lambda _: self.platform.reset(),
+            "reset": self._reset,
         }
         return [
             web.get("/api/state", self._get(lambda _: self.state())),
@@ -118,6 +120,7 @@ class Control:
             "accounts": [account.as_json() for account in platform.accounts.values()],
             "pushes": platform.pushes.as_json(),
             "faults": platform.faults.as_json(),
+            "cmpp": self.cmpp and self.cmpp.faults.as_json(),
             "words": {"forbidden": platform.forbidden_words, "review": platform.review_words},
             "phones": {
                 phone.number: phone.report_status
@@ -189,10 +192,15 @@ class Control:
         return account.as_json()
 
     def _faults(self, fields: Fields) -> object:
-        """Set the standing fault (`standing`: a preset's name or null), queue some (`next`, `times`), or `clear`."""
+        """Set the standing fault (`standing`: a preset's name or null), queue some (`next`, `times`), or `clear`.
+
+        Over CMPP: queue some (`cmpp`: a fault's name, `times`), or `restart` that side.
+        """
         faults = self.platform.faults
         if "clear" in fields and fields.flag("clear"):
             faults.clear()
+            if self.cmpp is not None:
+                self.cmpp.faults.clear()
         if "standing" in fields:
             name = fields.optional_text("standing")
             if name is None:
@@ -201,7 +209,21 @@ class Control:
                 faults.always(name)
         if "next" in fields:
             faults.next(_fault(fields), fields.integer("times", 1, most=100_000))
-        return faults.as_json()
+        if "cmpp" in fields:
+            self._cmpp().faults.next(fields.text("cmpp"), fields.integer("times", 1, most=100_000))
+        if "restart" in fields and fields.flag("restart"):
+            self._cmpp().restart_soon()
+        return faults.as_json() | {"cmpp": self.cmpp and self.cmpp.faults.as_json()}
+
+    def _cmpp(self) -> CMPPServer:
+        if self.cmpp is None:
+            raise ValueError("cmpp: it has no port")
+        return self.cmpp
+
+    def _reset(self, _: Fields) -> None:
+        self.platform.reset()
+        if self.cmpp is not None:
+            self.cmpp.faults.clear()
 
     def _pushes(self, fields: Fields) -> object:
         self.platform.pushes.repeat = fields.flag("repeat")

@@ -106,7 +106,8 @@ class Sandbox:
     async def _open(self) -> None:
         app = web.Application(client_max_size=BODY_MAX, middlewares=[_quiet_errors])
         app.add_routes(Gateway(self.platform).routes(self.config.path_prefix))
-        app.add_routes(Control(self.platform, self._broadcaster).routes())
+        cmpp = None if self.config.cmpp_port is None else self.cmpp
+        app.add_routes(Control(self.platform, self._broadcaster, cmpp).routes())
         app.add_routes(page_routes())
         runner = web.AppRunner(app, access_log=None, logger=_http_logger(), shutdown_timeout=0.2)
         await runner.setup()

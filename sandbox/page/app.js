@@ -1,6 +1,6 @@
 // The phone page's logic: reads the state once, then follows the server-sent events. Data only ever becomes text nodes.
 
-import { choose, clock, faults, moment, speak, switchLanguage, t } from "./words.js";
+import { choose, clock, cmppFaults, faults, moment, speak, switchLanguage, t } from "./words.js";
 import { element, icon, Talk } from "./talk.js";
 
 const $ = (id) => document.getElementById(id);
@@ -208,30 +208,47 @@ function showWords(id, words) {
 }
 
 function showFaults() {
-  const queued = (name) => state.faults.queue.filter((each) => each === name).length;
-  $("clear-faults").disabled = state.faults.standing === null && state.faults.queue.length === 0;
-  const rows = $("faults").children.length ? [...$("faults").children] : faults.map(faultRow);
-  if (!$("faults").children.length) $("faults").append(...rows);
-  rows.forEach((row, index) => {
-    const name = faults[index];
-    const [title, note] = t(`fault_${name}`);
+  const overCMPP = state.cmpp?.queue ?? [];
+  $("clear-faults").disabled =
+    state.faults.standing === null && state.faults.queue.length === 0 && overCMPP.length === 0;
+  showFaultRows($("faults"), faults, "fault", state.faults.queue, faultRow);
+  $("cmpp").hidden = state.cmpp === null;
+  showFaultRows($("cmpp-faults"), cmppFaults, "cmpp_fault", overCMPP, cmppFaultRow);
+}
+
+function showFaultRows(list, names, words, queue, makeRow) {
+  if (!list.children.length) list.append(...names.map(makeRow));
+  [...list.children].forEach((row, index) => {
+    const name = names[index];
+    const [title, note] = t(`${words}_${name}`);
     row.querySelector("b").textContent = title;
     row.querySelector("small").textContent = note;
-    const count = queued(name);
+    const count = queue.filter((each) => each === name).length;
     const once = row.querySelector("button");
     once.textContent = count ? `${t("once")} · ${count}` : t("once");
     once.classList.toggle("on", count > 0);
-    row.querySelector("input").checked = state.faults.standing === name;
-    row.querySelector("input").setAttribute("aria-label", title);
+    const always = row.querySelector("input");
+    if (always) {
+      always.checked = state.faults.standing === name;
+      always.setAttribute("aria-label", title);
+    }
   });
 }
 
 function faultRow(name) {
-  const once = element("button", { type: "button", class: "quiet" }, "");
   const always = element("input", { type: "checkbox", role: "switch" });
-  once.addEventListener("click", () => post("faults", { next: name }));
   always.addEventListener("change", () => post("faults", { standing: always.checked ? name : null }));
-  return element("li", {}, [element("span", {}, [element("b"), element("small")]), once, always]);
+  return element("li", {}, [element("span", {}, [element("b"), element("small")]), onceButton({ next: name }), always]);
+}
+
+function cmppFaultRow(name) {
+  return element("li", {}, [element("span", {}, [element("b"), element("small")]), onceButton({ cmpp: name })]);
+}
+
+function onceButton(fault) {
+  const once = element("button", { type: "button", class: "quiet" }, "");
+  once.addEventListener("click", () => post("faults", fault));
+  return once;
 }
 
 function showStory() {
@@ -373,6 +390,7 @@ for (const id of ["extension", "balance-input", "rate-input", "report-address", 
 $("manual").addEventListener("change", (event) => setAccount({ manual: event.target.checked }));
 $("repeat").addEventListener("change", (event) => post("pushes", { repeat: event.target.checked }));
 $("clear-faults").addEventListener("click", () => post("faults", { clear: true }));
+$("restart").addEventListener("click", () => post("faults", { restart: true }));
 $("language").addEventListener("click", () => {
   switchLanguage();
   showTime();

@@ -79,6 +79,22 @@ const WORDS = {
     fault_empty: ["Empty answer", "nothing accepted"],
     fault_no_length: ["No length", "the answer ends with the connection"],
     fault_too_fast: ["Too fast", "5 or -5, nothing accepted"],
+    cmpp_faults: "Over CMPP",
+    restart: "Restart",
+    cmpp_fault_lost_submit: ["SUBMIT lost", "never seen, never answered"],
+    cmpp_fault_lost_answer: ["Answer lost", "accepted, never answered"],
+    cmpp_fault_late_answer: ["Late answer", "after its delivery report"],
+    cmpp_fault_answered_twice: ["Answered twice", "the same SUBMIT_RESP again"],
+    cmpp_fault_too_fast: ["Too fast", "result 8, nothing accepted"],
+    cmpp_fault_drop_before: ["Dropped before", "the line breaks, nothing accepted"],
+    cmpp_fault_drop_after: ["Dropped after", "accepted, then the line breaks"],
+    cmpp_fault_half_open: ["Half open", "the line stands, nothing comes back"],
+    cmpp_fault_terminate: ["TERMINATE", "answered, then the session ends"],
+    cmpp_fault_restart: ["Restart", "accepted, then all lines break"],
+    cmpp_fault_delivered_twice: ["DELIVER twice", "the same one at once"],
+    cmpp_fault_redelivered: ["DELIVER again", "with a new Sequence_Id"],
+    cmpp_fault_accepted_first: ["ACCEPTD first", "a report that is not final goes ahead"],
+    cmpp_fault_segment_failed: ["A segment fails", "its report says UNDELIV"],
   },
   zh: {
     title: "桌上的 1680",
@@ -158,6 +174,22 @@ const WORDS = {
     fault_empty: ["空应答", "未接受"],
     fault_no_length: ["没有长度", "应答以断开连接结束"],
     fault_too_fast: ["提交太快", "返回 5 或 -5，未接受"],
+    cmpp_faults: "CMPP 故障",
+    restart: "重启",
+    cmpp_fault_lost_submit: ["SUBMIT 丢失", "平台未收到，也不应答"],
+    cmpp_fault_lost_answer: ["应答丢失", "已接受，不应答"],
+    cmpp_fault_late_answer: ["应答迟到", "晚于状态报告"],
+    cmpp_fault_answered_twice: ["重复应答", "同一 SUBMIT_RESP 发两次"],
+    cmpp_fault_too_fast: ["提交太快", "返回 8，未接受"],
+    cmpp_fault_drop_before: ["提前断开", "断开连接，未接受"],
+    cmpp_fault_drop_after: ["接受后断开", "已接受，随后断开连接"],
+    cmpp_fault_half_open: ["半开连接", "连接仍在，不再有任何应答"],
+    cmpp_fault_terminate: ["TERMINATE", "应答后结束会话"],
+    cmpp_fault_restart: ["重启", "已接受，随后断开全部连接"],
+    cmpp_fault_delivered_twice: ["DELIVER 重复", "同一 DELIVER 立即再来"],
+    cmpp_fault_redelivered: ["DELIVER 重发", "换新的 Sequence_Id"],
+    cmpp_fault_accepted_first: ["先报 ACCEPTD", "先有一条非最终的状态报告"],
+    cmpp_fault_segment_failed: ["一段失败", "该段的状态报告为 UNDELIV"],
   },
 };
 
@@ -185,7 +217,12 @@ export function choose(en, zh) {
 }
 
 /** The faults that have words, in the order they are shown. */
-export const faults = Object.keys(WORDS.en).filter((key) => key.startsWith("fault_")).map((key) => key.slice(6));
+export const faults = named("fault_");
+export const cmppFaults = named("cmpp_fault_");
+
+function named(prefix) {
+  return Object.keys(WORDS.en).filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+}
 
 /** Put the words into every element that asks for one: as text, placeholder or label. */
 export function speak() {

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from sms1680.sandbox import Account
+from sms1680.sandbox.cmppfaults import CMPPFault
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import MakeCaller
@@ -71,6 +72,27 @@ async def test_faults(call: MakeCaller) -> None:
     assert (await desk.control("faults", standing="failed"))["standing"] == "failed"
     assert await desk.send("x") == "0"
     assert (await desk.control("faults", clear=True))["standing"] is None
+
+
+async def test_faults_over_cmpp(call: MakeCaller) -> None:
+    desk = await call(cmpp_port=0)
+    told = await desk.control("faults", cmpp="drop_after", times=2)
+    assert told["cmpp"]["queue"] == ["drop_after", "drop_after"]
+    assert (await desk.look("state"))["cmpp"]["names"] == [fault.value for fault in CMPPFault]
+    await desk.control("faults", restart=True)
+    await desk.box.wait_for(lambda _: desk.box.cmpp.restarts == 1)
+    assert (await desk.control("faults", clear=True))["cmpp"]["queue"] == []
+    await desk.control("faults", cmpp="too_fast")
+    await desk.control("reset")
+    assert desk.box.cmpp.faults.take_submit() is None
+    await desk.control("faults", expected=400, cmpp="unheard of")
+
+
+async def test_without_a_port_there_are_no_faults_over_cmpp(call: MakeCaller) -> None:
+    desk = await call()
+    assert (await desk.look("state"))["cmpp"] is None
+    await desk.control("faults", expected=400, cmpp="too_fast")
+    await desk.control("faults", expected=400, restart=True)
 
 
 async def test_held_messages_are_decided(call: MakeCaller) -> None:

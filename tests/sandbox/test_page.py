@@ -11,6 +11,7 @@ from _browser import Tab
 
 from sms1680 import sandbox
 from sms1680.sandbox import Account, Sandbox
+from sms1680.sandbox.cmppfaults import CMPPFault
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import MakeCaller, Receiver
@@ -88,6 +89,19 @@ async def test_switches_settings_and_held_messages(call: MakeCaller, tab: Tab) -
     await desk.box.wait_for(lambda _: account.report_address == "http://127.0.0.1:1/mr")
     await click(tab, "#reachable")
     await desk.box.wait_for(lambda platform: platform.phone(NUMBER).report_status == "UNDELIV")
+    assert tab.problems == []
+
+
+async def test_faults_over_cmpp(call: MakeCaller, tab: Tab) -> None:
+    desk = await call(cmpp_port=0)
+    await tab.open(desk.box.url)
+    await tab.until("document.querySelector('#cmpp:not([hidden]) li')")
+    assert await tab.run("document.querySelectorAll('#cmpp-faults li').length") == len(CMPPFault)
+    await click(tab, "#cmpp-faults li:nth-child(2) button")
+    await tab.until("document.querySelector('#cmpp-faults li:nth-child(2) button.on')")
+    assert desk.box.cmpp.faults.take_submit() is CMPPFault.LOST_ANSWER
+    await click(tab, "#restart")
+    await desk.box.wait_for(lambda _: desk.box.cmpp.restarts == 1)
     assert tab.problems == []
 
 
