@@ -12,7 +12,17 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.network import NoURLAvailableError, get_url
 from yarl import URL
 
-from .const import CONF_HTTP, CONF_LISTENER_PORT, CONF_PRODUCT_ID, CONF_PUSH_SECRET, PUSH_PATH
+from .const import (
+    CONF_CMPP,
+    CONF_HTTP,
+    CONF_LISTENER_PORT,
+    CONF_PRODUCT_ID,
+    CONF_PUSH_ANSWER,
+    CONF_PUSH_SECRET,
+    CONF_SP_ID,
+    DEFAULT_PUSH_ANSWER,
+    PUSH_PATH,
+)
 
 # In a dialog's context: it follows the account's so closely that the page with the letter is passed over.
 SHOWS_LETTER: Final = "shows_letter"
@@ -23,7 +33,7 @@ _LOCAL_NAMES: Final = ("local", "lan", "home", "internal", "localdomain", "arpa"
 _LETTER: Final = """\
 您好：
 
-我们的帐号（产品 ID：{product}）已接入接口，麻烦协助配置并确认以下事项，谢谢！
+我们的帐号（{account}）已接入接口，麻烦协助配置并确认以下事项，谢谢！
 
 一、推送地址（GET 方式，UTF-8 编码）
 1. 状态报告：
@@ -34,7 +44,7 @@ _LETTER: Final = """\
 二、请告知
 1. 推送来自哪些 IP 地址；
 2. 推送地址是否支持 https，端口是否有限制；
-3. 推送失败后是否重推、间隔与次数，以及需要我方返回的内容（我方默认返回 0）；
+3. 推送失败后是否重推、间隔与次数，以及需要我方返回的内容（我方返回 {answer}）；
 4. 本帐号的流量（每秒条数）；
 5. 可用的扩展号（小号）位数；
 6. 调用接口是否校验 IP；若校验，请说明如何登记公网 IP；
@@ -73,19 +83,37 @@ def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[s
 
     Where there is a listener of the account's own the addresses are its: it takes what Home Assistant's filter refuses.
     """
-    try:
-        base = get_url(hass, prefer_external=True)
-    except NoURLAvailableError:
-        base = ""
-    if base and (port := options.get(CONF_LISTENER_PORT)):
-        base = str(URL.build(scheme="http", host=URL(base).host or "", port=port)).rstrip("/")
+    base = _base(hass, options.get(CONF_LISTENER_PORT))
+    shown = base or "（公网地址）"
+    if not base and (port := options.get(CONF_LISTENER_PORT)):
+        shown = f"http://（公网地址）:{port}"
     path = PUSH_PATH.format(secret=data[CONF_PUSH_SECRET], channel=_CHANNEL)
     text = _LETTER.format(
-        product=data.get(CONF_HTTP, {}).get(CONF_PRODUCT_ID, "—"),
-        reports=f"{base or '（公网地址）'}{path}/mr",
-        uplinks=f"{base or '（公网地址）'}{path}/mo",
+        account=_account(data),
+        answer=options.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER),
+        reports=f"{shown}{path}/mr",
+        uplinks=f"{shown}{path}/mo",
     )
     return Letter(text, reachable=is_reachable(base))
+
+
+def _base(hass: HomeAssistant, port: int | None) -> str:
+    """Return where the addresses begin, empty where that is not known.
+
+    A port of our own is none of Home Assistant Cloud's: there its address says nothing of how it is reached.
+    """
+    try:
+        base = get_url(hass, prefer_external=True, allow_cloud=port is None)
+    except NoURLAvailableError:
+        return ""
+    return str(URL.build(scheme="http", host=URL(base).host or "", port=port)).rstrip("/") if port else base
+
+
+def _account(data: Mapping[str, Any]) -> str:
+    """Return what the platform's staff know the account by."""
+    if CONF_HTTP in data:
+        return f"产品 ID：{data[CONF_HTTP][CONF_PRODUCT_ID]}"
+    return f"SP_Id：{data[CONF_CMPP][CONF_SP_ID]}"
 
 
 def is_reachable(address: str) -> bool:

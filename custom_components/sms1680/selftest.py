@@ -106,6 +106,7 @@ class SelfTest:
 
     @callback
     def _hear_reply(self, message: dict[str, Any]) -> None:
-        if message["number"] == self._recipient.data[CONF_NUMBER]:
+        # What comes again may be an answer to anything that was sent before.
+        if message["number"] == self._recipient.data[CONF_NUMBER] and not message["redelivered"]:
             self._reply = True
             self._heard.set()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.network import NoURLAvailableError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import selftest
-from sms1680.sandbox import Fault, Sandbox
+from sms1680.sandbox import Config, Fault, Sandbox
 
 ALICE = "13800000001"
 
@@ -101,6 +104,12 @@ class TestSettings:
         assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
         assert (await enter(hass, result, {}))["type"] is FlowResultType.CREATE_ENTRY
 
+    async def test_keeping(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        given = {"keep_days": 7, "most_kept": 500, "keep_texts": False}
+        await enter(hass, await choose(hass, entry, "keeping"), {**given, "keep_days": 7.0})
+        assert entry.options == {"signature": "某某科技", **given}
+        assert type(entry.options["keep_days"]) is int
+
     async def test_balance(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         given = {"price": 0.05, "low_balance": 2000, "balance_interval": 15}
         await enter(hass, await choose(hass, entry, "balance"), given)
@@ -157,6 +166,42 @@ class TestLetter:
         result = await choose(hass, entry, "letter")
         assert f"http://home.example.com:{unused_tcp_port}/api/sms1680/push-secret" in letter(result)
 
+    @pytest.mark.parametrize(
+        ("external", "step", "begins"),
+        [
+            (None, "letter_unreachable", "http://（公网地址）:8300/api"),
+            ("https://home.example.com", "letter", "http://home.example.com:8300/api"),
+        ],
+    )
+    async def test_an_own_port_is_not_the_clouds(
+        self,
+        hass: HomeAssistant,
+        make_entry: Callable[..., MockConfigEntry],
+        *,
+        external: str | None,
+        step: str,
+        begins: str,
+    ) -> None:
+        await hass.config.async_update(external_url=external)
+        with (
+            patch("homeassistant.helpers.network._get_cloud_url", return_value="https://abc.ui.nabu.casa"),
+            patch("homeassistant.helpers.network._get_internal_url", side_effect=NoURLAvailableError),
+        ):
+            result = await choose(hass, make_entry(options={"listener_port": 8300}), "letter")
+            assert result["step_id"] == step
+            assert f"\n{begins}" in letter(result)
+            result = await choose(hass, make_entry(http={"product_id": "other"}), "letter")
+            assert f"\n{external or 'https://abc.ui.nabu.casa'}/api" in letter(result)
+
+    @pytest.mark.parametrize(("way", "account"), [("http", "（产品 ID：61341）"), ("cmpp", "（SP_Id：901680）")])
+    async def test_what_the_account_is_known_by_and_answers(
+        self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], way: str, account: str
+    ) -> None:
+        known = make_entry(ways=(way,), options={"push_answer": "ok"}, cmpp={"port": 7890})
+        text = letter(await choose(hass, known, "letter"))
+        assert account in text
+        assert "我方返回 ok" in text
+
     async def test_the_addresses_can_be_renewed(
         self, hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: Any
     ) -> None:
@@ -190,7 +235,7 @@ class TestTest:
         monkeypatch.setattr(selftest, "REPLY_PATIENCE", 0.5)
 
     async def run(
-        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, report: str | None, reply: bool
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, report: str | None, reply: bool | str
     ) -> ConfigFlowResult:
         """Go through a test in which these things come back."""
         result = await choose(hass, entry, "test")
@@ -214,8 +259,8 @@ class TestTest:
             if reply:
                 message = {**common, "id": "1", "content": "1", "extension": "", "received_at": "", "via": "webhook"}
                 other = {**message, "number": "13900000009"}
-                for one in (other, message):
-                    full = {**one, "incomplete": False, "redelivered": False}
+                for one, again in ((other, False), (message, True), (message, reply == "again")):
+                    full = {**one, "incomplete": False, "redelivered": again}
                     async_dispatcher_send(hass, f"{prefix}_message_received", full)
         while result["type"] is FlowResultType.SHOW_PROGRESS:
             await hass.async_block_till_done(wait_background_tasks=True)
@@ -227,6 +272,7 @@ class TestTest:
         [
             ("delivered", True, "test_passed"),
             ("delivered", False, "test_no_reply"),
+            ("delivered", "again", "test_no_reply"),
             (None, True, "test_no_report"),
             (None, False, "test_nothing"),
             ("failed", False, "test_undelivered"),
@@ -239,7 +285,7 @@ class TestTest:
         sandbox: Sandbox,
         *,
         report: str | None,
-        reply: bool,
+        reply: bool | str,
         step: str,
     ) -> None:
         result = await self.run(hass, entry, sandbox, report=report, reply=reply)
@@ -303,3 +349,41 @@ class TestTest:
         assert (await choose(hass, entry, "test"))["reason"] == "not_loaded"
         await set_up(entry)
         assert (await choose(hass, entry, "test"))["reason"] == "no_recipient"
+
+
+class TestTestOverTheWire:
+    """A test message whose report and reply come in as they do in life."""
+
+    @pytest.fixture
+    def sandbox_config(self, sandbox_config: Config) -> Config:
+        return replace(sandbox_config, cmpp_port=0)
+
+    @pytest.mark.parametrize("way", ["http", "cmpp"])
+    async def test_all_comes_back(
+        self,
+        hass: HomeAssistant,
+        make_entry: Callable[..., MockConfigEntry],
+        set_up: Any,
+        sandbox: Sandbox,
+        *,
+        connect: Callable[[], Awaitable[None]],
+        until: Callable[[Callable[[], object]], Awaitable[None]],
+        way: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(selftest, "REPORT_PATIENCE", 10)
+        monkeypatch.setattr(selftest, "REPLY_PATIENCE", 10)
+        entry = make_entry(ways=(way,))
+        await set_up(entry)
+        if way == "http":
+            await connect()
+        else:
+            await until(lambda: entry.runtime_data.standing.connection.connected)
+        result = await choose(hass, entry, "test")
+        result = await hass.config_entries.options.async_configure(result["flow_id"], {"recipient": "alice"})
+        await sandbox.wait_for(lambda platform: platform.messages)
+        sandbox.platform.reply(ALICE, "1")
+        while result["type"] is FlowResultType.SHOW_PROGRESS:
+            await hass.async_block_till_done(wait_background_tasks=True)
+            result = await hass.config_entries.options.async_configure(result["flow_id"])
+        assert result["step_id"] == "test_passed"
