@@ -38,9 +38,10 @@ def records(log: str) -> Iterator[str]:
 
 def is_complaint(record: str) -> bool:
     """Tells whether a record speaks against the integration."""
-    if TRACEBACK in record and OUR_CODE.search(record) and TOLD not in record:
-        return True
     head = RECORD.match(record)
-    if head and head["level"] in ("ERROR", "CRITICAL") and OURS in head["logger"]:
+    level, logger = (head["level"], head["logger"]) if head else ("", "")
+    if level != "DEBUG" and TRACEBACK in record and OUR_CODE.search(record) and TOLD not in record:
+        return True
+    if level in ("ERROR", "CRITICAL") and OURS in logger:
         return UNANSWERED not in record
     return any(OURS in line and SPEAKS_AGAINST.search(line) for line in record.splitlines())

@@ -41,6 +41,7 @@ def test_a_warning_of_pythons_own_is_found_with_what_stands_before_it() -> None:
         f"{TIME} WARNING (MainThread) [custom_components.sms1680.answering] A push from a network that may not push",
         f"{TIME} WARNING (MainThread) [homeassistant.const] Detected that integration 'met' uses something deprecated",
         f"{TIME} ERROR (MainThread) [homeassistant] Error doing job\n" + TRACEBACK.replace("sms1680", "another"),
+        f"{TIME} DEBUG (MainThread) [custom_components.sms1680.coordinator] Full error:\n" + TRACEBACK,
         f"{TIME} ERROR (MainThread) [homeassistant.components.websocket_api.http.connection] Unexpected exception\n"
         + TRACEBACK.replace("ValueError", "homeassistant.exceptions.HomeAssistantError: The message was refused"),
     ],
