@@ -16,7 +16,7 @@ from sms1680 import (
 )
 from sms1680.cmpp import receiver
 from sms1680.cmpp.client import CMPPClient
-from sms1680.cmpp.pdus import ActiveTest, ActiveTestResp, DeliverResp, Submit
+from sms1680.cmpp.pdus import ActiveTest, ActiveTestResp, Connect, DeliverResp, Submit
 
 Make = Callable[..., CMPPClient]
 NUMBER = "13800138000"
@@ -47,6 +47,49 @@ async def test_a_duplicate_is_acknowledged_again_and_handed_on_once(gateway: Any
     assert [(await anext(client)).message_id for _ in range(2)] == ["5", "6"]
     await client.aclose()
     assert [item async for item in client] == []
+
+
+async def at_once(delay: float) -> None:
+    await asyncio.sleep(0 if delay < 5 else delay)
+
+
+async def test_trap_3_what_was_answered_into_a_lost_connection_is_answered_again_and_handed_on_once(
+    gateway: Any, connect: Make
+) -> None:
+    taken: list[Any] = []
+    client = connect(on_incoming=taken.append, sleep=at_once)
+    [receipt] = await client.send(NUMBER, "hello")
+    reply = gateway.deliver(b"Y", msg_id=5)
+    gateway.report(int(str(receipt.message_id)), "DELIVRD")
+    await gateway.until(DeliverResp, 2)
+    gateway.lines[-1].transport.abort()
+    await gateway.until(Connect, 2)
+    await client.send(NUMBER, "again")
+    gateway.next_sequence = reply.sequence_id + 70
+    gateway.deliver(b"Y", msg_id=5)
+    gateway.report(int(str(receipt.message_id)), "DELIVRD")
+    await gateway.until(DeliverResp, 4)
+    assert [type(item) for item in taken] == [Reply, DeliveryReport]
+
+
+async def test_trap_2_a_report_whose_submit_resp_was_lost_with_the_connection_is_handed_on_once(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    def report_and_hang_up(line: Any, _: Submit) -> None:
+        gateway.report(4711, "DELIVRD")
+        line.transport.close()
+
+    taken: asyncio.Queue[Any] = asyncio.Queue()
+    client = connect(on_incoming=taken.put_nowait, sleep=at_once, answer_timeout=0.2)
+    gateway.on[Submit] = report_and_hang_up
+    await refused_with(client, UnknownOutcomeError)
+    gateway.on[Submit] = gateway.accept
+    await gateway.until(Connect, 2)
+    await client.send(NUMBER, "again")
+    gateway.report(4711, "DELIVRD")
+    await gateway.until(DeliverResp)
+    assert await taken.get() == DeliveryReport("4711", NUMBER, "DELIVRD")
+    assert taken.empty()
 
 
 async def test_reports_are_matched_whatever_the_order(gateway: Any, connect: Make) -> None:
