@@ -284,7 +284,8 @@ class Receipt:
 
     number: eleven digits. message_id: the platform's id, None where the answer had none (template and batch sends).
     reason: None when accepted. parts: what it is billed in, for this number. detail: what the platform said besides
-    (forbidden words, an answer that was not understood), masked, at most 200 characters.
+    (forbidden words, an answer that was not understood), masked, at most 200 characters; of a message in several
+    segments of which some were accepted, how many, and why the others were not.
     message_ids: all ids of a message that went out in several segments (CMPP), else the one of `message_id`.
     segments: how many pieces it was handed over in, each of which is reported by itself; over HTTP always one.
     """

@@ -106,9 +106,10 @@ class CMPPClient:
     connect_timeout, login_timeout: until connected, until the login is answered. window: SUBMITs without an answer at
     a time. idle: without a sign of life before an ACTIVE_TEST goes. answer_timeout: T, until an answer counts as lost.
     attempts: N, ACTIVE_TESTs until the connection is given up. silence: after which an ACTIVE_TEST must be answered
-    before a SUBMIT goes. assembly_time: that the segments of an uplink may take. join_reports: make one result of the
-    reports of a long message's segments; without it each comes by itself, under its own segment's id. proof: refuse a
-    gateway that does not prove that it knows the secret. tls: True or a context, for tunnels.
+    before a SUBMIT goes, and while one waits for its answer. assembly_time: that the segments of an uplink may take.
+    join_reports: make one result of the reports of a long message's segments; without it each comes by itself, under
+    its own segment's id. proof: refuse a gateway that does not prove that it knows the secret. tls: True or a context,
+    for tunnels.
 
     on_receipt: called with each receipt as soon as it is known. on_incoming: called with each reply and report, a plain
     function or a coroutine's; what came in is acknowledged once it has returned, and comes again if it raises or takes
