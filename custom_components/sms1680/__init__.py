@@ -135,7 +135,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
 
 async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Forget an account."""
-    async_unregister_push(hass, entry)
+    await async_unregister_push(hass, entry)
     async_remove_refused(hass, entry)
     async_remove_issues(hass, entry)
     async_remove_spending_issues(hass, entry)

@@ -10,12 +10,13 @@ from typing import override
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EntityCategory
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
 from .const import signal_delivery
 from .coordinator import Sms1680ConfigEntry
 from .entity import RecipientEntity
+from .origin import told_of
 from .store import Change, ProofState, StoreError
 from .storing import DATA_STORAGE
 
@@ -43,6 +44,7 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     @callback
     def _hear(self, change: Change) -> None:
         if change.recipient == self.subentry.subentry_id and self._take(change):
+            self.async_set_context(told_of() or Context())
             self.async_write_ha_state()
 
     def _take(self, change: Change) -> bool:

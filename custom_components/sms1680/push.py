@@ -82,12 +82,12 @@ def async_register_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     registered[entry.entry_id] = webhook_id
 
 
-@callback
-def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Give up the addresses of an entry that was removed."""
+async def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Give up the addresses of an entry that was removed; behind this nothing comes in for it any more."""
     _unregister_webhook(hass, entry)
-    async_get_receivers(hass).of.pop(entry.entry_id, None)
-    hass.async_create_task(_async_close_listener(hass, entry.entry_id))
+    if (receiver := async_get_receivers(hass).of.pop(entry.entry_id, None)) is not None:
+        receiver.async_close()
+    await _async_close_listener(hass, entry.entry_id)
 
 
 async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:

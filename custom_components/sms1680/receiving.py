@@ -137,6 +137,7 @@ class Receiver:
         self._job_hand_on = HassJob(self._hand_on_again, f"{DOMAIN} hand on again", cancel_on_shutdown=True)
         self._handing_on = False
         self._up = False
+        self._closed = False
 
     async def async_receive(self, item: Reply | DeliveryReport, via: Way, patience: float) -> Incoming:
         """Take an item, and return once it is safe: its sender may be answered then, and not before.
@@ -146,6 +147,8 @@ class Receiver:
 
         Raises NotTakenError: its sender must send it again.
         """
+        if self._closed:
+            raise NotTakenError
         if not (self._ready or self._has_room):
             self.warn("not_kept", "Something came in that can neither be handed on nor kept now; it was not answered")
             raise NotTakenError
@@ -190,6 +193,12 @@ class Receiver:
     def async_stop(self) -> None:
         """Keep what comes in from now on."""
         self._up = False
+
+    @callback
+    def async_close(self) -> None:
+        """Take nothing any more: the entry is being removed, and nothing of it must be kept behind that."""
+        self._up = False
+        self._closed = True
 
     @callback
     def async_hand_on(self) -> None:
@@ -378,10 +387,10 @@ class Receiver:
         self.counts[_COUNTED_AS[event, incoming.repeat]] += 1
         with telling(async_fire(self._hass, event, data)):
             async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
+            if incoming.change is not None:
+                self._storage.tell([incoming.change])
         if command is not None:
             async_fire(self._hass, EVENT_COMMAND, command)
-        if incoming.change is not None:
-            self._storage.tell([incoming.change])
         self._mark_fired(incoming)
         self.entry.runtime_data.totals.record_push(incoming.received_at)
 

@@ -5,6 +5,7 @@ The core's guard holds messages back; here that becomes one event and one repair
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -29,6 +30,7 @@ from .const import (
 )
 from .failures import language
 from .origin import async_fire
+from .store.writer import kind_of
 
 DEFAULT_LIMITS: Final = SpendingLimits()
 LIMITS: Final = (
@@ -49,6 +51,7 @@ _LOOK_AGAIN: Final = 60.0  # seconds, while something is told
 _SPENT: Final = (Outcome.ACCEPTED, Outcome.HELD, Outcome.UNKNOWN)
 _CROSSED: Final = "spending_limit"
 _CLOSE: Final = "spending_close"
+_UNCOUNTED: Final = "spending_uncounted"
 
 
 def limits_of(options: Mapping[str, Any]) -> SpendingLimits:
@@ -131,8 +134,13 @@ class SpendingWatch:
         try:
             while True:
                 self._again = False
-                spending = await self._hass.async_add_executor_job(self._spent)
-                self._tell(spending)
+                try:
+                    spending = await self._hass.async_add_executor_job(self._spent)
+                except sqlite3.Error as error:
+                    self._tell_uncounted(error)
+                else:
+                    ir.async_delete_issue(self._hass, DOMAIN, f"{_UNCOUNTED}_{self._entry.entry_id}")
+                    self._tell(spending)
                 if not self._again:
                     return
         finally:
@@ -152,6 +160,12 @@ class SpendingWatch:
         self._cancel()
         if crossed or close:
             self._later = async_call_later(self._hass, _LOOK_AGAIN, self._job)
+
+    def _tell_uncounted(self, error: sqlite3.Error) -> None:
+        """Tell that nothing is counted: messages go out all the same, and nothing holds them back."""
+        self._create(_UNCOUNTED, ir.IssueSeverity.WARNING, {"problem": kind_of(error)})
+        self._cancel()
+        self._later = async_call_later(self._hass, _LOOK_AGAIN, self._job)
 
     def _is_crossed(self, reason: Reason, last: datetime, now: datetime, spending: Spending) -> bool:
         """Tell whether a limit still counts as crossed: a moment's room between two messages is no end of it."""
@@ -201,5 +215,5 @@ class SpendingWatch:
 @callback
 def async_remove_spending_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Take back the repairs of an account that is no more."""
-    for issue in (_CROSSED, _CLOSE):
+    for issue in (_CROSSED, _CLOSE, _UNCOUNTED):
         ir.async_delete_issue(hass, DOMAIN, f"{issue}_{entry.entry_id}")

@@ -97,6 +97,14 @@ class Shelf:
             await self._told  # of what is among this, whoever brought it may not have heard yet
         return found
 
+    async def async_drain(self) -> None:
+        """Wait until all is kept that has come by now, or is known not to be."""
+        coming: list[asyncio.Future[Any]] = [future for *_, future in self._incoming]
+        if self._told is not None:
+            coming.append(self._told)
+        if coming:
+            await asyncio.wait(coming)
+
     async def _async_keep(self) -> None:
         """Keep what has come meanwhile, together; then what has come while that was done."""
         try:
@@ -323,8 +331,11 @@ def keeps_texts(entry: ConfigEntry) -> bool:
 
 async def async_forget(hass: HomeAssistant, entry: ConfigEntry) -> None:
     """Let go of all messages of an account that is no more."""
+    storage = hass.data[DATA_STORAGE]
+    for shelf in storage.shelves:
+        await shelf.async_drain()
     try:
-        await hass.data[DATA_STORAGE].async_purge(Selection(entries=[entry.entry_id]), open_too=True)
+        await storage.async_purge(Selection(entries=[entry.entry_id]), open_too=True)
     except StoreError as error:
         _LOGGER.warning("The messages of an account that was removed could not be deleted (%s)", error)
 

@@ -13,7 +13,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.client import Reply
+from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.receiving import Way, async_get_receivers
 from custom_components.sms1680.store import Query, StoredOut
 from custom_components.sms1680.storing import DATA_STORAGE
@@ -65,6 +65,21 @@ async def test_by_whatever_trigger_and_action(
     hass: HomeAssistant, entry: MockConfigEntry, *, action: dict[str, Any], trigger: dict[str, Any], automatic: bool
 ) -> None:
     assert await run(hass, entry, {"triggers": trigger, "actions": action}) == [automatic]
+
+
+async def test_by_the_sensor_of_the_last_delivery(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    trigger = {"trigger": "state", "entity_id": "sensor.alice_last_delivery_state", "to": "delivered"}
+    automation = {"id": "a", "alias": "a", "triggers": trigger, "actions": SEND}
+    assert await async_setup_component(hass, "automation", {"automation": [automation]})
+    await hass.async_block_till_done()
+    given = {"entity_id": "notify.alice", "message": "门开了"}
+    answer = await hass.services.async_call(const.DOMAIN, "send_message", given, blocking=True, return_response=True)
+    assert isinstance(answer, dict)
+    (message,) = answer["messages"]
+    report = DeliveryReport(message["message_id"], ALICE, "DELIVRD")
+    await async_get_receivers(hass).async_get(entry).async_receive(report, Way.WEBHOOK, 1)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert await kept(hass, entry) == [True, False]
 
 
 async def test_by_an_automation_that_an_automation_led_to(

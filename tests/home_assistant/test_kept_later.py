@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -23,7 +24,8 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.alarm import delivering, later as later_module
-from custom_components.sms1680.client import Outcome, Reason, Receipt
+from custom_components.sms1680.client import Outcome, Reason, Receipt, Reply
+from custom_components.sms1680.receiving import NotTakenError, Way, async_get_receivers
 from custom_components.sms1680.store import MessageStore, StoreError
 from custom_components.sms1680.storing import DATA_STORAGE
 from sms1680.sandbox import Account, Config, Sandbox
@@ -387,6 +389,11 @@ class TestOurOwnLimits:
         assert ends(told) == [("refused", "hourly_limit")]
 
 
+async def _until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+
+
 class TestLetGo:
     """Nothing of an account, or of a number, is left behind."""
 
@@ -395,6 +402,27 @@ class TestLetGo:
         await send(hass, keep_trying="01:00:00")
         assert await hass.config_entries.async_remove(entry.entry_id)
         assert in_store(hass) == []
+
+    async def test_what_comes_in_while_the_account_is_removed(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
+        receiver = async_get_receivers(hass).async_get(entry)
+        held = threading.Event()
+        store_of(hass)._writer.submit(lambda _: held.wait(10))
+        coming = []
+        for text in ("一", "二"):  # the first is with the store's thread, the second is still to come to it
+            coming.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        removal = hass.async_create_task(hass.config_entries.async_remove(entry.entry_id))
+        await _until(lambda: receiver._closed)
+        held.set()
+        await removal
+        await asyncio.gather(*coming)
+        with pytest.raises(NotTakenError):
+            await receiver.async_receive(Reply(ALICE, "三"), Way.WEBHOOK, 0)
+        assert in_store(hass, "SELECT row FROM uplink") == []
 
     @pytest.mark.parametrize("selected", [{}, {"number": ALICE}, {"recipient": "Alice"}])
     async def test_a_purge(

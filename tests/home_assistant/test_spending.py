@@ -227,3 +227,20 @@ class TestAutomatic:
             with pytest.raises(HomeAssistantError):
                 await send(hass, number)
         assert sandbox.platform.messages == []
+
+
+async def test_a_count_that_fails_is_told_and_taken_back(
+    hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
+) -> None:
+    """Messages go out all the same: an alarm must not die of its accounting."""
+    entry = await limited(hourly_limit=5)
+    ledger = entry.runtime_data.client.sender.http._guard._ledger
+    ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")
+    assert await send(hass) == ("accepted", None)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    found = issue(hass, entry, "spending_uncounted")
+    assert found is not None
+    assert found.translation_placeholders == {"account": "Home", "problem": "SQLITE_ERROR"}
+    ledger._database.execute("ALTER TABLE elsewhere RENAME TO spent")
+    await later(hass, freezer, minutes=2)
+    assert issue(hass, entry, "spending_uncounted") is None

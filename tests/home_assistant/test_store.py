@@ -418,6 +418,21 @@ class TestRetention:
         done(store.tidy({"home": Retention(timedelta(days=30), 4, texts=True)}))
         assert contents(store) == ["0", "1", "2", "3"]
 
+    def test_many_of_one_kind_push_out_none_of_another(self, store: MessageStore) -> None:
+        row = send(store, outgoing(at=NOON - timedelta(hours=1)), Outcome.ACCEPTED, "1")
+        rows = [done(store.receive(uplink(str(place), at=NOON - timedelta(minutes=place)))).row for place in range(20)]
+        done(store.mark_fired(rows, [], texts=True))
+        done(store.tidy({"home": Retention(timedelta(days=30), 10, texts=True)}))
+        assert [change.row for change in done(store.current([row]))] == [row]
+        assert len(contents(store)) == 11
+
+    def test_what_was_not_fired_goes_only_where_that_is_said(self, store: MessageStore) -> None:
+        for place in range(4):
+            done(store.receive(uplink(str(place), at=NOON - timedelta(minutes=place))))
+        for unfired_too, left in ((False, 4), (True, 2)):
+            done(store.tidy({"home": Retention(timedelta(days=30), 2, texts=True, unfired_too=unfired_too)}))
+            assert len(contents(store)) == left
+
     def test_what_was_not_fired_and_what_is_under_way_stays(self, store: MessageStore) -> None:
         old = NOON - timedelta(days=99)
         done(store.receive(uplink("not fired", at=old)))
