@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -32,6 +33,9 @@ from .const import (
 )
 from .spending import limits_of
 from .ways import OnReceipt, Ways
+
+# Each PDU over CMPP, masked, where this logger is at DEBUG.
+_WIRE = logging.getLogger(f"{__package__}.cmpp_wire")
 
 # What the core takes under the same name, for both ways and for HTTP alone.
 _COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE)
@@ -102,6 +106,7 @@ async def async_make_cmpp_client(
         join_reports=False,  # the message store does, over a restart too
         http_account=(http.get(CONF_GATEWAY, DEFAULT_GATEWAY), http[CONF_USERNAME]) if http else None,
         spending=limits_of(options),
+        wire_log=partial(_WIRE.debug, "%s"),
         **_chosen(options, _COMMON),
         **handlers,
     )

@@ -89,6 +89,7 @@ def _running(entry: Sms1680ConfigEntry) -> dict[str, Any]:
             "connected": connection.connected,
             "reason": connection.reason.value if connection.reason else None,
             "status": connection.code,
+            "detail": connection.detail,
             "retry_in": connection.retry_in,
         },
         "sent": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -394,6 +395,22 @@ class TestRefusedLogins:
         assert (await send(hass, "后门打开"))["outcome"] == "accepted"
 
 
+async def test_each_pdu_is_logged_where_that_is_wanted_with_no_number_and_no_text(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "custom_components.sms1680")
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await until(lambda: is_connected(hass))
+    await send(hass, "后门打开")
+    uplink = sandbox.platform.reply(ALICE, "好的")
+    await until(lambda: uplink.push == "delivered")
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith("cmpp_wire")]
+    assert {line.split()[1] for line in lines} >= {"CONNECT", "CONNECT_RESP", "SUBMIT", "SUBMIT_RESP", "DELIVER"}
+    hidden = [secret.encode().hex() for secret in (ALICE, "106900001680", "901680")]
+    hidden += [text.encode("utf-16-be").hex() for text in ("后门打开", "好的")]
+    assert not [line for line in lines if any(octets in line for octets in hidden)]
+
+
 async def test_the_entities_of_a_way_go_with_it(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until
 ) -> None:
@@ -429,7 +446,8 @@ async def test_diagnostics_tell_of_the_connection_and_reveal_nothing(
     assert await async_setup_component(hass, "diagnostics", {})
     response = await (await hass_client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
     told = await response.json()
-    assert told["data"]["connection"] == {"connected": True, "reason": None, "status": None, "retry_in": None}
+    nothing = {"reason": None, "status": None, "detail": None, "retry_in": None}
+    assert told["data"]["connection"] == {"connected": True, **nothing}
     assert told["data"]["balance"] is None
     own = told["data"]["entry"]["data"]["cmpp"]
     assert {name for name, value in own.items() if value == "**REDACTED**"} == own.keys() - {"port", "service_id"}

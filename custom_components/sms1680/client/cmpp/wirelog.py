@@ -20,15 +20,15 @@ _NAMES: Final = {
     7: "CANCEL",
     8: "ACTIVE_TEST",
 }
-# Where a PDU holds nothing that must not be seen: everything else of it is masked.
+# Where a PDU holds nothing that must not be seen: everything else of it is masked, our own number and SP id too.
 _OPEN: Final[dict[int, tuple[tuple[int, int], ...]]] = {
-    Connect.COMMAND_ID: ((12, 18), (34, 39)),
+    Connect.COMMAND_ID: ((34, 39),),
     ConnectResp.COMMAND_ID: ((12, 13), (29, 30)),
-    Submit.COMMAND_ID: ((12, 35), (56, 129)),
-    Deliver.COMMAND_ID: ((12, 54), (75, 77)),
+    Submit.COMMAND_ID: ((12, 35), (56, 59), (65, 107), (128, 129)),
+    Deliver.COMMAND_ID: ((12, 20), (41, 54), (75, 77)),
 }
 _REPORT_AT: Final = 75
-_REPORT_OPEN: Final = ((12, 54), (75, 112), (133, 137))
+_REPORT_OPEN: Final = ((12, 20), (41, 54), (75, 112), (133, 137))
 
 
 class WireLog:
