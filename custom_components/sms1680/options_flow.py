@@ -25,10 +25,13 @@ from homeassistant.helpers.selector import (
 )
 
 from .checks import is_usable_proxy, signature_errors
+from .client import InvalidMessageError
 from .client.client import LARGEST_PACKET, PACKET_SIZE
+from .client.cmpp.compose import full_number
 from .const import (
     CONF_AUTOMATIC_LIMIT,
     CONF_BALANCE_INTERVAL,
+    CONF_CMPP,
     CONF_COMMAND_WORDS,
     CONF_CRITICAL_RESERVE,
     CONF_DAILY_LIMIT,
@@ -368,6 +371,10 @@ class Sms1680OptionsFlow(OptionsFlow):
             extensions = ExtensionRange.parse(text)
         except InvalidRangeError:
             return "invalid_extensions"
+        try:
+            full_number(self.config_entry.data.get(CONF_CMPP, {}).get(CONF_SOURCE_NUMBER, ""), extensions.at(0))
+        except InvalidMessageError:
+            return "extensions_too_long"
         taken = (recipient.data.get(CONF_EXTENSION, "") for recipient in recipients(self.config_entry))
         return "extension_taken" if any(extension in extensions for extension in taken) else None
 

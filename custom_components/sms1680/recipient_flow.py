@@ -27,7 +27,15 @@ from homeassistant.util import dt as dt_util
 from .alarm.dialog import RECIPIENT_FIELDS, async_errors, settings_of
 from .client import InvalidMessageError, normalise_number
 from .commanding import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP
-from .const import CONF_COMMANDS, CONF_EXTENSION, CONF_NUMBER, CONF_PERSON, CONF_QUESTION_EXTENSIONS, CONF_TOTP_SECRET
+from .const import (
+    CONF_COMMAND_WORDS,
+    CONF_COMMANDS,
+    CONF_EXTENSION,
+    CONF_NUMBER,
+    CONF_PERSON,
+    CONF_QUESTION_EXTENSIONS,
+    CONF_TOTP_SECRET,
+)
 from .conversation import ExtensionRange
 from .conversation.commands import is_pin, is_weak_pin
 from .letter import SHOWS_LETTER, make_letter
@@ -102,7 +110,9 @@ class RecipientFlow(ConfigSubentryFlow):
                 self._recipient[CONF_PIN] = pin
                 return self._save()
         schema = vol.Schema({vol.Optional(CONF_PIN): _CODE})
-        return self.async_show_form(step_id="pin", data_schema=schema, errors=errors)
+        return self.async_show_form(
+            step_id="pin", data_schema=schema, errors=errors, description_placeholders={"words": self._words}
+        )
 
     async def async_step_totp(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Show the secret, for an app to make codes from, and ask for one of them."""
@@ -125,8 +135,16 @@ class RecipientFlow(ConfigSubentryFlow):
             }
         )
         return self.async_show_form(
-            step_id="totp", data_schema=schema, errors=errors, description_placeholders={"secret": self._secret}
+            step_id="totp",
+            data_schema=schema,
+            errors=errors,
+            description_placeholders={"secret": self._secret, "words": self._words},
         )
+
+    @property
+    def _words(self) -> str:
+        """The words that begin a command of this account."""
+        return ", ".join(self._get_entry().options.get(CONF_COMMAND_WORDS) or ()) or "-"
 
     async def _go_on(self) -> SubentryFlowResult:
         """Ask for what the recipient is to prove commands with, or save."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyotp
@@ -39,6 +40,8 @@ async def test_a_recipient_with_a_pin_which_may_not_be_weak(hass: HomeAssistant,
     result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"})
     for pin, error in (("", "invalid_pin"), ("12a4", "invalid_pin"), ("1234", "weak_pin"), ("0003", "weak_pin")):
         assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "pin")
+        # Nothing that this account hears would be a command yet.
+        assert result["description_placeholders"] == {"words": "-"}
         result = await enter(hass, result, {"pin": pin})
         assert result["errors"] == {"pin": error}
     result = await enter(hass, result, {"pin": "4711"})
@@ -117,3 +120,12 @@ async def test_questions_and_recipients_have_extensions_apart(hass: HomeAssistan
     assert (await options(hass, entry, {"question_extensions": "200-299"}))["type"] is FlowResultType.CREATE_ENTRY
     result = await enter(hass, await begin(hass, entry), {"name": "D", "number": "13800000004", "extension": "200"})
     assert result["errors"] == {"extension": "question_extension"}
+
+
+async def test_a_range_must_fit_behind_the_source_number_of_cmpp(
+    hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry]
+) -> None:
+    entry = make_entry(ways=("cmpp",), cmpp={"source_number": "1" * 18})
+    too_long = await options(hass, entry, {"question_extensions": "1000-1999"})
+    assert too_long["errors"] == {"question_extensions": "extensions_too_long"}
+    assert (await options(hass, entry, {"question_extensions": "100-199"}))["type"] is FlowResultType.CREATE_ENTRY
