@@ -60,7 +60,8 @@ async def async_adjust(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     await async_adjust_listener(hass, entry)
     data.totals.price = entry.options.get(CONF_PRICE)
     async_enable_spent(hass, entry)
-    data.standing.show_balance()
+    if data.standing.balance is not None:
+        data.standing.show_balance()
     if (coordinator := data.coordinator) is not None and coordinator.update_interval != balance_interval(entry):
         coordinator.update_interval = balance_interval(entry)
         await coordinator.async_request_refresh()

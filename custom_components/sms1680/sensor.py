@@ -55,6 +55,7 @@ TOTALS = (
         suggested_display_precision=2,
         value=lambda totals: round(totals.spent, 4),
     ),
+    # On by default though it changes often: it is how one sees whether the platform reaches this place at all.
     TotalDescription(
         key="last_push",
         device_class=SensorDeviceClass.TIMESTAMP,

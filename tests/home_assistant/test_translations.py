@@ -77,7 +77,9 @@ def test_a_text_is_as_home_assistant_wants_it(language: str) -> None:
         assert placeholders(text) == placeholders(TEXTS["en"][path]), path
 
 
-@pytest.mark.parametrize("words", [("网关", "网关"), ("用户名称", "登陆名称"), ("账号", "帐号"), ("账户", "帐号"), ("余额", "剩余条数")])
+@pytest.mark.parametrize(
+    "words", [("网关", "网关"), ("用户名称", "登陆名称"), ("账号", "帐号"), ("账户", "帐号"), ("余额", "剩余条数")]
+)
 def test_the_words_are_those_of_the_house(words: tuple[str, str]) -> None:
     wrong, _ = words
     assert not [path for path, text in TEXTS["zh-Hans"].items() if wrong in text]
