@@ -23,6 +23,7 @@ from custom_components.sms1680.store import Query, StoredOut
 from custom_components.sms1680.storing import DATA_STORAGE
 from custom_components.sms1680.totals import Totals
 from sms1680.sandbox import Config, Fault, Sandbox
+from sms1680.sandbox.cmppfaults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
 
 ALICE, BOB = "13800000001", "13800000002"
@@ -158,6 +159,25 @@ async def test_what_may_have_gone_never_goes_again_by_the_other_way(
     assert outcomes(receipts)[0][1] == ("accepted" if fault == "restart" and receipts[0].message_id else "unknown")
     assert len(held(sandbox)) == there
     assert told == receipts
+
+
+async def test_a_message_of_which_a_part_was_accepted_never_goes_again_by_the_other_way(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
+) -> None:
+    faults = iter([None])
+    sandbox.cmpp.faults.choose_submit = lambda: next(faults, CMPPFault.TOO_FAST)
+    receipts = await send(entry, [ALICE], "门" * 100)
+    assert outcomes(receipts) == [(ALICE, "unknown")]
+    assert [(len(receipt.message_ids), receipt.segments) for receipt in receipts] == [(1, 2)]
+    assert told == receipts
+    assert held(sandbox) == []
+    await hass.async_block_till_done()
+    store = hass.data[DATA_STORAGE].of(entry).store
+    (kept,) = await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id])))
+    assert isinstance(kept, StoredOut)
+    # Its one segment that was accepted arrives, and says nothing of the whole.
+    assert kept.outcome is Outcome.UNKNOWN
+    assert kept.state.value in ("unknown", "pending")
 
 
 async def test_a_refusal_by_the_platform_is_no_reason_to_ask_again(
