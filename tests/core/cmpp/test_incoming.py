@@ -209,13 +209,16 @@ def test_trap_8_a_report_is_a_report_whatever_its_flags_say() -> None:
     assert report == DeliveryReport("7", NUMBER, "DELIVRD")
 
 
-def test_trap_2_a_report_waits_for_its_submit_resp_and_no_longer_than_half_of_t() -> None:
+def test_trap_2_a_report_waits_for_its_submit_resp_and_no_longer_than_t() -> None:
     desk = Desk()
     assert desk.report(7, in_flight=True) == []
     assert desk.report(8, in_flight=True) == []
     assert values(desk.inbox.accepted((7,), 1, 1.0)) == [DeliveryReport("7", NUMBER, "DELIVRD")]
     assert desk.inbox.deadline == 30.0
-    handed, _ = desk.inbox.tick(30.0)
+    handed, due = desk.inbox.tick(30.0)
+    assert (handed, len(due)) == ([], 1)
+    assert desk.inbox.deadline == 60.0
+    handed, _ = desk.inbox.tick(60.0)
     assert values(handed) == [DeliveryReport("8", NUMBER, "DELIVRD")]
 
 

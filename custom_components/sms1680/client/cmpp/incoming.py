@@ -81,7 +81,8 @@ class Inbox:
         """Take what was sent, and our own number, without which a reply's Dest_Id is its extension.
 
         assembly_time: seconds that an uplink may take from its first segment to its last. hold: seconds that a
-        DELIVER's acknowledgement, or a report for something that is not known yet, may wait.
+        DELIVER's acknowledgement may wait, T/2; a report for something that is not known yet waits for T, by when each
+        SUBMIT that was in flight has its answer or none.
         """
         self._tracker = tracker
         self._source_number = source_number
@@ -205,7 +206,7 @@ class Inbox:
         return []
 
     def _take_report(self, report: ReportContent, handed: Handed, now: float, *, in_flight: bool) -> list[Handed]:
-        early = _Early(report, handed, now + self._hold)
+        early = _Early(report, handed, now + 2 * self._hold)
         if report.msg_id in self._open:
             early.deadline = None
         elif not in_flight or self._tracker.knows(report.msg_id):
