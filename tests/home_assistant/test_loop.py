@@ -22,7 +22,7 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.storing import DATA_STORAGE
 from sms1680.sandbox import Config, Sandbox
 
-SLOW = 0.5  # seconds that no step of ours takes, even on a busy machine
+SLOW = 1.0  # seconds that no step of ours takes, even on a busy machine while coverage is measured
 WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
 ALICE = "13800000001"
 

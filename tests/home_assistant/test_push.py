@@ -96,6 +96,7 @@ async def test_both_kinds_on_each_address_by_both_methods(
         "question": None,
         "answer": None,
         "tag": None,
+        "already_answered": False,
         "opted_out": False,
         "command": None,
     }
