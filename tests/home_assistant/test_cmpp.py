@@ -266,6 +266,7 @@ async def test_unloading_tells_what_became_of_what_was_in_flight(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CMPPClient.aclose, "__defaults__", (0.1,))
+    monkeypatch.setattr("custom_components.sms1680._DRAIN_PATIENCE", 0.1)
     sandbox.cmpp.faults.next("lost_answer")
     sending = asyncio.create_task(send(hass, "后门打开"))
     await until(lambda: held(sandbox))

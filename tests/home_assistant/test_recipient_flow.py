@@ -11,6 +11,8 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680.client import Reply
+from custom_components.sms1680.receiving import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 
@@ -141,4 +143,33 @@ async def test_a_recipient_that_was_removed_can_be_added_again(
     await enter(hass, await add(hass, entry), {"name": "Alice", "number": "13800000001"})
     await send(hass, "notify.alice")
     assert [message.number for message in sandbox.platform.messages] == ["13800000001"]
+    assert not unloaded
+
+
+async def test_recipients_come_and_go_while_a_question_is_open(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
+) -> None:
+    asking = hass.async_create_task(
+        hass.services.async_call(
+            "sms1680",
+            "ask_question",
+            {"entity_id": "notify.alice", "question": "要关上车库门吗？", "answers": [{"id": "yes"}], "timeout": 30},
+            blocking=True,
+            return_response=True,
+        ),
+        eager_start=True,
+    )
+    await sandbox.wait_for(lambda platform: platform.messages)
+    added = await hass.config_entries.subentries.async_configure(
+        (await add(hass, entry))["flow_id"], {"name": "Carol", "number": "13800000003"}
+    )
+    assert added["type"] is FlowResultType.CREATE_ENTRY
+    await hass.config_entries.subentries.async_configure(
+        (await change(hass, entry, "bob"))["flow_id"], {"name": "Robert", "number": "13800000002"}
+    )
+    hass.config_entries.async_remove_subentry(entry, "bob")
+    receiver = async_get_receivers(hass).async_get(entry)
+    (await receiver.async_receive(Reply("13800000001", "好的"), Way.WEBHOOK, 1)).answered()
+    answer = await asking
+    assert (answer["id"], answer["recipient"]) == ("yes", "Alice")
     assert not unloaded
