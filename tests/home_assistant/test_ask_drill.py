@@ -90,3 +90,18 @@ async def test_the_repair_says_why_it_did_not_go_out(
     assert (answer["reason"], len(sandbox.platform.messages)) == ("refused", 1)
     held_back = Receipt(ALICE, Outcome.REFUSED, reason=Reason.HOURLY_LIMIT).sentence("en")
     assert failure(hass) == f"Alice: no report of its delivery; no answer; {held_back}"
+
+
+@pytest.mark.parametrize(
+    ("question", "fault", "outcome"), [("贷款吗？", None, "held"), ("在吗？", "html_accepted", "unknown")]
+)
+async def test_what_may_yet_arrive_may_be_answered(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, question: str, fault: str | None, outcome: str
+) -> None:
+    if fault:
+        sandbox.platform.faults.next(fault)
+    asking = drill(hass, question=question, drill=False, timeout=20)
+    await sandbox.wait_for(lambda platform: platform.messages)
+    await come(hass, entry, Reply(ALICE, "1"))
+    answer = await asking
+    assert (answer["id"], answer["answers"][0]["outcome"]) == ("acknowledged", outcome)

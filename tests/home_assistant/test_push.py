@@ -111,6 +111,7 @@ async def test_both_kinds_on_each_address_by_both_methods(
         "state": "delivered",
         "settled": True,
         "reason": None,
+        "automatic": False,
         "redelivered": False,
     }
 

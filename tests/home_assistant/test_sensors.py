@@ -279,6 +279,7 @@ async def test_a_held_message_is_told_as_a_pending_report(
         "state": "pending",
         "settled": False,
         "reason": "The platform holds the message until a person has reviewed its words.",
+        "automatic": False,
         "redelivered": False,
     }
     assert message.state.value == "held"
