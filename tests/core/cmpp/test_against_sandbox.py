@@ -285,7 +285,7 @@ async def test_a_storm_of_faults_costs_no_message_and_doubles_none(
     await storm.run()
     storm.judge()
     outcomes = Counter(receipt.outcome for receipt in storm.returned.values())
-    assert outcomes[Outcome.ACCEPTED] > 0.8 * len(storm.returned)
+    assert outcomes[Outcome.ACCEPTED] > 0.75 * len(storm.returned)
     assert outcomes[Outcome.UNKNOWN] > 0
     assert share > 1 or len(box.cmpp.faults.happened) == len(CMPPFault)
     figures: dict[str, int] = {"calls": storm.messages, "messages": len(storm.sent), **outcomes}
