@@ -24,7 +24,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.alarm import delivering, later as later_module
-from custom_components.sms1680.client import Outcome, Reason, Receipt, Reply
+from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.receiving import NotTakenError, Way, async_get_receivers
 from custom_components.sms1680.store import MessageStore, StoreError
 from custom_components.sms1680.storing import DATA_STORAGE
@@ -133,6 +133,11 @@ def damage(hass: HomeAssistant) -> None:
             raise error
 
     store_of(hass)._writer.submit(look).result(10)
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
 
 
 class TestDamage:
@@ -268,6 +273,7 @@ class _Held:
         self.receipts = receipts
         self.begun = asyncio.Event()
         self.release = asyncio.Event()
+        self.failing = False
         self.client.sender = self
 
     async def send(self, numbers: Any, text: str, **options: Any) -> tuple[Receipt, ...]:
@@ -278,6 +284,8 @@ class _Held:
             for receipt in self.receipts:
                 self.client.record(receipt)
             raise
+        if self.failing:
+            raise NotSentError(self.receipts, Reason.NO_CONNECTION)
         return await self.real.send(numbers, text, **options)
 
     async def aclose(self) -> None:
@@ -351,6 +359,59 @@ class TestCutShort:
         assert in_store(hass) == []
 
 
+class TestOneOfSeveral:
+    """What befalls one message is nothing to the others."""
+
+    async def test_a_fault_of_our_own_is_told_as_unknown_and_the_next_goes_out(
+        self,
+        hass: HomeAssistant,
+        quiet_entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        told: list[Event],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        await send(hass)
+        await send(hass, message="窗开了")
+        real, faults = delivering.async_try, iter([True])
+
+        async def fail_once(*args: Any, **more: Any) -> Any:
+            if next(faults, False):
+                raise RuntimeError
+            return await real(*args, **more)
+
+        monkeypatch.setattr(delivering, "async_try", fail_once)
+        await later(hass, freezer, hours=8)
+        assert sent(sandbox) == [(ALICE, "窗开了")]
+        assert ends(told) == [("unknown", "lost"), ("accepted", None)]
+        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+
+    async def test_a_purged_one_that_did_not_go_out_is_not_put_off(
+        self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await send(hass, keep_trying="06:00:00")
+        (row,) = (row for row, _ in in_store(hass))
+        held = _Held(quiet_entry, [Receipt(ALICE, Outcome.NOT_SENT, reason=Reason.NO_CONNECTION)])
+        freezer.tick(timedelta(hours=8))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await asyncio.wait_for(held.begun.wait(), 10)
+        quiet_entry.runtime_data.alarm.later._forget_rows([row])
+        held.failing = True
+        held.release.set()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert (sent(sandbox), in_store(hass)) == ([], [])
+
+    async def test_nothing_comes_next_for_a_recipient_who_is_no_more(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
+        hass.config_entries.async_remove_subentry(entry, "alice")
+        await hass.async_block_till_done()
+        await later(hass, freezer, minutes=3)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert in_store(hass) == []
+
+
 class TestOurOwnLimits:
     """What our own guard holds back in the morning is put off, not dropped."""
 
@@ -387,11 +448,6 @@ class TestOurOwnLimits:
         for _ in range(26):
             await later(hass, freezer, hours=1, seconds=1)
         assert ends(told) == [("refused", "hourly_limit")]
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - nothing tells of it
-        await asyncio.sleep(0)
 
 
 class TestLetGo:
