@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
@@ -187,7 +188,8 @@ def _signature(entry: Sms1680ConfigEntry) -> Signature | None:
 
 def _record(sent: Sent) -> None:
     """Let the recipient's notify entity show that it was sent to, where Home Assistant can do that (2026.4)."""
-    if sent.receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
+    loaded = sent.receiver.entry.state is ConfigEntryState.LOADED  # it may have been unloaded meanwhile
+    if loaded and sent.receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
         entity = sent.receiver.entry.runtime_data.notify_entities.get(sent.receiver.subentry_id or "")
         if record := getattr(entity, "_async_record_notification", None):
             record()

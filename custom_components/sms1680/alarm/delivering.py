@@ -61,7 +61,12 @@ class Alarm:
             except ServiceValidationError:
                 return Delivered(receiver, Receipt(kept.number, Outcome.REFUSED, reason=Reason.PARAMETER))
             message = _Message(
-                receiver, kept.text, kept.insistence, Context(user_id=kept.user), _row(recordings, receiver)
+                receiver,
+                kept.text,
+                kept.insistence,
+                Context(user_id=kept.user),
+                self.later,
+                _row(recordings, receiver),
             )
             if at is None and not kept.tried:
                 if kept.insistence.fallback:
@@ -90,12 +95,17 @@ class Alarm:
 
 @dataclass(frozen=True, repr=False)
 class _Message:
-    """One message on its way. outgoing: its row in the store, where it is known."""
+    """One message on its way.
+
+    later: of its account as it was when the message began; it may have been unloaded since. outgoing: its row in the
+    store, where it is known.
+    """
 
     receiver: Receiver
     text: str
     insistence: Insistence
     context: Context
+    later: LaterMessages
     outgoing: int | None
 
     def kept(self, options: Options, **more: Any) -> Kept:
@@ -145,6 +155,7 @@ async def async_deliver[T](
             way.text(receiver, content),
             asked.over(insistence_of(receiver)),
             context if asked.fallback else by_settings,
+            receiver.entry.runtime_data.alarm.later,
             None,
         )
         for receiver, content in items
@@ -177,7 +188,7 @@ async def _async_delay(messages: Sequence[_Message], options: Options) -> dict[i
     for place, message in enumerate(messages):
         receiver = message.receiver
         until = await async_quiet_until(receiver, moment)
-        if until is not None and await _later(receiver).async_keep(message.kept(options), until):
+        if until is not None and await message.later.async_keep(message.kept(options), until):
             parts = receiver.entry.runtime_data.client.estimate(message.text).parts
             receipt = Receipt(receiver.number, Outcome.NOT_SENT, parts=parts)
             delayed[place] = Delivered(receiver, receipt, delayed_until=until)
@@ -224,7 +235,7 @@ async def _async_go_on_then(message: _Message, delivered: Delivered, options: Op
     outcome = delivered.receipt.outcome
     if options.at is not None and outcome is not Outcome.NOT_SENT and _goes_on(message, delivered, options):
         kept = message.kept(options, watched=True, missed=outcome.value)
-        await _later(message.receiver).async_keep(kept, options.at)
+        await message.later.async_keep(kept, options.at)
 
 
 async def _async_keep_on(message: _Message, delivered: Delivered, options: Options) -> Delivered:
@@ -236,7 +247,7 @@ async def _async_keep_on(message: _Message, delivered: Delivered, options: Optio
         until = (options.at or now) + timedelta(seconds=keep_trying or 0)
         due = until if keep_trying is None else min(now + pause_after(1), until)
         kept = message.kept(options, until=until.timestamp(), tried=not goes_on_then, tries=1)
-        if await _later(message.receiver).async_keep(kept, due):
+        if await message.later.async_keep(kept, due):
             return replace(delivered, trying_until=until)
     return delivered
 
@@ -247,12 +258,7 @@ async def _async_watch(message: _Message, delivered: Delivered, options: Options
     if delivered.receipt.outcome is Outcome.ACCEPTED and fallback and may_double(fallback, options):
         due = (options.at or dt_util.utcnow()) + timedelta(seconds=fallback.report_within or 0)
         kept = message.kept(options, outgoing=message.outgoing, watched=True)
-        await _later(message.receiver).async_watch(kept, due)
-
-
-def _later(receiver: Receiver) -> LaterMessages:
-    later: LaterMessages = receiver.entry.runtime_data.alarm.later
-    return later
+        await message.later.async_watch(kept, due)
 
 
 def _row(recordings: Sequence[Recording], receiver: Receiver) -> int | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.event import async_track_point_in_utc_time
@@ -85,6 +85,7 @@ class LaterMessages:
         self._go_on = go_on
         self._rows: dict[int, _Waiting] = {}
         self._let_go: set[int] = set()
+        self._stopped = False
         self._timer: CALLBACK_TYPE | None = None
         self._job = HassJob(self._due, "sms1680 later", cancel_on_shutdown=True)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,6 +120,7 @@ class LaterMessages:
 
     async def async_stop(self) -> None:
         """Begin nothing any more, and let what is under way end; what takes too long is cut short."""
+        self._stopped = True
         for stop in self._stop:
             stop()
         self._stop = []
@@ -141,9 +143,18 @@ class LaterMessages:
         except StoreError as error:
             _LOGGER.error("A message could not be kept for later (%s)", error)  # noqa: TRY400
             return False
-        self._rows[row] = _Waiting(row, due, kept)
-        self._schedule()
+        waiting = _Waiting(row, due, kept)
+        if not self._stopped:
+            self.take(waiting)
+        elif self._entry.state is ConfigEntryState.LOADED:
+            self._entry.runtime_data.alarm.later.take(waiting)  # the account has been loaded anew meanwhile
         return True
+
+    @callback
+    def take(self, waiting: _Waiting) -> None:
+        """Wait for a message that is kept."""
+        self._rows[waiting.row] = waiting
+        self._schedule()
 
     async def async_watch(self, kept: Kept, due: datetime) -> None:
         """Go on with a message that was accepted, unless it is reported as delivered until then."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, override
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 
@@ -101,7 +102,8 @@ async def async_try[T](
     for place, (one, (receiver, content)) in enumerate(zip(delivered, items, strict=True)):
         if one.receipt.outcome is Outcome.REFUSED and one.receipt.reason is Reason.FORBIDDEN_WORDS:
             text = way.text(receiver, content)
-            receiver.entry.runtime_data.alarm.words.learn(one.receipt.detail, text)
+            if receiver.entry.state is ConfigEntryState.LOADED:  # it may have been unloaded meanwhile
+                receiver.entry.runtime_data.alarm.words.learn(one.receipt.detail, text)
             safe = safe_texts[place]
             if safe and safe != text:
                 refused.setdefault(safe, []).append(place)

@@ -1,6 +1,7 @@
 """What comes in, under a clock that the tests turn: duplicates, early reports, results of long messages, memory."""
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -367,7 +368,9 @@ def test_the_wire_log_takes_octets_as_they_come_and_shows_no_number(golden: dict
         log.received(bytes((octet,)))
     assert whole == cut
     assert len(whole) == len(golden)
-    assert all(number.encode().hex() not in line for line in whole for number in ("13800138000", "13900139000"))
-    assert all(number.encode().hex() not in line for line in whole for number in ("901234", "10690001"))
+    digits = [line.replace(" ", "") for line in whole]
+    assert all(number.encode().hex() not in line for line in digits for number in ("13800138000", "13900139000"))
+    assert all(number.encode().hex() not in line for line in digits for number in ("901234", "10690001"))
+    assert not any(re.search(r"\d{11}", line) for line in whole)
     WireLog(whole.append).sent(b"GET / HTTP/1.1\r\n")
     assert whole[-1] == "→ 16 octets that are no CMPP"

@@ -32,7 +32,10 @@ _REPORT_OPEN: Final = ((12, 20), (41, 54), (75, 112), (133, 137))
 
 
 class WireLog:
-    """Writes one line a PDU: direction, command, Sequence_Id, octets. Masked octets are `··`."""
+    """Writes one line a PDU: direction, command, Sequence_Id, octets; masked ones are `··`.
+
+    Four octets stand together, since eleven digits in a row could be taken for a telephone number.
+    """
 
     def __init__(self, write: Callable[[str], object]) -> None:
         """Take what a line is written with."""
@@ -69,9 +72,9 @@ def _line(direction: str, pdu: bytes) -> str:
     shown = _OPEN.get(command_id, ((HEADER, len(pdu)),) if command_id & ~RESPONSE in _NAMES else ())
     if command_id == Deliver.COMMAND_ID and pdu[_REPORT_AT : _REPORT_AT + 1] == b"\x01":
         shown = _REPORT_OPEN
-    digits = pdu[:HEADER].hex()
+    digits = pdu[:HEADER].hex(" ", -4)
     place = HEADER
     for begin, end in (*shown, (len(pdu), len(pdu))):
-        digits += "··" * (min(begin, len(pdu)) - place) + pdu[begin:end].hex()
+        digits += " " + "··" * (min(begin, len(pdu)) - place) + " " + pdu[begin:end].hex(" ", -4)
         place = min(end, len(pdu))
     return f"{direction} {name} {int.from_bytes(pdu[8:HEADER], 'big')} {digits}"
