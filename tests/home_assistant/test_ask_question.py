@@ -318,6 +318,7 @@ async def test_an_answer_after_a_reload_says_that_its_question_is_over(
     assert (await asking)["reason"] == "unloaded"
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     await reply(hass, entry, "好", extension=sandbox.platform.messages[0].extension)
+    await hass.async_block_till_done()  # what waited is looked for first
     assert [messages[0].data[name] for name in ("question", "answer", "tag")] == ["over", "yes", "garage"]
 
 
