@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import sys
+from asyncio.base_events import Server
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,18 @@ def _loopback(socket_enabled: None) -> None:
 def _wait_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Home Assistant waits for no task that is being cancelled; one that connects looks like that for a moment."""
     monkeypatch.setattr("homeassistant.core.cancelling", lambda _: False)
+
+
+@pytest.fixture(autouse=True)
+def _closing_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python asserts that a server is open once a connection is accepted, though it may be closed in that moment."""
+    attach = Server._attach
+
+    def attach_if_open(server: Any, transport: object) -> None:
+        if server._sockets is not None:
+            attach(server, transport)
+
+    monkeypatch.setattr(Server, "_attach", attach_if_open)
 
 
 @pytest.fixture(autouse=True)
