@@ -153,9 +153,6 @@ class Receiver:
             self.warn("not_kept", "Something came in that can neither be handed on nor kept now; it was not answered")
             raise NotTakenError
         incoming = self._note(item, via)
-        if not incoming.shelf.store.durable and isinstance(item, Reply) and self._ready and not self._handing_on:
-            self._fire_before_it_is_kept(incoming)
-            return incoming
         try:
             await incoming.shelf.receive(self._record(incoming), partial(self._kept, incoming))
         except StoreError:
@@ -285,21 +282,6 @@ class Receiver:
             self._attempts[received.row] = incoming.attempt
         if not incoming.shelf.store.durable:
             incoming.fired = self._awaited[incoming.is_report, received.row] = asyncio.Event()
-
-    def _fire_before_it_is_kept(self, incoming: Incoming) -> None:
-        """Fire an uplink, and keep it in memory, where it is no safer than here, without waiting for that."""
-
-        def note(received: Received) -> None:
-            incoming.row = received.row
-            self._mark_fired(incoming)
-
-        record = self._record(incoming)
-        self._fire_safely(incoming)
-        incoming.shelf.receive(record, note).add_done_callback(self._hear_of_failure)
-
-    def _hear_of_failure(self, kept: asyncio.Future[Received]) -> None:
-        if not kept.cancelled() and kept.exception() is not None:
-            self.warn("not_stored", "Something that came in was told, but could not be stored")
 
     async def _async_hand_on(self) -> None:
         try:
