@@ -80,6 +80,13 @@ class Shelf:
         Returns a future that fails with StoreError, or with what `then` raised.
         """
         future: asyncio.Future[Received] = self._hass.loop.create_future()
+        if not self.store.durable:
+            kept = self.store.receive(item)  # in memory, where it is done by now
+            if error := kept.exception():
+                _fail(future, _as_store_error(error))
+            else:
+                _pass_on(kept.result(), then, future)
+            return future
         if len(self._incoming) >= _MOST_WAITING:
             future.set_exception(StoreError("busy"))
             return future
@@ -122,7 +129,7 @@ class Shelf:
         try:
             kept = await asyncio.wrap_future(self.store.receive_all([item for item, *_ in group]))
         except Exception as error:  # noqa: BLE001 - whatever it is, what came in was not kept
-            told = error if isinstance(error, StoreError) else StoreError(kind_of(error), common=False)
+            told = _as_store_error(error)
             if len(group) == 1 or told.common:
                 for *_, future in group:
                     _fail(future, told)
@@ -181,6 +188,10 @@ def _pass_on(received: Received, then: Then, future: asyncio.Future[Received]) -
     else:
         if not future.done():
             future.set_result(received)
+
+
+def _as_store_error(error: BaseException) -> StoreError:
+    return error if isinstance(error, StoreError) else StoreError(kind_of(error), common=False)
 
 
 def _fail(future: asyncio.Future[Received], error: Exception) -> None:

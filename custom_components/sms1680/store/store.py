@@ -29,7 +29,7 @@ from .records import (
     Uplink,
     to_micros,
 )
-from .writer import Writer
+from .writer import InMemory, Writer
 
 
 def _now() -> datetime:
@@ -37,7 +37,7 @@ def _now() -> datetime:
 
 
 class MessageStore:
-    """One SQLite database and the thread that works on it; may be used from any thread.
+    """One SQLite database, and where it is a file the thread that works on it; may be used from any thread.
 
     path: the file, None for a store in memory that ends with it. on_damaged: called in any thread with the new name of
     a file that was damaged, or written by a later version, and was set aside. now: the present, aware.
@@ -49,7 +49,7 @@ class MessageStore:
         self.path = path
         self._now = now
         self._first = (0, 0)
-        self._writer = Writer(path, self._prepare, on_damaged)
+        self._writer = Writer(path, self._prepare, on_damaged) if path else InMemory(self._prepare)
 
     @property
     def durable(self) -> bool:

@@ -1,5 +1,7 @@
 """One thread that does all of the database's work: what comes together shares one commit, and hears of it after it.
 
+What is kept in memory only has no thread: it is done at once.
+
 A commit is on the disk (WAL, synchronous=FULL). A damaged file is set aside and a new one begun.
 """
 
@@ -15,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, override
 
 from .schema import NewerError, migrate
 
@@ -82,10 +84,7 @@ class Writer:
 
     def open(self) -> None:
         """Open the database, a new one where it is damaged, and begin to work. Raises StoreError."""
-        try:
-            self._connection = self._connect_or_begin_anew()
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(kind_of(error)) from None
+        self._begin()
         self._thread = threading.Thread(target=self._run, name="sms1680-store", daemon=True)
         self._thread.start()
 
@@ -112,6 +111,12 @@ class Writer:
             except queue.Full:
                 future.set_exception(StoreError("busy"))
         return future
+
+    def _begin(self) -> None:
+        try:
+            self._connection = self._connect_or_begin_anew()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(kind_of(error)) from None
 
     def _run(self) -> None:
         while tasks := self._next():
@@ -236,6 +241,32 @@ class Writer:
         self._on_damaged(aside)
 
 
+class InMemory(Writer):
+    """A database in memory, in whose thread it is asked: it lets nobody wait for a disk."""
+
+    def __init__(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        super().__init__(None, prepare, lambda _: None)
+
+    @override
+    def open(self) -> None:
+        self._begin()
+
+    @override
+    def close(self) -> None:
+        with self._lock:
+            self._disconnect()
+
+    @override
+    def submit[T](self, job: Job[T], *, alone: bool = False) -> Future[T]:
+        future: Future[T] = Future()
+        with self._lock:
+            if self._connection is None:
+                future.set_exception(StoreError("closed"))
+            else:
+                self._serve([_Task(job, future, alone)])
+        return future
+
+
 def _set_aside_before(path: Path) -> Iterator[Path]:
     found = sorted(path.parent.glob(f"{path.name}.damaged-*Z"), reverse=True)
     yield from found[_SET_ASIDE_KEPT:]
@@ -250,6 +281,6 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
-def kind_of(error: Exception) -> str:
+def kind_of(error: BaseException) -> str:
     """Return what kind an error is, without its text, which could quote what was to be written."""
     return getattr(error, "sqlite_errorname", None) or type(error).__name__
