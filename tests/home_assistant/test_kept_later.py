@@ -24,6 +24,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.alarm import delivering, later as later_module
+from custom_components.sms1680.alarm.insistence import Kept
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.receiving import NotTakenError, Way, async_get_receivers
 from custom_components.sms1680.store import MessageStore, StoreError
@@ -531,3 +532,30 @@ class TestLetGo:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert sent(sandbox) == [(ALICE, "门开了")]
         assert in_store(hass) == []
+
+
+class TestKeeping:
+    async def test_what_is_kept_as_the_account_was_reloaded_waits_there(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        before = entry.runtime_data.alarm.later
+        assert await hass.config_entries.async_reload(entry.entry_id)
+        assert await before.async_keep(kept(), dt_util.utcnow() + timedelta(hours=1))
+        assert (before.waiting, entry.runtime_data.alarm.later.waiting) == (0, 1)
+        await later(hass, freezer, hours=1)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+
+    async def test_what_cannot_be_kept_is_told(
+        self, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        failed: Future[int] = Future()
+        failed.set_exception(StoreError("SQLITE_FULL"))
+        monkeypatch.setattr(MessageStore, "keep", lambda *_, **__: failed)
+        waiting = entry.runtime_data.alarm.later
+        assert not await waiting.async_keep(kept(), dt_util.utcnow() + timedelta(hours=1))
+        assert waiting.waiting == 0
+        assert "A message could not be kept for later (SQLITE_FULL)" in caplog.text
+
+
+def kept() -> Kept:
+    return Kept(ALICE, "门开了", "Alice", "alice", since=dt_util.utcnow().timestamp())
