@@ -53,13 +53,16 @@ async def rate(bench: Bench, hook: str, connections: int) -> tuple[float, float]
 
 
 async def commits(bench: Bench) -> list[str]:
-    """Have the store's commits counted from now on."""
+    """Have the store's commits counted from now on; a statement outside of a transaction is one too."""
     counted: list[str] = []
+    inside = False
     store = bench.hass.data[DATA_STORAGE].shelves[0].store
 
     def trace(statement: str) -> None:
-        if statement == "COMMIT":
+        nonlocal inside
+        if statement == "COMMIT" or (not inside and statement.startswith("INSERT")):
             counted.append(statement)
+        inside = statement.startswith("BEGIN") or (inside and statement != "COMMIT")
 
     await asyncio.wrap_future(store._writer.submit(lambda database: database.set_trace_callback(trace)))  # noqa: SLF001
     return counted
