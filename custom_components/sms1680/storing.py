@@ -101,7 +101,8 @@ class Shelf:
         await self.async_flush()
         found = await asyncio.wrap_future(self.store.unfired(entry_id, limit))
         if self._told is not None:
-            await self._told  # of what is among this, whoever brought it may not have heard yet
+            # Of what is among this, whoever brought it may not have heard yet. Who gives up waiting must not end that.
+            await asyncio.shield(self._told)
         return found
 
     async def async_drain(self) -> None:

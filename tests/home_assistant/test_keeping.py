@@ -142,3 +142,26 @@ async def test_what_is_found_before_its_bringer_has_heard_is_fired_once(
     await call
     await hass.async_block_till_done()
     assert [event.data["redelivered"] for event in messages] == [False]
+
+
+async def test_who_gives_up_the_search_keeps_nothing_from_being_told(
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, store: MessageStore, messages: list[Event]
+) -> None:
+    held = threading.Event()
+    store._writer.submit(lambda _: held.wait(10))
+    call = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    shelf = hass.data[DATA_STORAGE].of(entry)
+    nothing: Future[list[Any]] = Future()
+    nothing.set_result([])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store, "unfired", lambda *_: nothing)
+        search = asyncio.create_task(shelf.async_unfired(entry.entry_id, 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        search.cancel()
+        await asyncio.sleep(0)
+    held.set()
+    await asyncio.wait_for(call, 10)
+    assert [event.data["content"] for event in messages] == ["1"]
