@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names, where mypy finds them
     from sms1680.account import Account, PasswordForm
-    from sms1680.calls import DEFAULT_GATEWAY, gateway_url, send_options
-    from sms1680.client import PACKET_SIZE, Client
     from sms1680.errors import InvalidMessageError, SendError
-    from sms1680.exchange import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
+    from sms1680.http.client import PACKET_SIZE, Client
+    from sms1680.http.requests import DEFAULT_GATEWAY, gateway_url, send_options
+    from sms1680.http.transport import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
+    from sms1680.limits.settings import SpendingLimits
+    from sms1680.limits.shared_state import state_folders
     from sms1680.masking import MASK, mask_number
     from sms1680.numbers import normalise_number
     from sms1680.outcomes import Outcome, Reason, Receipt, Repeat
-    from sms1680.pacefiles import state_folders
-    from sms1680.spending import SpendingLimits
     from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
 else:
     from ..account import Account, PasswordForm  # noqa: TID252
-    from ..calls import DEFAULT_GATEWAY, gateway_url, send_options  # noqa: TID252
-    from ..client import PACKET_SIZE, Client  # noqa: TID252
     from ..errors import InvalidMessageError, SendError  # noqa: TID252
-    from ..exchange import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts  # noqa: TID252
+    from ..http.client import PACKET_SIZE, Client  # noqa: TID252
+    from ..http.requests import DEFAULT_GATEWAY, gateway_url, send_options  # noqa: TID252
+    from ..http.transport import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts  # noqa: TID252
+    from ..limits.settings import SpendingLimits  # noqa: TID252
+    from ..limits.shared_state import state_folders  # noqa: TID252
     from ..masking import MASK, mask_number  # noqa: TID252
     from ..numbers import normalise_number  # noqa: TID252
     from ..outcomes import Outcome, Reason, Receipt, Repeat  # noqa: TID252
-    from ..pacefiles import state_folders  # noqa: TID252
-    from ..spending import SpendingLimits  # noqa: TID252
     from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units  # noqa: TID252
 
 __all__ = [

@@ -14,6 +14,7 @@ from . import core
 NAME = "sms1680"
 _HERE = Path(__file__).parent
 _CORE = Path(core.Account.__init__.__code__.co_filename).parent
+_CORE_PACKAGES = ("http", "limits")  # CMPP is left out: the plugin sends over HTTP only
 _COPY = "_vendor"
 
 # What Apprise reads. All imports at once: it takes the name of what it has read away again.
@@ -67,6 +68,8 @@ def make(into: Path) -> Path:
 def _fill(folder: Path) -> None:
     package = folder / _COPY / NAME
     _copy_modules(_CORE, package)
+    for name in _CORE_PACKAGES:
+        _copy_modules(_CORE / name, package / name)
     _copy_modules(_HERE, package / "apprise")
     (folder / _COPY / "__init__.py").write_text('"""The copy of sms1680 that this folder brings along."""\n', "utf-8")
     (folder / "__init__.py").write_text(_LOADER, "utf-8")

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from sms1680.cmpp.auth import authenticator_ismg
-from sms1680.cmpp.codec import Decoder, encode
-from sms1680.cmpp.errors import CodecError
-from sms1680.cmpp.longsms import concatenation_header
-from sms1680.cmpp.pdus import (
+from sms1680.cmpp.wire.auth import authenticator_ismg
+from sms1680.cmpp.wire.codec import Decoder, encode
+from sms1680.cmpp.wire.errors import CodecError
+from sms1680.cmpp.wire.longsms import concatenation_header
+from sms1680.cmpp.wire.pdus import (
     PDU,
     ActiveTest,
     ActiveTestResp,
@@ -32,8 +32,8 @@ from sms1680.cmpp.pdus import (
     Terminate,
     TerminateResp,
 )
-from sms1680.cmpp.reports import ReportContent
-from sms1680.cmpp.texts import write_text_content
+from sms1680.cmpp.wire.reports import ReportContent
+from sms1680.cmpp.wire.texts import write_text_content
 
 from .accounts import AccountState
 from .cmppfaults import CMPPFault, CMPPFaults

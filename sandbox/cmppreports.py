@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from sms1680.cmpp.reports import ReportContent
+from sms1680.cmpp.wire.reports import ReportContent
 
 from .cmppfaults import CMPPFault, CMPPFaults
 from .platform import Platform

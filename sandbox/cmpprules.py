@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import count
 
-from sms1680.cmpp.auth import connect_request
-from sms1680.cmpp.longsms import Assembler, split_header
-from sms1680.cmpp.msgid import MsgId
-from sms1680.cmpp.pdus import Connect, QueryResp, Submit
-from sms1680.cmpp.texts import read_text_content
+from sms1680.cmpp.wire.auth import connect_request
+from sms1680.cmpp.wire.longsms import Assembler, split_header
+from sms1680.cmpp.wire.msgid import MsgId
+from sms1680.cmpp.wire.pdus import Connect, QueryResp, Submit
+from sms1680.cmpp.wire.texts import read_text_content
 
 from .accounts import AccountState
 from .cmppreports import SegmentReports

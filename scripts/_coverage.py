@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Mapping
 
 INTEGRATION = "custom_components/sms1680"
-DIALOGS = ("config_flow.py", "options_flow.py", "recipient_flow.py")
+DIALOGS = ("config_flow.py", "flows/options.py", "flows/recipient.py")
 LEAST = 95.0
 
 

@@ -8,7 +8,7 @@ import timeit
 from collections.abc import Callable
 
 from sms1680.cmpp import decode, encode
-from sms1680.cmpp.pdus import PDU, Deliver, Submit, SubmitResp
+from sms1680.cmpp.wire.pdus import PDU, Deliver, Submit, SubmitResp
 
 ROUNDS, NUMBER = 51, 4_000
 PDUS: dict[str, tuple[PDU, str]] = {

@@ -10,7 +10,7 @@ import asyncio
 import time
 
 from sms1680.cmpp import Decoder, Session, SessionSettings, encode
-from sms1680.cmpp.pdus import ActiveTest, ActiveTestResp, ConnectResp
+from sms1680.cmpp.wire.pdus import ActiveTest, ActiveTestResp, ConnectResp
 
 HOUR = 3600.0
 

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from sms1680.cmpp import CMPPClient, encode
-from sms1680.cmpp.pdus import Submit
+from sms1680.cmpp.wire.pdus import Submit
 
 WINDOWS = (16, 64)
 ROUNDS = 3

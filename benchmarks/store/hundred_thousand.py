@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from custom_components.sms1680.client import Outcome  # noqa: E402
-from custom_components.sms1680.store import (  # noqa: E402
+from custom_components.sms1680.store.db import (  # noqa: E402
     Dispatch,
     MessageStore,
     Outgoing,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
@@ -11,31 +12,55 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
-from .account import async_make_ways
-from .adjusting import async_adjust, needs_reload
-from .alarm.delivering import Alarm
-from .alarm.lost import async_remove_later_issues
-from .alarm.words import async_remove_words
+from .account.batching import Sharing
+from .account.clients import async_make_ways
+from .account.health import Standing, async_remove_issues, async_remove_left_over_issues
+from .account.journal import RecordedSender
+from .account.refused_words import async_remove_words
+from .account.spending import SpendingWatch, async_remove_spending_issues
+from .account.statistics import Totals, async_remove_totals
 from .client import Receipt
-from .commanding import async_remove_commands
-from .connection import async_keep_connected, async_take
-from .const import CONF_PRICE, DOMAIN, signal_recipient_added
-from .conversing import Conversation, async_remove_opted_out
-from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data
-from .entity import account_device_info, async_remove_left_over, recipients
-from .missed import async_remove_missed, async_watch_for_missed
-from .origin import async_setup_origin, is_automatic
-from .push import async_register_push, async_setup_push, async_start_receiving, async_unregister_push
-from .recording import RecordedSender
-from .refused_push import async_remove_refused
-from .remembering import async_remove_questions
+from .const import (
+    CONF_BALANCE_INTERVAL,
+    CONF_CMPP,
+    CONF_COMMAND_WORDS,
+    CONF_HTTP,
+    CONF_KEEP_TEXTS,
+    CONF_LISTENER_PORT,
+    CONF_LOW_BALANCE,
+    CONF_MOST_KEPT,
+    CONF_NETWORKS,
+    CONF_PRICE,
+    CONF_PUSH_ANSWER,
+    CONF_REPEAT_WINDOW,
+    CONF_SAFE_TEXT,
+    CONF_SOURCE_NUMBER,
+    DOMAIN,
+    signal_recipient_added,
+    signal_totals,
+)
+from .context import async_setup_origin, is_automatic
+from .conversation.command_auth import async_remove_commands
+from .conversation.handler import Conversation, async_remove_opted_out
+from .conversation.memory_store import async_remove_questions
+from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, balance_interval
+from .deferred.outcome_events import async_remove_later_issues
+from .entity import account_device_info, async_remove_left_over
+from .inbound.cmpp import async_keep_connected, async_take
+from .inbound.endpoints import (
+    async_adjust_listener,
+    async_register_push,
+    async_setup_push,
+    async_start_receiving,
+    async_unregister_push,
+)
+from .inbound.refused import async_remove_refused
+from .outbound.pipeline import Alarm
+from .outbound.unavailable_notify import async_remove_missed, async_watch_for_missed
+from .recipients import recipients
 from .sensor import async_enable_spent
 from .services import async_setup_services
-from .sharing import Sharing
-from .spending import SpendingWatch, async_remove_spending_issues
-from .standing import Standing, async_remove_issues, async_remove_left_over_issues
-from .storing import DATA_STORAGE, Storage, async_forget
-from .totals import Totals, async_remove_totals
+from .store.manager import DATA_STORAGE, Storage, async_forget
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
 # Seconds; the core itself tries for thirty.
@@ -178,3 +203,42 @@ def _async_rename_devices(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> Non
         for identifier in device.identifiers:
             if identifier in names and device.name != names[identifier]:
                 registry.async_update_device(device.id, name=names[identifier])
+
+
+# Read anew whenever they are needed, or set by `async_adjust`.
+_LIVE: Final = {
+    CONF_BALANCE_INTERVAL,
+    CONF_COMMAND_WORDS,
+    CONF_KEEP_TEXTS,
+    CONF_LISTENER_PORT,
+    CONF_LOW_BALANCE,
+    CONF_MOST_KEPT,
+    CONF_NETWORKS,
+    CONF_PRICE,
+    CONF_PUSH_ANSWER,
+    CONF_REPEAT_WINDOW,
+    CONF_SAFE_TEXT,
+    CONF_SOURCE_NUMBER,
+}
+
+
+@callback
+def needs_reload(entry: Sms1680ConfigEntry, data: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Tell whether an entry must be reloaded that was set up with other data and options than it has now."""
+    changed = {name for name in {*options, *entry.options} if options.get(name) != entry.options.get(name)}
+    return bool(changed - _LIVE) or any(data.get(way) != entry.data.get(way) for way in (CONF_HTTP, CONF_CMPP))
+
+
+async def async_adjust(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Take in the settings that need no reload."""
+    data = entry.runtime_data
+    async_register_push(hass, entry)
+    await async_adjust_listener(hass, entry)
+    data.totals.price = entry.options.get(CONF_PRICE)
+    async_enable_spent(hass, entry)
+    if data.standing.balance is not None:
+        data.standing.show_balance()
+    if (coordinator := data.coordinator) is not None and coordinator.update_interval != balance_interval(entry):
+        coordinator.update_interval = balance_interval(entry)
+        await coordinator.async_request_refresh()
+    async_dispatcher_send(hass, signal_totals(entry.entry_id))

@@ -6,8 +6,8 @@ import logging
 
 from homeassistant.core import HomeAssistant
 
-from .store import StoreError
-from .storing import DATA_STORAGE
+from .store.db import StoreError
+from .store.manager import DATA_STORAGE
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -42,20 +42,6 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.helpers.typing import VolDictType
 
-from .checks import (
-    CONF_PASSWORD_FORM,
-    FORM_MD5,
-    FORM_PLAIN_FOR_BALANCE,
-    NOT_PERMITTED,
-    PASSWORD_FORMS,
-    account_id,
-    async_try,
-    async_try_cmpp,
-    cmpp_way,
-    http_way,
-    signature_errors,
-    way_id,
-)
 from .client import DEFAULT_GATEWAY
 from .client.cmpp.client import PORT
 from .const import (
@@ -72,9 +58,23 @@ from .const import (
     DOMAIN,
     SUBENTRY_RECIPIENT,
 )
-from .letter import SHOWS_LETTER, make_letter, new_push_secret
-from .options_flow import Sms1680OptionsFlow
-from .recipient_flow import RecipientFlow
+from .flows.onboarding_letter import SHOWS_LETTER, make_letter, new_push_secret
+from .flows.options import Sms1680OptionsFlow
+from .flows.recipient import RecipientFlow
+from .flows.validation import (
+    CONF_PASSWORD_FORM,
+    FORM_MD5,
+    FORM_PLAIN_FOR_BALANCE,
+    NOT_PERMITTED,
+    PASSWORD_FORMS,
+    account_id,
+    async_try,
+    async_try_cmpp,
+    cmpp_way,
+    http_way,
+    signature_errors,
+    way_id,
+)
 
 CONF_ADD_HTTP: Final = "add_http"
 

@@ -13,17 +13,17 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
+from .account.batching import Sharing
+from .account.health import Standing
+from .account.journal import RecordedSender, Sender
+from .account.spending import SpendingWatch
+from .account.statistics import Totals
 from .client import Reason, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
-from .conversing import Conversation
-from .recording import RecordedSender, Sender
-from .sharing import Sharing
-from .spending import SpendingWatch
-from .standing import Standing
-from .totals import Totals
+from .conversation.handler import Conversation
 
 if TYPE_CHECKING:
-    from .alarm.delivering import Alarm
+    from .outbound.pipeline import Alarm
 
 _LOGGER = logging.getLogger(__name__)
 

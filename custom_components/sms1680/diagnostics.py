@@ -29,8 +29,8 @@ from .const import (
     CONF_TOTP_SECRET,
 )
 from .coordinator import Sms1680ConfigEntry
-from .receiving import async_get_receivers
-from .storing import DATA_STORAGE
+from .inbound.receiver import async_get_receivers
+from .store.manager import DATA_STORAGE
 
 _REDACTED = {
     CONF_COMMAND_WORDS,

@@ -14,8 +14,9 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import CONF_CMPP, CONF_HTTP, DOMAIN, SUBENTRY_RECIPIENT, signal_recipient_added
+from .const import CONF_CMPP, CONF_HTTP, DOMAIN, signal_recipient_added
 from .coordinator import Sms1680ConfigEntry
+from .recipients import recipients
 
 # The entities that there are only for an account with this way, by domain and key.
 _OF_A_WAY: Final = {
@@ -49,11 +50,6 @@ def recipient_device_info(hass: HomeAssistant, entry: Sms1680ConfigEntry, subent
     else:
         info["via_device"] = account  # type: ignore[typeddict-unknown-key]
     return info
-
-
-def recipients(entry: Sms1680ConfigEntry) -> list[ConfigSubentry]:
-    """Return the recipients of an account."""
-    return [subentry for subentry in entry.subentries.values() if subentry.subentry_type == SUBENTRY_RECIPIENT]
 
 
 @callback

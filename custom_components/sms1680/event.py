@@ -14,10 +14,10 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_CONFIG_ENTRY_ID, signal_message, signal_report
-from .conversation.commands import Verdict
+from .context import told_of
+from .conversation.engine.commands import Verdict
 from .coordinator import Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
-from .origin import told_of
 
 PARALLEL_UPDATES = 0  # nothing is asked
 

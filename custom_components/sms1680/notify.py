@@ -9,15 +9,15 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
-from . import yaml_notify
-from .alarm.delivering import async_deliver
+from .actions import legacy_notify as yaml_notify
 from .client import InvalidMessageError
+from .context import sending_for
 from .coordinator import Sms1680ConfigEntry
-from .delivery import Items, Options, Sent, check, one_text
 from .entity import RecipientEntity, async_add_recipient_entities
-from .failures import failed, rejected
-from .origin import sending_for
-from .targets import Receiver
+from .errors import failed, rejected
+from .outbound.message import Items, Options, Sent, check, one_text
+from .outbound.pipeline import async_deliver
+from .outbound.recipients import Receiver
 
 PLATFORM_SCHEMA = yaml_notify.PLATFORM_SCHEMA
 PARALLEL_UPDATES = 0  # the core paces

@@ -7,7 +7,7 @@ from typing import Any, override
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow
 from homeassistant.core import HomeAssistant
 
-from .commanding import LOCKED_OUT, async_unlock
+from .conversation.command_auth import LOCKED_OUT, async_unlock
 
 
 class UnlockFlow(ConfirmRepairFlow):

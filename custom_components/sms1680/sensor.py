@@ -1,10 +1,9 @@
-"""The sensors of an account: its balance, what it has sent and spent, and when the platform last pushed something.
-
-Those of a recipient are in `last_delivery`.
-"""
+"""The sensors of an account: its balance, what it has sent and spent, and when the platform last pushed something."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,18 +15,21 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EntityCategory, Platform
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import CONF_PRICE, DOMAIN, signal_totals
+from .account.statistics import Totals
+from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_totals
+from .context import told_of
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
-from .entity import AccountEntity, async_add_recipient_entities
-from .last_delivery import LastDeliveryState, LastDeliveryTime
-from .totals import Totals
+from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
+from .store.db import Change, ProofState, StoreError
+from .store.manager import DATA_STORAGE
 
 PARALLEL_UPDATES = 0
 
@@ -128,3 +130,66 @@ class TotalSensor(AccountEntity, SensorEntity):
     async def async_added_to_hass(self) -> None:
         signal = signal_totals(self.entry.entry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
+
+
+class _LastDelivery(RecipientEntity, SensorEntity):
+    """Something of the last message to a recipient; unknown until one is sent."""
+
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+    _last: Change | None = None
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry, key: str) -> None:
+        super().__init__(hass, entry, subentry, key)
+        self._attr_translation_key = key
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        signal = signal_delivery(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._hear))
+        store = self.hass.data[DATA_STORAGE].of(self.entry).store
+        with contextlib.suppress(StoreError):
+            recipient = self.subentry.subentry_id
+            for change in await asyncio.wrap_future(store.latest(self.entry.entry_id, [recipient])):
+                self._take(change)
+
+    @callback
+    def _hear(self, change: Change) -> None:
+        if change.recipient == self.subentry.subentry_id and self._take(change):
+            self.async_set_context(told_of() or Context())
+            self.async_write_ha_state()
+
+    def _take(self, change: Change) -> bool:
+        """Take up a message that is none before the last; tell whether it is."""
+        newest = self._last is None or (change.row, change.order) > (self._last.row, self._last.order)
+        if newest:
+            self._last = change
+        return newest
+
+
+class LastDeliveryState(_LastDelivery):
+    """Where the last message stands."""
+
+    _attr_device_class = SensorDeviceClass.ENUM
+    _attr_options = [state.value for state in ProofState]  # noqa: RUF012 - the base class's own type
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
+        super().__init__(hass, entry, subentry, "last_delivery_state")
+
+    @property
+    @override
+    def native_value(self) -> str | None:
+        return self._last.state.value if self._last else None
+
+
+class LastDeliveryTime(_LastDelivery):
+    """Since when the last message stands where it does."""
+
+    _attr_device_class = SensorDeviceClass.TIMESTAMP
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
+        super().__init__(hass, entry, subentry, "last_delivery")
+
+    @property
+    @override
+    def native_value(self) -> datetime | None:
+        return self._last.at if self._last else None

@@ -13,19 +13,18 @@ from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, Supp
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 
-from .alarm.delivering import async_deliver
-from .alarm.fields import INSISTENCE, async_asked
-from .alarm.sending import Delivered
-from .asking import async_setup_asking
+from .actions.ask_question import async_setup_asking
+from .actions.history import async_setup_history
+from .actions.schemas import INSISTENCE, MESSAGE_OPTIONS, async_asked, options_of
 from .client import InvalidMessageError, SMS1680Error
 from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
-from .delivery import Items, Way, one_template, one_text, own_texts
-from .failures import failed, invalid, language, rejected, unanswered, undelivered
-from .fields import MESSAGE_OPTIONS, options_of
-from .history import async_setup_history
-from .origin import sending_for
-from .targets import ATTR_NUMBER, TARGET_FIELDS, async_receivers, async_receivers_of_rows, find_entry
-from .waiting import Reports
+from .context import sending_for
+from .errors import failed, invalid, language, rejected, unanswered, undelivered
+from .outbound.delivery_tracker import Reports
+from .outbound.message import Items, Way, one_template, one_text, own_texts
+from .outbound.pipeline import async_deliver
+from .outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_receivers, async_receivers_of_rows, find_entry
+from .outbound.send import Delivered
 
 ATTR_MESSAGE: Final = "message"
 ATTR_MESSAGES: Final = "messages"

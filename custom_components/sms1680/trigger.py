@@ -20,10 +20,10 @@ from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from .client import ReportState, mask_number
 from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_COMMAND, EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
-from .conversation import plain
-from .conversation.commands import Verdict
-from .receiving import async_get_receivers
-from .store import comparable_number
+from .conversation.engine import plain
+from .conversation.engine.commands import Verdict
+from .inbound.receiver import async_get_receivers
+from .store.db import comparable_number
 
 try:
     from homeassistant.helpers.trigger import Trigger

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sms1680 import Account, Client, SpendingLimits
+from sms1680.limits.settings import Spending
 from sms1680.sandbox import SandboxThread
-from sms1680.spending import Spending
 
 A = "13800000000"
 Service = Callable[..., Any]

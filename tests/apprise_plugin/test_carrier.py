@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sms1680.apprise.carrier import RequestsCarrier
-from sms1680.exchange import Answer, Failure, Request, Timeouts
+from sms1680.http.transport import Answer, Failure, Request, Timeouts
 
 BODY = b"username=demo&content=x"
 Behaviour = Callable[[socket.socket], None]

@@ -107,7 +107,7 @@ def test_the_drop_in_needs_nothing_but_apprise(dropin: Path) -> None:
     """It keeps to relative imports: what is installed beside it, or is not, makes no difference."""
     copies = {path.relative_to(dropin).as_posix() for path in dropin.rglob("*.py")}
     assert "sms1680/_vendor/sms1680/apprise/plugin.py" in copies
-    assert "sms1680/_vendor/sms1680/client.py" in copies
+    assert "sms1680/_vendor/sms1680/http/client.py" in copies
     assert {path.parts[0] for path in map(Path, copies)} == {"sms1680"}
 
 

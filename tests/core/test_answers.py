@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import AuthenticationError, NoAnswerError, Outcome, Reason, RefusedError, Repeat, SMS1680Error
-from sms1680.answers import TABLES, Again, read_answer, read_balance
-from sms1680.exchange import Answer, Failure
+from sms1680.http.responses import TABLES, Again, read_answer, read_balance
+from sms1680.http.transport import Answer, Failure
 
 SEND, TEMPLATE, BATCH = TABLES
 

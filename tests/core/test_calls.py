@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import Account, InvalidMessageError
-from sms1680.calls import ask_balance, gateway_url, plan_batch, plan_send, plan_template, post, send_options
+from sms1680.http.requests import ask_balance, gateway_url, plan_batch, plan_send, plan_template, post, send_options
 from sms1680.text import Signature
 
 ACCOUNT = Account("user", "123456", product_id="61341")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from sms1680 import Account, AsyncClient, Client, Outcome, Reason, Receipt
-from sms1680.exchange import Answer, Request
+from sms1680.http.transport import Answer, Request
 from sms1680.sandbox import Fault, Sandbox
 
 NUMBERS = [f"1391100000{digit}" for digit in range(4)]

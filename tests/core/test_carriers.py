@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from sms1680 import carriers
-from sms1680.carriers import AsyncHttpxCarrier, HttpxCarrier
-from sms1680.exchange import LONGEST_ANSWER, Answer, Failure, Request, Timeouts
+from sms1680.http import httpx_transport as carriers
+from sms1680.http.httpx_transport import AsyncHttpxCarrier, HttpxCarrier
+from sms1680.http.transport import LONGEST_ANSWER, Answer, Failure, Request, Timeouts
 from sms1680.sandbox import SandboxThread
 
 FORM = (("Content-Type", "application/x-www-form-urlencoded"),)

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from sms1680 import InvalidMessageError, Reason, RefusedError, Spending, SpendingLimits, ledger
-from sms1680.guard import DAY, HOUR, Guard
+from sms1680 import InvalidMessageError, Reason, RefusedError, Spending, SpendingLimits
+from sms1680.limits import ledger
+from sms1680.limits.budget import DAY, HOUR, Guard
+from sms1680.limits.settings import UNLIMITED
 from sms1680.sandbox import SandboxThread
-from sms1680.spending import UNLIMITED
 
 Told = TypeVar("Told")
 NUMBERS = [f"1391100000{digit}" for digit in range(10)]

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from sms1680 import pacefiles
-from sms1680.pace import SLOWEST, DeadlineError, Pace, Place
-from sms1680.pacefiles import AT_ONCE, OwnPlaces, Record, SharedPlaces, open_places
+from sms1680.limits import shared_state as pacefiles
+from sms1680.limits.rate import SLOWEST, DeadlineError, Pace, Place
+from sms1680.limits.shared_state import AT_ONCE, OwnPlaces, Record, SharedPlaces, open_places
 
 
 class World:
@@ -294,7 +294,7 @@ def test_a_child_after_a_fork_has_locks_of_its_own(tmp_path: Path) -> None:
     program = """
         import os, sys
         from pathlib import Path
-        from sms1680.pacefiles import SharedPlaces
+        from sms1680.limits.shared_state import SharedPlaces
         places = SharedPlaces(Path(sys.argv[1]), "x")
         assert places.take(1) == 0
         child = os.fork()
@@ -339,7 +339,7 @@ def test_eight_processes_share_one_pace() -> None:
 def test_a_process_that_dies_frees_its_place() -> None:
     program = """
         import os, sys
-        from sms1680.pacefiles import open_places
+        from sms1680.limits.shared_state import open_places
         assert open_places("account", None).take(1) == 0
         print("taken", flush=True)
         sys.stdin.read()

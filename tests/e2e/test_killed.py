@@ -36,7 +36,7 @@ from _environments import clean_environment
 from _home_assistant import NEWEST, OLDEST
 from homeassistant.const import __version__ as version
 
-from custom_components.sms1680.store import MessageStore, Query, StoredIn
+from custom_components.sms1680.store.db import MessageStore, Query, StoredIn
 from sms1680.sandbox import Account, Config, PushRules, Sandbox
 from sms1680.sandbox.pushqueue import Push, PushQueue
 

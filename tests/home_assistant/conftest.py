@@ -30,9 +30,10 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 # Home Assistant's test helper puts a package of this name in front once it has made its `hass`: ours comes before.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from custom_components.sms1680 import account, const
-from custom_components.sms1680.checks import account_id
+from custom_components.sms1680 import const
+from custom_components.sms1680.account import clients as account
 from custom_components.sms1680.client import AsyncClient
+from custom_components.sms1680.flows.validation import account_id
 from sms1680.sandbox import Account, Config, Sandbox
 
 USERNAME = "homeuser"

@@ -24,7 +24,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.alarm import delivering
+from custom_components.sms1680.outbound import pipeline as delivering
 from sms1680.sandbox import Account, Call, Config, Fault, Sandbox
 from sms1680.sandbox.faults import PRESETS
 

@@ -21,9 +21,9 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.alarm import delivering
-from custom_components.sms1680.store import MessageStore
-from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.outbound import pipeline as delivering
+from custom_components.sms1680.store.db import MessageStore
+from custom_components.sms1680.store.manager import DATA_STORAGE
 from sms1680.sandbox import Account, Call, Config, Fault, Sandbox
 from sms1680.sandbox.faults import PRESETS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from custom_components.sms1680.conversation import Answers, InvalidAnswerError, is_opt_out, plain
-from custom_components.sms1680.conversation.answers import BUILT_IN
-from custom_components.sms1680.conversation.texts import OPT_OUT
+from custom_components.sms1680.conversation.engine import Answers, InvalidAnswerError, is_opt_out, plain
+from custom_components.sms1680.conversation.engine.answers import BUILT_IN
+from custom_components.sms1680.conversation.engine.texts import OPT_OUT
 
 CLOSE = Answers([("close", ["关", "关门"]), ("leave", ["2"]), ("yes", []), ("no", [])])
 

@@ -13,7 +13,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.conversation import memory
+from custom_components.sms1680.conversation.engine import memory
 from sms1680.sandbox import Account, Config, Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"

@@ -17,7 +17,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 ALICE, STRANGER = "13800000001", "13900000009"

@@ -15,10 +15,12 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
-from custom_components.sms1680 import asking as asking_module, const, recording
+from custom_components.sms1680 import const
+from custom_components.sms1680.account import journal as recording
+from custom_components.sms1680.actions import ask_question as asking_module
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.conversation import memory
-from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.conversation.engine import memory
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 ALICE, BOB, CAROL = "13800000001", "13800000002", "13800000003"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from custom_components.sms1680.conversation import (
+from custom_components.sms1680.conversation.engine import (
     Answers,
     Desk,
     ExtensionRange,
@@ -22,7 +22,7 @@ from custom_components.sms1680.conversation import (
     Question,
     State,
 )
-from custom_components.sms1680.conversation.memory import GRACE
+from custom_components.sms1680.conversation.engine.memory import GRACE
 
 ALICE, BOB = "13800000001", "13800000002"
 YES_NO = Answers([("yes", []), ("no", [])])

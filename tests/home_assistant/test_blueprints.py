@@ -28,7 +28,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680.client import DeliveryReport
-from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"

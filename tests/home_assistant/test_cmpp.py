@@ -23,10 +23,11 @@ from pytest_homeassistant_custom_component.common import (
 )
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.sms1680 import account, const
+from custom_components.sms1680 import const
+from custom_components.sms1680.account import clients as account
 from custom_components.sms1680.client.cmpp import CMPPClient
-from custom_components.sms1680.receiving import NotTakenError, Receiver
-from sms1680.cmpp.reports import ReportContent
+from custom_components.sms1680.inbound.receiver import NotTakenError, Receiver
+from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Config, Sandbox
 
 ALICE = "13800000001"

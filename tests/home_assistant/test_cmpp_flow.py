@@ -15,8 +15,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680 import account, checks
-from sms1680.cmpp.pdus import ConnectResp
+from custom_components.sms1680.account import clients as account
+from custom_components.sms1680.flows import validation as checks
+from sms1680.cmpp.wire.pdus import ConnectResp
 from sms1680.sandbox import Account, Config, Sandbox, cmpp as sandbox_cmpp
 
 PASSWORD = "s3cret-Passw0rd"

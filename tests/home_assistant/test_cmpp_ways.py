@@ -16,12 +16,13 @@ from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.sms1680 import account, const, ways
+from custom_components.sms1680 import const
+from custom_components.sms1680.account import clients as account, failover as ways
+from custom_components.sms1680.account.statistics import Totals
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, SendError
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
-from custom_components.sms1680.store import Query, StoredOut
-from custom_components.sms1680.storing import DATA_STORAGE
-from custom_components.sms1680.totals import Totals
+from custom_components.sms1680.store.db import Query, StoredOut
+from custom_components.sms1680.store.manager import DATA_STORAGE
 from sms1680.sandbox import Config, Fault, Sandbox
 from sms1680.sandbox.cmppfaults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict

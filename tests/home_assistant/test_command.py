@@ -24,11 +24,11 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.conversation.commands import MOST_WRONG
+from custom_components.sms1680.conversation.engine.commands import MOST_WRONG
 from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
-from custom_components.sms1680.receiving import Way, async_get_receivers
-from custom_components.sms1680.store import Query, StoredIn
-from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.store.db import Query, StoredIn
+from custom_components.sms1680.store.manager import DATA_STORAGE
 from sms1680.sandbox import Sandbox
 
 ALICE, BOB, CAROL, STRANGER = "13800000001", "13800000002", "13800000003", "13900000009"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from custom_components.sms1680.conversation.commands import (
+from custom_components.sms1680.conversation.engine.commands import (
     LOCK_OUTS,
     MOST_WRONG,
     Attempt,

@@ -262,7 +262,9 @@ async def test_a_proxy_that_can_not_be_used_any_more_is_told(
     await hass.async_block_till_done(wait_background_tasks=True)
     result = await enter(hass, await reconfigure(hass, entry), given)
     assert result["errors"] == {"base": "cannot_connect"}
-    with patch("custom_components.sms1680.checks.async_make_client", side_effect=InvalidSettingError("no", "no")):
+    with patch(
+        "custom_components.sms1680.flows.validation.async_make_client", side_effect=InvalidSettingError("no", "no")
+    ):
         result = await enter(hass, result, given)
     assert result["errors"] == {"base": "invalid_proxy"}
 

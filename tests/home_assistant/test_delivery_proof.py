@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from custom_components.sms1680.client import Outcome, Reason, ReportState
-from custom_components.sms1680.store import (
+from custom_components.sms1680.store.db import (
     Change,
     Dispatch,
     Matched,
@@ -28,7 +28,7 @@ from custom_components.sms1680.store import (
     Report,
     StoredOut,
 )
-from custom_components.sms1680.store.proof import (
+from custom_components.sms1680.store.db.proof import (
     SETTLED,
     Candidate,
     Foreign,

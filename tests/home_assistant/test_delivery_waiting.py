@@ -13,9 +13,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt
-from custom_components.sms1680.receiving import Way, async_get_receivers
-from custom_components.sms1680.store import Query
-from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.store.db import Query
+from custom_components.sms1680.store.manager import DATA_STORAGE
 from sms1680.sandbox import Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"

@@ -17,7 +17,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply, SMS1680Error
-from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 ALICE = "13800000001"

@@ -27,13 +27,17 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, RecorderInstanceContextManager
 
-from custom_components.sms1680 import const, receiving, sharing, storing, trigger, yaml_notify
-from custom_components.sms1680.alarm.sending import Delivered
+from custom_components.sms1680 import const, trigger
+from custom_components.sms1680.account import batching as sharing
+from custom_components.sms1680.actions import legacy_notify as yaml_notify
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
-from custom_components.sms1680.conversation import NoAnswer
-from custom_components.sms1680.receiving import Way, async_get_receivers
-from custom_components.sms1680.targets import Receiver
+from custom_components.sms1680.conversation.engine import NoAnswer
+from custom_components.sms1680.inbound import receiver as receiving
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.outbound.recipients import Receiver
+from custom_components.sms1680.outbound.send import Delivered
+from custom_components.sms1680.store import manager as storing
 from sms1680.sandbox import Sandbox
 
 LI, WANG, NUMBER, STRANGER = "13800210000", "13500210000", "13911000000", "13900000009"

@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, mock_r
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.receiving import Receiver, Way, async_get_receivers
+from custom_components.sms1680.inbound.receiver import Receiver, Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 ALICE, STRANGER = "13800000001", "13900000009"

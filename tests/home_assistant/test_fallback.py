@@ -11,8 +11,8 @@ from homeassistant.core import HomeAssistant, ServiceCall
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.alarm.fallback import Missed
-from custom_components.sms1680.targets import Receiver
+from custom_components.sms1680.outbound.fallback import Missed
+from custom_components.sms1680.outbound.recipients import Receiver
 from sms1680.sandbox import Account, Config, Sandbox
 
 MakeEntry = Callable[..., MockConfigEntry]

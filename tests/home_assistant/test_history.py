@@ -15,8 +15,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.receiving import Way, async_get_receivers
-from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.store.manager import DATA_STORAGE
 
 ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]

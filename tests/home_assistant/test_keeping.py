@@ -14,9 +14,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.receiving import NotTakenError, Receiver, Way, async_get_receivers
-from custom_components.sms1680.store import MessageStore, Query, inbox
-from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.inbound.receiver import NotTakenError, Receiver, Way, async_get_receivers
+from custom_components.sms1680.store.db import MessageStore, Query, inbox
+from custom_components.sms1680.store.manager import DATA_STORAGE
 
 ALICE = "13800000001"
 

@@ -23,12 +23,13 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.alarm import delivering, later as later_module
-from custom_components.sms1680.alarm.insistence import Kept
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, Reply
-from custom_components.sms1680.receiving import NotTakenError, Way, async_get_receivers
-from custom_components.sms1680.store import MessageStore, StoreError
-from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.deferred import queue as later_module
+from custom_components.sms1680.deferred.policy import Kept
+from custom_components.sms1680.inbound.receiver import NotTakenError, Way, async_get_receivers
+from custom_components.sms1680.outbound import pipeline as delivering
+from custom_components.sms1680.store.db import MessageStore, StoreError
+from custom_components.sms1680.store.manager import DATA_STORAGE
 from sms1680.sandbox import Account, Config, Sandbox
 
 MakeEntry = Callable[..., MockConfigEntry]

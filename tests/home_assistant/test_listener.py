@@ -23,8 +23,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
-from custom_components.sms1680 import const, listener, push
-from custom_components.sms1680.receiving import async_get_receivers
+from custom_components.sms1680 import const
+from custom_components.sms1680.inbound import endpoints as push, listener
+from custom_components.sms1680.inbound.receiver import async_get_receivers
 
 WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
 REPORTS = "/api/sms1680/push-secret-of-the-tests/1603/mr"

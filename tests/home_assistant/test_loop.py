@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.storing import DATA_STORAGE
+from custom_components.sms1680.store.manager import DATA_STORAGE
 from sms1680.sandbox import Config, Sandbox
 
 SLOW = 1.0  # seconds that no step of ours takes, even on a busy machine while coverage is measured

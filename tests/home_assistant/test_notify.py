@@ -11,8 +11,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680.account.batching import Sharing
 from custom_components.sms1680.client import Receipt
-from custom_components.sms1680.sharing import Sharing
 from sms1680.sandbox import Fault, Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"

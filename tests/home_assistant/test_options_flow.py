@@ -15,7 +15,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.network import NoURLAvailableError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680 import selftest
+from custom_components.sms1680.flows import self_test as selftest
 from sms1680.sandbox import Config, Fault, Sandbox
 
 ALICE = "13800000001"

@@ -23,7 +23,6 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
-from custom_components.sms1680 import answering, push
 from custom_components.sms1680.const import (
     CONF_KEEP_DAYS,
     CONF_NETWORKS,
@@ -33,7 +32,8 @@ from custom_components.sms1680.const import (
     EVENT_DELIVERY_REPORT,
     EVENT_MESSAGE_RECEIVED,
 )
-from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.inbound import endpoints as push, http_handler as answering
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 WEBHOOK_ID = "webhook-id-of-the-tests"

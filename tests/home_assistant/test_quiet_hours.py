@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.alarm.quiet import QuietHours
+from custom_components.sms1680.outbound.quiet_hours import QuietHours
 from sms1680.sandbox import Sandbox
 
 MakeEntry = Callable[..., MockConfigEntry]

@@ -23,16 +23,17 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.sms1680 import const, receiving
+from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.receiving import (
+from custom_components.sms1680.inbound import receiver as receiving
+from custom_components.sms1680.inbound.receiver import (
     NotTakenError,
     Receiver,
     Way,
     async_get_receivers,
     resolve_extension,
 )
-from custom_components.sms1680.store import MessageStore, StoreError, comparable_number
+from custom_components.sms1680.store.db import MessageStore, StoreError, comparable_number
 
 ALICE, STRANGER = "13800000001", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]

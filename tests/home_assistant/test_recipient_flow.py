@@ -12,7 +12,7 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
 from sms1680.sandbox import Sandbox
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.repeats import Repeats
+from custom_components.sms1680.inbound.dedupe import Repeats
 
 ALICE, BOB = "13800000001", "13800000002"
 HOUR, DAY = 3600, 24 * 3600

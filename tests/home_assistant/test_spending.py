@@ -20,9 +20,9 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
+from custom_components.sms1680.account.spending import limits_of
 from custom_components.sms1680.client import SpendingLimits
-from custom_components.sms1680.origin import async_fire
-from custom_components.sms1680.spending import limits_of
+from custom_components.sms1680.context import async_fire
 from sms1680.sandbox import Sandbox
 
 MakeEntry = Callable[..., MockConfigEntry]

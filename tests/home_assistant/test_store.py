@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from custom_components.sms1680.client import Outcome, Reason
-from custom_components.sms1680.store import (
+from custom_components.sms1680.store.db import (
     Direction,
     Dispatch,
     MessageStore,

@@ -22,11 +22,12 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.sms1680 import backup, const, recording
+from custom_components.sms1680 import backup, const
+from custom_components.sms1680.account import journal as recording
 from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
-from custom_components.sms1680.receiving import NotTakenError, Receiver, Receivers, Way, async_get_receivers
-from custom_components.sms1680.store import (
+from custom_components.sms1680.inbound.receiver import NotTakenError, Receiver, Receivers, Way, async_get_receivers
+from custom_components.sms1680.store.db import (
     Change,
     Dispatch,
     MessageStore,
@@ -41,7 +42,7 @@ from custom_components.sms1680.store import (
     Uplink,
     writer,
 )
-from custom_components.sms1680.storing import DATA_STORAGE, Shelf
+from custom_components.sms1680.store.manager import DATA_STORAGE, Shelf
 from sms1680.sandbox import Sandbox
 from sms1680.sandbox.faults import Fault
 
@@ -88,7 +89,7 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         error = OSError(28, "No space left on device: 13800000001")
         raise error
 
-    from custom_components.sms1680.store import inbox, outbox
+    from custom_components.sms1680.store.db import inbox, outbox
 
     monkeypatch.setattr({"receive": inbox, "begin": outbox, "settle": outbox}[name], name, full)
 

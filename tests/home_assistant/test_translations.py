@@ -18,7 +18,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680 import const, standing, trigger
+from custom_components.sms1680 import const, trigger
+from custom_components.sms1680.account import health as standing
 from custom_components.sms1680.client import Reason
 
 HERE = Path(const.__file__).parent

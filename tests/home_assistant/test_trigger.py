@@ -12,7 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.receiving import Way, async_get_receivers
+from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
 
 ALICE, STRANGER = "13800000001", "13900000009"
 

@@ -21,9 +21,9 @@ from sms1680 import AsyncClient, Client, SpendingLimits, cli
 from sms1680.apprise import NotifySMS1680
 from sms1680.apprise.command import FOLDERS
 from sms1680.apprise.plugin import _APPRISE_LIMIT, _ARGUMENTS, _SHARE_OF_LIMIT
-from sms1680.client import SendOptions, _Face
 from sms1680.cmpp import CMPPClient
-from sms1680.pacefiles import state_folders
+from sms1680.http.client import SendOptions, _Face
+from sms1680.limits.shared_state import state_folders
 
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"

@@ -15,13 +15,13 @@ from _docs import LANGUAGES, PAGES, tables, write_table
 from _environments import ROOT
 
 from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, outcomes, push, text
-from sms1680.answers import BALANCE, DYNAMIC, SEND
-from sms1680.calls import _LETTERS, _LONGEST_EXTENSION
 from sms1680.cli import _EXITS
-from sms1680.client import LARGEST_PACKET, PACKET_SIZE, PATIENCE
-from sms1680.cmpp.results import CONNECT, SUBMIT
-from sms1680.exchange import ANSWER_TIMEOUT, CONNECT_TIMEOUT
-from sms1680.pacefiles import AT_ONCE
+from sms1680.cmpp.wire.results import CONNECT, SUBMIT
+from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE, PATIENCE
+from sms1680.http.requests import _LETTERS, _LONGEST_EXTENSION
+from sms1680.http.responses import BALANCE, DYNAMIC, SEND
+from sms1680.http.transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from sms1680.limits.shared_state import AT_ONCE
 from sms1680.push import LONGEST_PUSH, MOST_FIELDS
 
 INTEGRATION = ROOT / "custom_components" / "sms1680"

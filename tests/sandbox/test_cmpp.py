@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sms1680.cmpp.auth import connect_request, is_authentic
-from sms1680.cmpp.codec import Decoder, encode
-from sms1680.cmpp.longsms import concatenation_header
-from sms1680.cmpp.pdus import (
+from sms1680.cmpp.wire.auth import connect_request, is_authentic
+from sms1680.cmpp.wire.codec import Decoder, encode
+from sms1680.cmpp.wire.longsms import concatenation_header
+from sms1680.cmpp.wire.pdus import (
     PDU,
     ActiveTest,
     ActiveTestResp,
@@ -28,8 +28,8 @@ from sms1680.cmpp.pdus import (
     TerminateResp,
     Unknown,
 )
-from sms1680.cmpp.reports import ReportContent
-from sms1680.cmpp.smpptime import smpp_time
+from sms1680.cmpp.wire.reports import ReportContent
+from sms1680.cmpp.wire.smpptime import smpp_time
 from sms1680.sandbox import Account, Config, Sandbox
 from sms1680.sandbox.cmppfaults import CMPPFault, CMPPFaults
 

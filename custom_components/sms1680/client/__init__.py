@@ -15,8 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .account import Account
-from .calls import DEFAULT_GATEWAY
-from .client import AsyncClient, Client
 from .errors import (
     AuthenticationError,
     BalanceError,
@@ -30,11 +28,13 @@ from .errors import (
     SMS1680Error,
     UnknownOutcomeError,
 )
+from .http.client import AsyncClient, Client
+from .http.requests import DEFAULT_GATEWAY
+from .limits.settings import Spending, SpendingLimits
 from .masking import mask_number
 from .numbers import normalise_number
 from .outcomes import Outcome, Reason, Receipt, Repeat
 from .push import DeliveryReport, Reply, ReportState, parse_push
-from .spending import Spending, SpendingLimits
 from .text import Concern, Estimate, TextWarning, estimate
 
 if TYPE_CHECKING:

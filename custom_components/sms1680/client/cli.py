@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from .account import Account, PasswordForm
-from .calls import DEFAULT_GATEWAY
-from .client import PATIENCE, Client
 from .errors import InvalidMessageError, SMS1680Error
+from .http.client import PATIENCE, Client
+from .http.requests import DEFAULT_GATEWAY
 from .outcomes import Language, Outcome, Receipt
 from .text import Estimate, estimate
 

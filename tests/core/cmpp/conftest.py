@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sms1680.cmpp.auth import authenticator_ismg, connect_request
 from sms1680.cmpp.client import CMPPClient
-from sms1680.cmpp.codec import Decoder, encode
-from sms1680.cmpp.errors import CodecError
-from sms1680.cmpp.pdus import (
+from sms1680.cmpp.wire.auth import authenticator_ismg, connect_request
+from sms1680.cmpp.wire.codec import Decoder, encode
+from sms1680.cmpp.wire.errors import CodecError
+from sms1680.cmpp.wire.pdus import (
     PDU,
     ActiveTest,
     ActiveTestResp,
@@ -25,7 +25,7 @@ from sms1680.cmpp.pdus import (
     Terminate,
     TerminateResp,
 )
-from sms1680.cmpp.reports import ReportContent
+from sms1680.cmpp.wire.reports import ReportContent
 
 VECTORS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("cmpp2_vectors.json").read_text())["vectors"]
 SP_ID, SECRET, SOURCE = "901234", "known to both", "10690001"

@@ -22,7 +22,7 @@ from sms1680 import (
     SendError,
 )
 from sms1680.cmpp import CMPPClient, Status
-from sms1680.cmpp.reports import ReportContent
+from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Account, Config, Sandbox
 from sms1680.sandbox.cmppfaults import DELIVER_FAULTS, REPORT_FAULTS, SUBMIT_FAULTS, CMPPFault
 

@@ -21,9 +21,9 @@ from sms1680 import (
     UnknownOutcomeError,
 )
 from sms1680.cmpp.client import CMPPClient
-from sms1680.cmpp.longsms import split_header
-from sms1680.cmpp.pdus import ActiveTest, Connect, Submit
-from sms1680.cmpp.texts import read_text_content
+from sms1680.cmpp.wire.longsms import split_header
+from sms1680.cmpp.wire.pdus import ActiveTest, Connect, Submit
+from sms1680.cmpp.wire.texts import read_text_content
 
 Make = Callable[..., CMPPClient]
 NUMBER = "13800138000"

@@ -20,10 +20,11 @@ from sms1680 import (
     RefusedError,
     UnknownOutcomeError,
 )
-from sms1680.cmpp.auth import connect_request
 from sms1680.cmpp.client import CMPPClient
 from sms1680.cmpp.dispatcher import Dispatcher
-from sms1680.cmpp.pdus import (
+from sms1680.cmpp.status import Status
+from sms1680.cmpp.wire.auth import connect_request
+from sms1680.cmpp.wire.pdus import (
     ActiveTest,
     Connect,
     ConnectResp,
@@ -33,8 +34,7 @@ from sms1680.cmpp.pdus import (
     Terminate,
     TerminateResp,
 )
-from sms1680.cmpp.status import Status
-from sms1680.pace import Pace, pace_key
+from sms1680.limits.rate import Pace, pace_key
 
 Make = Callable[..., CMPPClient]
 NUMBER = "13800138000"

@@ -16,7 +16,7 @@ from sms1680 import (
 )
 from sms1680.cmpp import receiver
 from sms1680.cmpp.client import CMPPClient
-from sms1680.cmpp.pdus import ActiveTest, ActiveTestResp, Connect, DeliverResp, Submit
+from sms1680.cmpp.wire.pdus import ActiveTest, ActiveTestResp, Connect, DeliverResp, Submit
 
 Make = Callable[..., CMPPClient]
 NUMBER = "13800138000"

@@ -9,9 +9,9 @@ import pytest
 
 from sms1680 import cmpp
 from sms1680.cmpp import CodecError, Decoder, decode, encode
-from sms1680.cmpp.layout import write_text
-from sms1680.cmpp.msgid import MsgId
-from sms1680.cmpp.pdus import (
+from sms1680.cmpp.wire.layout import write_text
+from sms1680.cmpp.wire.msgid import MsgId
+from sms1680.cmpp.wire.pdus import (
     ActiveTestResp,
     Cancel,
     CancelResp,
@@ -24,7 +24,7 @@ from sms1680.cmpp.pdus import (
     SubmitResp,
     Unknown,
 )
-from sms1680.cmpp.reports import ReportContent
+from sms1680.cmpp.wire.reports import ReportContent
 
 
 def expected_fields(vector: dict[str, Any]) -> dict[str, Any]:

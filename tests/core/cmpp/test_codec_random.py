@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 from sms1680.cmpp import CodecError, Decoder, decode, encode
-from sms1680.cmpp.pdus import (
+from sms1680.cmpp.wire.pdus import (
     PDU,
     ActiveTest,
     ActiveTestResp,
@@ -26,7 +26,7 @@ from sms1680.cmpp.pdus import (
     TerminateResp,
     Unknown,
 )
-from sms1680.cmpp.reports import ReportContent
+from sms1680.cmpp.wire.reports import ReportContent
 
 U8 = st.integers(0, 2**8 - 1)
 U32 = st.integers(0, 2**32 - 1)

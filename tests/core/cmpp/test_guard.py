@@ -10,10 +10,10 @@ import pytest
 
 from sms1680 import Account, AsyncClient, BalanceError, NotSentError, Outcome, Reason, Receipt, RefusedError
 from sms1680.cmpp import CMPPClient
-from sms1680.cmpp.pdus import Submit
-from sms1680.ledger import LedgerBusyError, SharedLedger
+from sms1680.cmpp.wire.pdus import Submit
+from sms1680.limits.ledger import LedgerBusyError, SharedLedger
+from sms1680.limits.settings import Spending, SpendingLimits
 from sms1680.sandbox import Account as SandboxAccount, Config, Sandbox
-from sms1680.spending import Spending, SpendingLimits
 
 ONE, TWO, THREE = "13800138000", "13800138001", "13800138002"
 Connect = Callable[..., CMPPClient]

@@ -9,12 +9,12 @@ from hypothesis import given, strategies as st
 
 from sms1680 import DeliveryReport, Reason, Reply
 from sms1680.cmpp.backoff import Backoff
-from sms1680.cmpp.errors import CodecError
 from sms1680.cmpp.events import Cause, Closed
 from sms1680.cmpp.incoming import Delivery, Handed, Inbox
-from sms1680.cmpp.pdus import Deliver
-from sms1680.cmpp.reports import ReportContent
 from sms1680.cmpp.tracking import Tracker, plain_number
+from sms1680.cmpp.wire.errors import CodecError
+from sms1680.cmpp.wire.pdus import Deliver
+from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.cmpp.wirelog import WireLog
 
 NUMBER = "13800138000"

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from sms1680 import Reason
-from sms1680.cmpp.auth import authenticator_ismg
-from sms1680.cmpp.codec import Decoder, decode, encode
-from sms1680.cmpp.errors import CodecError
 from sms1680.cmpp.events import Answered, Cause, Closed, Damaged, Delivered, Event, Ready, Unanswered, Unproven
-from sms1680.cmpp.pdus import (
+from sms1680.cmpp.session import Session, SessionSettings
+from sms1680.cmpp.transitions import STATES, TABLE, TRIGGERS, Action, State, Step, Trigger, draw
+from sms1680.cmpp.wire.auth import authenticator_ismg
+from sms1680.cmpp.wire.codec import Decoder, decode, encode
+from sms1680.cmpp.wire.errors import CodecError
+from sms1680.cmpp.wire.pdus import (
     PDU,
     ActiveTest,
     ActiveTestResp,
@@ -26,8 +28,6 @@ from sms1680.cmpp.pdus import (
     TerminateResp,
     Unknown,
 )
-from sms1680.cmpp.session import Session, SessionSettings
-from sms1680.cmpp.transitions import STATES, TABLE, TRIGGERS, Action, State, Step, Trigger, draw
 
 SECRET = "known to both"
 START = 1000.0

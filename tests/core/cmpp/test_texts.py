@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from sms1680.cmpp.auth import authenticator_ismg, connect_request, is_authentic
-from sms1680.cmpp.codec import decode, encode
-from sms1680.cmpp.longsms import Assembler, Concatenation, References, concatenation_header, split_header
-from sms1680.cmpp.pdus import Connect, Deliver, Submit
-from sms1680.cmpp.smpptime import connect_timestamp, smpp_time
-from sms1680.cmpp.texts import ASCII, GB18030, UCS2, read_text_content, write_text_content
+from sms1680.cmpp.wire.auth import authenticator_ismg, connect_request, is_authentic
+from sms1680.cmpp.wire.codec import decode, encode
+from sms1680.cmpp.wire.longsms import Assembler, Concatenation, References, concatenation_header, split_header
+from sms1680.cmpp.wire.pdus import Connect, Deliver, Submit
+from sms1680.cmpp.wire.smpptime import connect_timestamp, smpp_time
+from sms1680.cmpp.wire.texts import ASCII, GB18030, UCS2, read_text_content, write_text_content
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=600)
 

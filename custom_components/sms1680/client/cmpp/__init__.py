@@ -7,10 +7,10 @@ clock, `CMPPClient` carries it with asyncio (chapter 3 of the platform's documen
 from __future__ import annotations
 
 from .client import CMPPClient
-from .codec import Decoder, decode, encode
-from .errors import CodecError
-from .pdus import PDU
 from .session import Session, SessionSettings
 from .status import Status
+from .wire.codec import Decoder, decode, encode
+from .wire.errors import CodecError
+from .wire.pdus import PDU
 
 __all__ = ["PDU", "CMPPClient", "CodecError", "Decoder", "Session", "SessionSettings", "Status", "decode", "encode"]

@@ -16,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack
 
-from ..calls import gateway_url
 from ..checks import positive, seconds, whole
 from ..errors import InvalidMessageError, InvalidSettingError, NoAnswerError, error_of, refusal
+from ..http.requests import gateway_url
+from ..http.send_flow import OnReceipt, tell
+from ..limits.rate import Clock, Pace, Priority, pace_key
+from ..limits.settings import Spending, SpendingLimits
 from ..numbers import Number
 from ..outcomes import Outcome, Reason, Receipt
-from ..pace import Clock, Pace, Priority, pace_key
-from ..sending import OnReceipt, tell
-from ..spending import Spending, SpendingLimits
 from ..text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
 from .compose import Composer, Draft, Sender, Times
 from .connection import Connect, Connection
@@ -31,17 +31,17 @@ from .dispatcher import Dispatcher, Sleep
 from .events import Answered, Cause, Closed, Damaged, Delivered, Event, Ready, Unanswered, Unproven
 from .incoming import Inbox, Incoming
 from .link import Link
-from .longsms import References
 from .outgoing import Call, Limits, Outbox
 from .receiver import OnIncoming, Receiver
-from .results import Dialect
 from .session import SessionSettings
 from .status import Status
-from .texts import Encoding
 from .tracking import Tracker
+from .wire.longsms import References
+from .wire.results import Dialect
+from .wire.texts import Encoding
 
 if TYPE_CHECKING:
-    from ..guard import Admission, Guard
+    from ..limits.budget import Admission, Guard
 
 __all__ = ["CMPPClient", "SendOptions"]
 
@@ -347,7 +347,7 @@ class CMPPClient:
         return Spending(0, 0) if self._guard is None else self._guard.spending()
 
     def _make_guard(self, key: str, limits: SpendingLimits, state_dir: str | None) -> Guard:
-        from ..guard import Guard  # noqa: PLC0415 - who guards nothing needs no database
+        from ..limits.budget import Guard  # noqa: PLC0415 - who guards nothing needs no database
 
         return Guard(key, limits, lambda: self._now().timestamp(), state_dir)
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from ..calls import fill, plan_template, send_options
 from ..errors import InvalidMessageError, InvalidSettingError
+from ..http.requests import fill, plan_template, send_options
 from ..numbers import Number, normalise_number, normalise_numbers
 from ..text import Signature, count_flow, count_parts, prepare, units
-from .longsms import References, concatenation_header
-from .messages import MAX_DESTINATIONS
-from .smpptime import smpp_time
-from .texts import Encoding, write_text_content
+from .wire.longsms import References, concatenation_header
+from .wire.messages import MAX_DESTINATIONS
+from .wire.smpptime import smpp_time
+from .wire.texts import Encoding, write_text_content
 
 __all__ = ["Composer", "Draft", "Letter", "Sender", "Times", "full_number"]
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
+from ..limits.rate import Clock
 from ..outcomes import Reason
-from ..pace import Clock
-from .auth import SP_ID
 from .backoff import Backoff
 from .events import Cause, Closed, Event
 from .link import Link
 from .session import Session, SessionSettings
-from .smpptime import connect_timestamp
 from .status import Status
+from .wire.auth import SP_ID
+from .wire.smpptime import connect_timestamp
 from .wirelog import WireLog
 
 __all__ = ["Connect", "Connection", "Timed"]

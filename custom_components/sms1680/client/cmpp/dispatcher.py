@@ -11,15 +11,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ..answers import Again, Verdict
+from ..http.responses import Again, Verdict
+from ..limits.rate import Clock, DeadlineError, Pace, Place, Priority
 from ..outcomes import Outcome, Reason
-from ..pace import Clock, DeadlineError, Pace, Place, Priority
 from .compose import Sender
 from .events import Answered
 from .link import Link
-from .messages import submit_maker, write_submit
 from .outgoing import Call, Outbox, Segment
-from .pdus import SubmitResp
+from .wire.messages import submit_maker, write_submit
+from .wire.pdus import SubmitResp
 
 __all__ = ["Dispatcher", "Sleep"]
 

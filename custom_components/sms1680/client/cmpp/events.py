@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
 from ..outcomes import Reason
-from .errors import CodecError
-from .pdus import CancelResp, Deliver, QueryResp, SubmitResp
+from .wire.errors import CodecError
+from .wire.pdus import CancelResp, Deliver, QueryResp, SubmitResp
 
 __all__ = ["Answered", "Cause", "Closed", "Damaged", "Delivered", "Event", "Key", "Ready", "Unanswered", "Unproven"]
 

@@ -13,11 +13,11 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from ..push import DeliveryReport, Reply
-from .longsms import Assembled, Assembler, split_header
-from .pdus import Deliver
-from .reports import ReportContent
-from .texts import join_content, read_text_content
 from .tracking import Tracker, plain_number
+from .wire.longsms import Assembled, Assembler, split_header
+from .wire.pdus import Deliver
+from .wire.reports import ReportContent
+from .wire.texts import join_content, read_text_content
 
 __all__ = ["Delivery", "Handed", "Inbox", "Incoming"]
 

@@ -12,13 +12,13 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from ..answers import Again, Verdict, verdict_of
+from ..http.responses import Again, Verdict, verdict_of
+from ..limits.rate import Priority
 from ..outcomes import Outcome, Reason, Receipt
-from ..pace import Priority
 from .compose import Draft, Letter, Times
-from .layout import draft_of
-from .pdus import SubmitResp
-from .results import SUBMIT, Dialect
+from .wire.layout import draft_of
+from .wire.pdus import SubmitResp
+from .wire.results import SUBMIT, Dialect
 
 __all__ = ["Call", "Limits", "Message", "Outbox", "Segment"]
 

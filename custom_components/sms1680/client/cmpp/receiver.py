@@ -11,10 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from .errors import CodecError
 from .events import Delivered
 from .incoming import Delivery, Handed, Inbox, Incoming
 from .link import Link
+from .wire.errors import CodecError
 
 __all__ = ["OnIncoming", "Receiver"]
 

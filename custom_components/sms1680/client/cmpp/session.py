@@ -12,11 +12,12 @@ from typing import Final
 
 from ..masking import MASK
 from ..outcomes import Reason
-from .auth import connect_request, is_authentic
-from .codec import Decoder, encode
-from .errors import CodecError
 from .events import Answered, Cause, Closed, Damaged, Delivered, Event, Key, Ready, Unanswered, Unproven
-from .pdus import (
+from .transitions import TABLE, State, Trigger
+from .wire.auth import connect_request, is_authentic
+from .wire.codec import Decoder, encode
+from .wire.errors import CodecError
+from .wire.pdus import (
     ActiveTest,
     ActiveTestResp,
     CancelResp,
@@ -28,8 +29,7 @@ from .pdus import (
     Terminate,
     TerminateResp,
 )
-from .results import CONNECT
-from .transitions import TABLE, State, Trigger
+from .wire.results import CONNECT
 
 __all__ = ["Session", "SessionSettings"]
 

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from ..errors import InvalidMessageError
 from ..numbers import normalise_number
 from ..push import DeliveryReport, ReportState
-from .reports import ReportContent
+from .wire.reports import ReportContent
 
 __all__ = ["Tracker", "plain_number"]
 

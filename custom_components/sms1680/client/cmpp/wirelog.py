@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from .codec import MAX_LENGTH
-from .layout import HEADER
-from .pdus import RESPONSE, Connect, ConnectResp, Deliver, Submit
+from .wire.codec import MAX_LENGTH
+from .wire.layout import HEADER
+from .wire.pdus import RESPONSE, Connect, ConnectResp, Deliver, Submit
 
 __all__ = ["WireLog"]
 

@@ -1,0 +1,1 @@
+"""What an account has: its clients, their journal, health, spending and statistics."""

@@ -1,0 +1,113 @@
+"""What an account has sent and received, kept over a restart; numbers and texts are not."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from datetime import datetime
+from typing import TypedDict
+
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.event import async_call_later
+from homeassistant.helpers.storage import Store
+from homeassistant.util import dt as dt_util
+
+from ..client import Outcome, Reason, Receipt
+from ..const import DOMAIN, signal_totals
+
+_VERSION = 1
+_SAVE_DELAY = 10  # seconds
+_BURST = 1  # second
+_ERRORS_KEPT = 10
+_SENT = (Outcome.ACCEPTED, Outcome.HELD)
+
+
+class _Kept(TypedDict):
+    messages: int
+    parts: int
+    spent: float
+    last_push: str | None
+
+
+class Totals:
+    """Counts of one account.
+
+    price: of a part, None where it is not known. messages, parts: accepted or held by the platform, one message a
+    number. spent: parts at the price of their time.
+    last_push: when an uplink or a report last came in. outcomes, errors: since the entry was set up.
+    """
+
+    def __init__(self, hass: HomeAssistant, entry_id: str, price: float | None) -> None:
+        self._hass = hass
+        self._entry_id = entry_id
+        self.price = price
+        self._store = _store(hass, entry_id)
+        self.messages = 0
+        self.parts = 0
+        self.spent = 0.0
+        self.last_push: datetime | None = None
+        self._burst: CALLBACK_TYPE | None = None
+        self._end_burst_job = HassJob(self._end_burst, "sms1680 last push", cancel_on_shutdown=True)
+        self.outcomes: Counter[Outcome] = Counter()
+        self.errors: deque[tuple[datetime, Reason]] = deque(maxlen=_ERRORS_KEPT)
+
+    async def async_load(self) -> None:
+        """Take up what was kept."""
+        if kept := await self._store.async_load():
+            self.messages = kept["messages"]
+            self.parts = kept["parts"]
+            self.spent = kept["spent"]
+            self.last_push = dt_util.parse_datetime(kept["last_push"]) if kept["last_push"] else None
+
+    async def async_save(self) -> None:
+        """Keep what there is now."""
+        if self._burst is not None:
+            self._burst()
+            self._burst = None
+        await self._store.async_save(self._kept())
+
+    @callback
+    def record(self, receipt: Receipt) -> None:
+        """Count what became of one number."""
+        self.outcomes[receipt.outcome] += 1
+        if receipt.outcome in _SENT:
+            self.messages += 1
+            self.parts += receipt.parts
+            self.spent += receipt.parts * (self.price or 0)
+            self._changed()
+        elif receipt.reason is not None:
+            self.errors.append((dt_util.utcnow(), receipt.reason))
+
+    @callback
+    def record_push(self, when: datetime) -> None:
+        """Note that a push came in; of a burst, the first and, a second later, the last is told."""
+        self.last_push = when
+        if self._burst is None:
+            self._changed()
+            self._burst = async_call_later(self._hass, _BURST, self._end_burst_job)
+
+    @callback
+    def _end_burst(self, _: datetime) -> None:
+        self._burst = None
+        self._changed()
+
+    def _changed(self) -> None:
+        self._store.async_delay_save(self._kept, _SAVE_DELAY)
+        async_dispatcher_send(self._hass, signal_totals(self._entry_id))
+
+    def _kept(self) -> _Kept:
+        return {
+            "messages": self.messages,
+            "parts": self.parts,
+            "spent": self.spent,
+            "last_push": self.last_push.isoformat() if self.last_push else None,
+        }
+
+
+async def async_remove_totals(hass: HomeAssistant, entry_id: str) -> None:
+    """Forget what was kept of an account that is no more."""
+    await _store(hass, entry_id).async_remove()
+
+
+def _store(hass: HomeAssistant, entry_id: str) -> Store[_Kept]:
+    return Store(hass, _VERSION, f"{DOMAIN}.totals.{entry_id}")

@@ -1,0 +1,1 @@
+"""The integration's actions: what each one does."""

@@ -1,0 +1,199 @@
+"""The actions on what is kept: looking at messages, and deleting them. For administrators, and for automations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+import voluptuous as vol
+from homeassistant.auth.permissions.const import POLICY_READ
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.typing import VolDictType
+from homeassistant.util import dt as dt_util
+
+from ..account.delivery_state import as_response
+from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
+from ..errors import invalid
+from ..recipients import recipients
+from ..store.db import Direction, ProofState, Query, Selection, StoredIn, StoredOut, StoreError
+from ..store.manager import DATA_STORAGE
+
+ATTR_RECIPIENT: Final = "recipient"
+ATTR_NUMBER: Final = "number"
+ATTR_SINCE: Final = "since"
+ATTR_UNTIL: Final = "until"
+ATTR_DIRECTION: Final = "direction"
+ATTR_STATE: Final = "state"
+ATTR_LIMIT: Final = "limit"
+
+_DEFAULT_LIMIT: Final = 50
+_MOST: Final = 1000
+_TEXTS: Final = vol.All(cv.ensure_list, [cv.string])
+
+
+def _time(value: Any) -> Any:  # noqa: ANN401 - as Home Assistant's validators
+    """Validate a time; one without a zone is Home Assistant's own."""
+    when = cv.datetime(value)
+    return when if when.tzinfo else when.replace(tzinfo=dt_util.get_default_time_zone())
+
+
+_SELECTION: Final[VolDictType] = {
+    vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string,
+    vol.Optional(ATTR_RECIPIENT): _TEXTS,
+    vol.Optional(ATTR_NUMBER): _TEXTS,
+    vol.Optional(ATTR_UNTIL): _time,
+}
+GET_MESSAGES: Final = vol.Schema(
+    {
+        **_SELECTION,
+        vol.Optional(ATTR_SINCE): _time,
+        vol.Optional(ATTR_DIRECTION): vol.In([direction.value for direction in Direction]),
+        vol.Optional(ATTR_STATE): vol.All(cv.ensure_list, [vol.In([state.value for state in ProofState])]),
+        vol.Optional(ATTR_LIMIT, default=_DEFAULT_LIMIT): vol.All(vol.Coerce(int), vol.Range(1, _MOST)),
+    }
+)
+PURGE_MESSAGES: Final = vol.Schema(_SELECTION)
+
+
+@callback
+def async_setup_history(hass: HomeAssistant) -> None:
+    """Register the actions."""
+    only, optional = SupportsResponse.ONLY, SupportsResponse.OPTIONAL
+    hass.services.async_register(DOMAIN, "get_messages", _async_get, GET_MESSAGES, supports_response=only)
+    hass.services.async_register(DOMAIN, "purge_messages", _async_purge, PURGE_MESSAGES, supports_response=optional)
+
+
+async def _async_get(call: ServiceCall) -> ServiceResponse:
+    await _async_authorise(call)
+    data = call.data
+    direction, states = data.get(ATTR_DIRECTION), data.get(ATTR_STATE)
+    query = Query(
+        **_selection(call),
+        since=data.get(ATTR_SINCE),
+        direction=Direction(direction) if direction else None,
+        states=[ProofState(state) for state in states] if states else None,
+        limit=data[ATTR_LIMIT],
+    )
+    found: list[StoredIn | StoredOut] = []
+    try:
+        for shelf in call.hass.data[DATA_STORAGE].shelves:
+            shelf.flush()
+            page = await asyncio.wrap_future(shelf.store.messages(query))
+            found += page
+    except StoreError as error:
+        raise _failed(error) from None
+    found.sort(key=lambda message: message.at, reverse=True)
+    names = _names(call.hass)
+    return {"messages": [_as_response(call.hass, message, names) for message in found[: query.limit]]}
+
+
+async def _async_purge(call: ServiceCall) -> ServiceResponse:
+    await _async_authorise(call)
+    try:
+        purged = await call.hass.data[DATA_STORAGE].async_purge(Selection(**_selection(call)))
+    except StoreError as error:
+        raise _failed(error) from None
+    return {"purged": purged} if call.return_response else None
+
+
+async def _async_authorise(call: ServiceCall) -> None:
+    """Let administrators and automations in: the messages are of people who may not know that they are kept."""
+    if call.context.user_id is None:
+        return
+    user = await call.hass.auth.async_get_user(call.context.user_id)
+    if user is None:
+        raise UnknownUser(context=call.context, permission=POLICY_READ)
+    if not user.is_admin:
+        raise Unauthorized(context=call.context, permission=POLICY_READ)
+
+
+def _selection(call: ServiceCall) -> dict[str, Any]:
+    """Return what was selected; raise ServiceValidationError for an account or a recipient that is none."""
+    hass, data = call.hass, call.data
+    entry_id: str | None = data.get(ATTR_CONFIG_ENTRY_ID)
+    entries = {entry.entry_id: entry for entry in hass.config_entries.async_entries(DOMAIN)}
+    if entry_id is not None and entry_id not in entries:
+        raise invalid("no_such_account", account=entry_id)
+    return {
+        "entries": [entry_id] if entry_id is not None else None,
+        "recipients": _recipients(hass, data[ATTR_RECIPIENT]) if ATTR_RECIPIENT in data else None,
+        "numbers": data.get(ATTR_NUMBER),
+        "until": data.get(ATTR_UNTIL),
+    }
+
+
+def _recipients(hass: HomeAssistant, wanted: Iterable[str]) -> list[str]:
+    """Return the recipients that are named by their device, as the editor does, or by their name, as people do."""
+    devices = dr.async_get(hass)
+    found: list[str] = []
+    missing = []
+    for value in wanted:
+        device = devices.async_get(value)
+        identifiers = device.identifiers if device else set()
+        these = [
+            subentry.subentry_id
+            for entry in hass.config_entries.async_entries(DOMAIN)
+            for subentry in recipients(entry)
+            if subentry.title == value or (DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}") in identifiers
+        ]
+        found += these
+        if not these:
+            missing.append(value)
+    if missing:
+        raise invalid("no_such_recipient", recipients=", ".join(missing))
+    return found
+
+
+def _names(hass: HomeAssistant) -> dict[str, str]:
+    """Return the recipients' names by their ids."""
+    return {
+        subentry.subentry_id: subentry.title
+        for entry in hass.config_entries.async_entries(DOMAIN)
+        for subentry in recipients(entry)
+    }
+
+
+def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict[str, str]) -> dict[str, Any]:
+    """Return a message as the action answers it, numbers whole: an administrator asked."""
+    common: dict[str, Any] = {
+        ATTR_CONFIG_ENTRY_ID: message.entry,
+        "number": message.number,
+        "recipient": names.get(message.recipient or ""),
+        "subentry_id": message.recipient,
+        "time": message.at.isoformat(),
+    }
+    if isinstance(message, StoredIn):
+        return {
+            "direction": Direction.IN.value,
+            **common,
+            "message": message.content,
+            "id": message.id,
+            "extension": message.extension,
+            "via": message.via,
+            "incomplete": message.incomplete,
+            "redelivered": message.repeat,
+            "fired": message.fired,
+        }
+    return {
+        "direction": Direction.OUT.value,
+        **common,
+        "message": message.text,
+        "via": message.way,
+        "at": message.due.isoformat() if message.due else None,
+        "automatic": message.automatic,
+        "outcome": message.outcome.value if message.outcome else None,
+        "message_ids": list(message.message_ids),
+        "parts": message.parts,
+        "status": message.status,
+        "state_since": message.state_at.isoformat(),
+        **as_response(hass, message),
+    }
+
+
+def _failed(error: StoreError) -> HomeAssistantError:
+    return HomeAssistantError(
+        translation_domain=DOMAIN, translation_key="store_failed", translation_placeholders={"problem": str(error)}
+    )

@@ -1,0 +1,74 @@
+"""The content of a delivery report: a DELIVER with Registered_Delivery 1 (CMPP 2.0, 7.4.5.1)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from ...masking import mask_number
+from .errors import CodecError
+from .layout import read_text, write_text
+from .pdus import Deliver
+
+__all__ = ["ReportContent"]
+
+_CONTENT_AT = 85 - 8
+_SIZES = {"stat": 7, "submit_time": 10, "done_time": 10, "dest_terminal_id": 21}
+_LAYOUT = struct.Struct(">Q7s10s10s21sI")
+_LAYOUT_3_0 = struct.Struct(">Q7s10s10s32sI")
+_SHORT = struct.Struct(">Q7s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportContent:
+    """What became of one segment at one destination.
+
+    msg_id: that of the SUBMIT_RESP. stat: seven characters, `DELIVRD` alone is success and `ACCEPTD` not final.
+    submit_time, done_time: YYMMDDHHMM, China time. dest_terminal_id: as it came, with or without 86.
+    smsc_sequence: of the SMSC. What a short report (trap 21) lacks is empty, but for the destination, which is the
+    DELIVER's Src_terminal_Id too.
+    """
+
+    msg_id: int
+    stat: str
+    submit_time: str = ""
+    done_time: str = ""
+    dest_terminal_id: str = ""
+    smsc_sequence: int = 0
+
+    @classmethod
+    def of(cls, pdu: Deliver) -> ReportContent:
+        """Read the report in a DELIVER. Raises CodecError where there is not even a Msg_Id and a Stat.
+
+        Its fields are ASCII whatever Msg_Fmt says, and TP_udhi means nothing here (trap 8).
+        """
+        content = pdu.msg_content
+        if len(content) < _SHORT.size:
+            problem = f"a report of {len(content)} octets, it has at least {_SHORT.size}"
+            raise CodecError(
+                "msg_content", _CONTENT_AT, problem, command_id=Deliver.COMMAND_ID, sequence_id=pdu.sequence_id
+            )
+        if len(content) < _LAYOUT.size:
+            msg_id, stat = _SHORT.unpack_from(content)
+            return cls(msg_id=msg_id, stat=read_text(stat), dest_terminal_id=pdu.src_terminal_id)
+        layout = _LAYOUT_3_0 if len(content) == _LAYOUT_3_0.size else _LAYOUT
+        msg_id, stat, submitted, done, destination, sequence = layout.unpack_from(content)
+        return cls(
+            msg_id=msg_id,
+            stat=read_text(stat),
+            submit_time=read_text(submitted),
+            done_time=read_text(done),
+            dest_terminal_id=read_text(destination) or pdu.src_terminal_id,
+            smsc_sequence=sequence,
+        )
+
+    def __bytes__(self) -> bytes:
+        """Return the 60 octets. Raises ValueError for a value that doesn't fit."""
+        texts = [write_text(getattr(self, name), size) for name, size in _SIZES.items()]
+        try:
+            return _LAYOUT.pack(self.msg_id, *texts, self.smsc_sequence)
+        except struct.error as wrong:
+            raise ValueError(str(wrong)) from None
+
+    def __repr__(self) -> str:
+        return f"ReportContent(msg_id={self.msg_id}, stat={self.stat!r}, {mask_number(self.dest_terminal_id)})"

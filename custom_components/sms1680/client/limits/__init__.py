@@ -1,0 +1,1 @@
+"""What limits sending: the account's rate, its slots, and the spending budget."""

@@ -1,0 +1,1 @@
+"""The dialogs: options, recipients, and what they check and show."""

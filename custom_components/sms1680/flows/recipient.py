@@ -1,0 +1,206 @@
+"""Adding and changing a recipient: a person or a phone that gets messages and may answer, and perhaps command."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final, override
+
+import pyotp
+import voluptuous as vol
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryFlow, SubentryFlowResult
+from homeassistant.const import CONF_CODE, CONF_NAME, CONF_PIN
+from homeassistant.core import callback
+from homeassistant.helpers.selector import (
+    EntitySelector,
+    EntitySelectorConfig,
+    QrCodeSelector,
+    QrCodeSelectorConfig,
+    QrErrorCorrectionLevel,
+    SelectSelector,
+    SelectSelectorConfig,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
+)
+from homeassistant.util import dt as dt_util
+
+from ..client import InvalidMessageError, normalise_number
+from ..const import (
+    CONF_COMMAND_WORDS,
+    CONF_COMMANDS,
+    CONF_EXTENSION,
+    CONF_NUMBER,
+    CONF_PERSON,
+    CONF_QUESTION_EXTENSIONS,
+    CONF_TOTP_SECRET,
+)
+from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP
+from ..conversation.engine import ExtensionRange
+from ..conversation.engine.commands import is_pin, is_weak_pin
+from .onboarding_letter import SHOWS_LETTER, make_letter
+from .schemas import RECIPIENT_FIELDS, async_errors, settings_of
+
+_LONGEST_EXTENSION: Final = 20
+_SECRETS: Final = (CONF_PIN, CONF_TOTP_SECRET)
+_CODE: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="one-time-code"))
+_RECIPIENT: Final = vol.Schema(
+    {
+        vol.Required(CONF_NAME): TextSelector(),
+        vol.Required(CONF_NUMBER): TextSelector(TextSelectorConfig(type=TextSelectorType.TEL)),
+        vol.Optional(CONF_PERSON): EntitySelector(EntitySelectorConfig(domain="person")),
+        vol.Optional(CONF_EXTENSION): TextSelector(),
+        vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): SelectSelector(
+            SelectSelectorConfig(options=[COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP], translation_key=CONF_COMMANDS)
+        ),
+        **RECIPIENT_FIELDS,
+    }
+)
+
+
+class RecipientFlow(ConfigSubentryFlow):
+    """The dialogs of a recipient."""
+
+    @callback
+    @override
+    def async_create_entry(self, **shown: Any) -> SubentryFlowResult:
+        """Show the letter to the platform at the end of a dialog that took the place of the account's last page."""
+        if self.context.get(SHOWS_LETTER):
+            entry = self._get_entry()
+            letter = make_letter(self.hass, entry.data, entry.options)
+            shown |= {"description": letter.name, "description_placeholders": letter.placeholders}
+        return super().async_create_entry(**shown)
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._recipient: dict[str, Any] = {}
+        self._kept: dict[str, Any] = {}
+        self._secret = pyotp.random_base32()
+
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Ask for a new recipient."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            errors = self._check(user_input, None) | await async_errors(user_input)
+            if not errors:
+                return await self._go_on()
+        return self._form("user", user_input, errors)
+
+    async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Change a recipient."""
+        subentry = self._get_reconfigure_subentry()
+        self._kept = {name: subentry.data[name] for name in _SECRETS if name in subentry.data}
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            errors = self._check(user_input, subentry.subentry_id) | await async_errors(user_input)
+            if not errors:
+                return await self._go_on()
+        shown = {name: value for name, value in subentry.data.items() if name not in _SECRETS}
+        return self._form("reconfigure", user_input or {CONF_NAME: subentry.title, **shown}, errors)
+
+    async def async_step_pin(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Ask for the PIN; the one that there is stays where none is given."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            pin = user_input.get(CONF_PIN, "").strip() or self._kept.get(CONF_PIN, "")
+            if not is_pin(pin):
+                errors[CONF_PIN] = "invalid_pin"
+            elif is_weak_pin(pin, self._recipient[CONF_NUMBER]):
+                errors[CONF_PIN] = "weak_pin"
+            else:
+                self._recipient[CONF_PIN] = pin
+                return self._save()
+        schema = vol.Schema({vol.Optional(CONF_PIN): _CODE})
+        return self.async_show_form(
+            step_id="pin", data_schema=schema, errors=errors, description_placeholders={"words": self._words}
+        )
+
+    async def async_step_totp(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Show the secret, for an app to make codes from, and ask for one of them."""
+        errors: dict[str, str] = {}
+        codes = pyotp.TOTP(self._secret)
+        if user_input is not None:
+            given = "".join(user_input[CONF_CODE].split())
+            now = dt_util.utcnow()
+            if any(hmac.compare_digest(codes.at(now, step).encode(), given.encode()) for step in (-1, 0, 1)):
+                self._recipient[CONF_TOTP_SECRET] = self._secret
+                return self._save()
+            errors[CONF_CODE] = "wrong_code"
+        uri = codes.provisioning_uri(name=self._name, issuer_name="SMS 1680")
+        schema = vol.Schema(
+            {
+                vol.Optional("qr_code"): QrCodeSelector(
+                    QrCodeSelectorConfig(data=uri, scale=5, error_correction_level=QrErrorCorrectionLevel.QUARTILE)
+                ),
+                vol.Required(CONF_CODE): _CODE,
+            }
+        )
+        return self.async_show_form(
+            step_id="totp",
+            data_schema=schema,
+            errors=errors,
+            description_placeholders={"secret": self._secret, "words": self._words},
+        )
+
+    @property
+    def _words(self) -> str:
+        """The words that begin a command of this account."""
+        return ", ".join(self._get_entry().options.get(CONF_COMMAND_WORDS) or ()) or "-"
+
+    async def _go_on(self) -> SubentryFlowResult:
+        """Ask for what the recipient is to prove commands with, or save."""
+        commands = self._recipient.get(CONF_COMMANDS)
+        if commands == COMMANDS_PIN:
+            return await self.async_step_pin()
+        if commands == COMMANDS_TOTP:
+            if CONF_TOTP_SECRET not in self._kept:
+                return await self.async_step_totp()
+            self._recipient[CONF_TOTP_SECRET] = self._kept[CONF_TOTP_SECRET]
+        return self._save()
+
+    def _save(self) -> SubentryFlowResult:
+        if self.source == SOURCE_RECONFIGURE:
+            return self.async_update_and_abort(
+                self._get_entry(),
+                self._get_reconfigure_subentry(),
+                title=self._name,
+                data=self._recipient,
+                unique_id=self._recipient[CONF_NUMBER],
+            )
+        return self.async_create_entry(title=self._name, data=self._recipient, unique_id=self._recipient[CONF_NUMBER])
+
+    def _form(self, step_id: str, shown: dict[str, Any] | None, errors: dict[str, str]) -> SubentryFlowResult:
+        schema = self.add_suggested_values_to_schema(_RECIPIENT, shown)
+        return self.async_show_form(step_id=step_id, data_schema=schema, errors=errors)
+
+    def _check(self, given: dict[str, Any], own_id: str | None) -> dict[str, str]:
+        """Take up what was given; return what is wrong with it."""
+        errors: dict[str, str] = {}
+        others = [other for other in self._get_entry().subentries.values() if other.subentry_id != own_id]
+        recipient: dict[str, Any] = {CONF_PERSON: given[CONF_PERSON]} if given.get(CONF_PERSON) else {}
+        self._name = given[CONF_NAME].strip()
+        if not self._name:
+            errors[CONF_NAME] = "empty"
+        elif any(other.title == self._name for other in others):
+            errors[CONF_NAME] = "name_taken"
+        try:
+            recipient[CONF_NUMBER] = normalise_number(given[CONF_NUMBER])
+        except InvalidMessageError:
+            errors[CONF_NUMBER] = "invalid_number"
+        else:
+            if any(other.unique_id == recipient[CONF_NUMBER] for other in others):
+                errors[CONF_NUMBER] = "already_configured"
+        if extension := given.get(CONF_EXTENSION, "").strip():
+            recipient[CONF_EXTENSION] = extension
+            if not (extension.isascii() and extension.isdigit() and len(extension) <= _LONGEST_EXTENSION):
+                errors[CONF_EXTENSION] = "invalid_extension"
+            elif self._is_for_questions(extension):
+                errors[CONF_EXTENSION] = "question_extension"
+        if given.get(CONF_COMMANDS, COMMANDS_NONE) != COMMANDS_NONE:
+            recipient[CONF_COMMANDS] = given[CONF_COMMANDS]
+        recipient |= settings_of(given)
+        self._recipient = recipient
+        return errors
+
+    def _is_for_questions(self, extension: str) -> bool:
+        questions: str | None = self._get_entry().options.get(CONF_QUESTION_EXTENSIONS)
+        return questions is not None and extension in ExtensionRange.parse(questions)

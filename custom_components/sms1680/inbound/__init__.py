@@ -1,0 +1,1 @@
+"""From the wire to the event: push addresses, the listener, CMPP, and the receiver that they share."""

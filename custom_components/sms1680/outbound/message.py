@@ -1,0 +1,195 @@
+"""Sending for the actions: as few requests as the accounts allow, and what became of each number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+
+from ..account.journal import Sender
+from ..client import InvalidMessageError, Outcome, Receipt, SendError
+from ..client.cmpp.compose import full_number
+from ..client.http.client import SendOptions
+from ..client.http.requests import Plan, fill, plan_batch, plan_send, plan_template, send_options
+from ..client.limits.rate import Priority
+from ..client.text import MAX_LENGTH, Signature
+from ..const import CONF_CMPP, CONF_HTTP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
+from ..context import is_automatic
+from ..coordinator import Sms1680ConfigEntry
+from ..errors import invalid, rejected
+from ..store.db import comparable_number
+from .recipients import Receiver
+
+type Items[T] = Sequence[tuple[Receiver, T]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call may set. extension: instead of the recipient's own. patience: seconds of trying, None: as usual."""
+
+    at: datetime | None = None
+    extension: str | None = None
+    priority: Priority = "normal"
+    patience: float | None = None
+
+
+@dataclass(frozen=True)
+class Way[T]:
+    """One of the platform's three calls, for receivers with what each of them gets.
+
+    plan: checks the items, as the core does. over_http: its calls can't carry all signs. send: sends them. text: what
+    one receiver gets, without the signature.
+    """
+
+    plan: Callable[..., Plan]
+    send: Callable[[Sender, Items[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
+    text: Callable[[Receiver, T], str]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of one receiver."""
+
+    receiver: Receiver
+    receipt: Receipt
+
+    def as_response(self) -> dict[str, Any]:
+        """Return it as an action answers it; the number is whole, the caller asked for it."""
+        receipt = self.receipt
+        return {
+            "number": receipt.number,
+            "recipient": self.receiver.name,
+            "outcome": receipt.outcome.value,
+            "message_id": receipt.message_id,
+            "parts": receipt.parts,
+            "reason": receipt.reason.value if receipt.reason else None,
+        }
+
+
+def one_text(text: str) -> Way[None]:
+    """Return the call that sends one text to all (chapter 2.1)."""
+
+    def plan(items: Items[None], *, over_http: bool, **common: Any) -> Plan:  # noqa: ARG001 - this call carries all
+        return plan_send([receiver.number for receiver, _ in items], text, **common)
+
+    async def send(client: Sender, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
+        return await client.send([receiver.number for receiver, _ in items], text, **given)
+
+    return Way(plan, send, lambda _receiver, _content: text)
+
+
+def one_template(template: str) -> Way[Sequence[str]]:
+    """Return the call that fills a template in for each (chapter 2.2)."""
+
+    def rows(items: Items[Sequence[str]]) -> list[list[str | int]]:
+        return [[receiver.number, *values] for receiver, values in items]
+
+    def plan(items: Items[Sequence[str]], **common: Any) -> Plan:
+        return plan_template(template, rows(items), **common)
+
+    async def send(client: Sender, items: Items[Sequence[str]], given: SendOptions) -> tuple[Receipt, ...]:
+        return await client.send_template(template, rows(items), **given)
+
+    return Way(plan, send, lambda receiver, values: fill(template, receiver.number, [str(value) for value in values]))
+
+
+def own_texts() -> Way[str]:
+    """Return the call that sends each its own text (chapter 2.3)."""
+
+    def pairs(items: Items[str]) -> list[tuple[str | int, str]]:
+        return [(receiver.number, text) for receiver, text in items]
+
+    def plan(items: Items[str], **common: Any) -> Plan:
+        return plan_batch(pairs(items), **common)
+
+    async def send(client: Sender, items: Items[str], given: SendOptions) -> tuple[Receipt, ...]:
+        return await client.send_batch(pairs(items), **given)
+
+    return Way(plan, send, lambda _receiver, text: text)
+
+
+async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> list[Sent]:
+    """Send items, in one call for each account and extension, all at once.
+
+    Returns what became of each, in order. Raises ServiceValidationError before anything is sent.
+    """
+    groups: dict[tuple[str, str | None], list[int]] = {}
+    for index, (receiver, _) in enumerate(items):
+        groups.setdefault((receiver.entry.entry_id, _extension(receiver, options)), []).append(index)
+    check(hass, items, way, options)
+
+    async def run(extension: str | None, places: list[int]) -> tuple[Receipt, ...]:
+        given: SendOptions = {
+            "at": options.at,
+            "extension": extension,
+            "priority": options.priority,
+            "patience": options.patience,
+            "automatic": is_automatic(),
+        }
+        chosen = [items[place] for place in places]
+        try:
+            return await way.send(chosen[0][0].entry.runtime_data.client, chosen, given)
+        except SendError as error:
+            return error.receipts
+
+    answers = await asyncio.gather(*(run(extension, places) for (_, extension), places in groups.items()))
+    receipts: dict[int, Receipt] = {}
+    for answer, places in zip(answers, groups.values(), strict=True):
+        receipts.update(zip(places, answer, strict=True))
+    sent = [Sent(receiver, receipts[index]) for index, (receiver, _) in enumerate(items)]
+    for one in sent:
+        _record(one)
+    return sent
+
+
+def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> None:
+    """Let the core check the whole before any part of it goes out. Raises ServiceValidationError.
+
+    What stems from our own events never goes to our own number; to a service number nothing goes at all.
+    """
+    if is_automatic() and any(receiver.number in own_numbers(receiver.entry) for receiver, _ in items):
+        raise invalid("own_number")
+    try:
+        for receiver, _ in items:
+            extension = _extension(receiver, options)
+            send_options(options.at, extension, dt_util.utcnow())
+            if (cmpp := receiver.entry.data.get(CONF_CMPP)) is not None:
+                full_number(cmpp[CONF_SOURCE_NUMBER], extension or "")
+        entries = {receiver.entry.entry_id: receiver.entry for receiver, _ in items}
+        for entry in entries.values():
+            own = [item for item in items if item[0].entry is entry]
+            way.plan(
+                own, over_http=CONF_HTTP in entry.data, signature=_signature(entry), max_length=MAX_LENGTH, options=()
+            )
+    except InvalidMessageError as error:
+        raise rejected(hass, error) from None
+
+
+def own_numbers(entry: Sms1680ConfigEntry) -> set[str]:
+    """Return the numbers that an account's messages come from, as far as they are known, as numbers are compared."""
+    known = (entry.options.get(CONF_SOURCE_NUMBER), entry.data.get(CONF_CMPP, {}).get(CONF_SOURCE_NUMBER))
+    return {comparable_number(number) for number in known if number}
+
+
+def _extension(receiver: Receiver, options: Options) -> str | None:
+    return receiver.extension if options.extension is None else options.extension
+
+
+def _signature(entry: Sms1680ConfigEntry) -> Signature | None:
+    name = entry.options.get(CONF_SIGNATURE)
+    return Signature(name, entry.options.get(CONF_SIGNATURE_PLACE, "front")) if name else None
+
+
+def _record(sent: Sent) -> None:
+    """Let the recipient's notify entity show that it was sent to, where Home Assistant can do that (2026.4)."""
+    loaded = sent.receiver.entry.state is ConfigEntryState.LOADED  # it may have been unloaded meanwhile
+    if loaded and sent.receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
+        entity = sent.receiver.entry.runtime_data.notify_entities.get(sent.receiver.subentry_id or "")
+        if record := getattr(entity, "_async_record_notification", None):
+            record()

@@ -1,0 +1,261 @@
+"""Whom a call is for: recipients by entity, person, device, area or label, and numbers; and whether the caller may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import voluptuous as vol
+from homeassistant.auth.permissions.const import POLICY_CONTROL
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
+from homeassistant.const import (
+    ATTR_AREA_ID,
+    ATTR_DEVICE_ID,
+    ATTR_ENTITY_ID,
+    ATTR_FLOOR_ID,
+    ATTR_LABEL_ID,
+    Platform,
+)
+from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.exceptions import Unauthorized, UnknownUser
+from homeassistant.helpers import config_validation as cv, entity_registry as er
+from homeassistant.helpers.typing import VolDictType
+
+from ..client import InvalidMessageError, normalise_number
+from ..const import ATTR_CONFIG_ENTRY_ID, CONF_EXTENSION, CONF_NUMBER, CONF_PERSON, DOMAIN
+from ..coordinator import Sms1680ConfigEntry
+from ..errors import invalid, rejected
+from ..recipients import recipients
+
+ATTR_NUMBER: Final = "number"
+
+_IDS: Final = vol.All(cv.ensure_list, [cv.string])
+TARGET_FIELDS: Final[VolDictType] = {
+    vol.Optional(ATTR_ENTITY_ID): cv.entity_ids,
+    **{vol.Optional(name): _IDS for name in (ATTR_DEVICE_ID, ATTR_AREA_ID, ATTR_FLOOR_ID, ATTR_LABEL_ID)},
+}
+
+
+class Selected(Protocol):
+    """What a target stands for, as Home Assistant tells it."""
+
+    referenced: set[str]
+    indirectly_referenced: set[str]
+    missing_devices: set[str]
+    missing_areas: set[str]
+    missing_floors: set[str]
+    missing_labels: set[str]
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """Someone whom a message goes to: a recipient of an account, or a number (then without name and subentry)."""
+
+    entry: Sms1680ConfigEntry
+    number: str
+    name: str | None = None
+    subentry_id: str | None = None
+    extension: str | None = None
+
+    @classmethod
+    def of(cls, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> Receiver:
+        """Return a recipient."""
+        data = subentry.data
+        return cls(entry, data[CONF_NUMBER], subentry.title, subentry.subentry_id, data.get(CONF_EXTENSION))
+
+
+def find_entry(hass: HomeAssistant, entry_id: str | None) -> Sms1680ConfigEntry:
+    """Return the account that was named, or the only one there is; raise an error that says which ones there are."""
+    entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+    if entry_id is None:
+        # One that is just being reloaded counts: its messages are none of another one's.
+        enabled = [entry for entry in entries if entry.disabled_by is None]
+        if not enabled:
+            raise invalid("no_account")
+        if len(enabled) > 1:
+            raise invalid("several_accounts", accounts=_listed(enabled))
+        entry_id = enabled[0].entry_id
+    entry = next((entry for entry in entries if entry.entry_id == entry_id), None)
+    if entry is None:
+        raise invalid("account_not_found", account=entry_id, accounts=_listed(entries))
+    if entry.state is not ConfigEntryState.LOADED:
+        raise invalid("account_not_loaded", account=entry.title)
+    return entry
+
+
+async def async_receivers(call: ServiceCall) -> list[Receiver]:
+    """Return whom a call is for, each number once, in the order given.
+
+    Raises ServiceValidationError where someone who was named is no recipient, or where nobody was named at all: there
+    is never a default. Raises Unauthorized where the caller may not.
+    """
+    hass = call.hass
+    found = _recipients_of(hass, call)
+    numbers = call.data.get(ATTR_NUMBER, [])
+    await async_authorise(call, [entity_id for entity_id, _ in found], raw_numbers=bool(numbers))
+    receivers = [receiver for _, receiver in found]
+    wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
+    _same_account(hass, wanted, receivers)
+    if numbers:
+        receivers += receivers_of_numbers(hass, find_entry(hass, wanted), numbers)
+    if not receivers:
+        raise invalid("no_target")
+    return each_once(receivers)
+
+
+def each_once(receivers: Iterable[Receiver]) -> list[Receiver]:
+    """Return receivers, each number of an account once, in order; a recipient comes before its bare number."""
+    once: dict[tuple[str, str], Receiver] = {}
+    for receiver in receivers:
+        key = (receiver.entry.entry_id, receiver.number)
+        if key not in once or once[key].subentry_id is None:
+            once[key] = receiver
+    return list(once.values())
+
+
+async def async_receivers_of_rows(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Receiver]:
+    """Return whom each row is for: an `entity_id` or a `number`. Raises as `async_receivers` does."""
+    hass = call.hass
+    numbers = [row[ATTR_NUMBER] for row in rows if ATTR_NUMBER in row]
+    wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
+    named: dict[str, Receiver] = {}
+    for entity_id in (row[ATTR_ENTITY_ID] for row in rows if ATTR_ENTITY_ID in row):
+        found = receiver_of_entity(hass, entity_id)
+        if found is None:
+            raise invalid("not_a_recipient", targets=entity_id)
+        named[entity_id] = found[1]
+    await async_authorise(call, named, raw_numbers=bool(numbers))
+    _same_account(hass, wanted, named.values())
+    raw = iter(receivers_of_numbers(hass, find_entry(hass, wanted), numbers) if numbers else ())
+    return [named[row[ATTR_ENTITY_ID]] if ATTR_ENTITY_ID in row else next(raw) for row in rows]
+
+
+def receivers_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, numbers: Iterable[str]) -> list[Receiver]:
+    """Return the receivers of raw numbers; one that is a recipient's is told by its name.
+
+    Raises ServiceValidationError.
+    """
+    known = {subentry.data[CONF_NUMBER]: subentry.title for subentry in recipients(entry)}
+    found = []
+    for place, given in enumerate(numbers, 1):
+        try:
+            number = normalise_number(given, f"number {place}")
+        except InvalidMessageError as error:
+            raise rejected(hass, error) from None
+        found.append(Receiver(entry, number, known.get(number)))
+    return found
+
+
+def _same_account(hass: HomeAssistant, wanted: str | None, receivers: Iterable[Receiver]) -> None:
+    """Raise ServiceValidationError where an account was named and a recipient belongs to another one."""
+    if wanted is None:
+        return
+    entry = find_entry(hass, wanted)
+    strangers = [receiver.name or "" for receiver in receivers if receiver.entry is not entry]
+    if strangers:
+        raise invalid("other_account", recipients=", ".join(strangers), account=entry.title)
+
+
+def receiver_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Receiver] | None:
+    """Return the recipient whose notify entity this is, with the entity's id; None where it is none of ours."""
+    entity = er.async_get(hass).async_get(entity_id)
+    entry: Sms1680ConfigEntry | None = None
+    if entity and entity.platform == DOMAIN and entity.domain == Platform.NOTIFY and not entity.disabled:
+        entry = hass.config_entries.async_get_entry(entity.config_entry_id or "")
+    subentry = entry.subentries.get(entity.config_subentry_id or "") if entity and entry else None
+    if entry is None or subentry is None:
+        return None
+    if entry.state is not ConfigEntryState.LOADED:
+        raise invalid("account_not_loaded", account=entry.title)
+    return entity_id, Receiver.of(entry, subentry)
+
+
+async def async_authorise(call: ServiceCall, entity_ids: Iterable[str], *, raw_numbers: bool) -> None:
+    """Let the caller control these entities, and an administrator or no user at all (an automation) raw numbers.
+
+    Raises Unauthorized.
+    """
+    user_id = call.context.user_id
+    if user_id is None:
+        return
+    user = await call.hass.auth.async_get_user(user_id)
+    if user is None:
+        raise UnknownUser(context=call.context, permission=POLICY_CONTROL)
+    if raw_numbers and not user.is_admin:
+        raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
+    for entity_id in entity_ids:
+        if not user.permissions.check_entity(entity_id, POLICY_CONTROL):
+            raise Unauthorized(context=call.context, entity_id=entity_id, permission=POLICY_CONTROL)
+
+
+def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Receiver]]:
+    """Return the recipients of a call's target: who is named outright must be one, of a wider target only ours count.
+
+    Raises ServiceValidationError.
+    """
+    if not any(call.data.get(str(name)) for name in TARGET_FIELDS):
+        return []
+    selected = select(hass, call)
+    missing = [
+        *sorted(selected.missing_devices),
+        *sorted(selected.missing_areas),
+        *sorted(selected.missing_floors),
+        *sorted(selected.missing_labels),
+    ]
+    found: list[tuple[str, Receiver]] = []
+    for entity_id in _in_order(selected.referenced, call.data.get(ATTR_ENTITY_ID)):
+        ours = _named(hass, entity_id)
+        found += ours
+        if not ours:
+            missing.append(entity_id)
+    if missing:
+        raise invalid("not_a_recipient", targets=", ".join(missing))
+    for entity_id in sorted(selected.indirectly_referenced):
+        if entity_id.startswith(f"{Platform.NOTIFY}.") and (one := receiver_of_entity(hass, entity_id)):
+            found.append(one)
+    return found
+
+
+def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Receiver]]:
+    """Return the recipients that an entity stands for: its own, or those whose person it is."""
+    if not entity_id.startswith("person."):
+        one = receiver_of_entity(hass, entity_id)
+        return [one] if one else []
+    entities = er.async_get(hass)
+    persons = []
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        for subentry in recipients(entry):
+            if subentry.data.get(CONF_PERSON) == entity_id:
+                unique_id = f"{entry.entry_id}_{subentry.subentry_id}_notify"
+                own = entities.async_get_entity_id(Platform.NOTIFY, DOMAIN, unique_id)
+                one = receiver_of_entity(hass, own) if own else None
+                persons += [one] if one else []
+    return persons
+
+
+def _in_order(entity_ids: set[str], given: Any) -> list[str]:  # noqa: ANN401 - as the schema leaves it
+    """Return entity ids in the order given; those that a group stood for come last."""
+    order = {entity_id: place for place, entity_id in enumerate(given or [])}
+    return sorted(entity_ids, key=lambda entity_id: (order.get(entity_id, len(order)), entity_id))
+
+
+def select(hass: HomeAssistant, call: ServiceCall) -> Selected:
+    """Return what a call's target stands for, all entities of it, ours or not."""
+    selected: Selected
+    try:
+        from homeassistant.helpers.target import (  # noqa: PLC0415 - 2025.8 and later
+            TargetSelection,
+            async_extract_referenced_entity_ids,
+        )
+    except ImportError:
+        from homeassistant.helpers import service  # noqa: PLC0415
+
+        selected = service.async_extract_referenced_entity_ids(hass, call)  # type: ignore[attr-defined]
+    else:
+        selected = async_extract_referenced_entity_ids(hass, TargetSelection(dict(call.data)))
+    return selected
+
+
+def _listed(entries: Iterable[Sms1680ConfigEntry]) -> str:
+    return ", ".join(f"{entry.title} ({entry.entry_id})" for entry in entries)
