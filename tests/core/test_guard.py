@@ -153,7 +153,7 @@ def test_eight_processes_at_once_keep_the_limit() -> None:
     program = """
         import time
         from sms1680 import SpendingLimits
-        from sms1680.guard import Guard
+        from sms1680.limits.budget import Guard
         guard = Guard("a", SpendingLimits(hour=50, number=None), time.time)
         passed = 0
         for turn in range(25):

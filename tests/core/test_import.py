@@ -17,7 +17,7 @@ def test_the_core_needs_no_httpx_where_a_carrier_is_handed_in() -> None:
 import sys
 sys.modules["httpx"] = None  # any import of it fails
 import sms1680
-from sms1680.exchange import Answer
+from sms1680.http.transport import Answer
 class Carrier:
     def exchange(self, request): return Answer(200, b"1,77")
     def close(self): pass

@@ -309,7 +309,7 @@ def test_a_child_after_a_fork_has_locks_of_its_own(tmp_path: Path) -> None:
 
 PROCESS = """
     import sys, time
-    from sms1680.pace import Pace
+    from sms1680.limits.rate import Pace
     pace = Pace("account", 200.0, time.monotonic)
     for _ in range(int(sys.argv[1])):
         turn = pace.acquire(1, "normal", None)

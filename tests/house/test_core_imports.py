@@ -20,7 +20,11 @@ def test_the_core_imports_the_standard_library_and_in_its_carriers_httpx() -> No
         ("a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import httpx", []),
         ("a.py", "if TYPE_CHECKING:\n    import requests", ["client/a.py:2: the core may not import requests"]),
         ("a.py", "import httpx", ["client/a.py:1: the core may not import httpx"]),
-        ("cmpp/httpx_transport.py", "import httpx", ["client/cmpp/httpx_transport.py:1: the core may not import httpx"]),
+        (
+            "cmpp/httpx_transport.py",
+            "import httpx",
+            ["client/cmpp/httpx_transport.py:1: the core may not import httpx"],
+        ),
         (
             "a.py",
             "def f():\n    from requests.adapters import X",
