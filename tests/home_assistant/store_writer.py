@@ -20,7 +20,7 @@ def main(path: Path, first: int) -> None:
     package = types.ModuleType("standalone")
     package.__path__ = [str(Path(__file__).parents[2] / "custom_components" / "sms1680")]
     sys.modules["standalone"] = package
-    from standalone.store import MessageStore, Uplink  # type: ignore[import-not-found]
+    from standalone.store.db import MessageStore, Uplink  # type: ignore[import-not-found]
 
     store = MessageStore(path)
     store.open()
