@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
+from ..bounded import BoundedDict
 from ..push import DeliveryReport, Reply
 from .tracking import Tracker, plain_number
 from .wire.longsms import Assembled, Assembler, split_header
@@ -88,7 +89,7 @@ class Inbox:
         self._source_number = source_number
         self._assembler = Assembler(assembly_time)
         self._hold = hold
-        self._seen: dict[object, Handed] = {}
+        self._seen: BoundedDict[object, Handed] = BoundedDict(_REMEMBERED)
         self._open: set[int] = set()
         self._early: dict[int, list[_Early]] = {}
         self._waiting: dict[Delivery, float] = {}
@@ -110,7 +111,7 @@ class Inbox:
         if known is not None and (report is not None or not self._is_over(known, now)):
             return self._take_again(known, delivery, now)
         handed = Handed(None, [key], [delivery], seen_at=now)
-        self._remember(key, handed)
+        self._seen[key] = handed
         if report is not None:
             return self._take_report(report, handed, now, in_flight=in_flight)
         return self._take_message(pdu, handed, now)
@@ -177,12 +178,6 @@ class Inbox:
             self._resolve(one) for one in early
         ]
         return [one for one in handed if all_of_it or one.acknowledged]
-
-    def _remember(self, key: object, handed: Handed) -> None:
-        self._seen.pop(key, None)
-        self._seen[key] = handed
-        if len(self._seen) > _REMEMBERED:
-            del self._seen[next(iter(self._seen))]
 
     def _is_over(self, known: Handed, now: float) -> bool:
         """Tell whether a message that is as the known one is no repetition of it, but was sent by a person again.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from ..bounded import BoundedDict
 from ..masking import MASK
 from ..outcomes import Reason
 from .events import Answered, Cause, Closed, Damaged, Delivered, Event, Key, Ready, Unanswered, Unproven
@@ -77,7 +78,7 @@ class Session:
         self._out: list[bytes] = []
         self._events: list[Event] = []
         self._in_flight: dict[int, tuple[Key, float]] = {}
-        self._expired: dict[int, Key] = {}
+        self._expired: BoundedDict[int, Key] = BoundedDict(_REMEMBERED)
         self._sequence = settings.first_sequence % _SEQUENCES
         self._heard_at = now
         self._tests = 0
@@ -241,8 +242,6 @@ class Session:
     def _expire(self, sequence: int, key: Key) -> None:
         del self._in_flight[sequence]
         self._expired[sequence] = key
-        if len(self._expired) > _REMEMBERED:
-            del self._expired[next(iter(self._expired))]
         self._events.append(Unanswered(key))
 
     # --- what came ---

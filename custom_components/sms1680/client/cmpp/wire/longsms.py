@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ...bounded import BoundedDict
+
 __all__ = ["Assembled", "Assembler", "Concatenation", "References", "concatenation_header", "split_header"]
 
 _CONCATENATED_8: Final = 0x00
@@ -63,7 +65,7 @@ class References:
     def __init__(self, first: Callable[[], int]) -> None:
         """Take what gives the random start, 0 to 255."""
         self._first = first
-        self._next: dict[str, int] = {}
+        self._next: BoundedDict[str, int] = BoundedDict(_MANY_DESTINATIONS)
 
     def take(self, destinations: Iterable[str]) -> dict[int, list[str]]:
         """Return the destinations by the reference that their next long message has.
@@ -73,11 +75,9 @@ class References:
         groups: dict[int, list[str]] = {}
         first = self._first()
         for destination in destinations:
-            reference = self._next.pop(destination, first)
+            reference = self._next.get(destination, first)
             self._next[destination] = (reference + 1) % 256
             groups.setdefault(reference, []).append(destination)
-        while len(self._next) > _MANY_DESTINATIONS:
-            del self._next[next(iter(self._next))]
         return groups
 
 
