@@ -78,12 +78,11 @@ def test_a_text_is_as_home_assistant_wants_it(language: str) -> None:
         assert placeholders(text) == placeholders(TEXTS["en"][path]), path
 
 
-@pytest.mark.parametrize(
-    "words", [("网关", "网关"), ("用户名称", "登陆名称"), ("账号", "帐号"), ("账户", "帐号"), ("余额", "剩余条数")]
-)
-def test_the_words_are_those_of_the_house(words: tuple[str, str]) -> None:
-    wrong, _ = words
-    assert not [path for path, text in TEXTS["zh-Hans"].items() if wrong in text]
+# Home Assistant's own words, 账户 and 登录; the platform's word for the username is quoted once beside it.
+@pytest.mark.parametrize("wrong", ["网关", "用户名称", "账号", "帐号", "帐户", "登陆", "触发器", "余额"])
+def test_the_words_are_those_of_the_house(wrong: str) -> None:
+    quoted = "（平台文档写作“登陆名称”）"
+    assert not [path for path, text in TEXTS["zh-Hans"].items() if wrong in text.replace(quoted, "")]
 
 
 def calls_of(*functions: str) -> Iterator[ast.Call]:
