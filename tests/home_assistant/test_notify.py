@@ -148,7 +148,7 @@ async def test_an_entity_of_an_account_that_is_not_running_does_not_pass_a_messa
     entry = make_entry()
     await set_up(entry)
     await hass.config_entries.async_unload(entry.entry_id)
-    with pytest.raises(ServiceValidationError, match="not running"):
+    with pytest.raises(ServiceValidationError, match="is not loaded"):
         await hass.services.async_call(
             "sms1680", "send_message", {"entity_id": "notify.alice", "message": "x"}, blocking=True
         )

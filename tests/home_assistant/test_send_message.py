@@ -115,16 +115,16 @@ async def test_a_person_stands_for_its_recipient(
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ({}, "nobody"),
-        ({"entity_id": []}, "nobody"),
-        ({"number": []}, "nobody"),
+        ({}, "has no recipient"),
+        ({"entity_id": []}, "has no recipient"),
+        ({"number": []}, "has no recipient"),
         ({"entity_id": "notify.nobody"}, "notify.nobody"),
         ({"entity_id": ["notify.alice", "notify.other_stranger"]}, "notify.other_stranger"),
         ({"device_id": "gone"}, "gone"),
         ({"entity_id": "notify.alice", "area_id": "gone"}, "gone"),
         ({"label_id": "gone"}, "gone"),
         ({"number": [ALICE, "12345"]}, "number 2 is not a mainland mobile number"),
-        ({"number": ALICE, "config_entry_id": "gone"}, "there is no account gone"),
+        ({"number": ALICE, "config_entry_id": "gone"}, "the account gone does not exist"),
     ],
 )
 async def test_nothing_is_sent_where_someone_named_is_no_recipient(
@@ -147,7 +147,7 @@ async def test_nobody_means_everybody(hass: HomeAssistant, sandbox: Sandbox, eve
 @pytest.mark.usefixtures("entry", "sandbox")
 async def test_a_wider_target_without_any_recipient_is_an_error(hass: HomeAssistant) -> None:
     area = ar.async_get(hass).async_create("Hall")
-    with pytest.raises(ServiceValidationError, match="nobody"):
+    with pytest.raises(ServiceValidationError, match="has no recipient"):
         await send(hass, area_id=area.id)
 
 
@@ -226,9 +226,9 @@ class TestSeveralAccounts:
         self, hass: HomeAssistant, entry: MockConfigEntry, other: MockConfigEntry
     ) -> None:
         await hass.config_entries.async_unload(other.entry_id)
-        with pytest.raises(ServiceValidationError, match="Office is not running"):
+        with pytest.raises(ServiceValidationError, match="Office is not loaded"):
             await send(hass, entity_id="notify.carol")
-        with pytest.raises(ServiceValidationError, match="Office is not running"):
+        with pytest.raises(ServiceValidationError, match="Office is not loaded"):
             await send(hass, number=ALICE, config_entry_id=other.entry_id)
         for disabled in (entry, other):
             await hass.config_entries.async_set_disabled_by(disabled.entry_id, ConfigEntryDisabler.USER)
@@ -315,7 +315,7 @@ class TestWithoutAnAnswerAskedFor:
         with pytest.raises(HomeAssistantError) as caught:
             await send_blindly(hass, entity_id="notify.alice", number=STRANGER)
         assert caught.value.translation_key == "outcome_unknown"
-        assert "May have been sent, not repeated by itself" in str(caught.value)
+        assert "may have been sent; it is not repeated automatically" in str(caught.value)
         assert "Alice 138****0001" in str(caught.value)
         assert "139****0009" in str(caught.value)
         assert STRANGER not in str(caught.value)

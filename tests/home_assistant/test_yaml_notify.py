@@ -56,16 +56,16 @@ async def test_a_configured_account_is_found_when_it_sends(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp, sandbox: Sandbox
 ) -> None:
     await read(hass, LINE)
-    with pytest.raises(ServiceValidationError, match="no account Home"):
+    with pytest.raises(ServiceValidationError, match="account Home does not exist"):
         await notify(hass)
     entry = make_entry()
-    with pytest.raises(ServiceValidationError, match="Home is not running"):
+    with pytest.raises(ServiceValidationError, match="Home is not loaded"):
         await notify(hass)
     await set_up(entry)
     await notify(hass)
     assert numbers(sandbox) == [ALICE, BOB]
     second = make_entry(title="Home", http={"product_id": "other"}, webhook_id="w", push_secret="p")
-    with pytest.raises(ServiceValidationError, match="several accounts are called Home"):
+    with pytest.raises(ServiceValidationError, match="several accounts have the name Home"):
         await notify(hass)
     assert second.title == "Home"
 
@@ -94,9 +94,9 @@ class TestConfiguredAccount:
 
     @pytest.mark.parametrize("line", [{"platform": "sms1680", "name": "alarm sms", "account": "Home"}])
     async def test_no_target_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
-        with pytest.raises(ServiceValidationError, match="nobody"):
+        with pytest.raises(ServiceValidationError, match="has no recipient"):
             await notify(hass)
-        with pytest.raises(ServiceValidationError, match="nobody"):
+        with pytest.raises(ServiceValidationError, match="has no recipient"):
             await notify(hass, target=[])
         with pytest.raises(ServiceValidationError, match="not a mainland mobile number"):
             await notify(hass, target=["Carol", ALICE])
@@ -146,7 +146,7 @@ class TestConfiguredAccount:
         (entry,) = hass.config_entries.async_entries("sms1680")
         hass.config_entries.async_update_subentry(entry, entry.subentries["bob"], title="Alice")
         await hass.async_block_till_done()
-        with pytest.raises(ServiceValidationError, match="several recipients of the account Home are called Alice"):
+        with pytest.raises(ServiceValidationError, match="several recipients of the account Home have the name Alice"):
             await notify(hass)
         assert not sandbox.platform.messages
 
