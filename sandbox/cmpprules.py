@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import count
 
 from sms1680.cmpp.wire.auth import connect_request
-from sms1680.cmpp.wire.longsms import Assembler, split_header
+from sms1680.cmpp.wire.longsms import SegmentAssembler, split_header
 from sms1680.cmpp.wire.msgid import MsgId
 from sms1680.cmpp.wire.pdus import Connect, QueryResp, Submit
 from sms1680.cmpp.wire.texts import read_text_content
@@ -64,7 +64,7 @@ class Rules:
     platform: Platform
     reports: SegmentReports
     _serials: count[int] = field(default_factory=count)
-    _assembler: Assembler = field(default_factory=lambda: Assembler(_ASSEMBLY_TIME))
+    _assembler: SegmentAssembler = field(default_factory=lambda: SegmentAssembler(_ASSEMBLY_TIME))
 
     def login(self, pdu: Connect, address: str, connections: int) -> tuple[int, AccountState | None]:
         """Return the Status of table 3.2 for a CONNECT, and the account when it is let in."""

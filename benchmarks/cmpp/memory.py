@@ -6,7 +6,7 @@ python benchmarks/cmpp/memory.py
 import tracemalloc
 from collections.abc import Callable
 
-from sms1680.cmpp.tracking import Tracker
+from sms1680.cmpp.tracking import ReportTracker
 
 MESSAGES = 100_000
 FIRST = 13483237699126034433
@@ -22,19 +22,19 @@ def grown(fill: Callable[[], object]) -> int:
     return size
 
 
-def single() -> Tracker:
+def single() -> ReportTracker:
     """Returns a tracker of messages of one segment."""
-    tracker = Tracker(0.0)
+    tracker = ReportTracker(0.0)
     for place in range(MESSAGES):
-        tracker.sent((FIRST + place,), 1, 0.0)
+        tracker.add((FIRST + place,), 1, 0.0)
     return tracker
 
 
-def long() -> Tracker:
+def long() -> ReportTracker:
     """Returns a tracker of messages of three segments."""
-    tracker = Tracker(0.0)
+    tracker = ReportTracker(0.0)
     for place in range(MESSAGES):
-        tracker.sent((FIRST + 3 * place, FIRST + 3 * place + 1, FIRST + 3 * place + 2), 3, 0.0)
+        tracker.add((FIRST + 3 * place, FIRST + 3 * place + 1, FIRST + 3 * place + 2), 3, 0.0)
     return tracker
 
 

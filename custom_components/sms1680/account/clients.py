@@ -15,7 +15,7 @@ from homeassistant.util.ssl import client_context, client_context_no_verify
 
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, Receipt
 from ..client.cmpp import CMPPClient, Status
-from ..client.cmpp.receiver import OnIncoming
+from ..client.cmpp.acknowledger import OnIncoming
 from ..const import (
     CONF_CMPP,
     CONF_GATEWAY,

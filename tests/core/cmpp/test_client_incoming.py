@@ -14,7 +14,7 @@ from sms1680 import (
     Reply,
     UnknownOutcomeError,
 )
-from sms1680.cmpp import receiver
+from sms1680.cmpp import acknowledger
 from sms1680.cmpp.client import CMPPClient
 from sms1680.cmpp.wire.pdus import ActiveTest, ActiveTestResp, Connect, DeliverResp, Submit
 
@@ -267,7 +267,7 @@ async def test_a_report_that_can_not_be_read_is_refused_and_told(
 async def test_a_full_queue_takes_nothing_and_the_gateway_keeps_it(
     gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiver, "_MOST_WAITING", 2)
+    monkeypatch.setattr(acknowledger, "_MAX_QUEUED", 2)
     client = connect()
     await client.send(NUMBER, "hello")
     delivered = [gateway.deliver(f"reply {place}".encode()) for place in range(3)]
@@ -416,7 +416,7 @@ async def test_at_the_end_what_only_we_have_is_offered_once_more(
 async def test_a_callback_alone_is_enough_nobody_need_iterate(
     gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiver, "_MOST_WAITING", 2)
+    monkeypatch.setattr(acknowledger, "_MAX_QUEUED", 2)
     taken: list[Any] = []
     client = connect(on_incoming=taken.append)
     await client.send(NUMBER, "hello")

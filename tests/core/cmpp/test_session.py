@@ -6,9 +6,19 @@ from pathlib import Path
 import pytest
 
 from sms1680 import Reason
-from sms1680.cmpp.events import Answered, Cause, Closed, Damaged, Delivered, Event, Ready, Unanswered, Unproven
+from sms1680.cmpp.events import (
+    CloseCause,
+    DecodeFailed,
+    DeliverReceived,
+    Ready,
+    RequestTimedOut,
+    ResponseReceived,
+    SessionClosed,
+    SessionEvent,
+    UnauthenticatedGateway,
+)
 from sms1680.cmpp.session import Session, SessionSettings
-from sms1680.cmpp.transitions import STATES, TABLE, TRIGGERS, Action, State, Step, Trigger, draw
+from sms1680.cmpp.transitions import STATES, TRANSITIONS, TRIGGERS, Action, SessionState, Transition, Trigger, draw
 from sms1680.cmpp.wire.auth import authenticator_ismg
 from sms1680.cmpp.wire.codec import Decoder, decode, encode
 from sms1680.cmpp.wire.errors import CodecError
@@ -45,14 +55,14 @@ class Wire:
     def sent(self) -> list[PDU | CodecError]:
         return self.decoder.receive(self.session.data_to_send())
 
-    def give(self, *pdus: PDU) -> list[Event]:
+    def give(self, *pdus: PDU) -> list[SessionEvent]:
         return self.session.receive(b"".join(map(encode, pdus)), self.now)
 
-    def tick(self, seconds: float = 0.0) -> list[Event]:
+    def tick(self, seconds: float = 0.0) -> list[SessionEvent]:
         self.now += seconds
         return self.session.tick(self.now)
 
-    def login(self, status: int = 0, *, secret: str = SECRET) -> list[Event]:
+    def login(self, status: int = 0, *, secret: str = SECRET) -> list[SessionEvent]:
         self.session.start("1122200000")
         [connect] = self.sent()
         assert isinstance(connect, Connect)
@@ -62,8 +72,8 @@ class Wire:
         )
 
     def submit(self, key: str = "key") -> int:
-        assert self.session.admits(self.now)
-        sequence = self.session.take_sequence()
+        assert self.session.can_send(self.now)
+        sequence = self.session.next_sequence_id()
         submit = Submit(
             sequence_id=sequence, msg_src="901234", src_id="1069", dest_terminal_id=("13800138000",), msg_content=b"x"
         )
@@ -71,90 +81,90 @@ class Wire:
         return sequence
 
 
-def in_state(state: State) -> Wire:
+def in_state(state: SessionState) -> Wire:
     wire = Wire()
-    if state is State.CONNECTED:
+    if state is SessionState.CONNECTED:
         return wire
-    if state is State.LOGGING_IN:
+    if state is SessionState.LOGGING_IN:
         wire.session.start("1122200000")
     else:
         wire.login()
-    if state is State.DOUBTFUL:
+    if state is SessionState.PROBING:
         wire.now += 11
-        assert not wire.session.admits(wire.now)
-    elif state is State.ENDING:
+        assert not wire.session.can_send(wire.now)
+    elif state is SessionState.TERMINATING:
         wire.session.close(wire.now)
-    elif state is State.ENDED:
+    elif state is SessionState.TERMINATED:
         wire.give(Terminate(sequence_id=77))
-    elif state is State.CLOSED:
-        wire.session.hung_up()
+    elif state is SessionState.CLOSED:
+        wire.session.connection_lost()
     wire.sent()
     assert wire.session.state is state
     return wire
 
 
-def time_up(wire: Wire) -> list[Event]:
+def time_up(wire: Wire) -> list[SessionEvent]:
     return [event for _ in range(4) for event in wire.tick(61)]
 
 
-def silence(wire: Wire) -> list[Event]:
+def silence(wire: Wire) -> list[SessionEvent]:
     wire.now += 11
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     return []
 
 
 PULL: dict[Trigger, Callable[[Wire], object]] = {
     Trigger.START: lambda wire: wire.session.start("1122200000"),
-    Trigger.ACCEPTED: lambda wire: wire.give(ConnectResp(sequence_id=1)),
-    Trigger.REFUSED: lambda wire: wire.give(ConnectResp(sequence_id=1, status=3)),
+    Trigger.LOGIN_ACCEPTED: lambda wire: wire.give(ConnectResp(sequence_id=1)),
+    Trigger.LOGIN_REFUSED: lambda wire: wire.give(ConnectResp(sequence_id=1, status=3)),
     Trigger.SILENCE: silence,
-    Trigger.HEARD: lambda wire: wire.give(ActiveTestResp(sequence_id=2)),
-    Trigger.TIME_UP: time_up,
+    Trigger.PDU_RECEIVED: lambda wire: wire.give(ActiveTestResp(sequence_id=2)),
+    Trigger.TIMEOUT: time_up,
     Trigger.CLOSE: lambda wire: wire.session.close(wire.now),
     Trigger.TERMINATE: lambda wire: wire.give(Terminate(sequence_id=78)),
     Trigger.TERMINATE_RESP: lambda wire: wire.give(TerminateResp(sequence_id=2)),
-    Trigger.HUNG_UP: lambda wire: wire.session.hung_up(),
-    Trigger.BROKEN: lambda wire: wire.session.receive(NOISE, wire.now),
+    Trigger.CONNECTION_LOST: lambda wire: wire.session.connection_lost(),
+    Trigger.PROTOCOL_ERROR: lambda wire: wire.session.receive(NOISE, wire.now),
 }
 SENT: dict[Action, list[type]] = {
     Action.SEND_CONNECT: [Connect],
-    Action.SEND_TEST: [ActiveTest],
+    Action.SEND_ACTIVE_TEST: [ActiveTest],
     Action.SEND_TERMINATE: [Terminate],
-    Action.ANSWER_TERMINATE: [TerminateResp],
-    Action.ANSWER_AND_FINISH: [TerminateResp],
+    Action.SEND_TERMINATE_RESP: [TerminateResp],
+    Action.RESPOND_AND_CLOSE: [TerminateResp],
 }
 
 
-@pytest.mark.parametrize(("state", "trigger"), TABLE, ids=str)
-def test_every_transition(state: State, trigger: Trigger) -> None:
+@pytest.mark.parametrize(("state", "trigger"), TRANSITIONS, ids=str)
+def test_every_transition(state: SessionState, trigger: Trigger) -> None:
     wire = in_state(state)
-    step: Step = TABLE[state, trigger]
-    told: list[Event] = []
-    original = wire.session._drain
+    step: Transition = TRANSITIONS[state, trigger]
+    told: list[SessionEvent] = []
+    original = wire.session._pop_events
 
-    def drain() -> list[Event]:
+    def drain() -> list[SessionEvent]:
         events = original()
         told.extend(events)
         return events
 
-    wire.session._drain = drain  # type: ignore[method-assign]
+    wire.session._pop_events = drain  # type: ignore[method-assign]
     PULL[trigger](wire)
     assert wire.session.state is step.to
-    kinds = [type(pdu) for pdu in wire.sent() if not (trigger is Trigger.TIME_UP and isinstance(pdu, ActiveTest))]
+    kinds = [type(pdu) for pdu in wire.sent() if not (trigger is Trigger.TIMEOUT and isinstance(pdu, ActiveTest))]
     assert kinds == SENT.get(step.action, [])
-    finished = step.action in (Action.FINISH, Action.ANSWER_AND_FINISH)
-    assert [type(event) for event in told if isinstance(event, Closed)] == [Closed] * finished
-    assert any(isinstance(event, Ready) for event in told) is (step.action is Action.ANNOUNCE)
+    finished = step.action in (Action.EMIT_CLOSED, Action.RESPOND_AND_CLOSE)
+    assert [type(event) for event in told if isinstance(event, SessionClosed)] == [SessionClosed] * finished
+    assert any(isinstance(event, Ready) for event in told) is (step.action is Action.EMIT_READY)
 
 
 @pytest.mark.parametrize("trigger", Trigger, ids=str)
 def test_nothing_happens_any_more_once_closed(trigger: Trigger) -> None:
-    wire = in_state(State.CLOSED)
+    wire = in_state(SessionState.CLOSED)
     if trigger is Trigger.SILENCE:
-        assert not wire.session.admits(wire.now + 11)
+        assert not wire.session.can_send(wire.now + 11)
     else:
         assert not PULL[trigger](wire)
-    assert wire.session.state is State.CLOSED
+    assert wire.session.state is SessionState.CLOSED
     assert wire.sent() == []
     assert wire.session.deadline is None
 
@@ -166,11 +176,11 @@ def test_the_page_of_documentation_is_drawn_from_the_table() -> None:
 
 def test_the_table_is_complete() -> None:
     """Every state is described and left, and answers to time, hanging up and closing wherever these can come."""
-    assert set(STATES) == set(State)
+    assert set(STATES) == set(SessionState)
     assert set(TRIGGERS) == set(Trigger)
-    for state in set(State) - {State.CLOSED}:
-        assert {Trigger.CLOSE, Trigger.HUNG_UP} <= {trigger for other, trigger in TABLE if other is state}
-    assert {step.to for step in TABLE.values()} == set(State) - {State.CONNECTED}
+    for state in set(SessionState) - {SessionState.CLOSED}:
+        assert {Trigger.CLOSE, Trigger.CONNECTION_LOST} <= {trigger for other, trigger in TRANSITIONS if other is state}
+    assert {step.to for step in TRANSITIONS.values()} == set(SessionState) - {SessionState.CONNECTED}
 
 
 # --- login -----------------------------------------------------------------------------------------------------------
@@ -195,29 +205,29 @@ def test_login_is_told_with_the_gateways_version() -> None:
     ],
 )
 def test_a_refused_login_says_why(status: int, reason: Reason) -> None:
-    assert Wire().login(status) == [Closed(Cause.REFUSED, (), status, reason)]
+    assert Wire().login(status) == [SessionClosed(CloseCause.LOGIN_REFUSED, (), status, reason)]
 
 
 def test_trap_12_a_gateway_without_proof_is_told_and_taken_unless_proof_is_asked_for() -> None:
-    assert Wire().login(secret="other") == [Unproven(), Ready(0x20)]
-    unproven, closed = Wire(proof=True).login(secret="other")
-    assert unproven == Unproven()
-    assert isinstance(closed, Closed)
-    assert (closed.cause, "secret" in str(closed.detail)) == (Cause.BROKEN, True)
+    assert Wire().login(secret="other") == [UnauthenticatedGateway(), Ready(0x20)]
+    unproven, closed = Wire(require_gateway_auth=True).login(secret="other")
+    assert unproven == UnauthenticatedGateway()
+    assert isinstance(closed, SessionClosed)
+    assert (closed.cause, "secret" in str(closed.detail)) == (CloseCause.PROTOCOL_ERROR, True)
 
 
 def test_a_gateway_that_speaks_3_0_is_called_so() -> None:
-    wire = in_state(State.LOGGING_IN)
+    wire = in_state(SessionState.LOGGING_IN)
     octets = bytes.fromhex("00000021800000010000000100000000") + bytes(16) + b"\x30"
     damaged, closed = wire.session.receive(octets, wire.now)
-    assert isinstance(damaged, Damaged)
-    assert isinstance(closed, Closed)
+    assert isinstance(damaged, DecodeFailed)
+    assert isinstance(closed, SessionClosed)
     assert "CMPP 3.0" in str(closed.detail)
 
 
 def test_nothing_else_is_taken_or_let_out_before_the_login() -> None:
-    wire = in_state(State.LOGGING_IN)
-    assert not wire.session.admits(wire.now)
+    wire = in_state(SessionState.LOGGING_IN)
+    assert not wire.session.can_send(wire.now)
     delivery = decode(encode(Deliver(sequence_id=1, msg_id=1, dest_id="1", src_terminal_id="1", msg_content=b"")))
     assert isinstance(delivery, Deliver)
     assert wire.give(delivery) == []
@@ -232,11 +242,13 @@ def test_the_window_holds_sixteen_and_answers_come_in_any_order() -> None:
     wire = Wire()
     wire.login()
     sequences = [wire.submit(f"key {number}") for number in range(16)]
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     assert wire.session.in_flight == 16
     told = wire.give(*[SubmitResp(sequence_id=sequence, msg_id=sequence) for sequence in reversed(sequences)])
-    assert [event.key for event in told if isinstance(event, Answered)] == [f"key {n}" for n in reversed(range(16))]
-    assert wire.session.admits(wire.now)
+    assert [event.key for event in told if isinstance(event, ResponseReceived)] == [
+        f"key {n}" for n in reversed(range(16))
+    ]
+    assert wire.session.can_send(wire.now)
 
 
 def test_one_answer_frees_one_place_also_a_late_one() -> None:
@@ -244,16 +256,16 @@ def test_one_answer_frees_one_place_also_a_late_one() -> None:
     wire.login()
     sequence = wire.submit()
     assert wire.give(ActiveTest(sequence_id=1)) == []
-    assert wire.tick(60) == [Unanswered("key")]
+    assert wire.tick(60) == [RequestTimedOut("key")]
     wire.give(ActiveTest(sequence_id=2))
     again = wire.submit("second")
     late = SubmitResp(sequence_id=sequence, msg_id=5)
-    assert wire.give(late) == [Answered("key", late, late=True)]
+    assert wire.give(late) == [ResponseReceived("key", late, late=True)]
     assert wire.give(late) == []
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     assert again != sequence
     answer = SubmitResp(sequence_id=again, msg_id=6)
-    assert wire.give(answer, answer) == [Answered("second", answer, late=False)]
+    assert wire.give(answer, answer) == [ResponseReceived("second", answer, late=False)]
 
 
 def test_answers_to_queries_and_cancels_are_matched_too() -> None:
@@ -261,14 +273,14 @@ def test_answers_to_queries_and_cancels_are_matched_too() -> None:
     wire.login()
     first, second = wire.submit("query"), wire.submit("cancel")
     told = wire.give(QueryResp(sequence_id=first, time="20261122"), CancelResp(sequence_id=second))
-    assert [event.key for event in told if isinstance(event, Answered)] == ["query", "cancel"]
+    assert [event.key for event in told if isinstance(event, ResponseReceived)] == ["query", "cancel"]
 
 
 def test_trap_6_sequences_wrap_and_skip_what_is_in_flight() -> None:
     wire = Wire(first_sequence=2**32 - 2)
     wire.login()
     assert [wire.submit() for _ in range(3)] == [2**32 - 1, 0, 1]
-    wire.session._sequence = 2**32 - 1
+    wire.session._next_sequence = 2**32 - 1
     assert wire.submit() == 2
 
 
@@ -287,7 +299,7 @@ def test_only_so_many_late_answers_are_waited_for() -> None:
     for number in range(1001):
         wire.submit(str(number))
     assert len(wire.tick(1)) == 1001
-    assert len(wire.session._expired) == 1000
+    assert len(wire.session._timed_out) == 1000
 
 
 # --- signs of life ---------------------------------------------------------------------------------------------------
@@ -300,7 +312,7 @@ def test_an_idle_connection_is_tested_after_30_seconds_and_given_up_after_three_
     assert wire.tick(29.9) == []
     assert wire.sent() == []
     times = []
-    told: list[Event] = []
+    told: list[SessionEvent] = []
     while not told:
         deadline = wire.session.deadline
         assert deadline is not None
@@ -309,7 +321,7 @@ def test_an_idle_connection_is_tested_after_30_seconds_and_given_up_after_three_
         times += [wire.now - START] * len(wire.sent())
     assert times == [30, 90, 150]
     assert wire.now == START + 210
-    assert told == [Closed(Cause.SILENT, ())]
+    assert told == [SessionClosed(CloseCause.TIMED_OUT, ())]
 
 
 def test_any_pdu_is_a_sign_of_life() -> None:
@@ -328,12 +340,12 @@ def test_after_ten_silent_seconds_a_test_must_be_answered_before_a_submit_goes()
     wire = Wire()
     wire.login()
     wire.now += 10
-    assert wire.session.admits(wire.now)
+    assert wire.session.can_send(wire.now)
     wire.now += 0.1
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     [test] = wire.sent()
     assert isinstance(test, ActiveTest)
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     assert wire.sent() == []
     assert wire.give(ActiveTestResp(sequence_id=test.sequence_id)) == [Ready(None)]
     wire.submit()
@@ -343,10 +355,10 @@ def test_a_half_open_connection_is_found_within_ten_seconds_of_an_alarm() -> Non
     wire = Wire()
     wire.login()
     wire.now += 25
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     assert wire.session.deadline == wire.now + 10
     assert wire.tick(9.9) == []
-    assert wire.tick(0.1) == [Closed(Cause.SILENT, ())]
+    assert wire.tick(0.1) == [SessionClosed(CloseCause.TIMED_OUT, ())]
 
 
 def test_a_half_open_connection_is_found_while_a_message_waits_for_its_answer() -> None:
@@ -361,7 +373,7 @@ def test_a_half_open_connection_is_found_while_a_message_waits_for_its_answer() 
     [test] = wire.sent()
     assert isinstance(test, ActiveTest)
     assert wire.session.deadline == START + 29
-    assert wire.tick(10) == [Closed(Cause.SILENT, ("first",))]
+    assert wire.tick(10) == [SessionClosed(CloseCause.TIMED_OUT, ("first",))]
 
 
 def test_a_gateway_that_takes_its_time_for_an_answer_is_not_given_up() -> None:
@@ -375,7 +387,7 @@ def test_a_gateway_that_takes_its_time_for_an_answer_is_not_given_up() -> None:
         assert isinstance(test, ActiveTest)
         assert wire.give(ActiveTestResp(sequence_id=test.sequence_id)) == [Ready(None)]
     answer = SubmitResp(sequence_id=sequence, msg_id=1)
-    assert wire.give(answer) == [Answered("first", answer, late=False)]
+    assert wire.give(answer) == [ResponseReceived("first", answer, late=False)]
 
 
 def test_what_is_overdue_while_in_doubt_is_told() -> None:
@@ -383,9 +395,9 @@ def test_what_is_overdue_while_in_doubt_is_told() -> None:
     wire.login()
     wire.submit("first")
     wire.now += 11
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     assert wire.session.deadline == START + 15
-    assert wire.tick(4) == [Unanswered("first")]
+    assert wire.tick(4) == [RequestTimedOut("first")]
 
 
 # --- what comes in ---------------------------------------------------------------------------------------------------
@@ -396,7 +408,7 @@ DELIVERY = Deliver(sequence_id=5, msg_id=6, dest_id="1069", src_terminal_id="138
 def test_a_delivery_is_handed_out_and_acknowledged_when_told_to() -> None:
     wire = Wire()
     wire.login()
-    assert wire.give(DELIVERY) == [Delivered(DELIVERY)]
+    assert wire.give(DELIVERY) == [DeliverReceived(DELIVERY)]
     assert wire.sent() == []
     assert wire.session.acknowledge(DELIVERY)
     assert wire.sent() == [DeliverResp(sequence_id=5, msg_id=6, result=0)]
@@ -408,8 +420,8 @@ def test_a_delivery_that_can_not_be_read_is_refused_and_the_rest_goes_on() -> No
     bad = bytearray(encode(DELIVERY))[:80]
     bad[3] = len(bad)
     damaged, delivered = wire.session.receive(bytes(bad) + encode(DELIVERY), wire.now)
-    assert isinstance(damaged, Damaged)
-    assert delivered == Delivered(DELIVERY)
+    assert isinstance(damaged, DecodeFailed)
+    assert delivered == DeliverReceived(DELIVERY)
     assert wire.sent() == [DeliverResp(sequence_id=5, msg_id=0, result=1)]
 
 
@@ -422,8 +434,8 @@ def test_our_end_still_takes_answers_and_tells_what_had_none() -> None:
     first, _ = wire.submit("first"), wire.submit("second")
     wire.session.close(wire.now)
     answer = SubmitResp(sequence_id=first, msg_id=1)
-    assert wire.give(answer, DELIVERY) == [Answered("first", answer, late=False), Delivered(DELIVERY)]
-    assert wire.give(TerminateResp(sequence_id=4)) == [Closed(Cause.ASKED, ("second",))]
+    assert wire.give(answer, DELIVERY) == [ResponseReceived("first", answer, late=False), DeliverReceived(DELIVERY)]
+    assert wire.give(TerminateResp(sequence_id=4)) == [SessionClosed(CloseCause.CLIENT_CLOSED, ("second",))]
 
 
 def test_trap_11_after_their_terminate_answers_are_taken_until_they_hang_up() -> None:
@@ -433,23 +445,26 @@ def test_trap_11_after_their_terminate_answers_are_taken_until_they_hang_up() ->
     wire.submit("second")
     assert wire.give(Terminate(sequence_id=0)) == []
     assert wire.sent()[-1] == TerminateResp(sequence_id=0)
-    assert not wire.session.admits(wire.now)
+    assert not wire.session.can_send(wire.now)
     answer = SubmitResp(sequence_id=sequence, msg_id=1)
-    assert wire.give(answer) == [Answered("first", answer, late=False)]
-    assert wire.session.hung_up() == [Closed(Cause.GATEWAY, ("second",))]
+    assert wire.give(answer) == [ResponseReceived("first", answer, late=False)]
+    assert wire.session.connection_lost() == [SessionClosed(CloseCause.GATEWAY_CLOSED, ("second",))]
 
 
 def test_neither_end_takes_longer_than_it_may() -> None:
-    for state, cause in ((State.ENDING, Cause.ASKED), (State.ENDED, Cause.GATEWAY)):
+    for state, cause in (
+        (SessionState.TERMINATING, CloseCause.CLIENT_CLOSED),
+        (SessionState.TERMINATED, CloseCause.GATEWAY_CLOSED),
+    ):
         wire = in_state(state)
         assert wire.tick(4.9) == []
-        assert wire.tick(0.1) == [Closed(cause, ())]
+        assert wire.tick(0.1) == [SessionClosed(cause, ())]
 
 
 def test_their_terminate_ends_a_doubt() -> None:
-    wire = in_state(State.DOUBTFUL)
+    wire = in_state(SessionState.PROBING)
     assert wire.give(Terminate(sequence_id=1)) == [Ready(None)]
-    assert wire.session.state is State.ENDED
+    assert wire.session.state is SessionState.TERMINATED
 
 
 def test_a_lost_connection_tells_what_had_no_answer() -> None:
@@ -457,7 +472,7 @@ def test_a_lost_connection_tells_what_had_no_answer() -> None:
     wire.login()
     wire.submit("first")
     wire.submit("second")
-    assert wire.session.hung_up() == [Closed(Cause.LOST, ("first", "second"))]
+    assert wire.session.connection_lost() == [SessionClosed(CloseCause.CONNECTION_LOST, ("first", "second"))]
 
 
 def test_noise_ends_the_session_and_is_not_quoted() -> None:
@@ -465,7 +480,7 @@ def test_noise_ends_the_session_and_is_not_quoted() -> None:
     wire.login()
     wire.submit()
     damaged, closed = wire.session.receive(NOISE + encode(DELIVERY), wire.now)
-    assert isinstance(damaged, Damaged)
-    assert isinstance(closed, Closed)
-    assert (closed.cause, closed.unanswered) == (Cause.BROKEN, ("key",))
+    assert isinstance(damaged, DecodeFailed)
+    assert isinstance(closed, SessionClosed)
+    assert (closed.cause, closed.unanswered) == (CloseCause.PROTOCOL_ERROR, ("key",))
     assert "GET" not in str(closed)

@@ -10,7 +10,13 @@ from hypothesis import given, strategies as st
 
 from sms1680.cmpp.wire.auth import authenticator_ismg, connect_request, is_authentic
 from sms1680.cmpp.wire.codec import decode, encode
-from sms1680.cmpp.wire.longsms import Assembler, Concatenation, References, concatenation_header, split_header
+from sms1680.cmpp.wire.longsms import (
+    Concatenation,
+    ReferenceCounter,
+    SegmentAssembler,
+    concatenation_header,
+    split_header,
+)
 from sms1680.cmpp.wire.pdus import Connect, Deliver, Submit
 from sms1680.cmpp.wire.smpptime import connect_timestamp, smpp_time
 from sms1680.cmpp.wire.texts import ASCII, GB18030, UCS2, read_text_content, write_text_content
@@ -117,33 +123,35 @@ def test_no_header_makes_reading_fail(content: bytes) -> None:
 
 
 def test_trap_7_references_count_up_for_each_destination_and_wrap() -> None:
-    references = References(iter([254, 7, 7, *[7] * 300]).__next__)
-    assert references.take(["A", "B"]) == {254: ["A", "B"]}
-    assert references.take(["A"]) == {255: ["A"]}
-    assert references.take(["A", "B", "C"]) == {0: ["A"], 255: ["B"], 7: ["C"]}
-    seen = [next(iter(references.take(["A"]))) for _ in range(256)]
+    references = ReferenceCounter(iter([254, 7, 7, *[7] * 300]).__next__)
+    assert references.allocate(["A", "B"]) == {254: ["A", "B"]}
+    assert references.allocate(["A"]) == {255: ["A"]}
+    assert references.allocate(["A", "B", "C"]) == {0: ["A"], 255: ["B"], 7: ["C"]}
+    seen = [next(iter(references.allocate(["A"]))) for _ in range(256)]
     assert sorted(seen) == list(range(256))
 
 
 def test_references_forget_the_destinations_that_were_longest_unused() -> None:
-    references = References(lambda: 7)
+    references = ReferenceCounter(lambda: 7)
     for number in range(20_001):
-        references.take([str(number)])
-    assert references.take(["0"]) == {7: ["0"]}
-    assert references.take(["20000"]) == {8: ["20000"]}
+        references.allocate([str(number)])
+    assert references.allocate(["0"]) == {7: ["0"]}
+    assert references.allocate(["20000"]) == {8: ["20000"]}
 
 
 # --- uplinks put together --------------------------------------------------------------------------------------------
 
 
-def add(assembler: Assembler, text: str, number: int, total: int, *, reference: int = 1, now: float = 0.0) -> list[Any]:
+def add(
+    assembler: SegmentAssembler, text: str, number: int, total: int, *, reference: int = 1, now: float = 0.0
+) -> list[Any]:
     segment = Concatenation(reference, total, number, wide=False)
     return assembler.add(("sender", "us", ASCII), segment, text.encode(), text, now)
 
 
 def test_segments_in_any_order_make_the_message() -> None:
     for order in itertools.permutations([1, 2, 3]):
-        assembler = Assembler(60)
+        assembler = SegmentAssembler(60)
         *nothing, [whole] = [add(assembler, f"part{number}", number, 3) for number in order]
         assert nothing == [[], []]
         assert list(whole.parts.values()) == [b"part1", b"part2", b"part3"]
@@ -152,7 +160,7 @@ def test_segments_in_any_order_make_the_message() -> None:
 
 
 def test_a_segment_that_comes_twice_replaces_the_first() -> None:
-    assembler = Assembler(60)
+    assembler = SegmentAssembler(60)
     add(assembler, "old", 1, 2)
     assert add(assembler, "new", 1, 2) == []
     [whole] = add(assembler, "end", 2, 2)
@@ -161,7 +169,7 @@ def test_a_segment_that_comes_twice_replaces_the_first() -> None:
 
 
 def test_messages_with_other_references_are_kept_apart() -> None:
-    assembler = Assembler(60)
+    assembler = SegmentAssembler(60)
     add(assembler, "a1", 1, 2, reference=1)
     add(assembler, "b1", 1, 2, reference=2)
     [whole] = add(assembler, "b2", 2, 2, reference=2)
@@ -169,7 +177,7 @@ def test_messages_with_other_references_are_kept_apart() -> None:
 
 
 def test_what_is_there_when_time_is_up_is_handed_on_marked() -> None:
-    assembler = Assembler(60)
+    assembler = SegmentAssembler(60)
     add(assembler, "b", 2, 3, now=100.0)
     assert assembler.deadline == 160.0
     assert assembler.expire(159.9) == []
@@ -179,9 +187,9 @@ def test_what_is_there_when_time_is_up_is_handed_on_marked() -> None:
 
 
 def test_memory_is_bounded_and_nothing_is_swallowed() -> None:
-    assembler = Assembler(60, most=3)
+    assembler = SegmentAssembler(60, max_messages=3)
     handed = [part for reference in range(10) for part in add(assembler, str(reference), 1, 2, reference=reference)]
-    handed += assembler.finish_all()
+    handed += assembler.flush()
     assert [part.parts[1] for part in handed] == [str(reference).encode() for reference in range(10)]
     assert all(part.incomplete for part in handed)
 
@@ -198,7 +206,7 @@ def test_a_long_text_makes_the_whole_way_through_pdus() -> None:
         )  # fmt: skip
         deliveries.append(decode(encode(pdu)))
     random.Random(1).shuffle(deliveries)
-    assembler, whole = Assembler(60), []
+    assembler, whole = SegmentAssembler(60), []
     for delivery in deliveries:
         assert isinstance(delivery, Deliver)
         segment, body = split_header(delivery.msg_content)

@@ -25,19 +25,29 @@ from ..limits.settings import Spending, SpendingLimits
 from ..numbers import Number
 from ..outcomes import Outcome, Reason, Receipt
 from ..text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
+from .acknowledger import Acknowledger, OnIncoming
 from .compose import Composer, Draft, Sender, Times
-from .connection import Connect, Connection
+from .connection import Connection, OpenTransport
 from .dispatcher import Dispatcher, Sleep
-from .events import Answered, Cause, Closed, Damaged, Delivered, Event, Ready, Unanswered, Unproven
-from .incoming import Inbox, Incoming
-from .link import Link
+from .events import (
+    CloseCause,
+    DecodeFailed,
+    DeliverReceived,
+    Ready,
+    RequestTimedOut,
+    ResponseReceived,
+    SessionClosed,
+    SessionEvent,
+    UnauthenticatedGateway,
+)
+from .incoming import DeliverProcessor, Incoming
 from .outgoing import Call, Limits, Outbox
-from .receiver import OnIncoming, Receiver
+from .protocol import CMPPProtocol
 from .session import SessionSettings
 from .status import Status
-from .tracking import Tracker
-from .wire.longsms import References
-from .wire.results import Dialect
+from .tracking import ReportTracker
+from .wire.longsms import ReferenceCounter
+from .wire.results import ResultTable
 from .wire.texts import Encoding
 
 if TYPE_CHECKING:
@@ -134,7 +144,7 @@ class CMPPClient:
         signature_place: SignaturePlace = "front",
         max_length: int = MAX_LENGTH,
         encoding: Encoding = "auto",
-        dialect: Dialect = "1680",
+        dialect: ResultTable = "1680",
         http_account: tuple[str, str] | None = None,
         rate: float | None = None,
         patience: float = PATIENCE,
@@ -156,7 +166,7 @@ class CMPPClient:
         wire_log: Callable[[str], object] | None = None,
         spending: SpendingLimits | None = None,
         state_dir: str | None = None,
-        connect: Connect | None = None,
+        connect: OpenTransport | None = None,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = chance.random,
@@ -174,7 +184,7 @@ class CMPPClient:
         self._on_receipt = on_receipt
         self._on_status = on_status
         self._closing = False
-        self._unproven = False
+        self._warned_unauthenticated = False
         sender = Sender(
             sp_id,
             source_number,
@@ -184,7 +194,7 @@ class CMPPClient:
             whole("max_length", max_length, 10_000),
         )
         self._sender = sender
-        self._composer = Composer(sender, References(lambda: int(random() * 256) % 256))
+        self._composer = Composer(sender, ReferenceCounter(lambda: int(random() * 256) % 256))
         account = self._name, sp_id
         if http_account is not None:
             account = gateway_url(http_account[0]), http_account[1]
@@ -194,11 +204,13 @@ class CMPPClient:
         self._sleep = sleep
         self._background: set[asyncio.Task[None]] = set()
         hold = positive("answer_timeout", answer_timeout) / 2
-        tracker = Tracker(clock(), join=join_reports)
-        inbox = Inbox(tracker, source_number, assembly_time=positive("assembly_time", assembly_time), hold=hold)
-        self._inbox = inbox
-        self._receiver = Receiver(inbox, on_incoming, hold)
-        outbox = Outbox(dialect, self._tell if on_receipt else None, self._accepted, inbox.opened)
+        tracker = ReportTracker(clock(), join=join_reports)
+        processor = DeliverProcessor(
+            tracker, source_number, assembly_time=positive("assembly_time", assembly_time), hold=hold
+        )
+        self._processor = processor
+        self._acknowledger = Acknowledger(processor, on_incoming, hold)
+        outbox = Outbox(dialect, self._tell if on_receipt else None, self._accepted, processor.on_segment_accepted)
         self._dispatcher = Dispatcher(outbox, pace, sender, clock=clock, sleep=sleep, flushed=self._rearm)
         self._connection = Connection(
             connect or _connector(host, port, tls),
@@ -211,14 +223,14 @@ class CMPPClient:
                 attempts=whole("attempts", attempts, 100),
                 silence=positive("silence", silence),
                 login_timeout=positive("login_timeout", login_timeout),
-                proof=proof,
+                require_gateway_auth=proof,
             ),
             connect_timeout=positive("connect_timeout", connect_timeout),
             clock=clock,
             sleep=sleep,
             random=random,
             now=now,
-            take=self._take,
+            on_events=self._take,
             on_status=self._changed,
             wire_log=wire_log,
         )
@@ -229,7 +241,7 @@ class CMPPClient:
         """Begin to connect in the background, and keep connected until `aclose`."""
         if self._closing:
             raise RuntimeError("the client is closed")
-        self._connection.start([self._dispatcher, self._receiver])
+        self._connection.start([self._dispatcher, self._acknowledger])
 
     @property
     def status(self) -> Status:
@@ -243,9 +255,9 @@ class CMPPClient:
         """
         if self._connection.started:
             raise RuntimeError("the client is connected already")
-        closed: Closed | None = None
+        closed: SessionClosed | None = None
         try:
-            self._connection.start_clock([])
+            self._connection.start_timer([])
             link = await self._connection.open()
             closed = link.closed.result() if link.closed.done() else None
         except (OSError, TimeoutError) as error:
@@ -254,9 +266,11 @@ class CMPPClient:
             await self._connection.close()
         if closed is None:
             return
-        if closed.cause is Cause.REFUSED and closed.reason is not None:
+        if closed.cause is CloseCause.LOGIN_REFUSED and closed.reason is not None:
             raise refusal((), closed.reason)
-        raise NoAnswerError(Reason.NOT_UNDERSTOOD if closed.cause is Cause.BROKEN else Reason.LOST, closed.detail)
+        raise NoAnswerError(
+            Reason.NOT_UNDERSTOOD if closed.cause is CloseCause.PROTOCOL_ERROR else Reason.LOST, closed.detail
+        )
 
     async def aclose(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - how long it is let go on sending
         """Send what still can go within `timeout` seconds, log out, and tell what became of all the rest.
@@ -274,11 +288,11 @@ class CMPPClient:
             pass
         finally:
             self._dispatcher.stop()
-            await self._receiver.drain()
+            await self._acknowledger.drain()
             await self._connection.close()
             if self._background:
                 await asyncio.wait(self._background)
-            self._receiver.end()
+            self._acknowledger.finish()
 
     close = aclose
 
@@ -465,20 +479,20 @@ class CMPPClient:
 
     async def __anext__(self) -> Incoming:
         """Return the next reply or report."""
-        value = await self._receiver.next()
+        value = await self._acknowledger.get()
         if value is None:
             raise StopAsyncIteration
         return value
 
     # --- what the others tell ---
 
-    def _take(self, link: Link, events: list[Event]) -> None:
+    def _take(self, link: CMPPProtocol, events: list[SessionEvent]) -> None:
         for event in events:
-            if isinstance(event, Answered):
+            if isinstance(event, ResponseReceived):
                 self._dispatcher.answered(event)
-            elif isinstance(event, Delivered):
+            elif isinstance(event, DeliverReceived):
                 in_flight = link.session.in_flight > 0
-                self._receiver.take(link, event, self._clock(), in_flight=in_flight)
+                self._acknowledger.on_deliver(link, event, self._clock(), in_flight=in_flight)
             else:
                 self._take_rare(link, event)
         self._dispatcher.flush()
@@ -486,22 +500,22 @@ class CMPPClient:
     def _rearm(self) -> None:
         self._connection.rearm()
 
-    def _take_rare(self, link: Link, event: Event) -> None:
+    def _take_rare(self, link: CMPPProtocol, event: SessionEvent) -> None:
         match event:
             case Ready():
                 if not self._closing:
                     self._dispatcher.up(link)
-                self._connection.connected()
-            case Unanswered(key):
+                self._connection.on_ready()
+            case RequestTimedOut(key):
                 _LOGGER.warning("CMPP: no answer to a SUBMIT; its message may have gone and is not sent again")
                 self._dispatcher.unanswered(key)
-            case Damaged(error):
+            case DecodeFailed(error):
                 _LOGGER.warning("CMPP: a PDU can't be read: %s", error)
-            case Unproven():
-                if not self._unproven:
+            case UnauthenticatedGateway():
+                if not self._warned_unauthenticated:
                     _LOGGER.warning("CMPP: the gateway did not prove that it knows the secret; many don't")
-                self._unproven = True
-            case Closed(unanswered=keys):
+                self._warned_unauthenticated = True
+            case SessionClosed(unanswered=keys):
                 for key in keys:
                     self._dispatcher.unanswered(key)
 
@@ -512,9 +526,9 @@ class CMPPClient:
             self._on_status(status)
 
     def _accepted(self, ids: tuple[int, ...], total: int) -> None:
-        handed = self._inbox.accepted(ids, total, self._clock())
+        handed = self._processor.on_message_accepted(ids, total, self._clock())
         if handed:
-            self._receiver.hand(handed)
+            self._acknowledger.dispatch(handed)
 
     def _tell(self, receipt: Receipt) -> None:
         if self._on_receipt is not None:
@@ -525,7 +539,7 @@ class CMPPClient:
         return f"CMPPClient({self._name}, {'connected' if self.status.connected else 'not connected'})"
 
 
-def _connector(host: str, port: int, tls: ssl.SSLContext | Literal[True] | None) -> Connect:
+def _connector(host: str, port: int, tls: ssl.SSLContext | Literal[True] | None) -> OpenTransport:
     context = ssl.create_default_context() if tls is True else tls  # it reads files: not while connecting
 
     async def connect(make: Callable[[], asyncio.Protocol]) -> object:

@@ -14,7 +14,7 @@ from ..errors import InvalidMessageError, InvalidSettingError
 from ..http.requests import fill, plan_template, send_options
 from ..numbers import Number, normalise_number, normalise_numbers
 from ..text import Signature, count_flow, count_parts, prepare, units
-from .wire.longsms import References, concatenation_header
+from .wire.longsms import ReferenceCounter, concatenation_header
 from .wire.messages import MAX_DESTINATIONS
 from .wire.smpptime import smpp_time
 from .wire.texts import Encoding, write_text_content
@@ -126,7 +126,7 @@ class Draft:
 class Composer:
     """Makes drafts of an account's calls."""
 
-    def __init__(self, sender: Sender, references: References) -> None:
+    def __init__(self, sender: Sender, references: ReferenceCounter) -> None:
         """Take what every message holds, and where the references of long ones come from."""
         self._sender = sender
         self._references = references
@@ -212,7 +212,7 @@ class Composer:
                 yield Letter(receivers, written.msg_fmt, written.segments, items, parts)
             return
         index_of = dict(zip(numbers, indices, strict=True))
-        for reference, group in self._references.take(numbers).items():
+        for reference, group in self._references.allocate(numbers).items():
             contents = tuple(
                 [
                     concatenation_header(reference, total, number) + body

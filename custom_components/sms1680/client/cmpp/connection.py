@@ -12,24 +12,24 @@ from typing import Final, Protocol
 from ..limits.rate import Clock
 from ..outcomes import Reason
 from .backoff import Backoff
-from .events import Cause, Closed, Event
-from .link import Link
+from .events import CloseCause, SessionClosed, SessionEvent
+from .protocol import CMPPProtocol
 from .session import Session, SessionSettings
 from .status import Status
-from .wire.auth import SP_ID
+from .wire.auth import SP_ID_LENGTH
 from .wire.smpptime import connect_timestamp
 from .wirelog import WireLog
 
-__all__ = ["Connect", "Connection", "Timed"]
+__all__ = ["Connection", "OpenTransport", "Scheduled"]
 
-Connect = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
+OpenTransport = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 """Makes a transport for the protocol that it is handed. Raises OSError where there is none."""
 Sleep = Callable[[float], Awaitable[object]]
 
 _LOGGER: Final = logging.getLogger(__name__)
 
 
-class Timed(Protocol):
+class Scheduled(Protocol):
     """Something that wants to hear of the time."""
 
     @property
@@ -45,7 +45,7 @@ class Connection:
 
     def __init__(
         self,
-        connect: Connect,
+        connect: OpenTransport,
         settings: SessionSettings,
         *,
         connect_timeout: float,
@@ -53,7 +53,7 @@ class Connection:
         sleep: Sleep,
         random: Callable[[], float],
         now: Callable[[], datetime],
-        take: Callable[[Link, list[Event]], object],
+        on_events: Callable[[CMPPProtocol, list[SessionEvent]], object],
         on_status: Callable[[Status], object],
         wire_log: Callable[[str], object] | None,
     ) -> None:
@@ -63,26 +63,26 @@ class Connection:
         self._clock = clock
         self._sleep = sleep
         self._now = now
-        self._take = take
+        self._on_events = on_events
         self._on_status = on_status
         self._wire_log = wire_log
         self._backoff = Backoff(random)
-        self._hashes_tried = False
-        self._timed: list[Timed] = []
-        self._keeper: asyncio.Task[None] | None = None
+        self._hash_switched = False
+        self._timed: list[Scheduled] = []
+        self._connect_task: asyncio.Task[None] | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._alarm: asyncio.Future[object] | None = None
         self._armed: float | None = None
-        self.link: Link | None = None
+        self.link: CMPPProtocol | None = None
         self.status = Status(connected=False)
 
-    def start(self, timed: list[Timed]) -> None:
+    def start(self, timed: list[Scheduled]) -> None:
         """Begin to connect, and to tell the time to those who want to hear it."""
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
-            self.start_clock(timed)
+        if self._connect_task is None:
+            self._connect_task = asyncio.create_task(self._run())
+            self.start_timer(timed)
 
-    def start_clock(self, timed: list[Timed]) -> None:
+    def start_timer(self, timed: list[Scheduled]) -> None:
         """Begin to tell the time, to the link as well."""
         self._timed = timed
         self._ticker = asyncio.create_task(self._tick())
@@ -90,36 +90,36 @@ class Connection:
     @property
     def started(self) -> bool:
         """Whether `start` was called."""
-        return self._keeper is not None
+        return self._connect_task is not None
 
-    async def open(self) -> Link:
+    async def open(self) -> CMPPProtocol:
         """Connect and log in; returns once the gateway has answered, or the link is closed again. Raises OSError.
 
         The clock must have been started. Where the gateway refuses the hash of a short SP_Id, the other form of it is
         tried (trap 13): once at once, after that each time anew.
         """
         link = await self._log_in()
-        if self._turn_hash(link) and not self._hashes_tried:
-            self._hashes_tried = True
+        if self._switch_hash(link) and not self._hash_switched:
+            self._hash_switched = True
             link = await self._log_in()
-            self._turn_hash(link)
+            self._switch_hash(link)
         return link
 
-    def _turn_hash(self, link: Link) -> bool:
+    def _switch_hash(self, link: CMPPProtocol) -> bool:
         """Take the other form of the hash for the next login, if it was refused and there is another."""
         closed = link.closed.result() if link.closed.done() else None
-        if closed is None or closed.reason is not Reason.AUTHENTICATION or len(self._settings.sp_id) >= SP_ID:
+        if closed is None or closed.reason is not Reason.AUTHENTICATION or len(self._settings.sp_id) >= SP_ID_LENGTH:
             return False
         self._settings = replace(self._settings, padded=not self._settings.padded)
         return True
 
-    async def _log_in(self) -> Link:
-        link: Link | None = None
+    async def _log_in(self) -> CMPPProtocol:
+        link: CMPPProtocol | None = None
 
-        def make() -> Link:
+        def make() -> CMPPProtocol:
             nonlocal link
             log = WireLog(self._wire_log) if self._wire_log is not None else None
-            link = Link(Session(self._settings, self._clock()), self._clock, self._take, log)
+            link = CMPPProtocol(Session(self._settings, self._clock()), self._clock, self._on_events, log)
             return link
 
         try:
@@ -134,31 +134,31 @@ class Connection:
         link.session.start(connect_timestamp(self._now()))
         link.flush()
         self.rearm()
-        await link.answered()
+        await link.wait_for_login()
         return link
 
     async def close(self) -> None:
         """End the connection with a TERMINATE, as far as there is one."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait({self._keeper})
+        if self._connect_task is not None:
+            self._connect_task.cancel()
+            await asyncio.wait({self._connect_task})
         link = self.link
         if link is not None and not link.closed.done():
-            link.hand(link.session.close(self._clock()))
+            link.emit(link.session.close(self._clock()))
             self.rearm()
             await asyncio.wait({link.closed})
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait({self._ticker})
-        self._tell(Status(connected=False))
+        self._set_status(Status(connected=False))
 
-    def connected(self) -> None:
+    def on_ready(self) -> None:
         """Tell that messages can go."""
-        self._tell(Status(connected=True))
+        self._set_status(Status(connected=True))
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
-            closed: Closed | None = None
+            closed: SessionClosed | None = None
             detail: str | None = None
             opened = self._clock()
             logged_in = False
@@ -172,9 +172,9 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - whatever it is, the next try may go well
                 detail = type(error).__name__
                 _LOGGER.error("CMPP: connecting failed with %s", detail)  # noqa: TRY400
-            stood = max(self._clock() - opened, 0.001) if logged_in else 0.0
-            wait = self._backoff.after(closed, stood)
-            self._tell(
+            connected_for = max(self._clock() - opened, 0.001) if logged_in else 0.0
+            wait = self._backoff.next_delay(closed, connected_for)
+            self._set_status(
                 Status(
                     connected=False,
                     reason=_reason(closed),
@@ -185,7 +185,7 @@ class Connection:
             )
             await self._sleep(wait)
 
-    def _tell(self, status: Status) -> None:
+    def _set_status(self, status: Status) -> None:
         old, self.status = self.status, status
         if (status.connected, status.reason) != (old.connected, old.reason):
             level = logging.INFO if status.connected or status.reason is None else logging.WARNING
@@ -222,22 +222,22 @@ class Connection:
             finally:
                 self._alarm.cancel()
             try:
-                self._tell_time(self._clock())
+                self._run_due(self._clock())
             except Exception as error:  # noqa: BLE001 - without the alarm clock nothing would ever end
                 _LOGGER.error("CMPP: what was due failed with %s", type(error).__name__)  # noqa: TRY400
                 await self._sleep(1.0)
 
-    def _tell_time(self, now: float) -> None:
+    def _run_due(self, now: float) -> None:
         if self.link is not None:
-            self.link.hand(self.link.session.tick(now))
+            self.link.emit(self.link.session.tick(now))
         for timed in self._timed:
             timed.tick(now)
 
 
-def _reason(closed: Closed | None) -> Reason | None:
+def _reason(closed: SessionClosed | None) -> Reason | None:
     """Return why there is no connection, as far as a person can do something about it."""
-    if closed is None or closed.cause in (Cause.LOST, Cause.GATEWAY, Cause.SILENT):
+    if closed is None or closed.cause in (CloseCause.CONNECTION_LOST, CloseCause.GATEWAY_CLOSED, CloseCause.TIMED_OUT):
         return Reason.NO_CONNECTION
-    if closed.cause is Cause.BROKEN:
+    if closed.cause is CloseCause.PROTOCOL_ERROR:
         return Reason.WRONG_ADDRESS
     return closed.reason

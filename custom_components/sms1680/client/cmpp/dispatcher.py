@@ -15,9 +15,9 @@ from ..http.responses import Again, Verdict
 from ..limits.rate import Clock, DeadlineError, Pace, Place, Priority
 from ..outcomes import Outcome, Reason
 from .compose import Sender
-from .events import Answered
-from .link import Link
+from .events import ResponseReceived
 from .outgoing import Call, Outbox, Segment
+from .protocol import CMPPProtocol
 from .wire.messages import submit_maker, write_submit
 from .wire.pdus import SubmitResp
 
@@ -53,7 +53,7 @@ class Dispatcher:
         self._make_submit = submit_maker(sender.sp_id, sender.service_id)
         self._clock = clock
         self._sleep = sleep
-        self._link: Link | None = None
+        self._link: CMPPProtocol | None = None
         self._down_since = clock()
         self._down_reason: Reason | None = None
         self._sweep_due: float | None = None
@@ -99,7 +99,7 @@ class Dispatcher:
 
     # --- the link ---
 
-    def up(self, link: Link) -> None:
+    def up(self, link: CMPPProtocol) -> None:
         """Take a link on which messages can go."""
         self._link = link
         self.flush()
@@ -123,12 +123,12 @@ class Dispatcher:
         if link is None:
             return
         now = self._clock()
-        while link.session.admits(now) and (segment := outbox.next()) is not None:
+        while link.session.can_send(now) and (segment := outbox.next()) is not None:
             self._submit(link, segment, None, now)
 
     # --- answers ---
 
-    def answered(self, event: Answered) -> None:
+    def answered(self, event: ResponseReceived) -> None:
         """Take an answer to a SUBMIT."""
         ticket: Ticket = event.key
         segment, waiter = ticket
@@ -210,7 +210,7 @@ class Dispatcher:
 
     # --- one SUBMIT ---
 
-    def _submit(self, link: Link, segment: Segment, waiter: asyncio.Future[Verdict] | None, now: float) -> None:
+    def _submit(self, link: CMPPProtocol, segment: Segment, waiter: asyncio.Future[Verdict] | None, now: float) -> None:
         message, number = segment
         call, letter = message.call, message.letter
         if call.limits.deadline is not None and now >= call.limits.deadline:
@@ -221,7 +221,7 @@ class Dispatcher:
         if message.tried_at is None:
             message.tried_at = now
         session, total = link.session, len(letter.contents)
-        sequence = session.take_sequence()
+        sequence = session.next_sequence_id()
         times = call.times
         pdu = self._make_submit(
             sequence,
@@ -312,7 +312,7 @@ class Dispatcher:
         verdict: Verdict | None = None
         gone = False
         try:
-            while (link := self._link) is not None and not link.session.admits(self._clock()):
+            while (link := self._link) is not None and not link.session.can_send(self._clock()):
                 link.flush()
                 await self._change()
             if link is None:

@@ -9,21 +9,32 @@ from ..outcomes import Reason
 from .wire.errors import CodecError
 from .wire.pdus import CancelResp, Deliver, QueryResp, SubmitResp
 
-__all__ = ["Answered", "Cause", "Closed", "Damaged", "Delivered", "Event", "Key", "Ready", "Unanswered", "Unproven"]
+__all__ = [
+    "CloseCause",
+    "DecodeFailed",
+    "DeliverReceived",
+    "Key",
+    "Ready",
+    "RequestTimedOut",
+    "ResponseReceived",
+    "SessionClosed",
+    "SessionEvent",
+    "UnauthenticatedGateway",
+]
 
 Key: TypeAlias = Any
 """Whatever the client gave with a request, handed back with its answer."""
 
 
-class Cause(StrEnum):
+class CloseCause(StrEnum):
     """Why a session ended."""
 
-    REFUSED = "refused"
-    ASKED = "asked"
-    GATEWAY = "gateway"
-    SILENT = "silent"
-    LOST = "lost"
-    BROKEN = "broken"
+    LOGIN_REFUSED = "login refused"
+    CLIENT_CLOSED = "client closed"
+    GATEWAY_CLOSED = "gateway closed"
+    TIMED_OUT = "timed out"
+    CONNECTION_LOST = "connection lost"
+    PROTOCOL_ERROR = "protocol error"
 
 
 class Ready(NamedTuple):
@@ -32,11 +43,11 @@ class Ready(NamedTuple):
     version: int | None
 
 
-class Unproven(NamedTuple):
+class UnauthenticatedGateway(NamedTuple):
     """The gateway's authenticator is not what one that knows the secret would send (many don't fill it: trap 12)."""
 
 
-class Answered(NamedTuple):
+class ResponseReceived(NamedTuple):
     """A request was answered. late: after it had been told as unanswered."""
 
     key: Key
@@ -44,35 +55,37 @@ class Answered(NamedTuple):
     late: bool
 
 
-class Unanswered(NamedTuple):
+class RequestTimedOut(NamedTuple):
     """A request had no answer within T. It may have been carried out; it is not sent again."""
 
     key: Key
 
 
-class Delivered(NamedTuple):
+class DeliverReceived(NamedTuple):
     """A DELIVER came; it waits for `Session.acknowledge`."""
 
     pdu: Deliver
 
 
-class Damaged(NamedTuple):
+class DecodeFailed(NamedTuple):
     """A PDU could not be read; the stream goes on."""
 
     error: CodecError
 
 
-class Closed(NamedTuple):
+class SessionClosed(NamedTuple):
     """The session is over. unanswered: the keys of what may have been carried out and had no answer.
 
     status: of a refused login, with its reason. detail: what was wrong with the octets.
     """
 
-    cause: Cause
+    cause: CloseCause
     unanswered: tuple[Key, ...]
     status: int | None = None
     reason: Reason | None = None
     detail: str | None = None
 
 
-Event: TypeAlias = Ready | Unproven | Answered | Unanswered | Delivered | Damaged | Closed
+SessionEvent: TypeAlias = (
+    Ready | UnauthenticatedGateway | ResponseReceived | RequestTimedOut | DeliverReceived | DecodeFailed | SessionClosed
+)

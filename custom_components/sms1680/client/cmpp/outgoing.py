@@ -16,16 +16,16 @@ from ..http.responses import Again, Verdict, verdict_of
 from ..limits.rate import Priority
 from ..outcomes import Outcome, Reason, Receipt
 from .compose import Draft, Letter, Times
-from .wire.layout import draft_of
+from .wire.layout import mutable_twin
 from .wire.pdus import SubmitResp
-from .wire.results import SUBMIT, Dialect
+from .wire.results import SUBMIT, ResultTable
 
 __all__ = ["Call", "Limits", "Message", "Outbox", "Segment"]
 
 _LANES: Final[tuple[Priority, ...]] = ("critical", "normal")
 _FIRST: Final = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
 _ACCEPTED: Final = Verdict(Outcome.ACCEPTED)
-_draft_receipt: Any = draft_of(Receipt)
+_draft_receipt: Any = mutable_twin(Receipt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Outbox:
 
     def __init__(
         self,
-        dialect: Dialect,
+        dialect: ResultTable,
         on_receipt: Callable[[Receipt], object] | None,
         on_accepted: Callable[[tuple[int, ...], int], object],
         on_opened: Callable[[int], object],

@@ -13,8 +13,19 @@ from typing import Final
 from ..bounded import BoundedDict
 from ..masking import MASK
 from ..outcomes import Reason
-from .events import Answered, Cause, Closed, Damaged, Delivered, Event, Key, Ready, Unanswered, Unproven
-from .transitions import TABLE, State, Trigger
+from .events import (
+    CloseCause,
+    DecodeFailed,
+    DeliverReceived,
+    Key,
+    Ready,
+    RequestTimedOut,
+    ResponseReceived,
+    SessionClosed,
+    SessionEvent,
+    UnauthenticatedGateway,
+)
+from .transitions import TRANSITIONS, SessionState, Trigger
 from .wire.auth import connect_request, is_authentic
 from .wire.codec import Decoder, encode
 from .wire.errors import CodecError
@@ -35,9 +46,9 @@ from .wire.results import CONNECT
 __all__ = ["Session", "SessionSettings"]
 
 _SEQUENCES: Final = 2**32
-_REMEMBERED: Final = 1000
+_MAX_LATE_RESPONSES: Final = 1000
 _STRUCTURE_ERROR: Final = 1
-_LIVE: Final = frozenset({State.OPEN, State.DOUBTFUL, State.ENDING, State.ENDED})
+_LIVE: Final = frozenset({SessionState.OPEN, SessionState.PROBING, SessionState.TERMINATING, SessionState.TERMINATED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +59,9 @@ class SessionSettings:
     idle: without anything heard before an ACTIVE_TEST goes. answer_timeout: T, until a request counts as unanswered.
     attempts: N, how many ACTIVE_TESTs go unanswered before the connection is given up. silence: after so long without
     anything heard an ACTIVE_TEST must be answered before a SUBMIT goes, and within the same time; and so while a
-    request waits for its answer. login_timeout: for CONNECT_RESP. linger: how long the end may take. proof: whether a
-    login needs the gateway's authenticator, too. padded: how a short SP_Id is hashed. first_sequence: of the first
-    request.
+    request waits for its answer. login_timeout: for CONNECT_RESP. linger: how long the end may take.
+    require_gateway_auth: whether a login needs the gateway's authenticator, too. padded: how a short SP_Id is hashed.
+    first_sequence: of the first request.
     """
 
     sp_id: str
@@ -62,7 +73,7 @@ class SessionSettings:
     silence: float = 10.0
     login_timeout: float = 30.0
     linger: float = 5.0
-    proof: bool = False
+    require_gateway_auth: bool = False
     padded: bool = False
     first_sequence: int = 1
 
@@ -72,23 +83,23 @@ class Session:
 
     def __init__(self, settings: SessionSettings, now: float) -> None:
         """Begin with a transport that has just been connected."""
-        self.state = State.CONNECTED
+        self.state = SessionState.CONNECTED
         self._settings = settings
         self._decoder = Decoder()
         self._out: list[bytes] = []
-        self._events: list[Event] = []
+        self._events: list[SessionEvent] = []
         self._in_flight: dict[int, tuple[Key, float]] = {}
-        self._expired: BoundedDict[int, Key] = BoundedDict(_REMEMBERED)
-        self._sequence = settings.first_sequence % _SEQUENCES
-        self._heard_at = now
-        self._tests = 0
-        self._tested_at = now
-        self._limit = now + settings.login_timeout
+        self._timed_out: BoundedDict[int, Key] = BoundedDict(_MAX_LATE_RESPONSES)
+        self._next_sequence = settings.first_sequence % _SEQUENCES
+        self._last_received_at = now
+        self._unanswered_tests = 0
+        self._last_test_at = now
+        self._state_deadline = now + settings.login_timeout
         self._timestamp = ""
         self._authenticator = b""
         self._version: int | None = None
-        self._terminated = 0
-        self._closed = Closed(Cause.ASKED, ())
+        self._terminate_sequence_id = 0
+        self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED, ())
 
     def __repr__(self) -> str:
         return f"Session({self._settings.sp_id[:1]}{MASK}, {self.state}, {len(self._in_flight)} in flight)"
@@ -100,24 +111,24 @@ class Session:
         self._timestamp = timestamp
         self._move(Trigger.START)
 
-    def admits(self, now: float) -> bool:
+    def can_send(self, now: float) -> bool:
         """Tell whether a request may go now: logged in, room in the window, and a sign of life not too long ago.
 
         Where the last is missing, an ACTIVE_TEST goes instead, and `Ready` follows when something was heard.
         """
-        if self.state is not State.OPEN or len(self._in_flight) >= self._settings.window:
+        if self.state is not SessionState.OPEN or len(self._in_flight) >= self._settings.window:
             return False
-        if now - self._heard_at > self._settings.silence:
-            self._doubt(now)
+        if now - self._last_received_at > self._settings.silence:
+            self._probe(now)
             return False
         return True
 
-    def take_sequence(self) -> int:
+    def next_sequence_id(self) -> int:
         """Return the Sequence_Id for the next request: up by one, round at 2^32, none that still waits (trap 6)."""
-        sequence = self._sequence
-        while sequence in self._in_flight or sequence in self._expired:
+        sequence = self._next_sequence
+        while sequence in self._in_flight or sequence in self._timed_out:
             sequence = (sequence + 1) % _SEQUENCES
-        self._sequence = (sequence + 1) % _SEQUENCES
+        self._next_sequence = (sequence + 1) % _SEQUENCES
         return sequence
 
     def send(self, octets: bytes, sequence: int, key: Key, now: float) -> None:
@@ -132,13 +143,13 @@ class Session:
         self._out.append(encode(DeliverResp(sequence_id=pdu.sequence_id, msg_id=pdu.msg_id, result=result)))
         return True
 
-    def close(self, now: float) -> list[Event]:
+    def close(self, now: float) -> list[SessionEvent]:
         """End the session from our side."""
-        if self.state not in (State.ENDING, State.ENDED):
-            self._limit = now + self._settings.linger
-            self._closed = Closed(Cause.ASKED, ())
+        if self.state not in (SessionState.TERMINATING, SessionState.TERMINATED):
+            self._state_deadline = now + self._settings.linger
+            self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED, ())
         self._move(Trigger.CLOSE)
-        return self._drain()
+        return self._pop_events()
 
     # --- what the transport brings ---
 
@@ -153,30 +164,30 @@ class Session:
         self._out.clear()
         return octets
 
-    def receive(self, data: bytes, now: float) -> list[Event]:
+    def receive(self, data: bytes, now: float) -> list[SessionEvent]:
         """Take octets as they came."""
         found = self._decoder.receive(data)
         if found:
-            self._heard_at, self._tests = now, 0
+            self._last_received_at, self._unanswered_tests = now, 0
         for item in found:
-            if self.state is State.CLOSED:
+            if self.state is SessionState.CLOSED:
                 break
             if item.__class__ is SubmitResp:
-                self._take_answer(item)
+                self._on_response(item)
             elif isinstance(item, CodecError):
-                self._take_damage(item)
+                self._on_decode_error(item)
             else:
-                self._take(item, now)
-        if found and self.state is State.DOUBTFUL:
-            self._move(Trigger.HEARD)
-        return self._drain()
+                self._on_pdu(item, now)
+        if found and self.state is SessionState.PROBING:
+            self._move(Trigger.PDU_RECEIVED)
+        return self._pop_events()
 
-    def hung_up(self) -> list[Event]:
+    def connection_lost(self) -> list[SessionEvent]:
         """Take the end of the transport: after a TERMINATE that is normal (trap 11)."""
-        if self.state not in (State.ENDING, State.ENDED):
-            self._closed = Closed(Cause.LOST, ())
-        self._move(Trigger.HUNG_UP)
-        return self._drain()
+        if self.state not in (SessionState.TERMINATING, SessionState.TERMINATED):
+            self._close_event = SessionClosed(CloseCause.CONNECTION_LOST, ())
+        self._move(Trigger.CONNECTION_LOST)
+        return self._pop_events()
 
     # --- time ---
 
@@ -184,124 +195,126 @@ class Session:
     def deadline(self) -> float | None:
         """When `tick` is due, None where there is nothing to wait for."""
         match self.state:
-            case State.OPEN:
-                due = self._test_due()
+            case SessionState.OPEN:
+                due = self._next_test_at()
                 if self._in_flight:
-                    due = min(due, self._silent_at())
-            case State.LOGGING_IN | State.DOUBTFUL | State.ENDING | State.ENDED:
-                due = self._limit
+                    due = min(due, self._silence_deadline())
+            case SessionState.LOGGING_IN | SessionState.PROBING | SessionState.TERMINATING | SessionState.TERMINATED:
+                due = self._state_deadline
             case _:
                 return None
         for _, expires in islice(self._in_flight.values(), 1):
             due = min(due, expires)
         return due
 
-    def tick(self, now: float) -> list[Event]:
+    def tick(self, now: float) -> list[SessionEvent]:
         """Do what is due: tell what had no answer, test a connection that is idle, give up one that is dead."""
         while self._in_flight:
             sequence, (key, expires) = next(iter(self._in_flight.items()))
             if expires > now:
                 break
-            self._expire(sequence, key)
-        if self.state is State.OPEN:
-            if self._in_flight and now >= self._silent_at():
-                self._doubt(now)
+            self._time_out(sequence, key)
+        if self.state is SessionState.OPEN:
+            if self._in_flight and now >= self._silence_deadline():
+                self._probe(now)
             else:
-                self._test(now)
-        elif self.state not in (State.CONNECTED, State.CLOSED) and now >= self._limit:
-            if self.state in (State.LOGGING_IN, State.DOUBTFUL):
-                self._closed = Closed(Cause.SILENT, ())
-            self._move(Trigger.TIME_UP)
-        return self._drain()
+                self._test_if_due(now)
+        elif self.state not in (SessionState.CONNECTED, SessionState.CLOSED) and now >= self._state_deadline:
+            if self.state in (SessionState.LOGGING_IN, SessionState.PROBING):
+                self._close_event = SessionClosed(CloseCause.TIMED_OUT, ())
+            self._move(Trigger.TIMEOUT)
+        return self._pop_events()
 
-    def _silent_at(self) -> float:
+    def _silence_deadline(self) -> float:
         """Return when nothing was heard for too long while a request waits for its answer."""
         _, expires = next(iter(self._in_flight.values()))
-        return max(self._heard_at, expires - self._settings.answer_timeout) + self._settings.silence
+        return max(self._last_received_at, expires - self._settings.answer_timeout) + self._settings.silence
 
-    def _doubt(self, now: float) -> None:
-        self._limit = now + self._settings.silence
+    def _probe(self, now: float) -> None:
+        self._state_deadline = now + self._settings.silence
         self._move(Trigger.SILENCE)
 
-    def _test_due(self) -> float:
-        if self._tests:
-            return self._tested_at + self._settings.answer_timeout
-        return self._heard_at + self._settings.idle
+    def _next_test_at(self) -> float:
+        if self._unanswered_tests:
+            return self._last_test_at + self._settings.answer_timeout
+        return self._last_received_at + self._settings.idle
 
-    def _test(self, now: float) -> None:
-        if now < self._test_due():
+    def _test_if_due(self, now: float) -> None:
+        if now < self._next_test_at():
             return
-        if self._tests >= self._settings.attempts:
-            self._closed = Closed(Cause.SILENT, ())
-            self._move(Trigger.TIME_UP)
+        if self._unanswered_tests >= self._settings.attempts:
+            self._close_event = SessionClosed(CloseCause.TIMED_OUT, ())
+            self._move(Trigger.TIMEOUT)
             return
-        self._tests += 1
-        self._tested_at = now
-        self._send_test()
+        self._unanswered_tests += 1
+        self._last_test_at = now
+        self._send_active_test()
 
-    def _expire(self, sequence: int, key: Key) -> None:
+    def _time_out(self, sequence: int, key: Key) -> None:
         del self._in_flight[sequence]
-        self._expired[sequence] = key
-        self._events.append(Unanswered(key))
+        self._timed_out[sequence] = key
+        self._events.append(RequestTimedOut(key))
 
     # --- what came ---
 
-    def _take_answer(self, pdu: SubmitResp | QueryResp | CancelResp) -> None:
+    def _on_response(self, pdu: SubmitResp | QueryResp | CancelResp) -> None:
         """Match an answer by its Sequence_Id, in any order; one that nobody waits for changes nothing."""
         waiting = self._in_flight.pop(pdu.sequence_id, None)
         if waiting is not None:
-            self._events.append(Answered(waiting[0], pdu, late=False))
-        elif pdu.sequence_id in self._expired:
-            self._events.append(Answered(self._expired.pop(pdu.sequence_id), pdu, late=True))
+            self._events.append(ResponseReceived(waiting[0], pdu, late=False))
+        elif pdu.sequence_id in self._timed_out:
+            self._events.append(ResponseReceived(self._timed_out.pop(pdu.sequence_id), pdu, late=True))
 
-    def _take(self, pdu: object, now: float) -> None:
+    def _on_pdu(self, pdu: object, now: float) -> None:
         match pdu:
             case Deliver() if self.state in _LIVE:
-                self._events.append(Delivered(pdu))
+                self._events.append(DeliverReceived(pdu))
             case QueryResp() | CancelResp():
-                self._take_answer(pdu)
+                self._on_response(pdu)
             case ActiveTest():
                 self._out.append(encode(ActiveTestResp(sequence_id=pdu.sequence_id)))
-            case ConnectResp() if self.state is State.LOGGING_IN:
-                self._take_login(pdu)
+            case ConnectResp() if self.state is SessionState.LOGGING_IN:
+                self._on_connect_resp(pdu)
             case Terminate():
-                self._take_terminate(pdu, now)
-            case TerminateResp() if self.state is State.ENDING:
+                self._on_terminate(pdu, now)
+            case TerminateResp() if self.state is SessionState.TERMINATING:
                 self._move(Trigger.TERMINATE_RESP)
             case _:
                 pass  # an ACTIVE_TEST_RESP has done its work by being heard; the rest is not meant for an SP
 
-    def _take_login(self, pdu: ConnectResp) -> None:
+    def _on_connect_resp(self, pdu: ConnectResp) -> None:
         settings = self._settings
         if pdu.status:
             reason = CONNECT.get(pdu.status, Reason.LOGIN)
-            self._closed = Closed(Cause.REFUSED, (), pdu.status, reason)
-            self._move(Trigger.REFUSED)
+            self._close_event = SessionClosed(CloseCause.LOGIN_REFUSED, (), pdu.status, reason)
+            self._move(Trigger.LOGIN_REFUSED)
             return
         if not is_authentic(pdu.authenticator_ismg, pdu.status, self._authenticator, settings.secret):
-            self._events.append(Unproven())
-            if settings.proof:
-                self._closed = Closed(Cause.BROKEN, (), detail="the gateway did not prove that it knows the secret")
-                self._move(Trigger.BROKEN)
+            self._events.append(UnauthenticatedGateway())
+            if settings.require_gateway_auth:
+                self._close_event = SessionClosed(
+                    CloseCause.PROTOCOL_ERROR, (), detail="the gateway did not prove that it knows the secret"
+                )
+                self._move(Trigger.PROTOCOL_ERROR)
                 return
         self._version = pdu.version
-        self._move(Trigger.ACCEPTED)
+        self._move(Trigger.LOGIN_ACCEPTED)
 
-    def _take_terminate(self, pdu: Terminate, now: float) -> None:
-        if self.state is State.DOUBTFUL:
-            self._move(Trigger.HEARD)
-        self._terminated = pdu.sequence_id
-        if self.state in (State.CONNECTED, State.LOGGING_IN, State.OPEN):
-            self._closed = Closed(Cause.GATEWAY, ())
-            self._limit = now + self._settings.linger
+    def _on_terminate(self, pdu: Terminate, now: float) -> None:
+        if self.state is SessionState.PROBING:
+            self._move(Trigger.PDU_RECEIVED)
+        self._terminate_sequence_id = pdu.sequence_id
+        if self.state in (SessionState.CONNECTED, SessionState.LOGGING_IN, SessionState.OPEN):
+            self._close_event = SessionClosed(CloseCause.GATEWAY_CLOSED, ())
+            self._state_deadline = now + self._settings.linger
         self._move(Trigger.TERMINATE)
 
-    def _take_damage(self, error: CodecError) -> None:
-        self._events.append(Damaged(error))
-        login_broken = self.state is State.LOGGING_IN and error.command_id == ConnectResp.COMMAND_ID
+    def _on_decode_error(self, error: CodecError) -> None:
+        self._events.append(DecodeFailed(error))
+        login_broken = self.state is SessionState.LOGGING_IN and error.command_id == ConnectResp.COMMAND_ID
         if error.fatal or login_broken:
-            self._closed = Closed(Cause.BROKEN, (), detail=error.problem)
-            self._move(Trigger.BROKEN)
+            self._close_event = SessionClosed(CloseCause.PROTOCOL_ERROR, (), detail=error.problem)
+            self._move(Trigger.PROTOCOL_ERROR)
         elif error.command_id == Deliver.COMMAND_ID:
             # Unanswered it would come again and again, and hold a place of the gateway's window.
             self._out.append(encode(DeliverResp(sequence_id=error.sequence_id, msg_id=0, result=_STRUCTURE_ERROR)))
@@ -309,44 +322,44 @@ class Session:
     # --- the table ---
 
     def _move(self, trigger: Trigger) -> None:
-        if self.state is State.CLOSED:
+        if self.state is SessionState.CLOSED:
             return
-        step = TABLE[self.state, trigger]
+        step = TRANSITIONS[self.state, trigger]
         self.state = step.to
-        getattr(self, f"_{step.action.name.lower()}")()  # SEND_TEST is done by _send_test, and so on
+        getattr(self, f"_{step.action.name.lower()}")()  # SEND_TEST is done by _send_active_test, and so on
 
-    def _drain(self) -> list[Event]:
+    def _pop_events(self) -> list[SessionEvent]:
         events, self._events = self._events, []
         return events
 
     def _send_connect(self) -> None:
         settings = self._settings
-        sequence = self.take_sequence()
+        sequence = self.next_sequence_id()
         request = connect_request(sequence, settings.sp_id, settings.secret, self._timestamp, padded=settings.padded)
         self._authenticator = request.authenticator_source
         self._out.append(encode(request))
 
-    def _announce(self) -> None:
+    def _emit_ready(self) -> None:
         self._events.append(Ready(self._version))
         self._version = None
 
-    def _send_test(self) -> None:
-        self._out.append(encode(ActiveTest(sequence_id=self.take_sequence())))
+    def _send_active_test(self) -> None:
+        self._out.append(encode(ActiveTest(sequence_id=self.next_sequence_id())))
 
     def _send_terminate(self) -> None:
-        self._out.append(encode(Terminate(sequence_id=self.take_sequence())))
+        self._out.append(encode(Terminate(sequence_id=self.next_sequence_id())))
 
-    def _answer_terminate(self) -> None:
-        self._out.append(encode(TerminateResp(sequence_id=self._terminated)))
+    def _send_terminate_resp(self) -> None:
+        self._out.append(encode(TerminateResp(sequence_id=self._terminate_sequence_id)))
 
-    def _finish(self) -> None:
+    def _emit_closed(self) -> None:
         unanswered = tuple([key for key, _ in self._in_flight.values()])
         self._in_flight.clear()
-        self._events.append(self._closed._replace(unanswered=unanswered))
+        self._events.append(self._close_event._replace(unanswered=unanswered))
 
-    def _answer_and_finish(self) -> None:
-        self._answer_terminate()
-        self._finish()
+    def _respond_and_close(self) -> None:
+        self._send_terminate_resp()
+        self._emit_closed()
 
-    def _nothing(self) -> None:
+    def _none(self) -> None:
         """Stay as it is."""

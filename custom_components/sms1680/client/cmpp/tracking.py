@@ -16,11 +16,11 @@ from ..numbers import normalise_number
 from ..push import DeliveryReport, ReportState
 from .wire.reports import ReportContent
 
-__all__ = ["Tracker", "plain_number"]
+__all__ = ["ReportTracker", "plain_number"]
 
-_GENERATION: Final = 24 * 3600.0
+_GENERATION_SECONDS: Final = 24 * 3600.0
 _GENERATIONS: Final = 3
-_MOST: Final = 500_000
+_MAX_PER_GENERATION: Final = 500_000
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class _Progress:
 
 
 @dataclass(slots=True)
-class _Long:
+class _LongMessage:
     """A message of several segments. whole: all of them were accepted. progress: by destination, once one reports."""
 
     ids: tuple[int, ...]
@@ -47,7 +47,7 @@ class _Long:
         return self.progress.setdefault(number, _Progress(set()))
 
 
-_Known: TypeAlias = dict[int, _Long | None]
+_Generation: TypeAlias = dict[int, _LongMessage | None]
 
 
 def plain_number(number: str) -> str:
@@ -58,26 +58,26 @@ def plain_number(number: str) -> str:
         return number
 
 
-class Tracker:
+class ReportTracker:
     """What was sent and waits for its reports."""
 
     def __init__(self, now: float, *, join: bool = True) -> None:
         """Begin empty. join: make one result of a long message's reports, else each segment's report is its own."""
         self._join = join
-        self._generations: list[_Known] = [{} for _ in range(_GENERATIONS)]
+        self._generations: list[_Generation] = [{} for _ in range(_GENERATIONS)]
         self._turned_at = now
 
     def __len__(self) -> int:
         """Return how many segments are remembered."""
         return sum(map(len, self._generations))
 
-    def sent(self, ids: tuple[int, ...], total: int, now: float) -> None:
+    def add(self, ids: tuple[int, ...], total: int, now: float) -> None:
         """Remember a message's accepted segments. total: how many it has.
 
         While there are fewer ids each segment is reported by itself. The rest may become known later: what was reported
         until then counts for the whole.
         """
-        if now - self._turned_at >= _GENERATION or len(self._generations[0]) >= _MOST:
+        if now - self._turned_at >= _GENERATION_SECONDS or len(self._generations[0]) >= _MAX_PER_GENERATION:
             self._turned_at = now
             self._generations = [{}, *self._generations[: _GENERATIONS - 1]]
         newest = self._generations[0]
@@ -87,15 +87,17 @@ class Tracker:
             newest.update(dict.fromkeys(ids))
         else:
             begun = (self._find(msg_id) for msg_id in ids)
-            message = next((one for one in begun if one is not None and not one.whole), None) or _Long(ids, whole=False)
+            message = next((one for one in begun if one is not None and not one.whole), None) or _LongMessage(
+                ids, whole=False
+            )
             message.ids, message.whole = ids, len(ids) == total
             newest.update(dict.fromkeys(ids, message))
 
-    def knows(self, msg_id: int) -> bool:
+    def is_known(self, msg_id: int) -> bool:
         """Tell whether a report's Msg_Id is of something that was sent."""
         return any(msg_id in known for known in self._generations)
 
-    def result(self, report: ReportContent) -> DeliveryReport | None:
+    def resolve(self, report: ReportContent) -> DeliveryReport | None:
         """Return what a report says of its message at its destination; None where it says nothing new of the whole.
 
         A report for nothing that is known is handed on as it is, and changes nothing.
@@ -110,9 +112,9 @@ class Tracker:
             progress.delivered.add(report.msg_id)
         elif own.state is not ReportState.PENDING:
             progress.failed = progress.failed or report.stat
-        return self._result_of(message, progress, own) if message.whole else own
+        return self._resolve_long(message, progress, own) if message.whole else own
 
-    def _result_of(self, message: _Long, progress: _Progress, own: DeliveryReport) -> DeliveryReport | None:
+    def _resolve_long(self, message: _LongMessage, progress: _Progress, own: DeliveryReport) -> DeliveryReport | None:
         """Return what is new of a whole message by a report of one of its segments."""
         pending = own.state is ReportState.PENDING
         if progress.final or (pending and progress.pending):
@@ -127,6 +129,6 @@ class Tracker:
         progress.delivered.clear()
         return told
 
-    def _find(self, msg_id: int) -> _Long | None:
+    def _find(self, msg_id: int) -> _LongMessage | None:
         """Return the long message that a Msg_Id belongs to, None for a single one and for what is not known."""
         return next((known[msg_id] for known in self._generations if msg_id in known), None)

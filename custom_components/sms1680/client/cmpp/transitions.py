@@ -9,29 +9,29 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-__all__ = ["TABLE", "Action", "State", "Step", "Trigger", "draw"]
+__all__ = ["TRANSITIONS", "Action", "SessionState", "Transition", "Trigger", "draw"]
 
 
-class State(StrEnum):
+class SessionState(StrEnum):
     """Where a connection stands."""
 
     CONNECTED = "connected"
     LOGGING_IN = "logging in"
     OPEN = "open"
-    DOUBTFUL = "doubtful"
-    ENDING = "ending"
-    ENDED = "ended"
+    PROBING = "probing"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
     CLOSED = "closed"
 
 
 STATES: Final = {
-    State.CONNECTED: "The transport is there, nothing was said.",
-    State.LOGGING_IN: "CONNECT is sent; nothing else may be until it is answered.",
-    State.OPEN: "Logged in: messages go out, as many at a time as the window allows.",
-    State.DOUBTFUL: "Nothing was heard for a while: an ACTIVE_TEST is sent, and no SUBMIT before a sign of life.",
-    State.ENDING: "Our TERMINATE is sent; answers are still taken.",
-    State.ENDED: "Their TERMINATE is answered; answers are still taken until they hang up.",
-    State.CLOSED: "Over. What had no answer is told.",
+    SessionState.CONNECTED: "The transport is there, nothing was said.",
+    SessionState.LOGGING_IN: "CONNECT is sent; nothing else may be until it is answered.",
+    SessionState.OPEN: "Logged in: messages go out, as many at a time as the window allows.",
+    SessionState.PROBING: "Nothing was heard for a while: an ACTIVE_TEST is sent, and no SUBMIT before a sign of life.",
+    SessionState.TERMINATING: "Our TERMINATE is sent; answers are still taken.",
+    SessionState.TERMINATED: "Their TERMINATE is answered; answers are still taken until they hang up.",
+    SessionState.CLOSED: "Over. What had no answer is told.",
 }
 
 
@@ -39,92 +39,92 @@ class Trigger(StrEnum):
     """What moves a connection."""
 
     START = "start"
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
+    LOGIN_ACCEPTED = "login accepted"
+    LOGIN_REFUSED = "login refused"
     SILENCE = "silence"
-    HEARD = "heard"
-    TIME_UP = "time up"
+    PDU_RECEIVED = "PDU received"
+    TIMEOUT = "timeout"
     CLOSE = "close"
     TERMINATE = "TERMINATE"
     TERMINATE_RESP = "TERMINATE_RESP"
-    HUNG_UP = "hung up"
-    BROKEN = "broken"
+    CONNECTION_LOST = "connection lost"
+    PROTOCOL_ERROR = "protocol error"
 
 
 TRIGGERS: Final = {
     Trigger.START: "our client begins",
-    Trigger.ACCEPTED: "CONNECT_RESP with status 0",
-    Trigger.REFUSED: "CONNECT_RESP with another status",
+    Trigger.LOGIN_ACCEPTED: "CONNECT_RESP with status 0",
+    Trigger.LOGIN_REFUSED: "CONNECT_RESP with another status",
     Trigger.SILENCE: "a message wants out or waits for its answer, but nothing was heard for `silence` (10 s)",
-    Trigger.HEARD: "any PDU came",
-    Trigger.TIME_UP: "no answer to CONNECT (`login_timeout`), to an ACTIVE_TEST (`attempts` times `answer_timeout`, "
+    Trigger.PDU_RECEIVED: "any PDU came",
+    Trigger.TIMEOUT: "no answer to CONNECT (`login_timeout`), to an ACTIVE_TEST (`attempts` times `answer_timeout`, "
     "3 times 60 s; in doubt once, within `silence`), or to TERMINATE",
     Trigger.CLOSE: "our client ends",
     Trigger.TERMINATE: "the gateway ends",
     Trigger.TERMINATE_RESP: "the gateway agrees to our end",
-    Trigger.HUNG_UP: "the transport ended",
-    Trigger.BROKEN: "octets that are no CMPP 2.0",
+    Trigger.CONNECTION_LOST: "the transport ended",
+    Trigger.PROTOCOL_ERROR: "octets that are no CMPP 2.0",
 }
 
 
 class Action(StrEnum):
     """What is done on the way."""
 
-    NOTHING = "–"
+    NONE = "–"
     SEND_CONNECT = "send CONNECT"
-    ANNOUNCE = "tell that messages can go"
-    SEND_TEST = "send ACTIVE_TEST"
+    EMIT_READY = "tell that messages can go"
+    SEND_ACTIVE_TEST = "send ACTIVE_TEST"
     SEND_TERMINATE = "send TERMINATE"
-    ANSWER_TERMINATE = "send TERMINATE_RESP"
-    FINISH = "tell why, and what had no answer"
-    ANSWER_AND_FINISH = "send TERMINATE_RESP, tell why, and what had no answer"
+    SEND_TERMINATE_RESP = "send TERMINATE_RESP"
+    EMIT_CLOSED = "tell why, and what had no answer"
+    RESPOND_AND_CLOSE = "send TERMINATE_RESP, tell why, and what had no answer"
 
 
-class Step(NamedTuple):
+class Transition(NamedTuple):
     """Where a trigger leads, and what is done on the way."""
 
-    to: State
+    to: SessionState
     action: Action
 
 
-_FINISHED = Step(State.CLOSED, Action.FINISH)
-_S, _T, _A = State, Trigger, Action
+_FINISHED = Transition(SessionState.CLOSED, Action.EMIT_CLOSED)
+_S, _T, _A = SessionState, Trigger, Action
 
-TABLE: Final[dict[tuple[State, Trigger], Step]] = {
-    (_S.CONNECTED, _T.START): Step(_S.LOGGING_IN, _A.SEND_CONNECT),
+TRANSITIONS: Final[dict[tuple[SessionState, Trigger], Transition]] = {
+    (_S.CONNECTED, _T.START): Transition(_S.LOGGING_IN, _A.SEND_CONNECT),
     (_S.CONNECTED, _T.CLOSE): _FINISHED,
-    (_S.CONNECTED, _T.TERMINATE): Step(_S.CLOSED, _A.ANSWER_AND_FINISH),
-    (_S.CONNECTED, _T.HUNG_UP): _FINISHED,
-    (_S.CONNECTED, _T.BROKEN): _FINISHED,
-    (_S.LOGGING_IN, _T.ACCEPTED): Step(_S.OPEN, _A.ANNOUNCE),
-    (_S.LOGGING_IN, _T.REFUSED): _FINISHED,
-    (_S.LOGGING_IN, _T.TIME_UP): _FINISHED,
+    (_S.CONNECTED, _T.TERMINATE): Transition(_S.CLOSED, _A.RESPOND_AND_CLOSE),
+    (_S.CONNECTED, _T.CONNECTION_LOST): _FINISHED,
+    (_S.CONNECTED, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.LOGGING_IN, _T.LOGIN_ACCEPTED): Transition(_S.OPEN, _A.EMIT_READY),
+    (_S.LOGGING_IN, _T.LOGIN_REFUSED): _FINISHED,
+    (_S.LOGGING_IN, _T.TIMEOUT): _FINISHED,
     (_S.LOGGING_IN, _T.CLOSE): _FINISHED,
-    (_S.LOGGING_IN, _T.TERMINATE): Step(_S.CLOSED, _A.ANSWER_AND_FINISH),
-    (_S.LOGGING_IN, _T.HUNG_UP): _FINISHED,
-    (_S.LOGGING_IN, _T.BROKEN): _FINISHED,
-    (_S.OPEN, _T.SILENCE): Step(_S.DOUBTFUL, _A.SEND_TEST),
-    (_S.OPEN, _T.TIME_UP): _FINISHED,
-    (_S.OPEN, _T.CLOSE): Step(_S.ENDING, _A.SEND_TERMINATE),
-    (_S.OPEN, _T.TERMINATE): Step(_S.ENDED, _A.ANSWER_TERMINATE),
-    (_S.OPEN, _T.HUNG_UP): _FINISHED,
-    (_S.OPEN, _T.BROKEN): _FINISHED,
-    (_S.DOUBTFUL, _T.HEARD): Step(_S.OPEN, _A.ANNOUNCE),
-    (_S.DOUBTFUL, _T.TIME_UP): _FINISHED,
-    (_S.DOUBTFUL, _T.CLOSE): Step(_S.ENDING, _A.SEND_TERMINATE),
-    (_S.DOUBTFUL, _T.HUNG_UP): _FINISHED,
-    (_S.DOUBTFUL, _T.BROKEN): _FINISHED,
-    (_S.ENDING, _T.CLOSE): Step(_S.ENDING, _A.NOTHING),
-    (_S.ENDING, _T.TERMINATE): Step(_S.ENDING, _A.ANSWER_TERMINATE),
-    (_S.ENDING, _T.TERMINATE_RESP): _FINISHED,
-    (_S.ENDING, _T.TIME_UP): _FINISHED,
-    (_S.ENDING, _T.HUNG_UP): _FINISHED,
-    (_S.ENDING, _T.BROKEN): _FINISHED,
-    (_S.ENDED, _T.CLOSE): Step(_S.ENDED, _A.NOTHING),
-    (_S.ENDED, _T.TERMINATE): Step(_S.ENDED, _A.ANSWER_TERMINATE),
-    (_S.ENDED, _T.TIME_UP): _FINISHED,
-    (_S.ENDED, _T.HUNG_UP): _FINISHED,
-    (_S.ENDED, _T.BROKEN): _FINISHED,
+    (_S.LOGGING_IN, _T.TERMINATE): Transition(_S.CLOSED, _A.RESPOND_AND_CLOSE),
+    (_S.LOGGING_IN, _T.CONNECTION_LOST): _FINISHED,
+    (_S.LOGGING_IN, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.OPEN, _T.SILENCE): Transition(_S.PROBING, _A.SEND_ACTIVE_TEST),
+    (_S.OPEN, _T.TIMEOUT): _FINISHED,
+    (_S.OPEN, _T.CLOSE): Transition(_S.TERMINATING, _A.SEND_TERMINATE),
+    (_S.OPEN, _T.TERMINATE): Transition(_S.TERMINATED, _A.SEND_TERMINATE_RESP),
+    (_S.OPEN, _T.CONNECTION_LOST): _FINISHED,
+    (_S.OPEN, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.PROBING, _T.PDU_RECEIVED): Transition(_S.OPEN, _A.EMIT_READY),
+    (_S.PROBING, _T.TIMEOUT): _FINISHED,
+    (_S.PROBING, _T.CLOSE): Transition(_S.TERMINATING, _A.SEND_TERMINATE),
+    (_S.PROBING, _T.CONNECTION_LOST): _FINISHED,
+    (_S.PROBING, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.TERMINATING, _T.CLOSE): Transition(_S.TERMINATING, _A.NONE),
+    (_S.TERMINATING, _T.TERMINATE): Transition(_S.TERMINATING, _A.SEND_TERMINATE_RESP),
+    (_S.TERMINATING, _T.TERMINATE_RESP): _FINISHED,
+    (_S.TERMINATING, _T.TIMEOUT): _FINISHED,
+    (_S.TERMINATING, _T.CONNECTION_LOST): _FINISHED,
+    (_S.TERMINATING, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.TERMINATED, _T.CLOSE): Transition(_S.TERMINATED, _A.NONE),
+    (_S.TERMINATED, _T.TERMINATE): Transition(_S.TERMINATED, _A.SEND_TERMINATE_RESP),
+    (_S.TERMINATED, _T.TIMEOUT): _FINISHED,
+    (_S.TERMINATED, _T.CONNECTION_LOST): _FINISHED,
+    (_S.TERMINATED, _T.PROTOCOL_ERROR): _FINISHED,
 }
 
 
@@ -137,15 +137,15 @@ def draw() -> str:
     lines += [f"| {state} | {meaning} |" for state, meaning in STATES.items()]
     lines += ["", "| trigger | meaning |", "|---|---|"]
     lines += [f"| {trigger} | {meaning} |" for trigger, meaning in TRIGGERS.items()]
-    lines += ["", "```mermaid", "stateDiagram-v2", f"    [*] --> {State.CONNECTED}"]
-    lines += [f"    {_node(state)} --> {_node(step.to)}: {trigger}" for (state, trigger), step in TABLE.items()]
-    lines += [f"    {State.CLOSED} --> [*]", "```", ""]
+    lines += ["", "```mermaid", "stateDiagram-v2", f"    [*] --> {SessionState.CONNECTED}"]
+    lines += [f"    {_node(state)} --> {_node(step.to)}: {trigger}" for (state, trigger), step in TRANSITIONS.items()]
+    lines += [f"    {SessionState.CLOSED} --> [*]", "```", ""]
     lines += ["| in | comes | leads to | on the way |", "|---|---|---|---|"]
-    lines += [f"| {state} | {trigger} | {step.to} | {step.action} |" for (state, trigger), step in TABLE.items()]
+    lines += [f"| {state} | {trigger} | {step.to} | {step.action} |" for (state, trigger), step in TRANSITIONS.items()]
     return "\n".join(lines) + "\n"
 
 
-def _node(state: State) -> str:
+def _node(state: SessionState) -> str:
     return state.replace(" ", "_")
 
 

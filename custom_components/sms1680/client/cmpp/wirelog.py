@@ -21,14 +21,14 @@ _NAMES: Final = {
     8: "ACTIVE_TEST",
 }
 # Where a PDU holds nothing that must not be seen: everything else of it is masked, our own number and SP id too.
-_OPEN: Final[dict[int, tuple[tuple[int, int], ...]]] = {
+_VISIBLE: Final[dict[int, tuple[tuple[int, int], ...]]] = {
     Connect.COMMAND_ID: ((34, 39),),
     ConnectResp.COMMAND_ID: ((12, 13), (29, 30)),
     Submit.COMMAND_ID: ((12, 35), (56, 59), (65, 107), (128, 129)),
     Deliver.COMMAND_ID: ((12, 20), (41, 54), (75, 77)),
 }
 _REPORT_AT: Final = 75
-_REPORT_OPEN: Final = ((12, 20), (41, 54), (75, 112), (133, 137))
+_REPORT_VISIBLE: Final = ((12, 20), (41, 54), (75, 112), (133, 137))
 
 
 class WireLog:
@@ -42,11 +42,11 @@ class WireLog:
         self._write = write
         self._rest = {"→": b"", "←": b""}
 
-    def sent(self, octets: bytes) -> None:
+    def log_sent(self, octets: bytes) -> None:
         """Write what goes out."""
         self._feed("→", octets)
 
-    def received(self, octets: bytes) -> None:
+    def log_received(self, octets: bytes) -> None:
         """Write what comes in, however it was cut."""
         self._feed("←", octets)
 
@@ -69,9 +69,9 @@ class WireLog:
 def _line(direction: str, pdu: bytes) -> str:
     command_id = int.from_bytes(pdu[4:8], "big")
     name = _NAMES.get(command_id & ~RESPONSE, f"{command_id:#x}") + ("_RESP" if command_id & RESPONSE else "")
-    shown = _OPEN.get(command_id, ((HEADER, len(pdu)),) if command_id & ~RESPONSE in _NAMES else ())
+    shown = _VISIBLE.get(command_id, ((HEADER, len(pdu)),) if command_id & ~RESPONSE in _NAMES else ())
     if command_id == Deliver.COMMAND_ID and pdu[_REPORT_AT : _REPORT_AT + 1] == b"\x01":
-        shown = _REPORT_OPEN
+        shown = _REPORT_VISIBLE
     digits = pdu[:HEADER].hex(" ", -4)
     place = HEADER
     for begin, end in (*shown, (len(pdu), len(pdu))):

@@ -8,9 +8,9 @@ from typing import Final
 
 from .pdus import Connect
 
-__all__ = ["SP_ID", "authenticator_ismg", "connect_request", "is_authentic"]
+__all__ = ["SP_ID_LENGTH", "authenticator_ismg", "connect_request", "is_authentic"]
 
-SP_ID: Final = 6
+SP_ID_LENGTH: Final = 6
 """Octets of Source_Addr; an SP_Id of fewer digits is short."""
 
 
@@ -19,7 +19,7 @@ def connect_request(sequence_id: int, sp_id: str, secret: str, timestamp: str, *
 
     A short SP_Id is hashed as it is, as four of five implementations do, or `padded` with NUL to six octets (trap 13).
     """
-    name = sp_id.encode().ljust(SP_ID if padded else 0, b"\0")
+    name = sp_id.encode().ljust(SP_ID_LENGTH if padded else 0, b"\0")
     digest = hashlib.md5(name + bytes(9) + secret.encode() + timestamp.encode(), usedforsecurity=False).digest()
     return Connect(sequence_id=sequence_id, source_addr=sp_id, authenticator_source=digest, timestamp=int(timestamp))
 

@@ -1,6 +1,6 @@
 """Octets to PDUs and back: `decode`, `encode`, and a `Decoder` for a stream (CMPP 2.0, chapter 7).
 
-Written strictly, read with patience: where other implementations are known to err harmlessly, what they send is
+EncodedSegments strictly, read with patience: where other implementations are known to err harmlessly, what they send is
 understood, and never written (cmpp2.md, traps 8, 9, 16 to 22 and 24). A PDU that can't be read raises `CodecError`,
 which names the field and its octet; a command that is not known becomes `Unknown`.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .errors import CodecError
-from .layout import HEADER, U8, U32, U64, Layout, Octets, Text, draft_of, misread
+from .layout import HEADER, U8, U32, U64, Layout, Octets, Text, decode_error, mutable_twin
 from .messages import read_deliver, read_submit, write_deliver, write_submit
 from .pdus import (
     PDU,
@@ -156,7 +156,7 @@ def _read_other(data: bytes) -> PDU:
     problem = f"{len(data)}, this command has {size}"
     if len(data) == _SIZE_IN_3_0.get(command_id):
         problem += "; the other side speaks CMPP 3.0, this is 2.0"
-    raise misread(data, "total_length", 0, problem)
+    raise decode_error(data, "total_length", 0, problem)
 
 
 def _write_unknown(pdu: Unknown) -> bytes:
@@ -167,7 +167,7 @@ def _write_unknown(pdu: Unknown) -> bytes:
 
 
 def _fixed_reader(layout: Layout, cls: type[Any]) -> Reader:
-    draft, unpack = draft_of(cls), layout.read if layout.texts else layout.unpacker.unpack
+    draft, unpack = mutable_twin(cls), layout.read if layout.texts else layout.unpacker.unpack
 
     def read(data: bytes) -> object:
         made = draft(*unpack(data))
@@ -179,7 +179,7 @@ def _fixed_reader(layout: Layout, cls: type[Any]) -> Reader:
 
 def _answer_reader(layout: Layout, cls: type[Any]) -> Reader:
     """Read the answer that goes with each message, without a constructor."""
-    draft, unpack, new = draft_of(cls), layout.unpacker.unpack, object.__new__
+    draft, unpack, new = mutable_twin(cls), layout.unpacker.unpack, object.__new__
 
     def read(data: bytes) -> object:
         made: Any = new(draft)  # type: ignore[arg-type]

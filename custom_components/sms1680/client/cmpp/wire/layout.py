@@ -24,8 +24,8 @@ __all__ = [
     "Layout",
     "Octets",
     "Text",
-    "draft_of",
-    "misread",
+    "decode_error",
+    "mutable_twin",
     "read_text",
     "write_text",
 ]
@@ -93,13 +93,13 @@ def write_text(text: str, size: int) -> bytes:
     return text.encode()
 
 
-def misread(data: bytes, field: str, offset: int, problem: str) -> CodecError:
+def decode_error(data: bytes, field: str, offset: int, problem: str) -> CodecError:
     """Return the error that blames a field of a well-framed PDU that was read."""
     command_id, sequence_id = struct.unpack_from(">II", data, 4)
     return CodecError(field, offset, problem, command_id=command_id, sequence_id=sequence_id)
 
 
-def draft_of(cls: type[T]) -> Callable[..., T]:
+def mutable_twin(cls: type[T]) -> Callable[..., T]:
     """Return a mutable twin of a frozen slots dataclass, to be filled in the order of its fields.
 
     A frozen `__init__` pays `object.__setattr__` for each attribute, six times what filling a twin with the same slots

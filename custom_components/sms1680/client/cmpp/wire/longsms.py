@@ -11,11 +11,18 @@ from typing import Final, NamedTuple
 
 from ...bounded import BoundedDict
 
-__all__ = ["Assembled", "Assembler", "Concatenation", "References", "concatenation_header", "split_header"]
+__all__ = [
+    "AssembledMessage",
+    "Concatenation",
+    "ReferenceCounter",
+    "SegmentAssembler",
+    "concatenation_header",
+    "split_header",
+]
 
 _CONCATENATED_8: Final = 0x00
 _CONCATENATED_16: Final = 0x08
-_MANY_DESTINATIONS: Final = 20_000
+_MAX_DESTINATIONS: Final = 20_000
 
 
 def concatenation_header(reference: int, total: int, number: int) -> bytes:
@@ -56,7 +63,7 @@ def split_header(content: bytes) -> tuple[Concatenation | None, bytes]:
     return found, body
 
 
-class References:
+class ReferenceCounter:
     """References of long messages: 8 bits that count up for each destination, from a random start (trap 7).
 
     A phone takes segments of equal reference and total for one message, so a reference must not come back soon.
@@ -65,9 +72,9 @@ class References:
     def __init__(self, first: Callable[[], int]) -> None:
         """Take what gives the random start, 0 to 255."""
         self._first = first
-        self._next: BoundedDict[str, int] = BoundedDict(_MANY_DESTINATIONS)
+        self._next: BoundedDict[str, int] = BoundedDict(_MAX_DESTINATIONS)
 
-    def take(self, destinations: Iterable[str]) -> dict[int, list[str]]:
+    def allocate(self, destinations: Iterable[str]) -> dict[int, list[str]]:
         """Return the destinations by the reference that their next long message has.
 
         Those that always get the same messages stay together; new ones begin together.
@@ -81,7 +88,7 @@ class References:
         return groups
 
 
-class Assembled(NamedTuple):
+class AssembledMessage(NamedTuple):
     """A message put together. parts: what came, by segment number; fewer than total where it is incomplete."""
 
     key: object
@@ -96,26 +103,28 @@ class Assembled(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Begun:
+class _PartialMessage:
     deadline: float
     total: int
     parts: dict[int, bytes] = field(default_factory=dict)
     tokens: list[object] = field(default_factory=list)
 
 
-class Assembler:
+class SegmentAssembler:
     """Puts the segments of uplinks together; what does not become whole in time is handed on all the same.
 
-    At most `most` messages are begun at a time: of more, the oldest is handed on as it is.
+    At most `max_messages` messages are begun at a time: of more, the oldest is handed on as it is.
     """
 
-    def __init__(self, time_limit: float, most: int = 1000) -> None:
+    def __init__(self, time_limit: float, max_messages: int = 1000) -> None:
         """Take the seconds that a message may take from its first segment to its last."""
         self._time_limit = time_limit
-        self._most = most
-        self._begun: dict[object, _Begun] = {}
+        self._max_messages = max_messages
+        self._begun: dict[object, _PartialMessage] = {}
 
-    def add(self, key: object, segment: Concatenation, body: bytes, token: object, now: float) -> list[Assembled]:
+    def add(
+        self, key: object, segment: Concatenation, body: bytes, token: object, now: float
+    ) -> list[AssembledMessage]:
         """Take a segment; return what is handed on by it: nothing, the whole message, or an older one for want of room.
 
         key: sender, receiver, format. token: whatever belongs to this segment (its acknowledgement). A segment that
@@ -124,18 +133,18 @@ class Assembler:
         whole = (key, segment.reference, segment.total, segment.wide)
         begun = self._begun.get(whole)
         if begun is None:
-            begun = self._begun[whole] = _Begun(now + self._time_limit, segment.total)
+            begun = self._begun[whole] = _PartialMessage(now + self._time_limit, segment.total)
         begun.parts[segment.number] = body
         begun.tokens.append(token)
         if len(begun.parts) == segment.total:
             return [self._finish(whole)]
-        return [self._finish(next(iter(self._begun)))] if len(self._begun) > self._most else []
+        return [self._finish(next(iter(self._begun)))] if len(self._begun) > self._max_messages else []
 
-    def expire(self, now: float) -> list[Assembled]:
+    def expire(self, now: float) -> list[AssembledMessage]:
         """Return the messages whose time is up."""
         return [self._finish(whole) for whole, begun in list(self._begun.items()) if begun.deadline <= now]
 
-    def finish_all(self) -> list[Assembled]:
+    def flush(self) -> list[AssembledMessage]:
         """Return every message that was begun: at the end nothing is kept back."""
         return [self._finish(whole) for whole in list(self._begun)]
 
@@ -144,7 +153,7 @@ class Assembler:
         """When the next message's time is up, None where none was begun."""
         return next(iter(self._begun.values())).deadline if self._begun else None
 
-    def _finish(self, whole: object) -> Assembled:
+    def _finish(self, whole: object) -> AssembledMessage:
         begun = self._begun.pop(whole)
         key = whole[0]  # type: ignore[index]
-        return Assembled(key, dict(sorted(begun.parts.items())), begun.total, begun.tokens)
+        return AssembledMessage(key, dict(sorted(begun.parts.items())), begun.total, begun.tokens)

@@ -13,7 +13,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from .errors import CodecError
-from .layout import U8, U64, Block, Layout, Text, draft_of, misread, read_text, write_text
+from .layout import U8, U64, Block, Layout, Text, decode_error, mutable_twin, read_text, write_text
 from .pdus import Deliver, Submit
 
 __all__ = [
@@ -78,8 +78,8 @@ _SUBMIT_COMMAND: Final = Submit.COMMAND_ID
 _DELIVER_COMMAND: Final = Deliver.COMMAND_ID
 _UNFIT = (ValueError, TypeError, AttributeError, struct.error)
 
-_draft_submit: Any = draft_of(Submit)
-_draft_deliver: Any = draft_of(Deliver)
+_draft_submit: Any = mutable_twin(Submit)
+_draft_deliver: Any = mutable_twin(Deliver)
 _new: Any = object.__new__
 
 
@@ -95,7 +95,7 @@ def read_submit(data: bytes) -> Submit:
     """Return a SUBMIT. `data` is one whole PDU of that command."""
     length = len(data)
     if length < _SUBMIT_LEAST:
-        raise misread(data, "total_length", 0, f"{length}, a SUBMIT has at least {_SUBMIT_LEAST}")
+        raise decode_error(data, "total_length", 0, f"{length}, a SUBMIT has at least {_SUBMIT_LEAST}")
     made = _new(_draft_submit)
     (
         made.sequence_id,
@@ -108,11 +108,11 @@ def read_submit(data: bytes) -> Submit:
     ) = _SUBMIT_HEAD_READER.unpack_from(data)
     at_length = _SUBMIT.size + MSISDN * count
     if not 1 <= count <= MAX_DESTINATIONS + 1 or at_length + 1 + RESERVE > length:
-        raise misread(data, "dest_usr_tl", _SUBMIT.size - 1, f"{count} destinations in {length} octets")
+        raise decode_error(data, "dest_usr_tl", _SUBMIT.size - 1, f"{count} destinations in {length} octets")
     at_reserve = length - RESERVE
     if data[at_length] != at_reserve - at_length - 1:
         problem = f"{data[at_length]}, but {at_reserve - at_length - 1} octets are there"
-        raise misread(data, "msg_length", at_length, problem)
+        raise decode_error(data, "msg_length", at_length, problem)
     (
         made.msg_level,
         made.service_id,
@@ -146,7 +146,7 @@ def read_deliver(data: bytes) -> Deliver:
     """
     at_reserve = len(data) - RESERVE
     if at_reserve < _DELIVER.size:
-        raise misread(data, "total_length", 0, f"{len(data)}, a DELIVER has at least {_DELIVER.size + RESERVE}")
+        raise decode_error(data, "total_length", 0, f"{len(data)}, a DELIVER has at least {_DELIVER.size + RESERVE}")
     made = _new(_draft_deliver)
     made.sequence_id, made.msg_id, block, sender, kind, msg_length = _DELIVER_HEAD_READER.unpack_from(data)
     made.dest_id, made.service_id, made.tp_pid, made.tp_udhi, made.msg_fmt = _DELIVER_BLOCK.read(block)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, Final, TypeAlias
 
 from .msgid import MsgId
-from .results import submit_words
+from .results import submit_text
 
 __all__ = [
     "PDU",
@@ -161,7 +161,7 @@ class SubmitResp:
     @property
     def seed_meaning(self) -> str:
         """What the platform's document says of this result (table 3.3), empty for one that it does not know."""
-        return submit_words(self.result)
+        return submit_text(self.result)
 
     @property
     def msg_id_parts(self) -> dict[str, int]:

@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from ...outcomes import Reason
 
-__all__ = ["CONNECT", "SUBMIT", "SUBMIT_WORDS", "Dialect", "submit_words"]
+__all__ = ["CONNECT", "SUBMIT", "SUBMIT_TEXTS", "ResultTable", "submit_text"]
 
-Dialect = Literal["1680", "standard"]
+ResultTable = Literal["1680", "standard"]
 
 CONNECT: Final[dict[int, Reason]] = {
     1: Reason.MALFORMED,
@@ -33,7 +33,7 @@ _COMMON: Final = {
     8: Reason.TOO_FAST,
 }
 
-SUBMIT: Final[dict[Dialect, dict[int, Reason]]] = {
+SUBMIT: Final[dict[ResultTable, dict[int, Reason]]] = {
     "1680": {
         **_COMMON,
         3: Reason.SUSPENDED,
@@ -56,7 +56,7 @@ SUBMIT: Final[dict[Dialect, dict[int, Reason]]] = {
 }
 """Table 3.3: why a SUBMIT was refused; 0 is accepted, and what stands in neither table is not understood."""
 
-SUBMIT_WORDS: Final[dict[Dialect, tuple[str, ...]]] = {
+SUBMIT_TEXTS: Final[dict[ResultTable, tuple[str, ...]]] = {
     "1680": (
         "正确",
         "消息结构错",
@@ -94,7 +94,7 @@ SUBMIT_WORDS: Final[dict[Dialect, tuple[str, ...]]] = {
 """The two tables' own words, by Result."""
 
 
-def submit_words(result: int, dialect: Dialect = "1680") -> str:
+def submit_text(result: int, table: ResultTable = "1680") -> str:
     """Return a table's own words for a Result, empty where it has none."""
-    words = SUBMIT_WORDS[dialect]
-    return words[result] if result < len(words) else ""
+    texts = SUBMIT_TEXTS[table]
+    return texts[result] if result < len(texts) else ""

@@ -14,8 +14,8 @@ __all__ = [
     "GB18030",
     "MAX_SEGMENTS",
     "UCS2",
+    "EncodedSegments",
     "Encoding",
-    "Written",
     "join_content",
     "read_text_content",
     "write_text_content",
@@ -35,7 +35,7 @@ _PART: Final = 134
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class EncodedSegments:
     """A text as it goes out: its Msg_Fmt, and the content of each segment, without a user data header.
 
     More than one segment need a header each; one has room for it.
@@ -45,10 +45,10 @@ class Written:
     segments: tuple[bytes, ...]
 
     def __repr__(self) -> str:
-        return f"Written(msg_fmt={self.msg_fmt}, {len(self.segments)} segments)"
+        return f"EncodedSegments(msg_fmt={self.msg_fmt}, {len(self.segments)} segments)"
 
 
-def write_text_content(text: str, encoding: Encoding = "auto", added_units: int = 0) -> Written:
+def write_text_content(text: str, encoding: Encoding = "auto", added_units: int = 0) -> EncodedSegments:
     """Return a text as segments: one of at most 140 octets (159 for ASCII), else several of at most 134.
 
     text: with its signature, without lone surrogates. added_units: what the platform itself puts in front (its
@@ -58,7 +58,7 @@ def write_text_content(text: str, encoding: Encoding = "auto", added_units: int 
     Raises ValueError for more than 255 segments.
     """
     if encoding == "auto" and not added_units and text.isascii() and len(text) <= _ONE_ASCII:
-        return Written(ASCII, (text.encode(),))
+        return EncodedSegments(ASCII, (text.encode(),))
     octets = _gbk(text) if encoding == "gbk" else None
     if octets is not None:
         msg_fmt, segments = GB18030, _split_gbk(text, octets, 2 * added_units)
@@ -70,7 +70,7 @@ def write_text_content(text: str, encoding: Encoding = "auto", added_units: int 
         segments = (segments[0][2 * added_units :], *segments[1:])
     if len(segments) > MAX_SEGMENTS:
         raise ValueError(f"{len(segments)} segments, at most {MAX_SEGMENTS}")
-    return Written(msg_fmt, segments)
+    return EncodedSegments(msg_fmt, segments)
 
 
 def read_text_content(content: bytes, msg_fmt: int) -> str:
