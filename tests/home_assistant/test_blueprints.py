@@ -529,7 +529,7 @@ class TestWeeklyDrill:
         await self.begin(hass, language, freezer)
         await hass.async_block_till_done()
         assert [call.data["missing"] for call in acted] == [
-            "没有发出：帐号未运行" if language else "nothing was sent: the account is not running"
+            "没有发送任何内容：账户未加载" if language else "nothing was sent: the account is not loaded"
         ]
 
     @pytest.mark.usefixtures("pushed")
