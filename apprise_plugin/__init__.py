@@ -1,7 +1,7 @@
-"""The Apprise door: `sms1680://` for every program that notifies through Apprise.
+"""The Apprise plugin: `sms1680://` for every program that sends notifications through Apprise.
 
-Installed with pip, Apprise finds it by itself. Who writes Python may as well call `register()`. Importing this package
-changes nothing anywhere.
+Apprise finds the plugin by itself where this package is installed with pip. Python programs can also call `register()`.
+Importing this package registers nothing.
 """
 
 from __future__ import annotations

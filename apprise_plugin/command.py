@@ -1,4 +1,4 @@
-"""The command `sms1680 apprise`: makes the drop-in for Apprise's plugin folders."""
+"""The command `sms1680 apprise`, which creates the drop-in for Apprise's plugin folders."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 from .dropin import DropInError, make
 
-# Where the apprise command looks by itself, on all systems but Windows.
+# The plugin folders that the apprise command searches by default, on all systems except Windows.
 FOLDERS = ("~/.config/apprise/plugins", "~/.apprise/plugins", "/var/lib/apprise/plugins")
 _FAILED = 1
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to a parser; its `run` takes the parsed arguments and returns the exit code."""
+    """Add the command to a parser. Its `run` takes the parsed arguments and returns the exit code."""
     parser = subparsers.add_parser(
         "apprise",
-        help="make the drop-in for Apprise's plugin folders",
-        description="Make the folder sms1680 with which an Apprise that this package is not installed beside knows "
-        f"sms1680://. The apprise command looks in {', '.join(FOLDERS)} by itself.",
+        help="create the drop-in for Apprise's plugin folders",
+        description="Create the folder sms1680, which adds sms1680:// to an Apprise in whose Python this package is "
+        f"not installed. The apprise command searches {', '.join(FOLDERS)} by default.",
     )
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", default=FOLDERS[0], help="Apprise's plugin folder (default: %(default)s)"
@@ -30,7 +30,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the drop-in and say where it is."""
+    """Create the drop-in and print how to use it."""
     try:
         folder = make(Path(args.into))
     except (DropInError, OSError) as error:
@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"folder": str(folder), "plugin_path": str(plugins)}))
         return 0
-    print(f"The drop-in is in {folder}")
+    print(f"Created the drop-in {folder}")
     if any(plugins == Path(known).expanduser() for known in FOLDERS):
-        print("The apprise command finds it there by itself.")
+        print("The apprise command finds it by default.")
     else:
-        print(f"Tell the apprise command of it: apprise -P {plugins} …, or APPRISE_PLUGIN_PATH={plugins}")
+        print(f"apprise command: apprise -P {plugins} …, or set APPRISE_PLUGIN_PATH={plugins}")
     print(f"Apprise API: mount {plugins} as /plugin, or set APPRISE_PLUGIN_PATHS={plugins}")
     print(f"Python: apprise.AppriseAsset(plugin_paths=[{str(plugins)!r}])")
-    print("After an update of sms1680, run this again.")
+    print("Run this command again after each update of sms1680.")
     return 0

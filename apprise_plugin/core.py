@@ -1,15 +1,16 @@
-"""The one place where the plugin reaches the core: the copy beside it, whether that is `sms1680` or the drop-in's own.
+"""All that the plugin imports from the core: from the package `sms1680`, or from the copy in the drop-in.
 
-Always at import time: Apprise takes a drop-in's name away once it is loaded, and a relative import would fail later.
+All imports happen when the plugin is loaded. Apprise then removes a drop-in from sys.modules, and later relative
+imports would fail.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the same names, where mypy finds them
+if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.account import Account, PasswordForm
-    from sms1680.errors import InvalidMessageError, SendError
+    from sms1680.errors import InvalidMessageError, InvalidSettingError, SendError
     from sms1680.http.client import PACKET_SIZE, Client
     from sms1680.http.requests import DEFAULT_GATEWAY, gateway_url, send_options
     from sms1680.http.transport import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # the same names, where mypy finds them
     from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
 else:
     from ..account import Account, PasswordForm  # noqa: TID252
-    from ..errors import InvalidMessageError, SendError  # noqa: TID252
+    from ..errors import InvalidMessageError, InvalidSettingError, SendError  # noqa: TID252
     from ..http.client import PACKET_SIZE, Client  # noqa: TID252
     from ..http.requests import DEFAULT_GATEWAY, gateway_url, send_options  # noqa: TID252
     from ..http.transport import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts  # noqa: TID252
@@ -44,6 +45,7 @@ __all__ = [
     "Client",
     "Failure",
     "InvalidMessageError",
+    "InvalidSettingError",
     "Outcome",
     "PasswordForm",
     "Reason",

@@ -1,8 +1,8 @@
-"""`dedupe=`: the same message goes to the same number once within so many seconds, whichever process sends it.
+"""`dedupe=`: send the same message to the same number only once within a number of seconds, across processes.
 
-What was sent is kept in a small SQLite file in the core's state folder, as keyed hashes only. Who is about to send
-claims the number first, in one transaction, so that of two that come at once exactly one sends; a claim is turned into
-the outcome afterwards, or given back where surely nothing left. Where no file can be kept, the process remembers.
+Sent messages are stored as keyed hashes in a small SQLite file in the core's state folder. A sender first claims the
+number in one transaction, so that exactly one of several simultaneous senders sends. The outcome then replaces the
+claim; if nothing was sent, the claim is deleted. If no file can be written, the process keeps the hashes in memory.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from typing import TypeVar
 from .core import Outcome, Reason, Receipt, state_folders
 
 FILE = "dedupe.sqlite3"
-MOST = 100_000
+CAPACITY = 100_000
 
-# A claim that is older belonged to a process that ended in the middle: nobody knows whether it had sent.
-_LONGEST_CLAIM = 60.0
-# Clocks are set back at times, by a little; what lies further in the future was written by a clock that was wrong.
+# An older claim belongs to a process that ended while it was sending, so its outcome is unknown.
+_MAX_CLAIM_AGE = 60.0
+# Clocks may be set back a little. Rows further in the future than this were written with a wrong clock.
 _SKEW = 60.0
 _BUSY = 5.0
 _CLAIMED = ""
 _TABLE = """CREATE TABLE IF NOT EXISTS sent (
     message BLOB PRIMARY KEY, at REAL NOT NULL, until REAL NOT NULL, outcome TEXT NOT NULL, message_id TEXT
 ) WITHOUT ROWID"""
-_FORGET_OLDEST = "DELETE FROM sent WHERE message IN (SELECT message FROM sent ORDER BY at DESC LIMIT -1 OFFSET ?)"
+_DELETE_OLDEST = "DELETE FROM sent WHERE message IN (SELECT message FROM sent ORDER BY at DESC LIMIT -1 OFFSET ?)"
 _SETTLE = "UPDATE sent SET at = ?, until = ?, outcome = ?, message_id = ? WHERE message = ?"
 
 _T = TypeVar("_T")
-_own_lock = threading.Lock()
-_own: list[sqlite3.Connection] = []
+_memory_lock = threading.Lock()
+_memory: list[sqlite3.Connection] = []
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """What became of the same message before: its receipt, or None while another is just sending it."""
+class PreviousSend:
+    """An earlier send of the same message: its receipt, or None while another sender is still sending it."""
 
     receipt: Receipt | None
 
 
 class Dedupe:
-    """What was sent within the last `seconds`.
+    """The messages sent within the last `seconds`.
 
-    key: a secret; without it the file tells nothing. context: what makes a message the same besides number and text.
-    clock: seconds since 1970, the same for all processes.
+    key: a secret for the hashes, so that the file reveals nothing. context: what identifies a message besides its
+    number and text. clock: seconds since 1970, the same for all processes.
     """
 
     def __init__(
@@ -61,32 +61,32 @@ class Dedupe:
         self._context = tuple(context)
         self._clock = clock
 
-    def claim(self, numbers: Collection[str], text: str) -> dict[str, Earlier | None]:
-        """Return for each number what became of the same message before; None: it is claimed now, send and settle."""
+    def claim(self, numbers: Collection[str], text: str) -> dict[str, PreviousSend | None]:
+        """Return the previous send for each number, or None if it is now claimed: send, then call `settle`."""
         return _transact(lambda store: self._claim(store, numbers, text))
 
-    def _claim(self, store: sqlite3.Connection, numbers: Collection[str], text: str) -> dict[str, Earlier | None]:
+    def _claim(self, store: sqlite3.Connection, numbers: Collection[str], text: str) -> dict[str, PreviousSend | None]:
         now = self._clock()
         store.execute("DELETE FROM sent WHERE until < ? OR at > ?", (now, now + _SKEW))
-        store.execute(_FORGET_OLDEST, (MOST,))
+        store.execute(_DELETE_OLDEST, (CAPACITY,))
         return {number: self._claim_one(store, number, text, now) for number in numbers}
 
-    def _claim_one(self, store: sqlite3.Connection, number: str, text: str, now: float) -> Earlier | None:
+    def _claim_one(self, store: sqlite3.Connection, number: str, text: str, now: float) -> PreviousSend | None:
         message = self._hash(number, text)
         row = store.execute("SELECT at, outcome, message_id FROM sent WHERE message = ?", (message,)).fetchone()
-        if row is not None and row[0] > now - max(self._seconds, _LONGEST_CLAIM if row[1] == _CLAIMED else 0):
+        if row is not None and row[0] > now - max(self._seconds, _MAX_CLAIM_AGE if row[1] == _CLAIMED else 0):
             at, outcome, message_id = row
             if outcome != _CLAIMED:
-                return Earlier(_receipt(number, Outcome(outcome), message_id))
-            if at > now - _LONGEST_CLAIM:
-                return Earlier(None)
-            return Earlier(_receipt(number, Outcome.UNKNOWN, None))
-        until = now + max(self._seconds, _LONGEST_CLAIM)
+                return PreviousSend(_receipt(number, Outcome(outcome), message_id))
+            if at > now - _MAX_CLAIM_AGE:
+                return PreviousSend(None)
+            return PreviousSend(_receipt(number, Outcome.UNKNOWN, None))
+        until = now + max(self._seconds, _MAX_CLAIM_AGE)
         store.execute("REPLACE INTO sent VALUES (?, ?, ?, ?, NULL)", (message, now, until, _CLAIMED))
         return None
 
     def settle(self, receipts: Collection[Receipt], text: str) -> None:
-        """Turn claims into outcomes; a number that surely was not sent to is free again."""
+        """Replace claims by outcomes. A number that was certainly not sent to can be claimed again."""
         _transact(lambda store: self._settle(store, receipts, text))
 
     def _settle(self, store: sqlite3.Connection, receipts: Collection[Receipt], text: str) -> None:
@@ -110,7 +110,7 @@ def _receipt(number: str, outcome: Outcome, message_id: str | None) -> Receipt:
 
 
 def _transact(work: Callable[[sqlite3.Connection], _T]) -> _T:
-    """Do it in the machine's file, or, where that fails (a full disk), in this process's memory: an alarm goes out."""
+    """Run `work` on the shared file, or on a database in memory if that fails (full disk), so that an alarm is sent."""
     with contextlib.suppress(sqlite3.Error):
         store = _open_shared()
         if store is not None:
@@ -118,16 +118,16 @@ def _transact(work: Callable[[sqlite3.Connection], _T]) -> _T:
                 result = work(store)
                 store.execute("COMMIT")
                 return result
-    with _own_lock:
-        if not _own:
-            _own.append(_prepare(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)))
-        return work(_own[0])
+    with _memory_lock:
+        if not _memory:
+            _memory.append(_prepare(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)))
+        return work(_memory[0])
 
 
 def _open_shared() -> sqlite3.Connection | None:
-    """Return the first file that can be written, in a transaction of its own; None where there is none."""
+    """Return the first writable file, with a transaction begun; None if there is none."""
     for folder in state_folders():
-        for _again in range(2):
+        for _attempt in range(2):
             store = None
             try:
                 store = sqlite3.connect(folder / FILE, timeout=_BUSY, isolation_level=None)
@@ -139,7 +139,7 @@ def _open_shared() -> sqlite3.Connection | None:
                     store.close()
                 if isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.DatabaseError):
                     break
-                # Not a database any more: what it said is lost either way.
+                # The file is corrupt: delete it and try once more.
                 with contextlib.suppress(OSError):
                     (folder / FILE).unlink()
     return None

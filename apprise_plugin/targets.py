@@ -1,6 +1,6 @@
-"""The numbers of an Apprise URL, in whatever shape a URL, a YAML file or a program hands them over.
+"""Reads the mobile numbers of an Apprise URL, a YAML file or a program, in any notation.
 
-Apprise's own helpers are not used: they lose a number in silence where two are separated by `;`, `，`, `、` or `/`.
+Apprise's own helpers are not used: they silently lose a number when two are separated by `;`, `，`, `、` or `/`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Iterable, Iterator
 from .core import InvalidMessageError, normalise_number
 
 _SEPARATORS = re.compile(r"[,;/\\|\r\n\t\v\f，；、／｜]+")
-_MOST_WORDS = 14  # digit by digit, with a country code
+_MAX_WORDS = 14  # a number written digit by digit, with its country code
 
 
 def split_targets(targets: object) -> tuple[list[str], list[str]]:
-    """Return the mobile numbers, eleven digits each and none twice, and what is none (kept as it came, in order).
+    """Return the mobile numbers (eleven digits each, without duplicates) and the targets that are not numbers.
 
     Text is split at `,` `;` `/` `|` `，` `；` `、`, line breaks and blanks, but not at the blanks inside a number.
-    Lists may be nested, and integers are numbers as well.
+    Lists may be nested, and integers are accepted as numbers. Invalid targets are returned unchanged and in order.
     """
     numbers: dict[str, None] = {}
-    rejects: dict[str, None] = {}
+    invalid: dict[str, None] = {}
     for number, written in _numbers(_pieces(targets)):
         if number is None:
-            rejects[written] = None
+            invalid[written] = None
         else:
             numbers[number] = None
-    return list(numbers), list(rejects)
+    return list(numbers), list(invalid)
 
 
 def _pieces(targets: object) -> Iterator[str]:
@@ -41,7 +41,7 @@ def _pieces(targets: object) -> Iterator[str]:
 
 
 def _numbers(pieces: Iterable[str]) -> Iterator[tuple[str | None, str]]:
-    """Yield each number with how it was written; None where it is no number."""
+    """Yield each number (None if invalid) together with its original notation."""
     for piece in pieces:
         words = piece.split()
         while words:
@@ -51,8 +51,8 @@ def _numbers(pieces: Iterable[str]) -> Iterator[tuple[str | None, str]]:
 
 
 def _first_number(words: list[str]) -> tuple[str | None, int]:
-    """Return the number that the words begin with, which may have blanks inside, and how many of them it takes."""
-    for length in range(1, min(len(words), _MOST_WORDS) + 1):
+    """Return the number at the beginning of the words (None if there is none), and how many words it takes."""
+    for length in range(1, min(len(words), _MAX_WORDS) + 1):
         number = _number("".join(words[:length]))
         if number is not None:
             return number, length

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sms1680.apprise import dedupe as module
-from sms1680.apprise.dedupe import FILE, Dedupe, Earlier
+from sms1680.apprise.dedupe import FILE, Dedupe, PreviousSend
 from sms1680.outcomes import Outcome, Receipt
 from sms1680.sandbox import Fault, SandboxThread
 
@@ -56,7 +56,7 @@ def test_the_same_is_sent_once_and_still_a_success(
     assert service(A, dedupe="600").notify(TEXT)
     assert service(A, B, dedupe="600").notify(TEXT)
     assert texts(box) == [(A, TEXT), (B, TEXT)]
-    assert "before, so not sent again (dedupe): 138****0000" in caplog.text
+    assert "earlier, not sent again (dedupe): 138****0000" in caplog.text
     assert service(A, dedupe="600").notify(f"{TEXT}。")
     assert service(A).notify(TEXT)
     assert len(texts(box)) == 4
@@ -100,7 +100,7 @@ def test_after_the_time_it_is_sent_again(make: Callable[..., Dedupe], clock: Clo
     assert make(600).claim([A], TEXT) == {A: None}
     make(600).settle([Receipt(A, Outcome.ACCEPTED, "17")], TEXT)
     clock.now += 599
-    assert make(600).claim([A], TEXT) == {A: Earlier(Receipt(A, Outcome.ACCEPTED, "17"))}
+    assert make(600).claim([A], TEXT) == {A: PreviousSend(Receipt(A, Outcome.ACCEPTED, "17"))}
     clock.now += 2
     assert make(600).claim([A], TEXT) == {A: None}
 
@@ -108,7 +108,7 @@ def test_after_the_time_it_is_sent_again(make: Callable[..., Dedupe], clock: Clo
 def test_a_short_time_is_kept_while_sending_takes_longer(make: Callable[..., Dedupe], clock: Clock) -> None:
     assert make(1).claim([A], TEXT) == {A: None}
     clock.now += 30
-    assert make(1).claim([A], TEXT) == {A: Earlier(None)}
+    assert make(1).claim([A], TEXT) == {A: PreviousSend(None)}
 
 
 def test_whose_process_ended_in_the_middle_may_have_sent(make: Callable[..., Dedupe], clock: Clock) -> None:
@@ -143,7 +143,7 @@ def test_the_file_tells_nothing_and_is_nobody_elses(make: Callable[..., Dedupe],
 def test_the_file_is_bounded_and_forgets(
     make: Callable[..., Dedupe], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST", 50)
+    monkeypatch.setattr(module, "CAPACITY", 50)
     for place in range(80):
         clock.now += 1
         make(600).claim([A], f"{TEXT}{place}")
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_database_any_more_is_begun_anew(make: Callable[..., D
     state_folder.mkdir()
     (state_folder / FILE).write_bytes(b"no database at all" * 500)
     assert make().claim([A], TEXT) == {A: None}
-    assert make().claim([A], TEXT) == {A: Earlier(None)}
+    assert make().claim([A], TEXT) == {A: PreviousSend(None)}
     assert (state_folder / FILE).read_bytes().startswith(b"SQLite format 3")
 
 
@@ -242,8 +242,8 @@ def test_who_waits_too_long_for_another_does_not_send(
     box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     mine = service(A, dedupe="600")
-    mine._dedupe().claim([A], TEXT)
-    mine._limit = lambda: 0.3
+    mine._make_dedupe().claim([A], TEXT)
+    mine._time_limit = lambda: 0.3
     assert mine.notify(TEXT) is False
     assert "It may have arrived" in caplog.text
     assert not box.platform.messages

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sms1680.apprise.delivery import Delivery
+from sms1680.apprise.sender import NotificationSender
 from sms1680.sandbox import PRESETS, Account, Call, Config, Fault, SandboxThread
 
 CONFIG = Config(accounts=(Account(products={"61341": 10**6}, concurrency=100),), repeat_limit=10**6, report_delay=0.0)
@@ -72,8 +72,8 @@ def test_what_is_told_is_what_the_platform_holds(
     box.platform.faults.choose = Hostility(1680, "too_fast")
     hurry = Hurry()
 
-    def delivery(**options: str) -> Delivery:
-        made: Delivery = service("13800000000", cap="0", rto=str(ANSWER_TIMEOUT), **options)._delivery()
+    def delivery(**options: str) -> NotificationSender:
+        made: NotificationSender = service("13800000000", cap="0", rto=str(ANSWER_TIMEOUT), **options)._make_sender()
         return replace(made, clock=hurry.clock, sleep=hurry.sleep)
 
     up, down = delivery(), delivery(gateway=f"http://127.0.0.1:{free_port}")

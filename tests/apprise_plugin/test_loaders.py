@@ -1,5 +1,6 @@
 """Three ways to make sms1680:// known, alone and together: one send, one row of details, no warning."""
 
+import ast
 import json
 import os
 import pickle
@@ -103,12 +104,21 @@ def test_importing_the_package_registers_nothing(script: Program) -> None:
     assert script(text).stdout.split() == ["True"]
 
 
-def test_the_drop_in_needs_nothing_but_apprise(dropin: Path) -> None:
-    """It keeps to relative imports: what is installed beside it, or is not, makes no difference."""
-    copies = {path.relative_to(dropin).as_posix() for path in dropin.rglob("*.py")}
-    assert "sms1680/_vendor/sms1680/apprise/plugin.py" in copies
-    assert "sms1680/_vendor/sms1680/http/client.py" in copies
-    assert {path.parts[0] for path in map(Path, copies)} == {"sms1680"}
+def test_the_drop_in_contains_every_module_that_it_imports(dropin: Path) -> None:
+    """The copy uses relative imports only, so an installed package makes no difference."""
+    package = dropin / "sms1680" / "_vendor" / "sms1680"
+    modules = {path.relative_to(dropin).as_posix() for path in dropin.rglob("*.py")}
+    assert "sms1680/_vendor/sms1680/apprise/plugin.py" in modules
+    assert "sms1680/_vendor/sms1680/http/client.py" in modules
+    assert {path.parts[0] for path in map(Path, modules)} == {"sms1680"}
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                folder = path.parents[node.level - 1]
+                names = [node.module] if node.module else [alias.name for alias in node.names if alias.name != "cmpp"]
+                for name in names:
+                    module = folder.joinpath(*name.split("."))
+                    assert module.is_dir() or module.with_suffix(".py").is_file(), f"{path.name} imports {name}"
 
 
 def test_the_drop_ins_service_survives_pickling(script: Program, dropin: Path) -> None:
@@ -167,7 +177,7 @@ def test_the_command_makes_the_drop_in_where_apprise_looks(tmp_path: Path) -> No
     done = command(HOME=str(tmp_path))
     folder = tmp_path / ".config" / "apprise" / "plugins" / "sms1680"
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"The drop-in is in {folder}\nThe apprise command finds it there by itself.\n")
+    assert done.stdout.startswith(f"Created the drop-in {folder}\nThe apprise command finds it by default.\n")
     assert (folder / "__init__.py").is_file()
     assert [path.name for path in folder.parent.iterdir()] == ["sms1680"]
 
@@ -190,14 +200,14 @@ def test_an_older_drop_in_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "sms1680").mkdir()
     (tmp_path / "sms1680" / "mine.txt").write_text("mine")
-    with pytest.raises(DropInError, match="no drop-in"):
+    with pytest.raises(DropInError, match="not a drop-in"):
         make(tmp_path)
     assert (tmp_path / "sms1680" / "mine.txt").read_text() == "mine"
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     done = command("--into", str(tmp_path / "package"))
     assert done.returncode == 1
-    assert "takes such a folder for one plugin" in done.stderr
+    assert "treats such a folder as one plugin" in done.stderr
 
 
 def test_every_user_of_the_host_can_read_the_drop_in(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from _environments import Environment
 
-from sms1680.apprise.attempts import Attempts, OwnMemory
+from sms1680.apprise.retry import RetryMemory, RetryState
 from sms1680.outcomes import Outcome, Reason, Receipt
 from sms1680.sandbox import Config, SandboxThread
 
@@ -41,16 +41,16 @@ class Handler(logging.Handler):
 logging.getLogger("apprise").addHandler(Handler())
 logging.getLogger("apprise").setLevel(logging.INFO)
 core = importlib.import_module("sms1680.apprise.core")
-delivery = importlib.import_module("sms1680.apprise.delivery").Delivery
+delivery = importlib.import_module("sms1680.apprise.sender").NotificationSender
 true_send = delivery.send
 told = {}
 for name, (url, text, script, way) in json.load(sys.stdin).items():
     lines.clear()
     attempts = []
-    def send(self, numbers, text, began):
-        attempts.append([numbers, text, began])
+    def send(self, numbers, text, started_at):
+        attempts.append([numbers, text, started_at])
         if not script:
-            return true_send(self, numbers, text, began)
+            return true_send(self, numbers, text, started_at)
         return [
             core.Receipt(number, core.Outcome(outcome), None, core.Reason(reason) if reason else None)
             for number in numbers
@@ -158,38 +158,38 @@ class Clock:
 
 def test_the_same_text_later_is_a_new_notification() -> None:
     clock = Clock()
-    memory = OwnMemory(clock)
-    attempts = Attempts(clock(), TEXT)
+    memory = RetryMemory(clock)
+    attempts = RetryState(clock(), TEXT)
     memory.remember(TEXT, attempts)
     assert memory.recall(TEXT, 2.0) is None  # under way: another one is none of its attempts
-    memory.end(TEXT, attempts, succeeded=False)
+    memory.finish(TEXT, attempts, succeeded=False)
     clock.now += 6.9
     assert memory.recall(TEXT, 2.0) is attempts
-    memory.end(TEXT, attempts, succeeded=False)
+    memory.finish(TEXT, attempts, succeeded=False)
     clock.now += 7.1
     assert memory.recall(TEXT, 2.0) is None
 
 
 def test_after_a_success_nothing_is_remembered() -> None:
-    memory = OwnMemory(Clock())
-    attempts = Attempts(100.0, TEXT)
+    memory = RetryMemory(Clock())
+    attempts = RetryState(100.0, TEXT)
     memory.remember(TEXT, attempts)
-    memory.end(TEXT, attempts, succeeded=True)
+    memory.finish(TEXT, attempts, succeeded=True)
     assert memory.recall(TEXT, 2.0) is None
 
 
 def test_the_memory_is_bounded() -> None:
-    memory = OwnMemory(Clock())
+    memory = RetryMemory(Clock())
     for place in range(1000):
-        memory.remember(f"{TEXT}{place}", Attempts(100.0, TEXT))
-    assert len(memory._attempts) == 64
+        memory.remember(f"{TEXT}{place}", RetryState(100.0, TEXT))
+    assert len(memory._states) == 64
 
 
 def test_that_no_time_was_left_says_less_than_why_the_last_try_failed() -> None:
-    attempts = Attempts(100.0, TEXT)
+    attempts = RetryState(100.0, TEXT)
     refused = Receipt(A, Outcome.NOT_SENT, reason=Reason.NO_CONNECTION)
-    attempts.take(refused)
-    attempts.take(Receipt(A, Outcome.NOT_SENT, reason=Reason.DEADLINE))
+    attempts.record(refused)
+    attempts.record(Receipt(A, Outcome.NOT_SENT, reason=Reason.DEADLINE))
     assert attempts.receipts[A] is refused
-    attempts.take(Receipt(A, Outcome.ACCEPTED))
-    assert attempts.unsettled([A, B]) == [B]
+    attempts.record(Receipt(A, Outcome.ACCEPTED))
+    assert attempts.remaining([A, B]) == [B]

@@ -126,7 +126,7 @@ def test_held_is_a_success_that_says_so(box: SandboxThread, service: Service, lo
     assert service(A).notify("优惠") is True
     assert sent(box) == [(A, "优惠")]
     assert [level for level, _ in log] == ["INFO"]
-    assert "held for a person at the platform" in log[0][1]
+    assert "held for manual review at the platform" in log[0][1]
 
 
 def test_refused_is_told_with_its_reason_and_without_the_word(
@@ -147,12 +147,12 @@ def test_unknown_is_a_failure_that_must_not_simply_be_repeated(
     assert sent(box) == [(A, TEXT)]
     ((level, line),) = log
     assert level == "ERROR"
-    assert "It may have arrived: do not simply send it again" in line
+    assert "It may have arrived: do not send it again before you have checked" in line
 
 
 def test_what_never_left_is_told_as_such(service: Service, log: list[tuple[str, str]], free_port: int) -> None:
     service = service(A, gateway=f"http://127.0.0.1:{free_port}")
-    service._limit = lambda: 0.5  # no patience for a platform that is not there
+    service._time_limit = lambda: 0.5  # no patience for a platform that is not there
     assert service.notify(TEXT) is False
     ((level, line),) = log
     assert level == "ERROR"
@@ -177,7 +177,7 @@ def test_a_number_that_is_none_fails_the_send_but_not_the_others(
     assert wrong.notify(TEXT) is False
     assert sent(box) == [(A, TEXT)]
     assert [level for level, _ in log] == ["INFO", "ERROR"]
-    assert "1 of the targets are no mobile numbers" in log[1][1]
+    assert "Targets that are not mobile numbers: 1." in log[1][1]
 
 
 def test_no_number_at_all_is_told(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
@@ -201,7 +201,10 @@ def test_no_fault_escapes(service: Service, log: list[tuple[str, str]], monkeypa
     assert service(A).notify(TEXT) is False
     ((level, line),) = log
     assert level == "ERROR"
-    assert "a fault of the plugin (RuntimeError). The message may have been sent: do not simply send it again" in line
+    assert (
+        "unexpected error in the plugin (RuntimeError). The message may have been sent: check with the recipient"
+        in line
+    )
 
 
 def test_an_answer_that_hangs_is_given_up_within_the_limit(
@@ -209,7 +212,7 @@ def test_an_answer_that_hangs_is_given_up_within_the_limit(
 ) -> None:
     box.call(lambda platform: platform.faults.next("stall_after"))
     slow = service(A, rto="30")
-    slow._limit = lambda: 0.6
+    slow._time_limit = lambda: 0.6
     assert slow.notify(TEXT) is False
     assert re.search(r"unknown\..*\((TimeLimit|ReadTimeout)\)", log[0][1])
 
@@ -219,7 +222,7 @@ def test_no_request_begins_when_the_time_is_up(
 ) -> None:
     box.call(lambda platform: platform.faults.next("stall_after", 2))
     slow = service(A, B, C, batch="no", rto="1.0", cto="0.5")
-    slow._limit = lambda: 3.0
+    slow._time_limit = lambda: 3.0
     assert slow.notify(TEXT) is False
     assert [number for number, _ in sent(box)] == [A, B]
     assert "137****0002: not sent" in log[0][1]
@@ -227,11 +230,11 @@ def test_no_request_begins_when_the_time_is_up(
 
 def test_the_limit_is_below_that_of_apprise(service: Service) -> None:
     made = service(A)
-    assert made._limit() == 54.0
+    assert made._time_limit() == 54.0
     made.asset._service_timeout = 10.0
-    assert made._limit() == 9.0
+    assert made._time_limit() == 9.0
     made.asset._service_timeout = 0.0  # no limit there
-    assert made._limit() == 54.0
+    assert made._time_limit() == 54.0
 
 
 def test_many_threads_send_through_one_service(box: SandboxThread, service: Service) -> None:

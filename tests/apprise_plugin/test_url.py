@@ -26,7 +26,7 @@ def load(url: str) -> NotifySMS1680:
 
 def settings(service: NotifySMS1680) -> dict[str, object]:
     names = ("user", "password", "product_id", "targets", "_invalid_targets", "gateway", "extension", "place", "batch")
-    more = ("rate", "dedupe", "stamp", "cap", "md5", "form", "socket_read_timeout", "verify_certificate", "_flatten")
+    more = ("rate", "dedupe", "stamp", "cap", "md5", "form", "socket_read_timeout", "verify_certificate", "_from_html")
     return {name: getattr(service, name) for name in (*names, *more)} | {"signature": service._signature}
 
 
@@ -53,7 +53,7 @@ def test_the_url_says_all() -> None:
         "form": "md5",
         "socket_read_timeout": 7.0,
         "verify_certificate": False,
-        "_flatten": False,
+        "_from_html": False,
         "signature": service._signature,
     }
     assert service._signature is not None
@@ -151,7 +151,7 @@ def test_the_password_may_be_sent_plain() -> None:
         ("sms1680://", "product id|user name"),
         (f"sms1680://61341/{A}", "user name"),
         (f"sms1680://user:secret@/{A}", "product id"),
-        (f"sms1680://user@61341/{A}", "no password"),
+        (f"sms1680://user@61341/{A}", "password is missing"),
         (f"sms1680://user:secret@61341:8080/{A}", "port is part of the gateway"),
         (f"sms1680://user:secret@61341/{A}?gateway=sms.example", "http://host"),
         (f"sms1680://user:secret@61341/{A}?gateway=http://me:pw@sms.example", "http://host"),
@@ -159,10 +159,10 @@ def test_the_password_may_be_sent_plain() -> None:
         (f"sms1680://user:secret@61341/{A}?place=above", "front, behind or platform"),
         (f"sms1680://user:secret@61341/{A}?sign=x&place=above", "front, behind or platform"),
         (f"sms1680://user:secret@61341/{A}?form=sha1", "md5 or plain"),
-        (f"sms1680://user:secret@61341/{A}?rate=fast", "rate is a number"),
-        (f"sms1680://user:secret@61341/{A}?rate=-1", "rate is a number"),
-        (f"sms1680://user:secret@61341/{A}?dedupe=nan", "dedupe is a number"),
-        (f"sms1680://user:secret@61341/{A}?dedupe=1e9", "dedupe is a number"),
+        (f"sms1680://user:secret@61341/{A}?rate=fast", "rate must be a number"),
+        (f"sms1680://user:secret@61341/{A}?rate=-1", "rate must be a number"),
+        (f"sms1680://user:secret@61341/{A}?dedupe=nan", "dedupe must be a number"),
+        (f"sms1680://user:secret@61341/{A}?dedupe=1e9", "dedupe must be a number"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_the_remedy_and_without_a_secret(
@@ -193,7 +193,7 @@ def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPa
 
 def test_a_password_from_the_environment_goes_to_no_gateway_of_a_urls_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMS1680_PASSWORD", "secret")
-    with pytest.raises(TypeError, match="SMS1680_GATEWAY only"):
+    with pytest.raises(TypeError, match=r"only sent to .* SMS1680_GATEWAY"):
         load(f"sms1680://user@61341/{A}?gateway=http://evil.example")
     monkeypatch.setenv("SMS1680_GATEWAY", "http://Mine.example:80/")
     assert load(f"sms1680://user@61341/{A}?gateway=http://mine.example").gateway == "http://mine.example"

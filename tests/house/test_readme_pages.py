@@ -19,8 +19,9 @@ from _lanes import LANES
 
 from sms1680 import AsyncClient, Client, SpendingLimits, cli
 from sms1680.apprise import NotifySMS1680
+from sms1680.apprise.arguments import OPTION_ALIASES, OPTIONS
 from sms1680.apprise.command import FOLDERS
-from sms1680.apprise.plugin import _APPRISE_LIMIT, _ARGUMENTS, _SHARE_OF_LIMIT
+from sms1680.apprise.plugin import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT
 from sms1680.cmpp import CMPPClient
 from sms1680.http.client import SendOptions, _Face
 from sms1680.limits.shared_state import state_folders
@@ -227,11 +228,11 @@ def test_the_variables_of_the_command_line_are_those_that_it_reads(language: str
 
 @BOTH
 def test_every_argument_of_a_url_is_named_with_its_other_names_and_its_default(language: str) -> None:
-    ours = {name: arg for name, arg in NotifySMS1680.template_args.items() if name in _ARGUMENTS or name == "to"}
+    ours = {name: arg for name, arg in NotifySMS1680.template_args.items() if name in OPTIONS or name == "to"}
     told = {row[0].strip("`"): row for row in cells(tables("docs/apprise", language)["url-arguments"])}
     assert told.keys() == ours.keys()
     for name, (_, others, default, _) in told.items():
-        assert re.findall(r"`(\w+)`", others) == list(_ARGUMENTS.get(name, ()))
+        assert re.findall(r"`(\w+)`", others) == list(OPTION_ALIASES.get(name, ()))
         wanted = ours[name].get("default", "")
         said = {True: "yes", False: "no"}.get(wanted, wanted) if isinstance(wanted, bool) else wanted
         assert default.strip("`") == str(said), name
@@ -242,7 +243,7 @@ def test_every_argument_of_a_url_is_named_with_its_other_names_and_its_default(l
 @BOTH
 def test_the_times_that_the_page_on_apprise_names_are_those_of_the_code(language: str) -> None:
     said = prose("docs/apprise", language)
-    assert f"{_APPRISE_LIMIT * _SHARE_OF_LIMIT:g} s" in said or f"{_APPRISE_LIMIT * _SHARE_OF_LIMIT:g} 秒" in said
+    assert f"{APPRISE_TIMEOUT * SHARE_OF_TIMEOUT:g} s" in said or f"{APPRISE_TIMEOUT * SHARE_OF_TIMEOUT:g} 秒" in said
     assert re.search(
         rf"`rto`.*\({NotifySMS1680.socket_connect_timeout:g}\).*\({NotifySMS1680.socket_read_timeout:g}\)"
         rf"|`rto`.*（{NotifySMS1680.socket_connect_timeout:g}）.*（{NotifySMS1680.socket_read_timeout:g}）",

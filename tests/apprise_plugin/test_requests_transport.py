@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sms1680.apprise.carrier import RequestsCarrier
+from sms1680.apprise.requests_transport import RequestsTransport
 from sms1680.http.transport import Answer, Failure, Request, Timeouts
 
 BODY = b"username=demo&content=x"
@@ -104,7 +104,7 @@ def answer(raw: bytes) -> Behaviour:
 def exchange(
     address: str, *, seconds: float = 10.0, connect: float = 2.0, wait: float = 5.0, verify: bool = True
 ) -> Answer | Failure:
-    carrier = RequestsCarrier(Timeouts(connect, wait), verify=verify, until=time.monotonic() + seconds)
+    carrier = RequestsTransport(Timeouts(connect, wait), verify=verify, until=time.monotonic() + seconds)
     form = (("Content-Type", "application/x-www-form-urlencoded"),)
     try:
         return carrier.exchange(Request("POST", f"{address}/sendXSms.do", BODY, form))
@@ -309,7 +309,7 @@ def test_the_users_netrc_is_left_alone(
     "request_", [Request("GET", "http://127.0.0.1/balance.do?x"), Request("POST", "http://127.0.0.1/", secret_url=True)]
 )
 def test_addresses_that_hold_a_secret_are_refused(request_: Request) -> None:
-    carrier = RequestsCarrier(Timeouts(), until=time.monotonic() + 5)
+    carrier = RequestsTransport(Timeouts(), until=time.monotonic() + 5)
     assert carrier.exchange(request_) == Failure(begun=False, detail="RefusedMethod")
 
 

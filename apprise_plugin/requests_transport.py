@@ -1,7 +1,7 @@
-"""Carries the core's requests over requests, which every Apprise brings: the same behaviour in every host.
+"""The core's transport on top of the library requests, a dependency of Apprise, so that every host behaves alike.
 
-One exchange never takes longer than it was given, whatever the other end does: name servers that hang and answers that
-trickle are no longer waited for, and count as "may have left".
+An exchange ends at its time limit even if a name server hangs or a response trickles in. The request then counts as
+possibly sent.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from .core import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
 _LOGGER = logging.getLogger(__name__)
 _CHUNK = 4096
 
-# Raised while the request is still being put together.
+# Raised while the request is still being prepared.
 _UNUSABLE = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
 )
-# NameResolutionError of urllib3 2 is a NewConnectionError.
+# In urllib3 2, NameResolutionError is a subclass of NewConnectionError.
 _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError)
-# What ends a TLS handshake before the first octet of a request; any other TLS error might come later as well.
+# These errors end a TLS handshake before any byte of the request is sent. Other TLS errors can also occur later.
 _HANDSHAKE = frozenset({"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"})
 
 
-class RequestsCarrier:
-    """Carries over requests, a connection an exchange.
+class RequestsTransport:
+    """A transport that opens one connection for each exchange.
 
-    timeouts: seconds until connected, and without any octet of an answer. verify: whether certificates are verified.
-    until: the time, on `clock`, at which the last exchange is given up.
+    timeouts: seconds to connect, and seconds to wait for data. verify: whether to verify TLS certificates.
+    until: the time on `clock` at which any exchange is abandoned.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class RequestsCarrier:
         self._clock = clock
 
     def exchange(self, request: Request) -> Answer | Failure:
-        """Return the answer, or the failure; never raises."""
+        """Return the response, or the failure. Never raises."""
         if request.secret_url or request.method != "POST":
-            # urllib3 writes the address of each request to its log.
+            # urllib3 logs the URL of each request.
             return Failure(begun=False, detail="RefusedMethod")
         remaining = self._until - self._clock()
         if remaining <= 0:
             return Failure(begun=False, detail="TimeLimit")
         result: queue.SimpleQueue[Answer | Failure] = queue.SimpleQueue()
         worker = threading.Thread(
-            target=lambda: result.put(self._carry(request, remaining)), name="sms1680-exchange", daemon=True
+            target=lambda: result.put(self._post(request, remaining)), name="sms1680-exchange", daemon=True
         )
         try:
             worker.start()
-        except RuntimeError as error:  # no threads left, or the interpreter is ending
+        except RuntimeError as error:  # the thread limit is reached, or the interpreter is shutting down
             return _failure(error, begun=False)
         try:
             return result.get(timeout=remaining)
@@ -76,9 +76,9 @@ class RequestsCarrier:
             return Failure(begun=True, detail="TimeLimit")
 
     def close(self) -> None:
-        """Nothing to give back: no connection outlives its exchange."""
+        """Do nothing: each connection is closed at the end of its exchange."""
 
-    def _carry(self, request: Request, seconds: float) -> Answer | Failure:
+    def _post(self, request: Request, seconds: float) -> Answer | Failure:
         try:
             response = requests.post(
                 request.url,
@@ -104,7 +104,7 @@ class RequestsCarrier:
 
 
 def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from looking for a password of the host in the user's .netrc."""
+    """Prevent requests from reading a password for the host from the user's .netrc."""
     return prepared
 
 
@@ -117,7 +117,7 @@ def _read(response: requests.Response) -> Answer | Failure:
                 return Failure(begun=True, detail="AnswerTooLong")
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and len(body) < int(announced):
-        return Failure(begun=True, detail="AnswerCut")  # urllib3 1.26 does not look
+        return Failure(begun=True, detail="AnswerCut")  # urllib3 1.26 does not check the length
     return Answer(
         response.status_code,
         body,
@@ -127,23 +127,23 @@ def _read(response: requests.Response) -> Answer | Failure:
 
 
 def _charset(content_type: str) -> str | None:
-    """Return the header's own charset; requests would make up ISO-8859-1 where there is none."""
+    """Return the charset of the header, or None. Unlike requests, do not assume ISO-8859-1."""
     header = Message()
     header["Content-Type"] = content_type
     return header.get_content_charset()
 
 
 def _has_begun(error: Exception) -> bool:
-    """Tell whether the request may have left: False only where it certainly did not."""
+    """Return False only if the request was certainly not sent."""
     if isinstance(error, (requests.exceptions.ConnectTimeout, *_UNUSABLE)):
         return False
     if type(error) is OSError and error.errno is None:
-        return False  # requests' own, about a file of certificates that is not there
+        return False  # raised by requests itself if the file of CA certificates is missing
     if not isinstance(error, requests.exceptions.ConnectionError):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(reason, PoolProxyError):
-        # The proxy was never reached, or refused the tunnel that comes before the request.
+        # The proxy could not be reached, or it refused the tunnel, which is set up before the request.
         original = reason.original_error
         return not (isinstance(original, _NO_CONNECTION) or "Tunnel connection failed" in str(original))
     if isinstance(error, requests.exceptions.SSLError):
@@ -160,7 +160,7 @@ def _in_handshake(reason: object) -> bool:
 
 
 def _failure(error: Exception, *, begun: bool) -> Failure:
-    # Only the kind: an error's own text may quote the address.
+    # Only the type: the text of an error may quote the URL.
     kind = type(error).__name__
-    _LOGGER.debug("No answer: %s, the request %s", kind, "may have left" if begun else "never left")
+    _LOGGER.debug("No response: %s; the request %s", kind, "may have been sent" if begun else "was not sent")
     return Failure(begun=begun, detail=kind)

@@ -1,0 +1,79 @@
+"""The tokens and arguments of a `sms1680://` URL, as `apprise --details` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from apprise.locale import gettext_lazy as _
+
+from .core import DEFAULT_GATEWAY
+
+MAX_DEDUPE = 7 * 24 * 3600
+
+TEMPLATES = (
+    "{schema}://{user}:{password}@{product_id}/{targets}",
+    "{schema}://{user}@{product_id}/{targets}",
+)
+TOKENS: dict[str, dict[str, Any]] = {
+    "user": {"name": _("User Name"), "type": "string", "required": True},
+    "password": {"name": _("Password"), "type": "string", "private": True},
+    "product_id": {"name": _("Product ID"), "type": "string", "required": True},
+    "target_phone": {
+        "name": _("Target Phone No"),
+        "type": "string",
+        "prefix": "+",
+        "regex": (r"^[0-9\s)(+-]+$", "i"),
+        "map_to": "targets",
+    },
+    "targets": {"name": _("Targets"), "type": "list:string", "required": True},
+}
+# The arguments of NotifySMS1680, under the names of its constructor.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "gateway": {"name": _("Gateway Address"), "type": "string", "default": DEFAULT_GATEWAY},
+    "extension": {"name": _("Extension"), "type": "string", "regex": (r"^[0-9]{1,20}$", "")},
+    "signature": {"name": _("Signature"), "type": "string"},
+    "place": {
+        "name": _("Signature Place"),
+        "type": "choice:string",
+        "values": ("front", "behind", "platform"),
+        "default": "front",
+    },
+    "batch": {"name": _("Batch Mode"), "type": "bool", "default": True},
+    "rate": {"name": _("Rate (items a second)"), "type": "float", "min": 0.0},
+    "dedupe": {"name": _("Seconds without Repeats"), "type": "int", "min": 0, "max": MAX_DEDUPE, "default": 0},
+    "stamp": {"name": _("Append Time"), "type": "bool", "default": False},
+    "cap": {"name": _("Parts a Day"), "type": "int", "min": 0},
+    "md5": {"name": _("Password Is Its MD5"), "type": "bool", "default": False},
+    "form": {"name": _("Password Form Sent"), "type": "choice:string", "values": ("md5", "plain"), "default": "md5"},
+}
+OPTION_ALIASES: dict[str, tuple[str, ...]] = {"extension": ("xh", "from"), "signature": ("sign",)}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "to": {"alias_of": "targets"},
+    **OPTIONS,
+    **{alias: {"alias_of": name} for name, aliases in OPTION_ALIASES.items() for alias in aliases},
+}
+
+
+def read_options(query: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that a URL's query sets. The first name with a value wins: its own, then its aliases."""
+    found = {
+        name: next((query[key] for key in (name, *OPTION_ALIASES.get(name, ())) if query.get(key)), None)
+        for name in OPTIONS
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def write_options(values: Mapping[str, object]) -> dict[str, str]:
+    """Return the options that differ from their defaults, in the notation of a URL."""
+    return {
+        name: _format(value)
+        for name, value in values.items()
+        if value is not None and value != OPTIONS[name].get("default")
+    }
+
+
+def _format(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

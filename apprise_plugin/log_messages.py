@@ -1,0 +1,73 @@
+"""The lines that a send writes to Apprise's log: masked numbers, whole message ids, never a text.
+
+Host programs judge a send by its log. Uptime Kuma reports a failure if the word ERROR appears and a broken service if
+there is no output at all; changedetection.io treats WARNING as a failure too. A send therefore writes at most one line
+at INFO for the successes and one at ERROR for the failures, and nothing else from INFO upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from .core import Outcome, Reason, Receipt, mask_number
+
+# Only these reasons have details in our own words. Other details come from the platform and may quote the text.
+_SAFE_DETAILS = frozenset({Reason.LOST, Reason.NO_CONNECTION, Reason.WRONG_ADDRESS})
+_NUMBERS_SHOWN = 20
+_UNKNOWN_ADVICE = (
+    "It may have arrived: do not send it again before you have checked with the recipient or the platform. "
+    "A retry skips this number."
+)
+
+
+def is_success(receipt: Receipt) -> bool:
+    """Return True if the platform accepted the message or holds it for review."""
+    return receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD)
+
+
+def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) -> str:
+    """Return the line about the numbers that the platform accepted or holds; empty if there are none.
+
+    duplicates: numbers that `dedupe` skipped because they received the same text shortly before.
+    """
+    groups: dict[str, list[str]] = {}
+    for receipt in receipts:
+        if is_success(receipt):
+            description = _describe_success(receipt, duplicate=receipt.number in duplicates)
+            groups.setdefault(description, []).append(receipt.number)
+    return "; ".join(f"{description}: {_format_numbers(numbers)}" for description, numbers in groups.items())
+
+
+def failure_message(receipts: Iterable[Receipt]) -> str:
+    """Return the line about the numbers with any other outcome; empty if there are none."""
+    groups: dict[str, list[str]] = {}
+    for receipt in receipts:
+        if not is_success(receipt):
+            groups.setdefault(_describe_failure(receipt), []).append(receipt.number)
+    return " ".join(f"{_format_numbers(numbers)}: {description}" for description, numbers in groups.items())
+
+
+def _describe_success(receipt: Receipt, *, duplicate: bool) -> str:
+    description = "accepted" if receipt.outcome is Outcome.ACCEPTED else "held for manual review at the platform"
+    if receipt.message_id:
+        description += f" (id {receipt.message_id})"
+    if duplicate:
+        description += " earlier, not sent again (dedupe)"
+    return description
+
+
+def _describe_failure(receipt: Receipt) -> str:
+    reason = receipt.reason
+    sentence = reason.en if reason is not None else ""
+    if receipt.detail and reason in _SAFE_DETAILS:
+        sentence += f" ({receipt.detail})"
+    if receipt.outcome is Outcome.UNKNOWN:
+        return f"unknown. {sentence} {_UNKNOWN_ADVICE}"
+    kind = "refused" if receipt.outcome is Outcome.REFUSED else "not sent"
+    return f"{kind}. {sentence}"
+
+
+def _format_numbers(numbers: Sequence[str]) -> str:
+    shown = ", ".join(mask_number(number) for number in numbers[:_NUMBERS_SHOWN])
+    more = len(numbers) - _NUMBERS_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
