@@ -14,10 +14,10 @@ from homeassistant.helpers.typing import ConfigType
 
 from .account.batching import Sharing
 from .account.clients import async_make_ways
-from .account.health import Standing, async_remove_issues, async_remove_left_over_issues
+from .account.health import Standing
 from .account.journal import RecordedSender
 from .account.refused_words import async_remove_words
-from .account.spending import SpendingWatch, async_remove_spending_issues
+from .account.spending import SpendingWatch
 from .account.statistics import Totals, async_remove_totals
 from .client import Receipt
 from .const import (
@@ -41,10 +41,9 @@ from .const import (
 )
 from .context import async_setup_origin, is_automatic
 from .conversation.command_auth import async_remove_commands
-from .conversation.handler import Conversation, async_remove_opted_out
+from .conversation.handler import Conversation
 from .conversation.memory_store import async_remove_questions
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, balance_interval
-from .deferred.outcome_events import async_remove_later_issues
 from .entity import account_device_info, async_remove_left_over
 from .inbound.cmpp import async_keep_connected, async_take
 from .inbound.endpoints import (
@@ -54,9 +53,9 @@ from .inbound.endpoints import (
     async_start_receiving,
     async_unregister_push,
 )
-from .inbound.refused import async_remove_refused
+from .issues import async_prune_issues, async_remove_issues
 from .outbound.pipeline import Alarm
-from .outbound.unavailable_notify import async_remove_missed, async_watch_for_missed
+from .outbound.unavailable_notify import async_watch_for_missed
 from .recipients import recipients
 from .sensor import async_enable_spent
 from .services import async_setup_services
@@ -83,7 +82,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     """Set up an account. Nothing here asks the network: the entities are there whether the platform is or not."""
     totals = Totals(hass, entry.entry_id, entry.options.get(CONF_PRICE))
     await totals.async_load()
-    async_remove_left_over_issues(hass, entry)
+    async_prune_issues(hass, entry)
     standing = Standing(hass, entry)
     client = RecordedSender(hass, entry, hass.data[DATA_STORAGE])
 
@@ -161,13 +160,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
 async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Forget an account."""
     await async_unregister_push(hass, entry)
-    async_remove_refused(hass, entry)
     async_remove_issues(hass, entry)
-    async_remove_spending_issues(hass, entry)
-    async_remove_later_issues(hass, entry)
-    async_remove_missed(hass, entry)
     await async_remove_words(hass, entry.entry_id)
-    async_remove_opted_out(hass, entry)
     await async_remove_commands(hass, entry)
     await async_remove_questions(hass, entry.entry_id)
     await async_remove_totals(hass, entry.entry_id)
@@ -186,6 +180,7 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
         await async_adjust(hass, entry)
     _async_rename_devices(hass, entry)
     known, data.recipients = data.recipients, {subentry.subentry_id for subentry in recipients(entry)}
+    async_prune_issues(hass, entry)
     data.conversation.forget_gone()
     for subentry in recipients(entry):
         if subentry.subentry_id not in known:

@@ -7,7 +7,8 @@ from typing import Any, override
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow
 from homeassistant.core import HomeAssistant
 
-from .conversation.command_auth import LOCKED_OUT, async_unlock
+from .conversation.command_auth import async_unlock
+from .issues import LOCKED_OUT
 
 
 class UnlockFlow(ConfirmRepairFlow):
@@ -29,4 +30,4 @@ async def async_create_fix_flow(
     data: dict[str, Any] | None,  # noqa: ARG001
 ) -> RepairsFlow:
     """Return the dialog of a repair."""
-    return UnlockFlow() if issue_id.startswith(LOCKED_OUT) else ConfirmRepairFlow()
+    return UnlockFlow() if issue_id.startswith(LOCKED_OUT.issue_id(None)) else ConfirmRepairFlow()

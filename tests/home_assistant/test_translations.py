@@ -18,7 +18,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680 import const, trigger
+from custom_components.sms1680 import const, issues, trigger
 from custom_components.sms1680.account import health as standing
 from custom_components.sms1680.client import Reason
 
@@ -111,7 +111,7 @@ def test_every_error_gets_its_placeholders() -> None:
 
 
 def test_every_repair_is_translated_and_every_translated_repair_exists() -> None:
-    wanted = {f"problem_{reason.value}" for reason in standing.REPAIRS}
+    wanted = {f"problem_{reason.value}" for reason in issues.PROBLEMS}
     others = EN["issues"].keys() - wanted
     assert wanted <= EN["issues"].keys()
     assert others <= LITERALS
@@ -208,7 +208,7 @@ async def test_state_attributes_of_what_can_send(hass: HomeAssistant) -> None:
 
 def test_state_attributes_of_the_connection() -> None:
     reasons = EN["entity"]["binary_sensor"]["connected"]["state_attributes"]["reason"]["state"]
-    assert reasons.keys() == {*standing.CONNECTION_REPAIRS, Reason.AUTHENTICATION, Reason.NO_CONNECTION}
+    assert reasons.keys() == {*issues.CONNECTION_PROBLEMS, Reason.AUTHENTICATION, Reason.NO_CONNECTION}
 
 
 def imports(node: ast.AST) -> Iterator[ast.ImportFrom]:

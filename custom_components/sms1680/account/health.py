@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 
 from ..client import Outcome, Reason, Receipt
@@ -20,7 +19,6 @@ from ..const import (
     CONF_NUMBER,
     CONF_WAY,
     DEFAULT_LOW_BALANCE,
-    DOMAIN,
     EVENT_DELIVERY_REPORT,
     SUBENTRY_RECIPIENT,
     signal_report,
@@ -28,11 +26,10 @@ from ..const import (
 )
 from ..context import async_fire, is_automatic
 from ..errors import language
+from ..issues import CONNECTION_PROBLEMS, LOW_BALANCE, PROBLEMS, async_show_issues
 
-# What a person has to mend at the platform or in the settings; for refused credentials there is reauthentication.
-REPAIRS: Final = (Reason.IP, Reason.SIGNATURE, Reason.PRODUCT, Reason.PERMISSION, Reason.SUSPENDED)
 STOPS_ALL: Final = (
-    *REPAIRS,
+    *PROBLEMS,
     Reason.AUTHENTICATION,
     Reason.BALANCE,
     Reason.USER,
@@ -54,19 +51,6 @@ _OF_THE_WAY: Final = frozenset(
 _OF_ONE_WAY: Final = _OF_THE_WAY | {Reason.PRODUCT}
 # What an answer to the question for the balance says nothing of.
 _NOT_OF_THE_BALANCE: Final = (Reason.SIGNATURE, Reason.PERMISSION, Reason.PRODUCT)
-# What a person has to mend so that the connection over CMPP comes about; a network that fails mends itself.
-CONNECTION_REPAIRS: Final = {
-    Reason.SUSPENDED: "connection_suspended",
-    Reason.IP: "connection_ip",
-    Reason.VERSION: "connection_version",
-    Reason.MALFORMED: "connection_refused",
-    Reason.LOGIN: "connection_refused",
-    Reason.WRONG_ADDRESS: "connection_wrong_address",
-}
-_LOW_BALANCE: Final = "low_balance"
-# The repairs that only an account with this way can have.
-_OF_HTTP: Final = (_LOW_BALANCE, *(one.value for one in REPAIRS if one in _OF_THE_WAY - {Reason.SUSPENDED}))
-_OF_CMPP: Final = (*CONNECTION_REPAIRS.values(), Reason.SUSPENDED.value)
 
 
 class Standing:
@@ -82,7 +66,8 @@ class Standing:
         self.connection = Status(connected=False) if CONF_CMPP in entry.data else None
         # By the way that it was met on. Repairs outlive a reload: what they tell still stands.
         first_way = CONF_HTTP if CONF_HTTP in entry.data else CONF_CMPP
-        self._problems: dict[str, Reason | None] = {first_way: _repair_shown(hass, entry)}
+        shown = next((reason for reason, repair in PROBLEMS.items() if repair.async_get(hass, entry)), None)
+        self._problems: dict[str, Reason | None] = {first_way: shown}
 
     @property
     def problem(self) -> Reason | None:
@@ -138,17 +123,9 @@ class Standing:
     def show_balance(self) -> None:
         """Show whether the balance is low, by the threshold as it is now."""
         if self.low_balance:
-            ir.async_create_issue(
-                self._hass,
-                DOMAIN,
-                self._issue_id(_LOW_BALANCE),
-                is_fixable=False,
-                severity=ir.IssueSeverity.WARNING,
-                translation_key=_LOW_BALANCE,
-                translation_placeholders={"account": self._entry.title, "threshold": str(self.threshold)},
-            )
+            LOW_BALANCE.async_create(self._hass, self._entry, threshold=str(self.threshold))
         else:
-            ir.async_delete_issue(self._hass, DOMAIN, self._issue_id(_LOW_BALANCE))
+            LOW_BALANCE.async_delete(self._hass, self._entry)
         self._changed()
 
     @callback
@@ -168,8 +145,7 @@ class Standing:
         self.connection = status
         if status.reason is Reason.AUTHENTICATION:
             self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_CMPP})
-        shown = CONNECTION_REPAIRS.get(status.reason) if status.reason else None
-        self._show_issues([shown] if shown else [], CONNECTION_REPAIRS.values())
+        async_show_issues(self._hass, self._entry, CONNECTION_PROBLEMS, {status.reason})
         if status.connected:
             self._settle(lambda way, problem: way == CONF_CMPP and problem is Reason.SUSPENDED)
         self._changed()
@@ -186,8 +162,7 @@ class Standing:
         if problem is self._problems.get(way):
             return
         self._problems[way] = problem
-        shown = {f"problem_{one}" for one in self._problems.values() if one in REPAIRS}
-        self._show_issues(shown, [f"problem_{one}" for one in REPAIRS])
+        async_show_issues(self._hass, self._entry, PROBLEMS, {*self._problems.values()})
         self._changed()
 
     def _settle(self, is_settled: Callable[[str, Reason], bool]) -> None:
@@ -195,25 +170,6 @@ class Standing:
         for way, problem in list(self._problems.items()):
             if problem is not None and is_settled(way, problem):
                 self._set(way, None)
-
-    def _show_issues(self, shown: Collection[str], among: Iterable[str]) -> None:
-        """Show some of these repairs, and the others no more."""
-        for key in among:
-            if key not in shown:
-                ir.async_delete_issue(self._hass, DOMAIN, self._issue_id(key))
-                continue
-            ir.async_create_issue(
-                self._hass,
-                DOMAIN,
-                self._issue_id(key),
-                is_fixable=False,
-                severity=ir.IssueSeverity.ERROR,
-                translation_key=key,
-                translation_placeholders={"account": self._entry.title},
-            )
-
-    def _issue_id(self, key: str) -> str:
-        return f"{key.removeprefix('problem_')}_{self._entry.entry_id}"
 
     def _changed(self) -> None:
         async_dispatcher_send(self._hass, signal_standing(self._entry.entry_id))
@@ -243,32 +199,3 @@ class Standing:
         }
         async_fire(self._hass, EVENT_DELIVERY_REPORT, data)
         async_dispatcher_send(self._hass, signal_report(self._entry.entry_id), data)
-
-
-def _repair_shown(hass: HomeAssistant, entry: ConfigEntry[Any]) -> Reason | None:
-    """Return what a repair of an account tells that it is to mend, if one does."""
-    issues = ir.async_get(hass)
-    for reason in REPAIRS:
-        issue = issues.async_get_issue(DOMAIN, f"{reason}_{entry.entry_id}")
-        if issue is not None and issue.active:
-            return reason
-    return None
-
-
-@callback
-def async_remove_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take back the repairs of an account that is no more."""
-    _remove(hass, entry, (_LOW_BALANCE, *(reason.value for reason in REPAIRS), *_OF_CMPP))
-
-
-@callback
-def async_remove_left_over_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take back the repairs of a way that the account has no more."""
-    for way, kinds in ((CONF_HTTP, _OF_HTTP), (CONF_CMPP, _OF_CMPP)):
-        if way not in entry.data:
-            _remove(hass, entry, kinds)
-
-
-def _remove(hass: HomeAssistant, entry: ConfigEntry[Any], kinds: Iterable[str]) -> None:
-    for kind in kinds:
-        ir.async_delete_issue(hass, DOMAIN, f"{kind}_{entry.entry_id}")

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
@@ -25,11 +24,11 @@ from ..const import (
     CONF_DAILY_LIMIT,
     CONF_HOURLY_LIMIT,
     CONF_NUMBER_LIMIT,
-    DOMAIN,
     EVENT_SPENDING_LIMIT,
 )
 from ..context import async_fire
 from ..errors import language
+from ..issues import SPENDING_CLOSE, SPENDING_LIMIT, SPENDING_UNCOUNTED
 from ..store.db.writer import kind_of
 
 DEFAULT_LIMITS: Final = SpendingLimits()
@@ -49,9 +48,6 @@ _LIMITS: Final[dict[Reason, tuple[str, float]]] = {
 }
 _LOOK_AGAIN: Final = 60.0  # seconds, while something is told
 _SPENT: Final = (Outcome.ACCEPTED, Outcome.HELD, Outcome.UNKNOWN)
-_CROSSED: Final = "spending_limit"
-_CLOSE: Final = "spending_close"
-_UNCOUNTED: Final = "spending_uncounted"
 
 
 def limits_of(options: Mapping[str, Any]) -> SpendingLimits:
@@ -101,7 +97,8 @@ class SpendingWatch:
     def async_stop(self) -> None:
         """Look no more, and take back what is told: the next start looks anew."""
         self._cancel()
-        async_remove_spending_issues(self._hass, self._entry)
+        for repair in (SPENDING_LIMIT, SPENDING_CLOSE, SPENDING_UNCOUNTED):
+            repair.async_delete(self._hass, self._entry)
 
     @callback
     def record(self, receipt: Receipt) -> None:
@@ -139,7 +136,7 @@ class SpendingWatch:
                 except sqlite3.Error as error:
                     self._tell_uncounted(error)
                 else:
-                    ir.async_delete_issue(self._hass, DOMAIN, f"{_UNCOUNTED}_{self._entry.entry_id}")
+                    SPENDING_UNCOUNTED.async_delete(self._hass, self._entry)
                     self._tell(spending)
                 if not self._again:
                     return
@@ -163,7 +160,7 @@ class SpendingWatch:
 
     def _tell_uncounted(self, error: sqlite3.Error) -> None:
         """Tell that nothing is counted: messages go out all the same, and nothing holds them back."""
-        self._create(_UNCOUNTED, ir.IssueSeverity.WARNING, {"problem": kind_of(error)})
+        SPENDING_UNCOUNTED.async_create(self._hass, self._entry, problem=kind_of(error))
         self._cancel()
         self._later = async_call_later(self._hass, _LOOK_AGAIN, self._job)
 
@@ -185,35 +182,21 @@ class SpendingWatch:
 
     def _tell_crossed(self) -> None:
         if not self._crossed:
-            ir.async_delete_issue(self._hass, DOMAIN, f"{_CROSSED}_{self._entry.entry_id}")
+            SPENDING_LIMIT.async_delete(self._hass, self._entry)
             return
         spoken = language(self._hass)
         reasons = "\n".join(f"- {reason.sentence(spoken)}" for reason in _LIMITS if reason in self._crossed)
-        self._create(_CROSSED, ir.IssueSeverity.ERROR, {"reasons": reasons})
+        SPENDING_LIMIT.async_create(self._hass, self._entry, reasons=reasons)
 
     def _tell_close(self, spending: Spending | None) -> None:
         if spending is None:
-            ir.async_delete_issue(self._hass, DOMAIN, f"{_CLOSE}_{self._entry.entry_id}")
+            SPENDING_CLOSE.async_delete(self._hass, self._entry)
             return
-        limits = self._limits
-        used = {"hour": str(spending.hour), "day": str(spending.day)}
-        most = {"hour_limit": str(limits.hour or "∞"), "day_limit": str(limits.day or "∞")}
-        self._create(_CLOSE, ir.IssueSeverity.WARNING, used | most)
-
-    def _create(self, issue: str, severity: ir.IssueSeverity, placeholders: dict[str, str]) -> None:
-        ir.async_create_issue(
+        SPENDING_CLOSE.async_create(
             self._hass,
-            DOMAIN,
-            f"{issue}_{self._entry.entry_id}",
-            is_fixable=False,
-            severity=severity,
-            translation_key=issue,
-            translation_placeholders={"account": self._entry.title, **placeholders},
+            self._entry,
+            hour=str(spending.hour),
+            day=str(spending.day),
+            hour_limit=str(self._limits.hour or "∞"),
+            day_limit=str(self._limits.day or "∞"),
         )
-
-
-@callback
-def async_remove_spending_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take back the repairs of an account that is no more."""
-    for issue in (_CROSSED, _CLOSE, _UNCOUNTED):
-        ir.async_delete_issue(hass, DOMAIN, f"{issue}_{entry.entry_id}")

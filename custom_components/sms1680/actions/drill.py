@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 
 from ..client import Outcome, Receipt, ReportState, mask_number
-from ..const import DOMAIN
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import language
+from ..issues import DRILL_FAILED
 
-_ISSUE: Final = "drill_failed"
 _NO_REPORT: Final = ("no report of its delivery", "没有送达的状态报告")
 _NO_ANSWER: Final = ("no answer", "没有回复")
 
@@ -32,11 +30,11 @@ class Drilled:
 def async_tell_drill(hass: HomeAssistant, people: Iterable[Drilled]) -> None:
     """Raise a repair for the accounts that someone in a drill did not get a message from, or did not answer."""
     lines: dict[str, list[str]] = {}
-    titles: dict[str, str] = {}
+    entries: dict[str, Sms1680ConfigEntry] = {}
     chinese = language(hass) == "zh"
     for person in people:
         entry, told, receipt = person.entry, person.told, person.receipt
-        titles[entry.entry_id] = entry.title
+        entries[entry.entry_id] = entry
         missing = [
             words[chinese]
             for words, is_there in (
@@ -51,18 +49,8 @@ def async_tell_drill(hass: HomeAssistant, people: Iterable[Drilled]) -> None:
             name = told["recipient"] or mask_number(told["number"])
             between = ("; ", "；")[chinese]
             lines.setdefault(entry.entry_id, []).append(f"{name}: {between.join(missing)}")
-    for entry_id, title in titles.items():
-        issue = f"{_ISSUE}_{entry_id}"
+    for entry_id, entry in entries.items():
         if entry_id in lines:
-            ir.async_create_issue(
-                hass,
-                DOMAIN,
-                issue,
-                is_fixable=False,
-                is_persistent=True,
-                severity=ir.IssueSeverity.ERROR,
-                translation_key=_ISSUE,
-                translation_placeholders={"account": title, "details": "\n".join(lines[entry_id])},
-            )
+            DRILL_FAILED.async_create(hass, entry, details="\n".join(lines[entry_id]))
         else:
-            ir.async_delete_issue(hass, DOMAIN, issue)
+            DRILL_FAILED.async_delete(hass, entry)

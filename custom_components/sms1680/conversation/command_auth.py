@@ -11,19 +11,18 @@ from typing import Any, Final
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
 from homeassistant.const import CONF_PIN
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..client import Reply
 from ..const import CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
+from ..issues import LOCKED_OUT
 from .engine.commands import Attempt, Gate, Kept, Secret, Verdict, mask_codes, read_command, without_code
 
 COMMANDS_NONE: Final = "none"
 COMMANDS_PIN: Final = "pin"
 COMMANDS_TOTP: Final = "totp"
 
-LOCKED_OUT: Final = "locked_out"
 _VERSION: Final = 1
 
 
@@ -76,7 +75,7 @@ class Commands:
         if verdict is Verdict.LOCKED_OUT:
             self._tell_locked_out(recipient)
         elif verdict is Verdict.ACCEPTED:
-            ir.async_delete_issue(self._hass, DOMAIN, _issue_id(self._entry, recipient.subentry_id))
+            LOCKED_OUT.async_delete(self._hass, self._entry, recipient.subentry_id)
         return verdict
 
     @callback
@@ -102,20 +101,13 @@ class Commands:
         until = self._gate.locked_until(recipient.subentry_id)
         if until is None:
             return
-        ir.async_create_issue(
+        LOCKED_OUT.async_create(
             self._hass,
-            DOMAIN,
-            _issue_id(self._entry, recipient.subentry_id),
+            self._entry,
+            recipient.subentry_id,
             data={"entry_id": self._entry.entry_id, "subentry_id": recipient.subentry_id},
-            is_fixable=True,
-            is_persistent=True,
-            severity=ir.IssueSeverity.ERROR,
-            translation_key=LOCKED_OUT,
-            translation_placeholders={
-                "account": self._entry.title,
-                "recipient": recipient.title,
-                "until": dt_util.as_local(dt_util.utc_from_timestamp(until)).strftime("%Y-%m-%d %H:%M"),
-            },
+            recipient=recipient.title,
+            until=dt_util.as_local(dt_util.utc_from_timestamp(until)).strftime("%Y-%m-%d %H:%M"),
         )
 
 
@@ -133,12 +125,6 @@ async def async_unlock(hass: HomeAssistant, entry: ConfigEntry[Any], subentry_id
 async def async_remove_commands(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
     """Forget what was kept of an account that is no more."""
     await _store(hass, entry.entry_id).async_remove()
-    for subentry_id in entry.subentries:
-        ir.async_delete_issue(hass, DOMAIN, _issue_id(entry, subentry_id))
-
-
-def _issue_id(entry: ConfigEntry[Any], subentry_id: str) -> str:
-    return f"{LOCKED_OUT}_{entry.entry_id}_{subentry_id}"
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, Kept]]:

@@ -7,16 +7,15 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 
 from ..client import mask_number
-from ..const import CONF_QUESTION_EXTENSIONS, DOMAIN
-from .command_auth import LOCKED_OUT, Commands, secret_of
+from ..const import CONF_QUESTION_EXTENSIONS
+from ..issues import OPTED_OUT
+from .command_auth import Commands, secret_of
 from .engine import Desk, ExtensionRange, Extensions, NoAnswer, is_opt_out
 from .engine.commands import Attempt, Verdict
 from .memory_store import async_memory, now
 
-_OPTED_OUT: Final = "opted_out"
 # Of an uplink's event, what the event of a command has too.
 _COMMON: Final = (
     "config_entry_id",
@@ -54,14 +53,8 @@ class Conversation:
 
     @callback
     def forget_gone(self) -> None:
-        """Take back what was told of recipients that are no more, and forget how they stand."""
+        """Forget the recipients that are no more."""
         self.commands.forget_gone()
-        beginnings = tuple(f"{kind}_{self._entry.entry_id}_" for kind in (_OPTED_OUT, LOCKED_OUT))
-        for domain, issue_id in list(ir.async_get(self._hass).issues):
-            if domain == DOMAIN and issue_id.startswith(beginnings):
-                subentry_id = issue_id.removeprefix(beginnings[0]).removeprefix(beginnings[1])
-                if subentry_id not in self._entry.subentries:
-                    ir.async_delete_issue(self._hass, DOMAIN, issue_id)
 
     @callback
     def end(self) -> None:
@@ -107,23 +100,5 @@ class Conversation:
 
     def _tell_opted_out(self, message: dict[str, Any], recipient: ConfigSubentry | None) -> None:
         """Raise a repair: one a recipient, and one for all other numbers, of which anyone could send in any amount."""
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            "_".join(filter(None, (_OPTED_OUT, self._entry.entry_id, message["subentry_id"]))),
-            is_fixable=True,
-            is_persistent=True,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key=_OPTED_OUT,
-            translation_placeholders={
-                "account": self._entry.title,
-                "who": recipient.title if recipient else mask_number(message["number"]),
-            },
-        )
-
-
-@callback
-def async_remove_opted_out(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take back the repairs of an account that is no more."""
-    for subentry_id in (None, *entry.subentries):
-        ir.async_delete_issue(hass, DOMAIN, "_".join(filter(None, (_OPTED_OUT, entry.entry_id, subentry_id))))
+        who = recipient.title if recipient else mask_number(message["number"])
+        OPTED_OUT.async_create(self._hass, self._entry, message["subentry_id"], who=who)

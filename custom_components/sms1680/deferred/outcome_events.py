@@ -8,15 +8,14 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 
 from ..client import Outcome, mask_number
-from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_DELAYED_MESSAGE
+from ..const import ATTR_CONFIG_ENTRY_ID, EVENT_DELAYED_MESSAGE
 from ..context import async_fire
 from ..errors import language
+from ..issues import DELAYED_LOST
 from ..outbound.send import Delivered
 
-_LOST: Final = "delayed_lost"
 _GOOD: Final = (Outcome.ACCEPTED, Outcome.HELD)
 
 
@@ -37,28 +36,7 @@ def async_tell(hass: HomeAssistant, entry: ConfigEntry[Any], delivered: Delivere
     spoken = language(hass)
     who = receiver.name or mask_number(receiver.number)
     problem = delivered.own_reason.sentence(spoken) if delivered.own_reason else delivered.final.sentence(spoken)
-    ir.async_create_issue(
-        hass,
-        DOMAIN,
-        f"{_of(entry)}{_digest(receiver.subentry_id or receiver.number)}",
-        is_fixable=True,
-        is_persistent=True,
-        severity=ir.IssueSeverity.ERROR,
-        translation_key=_LOST,
-        translation_placeholders={"account": entry.title, "who": who, "problem": problem},
-    )
-
-
-@callback
-def async_remove_later_issues(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take back the repairs of an account that is no more."""
-    for domain, issue in list(ir.async_get(hass).issues):
-        if domain == DOMAIN and issue.startswith(_of(entry)):
-            ir.async_delete_issue(hass, DOMAIN, issue)
-
-
-def _of(entry: ConfigEntry[Any]) -> str:
-    return f"{_LOST}_{entry.entry_id}_"
+    DELAYED_LOST.async_create(hass, entry, _digest(receiver.subentry_id or receiver.number), who=who, problem=problem)
 
 
 def _digest(who: str) -> str:

@@ -16,11 +16,11 @@ from homeassistant.components import webhook
 from homeassistant.components.http import KEY_HASS, HomeAssistantView
 from homeassistant.const import CONF_WEBHOOK_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event, HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import CONF_LISTENER_PORT, CONF_PUSH_SECRET, DOMAIN, PUSH_PATH
 from ..coordinator import Sms1680ConfigEntry
+from ..issues import LISTENER_PORT
 from .http_handler import Request, async_answer
 from .listener import Listener
 from .log_filter import async_keep_out_of_logs, async_mask_secrets
@@ -54,8 +54,9 @@ async def async_setup_push(hass: HomeAssistant) -> None:
         await async_adjust_listener(hass, entry)
 
     async def stop(_: Event) -> None:
-        for entry_id in list(listeners):
-            await _async_close_listener(hass, entry_id)
+        for entry in hass.config_entries.async_entries(DOMAIN):
+            if entry.entry_id in listeners:
+                await _async_close_listener(hass, entry)
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
 
@@ -87,7 +88,7 @@ async def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) 
     _unregister_webhook(hass, entry)
     if (receiver := async_get_receivers(hass).of.pop(entry.entry_id, None)) is not None:
         receiver.async_close()
-    await _async_close_listener(hass, entry.entry_id)
+    await _async_close_listener(hass, entry)
 
 
 async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
@@ -100,7 +101,7 @@ async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) 
     def stop() -> None:
         receiver.async_stop()
         if entry.disabled_by is not None:
-            hass.async_create_task(_async_close_listener(hass, entry.entry_id))
+            hass.async_create_task(_async_close_listener(hass, entry))
 
     entry.async_on_unload(stop)
 
@@ -146,7 +147,7 @@ async def async_adjust_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) 
     if present is not None and present.port == port:
         return
     if present is not None or not port:
-        await _async_close_listener(hass, entry.entry_id)
+        await _async_close_listener(hass, entry)
     if not port:
         return
     listener = Listener(hass, async_get_receivers(hass).async_get(entry), port)
@@ -155,38 +156,25 @@ async def async_adjust_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) 
     except OSError as error:
         _tell_port(hass, entry, port, error)
         return
-    ir.async_delete_issue(hass, DOMAIN, _port_issue(entry.entry_id))
+    LISTENER_PORT.async_delete(hass, entry)
     hass.data[_LISTENERS][entry.entry_id] = listener
 
 
 def _tell_port(hass: HomeAssistant, entry: Sms1680ConfigEntry, port: int, error: OSError) -> None:
     """Raise the repair of a port that can't be opened; log it once, for an account tries at its setup again."""
-    issue_id, placeholders = _port_issue(entry.entry_id), {"account": entry.title, "port": str(port)}
-    shown = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
-    if shown is None or not shown.active or shown.translation_placeholders != placeholders:
+    shown = LISTENER_PORT.async_get(hass, entry)
+    if shown is None or shown.translation_placeholders != {"account": entry.title, "port": str(port)}:
         _LOGGER.error(
             "The listener for pushes can't open port %s: %s. Choose another port in the account's options, or leave it "
             "out; the webhook goes on working",
             port,
             error.strerror,
         )
-    ir.async_create_issue(
-        hass,
-        DOMAIN,
-        issue_id,
-        is_fixable=False,
-        severity=ir.IssueSeverity.ERROR,
-        translation_key="listener_port",
-        translation_placeholders=placeholders,
-    )
+    LISTENER_PORT.async_create(hass, entry, port=str(port))
 
 
-async def _async_close_listener(hass: HomeAssistant, entry_id: str) -> None:
+async def _async_close_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Close an entry's listener, and take back that it could not be opened."""
-    ir.async_delete_issue(hass, DOMAIN, _port_issue(entry_id))
-    if (listener := hass.data[_LISTENERS].pop(entry_id, None)) is not None:
+    LISTENER_PORT.async_delete(hass, entry)
+    if (listener := hass.data[_LISTENERS].pop(entry.entry_id, None)) is not None:
         await listener.async_close()
-
-
-def _port_issue(entry_id: str) -> str:
-    return f"listener_port_{entry_id}"

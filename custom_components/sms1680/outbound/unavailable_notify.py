@@ -22,15 +22,15 @@ from homeassistant.const import (
     STATE_UNAVAILABLE,
 )
 from homeassistant.core import Event, HomeAssistant, ServiceCall, callback
-from homeassistant.helpers import config_validation as cv, entity_registry as er, issue_registry as ir
+from homeassistant.helpers import config_validation as cv, entity_registry as er
 
 from ..const import DOMAIN
+from ..issues import UNAVAILABLE_NOTIFY
 from ..recipients import recipients
 from .recipients import TARGET_FIELDS, select
 
 _LOGGER = logging.getLogger(__name__)
 
-_MISSED: Final = "missed"
 _TARGET: Final = vol.Schema({**TARGET_FIELDS, vol.Optional(ATTR_ENTITY_ID): cv.comp_entity_ids}, extra=vol.REMOVE_EXTRA)
 
 
@@ -57,12 +57,6 @@ def async_watch_for_missed(hass: HomeAssistant) -> None:
     hass.bus.async_listen(EVENT_CALL_SERVICE, look, event_filter=is_ours)
 
 
-@callback
-def async_remove_missed(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Take back the repair of an account that is no more."""
-    ir.async_delete_issue(hass, DOMAIN, f"{_MISSED}_{entry.entry_id}")
-
-
 def _meant(hass: HomeAssistant, data: Mapping[str, Any]) -> list[er.RegistryEntry]:
     """Return the notify entities of this integration that a call is for; none where it is wrong in itself."""
     try:
@@ -87,18 +81,8 @@ def _tell(hass: HomeAssistant, entry: ConfigEntry[Any], entities: list[er.Regist
         "it. Send it again if it still matters",
         ", ".join(entity.entity_id for entity in entities),
     )
-    issue_id = f"{_MISSED}_{entry.entry_id}"
-    shown = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+    shown = UNAVAILABLE_NOTIFY.async_get(hass, entry)
     told = (shown.translation_placeholders or {}).get("who", "").split(", ") if shown else []
     ids = [entity.config_subentry_id for entity in entities]
     names = [subentry.title for subentry in recipients(entry) if subentry.subentry_id in ids]
-    ir.async_create_issue(
-        hass,
-        DOMAIN,
-        issue_id,
-        is_fixable=True,
-        is_persistent=True,
-        severity=ir.IssueSeverity.ERROR,
-        translation_key=_MISSED,
-        translation_placeholders={"account": entry.title, "who": ", ".join(dict.fromkeys([*told, *names]))},
-    )
+    UNAVAILABLE_NOTIFY.async_create(hass, entry, who=", ".join(dict.fromkeys([*told, *names])))

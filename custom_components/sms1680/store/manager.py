@@ -15,7 +15,6 @@ from typing import Any, Final
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import CALLBACK_TYPE, Event, HassJob, HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_call_later, async_track_time_interval
 from homeassistant.util.hass_dict import HassKey
@@ -32,6 +31,7 @@ from ..const import (
     SIGNAL_STORE_ANEW,
     signal_delivery,
 )
+from ..issues import STORE_DAMAGED, STORE_UNAVAILABLE
 from .db import Change, MessageStore, Received, Report, Retention, Selection, StoreError, Unfired, Uplink
 from .db.writer import kind_of
 
@@ -49,9 +49,6 @@ _MOST_TOGETHER: Final = 500
 _MOST_A_TURN: Final = 50  # are fired before the loop may do something else
 
 _MOST_TOLD: Final = 1000  # messages that an older change may still come of
-
-_DAMAGED: Final = "store_damaged"
-_UNAVAILABLE: Final = "store_unavailable"
 
 
 type Then = Callable[[Received], None]
@@ -224,10 +221,10 @@ class Storage:
             await self._hass.async_add_executor_job(self._open)
         except StoreError as error:
             _LOGGER.error("The message store can't be opened (%s); messages are kept in memory only", error)  # noqa: TRY400
-            self._create_issue(_UNAVAILABLE, {"file": FILE, "problem": str(error)}, fixable=False)
+            STORE_UNAVAILABLE.async_create(self._hass, None, file=FILE, problem=str(error))
         else:
             self._has_disk = True
-            ir.async_delete_issue(self._hass, DOMAIN, _UNAVAILABLE)
+            STORE_UNAVAILABLE.async_delete(self._hass, None)
         self._hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, self._async_close)
         async_track_time_interval(self._hass, self.async_tidy, _TIDY_EVERY, cancel_on_shutdown=True)
 
@@ -315,22 +312,10 @@ class Storage:
         """Tell a person where a damaged file went. Called in the store's thread, or in the one that opens it."""
 
         def tell() -> None:
-            self._create_issue(_DAMAGED, {"file": FILE, "aside": aside.name}, fixable=True)
+            STORE_DAMAGED.async_create(self._hass, None, file=FILE, aside=aside.name)
             async_dispatcher_send(self._hass, SIGNAL_STORE_ANEW)
 
         self._hass.loop.call_soon_threadsafe(tell)
-
-    def _create_issue(self, issue: str, placeholders: dict[str, str], *, fixable: bool) -> None:
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            issue,
-            is_fixable=fixable,
-            is_persistent=fixable,
-            severity=ir.IssueSeverity.ERROR,
-            translation_key=issue,
-            translation_placeholders=placeholders,
-        )
 
 
 DATA_STORAGE: HassKey[Storage] = HassKey(f"{DOMAIN}_storage")
