@@ -16,7 +16,7 @@ from .account.batching import Sharing
 from .account.clients import async_make_ways
 from .account.health import Standing
 from .account.journal import RecordedSender
-from .account.refused_words import async_remove_words
+from .account.refused_words import RefusedWords, async_remove_words
 from .account.spending import SpendingWatch
 from .account.statistics import Totals, async_remove_totals
 from .client import Receipt
@@ -54,7 +54,7 @@ from .inbound.endpoints import (
     async_unregister_push,
 )
 from .issues import async_prune_issues, async_remove_issues
-from .outbound.pipeline import Alarm
+from .outbound.pipeline import create_queue
 from .outbound.unavailable_notify import async_watch_for_missed
 from .recipients import recipients
 from .sensor import async_enable_spent
@@ -103,8 +103,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     )
 
     spending = SpendingWatch(hass, entry, ways.spending)
-    alarm = Alarm(hass, entry, hass.data[DATA_STORAGE])
-    await alarm.words.async_load()
+    deferred = create_queue(hass, entry, hass.data[DATA_STORAGE])
+    refused_words = RefusedWords(hass, entry.entry_id)
+    await refused_words.async_load()
 
     async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
         return await client.send(numbers, text, extension=extension, automatic=is_automatic())
@@ -119,7 +120,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         totals=totals,
         standing=standing,
         conversation=conversation,
-        alarm=alarm,
+        deferred=deferred,
+        refused_words=refused_words,
         spending=spending,
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
@@ -138,7 +140,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
     spending.async_start()
-    await alarm.later.async_start()
+    await deferred.async_start()
     if ways.cmpp is not None:
         async_keep_connected(hass, entry, ways.cmpp)
     return True
@@ -149,7 +151,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await entry.runtime_data.client.async_drain(_DRAIN_PATIENCE)
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
-        await entry.runtime_data.alarm.later.async_stop()
+        await entry.runtime_data.deferred.async_stop()
         entry.runtime_data.spending.async_stop()
         await entry.runtime_data.sharing.aclose()
         await entry.runtime_data.client.aclose()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, override
+from typing import Any, override
 
 from homeassistant.components.notify import NotifyEntity
 from homeassistant.config_entries import ConfigEntry
@@ -16,14 +16,13 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from .account.batching import Sharing
 from .account.health import Standing
 from .account.journal import RecordedSender, Sender
+from .account.refused_words import RefusedWords
 from .account.spending import SpendingWatch
 from .account.statistics import Totals
 from .client import Reason, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
 from .conversation.handler import Conversation
-
-if TYPE_CHECKING:
-    from .outbound.pipeline import Alarm
+from .deferred.queue import DeferredQueue
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,7 +41,8 @@ class Sms1680Data:
     totals: Totals
     standing: Standing
     conversation: Conversation
-    alarm: Alarm
+    deferred: DeferredQueue
+    refused_words: RefusedWords
     spending: SpendingWatch
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]
     recipients: set[str]

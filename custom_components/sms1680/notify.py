@@ -13,11 +13,12 @@ from .actions import legacy_notify as yaml_notify
 from .client import InvalidMessageError
 from .context import sending_for
 from .coordinator import Sms1680ConfigEntry
+from .deferred.models import DeliveryResult
 from .entity import RecipientEntity, async_add_recipient_entities
 from .errors import failed, rejected
-from .outbound.message import Items, Options, Sent, check, one_text
+from .outbound.message import Items, Options, check, one_text
 from .outbound.pipeline import async_deliver
-from .outbound.recipients import Receiver
+from .recipients import Addressee
 
 PLATFORM_SCHEMA = yaml_notify.PLATFORM_SCHEMA
 PARALLEL_UPDATES = 0  # the core paces
@@ -60,21 +61,21 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
     async def async_send_message(self, message: str, title: str | None = None) -> None:
         recipient = self.subentry
         text = f"{title}\n{message}" if title else message
-        receiver = Receiver.of(self.entry, recipient)
+        addressee = Addressee.from_subentry(self.entry, recipient)
 
-        async def share(items: Items[None]) -> list[Sent]:
+        async def share(items: Items[None]) -> list[DeliveryResult]:
             sharing = self.entry.runtime_data.sharing
             try:
-                return [Sent(one, await sharing.send(one.number, text, one.extension)) for one, _ in items]
+                return [DeliveryResult(one, await sharing.send(one.number, text, one.extension)) for one, _ in items]
             except InvalidMessageError as error:
                 raise rejected(self.hass, error) from None
 
         with sending_for(self.hass, self._context):
-            check(self.hass, [(receiver, None)], one_text(text), Options())
+            check(self.hass, [(addressee, None)], one_text(text), Options())
             (delivered,) = await async_deliver(
-                self.hass, [(receiver, None)], one_text(text), Options(), context=self._context, send=share
+                self.hass, [(addressee, None)], one_text(text), Options(), context=self._context, send=share
             )
-        if delivered.is_taken_care_of:
+        if delivered.is_handled:
             return
-        if failure := failed(self.hass, [(recipient.title, delivered.final)]):
+        if failure := failed(self.hass, [(recipient.title, delivered.final_receipt)]):
             raise failure

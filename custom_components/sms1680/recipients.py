@@ -1,13 +1,31 @@
-"""The recipients of an account, and which of them has a number."""
+"""The recipients of an account, and whom a message is addressed to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 
-from .const import CONF_NUMBER, SUBENTRY_RECIPIENT
+from .const import CONF_EXTENSION, CONF_NUMBER, SUBENTRY_RECIPIENT
+
+
+@dataclass(frozen=True)
+class Addressee:
+    """Whom a message is addressed to: a recipient of an account, or a number without name and subentry."""
+
+    entry: ConfigEntry[Any]
+    number: str
+    name: str | None = None
+    subentry_id: str | None = None
+    extension: str | None = None
+
+    @classmethod
+    def from_subentry(cls, entry: ConfigEntry[Any], subentry: ConfigSubentry) -> Addressee:
+        """Return a recipient as an addressee."""
+        data = subentry.data
+        return cls(entry, data[CONF_NUMBER], subentry.title, subentry.subentry_id, data.get(CONF_EXTENSION))
 
 
 def recipients(entry: ConfigEntry[Any]) -> list[ConfigSubentry]:

@@ -19,12 +19,12 @@ from .actions.schemas import INSISTENCE, MESSAGE_OPTIONS, async_asked, options_o
 from .client import InvalidMessageError, SMS1680Error
 from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
 from .context import sending_for
+from .deferred.models import DeliveryResult
 from .errors import failed, invalid, language, rejected, unanswered, undelivered
 from .outbound.delivery_tracker import Reports
 from .outbound.message import Items, Way, one_template, one_text, own_texts
 from .outbound.pipeline import async_deliver
-from .outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_receivers, async_receivers_of_rows, find_entry
-from .outbound.send import Delivered
+from .outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_addressees, async_addressees_of_rows, find_entry
 
 ATTR_MESSAGE: Final = "message"
 ATTR_MESSAGES: Final = "messages"
@@ -38,8 +38,8 @@ type Handler = Callable[[ServiceCall], Awaitable[ServiceResponse]]
 _ACCOUNT: Final[VolDictType] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
 _SENDING: Final[VolDictType] = {**_ACCOUNT, **MESSAGE_OPTIONS}
 _RECEIVER: Final[VolDictType] = {
-    vol.Exclusive(ATTR_NUMBER, "receiver"): cv.string,
-    vol.Exclusive(ATTR_ENTITY_ID, "receiver"): cv.entity_id,
+    vol.Exclusive(ATTR_NUMBER, "addressee"): cv.string,
+    vol.Exclusive(ATTR_ENTITY_ID, "addressee"): cv.entity_id,
 }
 
 
@@ -99,15 +99,15 @@ async def _async_for_caller(handler: Handler, call: ServiceCall) -> ServiceRespo
 
 
 async def _async_send_message(call: ServiceCall) -> ServiceResponse:
-    receivers = await async_receivers(call)
-    items: Items[None] = [(receiver, None) for receiver in receivers]
+    addressees = await async_addressees(call)
+    items: Items[None] = [(addressee, None) for addressee in addressees]
     way = one_text(call.data[ATTR_MESSAGE])
     patience: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if patience is None:
         return _answer(call, await _async_deliver(call, items, way))
-    with Reports(call.hass, (receiver.entry.entry_id for receiver in receivers)) as reports:
+    with Reports(call.hass, (addressee.entry.entry_id for addressee in addressees)) as reports:
         sent = await _async_deliver(call, items, way)
-        await reports.wait([one for one in sent if not one.waits], patience.total_seconds())
+        await reports.wait([one for one in sent if not one.is_pending], patience.total_seconds())
     return _answer_delivered(call, sent, reports)
 
 
@@ -123,12 +123,12 @@ async def _async_send_batch(call: ServiceCall) -> ServiceResponse:
 async def _async_send_rows[T](
     call: ServiceCall, rows: list[Mapping[str, Any]], way: Way[T], content: Callable[[Mapping[str, Any]], T]
 ) -> ServiceResponse:
-    receivers = await async_receivers_of_rows(call, rows)
-    items = [(receiver, content(row)) for receiver, row in zip(receivers, rows, strict=True)]
+    addressees = await async_addressees_of_rows(call, rows)
+    items = [(addressee, content(row)) for addressee, row in zip(addressees, rows, strict=True)]
     return _answer(call, await _async_deliver(call, items, way))
 
 
-async def _async_deliver[T](call: ServiceCall, items: Items[T], way: Way[T]) -> list[Delivered]:
+async def _async_deliver[T](call: ServiceCall, items: Items[T], way: Way[T]) -> list[DeliveryResult]:
     asked = await async_asked(call)
     return await async_deliver(call.hass, items, way, options_of(call.data), asked=asked, context=call.context)
 
@@ -151,7 +151,7 @@ async def _async_get_balance(call: ServiceCall) -> ServiceResponse:
 async def _async_estimate(call: ServiceCall) -> ServiceResponse:
     entry = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID))
     try:
-        words = entry.runtime_data.alarm.words.words
+        words = entry.runtime_data.refused_words.words
         estimate = entry.runtime_data.client.estimate(call.data[ATTR_MESSAGE], refused_words=words)
     except InvalidMessageError as error:
         raise rejected(call.hass, error) from None
@@ -165,28 +165,28 @@ async def _async_estimate(call: ServiceCall) -> ServiceResponse:
     }
 
 
-def _answer(call: ServiceCall, sent: list[Delivered]) -> ServiceResponse:
+def _answer(call: ServiceCall, sent: list[DeliveryResult]) -> ServiceResponse:
     """Tell what became of each number where an answer was asked for, else raise an error where one failed."""
     if call.return_response:
         return {"messages": [one.as_response() for one in sent]}
-    left_alone = [(one.receiver.name, one.final) for one in sent if not one.is_taken_care_of]
+    left_alone = [(one.addressee.name, one.final_receipt) for one in sent if not one.is_handled]
     if error := failed(call.hass, left_alone):
         raise error
     return None
 
 
-def _answer_delivered(call: ServiceCall, sent: list[Delivered], reports: Reports) -> ServiceResponse:
+def _answer_delivered(call: ServiceCall, sent: list[DeliveryResult], reports: Reports) -> ServiceResponse:
     """Tell besides where each message stands now, by its delivery reports."""
     states = [(one, reports.of(one)) for one in sent]
     if call.return_response:
         return {
             "messages": [
-                {**one.as_response(), "delivery": {**report, "settled": report["settled"] and not one.waits}}
+                {**one.as_response(), "delivery": {**report, "settled": report["settled"] and not one.is_pending}}
                 for one, report in states
             ]
         }
     _answer(call, sent)
-    waited_for = [(one.receiver.name, one.receipt, report) for one, report in states if not one.is_taken_care_of]
+    waited_for = [(one.addressee.name, one.receipt, report) for one, report in states if not one.is_handled]
     if error := undelivered(call.hass, waited_for):
         raise error
     return None

@@ -379,13 +379,12 @@ class TestKeepTrying:
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
         await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
-        later_messages = entry.runtime_data.alarm.later
-        (row,) = later_messages._rows
-        waiting = later_messages._rows[row]
-        keeping = later_messages._store.keep(
-            entry.entry_id, ALICE, waiting.due, waiting.kept.as_json(), row=row, going=True
+        queue = entry.runtime_data.deferred
+        ((row, stored),) = queue._schedule.messages.items()
+        saving = queue._storage._store.keep(
+            entry.entry_id, ALICE, stored.due, stored.message.as_json(), row=row, going=True
         )
-        assert keeping.result(10) == row
+        assert saving.result(10) == row
         await self._off(hass, entry, sandbox.url)
         assert [event.data["outcome"] for event in events] == ["unknown"]
         await later(hass, freezer, hours=1)
@@ -453,7 +452,7 @@ class TestSafeText:
 
 @pytest.mark.usefixtures("entry")
 async def test_a_word_that_is_not_in_the_text_is_none(entry: MockConfigEntry) -> None:
-    words = entry.runtime_data.alarm.words
+    words = entry.runtime_data.refused_words
     words.learn("Result 12", "门开了")
     words.learn(None, "门开了")
     assert words.words == []
@@ -471,7 +470,7 @@ async def test_the_diagnostics_count_what_waits_and_quote_nothing(
     settings = {const.CONF_FALLBACK: ["notify.bob"], const.CONF_FALLBACK_ACTIONS: [{"action": "script.wake_anna"}]}
     hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, **settings})
     await send(hass, number="13900000009", keep_trying="01:00:00")
-    entry.runtime_data.alarm.words.learn("赌博", FORBIDDEN)
+    entry.runtime_data.refused_words.learn("赌博", FORBIDDEN)
     assert await async_setup_component(hass, "diagnostics", {})
     response = await (await hass_client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
     told = await response.json()

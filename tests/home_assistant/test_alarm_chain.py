@@ -379,7 +379,7 @@ class TestWaitForDelivery:
         await hass.services.async_call("sms1680", "send_message", given, blocking=True)
         alice = await send(hass, wait_for_delivery=30)
         assert alice["delivery"]["settled"] is False
-        assert quiet_entry.runtime_data.alarm.later.waiting == 2
+        assert quiet_entry.runtime_data.deferred.waiting == 2
 
     @pytest.mark.usefixtures("gateway_off")
     async def test_where_it_is_tried_on_or_the_fallback_took_it(

@@ -375,7 +375,7 @@ async def test_what_the_others_could_not_be_told_is_warned_of(
     await hass.async_block_till_done(wait_background_tasks=True)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warning == "Who answered a question could not be told to the others (refused)"
-    assert entry.runtime_data.alarm.words.words == ["处理"]
+    assert entry.runtime_data.refused_words.words == ["处理"]
 
 
 async def test_refused_words_are_learned_and_a_safe_text_goes_out_in_their_place(
@@ -392,7 +392,7 @@ async def test_refused_words_are_learned_and_a_safe_text_goes_out_in_their_place
         "accepted",
     )
     assert sandbox.platform.messages[0].text == "【某某科技】要处理吗？回复 1 是"
-    assert entry.runtime_data.alarm.words.words == ["车库"]
+    assert entry.runtime_data.refused_words.words == ["车库"]
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ from custom_components.sms1680.actions import legacy_notify as yaml_notify
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
 from custom_components.sms1680.conversation.engine import NoAnswer
+from custom_components.sms1680.deferred.models import DeliveryResult
 from custom_components.sms1680.inbound import receiver as receiving
 from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
-from custom_components.sms1680.outbound.recipients import Receiver
-from custom_components.sms1680.outbound.send import Delivered
+from custom_components.sms1680.recipients import Addressee
 from custom_components.sms1680.store import manager as storing
 from sms1680.sandbox import Sandbox
 
@@ -435,7 +435,7 @@ async def test_the_events_have_the_fields_that_the_page_names(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_answer_has_the_fields_that_the_page_names(language: str, make_entry: MakeEntry) -> None:
-    sent = Delivered(Receiver(make_entry(), LI), Receipt(LI, Outcome.ACCEPTED))
+    sent = DeliveryResult(Addressee(make_entry(), LI), Receipt(LI, Outcome.ACCEPTED))
     assert set(named(language, "response")) == sent.as_response().keys()
     outcomes = dict(cells(tables("docs/home-assistant", language)["response"]))["`outcome`"]
     assert set(re.findall(r"`(\w+)`", outcomes)) == {outcome.value for outcome in Outcome}

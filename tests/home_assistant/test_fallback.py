@@ -12,7 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.fallback import Missed
-from custom_components.sms1680.outbound.recipients import Receiver
+from custom_components.sms1680.recipients import Addressee
 from sms1680.sandbox import Account, Config, Sandbox
 
 MakeEntry = Callable[..., MockConfigEntry]
@@ -112,5 +112,5 @@ async def test_what_is_too_long_once_it_is_put_together(
 
 
 def test_what_was_missed_shows_neither_number_nor_text(entry: MockConfigEntry) -> None:
-    missed = Missed(Receiver(entry, ALICE, "Alice", "alice", None), "门开了", "refused")
+    missed = Missed(Addressee(entry, ALICE, "Alice", "alice", None), "门开了", "refused")
     assert repr(missed) == "Missed(refused)"

@@ -25,7 +25,7 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.deferred import queue as later_module
-from custom_components.sms1680.deferred.policy import Kept
+from custom_components.sms1680.deferred.models import QueuedMessage
 from custom_components.sms1680.inbound.receiver import NotTakenError, Way, async_get_receivers
 from custom_components.sms1680.outbound import pipeline as delivering
 from custom_components.sms1680.store.db import MessageStore, StoreError
@@ -193,7 +193,7 @@ class TestDamage:
             assert sent(sandbox) == []
         await later(hass, freezer, minutes=1)
         assert sent(sandbox) == [(ALICE, "门开了")]
-        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+        assert quiet_entry.runtime_data.deferred.waiting == 0
 
     @pytest.mark.usefixtures("gateway_off")
     @pytest.mark.parametrize("change", ["json_set(message, '$.new_field', 1)", "'no json'", "'[]'"])
@@ -326,7 +326,7 @@ class TestCutShort:
         async_fire_time_changed(hass, dt_util.utcnow())
         await asyncio.wait_for(held.begun.wait(), 10)
         assert sorted(going for _, going in in_store(hass)) == [0, 1]
-        for task in quiet_entry.runtime_data.alarm.later._tasks:
+        for task in quiet_entry.runtime_data.deferred._tasks:
             task.cancel()  # as Home Assistant does when it stops
         assert await hass.config_entries.async_unload(quiet_entry.entry_id)
         assert await hass.config_entries.async_setup(quiet_entry.entry_id)
@@ -346,7 +346,7 @@ class TestCutShort:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """An unload does not wait for actions that never end."""
-        monkeypatch.setattr(later_module, "_STOPPING", 0.05)
+        monkeypatch.setattr(later_module, "_STOP_TIMEOUT", 0.05)
         sirens = async_capture_events(hass, "siren")
         actions = [{"event": "siren"}, {"wait_template": "{{ states('sensor.never') == 'on' }}"}]
         alice = await send(hass, priority="critical", report_within="00:02:00", fallback_actions=actions)
@@ -375,18 +375,18 @@ class TestOneOfSeveral:
     ) -> None:
         await send(hass)
         await send(hass, message="窗开了")
-        real, faults = delivering.async_try, iter([True])
+        real, faults = delivering.send_with_safe_text, iter([True])
 
         async def fail_once(*args: Any, **more: Any) -> Any:
             if next(faults, False):
                 raise RuntimeError
             return await real(*args, **more)
 
-        monkeypatch.setattr(delivering, "async_try", fail_once)
+        monkeypatch.setattr(delivering, "send_with_safe_text", fail_once)
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == [(ALICE, "窗开了")]
         assert ends(told) == [("unknown", "lost"), ("accepted", None)]
-        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+        assert quiet_entry.runtime_data.deferred.waiting == 0
 
     async def test_a_purged_one_that_did_not_go_out_is_not_put_off(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
@@ -397,7 +397,7 @@ class TestOneOfSeveral:
         freezer.tick(timedelta(hours=8))
         async_fire_time_changed(hass, dt_util.utcnow())
         await asyncio.wait_for(held.begun.wait(), 10)
-        quiet_entry.runtime_data.alarm.later._forget_rows([row])
+        quiet_entry.runtime_data.deferred._remove_rows([row])
         held.failing = True
         held.release.set()
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -428,7 +428,7 @@ class TestOurOwnLimits:
         for _ in range(3):
             await later(hass, freezer, minutes=11)
         assert sent(sandbox) == [(ALICE, text) for text in texts]
-        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+        assert quiet_entry.runtime_data.deferred.waiting == 0
 
     async def test_after_a_day_it_is_told(
         self,
@@ -499,7 +499,7 @@ class TestLetGo:
         assert in_store(hass) == []
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == []
-        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+        assert quiet_entry.runtime_data.deferred.waiting == 0
 
     @pytest.mark.parametrize("selected", [{"number": BOB}, {"recipient": "Bob"}, {"until": "2026-01-05 23:00:00"}])
     async def test_a_purge_of_others(
@@ -515,7 +515,7 @@ class TestLetGo:
         await hass.services.async_call("sms1680", "purge_messages", selected, blocking=True)
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == [(ALICE, "门开了")]
-        assert quiet_entry.runtime_data.alarm.later.waiting == 0
+        assert quiet_entry.runtime_data.deferred.waiting == 0
 
     async def test_a_purge_while_one_is_under_way(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
@@ -539,10 +539,10 @@ class TestKeeping:
     async def test_what_is_kept_as_the_account_was_reloaded_waits_there(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        before = entry.runtime_data.alarm.later
+        before = entry.runtime_data.deferred
         assert await hass.config_entries.async_reload(entry.entry_id)
-        assert await before.async_keep(kept(), dt_util.utcnow() + timedelta(hours=1))
-        assert (before.waiting, entry.runtime_data.alarm.later.waiting) == (0, 1)
+        assert await before.async_enqueue(kept(), dt_util.utcnow() + timedelta(hours=1))
+        assert (before.waiting, entry.runtime_data.deferred.waiting) == (0, 1)
         await later(hass, freezer, hours=1)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
@@ -552,11 +552,11 @@ class TestKeeping:
         failed: Future[int] = Future()
         failed.set_exception(StoreError("SQLITE_FULL"))
         monkeypatch.setattr(MessageStore, "keep", lambda *_, **__: failed)
-        waiting = entry.runtime_data.alarm.later
-        assert not await waiting.async_keep(kept(), dt_util.utcnow() + timedelta(hours=1))
+        waiting = entry.runtime_data.deferred
+        assert not await waiting.async_enqueue(kept(), dt_util.utcnow() + timedelta(hours=1))
         assert waiting.waiting == 0
-        assert "A message could not be kept for later (SQLITE_FULL)" in caplog.text
+        assert "A message could not be queued (SQLITE_FULL)" in caplog.text
 
 
-def kept() -> Kept:
-    return Kept(ALICE, "门开了", "Alice", "alice", since=dt_util.utcnow().timestamp())
+def kept() -> QueuedMessage:
+    return QueuedMessage(ALICE, "门开了", "Alice", "alice", since=dt_util.utcnow().timestamp())

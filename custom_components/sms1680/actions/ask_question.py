@@ -21,14 +21,16 @@ from ..const import ATTR_CONFIG_ENTRY_ID, CONF_SAFE_TEXT, DOMAIN
 from ..context import sending_automatically, sending_for
 from ..conversation.engine import Answers, InvalidAnswerError, NoAnswer, Part, Question, State
 from ..conversation.memory_store import now
-from ..deferred.policy import Fallback, Insistence
+from ..deferred.models import DeliveryResult
+from ..deferred.policy import DeliveryPolicy, Fallback
 from ..errors import invalid
 from ..outbound.delivery_tracker import Reports
 from ..outbound.message import Options, check, one_text
 from ..outbound.pipeline import async_deliver
 from ..outbound.policy_source import async_quiet_until
-from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, Receiver, async_receivers
-from ..outbound.send import Delivered, async_try
+from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_addressees
+from ..outbound.send import send_with_safe_text
+from ..recipients import Addressee
 from ..store.db import Change, ProofState
 from .drill import Drilled, async_tell_drill
 from .schemas import ATTR_PRIORITY, PRIORITY
@@ -93,12 +95,12 @@ def async_setup_asking(hass: HomeAssistant) -> None:
 
 
 async def _async_ask_question(call: ServiceCall) -> ServiceResponse:
-    receivers = await async_receivers(call)
+    addressees = await async_addressees(call)
     try:
         answers = Answers((answer[ATTR_ID], answer[ATTR_SENTENCES]) for answer in call.data[ATTR_ANSWERS])
     except InvalidAnswerError as error:
         raise invalid("invalid_answer", answer=str(error)) from None
-    asking = _Asking(call, receivers, answers)
+    asking = _Asking(call, addressees, answers)
     with sending_for(call.hass, call.context):
         return await asking.async_run()
 
@@ -106,10 +108,10 @@ async def _async_ask_question(call: ServiceCall) -> ServiceResponse:
 class _Asking:
     """One question on its way. Raises ServiceValidationError where it could not go out as it stands."""
 
-    def __init__(self, call: ServiceCall, receivers: list[Receiver], answers: Answers) -> None:
+    def __init__(self, call: ServiceCall, addressees: list[Addressee], answers: Answers) -> None:
         data = call.data
         self._hass = call.hass
-        self._receivers = receivers
+        self._receivers = addressees
         self._text: str = data[ATTR_QUESTION]
         self._safe_text: str | None = data.get(CONF_SAFE_TEXT, "").strip() or None
         self._tell_others: str | None = data.get(ATTR_TELL_OTHERS, "").strip() or None
@@ -125,10 +127,10 @@ class _Asking:
             wait_for_all=data[ATTR_WAIT_FOR_ALL] or self._drill,
             tag=data.get(ATTR_TAG),
         )
-        self._reports = Reports(self._hass, {receiver.entry.entry_id for receiver in receivers}, self._hear)
-        self._asked: dict[Part, Receiver] = {}
+        self._reports = Reports(self._hass, {addressee.entry.entry_id for addressee in addressees}, self._hear)
+        self._asked: dict[Part, Addressee] = {}
         self._sending: dict[Part, asyncio.Task[None]] = {}
-        self._sent: dict[Part, Delivered] = {}
+        self._sent: dict[Part, DeliveryResult] = {}
         self._outcomes: dict[Part, Outcome] = {}
 
     async def async_run(self) -> ServiceResponse:
@@ -171,14 +173,14 @@ class _Asking:
         if self._safe_text is not None:
             texts.append(self._safe_text)
         if self._tell_others is not None:
-            told = [self._with_name(self._tell_others, receiver) for receiver in self._receivers]
+            told = [self._with_name(self._tell_others, addressee) for addressee in self._receivers]
             texts.append(max(told, key=len))
         for text in texts:
-            check(self._hass, [(receiver, None) for receiver in self._receivers], one_text(text), self._options)
+            check(self._hass, [(addressee, None) for addressee in self._receivers], one_text(text), self._options)
 
     @staticmethod
-    def _with_name(text: str, receiver: Receiver) -> str:
-        return text.replace(_NAME, receiver.name or mask_number(receiver.number))
+    def _with_name(text: str, addressee: Addressee) -> str:
+        return text.replace(_NAME, addressee.name or mask_number(addressee.number))
 
     async def _ask_and_wait(self) -> None:
         await self._ask()
@@ -198,13 +200,13 @@ class _Asking:
     async def _ask(self) -> None:
         """Take everybody's turn; whose quiet hours last too long is not asked."""
         deadline = now() + self._seconds
-        quiet = [0.0 if self._is_critical else await _quiet_until(receiver) for receiver in self._receivers]
-        for receiver, until in zip(self._receivers, quiet, strict=True):
-            desk = receiver.entry.runtime_data.conversation.desk
+        quiet = [0.0 if self._is_critical else await _quiet_until(addressee) for addressee in self._receivers]
+        for addressee, until in zip(self._receivers, quiet, strict=True):
+            desk = addressee.entry.runtime_data.conversation.desk
             part = desk.ask(
-                self._question, receiver.number, receiver.extension, critical=self._is_critical, not_before=until
+                self._question, addressee.number, addressee.extension, critical=self._is_critical, not_before=until
             )
-            self._asked[part] = receiver
+            self._asked[part] = addressee
             if until >= deadline:
                 part.end(NoAnswer.QUIET_HOURS)
 
@@ -243,7 +245,7 @@ class _Asking:
         items = [(replace(self._asked[part], extension=part.extension), None) for part in parts]
         safe_texts = [self._safe_text] * len(items)
         try:
-            sent = await async_try(self._hass, items, one_text(self._text), self._options, safe_texts)
+            sent = await send_with_safe_text(self._hass, items, one_text(self._text), self._options, safe_texts)
         finally:
             self._changed.set()
         for part, one in zip(parts, sent, strict=True):
@@ -278,8 +280,8 @@ class _Asking:
         """Let those whom the question went to as well, and who have not answered, know who did."""
         await asyncio.wait([self._sending[first]])
         items = [
-            (replace(receiver, extension=part.extension), None)
-            for part, receiver in self._asked.items()
+            (replace(addressee, extension=part.extension), None)
+            for part, addressee in self._asked.items()
             if part.answered is None and part in self._sent and self._sent[part].receipt.outcome not in _FAILED
         ]
         if not items:
@@ -287,14 +289,14 @@ class _Asking:
         way, options = one_text(text), Options()
         try:
             if self._is_critical:  # it has woken them: they may hear that they can sleep on
-                told = await async_try(self._hass, items, way, options, [None] * len(items))
+                told = await send_with_safe_text(self._hass, items, way, options, [None] * len(items))
             else:
-                nothing_next = Insistence(fallback=Fallback())
+                nothing_next = DeliveryPolicy(fallback=Fallback())
                 told = await async_deliver(self._hass, items, way, options, asked=nothing_next)
         except ServiceValidationError as error:
             _LOGGER.warning("Who answered a question could not be told to the others (%s)", error.translation_key)
             return
-        missed = [one.receipt.outcome.value for one in told if not one.is_taken_care_of]
+        missed = [one.receipt.outcome.value for one in told if not one.is_handled]
         missed = [outcome for outcome in missed if outcome not in (Outcome.ACCEPTED, Outcome.HELD)]
         if missed:
             _LOGGER.warning("Who answered a question could not be told to the others (%s)", ", ".join(missed))
@@ -325,7 +327,7 @@ class _Asking:
         }
 
 
-async def _quiet_until(receiver: Receiver) -> float:
+async def _quiet_until(addressee: Addressee) -> float:
     """Return when somebody's quiet hours end, in seconds since 1970; 0 outside of them."""
-    until = await async_quiet_until(receiver, dt_util.utcnow())
+    until = await async_quiet_until(addressee, dt_util.utcnow())
     return until.timestamp() if until else 0.0

@@ -42,8 +42,8 @@ from ..errors import failed, invalid, rejected
 from ..flows.validation import is_usable_proxy
 from ..outbound.message import Options, one_text
 from ..outbound.pipeline import async_deliver
-from ..outbound.recipients import Receiver, async_authorise, each_once, receivers_of_numbers
-from ..recipients import recipients
+from ..outbound.recipients import addressees_of_numbers, async_authorise, without_duplicates
+from ..recipients import Addressee, recipients
 from .schemas import MESSAGE_OPTIONS, options_of
 
 CONF_ACCOUNT: Final = "account"
@@ -198,18 +198,18 @@ async def _by_configured_account(
     (entry,) = titled
     if entry.state is not ConfigEntryState.LOADED:
         raise invalid("account_not_loaded", account=title)
-    receivers = [receiver for target in targets for receiver in _receivers(hass, entry, target)]
-    items = [(receiver, None) for receiver in each_once(receivers)]
+    addressees = [addressee for target in targets for addressee in _receivers(hass, entry, target)]
+    items = [(addressee, None) for addressee in without_duplicates(addressees)]
     sent = await async_deliver(hass, items, one_text(text), options)
-    return [(one.receiver.name, one.final) for one in sent if not one.is_taken_care_of]
+    return [(one.addressee.name, one.final_receipt) for one in sent if not one.is_handled]
 
 
-def _receivers(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> list[Receiver]:
+def _receivers(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> list[Addressee]:
     """Return who is meant by a name or a number. Raises ServiceValidationError, also for a name that two share."""
     named = [subentry for subentry in recipients(entry) if subentry.title == target]
     if len(named) > 1:
         raise invalid("recipients_of_one_name", recipient=target, account=entry.title)
-    return [Receiver.of(entry, named[0])] if named else receivers_of_numbers(hass, entry, [target])
+    return [Addressee.from_subentry(entry, named[0])] if named else addressees_of_numbers(hass, entry, [target])
 
 
 async def _by_own_account(

@@ -20,7 +20,7 @@ from ..const import (
     CONF_REPORT_WITHIN,
     CONF_SAFE_TEXT,
 )
-from ..deferred.policy import Fallback, Insistence, seconds
+from ..deferred.policy import DeliveryPolicy, Fallback, to_seconds
 from ..outbound.message import Options
 from ..outbound.recipients import async_authorise
 
@@ -67,7 +67,7 @@ INSISTENCE: Final[VolDictType] = {
 }
 
 
-async def async_asked(call: ServiceCall) -> Insistence:
+async def async_asked(call: ServiceCall) -> DeliveryPolicy:
     """Return what a call asks for.
 
     Raises Unauthorized where the caller may not use what comes next: another account needs what raw numbers need.
@@ -77,8 +77,8 @@ async def async_asked(call: ServiceCall) -> Insistence:
         data.get(CONF_FALLBACK_ACCOUNT),
         tuple(data.get(CONF_FALLBACK, ())),
         tuple(data.get(CONF_FALLBACK_ACTIONS, ())),
-        seconds(data.get(CONF_REPORT_WITHIN)),
+        to_seconds(data.get(CONF_REPORT_WITHIN)),
     )
     if fallback:
         await async_authorise(call, fallback.entities, raw_numbers=fallback.account is not None)
-    return Insistence(seconds(data.get(CONF_KEEP_TRYING)), data.get(CONF_SAFE_TEXT), fallback)
+    return DeliveryPolicy(to_seconds(data.get(CONF_KEEP_TRYING)), data.get(CONF_SAFE_TEXT), fallback)

@@ -1,4 +1,4 @@
-"""Tells what became in the end of messages that were kept for later: an event, and a repair where nobody has it."""
+"""Reports the final outcome of queued messages: an event, and a repair if nobody got the message."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from ..const import ATTR_CONFIG_ENTRY_ID, EVENT_DELAYED_MESSAGE
 from ..context import async_fire
 from ..errors import language
 from ..issues import DELAYED_LOST
-from ..outbound.send import Delivered
+from .models import DeliveryResult
 
 _GOOD: Final = (Outcome.ACCEPTED, Outcome.HELD)
 
 
 @callback
-def async_tell(hass: HomeAssistant, entry: ConfigEntry[Any], delivered: Delivered, since: datetime) -> None:
-    """Tell what became of a message. since: when it was kept."""
-    receiver = delivered.receiver
-    response = delivered.as_response()
+def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: DeliveryResult, since: datetime) -> None:
+    """Report the outcome of a message. since: when it was queued."""
+    addressee = result.addressee
+    response = result.as_response()
     data = {
         ATTR_CONFIG_ENTRY_ID: entry.entry_id,
-        "subentry_id": receiver.subentry_id,
+        "subentry_id": addressee.subentry_id,
         "since": since.isoformat(),
         **{name: value for name, value in response.items() if name not in ("delayed_until", "trying_until")},
     }
     async_fire(hass, EVENT_DELAYED_MESSAGE, data)
-    if delivered.receipt.outcome in _GOOD or delivered.is_taken_care_of:
+    if result.receipt.outcome in _GOOD or result.is_handled:
         return
     spoken = language(hass)
-    who = receiver.name or mask_number(receiver.number)
-    problem = delivered.own_reason.sentence(spoken) if delivered.own_reason else delivered.final.sentence(spoken)
-    DELAYED_LOST.async_create(hass, entry, _digest(receiver.subentry_id or receiver.number), who=who, problem=problem)
+    who = addressee.name or mask_number(addressee.number)
+    problem = result.own_reason.sentence(spoken) if result.own_reason else result.final_receipt.sentence(spoken)
+    DELAYED_LOST.async_create(hass, entry, _digest(addressee.subentry_id or addressee.number), who=who, problem=problem)
 
 
 def _digest(who: str) -> str:
-    """Return what tells one person's repair from another's without a number."""
+    """Return an id for one person's repair that does not show the number."""
     return hashlib.sha256(who.encode()).hexdigest()[:12]

@@ -30,7 +30,7 @@ from ..const import (
     CONF_TIME_ZONE,
     DOMAIN,
 )
-from ..deferred.policy import seconds
+from ..deferred.policy import to_seconds
 
 RECIPIENT_FIELDS: Final[VolDictType] = {
     vol.Optional(CONF_QUIET_FROM): TimeSelector(),
@@ -51,7 +51,7 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     if zone := settings.pop(CONF_TIME_ZONE, "").strip():
         settings[CONF_TIME_ZONE] = zone
     for name in _DURATIONS:
-        if seconds(settings.get(name)) is None:
+        if to_seconds(settings.get(name)) is None:
             settings.pop(name, None)
     return settings
 

@@ -15,8 +15,8 @@ from ..account.delivery_state import as_response
 from ..account.journal import Recording, collecting
 from ..client import Outcome
 from ..const import signal_delivery
+from ..deferred.models import DeliveryResult
 from ..store.db import Change, StoreError, comparable_number
-from .message import Sent
 
 _SETTLED = (Outcome.REFUSED, Outcome.NOT_SENT)
 
@@ -49,15 +49,15 @@ class Reports:
     ) -> None:
         self._inside.close()
 
-    def of(self, sent: Sent) -> dict[str, Any]:
+    def of(self, sent: DeliveryResult) -> dict[str, Any]:
         """Return where a message stands; as the platform answered, where the store could not keep it."""
-        change = self.change(sent.receiver.entry.entry_id, sent.receipt.number)
+        change = self.change(sent.addressee.entry.entry_id, sent.receipt.number)
         if change is not None:
             return as_response(self._hass, change)
         outcome = sent.receipt.outcome
         return {"state": outcome.value, "settled": outcome in _SETTLED, "reason": None, "matched": None}
 
-    async def wait(self, sent: Iterable[Sent], seconds: float) -> None:
+    async def wait(self, sent: Iterable[DeliveryResult], seconds: float) -> None:
         """Wait until each message is settled, or the time is up."""
         listed = list(sent)
         try:

@@ -17,12 +17,14 @@ from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Receipt
 from ..const import DOMAIN
-from ..deferred.policy import Fallback, Insistence
+from ..deferred.models import DONE, HANDLED
+from ..deferred.policy import DeliveryPolicy, Fallback
 from ..errors import invalid, language
+from ..recipients import Addressee
 from .message import Options, one_text
-from .policy_source import async_quiet_until, insistence_of
-from .recipients import Receiver, receiver_of_entity
-from .send import DONE, GOOD, async_try
+from .policy_source import async_quiet_until, policy_for
+from .recipients import addressee_of_entity
+from .send import send_with_safe_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,13 +38,13 @@ _MAY_BE_A_REPEAT: Final = {"en": "(May be a repeat) ", "zh": "（可能重复）
 
 @dataclass(frozen=True, repr=False)
 class Missed:
-    """A message that did not get through to one receiver.
+    """A message that did not get through to one addressee.
 
     why: its outcome, or what was reported of it. safe_text: goes out instead of refused words. doubtful: it may have
     arrived.
     """
 
-    receiver: Receiver
+    addressee: Addressee
     text: str
     why: str
     reason: str | None = None
@@ -54,11 +56,11 @@ class Missed:
         return f"Missed({self.why})"
 
     @classmethod
-    def of(cls, receiver: Receiver, receipt: Receipt, text: str, safe_text: str | None) -> Missed:
+    def of(cls, addressee: Addressee, receipt: Receipt, text: str, safe_text: str | None) -> Missed:
         """Return what a receipt tells of."""
         reason = receipt.reason.value if receipt.reason else None
         doubtful = receipt.outcome is Outcome.UNKNOWN
-        return cls(receiver, text, receipt.outcome.value, reason, safe_text, doubtful)
+        return cls(addressee, text, receipt.outcome.value, reason, safe_text, doubtful)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Next:
             for place, outcome in zip(list(left), outcomes, strict=True):
                 steps[place].append({"to": to, "outcome": outcome})
                 unknown = outcome == Outcome.UNKNOWN.value
-                if outcome in GOOD or (unknown and not may_double(self.fallback, self.options)):
+                if outcome in HANDLED or (unknown and not allows_duplicates(self.fallback, self.options)):
                     del left[place]
                 elif unknown:
                     left[place] = replace(left[place], doubtful=True)
@@ -106,9 +108,9 @@ class Next:
         for place, one in enumerate(missed):
             texts.setdefault(self._marked(one), []).append(place)
         for text, places in texts.items():
-            receivers = [replace(missed[place].receiver, entry=entry, extension=None) for place in places]
+            addressees = [replace(missed[place].addressee, entry=entry, extension=None) for place in places]
             safe_texts = [self._safe_text([missed[place]]) for place in places]
-            for place, outcome in zip(places, await self._send(receivers, text, safe_texts), strict=True):
+            for place, outcome in zip(places, await self._send(addressees, text, safe_texts), strict=True):
                 outcomes[place] = outcome
         return outcomes
 
@@ -116,16 +118,18 @@ class Next:
         """Send what was missed to a notify entity: a recipient of ours, or any other integration's."""
         text = self._text(missed)
         try:
-            found = receiver_of_entity(self.hass, entity_id)
+            found = addressee_of_entity(self.hass, entity_id)
         except ServiceValidationError:
             return _UNAVAILABLE  # its account is not running
         if found is not None:
-            receiver = found[1]
-            if any((one.receiver.entry, one.receiver.number) == (receiver.entry, receiver.number) for one in missed):
+            addressee = found[1]
+            if any(
+                (one.addressee.entry, one.addressee.number) == (addressee.entry, addressee.number) for one in missed
+            ):
                 return _FAILED  # it is the one that was missed
-            if self.options.priority == "normal" and await async_quiet_until(receiver, dt_util.utcnow()):
+            if self.options.priority == "normal" and await async_quiet_until(addressee, dt_util.utcnow()):
                 return _QUIET
-            return (await self._send([receiver], text, [self._safe_text(missed)]))[0]
+            return (await self._send([addressee], text, [self._safe_text(missed)]))[0]
         state = self.hass.states.get(entity_id)
         if state is None or state.state == STATE_UNAVAILABLE:
             return _UNAVAILABLE  # Home Assistant would take the message and let it vanish
@@ -144,8 +148,8 @@ class Next:
             script = Script(self.hass, sequence, f"{DOMAIN} fallback", DOMAIN)
             variables: dict[str, Any] = {
                 "message": self._text(missed),
-                "recipients": [one.receiver.name for one in missed],
-                "numbers": [one.receiver.number for one in missed],
+                "recipients": [one.addressee.name for one in missed],
+                "numbers": [one.addressee.number for one in missed],
                 "outcomes": [one.why for one in missed],
                 "reasons": [one.reason for one in missed],
             }
@@ -153,17 +157,17 @@ class Next:
 
         return await self._call(run(), _ACTIONS)
 
-    async def _send(self, receivers: Sequence[Receiver], text: str, safe_texts: Sequence[str | None]) -> list[str]:
+    async def _send(self, addressees: Sequence[Addressee], text: str, safe_texts: Sequence[str | None]) -> list[str]:
         options = replace(self.options, at=None, extension=None)
         safe = [
-            given or insistence_of(receiver).safe_text for given, receiver in zip(safe_texts, receivers, strict=True)
+            given or policy_for(addressee).safe_text for given, addressee in zip(safe_texts, addressees, strict=True)
         ]
-        items = [(receiver, None) for receiver in receivers]
+        items = [(addressee, None) for addressee in addressees]
         try:
-            sent = await async_try(self.hass, items, one_text(text), options, safe)
+            sent = await send_with_safe_text(self.hass, items, one_text(text), options, safe)
         except ServiceValidationError as error:
             _LOGGER.warning("A message could not go on to its fallback: %s", error.translation_key)
-            return [_FAILED] * len(receivers)
+            return [_FAILED] * len(addressees)
         return [one.receipt.outcome.value for one in sent]
 
     async def _call(self, calling: Any, what: str) -> str:  # noqa: ANN401 - an awaitable of whatever
@@ -188,14 +192,14 @@ class Next:
         return "\n".join(safe) or None
 
 
-def may_double(fallback: Fallback | None, options: Options) -> bool:
+def allows_duplicates(fallback: Fallback | None, options: Options) -> bool:
     """Tell whether what comes next may go on with a message that may have arrived."""
     return options.priority == "critical" and fallback is not None and fallback.report_within is not None
 
 
-def check_fallback(hass: HomeAssistant, insistence: Insistence) -> None:
+def check_fallback(hass: HomeAssistant, policy: DeliveryPolicy) -> None:
     """Look before anything is sent whether what was named can come next. Raises ServiceValidationError."""
-    fallback = insistence.fallback
+    fallback = policy.fallback
     if not fallback:
         return
     entities = er.async_get(hass)

@@ -22,11 +22,12 @@ from ..client.text import MAX_LENGTH, Signature
 from ..const import CONF_CMPP, CONF_HTTP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
 from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
+from ..deferred.models import DeliveryResult
 from ..errors import invalid, rejected
+from ..recipients import Addressee
 from ..store.db import comparable_number
-from .recipients import Receiver
 
-type Items[T] = Sequence[tuple[Receiver, T]]
+type Items[T] = Sequence[tuple[Addressee, T]]
 
 
 @dataclass(frozen=True)
@@ -41,45 +42,25 @@ class Options:
 
 @dataclass(frozen=True)
 class Way[T]:
-    """One of the platform's three calls, for receivers with what each of them gets.
+    """One of the platform's three calls, for addressees with what each of them gets.
 
     plan: checks the items, as the core does. over_http: its calls can't carry all signs. send: sends them. text: what
-    one receiver gets, without the signature.
+    one addressee gets, without the signature.
     """
 
     plan: Callable[..., Plan]
     send: Callable[[Sender, Items[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
-    text: Callable[[Receiver, T], str]
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What became of one receiver."""
-
-    receiver: Receiver
-    receipt: Receipt
-
-    def as_response(self) -> dict[str, Any]:
-        """Return it as an action answers it; the number is whole, the caller asked for it."""
-        receipt = self.receipt
-        return {
-            "number": receipt.number,
-            "recipient": self.receiver.name,
-            "outcome": receipt.outcome.value,
-            "message_id": receipt.message_id,
-            "parts": receipt.parts,
-            "reason": receipt.reason.value if receipt.reason else None,
-        }
+    text: Callable[[Addressee, T], str]
 
 
 def one_text(text: str) -> Way[None]:
     """Return the call that sends one text to all (chapter 2.1)."""
 
     def plan(items: Items[None], *, over_http: bool, **common: Any) -> Plan:  # noqa: ARG001 - this call carries all
-        return plan_send([receiver.number for receiver, _ in items], text, **common)
+        return plan_send([addressee.number for addressee, _ in items], text, **common)
 
     async def send(client: Sender, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
-        return await client.send([receiver.number for receiver, _ in items], text, **given)
+        return await client.send([addressee.number for addressee, _ in items], text, **given)
 
     return Way(plan, send, lambda _receiver, _content: text)
 
@@ -88,7 +69,7 @@ def one_template(template: str) -> Way[Sequence[str]]:
     """Return the call that fills a template in for each (chapter 2.2)."""
 
     def rows(items: Items[Sequence[str]]) -> list[list[str | int]]:
-        return [[receiver.number, *values] for receiver, values in items]
+        return [[addressee.number, *values] for addressee, values in items]
 
     def plan(items: Items[Sequence[str]], **common: Any) -> Plan:
         return plan_template(template, rows(items), **common)
@@ -96,14 +77,14 @@ def one_template(template: str) -> Way[Sequence[str]]:
     async def send(client: Sender, items: Items[Sequence[str]], given: SendOptions) -> tuple[Receipt, ...]:
         return await client.send_template(template, rows(items), **given)
 
-    return Way(plan, send, lambda receiver, values: fill(template, receiver.number, [str(value) for value in values]))
+    return Way(plan, send, lambda addressee, values: fill(template, addressee.number, [str(value) for value in values]))
 
 
 def own_texts() -> Way[str]:
     """Return the call that sends each its own text (chapter 2.3)."""
 
     def pairs(items: Items[str]) -> list[tuple[str | int, str]]:
-        return [(receiver.number, text) for receiver, text in items]
+        return [(addressee.number, text) for addressee, text in items]
 
     def plan(items: Items[str], **common: Any) -> Plan:
         return plan_batch(pairs(items), **common)
@@ -114,14 +95,14 @@ def own_texts() -> Way[str]:
     return Way(plan, send, lambda _receiver, text: text)
 
 
-async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> list[Sent]:
+async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options) -> list[DeliveryResult]:
     """Send items, in one call for each account and extension, all at once.
 
     Returns what became of each, in order. Raises ServiceValidationError before anything is sent.
     """
     groups: dict[tuple[str, str | None], list[int]] = {}
-    for index, (receiver, _) in enumerate(items):
-        groups.setdefault((receiver.entry.entry_id, _extension(receiver, options)), []).append(index)
+    for index, (addressee, _) in enumerate(items):
+        groups.setdefault((addressee.entry.entry_id, _extension(addressee, options)), []).append(index)
     check(hass, items, way, options)
 
     async def run(extension: str | None, places: list[int]) -> tuple[Receipt, ...]:
@@ -142,7 +123,7 @@ async def async_send[T](hass: HomeAssistant, items: Items[T], way: Way[T], optio
     receipts: dict[int, Receipt] = {}
     for answer, places in zip(answers, groups.values(), strict=True):
         receipts.update(zip(places, answer, strict=True))
-    sent = [Sent(receiver, receipts[index]) for index, (receiver, _) in enumerate(items)]
+    sent = [DeliveryResult(addressee, receipts[index]) for index, (addressee, _) in enumerate(items)]
     for one in sent:
         _record(one)
     return sent
@@ -153,15 +134,15 @@ def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options
 
     What stems from our own events never goes to our own number; to a service number nothing goes at all.
     """
-    if is_automatic() and any(receiver.number in own_numbers(receiver.entry) for receiver, _ in items):
+    if is_automatic() and any(addressee.number in own_numbers(addressee.entry) for addressee, _ in items):
         raise invalid("own_number")
     try:
-        for receiver, _ in items:
-            extension = _extension(receiver, options)
+        for addressee, _ in items:
+            extension = _extension(addressee, options)
             send_options(options.at, extension, dt_util.utcnow())
-            if (cmpp := receiver.entry.data.get(CONF_CMPP)) is not None:
+            if (cmpp := addressee.entry.data.get(CONF_CMPP)) is not None:
                 full_number(cmpp[CONF_SOURCE_NUMBER], extension or "")
-        entries = {receiver.entry.entry_id: receiver.entry for receiver, _ in items}
+        entries = {addressee.entry.entry_id: addressee.entry for addressee, _ in items}
         for entry in entries.values():
             own = [item for item in items if item[0].entry is entry]
             way.plan(
@@ -177,8 +158,8 @@ def own_numbers(entry: Sms1680ConfigEntry) -> set[str]:
     return {comparable_number(number) for number in known if number}
 
 
-def _extension(receiver: Receiver, options: Options) -> str | None:
-    return receiver.extension if options.extension is None else options.extension
+def _extension(addressee: Addressee, options: Options) -> str | None:
+    return addressee.extension if options.extension is None else options.extension
 
 
 def _signature(entry: Sms1680ConfigEntry) -> Signature | None:
@@ -186,10 +167,10 @@ def _signature(entry: Sms1680ConfigEntry) -> Signature | None:
     return Signature(name, entry.options.get(CONF_SIGNATURE_PLACE, "front")) if name else None
 
 
-def _record(sent: Sent) -> None:
+def _record(sent: DeliveryResult) -> None:
     """Let the recipient's notify entity show that it was sent to, where Home Assistant can do that (2026.4)."""
-    loaded = sent.receiver.entry.state is ConfigEntryState.LOADED  # it may have been unloaded meanwhile
+    loaded = sent.addressee.entry.state is ConfigEntryState.LOADED  # it may have been unloaded meanwhile
     if loaded and sent.receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
-        entity = sent.receiver.entry.runtime_data.notify_entities.get(sent.receiver.subentry_id or "")
+        entity = sent.addressee.entry.runtime_data.notify_entities.get(sent.addressee.subentry_id or "")
         if record := getattr(entity, "_async_record_notification", None):
             record()

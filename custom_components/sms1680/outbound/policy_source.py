@@ -18,29 +18,30 @@ from ..const import (
     CONF_SAFE_TEXT,
     CONF_TIME_ZONE,
 )
-from ..deferred.policy import Fallback, Insistence, seconds
-from ..recipients import find_recipient, recipients
+from ..deferred.policy import DeliveryPolicy, Fallback, to_seconds
+from ..recipients import Addressee, find_recipient, recipients
 from .quiet_hours import QuietHours
-from .recipients import Receiver
 
 _NOTHING: Final[dict[str, Any]] = {}
 
 
-def insistence_of(receiver: Receiver) -> Insistence:
+def policy_for(addressee: Addressee) -> DeliveryPolicy:
     """Return what a recipient's own settings ask for, and its account's; of a number that is nobody's, the latter."""
-    data = _settings(receiver)
+    data = _settings(addressee)
     fallback = Fallback(
         data.get(CONF_FALLBACK_ACCOUNT),
         tuple(data.get(CONF_FALLBACK, ())),
         tuple(data.get(CONF_FALLBACK_ACTIONS, ())),
-        seconds(data.get(CONF_REPORT_WITHIN)),
+        to_seconds(data.get(CONF_REPORT_WITHIN)),
     )
-    return Insistence(seconds(data.get(CONF_KEEP_TRYING)), receiver.entry.options.get(CONF_SAFE_TEXT), fallback or None)
+    return DeliveryPolicy(
+        to_seconds(data.get(CONF_KEEP_TRYING)), addressee.entry.options.get(CONF_SAFE_TEXT), fallback or None
+    )
 
 
-async def async_quiet_until(receiver: Receiver, moment: datetime) -> datetime | None:
+async def async_quiet_until(addressee: Addressee, moment: datetime) -> datetime | None:
     """Return when the quiet hours end that a recipient has at this moment; None where it has none."""
-    data = _settings(receiver)
+    data = _settings(addressee)
     name = data.get(CONF_TIME_ZONE)
     zone = await dt_util.async_get_time_zone(name) if name else None
     hours = QuietHours.of(
@@ -53,6 +54,6 @@ def _time(value: str | None) -> time | None:
     return dt_util.parse_time(value) if value else None
 
 
-def _settings(receiver: Receiver) -> Any:  # noqa: ANN401 - a subentry's data
-    recipient = find_recipient(receiver.number, recipients(receiver.entry))
+def _settings(addressee: Addressee) -> Any:  # noqa: ANN401 - a subentry's data
+    recipient = find_recipient(addressee.number, recipients(addressee.entry))
     return recipient.data if recipient else _NOTHING

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_CONTROL
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import (
     ATTR_AREA_ID,
     ATTR_DEVICE_ID,
@@ -23,10 +22,10 @@ from homeassistant.helpers import config_validation as cv, entity_registry as er
 from homeassistant.helpers.typing import VolDictType
 
 from ..client import InvalidMessageError, normalise_number
-from ..const import ATTR_CONFIG_ENTRY_ID, CONF_EXTENSION, CONF_NUMBER, CONF_PERSON, DOMAIN
+from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import invalid, rejected
-from ..recipients import recipients
+from ..recipients import Addressee, recipients
 
 ATTR_NUMBER: Final = "number"
 
@@ -48,23 +47,6 @@ class Selected(Protocol):
     missing_labels: set[str]
 
 
-@dataclass(frozen=True)
-class Receiver:
-    """Someone whom a message goes to: a recipient of an account, or a number (then without name and subentry)."""
-
-    entry: Sms1680ConfigEntry
-    number: str
-    name: str | None = None
-    subentry_id: str | None = None
-    extension: str | None = None
-
-    @classmethod
-    def of(cls, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> Receiver:
-        """Return a recipient."""
-        data = subentry.data
-        return cls(entry, data[CONF_NUMBER], subentry.title, subentry.subentry_id, data.get(CONF_EXTENSION))
-
-
 def find_entry(hass: HomeAssistant, entry_id: str | None) -> Sms1680ConfigEntry:
     """Return the account that was named, or the only one there is; raise an error that says which ones there are."""
     entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
@@ -84,7 +66,7 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> Sms1680ConfigEntry:
     return entry
 
 
-async def async_receivers(call: ServiceCall) -> list[Receiver]:
+async def async_addressees(call: ServiceCall) -> list[Addressee]:
     """Return whom a call is for, each number once, in the order given.
 
     Raises ServiceValidationError where someone who was named is no recipient, or where nobody was named at all: there
@@ -94,45 +76,45 @@ async def async_receivers(call: ServiceCall) -> list[Receiver]:
     found = _recipients_of(hass, call)
     numbers = call.data.get(ATTR_NUMBER, [])
     await async_authorise(call, [entity_id for entity_id, _ in found], raw_numbers=bool(numbers))
-    receivers = [receiver for _, receiver in found]
+    addressees = [addressee for _, addressee in found]
     wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
-    _same_account(hass, wanted, receivers)
+    _same_account(hass, wanted, addressees)
     if numbers:
-        receivers += receivers_of_numbers(hass, find_entry(hass, wanted), numbers)
-    if not receivers:
+        addressees += addressees_of_numbers(hass, find_entry(hass, wanted), numbers)
+    if not addressees:
         raise invalid("no_target")
-    return each_once(receivers)
+    return without_duplicates(addressees)
 
 
-def each_once(receivers: Iterable[Receiver]) -> list[Receiver]:
-    """Return receivers, each number of an account once, in order; a recipient comes before its bare number."""
-    once: dict[tuple[str, str], Receiver] = {}
-    for receiver in receivers:
-        key = (receiver.entry.entry_id, receiver.number)
+def without_duplicates(addressees: Iterable[Addressee]) -> list[Addressee]:
+    """Return addressees, each number of an account once, in order; a recipient comes before its bare number."""
+    once: dict[tuple[str, str], Addressee] = {}
+    for addressee in addressees:
+        key = (addressee.entry.entry_id, addressee.number)
         if key not in once or once[key].subentry_id is None:
-            once[key] = receiver
+            once[key] = addressee
     return list(once.values())
 
 
-async def async_receivers_of_rows(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Receiver]:
-    """Return whom each row is for: an `entity_id` or a `number`. Raises as `async_receivers` does."""
+async def async_addressees_of_rows(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Addressee]:
+    """Return whom each row is for: an `entity_id` or a `number`. Raises as `async_addressees` does."""
     hass = call.hass
     numbers = [row[ATTR_NUMBER] for row in rows if ATTR_NUMBER in row]
     wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
-    named: dict[str, Receiver] = {}
+    named: dict[str, Addressee] = {}
     for entity_id in (row[ATTR_ENTITY_ID] for row in rows if ATTR_ENTITY_ID in row):
-        found = receiver_of_entity(hass, entity_id)
+        found = addressee_of_entity(hass, entity_id)
         if found is None:
             raise invalid("not_a_recipient", targets=entity_id)
         named[entity_id] = found[1]
     await async_authorise(call, named, raw_numbers=bool(numbers))
     _same_account(hass, wanted, named.values())
-    raw = iter(receivers_of_numbers(hass, find_entry(hass, wanted), numbers) if numbers else ())
+    raw = iter(addressees_of_numbers(hass, find_entry(hass, wanted), numbers) if numbers else ())
     return [named[row[ATTR_ENTITY_ID]] if ATTR_ENTITY_ID in row else next(raw) for row in rows]
 
 
-def receivers_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, numbers: Iterable[str]) -> list[Receiver]:
-    """Return the receivers of raw numbers; one that is a recipient's is told by its name.
+def addressees_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, numbers: Iterable[str]) -> list[Addressee]:
+    """Return the addressees of raw numbers; one that is a recipient's is told by its name.
 
     Raises ServiceValidationError.
     """
@@ -143,21 +125,21 @@ def receivers_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, numbers
             number = normalise_number(given, f"number {place}")
         except InvalidMessageError as error:
             raise rejected(hass, error) from None
-        found.append(Receiver(entry, number, known.get(number)))
+        found.append(Addressee(entry, number, known.get(number)))
     return found
 
 
-def _same_account(hass: HomeAssistant, wanted: str | None, receivers: Iterable[Receiver]) -> None:
+def _same_account(hass: HomeAssistant, wanted: str | None, addressees: Iterable[Addressee]) -> None:
     """Raise ServiceValidationError where an account was named and a recipient belongs to another one."""
     if wanted is None:
         return
     entry = find_entry(hass, wanted)
-    strangers = [receiver.name or "" for receiver in receivers if receiver.entry is not entry]
+    strangers = [addressee.name or "" for addressee in addressees if addressee.entry is not entry]
     if strangers:
         raise invalid("other_account", recipients=", ".join(strangers), account=entry.title)
 
 
-def receiver_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Receiver] | None:
+def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addressee] | None:
     """Return the recipient whose notify entity this is, with the entity's id; None where it is none of ours."""
     entity = er.async_get(hass).async_get(entity_id)
     entry: Sms1680ConfigEntry | None = None
@@ -168,7 +150,7 @@ def receiver_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Receiv
         return None
     if entry.state is not ConfigEntryState.LOADED:
         raise invalid("account_not_loaded", account=entry.title)
-    return entity_id, Receiver.of(entry, subentry)
+    return entity_id, Addressee.from_subentry(entry, subentry)
 
 
 async def async_authorise(call: ServiceCall, entity_ids: Iterable[str], *, raw_numbers: bool) -> None:
@@ -189,7 +171,7 @@ async def async_authorise(call: ServiceCall, entity_ids: Iterable[str], *, raw_n
             raise Unauthorized(context=call.context, entity_id=entity_id, permission=POLICY_CONTROL)
 
 
-def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Receiver]]:
+def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Addressee]]:
     """Return the recipients of a call's target: who is named outright must be one, of a wider target only ours count.
 
     Raises ServiceValidationError.
@@ -203,7 +185,7 @@ def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Re
         *sorted(selected.missing_floors),
         *sorted(selected.missing_labels),
     ]
-    found: list[tuple[str, Receiver]] = []
+    found: list[tuple[str, Addressee]] = []
     for entity_id in _in_order(selected.referenced, call.data.get(ATTR_ENTITY_ID)):
         ours = _named(hass, entity_id)
         found += ours
@@ -212,15 +194,15 @@ def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Re
     if missing:
         raise invalid("not_a_recipient", targets=", ".join(missing))
     for entity_id in sorted(selected.indirectly_referenced):
-        if entity_id.startswith(f"{Platform.NOTIFY}.") and (one := receiver_of_entity(hass, entity_id)):
+        if entity_id.startswith(f"{Platform.NOTIFY}.") and (one := addressee_of_entity(hass, entity_id)):
             found.append(one)
     return found
 
 
-def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Receiver]]:
+def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Addressee]]:
     """Return the recipients that an entity stands for: its own, or those whose person it is."""
     if not entity_id.startswith("person."):
-        one = receiver_of_entity(hass, entity_id)
+        one = addressee_of_entity(hass, entity_id)
         return [one] if one else []
     entities = er.async_get(hass)
     persons = []
@@ -229,7 +211,7 @@ def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Receiver]]:
             if subentry.data.get(CONF_PERSON) == entity_id:
                 unique_id = f"{entry.entry_id}_{subentry.subentry_id}_notify"
                 own = entities.async_get_entity_id(Platform.NOTIFY, DOMAIN, unique_id)
-                one = receiver_of_entity(hass, own) if own else None
+                one = addressee_of_entity(hass, own) if own else None
                 persons += [one] if one else []
     return persons
 

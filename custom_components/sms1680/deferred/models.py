@@ -1,0 +1,155 @@
+"""A deferred message, and the result of a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Self
+
+from homeassistant.config_entries import ConfigEntry
+
+from ..client import Outcome, Reason, Receipt
+from ..client.limits.rate import Priority
+from ..errors import OwnReason
+from ..recipients import Addressee
+from .policy import NO_POLICY, DeliveryPolicy, Fallback
+
+# The outcome of a fallback step that reports nothing more: actions, and entities of other integrations.
+DONE: Final = "done"
+HANDLED: Final = (Outcome.ACCEPTED.value, DONE)
+_MAY_HAVE_ARRIVED: Final = (Outcome.ACCEPTED.value, Outcome.HELD.value, Outcome.UNKNOWN.value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class QueuedMessage:
+    """A message to one number that waits in the store.
+
+    recipient: the subentry. at: when the platform is to send it, None for immediately. user: whose permissions the
+    fallback actions run with. until: when to stop trying, None before the first attempt. tried: the fallback has had
+    its turn. tries: attempts so far. watched: the message was sent, only its fallback waits. outgoing: its row in the
+    journal, if its delivery report is awaited. missed: its outcome, if that is why the fallback waits. Times are
+    seconds since 1970. The names of the fields are the keys of the stored form.
+    """
+
+    number: str
+    text: str
+    name: str | None = None
+    recipient: str | None = None
+    extension: str | None = None
+    priority: Priority = "normal"
+    policy: DeliveryPolicy = NO_POLICY
+    automatic: bool = False
+    user: str | None = None
+    since: float = 0.0
+    until: float | None = None
+    tried: bool = False
+    tries: int = 0
+    outgoing: int | None = None
+    watched: bool = False
+    at: float | None = None
+    missed: str | None = None
+
+    def __repr__(self) -> str:
+        """Show neither number nor text."""
+        return f"QueuedMessage(tries={self.tries})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the stored form."""
+        stored = {name: getattr(self, name) for name in self.__slots__ if name != "policy"}
+        policy = self.policy
+        stored["keep_trying"], stored["safe_text"] = policy.keep_trying, policy.safe_text
+        stored["fallback"] = policy.fallback.as_json() if policy.fallback else None
+        return stored
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read the stored form. Raises KeyError or TypeError for the form of another version."""
+        values = dict(stored)
+        fallback = values.pop("fallback")
+        policy = DeliveryPolicy(
+            values.pop("keep_trying"), values.pop("safe_text"), Fallback.from_json(fallback) if fallback else None
+        )
+        return cls(policy=policy, **values)
+
+    def addressee(self, entry: ConfigEntry[Any]) -> Addressee:
+        """Return the addressee as stored."""
+        return Addressee(entry, self.number, self.name, self.recipient, self.extension)
+
+    def current_addressee(self, entry: ConfigEntry[Any]) -> Addressee | None:
+        """Return the addressee with the recipient's current number and name; None if the recipient was removed."""
+        if self.recipient is None:
+            return self.addressee(entry)
+        subentry = entry.subentries.get(self.recipient)
+        return replace(Addressee.from_subentry(entry, subentry), extension=self.extension) if subentry else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A queued message and its row in the store. due: when it is next acted on."""
+
+    row: int
+    due: datetime
+    message: QueuedMessage
+
+
+@dataclass(frozen=True)
+class DeliveryResult:
+    """The result for one addressee, and what is still to come.
+
+    outgoing: the row in the journal, None if it could not be written. safe: the safe text replaced the message.
+    delayed_until: the end of the quiet hours that hold the message back. trying_until: it is tried again until then.
+    fallback: the fallback steps with their outcomes. own_reason: why the message was not even tried.
+    """
+
+    addressee: Addressee
+    receipt: Receipt
+    outgoing: int | None = None
+    safe: bool = False
+    delayed_until: datetime | None = None
+    trying_until: datetime | None = None
+    fallback: tuple[dict[str, str], ...] = ()
+    own_reason: OwnReason | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the message is still to be sent."""
+        return self.delayed_until is not None or self.trying_until is not None
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether the message is still to be sent or a fallback step handled it, so that no failure is reported."""
+        return self.is_pending or any(step["outcome"] in HANDLED for step in self.fallback)
+
+    @property
+    def final_receipt(self) -> Receipt:
+        """The receipt; its outcome is unknown if that of a fallback step is."""
+        if any(step["outcome"] == Outcome.UNKNOWN.value for step in self.fallback):
+            return replace(self.receipt, outcome=Outcome.UNKNOWN, reason=Reason.LOST)
+        return self.receipt
+
+    def may_have_arrived(self, policy: DeliveryPolicy) -> bool:
+        """Return whether the fallback account sent the message to the phone, or may have."""
+        account = policy.fallback.account if policy.fallback else None
+        return any(step["to"] == account and step["outcome"] in _MAY_HAVE_ARRIVED for step in self.fallback)
+
+    def as_response(self) -> dict[str, Any]:
+        """Return the response of an action. The number is not masked: the caller named it."""
+        receipt = self.receipt
+        reason = receipt.reason.value if receipt.reason else None
+        if self.delayed_until is not None:
+            reason = "quiet_hours"
+        elif self.own_reason is not None:
+            reason = self.own_reason.value
+        return {
+            "number": receipt.number,
+            "recipient": self.addressee.name,
+            "outcome": receipt.outcome.value,
+            "message_id": receipt.message_id,
+            "parts": receipt.parts,
+            "reason": reason,
+            "safe_text": self.safe,
+            "delayed_until": self.delayed_until.isoformat() if self.delayed_until else None,
+            "trying_until": self.trying_until.isoformat() if self.trying_until else None,
+            "fallback": list(self.fallback),
+        }

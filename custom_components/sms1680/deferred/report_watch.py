@@ -1,0 +1,91 @@
+"""Messages that were sent and whose fallback waits for the delivery report, or for its absence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.util import dt as dt_util
+
+from ..store.db import Change, MessageStore, ProofState, StoreError
+from .models import QueuedMessage, StoredMessage
+from .retry_policy import TOO_LATE
+from .schedule import Schedule
+from .storage import QueueStorage
+
+_LOGGER = logging.getLogger(__name__)
+
+type RunFallback = Callable[[QueuedMessage, str], Awaitable[object]]
+type Track = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class ReportWatch:
+    """Runs the fallback of a message that was not delivered, or whose report did not arrive in time.
+
+    journal: the store that knows the state of what was sent. run_fallback: called with the message and why. track: runs
+    a coroutine in the background.
+    """
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry[Any],
+        *,
+        storage: QueueStorage,
+        journal: MessageStore,
+        run_fallback: RunFallback,
+        track: Track,
+    ) -> None:
+        self.schedule = Schedule(hass, self._on_deadline)
+        self._entry = entry
+        self._storage = storage
+        self._journal = journal
+        self._run_fallback = run_fallback
+        self._track = track
+
+    async def async_check(self, rows: Collection[int]) -> None:
+        """Apply the present states of some rows of the journal: reports may have arrived before they were watched."""
+        if rows:
+            with contextlib.suppress(StoreError):
+                for change in await asyncio.wrap_future(self._journal.current(rows)):
+                    self.on_change(change)
+
+    @callback
+    def on_change(self, change: Change) -> None:
+        """Act on a new state of a message that was sent."""
+        watched = self.schedule.messages.values()
+        stored = next((stored for stored in watched if stored.message.outgoing == change.row), None)
+        if stored is None or not change.settled:
+            return
+        self.schedule.remove(stored.row)
+        if change.state is ProofState.DELIVERED:
+            self._track(self._storage.async_delete(stored.row))
+        else:
+            self._track(self._async_fall_back(stored, change.state.value))
+
+    @callback
+    def _on_deadline(self, due: list[StoredMessage]) -> None:
+        for stored in due:
+            self._track(self._async_fall_back(stored, stored.message.missed or "no_report"))
+
+    async def _async_fall_back(self, stored: StoredMessage, why: str) -> None:
+        """Run the fallback of a message. It is marked first, so that a restart does not run it twice."""
+        message = stored.message
+        addressee = message.current_addressee(self._entry)
+        if addressee is None or dt_util.utcnow() - stored.due > TOO_LATE:
+            _LOGGER.warning("The fallback of a message was skipped: its recipient was removed, or it is too late")
+            await self._storage.async_delete(stored.row)
+            return
+        with contextlib.suppress(StoreError):
+            await self._storage.async_update(stored, going=True)
+        try:
+            await self._run_fallback(replace(message, number=addressee.number), why)
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task
+            _LOGGER.error("The fallback of a message failed with %s", type(error).__name__)  # noqa: TRY400
+        await self._storage.async_delete(stored.row)

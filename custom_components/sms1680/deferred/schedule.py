@@ -1,0 +1,65 @@
+"""Stored messages by the time they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
+from homeassistant.helpers.event import async_track_point_in_utc_time
+from homeassistant.util import dt as dt_util
+
+from .models import StoredMessage
+
+
+class Schedule:
+    """The messages that wait, by row, with one timer for the earliest of them.
+
+    on_due: called with the messages whose time has come, the earliest first; they no longer wait.
+    """
+
+    def __init__(self, hass: HomeAssistant, on_due: Callable[[list[StoredMessage]], None]) -> None:
+        self.messages: dict[int, StoredMessage] = {}
+        self._hass = hass
+        self._on_due = on_due
+        self._cancel: CALLBACK_TYPE | None = None
+        self._job = HassJob(self._due, "sms1680 deferred messages", cancel_on_shutdown=True)
+
+    @callback
+    def add(self, stored: StoredMessage) -> None:
+        """Let a message wait."""
+        self.messages[stored.row] = stored
+        self.set_timer()
+
+    @callback
+    def remove(self, row: int) -> bool:
+        """Remove a message; return whether it was there."""
+        removed = self.messages.pop(row, None) is not None
+        if removed:
+            self.set_timer()
+        return removed
+
+    @callback
+    def clear(self) -> None:
+        """Remove all messages."""
+        self.messages.clear()
+        self.set_timer()
+
+    def set_timer(self) -> None:
+        """Wake up when the earliest message is due."""
+        if self._cancel is not None:
+            self._cancel()
+            self._cancel = None
+        if self.messages:
+            first = min(stored.due for stored in self.messages.values())
+            self._cancel = async_track_point_in_utc_time(self._hass, self._job, first)
+
+    @callback
+    def _due(self, _: datetime) -> None:
+        self._cancel = None
+        now = dt_util.utcnow()
+        due = [stored for stored in self.messages.values() if stored.due <= now]
+        for stored in due:
+            del self.messages[stored.row]
+        self._on_due(sorted(due, key=lambda stored: (stored.due, stored.row)))
+        self.set_timer()

@@ -1,0 +1,55 @@
+"""The deferred messages of one account in the message store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import Final
+
+from ..store.db import Later, MessageStore, StoreError
+from .models import QueuedMessage, StoredMessage
+
+_LOGGER = logging.getLogger(__name__)
+
+WOULD_BE_LOST: Final = "A queued message could not be saved and would be lost on restart (%s)"
+
+
+class QueueStorage:
+    """Writes the deferred messages of an account to the store, so that a restart loses none of them."""
+
+    def __init__(self, entry_id: str, store: MessageStore) -> None:
+        self._entry_id = entry_id
+        self._store = store
+
+    async def async_load(self) -> list[Later]:
+        """Return the messages that an earlier run has left. Raises StoreError."""
+        return await asyncio.wrap_future(self._store.kept(self._entry_id))
+
+    async def async_insert(self, message: QueuedMessage, due: datetime) -> StoredMessage:
+        """Store a new message. Raises StoreError."""
+        row = await asyncio.wrap_future(self._store.keep(self._entry_id, message.number, due, message.as_json()))
+        return StoredMessage(row, due, message)
+
+    async def async_update(self, stored: StoredMessage, *, going: bool = False) -> None:
+        """Store the present form of a message. going: it is being acted on from now on. Raises StoreError."""
+        message = stored.message
+        saving = self._store.keep(
+            self._entry_id, message.number, stored.due, message.as_json(), row=stored.row, going=going
+        )
+        await asyncio.wrap_future(saving)
+
+    async def async_delete(self, row: int) -> None:
+        """Delete a message that is done."""
+        try:
+            await asyncio.wrap_future(self._store.drop(row))
+        except StoreError as error:
+            _LOGGER.warning("A queued message that is done could not be deleted (%s)", error)
+
+    async def async_save_again(self, stored: StoredMessage, waiting: dict[int, StoredMessage]) -> None:
+        """Store a message in the new file of a damaged store, if it still waits unchanged."""
+        try:
+            if waiting.get(stored.row) is stored:
+                await self.async_update(stored)
+        except StoreError as error:
+            _LOGGER.warning(WOULD_BE_LOST, error)
