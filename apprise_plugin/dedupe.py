@@ -93,7 +93,7 @@ class Dedupe:
         now = self._clock()
         for receipt in receipts:
             message = self._hash(receipt.number, text)
-            if receipt.outcome in (Outcome.NOT_SENT, Outcome.REFUSED):
+            if receipt.outcome.is_failure:
                 store.execute("DELETE FROM sent WHERE message = ?", (message,))
             else:
                 row = (now, now + self._seconds, receipt.outcome.value, receipt.message_id, message)

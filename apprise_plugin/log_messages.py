@@ -22,7 +22,7 @@ _UNKNOWN_ADVICE = (
 
 def is_success(receipt: Receipt) -> bool:
     """Return True if the platform accepted the message or holds it for review."""
-    return receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD)
+    return receipt.outcome.is_success
 
 
 def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from .core import Outcome, Reason, Receipt, Repeat
+from .core import Reason, Receipt, Repeat
 
 # Apprise retries a failed service after its `wait`. A call that arrives this many seconds later is a new notification.
 _GRACE = 5.0
@@ -43,7 +43,7 @@ class RetryState:
 
 def is_retryable(receipt: Receipt) -> bool:
     """Return True if the message was certainly not sent and a later attempt can succeed."""
-    return receipt.outcome in (Outcome.NOT_SENT, Outcome.REFUSED) and receipt.repeat is Repeat.YES
+    return receipt.outcome.is_failure and receipt.repeat is Repeat.YES
 
 
 class RetryMemory:

@@ -23,8 +23,9 @@ from sms1680.apprise.arguments import OPTION_ALIASES, OPTIONS
 from sms1680.apprise.command import FOLDERS
 from sms1680.apprise.plugin import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT
 from sms1680.cmpp import CMPPClient
-from sms1680.http.client import SendOptions, _Face
+from sms1680.http.client import _Face
 from sms1680.limits.shared_state import state_folders
+from sms1680.options import SendOptions
 
 ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
 PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"

@@ -17,7 +17,6 @@ from ..client import (
     AsyncClient,
     Estimate,
     InvalidMessageError,
-    Outcome,
     Reason,
     Receipt,
     SendError,
@@ -26,8 +25,9 @@ from ..client import (
 )
 from ..client.cmpp import CMPPClient
 from ..client.errors import error_of
-from ..client.http.client import PATIENCE, SendOptions
+from ..client.http.client import PATIENCE
 from ..client.numbers import Number, normalise_numbers
+from ..client.options import SendOptions
 from ..const import CONF_CMPP, CONF_HTTP
 
 # These say nothing of the message, and that it surely did not go: what is wrong is the way. What a caller cancels is
@@ -232,4 +232,4 @@ async def _receipts(sending: Awaitable[tuple[Receipt, ...]]) -> list[Receipt]:
 
 
 def _is_wrong_way(receipt: Receipt) -> bool:
-    return receipt.outcome in (Outcome.NOT_SENT, Outcome.REFUSED) and receipt.reason in _WRONG_WAY
+    return receipt.outcome.is_failure and receipt.reason in _WRONG_WAY

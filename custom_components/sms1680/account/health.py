@@ -102,7 +102,7 @@ class Standing:
     @callback
     def record(self, receipt: Receipt, way: str = CONF_HTTP) -> None:
         """Take in what became of one number. way: that it went by."""
-        if receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
+        if receipt.outcome.is_success:
             self._settle(lambda met_on, problem: met_on == way or problem not in _OF_ONE_WAY)
         elif receipt.reason in STOPS_ALL and not (way == CONF_CMPP and self._is_of_connection(receipt.reason)):
             self._set(way, receipt.reason)

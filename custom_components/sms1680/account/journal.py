@@ -21,9 +21,9 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
 from ..client import Estimate, InvalidMessageError, Outcome, Reason, Receipt
-from ..client.http.client import SendOptions
 from ..client.http.requests import fill
 from ..client.numbers import Number
+from ..client.options import SendOptions
 from ..const import CONF_NUMBER, SUBENTRY_RECIPIENT
 from ..context import is_automatic
 from ..store.db import Change, Dispatch, Outgoing, Receipted, comparable_number

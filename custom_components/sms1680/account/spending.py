@@ -47,7 +47,6 @@ _LIMITS: Final[dict[Reason, tuple[str, float]]] = {
     Reason.AUTOMATIC_LIMIT: ("automatic", HOUR),
 }
 _LOOK_AGAIN: Final = 60.0  # seconds, while something is told
-_SPENT: Final = (Outcome.ACCEPTED, Outcome.HELD, Outcome.UNKNOWN)
 
 
 def limits_of(options: Mapping[str, Any]) -> SpendingLimits:
@@ -106,7 +105,7 @@ class SpendingWatch:
         if receipt.outcome is Outcome.REFUSED and receipt.reason in _LIMITS:
             self._held_back[receipt.reason] = dt_util.utcnow()
             self._look()
-        elif receipt.outcome in _SPENT:
+        elif receipt.outcome.may_arrive:
             self._look()
 
     @callback

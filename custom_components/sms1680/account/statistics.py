@@ -19,7 +19,6 @@ _VERSION = 1
 _SAVE_DELAY = 10  # seconds
 _BURST = 1  # second
 _ERRORS_KEPT = 10
-_SENT = (Outcome.ACCEPTED, Outcome.HELD)
 
 
 class _Kept(TypedDict):
@@ -70,7 +69,7 @@ class Totals:
     def record(self, receipt: Receipt) -> None:
         """Count what became of one number."""
         self.outcomes[receipt.outcome] += 1
-        if receipt.outcome in _SENT:
+        if receipt.outcome.is_success:
             self.messages += 1
             self.parts += receipt.parts
             self.spent += receipt.parts * (self.price or 0)

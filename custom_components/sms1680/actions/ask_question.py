@@ -296,10 +296,12 @@ class _Asking:
         except ServiceValidationError as error:
             _LOGGER.warning("Who answered a question could not be told to the others (%s)", error.translation_key)
             return
-        missed = [one.receipt.outcome.value for one in told if not one.is_handled]
-        missed = [outcome for outcome in missed if outcome not in (Outcome.ACCEPTED, Outcome.HELD)]
+        missed = [one.receipt for one in told if not (one.is_handled or one.receipt.outcome.is_success)]
         if missed:
-            _LOGGER.warning("Who answered a question could not be told to the others (%s)", ", ".join(missed))
+            _LOGGER.warning(
+                "Who answered a question could not be told to the others (%s)",
+                ", ".join(receipt.outcome.value for receipt in missed),
+            )
 
     def _tell_drill(self, people: list[dict[str, Any]]) -> None:
         async_tell_drill(

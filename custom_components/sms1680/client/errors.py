@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .outcomes import Language, Outcome, Reason, Receipt
 
@@ -70,8 +71,8 @@ class SendError(SMS1680Error):
         super().__init__(_summary(self.receipts, reason, "en"), _summary(self.receipts, reason, "zh"))
 
     def __reduce__(self) -> tuple[type[SendError], tuple[tuple[Receipt, ...], Reason | None]]:
-        """Survive pickling: a traceback may cross processes."""
-        return type(self), (self.receipts, self.reason)
+        """Support pickling, without the caller's context: it may hold anything."""
+        return type(self), (tuple([replace(receipt, context=None) for receipt in self.receipts]), self.reason)
 
 
 class UnknownOutcomeError(SendError):

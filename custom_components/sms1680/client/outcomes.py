@@ -5,7 +5,7 @@ One set of reasons for every way to the platform (protocol.md section 6: HTTP's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -22,6 +22,25 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the platform has the message: accepted, or held for a person there."""
+        return self in _SUCCESSES
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the message certainly neither arrives nor costs anything: refused, or not sent."""
+        return self in _FAILURES
+
+    @property
+    def may_arrive(self) -> bool:
+        """Whether the message may reach the phone: accepted, held or unknown."""
+        return self not in _FAILURES
+
+
+_SUCCESSES = frozenset({Outcome.ACCEPTED, Outcome.HELD})
+_FAILURES = frozenset({Outcome.REFUSED, Outcome.NOT_SENT})
 
 
 class Repeat(StrEnum):
@@ -288,6 +307,9 @@ class Receipt:
     segments of which some were accepted, how many, and why the others were not.
     message_ids: all ids of a message that went out in several segments (CMPP), else the one of `message_id`.
     segments: how many pieces it was handed over in, each of which is reported by itself; over HTTP always one.
+    context: the `context` option of the call. index: the position of this item among the distinct items of the call,
+    in order of first appearance. An item is a number (`send`), a number with its values (`send_template`) or a number
+    with its text (`send_batch`). Neither is printed or compared.
     """
 
     number: str
@@ -298,6 +320,8 @@ class Receipt:
     detail: str | None = None
     message_ids: tuple[str, ...] = ()
     segments: int = 1
+    context: object = field(default=None, repr=False, compare=False)
+    index: int = field(default=0, repr=False, compare=False)
 
     @property
     def repeat(self) -> Repeat:

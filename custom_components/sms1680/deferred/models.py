@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from homeassistant.config_entries import ConfigEntry
 
 from ..client import Outcome, Reason, Receipt
-from ..client.limits.rate import Priority
+from ..client.options import Priority
 from ..errors import OwnReason
 from ..recipients import Addressee
 from .policy import NO_POLICY, DeliveryPolicy, Fallback

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 
-from ..client import Outcome, mask_number
+from ..client import mask_number
 from ..const import ATTR_CONFIG_ENTRY_ID, EVENT_DELAYED_MESSAGE
 from ..context import async_fire
 from ..errors import language
 from ..issues import DELAYED_LOST
 from .models import DeliveryResult
-
-_GOOD: Final = (Outcome.ACCEPTED, Outcome.HELD)
 
 
 @callback
@@ -31,7 +29,7 @@ def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: D
         **{name: value for name, value in response.items() if name not in ("delayed_until", "trying_until")},
     }
     async_fire(hass, EVENT_DELAYED_MESSAGE, data)
-    if result.receipt.outcome in _GOOD or result.is_handled:
+    if result.receipt.outcome.is_success or result.is_handled:
         return
     spoken = language(hass)
     who = addressee.name or mask_number(addressee.number)

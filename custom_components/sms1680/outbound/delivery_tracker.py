@@ -18,8 +18,6 @@ from ..const import signal_delivery
 from ..deferred.models import DeliveryResult
 from ..store.db import Change, StoreError, comparable_number
 
-_SETTLED = (Outcome.REFUSED, Outcome.NOT_SENT)
-
 
 class Reports:
     """Follows what is sent inside it, by the message store's word. changed: called when it has said something."""
@@ -55,7 +53,7 @@ class Reports:
         if change is not None:
             return as_response(self._hass, change)
         outcome = sent.receipt.outcome
-        return {"state": outcome.value, "settled": outcome in _SETTLED, "reason": None, "matched": None}
+        return {"state": outcome.value, "settled": outcome.is_failure, "reason": None, "matched": None}
 
     async def wait(self, sent: Iterable[DeliveryResult], seconds: float) -> None:
         """Wait until each message is settled, or the time is up."""

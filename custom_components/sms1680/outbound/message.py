@@ -13,11 +13,10 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
 from ..account.journal import Sender
-from ..client import InvalidMessageError, Outcome, Receipt, SendError
+from ..client import InvalidMessageError, Receipt, SendError
 from ..client.cmpp.compose import full_number
-from ..client.http.client import SendOptions
 from ..client.http.requests import Plan, fill, plan_batch, plan_send, plan_template, send_options
-from ..client.limits.rate import Priority
+from ..client.options import Priority, SendOptions
 from ..client.text import MAX_LENGTH, Signature
 from ..const import CONF_CMPP, CONF_HTTP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
 from ..context import is_automatic
@@ -170,7 +169,7 @@ def _signature(entry: Sms1680ConfigEntry) -> Signature | None:
 def _record(sent: DeliveryResult) -> None:
     """Let the recipient's notify entity show that it was sent to, where Home Assistant can do that (2026.4)."""
     loaded = sent.addressee.entry.state is ConfigEntryState.LOADED  # it may have been unloaded meanwhile
-    if loaded and sent.receipt.outcome in (Outcome.ACCEPTED, Outcome.HELD):
+    if loaded and sent.receipt.outcome.is_success:
         entity = sent.addressee.entry.runtime_data.notify_entities.get(sent.addressee.subentry_id or "")
         if record := getattr(entity, "_async_record_notification", None):
             record()

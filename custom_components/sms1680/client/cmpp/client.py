@@ -14,15 +14,16 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, TypeVar, Unpack
 
 from ..checks import positive, seconds, whole
 from ..errors import InvalidMessageError, InvalidSettingError, NoAnswerError, error_of, refusal
 from ..http.requests import gateway_url
 from ..http.send_flow import OnReceipt, tell
-from ..limits.rate import Clock, Pace, Priority, pace_key
+from ..limits.rate import Clock, Pace, pace_key
 from ..limits.settings import Spending, SpendingLimits
 from ..numbers import Number
+from ..options import Priority, SendOptions
 from ..outcomes import Outcome, Reason, Receipt
 from ..text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
 from .acknowledger import Acknowledger, OnIncoming
@@ -53,7 +54,7 @@ from .wire.texts import Encoding
 if TYPE_CHECKING:
     from ..limits.budget import Admission, Guard
 
-__all__ = ["CMPPClient", "SendOptions"]
+__all__ = ["CMPPClient", "CMPPSendOptions"]
 
 PORT: Final = 7890
 PATIENCE: Final = 30.0
@@ -76,22 +77,14 @@ class _Begun(NamedTuple):
     settled: asyncio.Future[tuple[Receipt, ...]]
 
 
-class SendOptions(TypedDict, total=False):
-    """What each sending call may be given.
+class CMPPSendOptions(SendOptions, total=False):
+    """The options of each sending call over CMPP.
 
-    at: when to send, an aware time in the future. valid_for: how long the gateway tries, from then on. extension:
-    digits behind the source number, as text, 21 together. priority: "critical" overtakes what waits for its turn.
-    patience, deadline: instead of the client's. automatic: the message stems from our own events (an answer to a
-    reply), for which the guard has a lower limit.
+    valid_for: how long the gateway tries to deliver, counted from `at` or now. extension: at most 21 digits together
+    with the source number.
     """
 
-    at: datetime | None
     valid_for: timedelta | None
-    extension: str | None
-    priority: Priority
-    patience: float | None
-    deadline: float | None
-    automatic: bool
 
 
 class CMPPClient:
@@ -310,7 +303,7 @@ class CMPPClient:
     # --- out ---
 
     async def send(
-        self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
+        self, numbers: Number | Iterable[Number], text: str, **options: Unpack[CMPPSendOptions]
     ) -> tuple[Receipt, ...]:
         """Send one text to one or more numbers.
 
@@ -324,7 +317,7 @@ class CMPPClient:
         return await self._run(lambda times: self._composer.send(numbers, text, times), **options)
 
     async def send_template(
-        self, template: str, rows: Iterable[Sequence[Number]], **options: Unpack[SendOptions]
+        self, template: str, rows: Iterable[Sequence[Number]], **options: Unpack[CMPPSendOptions]
     ) -> tuple[Receipt, ...]:
         """Send a template that is filled in here for each number.
 
@@ -334,7 +327,7 @@ class CMPPClient:
         return await self._run(lambda times: self._composer.send_template(template, rows, times), **options)
 
     async def send_batch(
-        self, pairs: Iterable[tuple[Number, str]], **options: Unpack[SendOptions]
+        self, pairs: Iterable[tuple[Number, str]], **options: Unpack[CMPPSendOptions]
     ) -> tuple[Receipt, ...]:
         """Send each number its own text. Returns and raises as `send` does."""
         return await self._run(lambda times: self._composer.send_batch(pairs, times), **options)
@@ -376,6 +369,7 @@ class CMPPClient:
         patience: float | None = None,
         deadline: float | None = None,
         automatic: bool = False,
+        context: object = None,
     ) -> tuple[Receipt, ...]:
         if priority not in ("normal", "critical"):
             raise InvalidMessageError("the priority is normal or critical", "优先级只能是 normal 或 critical")
@@ -386,6 +380,7 @@ class CMPPClient:
             self._patience if patience is None else seconds("patience", patience),
             None if until is None else began + until,
             began,
+            context,
         )
         draft = compose(self._composer.times(at, valid_for, extension, self._now))
         if self._guard is None:
@@ -409,7 +404,9 @@ class CMPPClient:
         held: dict[int, Receipt] = {}
         for index, ((number, parts), admission) in enumerate(zip(messages, admissions, strict=True)):
             if admission.reason is not None:
-                held[index] = Receipt(number, Outcome.REFUSED, None, admission.reason, parts)
+                held[index] = Receipt(
+                    number, Outcome.REFUSED, None, admission.reason, parts, context=limits.context, index=index
+                )
                 self._tell(held[index])
         counted = [admission for admission in admissions if admission.reason is None]
         went: tuple[Receipt, ...] = ()
@@ -428,7 +425,7 @@ class CMPPClient:
     async def _give_back(self, guard: Guard, admissions: Sequence[Admission], receipts: Iterable[Receipt]) -> None:
         """Take out of the count what certainly cost nothing."""
         pairs = zip(admissions, receipts, strict=True)
-        costless = [one for one, receipt in pairs if receipt.outcome in (Outcome.REFUSED, Outcome.NOT_SENT)]
+        costless = [one for one, receipt in pairs if receipt.outcome.is_failure]
         await self._waiting(guard.give_back(costless))
 
     async def _waiting(self, steps: Generator[float, None, _Told]) -> _Told:

@@ -92,6 +92,7 @@ class Draft:
     """A checked call: its receivers without duplicates, where each stands in the caller's list, and its letters.
 
     own_texts: each receiver has a text of its own, so that what is wrong with one says nothing of the others.
+    indexes: of each receiver in the whole call's draft, None where this is it.
     """
 
     numbers: list[str]
@@ -99,6 +100,7 @@ class Draft:
     letters: list[Letter]
     times: Times
     own_texts: bool = False
+    indexes: Sequence[int] | None = None
 
     def messages(self) -> list[tuple[str, int]]:
         """Return each receiver's number with the parts that its messages are billed in."""
@@ -117,7 +119,7 @@ class Draft:
             if receivers:
                 letters.append(letter._replace(receivers=receivers))
         numbers = [self.numbers[index] for index in indices]
-        return Draft(numbers, range(len(numbers)), letters, self.times, self.own_texts)
+        return Draft(numbers, range(len(numbers)), letters, self.times, self.own_texts, indices)
 
     def __repr__(self) -> str:
         return f"Draft({len(self.numbers)} receivers, {len(self.letters)} letters)"

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ..http.responses import Again, Verdict
-from ..limits.rate import Clock, DeadlineError, Pace, Place, Priority
+from ..limits.rate import Clock, DeadlineError, Pace, Place
+from ..options import Priority
 from ..outcomes import Outcome, Reason
 from .compose import Sender
 from .events import ResponseReceived

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ..http.responses import Again, Verdict, verdict_of
-from ..limits.rate import Priority
+from ..options import Priority
 from ..outcomes import Outcome, Reason, Receipt
 from .compose import Draft, Letter, Times
 from .wire.layout import mutable_twin
@@ -33,13 +33,14 @@ class Limits:
     """How long a call may take, in seconds on the client's clock.
 
     patience: of trying again while surely nothing was sent. deadline: no SUBMIT begins behind it, None for no bound.
-    began: when the call was made.
+    began: when the call was made. context: of the call's receipts.
     """
 
     priority: Priority
     patience: float
     deadline: float | None
     began: float
+    context: object = None
 
 
 class Segment(NamedTuple):
@@ -88,7 +89,7 @@ class Message:
 class Call:
     """One `send`, `send_template` or `send_batch`, until each of its receivers has a receipt.
 
-    context: the caller's, in which its receipts are told: who records them may want to know what they are of.
+    caller: the contextvars context of the caller, in which `on_receipt` runs. indexes: see `Draft`.
     """
 
     def __init__(self, draft: Draft, limits: Limits, done: Callable[[tuple[Receipt, ...]], object]) -> None:
@@ -96,7 +97,8 @@ class Call:
         self.limits = limits
         self.times: Times = draft.times
         self.own_texts = draft.own_texts
-        self.context = copy_context()
+        self.caller = copy_context()
+        self.indexes = draft.indexes
         self.stopped: Verdict | None = None
         self._numbers = draft.numbers
         self._places = draft.places
@@ -274,14 +276,20 @@ class Outbox:
             verdict = _ACCEPTED if len(accepted) == total else _partly(verdict, len(accepted), total)
         ids = tuple([str(number) for number in accepted])
         first, parts = ids[0] if ids else None, message.letter.parts
+        call, indexes = message.call, message.letter.receivers
+        if call.indexes is not None:
+            indexes = tuple([call.indexes[index] for index in indexes])
+        context = call.limits.context
         receipts = []
-        for number in message.numbers:
-            receipt = _draft_receipt(number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids, total)
+        for number, index in zip(message.numbers, indexes, strict=True):
+            receipt = _draft_receipt(
+                number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids, total, context, index
+            )
             receipt.__class__ = Receipt
             receipts.append(receipt)
         if self._on_receipt is not None:
             for receipt in receipts:
-                message.call.context.run(self._on_receipt, receipt)
+                call.caller.run(self._on_receipt, receipt)
         return receipts
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from ..checks import positive, seconds, whole
 from ..errors import InvalidMessageError, InvalidSettingError, error_of
 from ..limits.budget import Guard
-from ..limits.rate import Clock, Pace, Priority, pace_key
+from ..limits.rate import Clock, Pace, pace_key
 from ..limits.settings import Spending, SpendingLimits
+from ..options import Priority, SendOptions
 from ..text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
 from .requests import (
     DEFAULT_GATEWAY,
@@ -83,22 +84,6 @@ class Settings(TypedDict, total=False):
     state_dir: str | None
     clock: Clock
     now: Callable[[], datetime]
-
-
-class SendOptions(TypedDict, total=False):
-    """What each sending call may be given.
-
-    at: when to send, an aware time in the future. extension: digits behind the sender's number, as text.
-    priority: "critical" overtakes what waits for its turn. patience, deadline: instead of the client's.
-    automatic: the message stems from our own events (an answer to a reply), for which the guard has a lower limit.
-    """
-
-    at: datetime | None
-    extension: str | None
-    priority: Priority
-    patience: float | None
-    deadline: float | None
-    automatic: bool
 
 
 class _Face:
@@ -186,6 +171,7 @@ class _Face:
         patience: float | None = None,
         deadline: float | None = None,
         automatic: bool = False,
+        context: object = None,
     ) -> Sending:
         if priority not in ("normal", "critical"):
             raise InvalidMessageError("the priority is normal or critical", "优先级只能是 normal 或 critical")
@@ -210,6 +196,7 @@ class _Face:
             clock=self._clock,
             on_receipt=self._on_receipt,
             guard=self._guard,
+            context=context,
         )
 
     def _ask_balance(self) -> Request:

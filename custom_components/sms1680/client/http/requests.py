@@ -34,7 +34,7 @@ class Plan:
     """A checked message on its way: its receivers without duplicates, and how they stand in the call's form.
 
     places: for each place of the caller's list, the index of its receiver. fields: each receiver as the form has it.
-    values: of each receiver, for a template's placeholders.
+    values: of each receiver, for a template's placeholders. indexes: of each receiver in the call's own plan.
     parts, flow: of each receiver, or of all alike where there is one value.
     """
 
@@ -49,6 +49,7 @@ class Plan:
     flow: Sequence[int]
     texts: tuple[str, ...]
     values: Sequence[tuple[str, ...]] = ()
+    indexes: Sequence[int] | None = None
 
     def only(self, indexes: Sequence[int]) -> Plan:
         """Return the plan for some of its receivers, each still once."""
@@ -62,9 +63,14 @@ class Plan:
             fields=[self.fields[index] for index in indexes],
             values=[self.values[index] for index in indexes] if self.values else (),
             places=range(len(indexes)),
+            indexes=[self.index_of(index) for index in indexes],
             parts=some(self.parts),
             flow=some(self.flow),
         )
+
+    def index_of(self, index: int) -> int:
+        """Return the index that this receiver has in the plan of the whole call."""
+        return index if self.indexes is None else self.indexes[index]
 
     def parts_of(self, index: int) -> int:
         """Return the parts that this receiver is billed in."""

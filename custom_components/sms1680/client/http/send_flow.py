@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ..account import Account
-from ..limits.rate import Clock, DeadlineError, Pace, Place, Priority
+from ..limits.rate import Clock, DeadlineError, Pace, Place
+from ..options import Priority
 from ..outcomes import Outcome, Reason, Receipt
 from .requests import Plan, post
 from .responses import Again, Verdict, read_answer
@@ -75,6 +76,7 @@ class Sending:
         clock: Clock,
         on_receipt: OnReceipt | None,
         guard: Guard | None = None,
+        context: object = None,
     ) -> None:
         self._plan = plan
         self._limits = limits
@@ -84,6 +86,7 @@ class Sending:
         self._clock = clock
         self._on_receipt = on_receipt
         self._guard = guard
+        self._context = context
         self._packet_size = limits.packet_size
         self._abandoned = False
 
@@ -113,9 +116,7 @@ class Sending:
         went = iter((yield from self._packets()))
         receipts = [held[index] if index in held else next(went) for index in range(len(admissions))]
         costless = [
-            admission
-            for admission, receipt in zip(admissions, receipts, strict=True)
-            if receipt.outcome in (Outcome.REFUSED, Outcome.NOT_SENT)
+            admission for admission, receipt in zip(admissions, receipts, strict=True) if receipt.outcome.is_failure
         ]
         yield from _waiting(guard.give_back(costless))
         return receipts
@@ -230,6 +231,8 @@ class Sending:
             self._plan.parts_of(index),
             verdict.detail,
             (verdict.message_id,) if verdict.message_id else (),
+            context=self._context,
+            index=self._plan.index_of(index),
         )
         if self._on_receipt is not None:
             tell(self._on_receipt, receipt)

@@ -15,11 +15,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import count
-from typing import Literal
 
+from ..options import Priority
 from .shared_state import AT_ONCE, NO_PLACE, STATE_DIR, Places, Record, open_places
 
-Priority = Literal["normal", "critical"]
 Clock = Callable[[], float]
 
 SLOWEST = 10.0

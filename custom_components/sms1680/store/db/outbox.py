@@ -11,7 +11,6 @@ from ...client import DeliveryReport, Outcome, Reason, ReportState
 from .numbers import comparable_number, storable
 from .proof import (
     EXPIRY,
-    NEVER_ARRIVES,
     SETTLED,
     Candidate,
     Foreign,
@@ -71,7 +70,7 @@ def _settle(connection: sqlite3.Connection, dispatch: Dispatch, place: int, answ
         # Its beginning could not be noted, or the database was set aside meanwhile.
         row = dispatch.rows[place] = _insert(connection, message)
     at = to_micros(answer.at)
-    missing = 0 if answer.outcome in NEVER_ARRIVES else max(0, answer.segments - len(answer.message_ids))
+    missing = 0 if answer.outcome.is_failure else max(0, answer.segments - len(answer.message_ids))
     connection.execute(
         "UPDATE outgoing SET outcome = ?1, reason = ?2, parts = ?3, segments = ?4, missing = ?5, state = ?1,"
         " state_at = ?6, way = ifnull(?7, way) WHERE row = ?8",

@@ -38,7 +38,6 @@ class ProofState(StrEnum):
 SETTLED: Final = frozenset(
     {ProofState.DELIVERED, ProofState.FAILED, ProofState.EXPIRED, ProofState.REFUSED, ProofState.NOT_SENT}
 )
-NEVER_ARRIVES: Final = (Outcome.REFUSED, Outcome.NOT_SENT)
 _STRENGTH: Final = {None: 0, ReportState.PENDING: 1, ReportState.DELIVERED: 2, ReportState.FAILED: 3}
 
 
@@ -64,7 +63,7 @@ def state_of(
     """
     if outcome is None:
         return ProofState.SENDING
-    if outcome in NEVER_ARRIVES:
+    if outcome.is_failure:
         return ProofState(outcome.value)
     if ReportState.FAILED in words:
         return ProofState.FAILED
