@@ -13,7 +13,16 @@ from pathlib import Path
 from _environments import ROOT
 
 LANGUAGES = {"en": "", "zh": ".zh-Hans"}
-PAGES = ("README", "docs/home-assistant", "docs/apprise", "docs/python")
+HOME_ASSISTANT_PAGES = tuple(
+    f"docs/home-assistant/{name}"
+    for name in ("README", "setup", "sending", "receiving", "alarms", "conversations", "reference")
+)
+PAGES = (
+    "README",
+    *HOME_ASSISTANT_PAGES,
+    *("docs/apprise", "docs/python", "docs/reference", "docs/china", "docs/troubleshooting", "docs/security"),
+    "docs/development",
+)
 
 _EXAMPLE = re.compile(
     r"(?:^<!-- test: (?P<kind>[\w-]+)(?: (?P<name>[\w-]+))? -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -58,6 +67,17 @@ def all_examples(*kinds: str) -> list[Example]:
 def tables(page: str, language: str) -> dict[str, str]:
     """Returns the marked tables of a page, by their names."""
     return {found["name"]: found["text"] for found in _TABLE.finditer(path_of(page, language).read_text("utf-8"))}
+
+
+def page_with_table(name: str) -> str:
+    """Return the page that has the table of this name."""
+    (page,) = [page for page in PAGES if name in tables(page, "en")]
+    return page
+
+
+def table_of(name: str, language: str) -> str:
+    """Return the table of this name, on whichever page it is."""
+    return tables(page_with_table(name), language)[name]
 
 
 def write_table(page: str, language: str, name: str, text: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from _docs import LANGUAGES, PAGES, all_examples, cells, examples, path_of, tables
+from _docs import LANGUAGES, PAGES, all_examples, cells, examples, path_of, table_of, tables
 from _environments import ROOT
 from _lanes import LANES
 
@@ -110,7 +110,7 @@ def test_the_commands_are_there(example: Any) -> None:
 
 def test_every_lane_is_named() -> None:
     for language in LANGUAGES:
-        assert [lane.name for lane in LANES if f"`{lane.name}`" not in prose("README", language)] == []
+        assert [lane.name for lane in LANES if f"`{lane.name}`" not in prose("docs/development", language)] == []
 
 
 def test_the_package_is_installed_from_one_address() -> None:
@@ -130,7 +130,7 @@ def test_the_composed_hosts_get_the_package_or_the_drop_in() -> None:
     made, inside, _ = mounted.split(":")
     assert inside in FOLDERS
     for language in LANGUAGES:
-        assert f"sms1680 apprise --into {made}" in tables("README", language)["hosts"]
+        assert f"sms1680 apprise --into {made}" in tables("docs/apprise", language)["hosts"]
 
 
 # --- what can be set -------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_where_the_pace_lies_is_told_in_its_order(
     named, at_home, temporary = state_folders()
     assert (named, at_home) == (tmp_path / "xdg" / "sms1680", tmp_path / ".local" / "state" / "sms1680")
     assert temporary.parent == Path(tempfile.gettempdir())
-    told = re.findall(r"`((?:\$|~)[^`]+)`", prose("README", language))
+    told = re.findall(r"`((?:\$|~)[^`]+)`", prose("docs/reference", language))
     assert told == ["$SMS1680_STATE_DIR", "$XDG_STATE_HOME/sms1680", "~/.local/state/sms1680"]
 
 
@@ -257,15 +257,11 @@ def test_every_entity_is_named_as_home_assistant_shows_it(language: str) -> None
     file = ROOT / "custom_components" / "sms1680" / "translations" / f"{LANGUAGES[language][1:] or 'en'}.json"
     entities = json.loads(file.read_text("utf-8"))["entity"]
     known = {(one["name"], kind) for kind, of_kind in entities.items() for one in of_kind.values() if "name" in one}
-    told = [row for name in ("recipient-entities", "account-entities") for row in cells(page_table(language, name))]
+    told = [row for name in ("recipient-entities", "account-entities") for row in cells(table_of(name, language))]
     assert {(name, kind.strip("`")) for name, kind, _ in told if kind != "`notify`"} == known
-
-
-def page_table(language: str, name: str) -> str:
-    return tables("docs/home-assistant", language)[name]
 
 
 def test_the_pages_are_named_in_order() -> None:
     """So that a page that is added here is tested everywhere."""
-    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.zh-Hans.md")}
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.zh-Hans.md")}
     assert pages == {f"{page}.zh-Hans.md" for page in PAGES if page.startswith("docs/")}
