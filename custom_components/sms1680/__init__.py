@@ -14,11 +14,11 @@ from homeassistant.helpers.typing import ConfigType
 
 from .account.batching import Sharing
 from .account.clients import async_make_ways
-from .account.health import Standing
+from .account.health import AccountHealth
 from .account.journal import RecordedSender
-from .account.refused_words import RefusedWords, async_remove_words
-from .account.spending import SpendingWatch
-from .account.statistics import Totals, async_remove_totals
+from .account.refused_words import RefusedWords, async_remove_refused_words
+from .account.spending import BudgetMonitor
+from .account.statistics import Statistics, async_remove_statistics
 from .client import Receipt
 from .const import (
     CONF_BALANCE_INTERVAL,
@@ -37,14 +37,14 @@ from .const import (
     CONF_SOURCE_NUMBER,
     DOMAIN,
     signal_recipient_added,
-    signal_totals,
+    signal_statistics,
 )
 from .context import async_setup_origin, is_automatic
 from .conversation.command_auth import async_remove_commands
 from .conversation.handler import Conversation
 from .conversation.memory_store import async_remove_questions
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, balance_interval
-from .entity import account_device_info, async_remove_left_over
+from .entity import account_device_info, async_remove_stale_entities
 from .inbound.cmpp import async_keep_connected, async_take
 from .inbound.endpoints import (
     async_adjust_listener,
@@ -57,7 +57,7 @@ from .issues import async_prune_issues, async_remove_issues
 from .outbound.pipeline import create_queue
 from .outbound.unavailable_notify import async_watch_for_missed
 from .recipients import recipients
-from .sensor import async_enable_spent
+from .sensor import async_enable_spent_sensor
 from .services import async_setup_services
 from .store.manager import DATA_STORAGE, Storage, async_forget
 
@@ -80,18 +80,18 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
 
 async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:
     """Set up an account. Nothing here asks the network: the entities are there whether the platform is or not."""
-    totals = Totals(hass, entry.entry_id, entry.options.get(CONF_PRICE))
-    await totals.async_load()
+    statistics = Statistics(hass, entry.entry_id, entry.options.get(CONF_PRICE))
+    await statistics.async_load()
     async_prune_issues(hass, entry)
-    standing = Standing(hass, entry)
+    health = AccountHealth(hass, entry)
     client = RecordedSender(hass, entry, hass.data[DATA_STORAGE])
 
     @callback
     def record(receipt: Receipt, way: str) -> None:
-        totals.record(receipt)
-        standing.record(receipt, way)
+        statistics.record(receipt)
+        health.on_receipt(receipt, way)
         client.record(receipt, way)
-        spending.record(receipt)
+        budget.record(receipt)
 
     client.sender = ways = await async_make_ways(
         hass,
@@ -99,10 +99,10 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         entry.options,
         on_receipt=record,
         on_incoming=partial(async_take, hass, entry),
-        on_status=standing.record_connection,
+        on_status=health.on_connection_status,
     )
 
-    spending = SpendingWatch(hass, entry, ways.spending)
+    budget = BudgetMonitor(hass, entry, ways.spending)
     deferred = create_queue(hass, entry, hass.data[DATA_STORAGE])
     refused_words = RefusedWords(hass, entry.entry_id)
     await refused_words.async_load()
@@ -112,25 +112,25 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
 
     conversation = Conversation(hass, entry)
     await conversation.async_load()
-    coordinator = BalanceCoordinator(hass, entry, client, standing) if ways.http is not None else None
+    coordinator = BalanceCoordinator(hass, entry, client, health) if ways.http is not None else None
     entry.runtime_data = Sms1680Data(
         client=client,
         sharing=Sharing(hass, send),
         coordinator=coordinator,
-        totals=totals,
-        standing=standing,
+        statistics=statistics,
+        health=health,
         conversation=conversation,
         deferred=deferred,
         refused_words=refused_words,
-        spending=spending,
+        budget=budget,
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
     async_register_push(hass, entry)
     # The recipients' devices hang on it.
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
-    async_remove_left_over(hass, entry)
-    async_enable_spent(hass, entry)
+    async_remove_stale_entities(hass, entry)
+    async_enable_spent_sensor(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     entry.async_on_unload(conversation.end)
@@ -139,7 +139,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         entry.async_on_unload(coordinator.async_add_listener(lambda: None))
         entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
-    spending.async_start()
+    budget.async_start()
     await deferred.async_start()
     if ways.cmpp is not None:
         async_keep_connected(hass, entry, ways.cmpp)
@@ -152,10 +152,10 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
         await entry.runtime_data.deferred.async_stop()
-        entry.runtime_data.spending.async_stop()
+        entry.runtime_data.budget.async_stop()
         await entry.runtime_data.sharing.aclose()
         await entry.runtime_data.client.aclose()
-        await entry.runtime_data.totals.async_save()
+        await entry.runtime_data.statistics.async_save()
     return unloaded
 
 
@@ -163,10 +163,10 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     """Forget an account."""
     await async_unregister_push(hass, entry)
     async_remove_issues(hass, entry)
-    await async_remove_words(hass, entry.entry_id)
+    await async_remove_refused_words(hass, entry.entry_id)
     await async_remove_commands(hass, entry)
     await async_remove_questions(hass, entry.entry_id)
-    await async_remove_totals(hass, entry.entry_id)
+    await async_remove_statistics(hass, entry.entry_id)
     await async_forget(hass, entry)
 
 
@@ -174,7 +174,7 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
     """Take in changed settings; let recipients come, change and go without a reload."""
     data = entry.runtime_data
     if needs_reload(entry, *data.applied):
-        data.standing.forget()
+        data.health.reset()
         hass.config_entries.async_schedule_reload(entry.entry_id)
         return
     if data.applied != (entry.data, entry.options):
@@ -231,11 +231,11 @@ async def async_adjust(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     data = entry.runtime_data
     async_register_push(hass, entry)
     await async_adjust_listener(hass, entry)
-    data.totals.price = entry.options.get(CONF_PRICE)
-    async_enable_spent(hass, entry)
-    if data.standing.balance is not None:
-        data.standing.show_balance()
+    data.statistics.price = entry.options.get(CONF_PRICE)
+    async_enable_spent_sensor(hass, entry)
+    if data.health.balance is not None:
+        data.health.update_low_balance_issue()
     if (coordinator := data.coordinator) is not None and coordinator.update_interval != balance_interval(entry):
         coordinator.update_interval = balance_interval(entry)
         await coordinator.async_request_refresh()
-    async_dispatcher_send(hass, signal_totals(entry.entry_id))
+    async_dispatcher_send(hass, signal_statistics(entry.entry_id))

@@ -11,7 +11,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import signal_standing
+from .const import signal_health
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .entity import AccountEntity
 
@@ -27,7 +27,7 @@ async def async_setup_entry(
     sensors: list[AccountEntity] = [CanSend(entry)]
     if (coordinator := entry.runtime_data.coordinator) is not None:
         sensors.append(LowBalance(entry, coordinator))
-    if entry.runtime_data.standing.connection is not None:
+    if entry.runtime_data.health.connection is not None:
         sensors.append(Connected(entry))
     async_add_entities(sensors)
 
@@ -44,7 +44,7 @@ class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySen
     @property
     @override
     def is_on(self) -> bool | None:
-        return self.entry.runtime_data.standing.low_balance
+        return self.entry.runtime_data.health.low_balance
 
 
 class CanSend(AccountEntity, BinarySensorEntity):
@@ -56,19 +56,19 @@ class CanSend(AccountEntity, BinarySensorEntity):
     @property
     @override
     def is_on(self) -> bool:
-        return self.entry.runtime_data.standing.can_send
+        return self.entry.runtime_data.health.can_send
 
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        standing = self.entry.runtime_data.standing
-        if standing.can_send:
+        health = self.entry.runtime_data.health
+        if health.can_send:
             return {"reason": None}
-        return {"reason": standing.problem.value if standing.problem else "balance"}
+        return {"reason": health.problem.value if health.problem else "balance"}
 
     @override
     async def async_added_to_hass(self) -> None:
-        signal = signal_standing(self.entry.entry_id)
+        signal = signal_health(self.entry.entry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
 
 
@@ -84,16 +84,16 @@ class Connected(AccountEntity, BinarySensorEntity):
     @property
     @override
     def is_on(self) -> bool:
-        connection = self.entry.runtime_data.standing.connection
+        connection = self.entry.runtime_data.health.connection
         return connection is not None and connection.connected
 
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        connection = self.entry.runtime_data.standing.connection
+        connection = self.entry.runtime_data.health.connection
         return {"reason": connection.reason.value if connection and connection.reason else None}
 
     @override
     async def async_added_to_hass(self) -> None:
-        signal = signal_standing(self.entry.entry_id)
+        signal = signal_health(self.entry.entry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))

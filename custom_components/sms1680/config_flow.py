@@ -54,7 +54,7 @@ from .const import (
     CONF_SIGNATURE,
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
-    CONF_WAY,
+    CONF_TRANSPORT,
     DOMAIN,
     SUBENTRY_RECIPIENT,
 )
@@ -68,12 +68,12 @@ from .flows.validation import (
     NOT_PERMITTED,
     PASSWORD_FORMS,
     account_id,
-    async_try,
-    async_try_cmpp,
-    cmpp_way,
-    http_way,
+    async_check_cmpp_login,
+    async_check_http_account,
+    parse_cmpp,
+    parse_http,
     signature_errors,
-    way_id,
+    transport_id,
 )
 
 CONF_ADD_HTTP: Final = "add_http"
@@ -176,7 +176,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """The platform refused the credentials of one of the ways."""
-        if entry_data.get(CONF_WAY, CONF_HTTP) == CONF_HTTP and CONF_HTTP in entry_data:
+        if entry_data.get(CONF_TRANSPORT, CONF_HTTP) == CONF_HTTP and CONF_HTTP in entry_data:
             return await self.async_step_reauth_confirm()
         return await self.async_step_reauth_cmpp()
 
@@ -251,11 +251,11 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _check_http(self, given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
         """Take up an HTTP way that was given and try it; return what is wrong."""
-        way, errors = http_way(given)
+        way, errors = parse_http(given)
         if errors:
             return errors
         self._take(CONF_HTTP, way)
-        error = await async_try(self.hass, way, options)
+        error = await async_check_http_account(self.hass, way, options)
         return {"base": error} if error else {}
 
     async def _check_cmpp(self, given: Mapping[str, Any], entry: ConfigEntry | None = None) -> dict[str, str]:
@@ -263,13 +263,13 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
 
         A login by which the entry is connected is not tried: the platform may allow one connection only.
         """
-        way, errors = cmpp_way(given)
+        way, errors = parse_cmpp(given)
         if errors:
             return errors
         self._take(CONF_CMPP, way)
         if entry is not None and _is_connected_by(entry, way):
             return {}
-        error = await async_try_cmpp(self.hass, way)
+        error = await async_check_cmpp_login(self.hass, way)
         return {"base": error} if error else {}
 
     def _take(self, name: str, way: dict[str, Any]) -> None:
@@ -286,7 +286,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
             if other.entry_id == self.context.get("entry_id"):
                 continue
             for name, way in self._ways.items():
-                if (known := other.data.get(name)) and way_id(name, known) == way_id(name, way):
+                if (known := other.data.get(name)) and transport_id(name, known) == transport_id(name, way):
                     raise AbortFlow("already_configured")
 
     def _take_signature(self, given: Mapping[str, Any]) -> None:
@@ -358,6 +358,6 @@ def _is_connected_by(entry: ConfigEntry, way: Mapping[str, Any]) -> bool:
     """Tell whether an entry is connected by the login of a way."""
     if entry.state is not ConfigEntryState.LOADED or CONF_CMPP not in entry.data:
         return False
-    connection = entry.runtime_data.standing.connection
-    known, _ = cmpp_way(entry.data[CONF_CMPP])
+    connection = entry.runtime_data.health.connection
+    known, _ = parse_cmpp(entry.data[CONF_CMPP])
     return connection.connected and all(known[name] == way[name] for name in _LOGIN)

@@ -14,7 +14,7 @@ CONF_CMPP: Final = "cmpp"
 CONF_SP_ID: Final = "sp_id"
 CONF_SERVICE_ID: Final = "service_id"
 # Which of them a dialog is about.
-CONF_WAY: Final = "way"
+CONF_TRANSPORT: Final = "transport"
 CONF_PRODUCT_ID: Final = "product_id"
 CONF_GATEWAY: Final = "gateway"
 CONF_PASSWORD_MD5: Final = "password_md5"  # noqa: S105 - a name, as the next
@@ -84,8 +84,8 @@ PUSH_PATH: Final = "/api/sms1680/{secret}/{channel}"
 
 
 # Dispatcher signals. The store was found damaged and begun anew; rows of what was kept for later were deleted (a list).
-SIGNAL_STORE_ANEW: Final = f"{DOMAIN}_store_anew"
-SIGNAL_LET_GO: Final = f"{DOMAIN}_let_go"
+SIGNAL_STORE_RECREATED: Final = f"{DOMAIN}_store_recreated"
+SIGNAL_DEFERRED_DELETED: Final = f"{DOMAIN}_deferred_deleted"
 
 
 def signal_message(entry_id: str) -> str:
@@ -103,14 +103,14 @@ def signal_recipient_added(entry_id: str) -> str:
     return f"{DOMAIN}_{entry_id}_recipient_added"
 
 
-def signal_totals(entry_id: str) -> str:
+def signal_statistics(entry_id: str) -> str:
     """Return the dispatcher signal that what was counted has changed; it carries nothing."""
-    return f"{DOMAIN}_{entry_id}_totals"
+    return f"{DOMAIN}_{entry_id}_statistics"
 
 
-def signal_standing(entry_id: str) -> str:
+def signal_health(entry_id: str) -> str:
     """Return the dispatcher signal that an account's standing with the platform has changed; it carries nothing."""
-    return f"{DOMAIN}_{entry_id}_standing"
+    return f"{DOMAIN}_{entry_id}_health"
 
 
 def signal_delivery(entry_id: str) -> str:

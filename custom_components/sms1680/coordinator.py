@@ -14,11 +14,11 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
 from .account.batching import Sharing
-from .account.health import Standing
+from .account.health import AccountHealth
 from .account.journal import RecordedSender, Sender
 from .account.refused_words import RefusedWords
-from .account.spending import SpendingWatch
-from .account.statistics import Totals
+from .account.spending import BudgetMonitor
+from .account.statistics import Statistics
 from .client import Reason, SMS1680Error
 from .const import CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL, DOMAIN
 from .conversation.handler import Conversation
@@ -38,12 +38,12 @@ class Sms1680Data:
     client: RecordedSender
     sharing: Sharing
     coordinator: BalanceCoordinator | None
-    totals: Totals
-    standing: Standing
+    statistics: Statistics
+    health: AccountHealth
     conversation: Conversation
     deferred: DeferredQueue
     refused_words: RefusedWords
-    spending: SpendingWatch
+    budget: BudgetMonitor
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]
     recipients: set[str]
     notify_entities: dict[str, NotifyEntity] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class BalanceCoordinator(DataUpdateCoordinator[int | None]):
 
     config_entry: Sms1680ConfigEntry
 
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: Sender, standing: Standing) -> None:
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: Sender, health: AccountHealth) -> None:
         super().__init__(
             hass,
             _LOGGER,
@@ -74,7 +74,7 @@ class BalanceCoordinator(DataUpdateCoordinator[int | None]):
             update_interval=balance_interval(entry),
         )
         self._client = client
-        self._standing = standing
+        self._health = health
 
     @override
     async def _async_update_data(self) -> int | None:
@@ -84,11 +84,11 @@ class BalanceCoordinator(DataUpdateCoordinator[int | None]):
         except SMS1680Error as error:
             # Who may not ask has an account that works all the same.
             if error.reason is not Reason.PERMISSION:
-                self._standing.record_refusal(error.reason)
+                self._health.on_refused(error.reason)
                 raise UpdateFailed(
                     translation_domain=DOMAIN,
                     translation_key="no_balance",
                     translation_placeholders={"problem": error.sentence()},
                 ) from None
-        self._standing.record_balance(balance)
+        self._health.on_balance(balance)
         return balance

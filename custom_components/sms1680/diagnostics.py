@@ -80,8 +80,8 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680
 
 def _running(entry: Sms1680ConfigEntry) -> dict[str, Any]:
     """Return what is known only while the entry is set up."""
-    totals, balance = entry.runtime_data.totals, entry.runtime_data.coordinator
-    connection = entry.runtime_data.standing.connection
+    statistics, balance = entry.runtime_data.statistics, entry.runtime_data.coordinator
+    connection = entry.runtime_data.health.connection
     return {
         "balance": balance and {"parts": balance.data, "last_update_success": balance.last_update_success},
         "connection": connection
@@ -93,14 +93,14 @@ def _running(entry: Sms1680ConfigEntry) -> dict[str, Any]:
             "retry_in": connection.retry_in,
         },
         "sent": {
-            "messages": totals.messages,
-            "parts": totals.parts,
-            "spent": totals.spent,
-            "outcomes": {outcome.value: count for outcome, count in totals.outcomes.items()},
+            "messages": statistics.messages,
+            "parts": statistics.parts,
+            "spent": statistics.spent,
+            "outcomes": {outcome.value: count for outcome, count in statistics.outcomes.items()},
         },
         "later": {"waiting": entry.runtime_data.deferred.waiting},
         "refused_words": len(entry.runtime_data.refused_words.words),
-        "limits_reached": [reason.value for reason in entry.runtime_data.spending.crossed],
-        "last_push": totals.last_push.isoformat() if totals.last_push else None,
-        "last_errors": [{"at": at.isoformat(), "reason": reason.value} for at, reason in totals.errors],
+        "limits_reached": [reason.value for reason in entry.runtime_data.budget.reached_limits],
+        "last_push": statistics.last_push.isoformat() if statistics.last_push else None,
+        "last_errors": [{"at": at.isoformat(), "reason": reason.value} for at, reason in statistics.errors],
     }

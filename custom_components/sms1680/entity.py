@@ -71,7 +71,7 @@ def async_add_recipient_entities(
 
 
 @callback
-def async_remove_left_over(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+def async_remove_stale_entities(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Let go of the entities of a way that the account has no more."""
     registry = er.async_get(hass)
     for way, keys in _OF_A_WAY.items():

@@ -30,7 +30,7 @@ _REPEAT: Final[dict[Repeat, tuple[str, str]]] = {
 }
 
 
-class OwnReason(StrEnum):
+class DropReason(StrEnum):
     """Why a message that was kept for later was not tried any more, where that was ours to say."""
 
     TOO_LATE = "too_late"
@@ -39,20 +39,20 @@ class OwnReason(StrEnum):
 
     def sentence(self, spoken: Language) -> str:
         """Return it in one of the two languages."""
-        return _OWN_REASONS[self][spoken == "zh"]
+        return _DROP_SENTENCES[self][spoken == "zh"]
 
 
 _NO_REPORT: Final = ("No report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
-_OWN_REASONS: Final = {
-    OwnReason.TOO_LATE: (
+_DROP_SENTENCES: Final = {
+    DropReason.TOO_LATE: (
         "It was not sent: its time had passed while this program was not running.",
         "没有发出：程序未运行期间已错过发送时间。",
     ),
-    OwnReason.RECIPIENT_REMOVED: (
+    DropReason.RECIPIENT_REMOVED: (
         "It was not sent: the recipient was removed meanwhile.",
         "没有发出：该接收人已被删除。",
     ),
-    OwnReason.UNREADABLE: (
+    DropReason.UNREADABLE: (
         "It was not sent: it was kept by another version of this program, and can't be read by this one.",
         "没有发出：它由本程序的另一版本保存，当前版本无法读取。",
     ),
@@ -64,7 +64,7 @@ def language(hass: HomeAssistant) -> Language:
     return "zh" if hass.config.language.lower().startswith("zh") else "en"
 
 
-def failed(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]]) -> HomeAssistantError | None:
+def send_error(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]]) -> HomeAssistantError | None:
     """Return the one error of a message: whom it failed for, why, and whether it may be repeated; None for no one.
 
     results: the recipient's name, if it has one, and the receipt.
@@ -77,7 +77,7 @@ def failed(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]]) -
     return None
 
 
-def undelivered(
+def not_delivered_error(
     hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt, Mapping[str, Any] | None]]
 ) -> HomeAssistantError | None:
     """Return the error of a message that was waited for and is not with everybody; None where it is.
@@ -98,17 +98,17 @@ def undelivered(
     return _error("not_delivered", {"details": "\n".join(lines)}) if lines else None
 
 
-def rejected(hass: HomeAssistant, error: SMS1680Error) -> ServiceValidationError:
+def invalid_message_error(hass: HomeAssistant, error: SMS1680Error) -> ServiceValidationError:
     """Return the error of a message that can't be sent as it stands; nothing was sent."""
-    return invalid("invalid_message", problem=error.sentence(language(hass)))
+    return validation_error("invalid_message", problem=error.sentence(language(hass)))
 
 
-def unanswered(hass: HomeAssistant, error: SMS1680Error) -> HomeAssistantError:
+def balance_error(hass: HomeAssistant, error: SMS1680Error) -> HomeAssistantError:
     """Return the error of a question to the platform (the balance) that got no answer or a refusal."""
     return _error("no_balance", {"problem": error.sentence(language(hass))})
 
 
-def invalid(key: str, **placeholders: str) -> ServiceValidationError:
+def validation_error(key: str, **placeholders: str) -> ServiceValidationError:
     """Return the error of a call that is wrong in itself."""
     return ServiceValidationError(
         translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders or None

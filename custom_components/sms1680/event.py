@@ -35,9 +35,9 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: Sms1680ConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the inbox, and the messages of each recipient."""
-    async_add_entities([Inbox(entry, "inbox")])
+    async_add_entities([InboxEvents(entry, "inbox")])
     async_add_recipient_entities(
-        hass, entry, async_add_entities, lambda subentry: [RecipientMessages(hass, entry, subentry, "messages")]
+        hass, entry, async_add_entities, lambda subentry: [RecipientEvents(hass, entry, subentry, "messages")]
     )
 
 
@@ -85,11 +85,11 @@ class _MessageEvents(EventEntity):
             self.async_write_ha_state()
 
 
-class Inbox(_MessageEvents, AccountEntity):
+class InboxEvents(_MessageEvents, AccountEntity):
     """All that comes in for an account, of people who are no recipients too."""
 
 
-class RecipientMessages(_MessageEvents, RecipientEntity):
+class RecipientEvents(_MessageEvents, RecipientEntity):
     """What a recipient wrote, and what became of what was sent to them."""
 
     _attr_translation_key = "messages"

@@ -15,7 +15,7 @@ from .context import sending_for
 from .coordinator import Sms1680ConfigEntry
 from .deferred.models import DeliveryResult
 from .entity import RecipientEntity, async_add_recipient_entities
-from .errors import failed, rejected
+from .errors import invalid_message_error, send_error
 from .outbound.message import Items, Options, check, one_text
 from .outbound.pipeline import async_deliver
 from .recipients import Addressee
@@ -68,7 +68,7 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
             try:
                 return [DeliveryResult(one, await sharing.send(one.number, text, one.extension)) for one, _ in items]
             except InvalidMessageError as error:
-                raise rejected(self.hass, error) from None
+                raise invalid_message_error(self.hass, error) from None
 
         with sending_for(self.hass, self._context):
             check(self.hass, [(addressee, None)], one_text(text), Options())
@@ -77,5 +77,5 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
             )
         if delivered.is_handled:
             return
-        if failure := failed(self.hass, [(recipient.title, delivered.final_receipt)]):
+        if failure := send_error(self.hass, [(recipient.title, delivered.final_receipt)]):
             raise failure

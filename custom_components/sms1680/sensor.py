@@ -23,8 +23,8 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .account.statistics import Totals
-from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_totals
+from .account.statistics import Statistics
+from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
 from .context import told_of
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
@@ -37,32 +37,32 @@ _SPENT: Final = "spent"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TotalDescription(SensorEntityDescription):
+class StatisticDescription(SensorEntityDescription):
     """A sensor of what was counted."""
 
-    value: Callable[[Totals], float | datetime | None]
+    value: Callable[[Statistics], float | datetime | None]
 
 
-TOTALS = (
-    TotalDescription(
-        key="messages_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda totals: totals.messages
+STATISTICS = (
+    StatisticDescription(
+        key="messages_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda statistics: statistics.messages
     ),
-    TotalDescription(
-        key="parts_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda totals: totals.parts
+    StatisticDescription(
+        key="parts_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda statistics: statistics.parts
     ),
-    TotalDescription(
+    StatisticDescription(
         key=_SPENT,
         state_class=SensorStateClass.TOTAL_INCREASING,
         native_unit_of_measurement="CNY",
         suggested_display_precision=2,
-        value=lambda totals: round(totals.spent, 4),
+        value=lambda statistics: round(statistics.spent, 4),
     ),
     # On by default though it changes often: it is how one sees whether the platform reaches this place at all.
-    TotalDescription(
+    StatisticDescription(
         key="last_push",
         device_class=SensorDeviceClass.TIMESTAMP,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value=lambda totals: totals.last_push,
+        value=lambda statistics: statistics.last_push,
     ),
 )
 
@@ -79,13 +79,13 @@ async def async_setup_entry(
         async_add_entities,
         lambda subentry: [LastDeliveryState(hass, entry, subentry), LastDeliveryTime(hass, entry, subentry)],
     )
-    async_add_entities(TotalSensor(entry, description) for description in TOTALS)
+    async_add_entities(StatisticSensor(entry, description) for description in STATISTICS)
     if (coordinator := entry.runtime_data.coordinator) is not None:
         async_add_entities([BalanceSensor(entry, coordinator)])
 
 
 @callback
-def async_enable_spent(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+def async_enable_spent_sensor(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Switch the sensor of what was spent on that is off for want of a price, now that there is one."""
     registry = er.async_get(hass)
     entity_id = registry.async_get_entity_id(Platform.SENSOR, DOMAIN, f"{entry.entry_id}_{_SPENT}")
@@ -110,12 +110,12 @@ class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], Sensor
         return self.coordinator.data
 
 
-class TotalSensor(AccountEntity, SensorEntity):
+class StatisticSensor(AccountEntity, SensorEntity):
     """Something that was counted; always available."""
 
-    entity_description: TotalDescription
+    entity_description: StatisticDescription
 
-    def __init__(self, entry: Sms1680ConfigEntry, description: TotalDescription) -> None:
+    def __init__(self, entry: Sms1680ConfigEntry, description: StatisticDescription) -> None:
         super().__init__(entry, description.key)
         self.entity_description = description
         if description.key == _SPENT:
@@ -124,11 +124,11 @@ class TotalSensor(AccountEntity, SensorEntity):
     @property
     @override
     def native_value(self) -> float | datetime | None:
-        return self.entity_description.value(self.entry.runtime_data.totals)
+        return self.entity_description.value(self.entry.runtime_data.statistics)
 
     @override
     async def async_added_to_hass(self) -> None:
-        signal = signal_totals(self.entry.entry_id)
+        signal = signal_statistics(self.entry.entry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
 
 

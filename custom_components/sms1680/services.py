@@ -13,14 +13,14 @@ from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, Supp
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 
-from .actions.ask_question import async_setup_asking
+from .actions.ask_question import async_setup_ask_question
 from .actions.history import async_setup_history
 from .actions.schemas import INSISTENCE, MESSAGE_OPTIONS, async_asked, options_of
 from .client import InvalidMessageError, SMS1680Error
 from .const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE, DOMAIN
 from .context import sending_for
 from .deferred.models import DeliveryResult
-from .errors import failed, invalid, language, rejected, unanswered, undelivered
+from .errors import balance_error, invalid_message_error, language, not_delivered_error, send_error, validation_error
 from .outbound.delivery_tracker import Reports
 from .outbound.message import Items, Way, one_template, one_text, own_texts
 from .outbound.pipeline import async_deliver
@@ -89,7 +89,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         for_caller = partial(_async_for_caller, handler)
         hass.services.async_register(DOMAIN, name, for_caller, schema, supports_response=response)
     async_setup_history(hass)
-    async_setup_asking(hass)
+    async_setup_ask_question(hass)
 
 
 async def _async_for_caller(handler: Handler, call: ServiceCall) -> ServiceResponse:
@@ -137,13 +137,13 @@ async def _async_get_balance(call: ServiceCall) -> ServiceResponse:
     entry = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID))
     data = entry.runtime_data
     if data.coordinator is None:
-        raise invalid("no_http", account=entry.title)
+        raise validation_error("no_http", account=entry.title)
     try:
         balance = await data.client.balance()
     except SMS1680Error as error:
-        data.standing.record_refusal(error.reason)
-        raise unanswered(call.hass, error) from None
-    data.standing.record_balance(balance)
+        data.health.on_refused(error.reason)
+        raise balance_error(call.hass, error) from None
+    data.health.on_balance(balance)
     data.coordinator.async_set_updated_data(balance)
     return {"balance": balance}
 
@@ -154,7 +154,7 @@ async def _async_estimate(call: ServiceCall) -> ServiceResponse:
         words = entry.runtime_data.refused_words.words
         estimate = entry.runtime_data.client.estimate(call.data[ATTR_MESSAGE], refused_words=words)
     except InvalidMessageError as error:
-        raise rejected(call.hass, error) from None
+        raise invalid_message_error(call.hass, error) from None
     price = entry.options.get(CONF_PRICE)
     return {
         "parts": estimate.parts,
@@ -170,7 +170,7 @@ def _answer(call: ServiceCall, sent: list[DeliveryResult]) -> ServiceResponse:
     if call.return_response:
         return {"messages": [one.as_response() for one in sent]}
     left_alone = [(one.addressee.name, one.final_receipt) for one in sent if not one.is_handled]
-    if error := failed(call.hass, left_alone):
+    if error := send_error(call.hass, left_alone):
         raise error
     return None
 
@@ -187,6 +187,6 @@ def _answer_delivered(call: ServiceCall, sent: list[DeliveryResult], reports: Re
         }
     _answer(call, sent)
     waited_for = [(one.addressee.name, one.receipt, report) for one, report in states if not one.is_handled]
-    if error := undelivered(call.hass, waited_for):
+    if error := not_delivered_error(call.hass, waited_for):
         raise error
     return None

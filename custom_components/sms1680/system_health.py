@@ -22,12 +22,12 @@ def async_register(hass: HomeAssistant, register: system_health.SystemHealthRegi
 async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
     entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN, include_disabled=False)
     loaded = [entry for entry in entries if entry.state is ConfigEntryState.LOADED]
-    pushes = [pushed for entry in loaded if (pushed := entry.runtime_data.totals.last_push)]
+    pushes = [pushed for entry in loaded if (pushed := entry.runtime_data.statistics.last_push)]
     info: dict[str, Any] = {"accounts": f"{len(loaded)}/{len(entries)}", "last_push": max(pushes, default=None)}
     gateways = {
         entry.data[CONF_HTTP].get(CONF_GATEWAY, DEFAULT_GATEWAY) for entry in entries if CONF_HTTP in entry.data
     }
-    connections = [status for entry in loaded if (status := entry.runtime_data.standing.connection) is not None]
+    connections = [status for entry in loaded if (status := entry.runtime_data.health.connection) is not None]
     if connections:
         info["connections"] = f"{sum(status.connected for status in connections)}/{len(connections)}"
     if gateways:

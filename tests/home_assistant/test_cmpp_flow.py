@@ -58,7 +58,7 @@ async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until) -> MockConfi
     """An account without HTTP, connected."""
     made = make_entry(ways=("cmpp",))
     await set_up(made)
-    await until(lambda: made.runtime_data.standing.connection.connected)
+    await until(lambda: made.runtime_data.health.connection.connected)
     return made
 
 
@@ -227,7 +227,7 @@ class TestBehindTLS:
         monkeypatch.setattr(account, "client_context", lambda: ssl.create_default_context(cafile=str(certificate)))
         result = await enter(hass, await start(hass), {**given, "ssl": True})
         entry = result["result"]
-        await until(lambda: entry.runtime_data.standing.connection.connected)
+        await until(lambda: entry.runtime_data.health.connection.connected)
         await entry.runtime_data.client.send("13800000001", "后门打开")
         assert [message.text for message in sandbox.platform.messages] == ["【某某科技】后门打开"]
 
@@ -346,7 +346,7 @@ async def test_the_cmpp_way_is_changed(
     assert unloaded == ["once"]
     assert entry.data["cmpp"]["source_number"] == "10690000168012"
     assert entry.data["webhook_id"] == "webhook-id-of-the-tests"
-    await until(lambda: entry.runtime_data.standing.connection.connected)
+    await until(lambda: entry.runtime_data.health.connection.connected)
 
 
 async def test_a_way_of_another_entry_is_not_taken(
@@ -375,7 +375,7 @@ async def test_ways_are_added_and_removed_but_never_the_last(
     assert entry.runtime_data.coordinator.data == 1000
     both = {"reconfigure_http", "reconfigure_cmpp", "remove_http", "remove_cmpp"}
     assert await menu(hass, entry) == both
-    await until(lambda: entry.runtime_data.standing.connection.connected)
+    await until(lambda: entry.runtime_data.health.connection.connected)
 
     result = await choose(hass, entry, "remove_cmpp")
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "remove_cmpp")
@@ -392,7 +392,7 @@ async def test_ways_are_added_and_removed_but_never_the_last(
     assert result["reason"] == "reconfigure_successful"
     assert "http" not in entry.data
     assert entry.unique_id == "127.0.0.1 901680"
-    await until(lambda: entry.runtime_data.standing.connection.connected)
+    await until(lambda: entry.runtime_data.health.connection.connected)
 
 
 async def test_reauthentication_is_for_the_way_that_was_refused(
@@ -415,12 +415,12 @@ async def test_reauthentication_is_for_the_way_that_was_refused(
     http = entry.data["http"]
     result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": PASSWORD})
     assert result["reason"] == "reauth_successful"
-    await until(lambda: entry.runtime_data.standing.connection.connected)
+    await until(lambda: entry.runtime_data.health.connection.connected)
     assert (entry.data["cmpp"]["password"], entry.data["http"]) == (PASSWORD, http)
 
 
 def test_an_address_that_holds_more_than_a_host_is_refused() -> None:
     way = {"port": 7890, "sp_id": "1", "password": "x", "source_number": "1"}
     refused = ["a/b", "user@host", "host?x", "ho st", "[::1]", "1.2.3.4:7890", "gateway:7890", ""]
-    assert [host for host in refused if checks.cmpp_way({**way, "host": host})[1] != {"host": "invalid_host"}] == []
-    assert checks.cmpp_way({**way, "host": "2001:db8::1"})[1] == {}
+    assert [host for host in refused if checks.parse_cmpp({**way, "host": host})[1] != {"host": "invalid_host"}] == []
+    assert checks.parse_cmpp({**way, "host": "2001:db8::1"})[1] == {}

@@ -18,7 +18,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.account import clients as account, failover as ways
-from custom_components.sms1680.account.statistics import Totals
+from custom_components.sms1680.account.statistics import Statistics
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, SendError
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
 from custom_components.sms1680.store.db import Query, StoredOut
@@ -56,13 +56,13 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
     """Each receipt that is told to those who record."""
     receipts: list[Receipt] = []
-    record = Totals.record
+    record = Statistics.record
 
-    def note(totals: Totals, receipt: Receipt) -> None:
+    def note(statistics: Statistics, receipt: Receipt) -> None:
         receipts.append(receipt)
-        record(totals, receipt)
+        record(statistics, receipt)
 
-    monkeypatch.setattr(Totals, "record", note)
+    monkeypatch.setattr(Statistics, "record", note)
     return receipts
 
 
@@ -77,7 +77,7 @@ async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until, told: list[R
 
 
 def connected(entry: MockConfigEntry) -> bool:
-    return bool(entry.runtime_data.standing.connection.connected)
+    return bool(entry.runtime_data.health.connection.connected)
 
 
 def held(sandbox: Sandbox) -> list[tuple[str, str]]:
@@ -118,7 +118,7 @@ async def test_http_sends_while_cmpp_is_down(
     assert outcomes(receipts) == [(ALICE, "accepted")]
     assert told == receipts
     assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
-    assert entry.runtime_data.standing.can_send
+    assert entry.runtime_data.health.can_send
 
 
 async def test_what_http_can_not_send_goes_by_cmpp(
@@ -127,7 +127,7 @@ async def test_what_http_can_not_send_goes_by_cmpp(
     sandbox.platform.accounts["homeuser"].config = replace(sandbox.config.accounts[0], suspended=True)
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"})
     await set_up(entry)
-    await until(lambda: entry.runtime_data.standing.connection.reason is not None)
+    await until(lambda: entry.runtime_data.health.connection.reason is not None)
     sandbox.platform.accounts["homeuser"].config = sandbox.config.accounts[0]
     receipts = await send(entry, [ALICE, BOB], "后门打开")
     assert outcomes(receipts) == [(ALICE, "accepted"), (BOB, "accepted")]
@@ -146,7 +146,7 @@ async def test_where_neither_way_is_open_each_number_is_told_once(
         receipts = error.receipts
     assert outcomes(list(receipts)) == [(ALICE, "not_sent"), (BOB, "not_sent"), (ALICE, "not_sent")]
     assert Counter(receipt.number for receipt in told) == {ALICE: 1, BOB: 1}
-    assert not entry.runtime_data.standing.can_send
+    assert not entry.runtime_data.health.can_send
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ async def test_a_login_that_is_refused_leaves_http(
     await until(lambda: ir.async_get(hass).async_get_issue("sms1680", issue))
     assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
     assert (len(held(sandbox)), by_cmpp(sandbox)) == (1, 0)
-    assert entry.runtime_data.standing.can_send
+    assert entry.runtime_data.health.can_send
 
 
 async def test_what_fails_over_http_alone_keeps_nothing_from_going(
@@ -211,7 +211,7 @@ async def test_what_fails_over_http_alone_keeps_nothing_from_going(
     await set_up(entry)
     await until(lambda: connected(entry))
     assert entry.runtime_data.coordinator.last_update_success is False
-    assert entry.runtime_data.standing.can_send
+    assert entry.runtime_data.health.can_send
     assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
 
 
@@ -223,7 +223,7 @@ async def test_what_is_wrong_with_http_is_told_until_http_is_well(
     sandbox.platform.faults.next(Fault(verdict=Verdict.IP))
     await entry.runtime_data.coordinator.async_refresh()
     assert issues.async_get_issue("sms1680", issue)
-    assert entry.runtime_data.standing.can_send, "CMPP is connected"
+    assert entry.runtime_data.health.can_send, "CMPP is connected"
     assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
     assert by_cmpp(sandbox) == 1
     assert issues.async_get_issue("sms1680", issue), "what CMPP took says nothing of HTTP"
@@ -234,12 +234,12 @@ async def test_what_is_wrong_with_http_is_told_until_http_is_well(
 async def test_what_cmpp_takes_settles_what_was_wrong_with_the_message(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
-    standing = entry.runtime_data.standing
+    health = entry.runtime_data.health
     for way in BOTH:
-        standing.record(Receipt(ALICE, Outcome.REFUSED, reason=Reason.SIGNATURE), way)
-    assert standing.problem is Reason.SIGNATURE
+        health.on_receipt(Receipt(ALICE, Outcome.REFUSED, reason=Reason.SIGNATURE), way)
+    assert health.problem is Reason.SIGNATURE
     assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
-    assert standing.problem is None
+    assert health.problem is None
     assert not ir.async_get(hass).issues
 
 
@@ -256,7 +256,7 @@ async def test_repairs_go_with_their_way(
         "http": [f"low_balance_{entry.entry_id}", f"product_{entry.entry_id}"],
         "cmpp": [f"connection_suspended_{entry.entry_id}"],
     }
-    entry.runtime_data.standing.record(Receipt(ALICE, Outcome.REFUSED, reason=Reason.PRODUCT), "http")
+    entry.runtime_data.health.on_receipt(Receipt(ALICE, Outcome.REFUSED, reason=Reason.PRODUCT), "http")
     issues = ir.async_get(hass)
     every = {("sms1680", issue) for way in BOTH for issue in of_way[way]}
     await until(lambda: issues.issues.keys() == every)

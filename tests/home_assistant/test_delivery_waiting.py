@@ -141,7 +141,7 @@ async def test_without_a_store_the_platforms_answer_is_told(
     answer = await send(hass, wait=0.5)
     assert [told["delivery"]["state"] for told in answer["messages"]] == ["accepted", "accepted"]
     assert len(sandbox.platform.messages) == 2
-    assert entry.runtime_data.totals.messages == 2
+    assert entry.runtime_data.statistics.messages == 2
 
 
 class TestReports:

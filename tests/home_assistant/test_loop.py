@@ -99,7 +99,7 @@ async def test_a_connection(
     reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
     entry = make_entry(ways=("cmpp",))
     await set_up(entry)
-    await until(lambda: entry.runtime_data.standing.connection.connected)
+    await until(lambda: entry.runtime_data.health.connection.connected)
     await act(hass, "notify.send_message", entity_id="notify.alice", message="门开了，" * 50)
     sandbox.platform.reply(ALICE, "好的，" * 100, extension="", username="homeuser")
     await until(lambda: messages and reports)

@@ -340,7 +340,7 @@ class TestTest:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert not hass.config_entries.options.async_progress()
         await entry.runtime_data.client.aclose()
-        assert entry.runtime_data.totals.messages == 1, "a message that is under way is sent and counted all the same"
+        assert entry.runtime_data.statistics.messages == 1, "a message in flight is still sent and counted"
 
     async def test_it_needs_an_account_that_runs_and_a_recipient(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any
@@ -378,7 +378,7 @@ class TestTestOverTheWire:
         if way == "http":
             await connect()
         else:
-            await until(lambda: entry.runtime_data.standing.connection.connected)
+            await until(lambda: entry.runtime_data.health.connection.connected)
         result = await choose(hass, entry, "test")
         result = await hass.config_entries.options.async_configure(result["flow_id"], {"recipient": "alice"})
         await sandbox.wait_for(lambda platform: platform.messages)

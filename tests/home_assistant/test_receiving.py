@@ -199,7 +199,7 @@ async def test_the_last_push_is_noted(
 ) -> None:
     freezer.move_to("2026-05-01 12:00:00+00:00")
     await come(receiver, DeliveryReport("7", ALICE, "0"))
-    assert entry.runtime_data.totals.last_push == dt_util.utcnow()
+    assert entry.runtime_data.statistics.last_push == dt_util.utcnow()
     assert receiver.counts == {"delivery_report": 1}
 
 

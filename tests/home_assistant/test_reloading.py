@@ -90,7 +90,7 @@ class TestWithoutAReload:
         assert entities.entities["sensor.home_spent"].disabled_by is None
         assert not unloaded
         await notify(hass, entity_id="notify.alice")
-        assert entry.runtime_data.totals.spent == 0.5
+        assert entry.runtime_data.statistics.spent == 0.5
 
     async def test_a_sensor_that_the_user_switched_off_stays_off(
         self, hass: HomeAssistant, entry: MockConfigEntry

@@ -298,4 +298,4 @@ async def test_a_balance_that_is_not_told_is_logged_once_in_words(
     await an_hour_later(hass, freezer)
     told = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
     (line,) = [text for text in told if "sms1680 balance" in text]
-    assert "The platform did not tell the balance: The platform did not answer in time. Try again." in line
+    assert "The platform did not return the balance: The platform did not answer in time. Try again." in line

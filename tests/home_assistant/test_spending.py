@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.account.spending import limits_of
+from custom_components.sms1680.account.spending import spending_limits
 from custom_components.sms1680.client import SpendingLimits
 from custom_components.sms1680.context import async_fire
 from sms1680.sandbox import Sandbox
@@ -67,12 +67,12 @@ class TestLimits:
     """Which limits an account has."""
 
     def test_they_are_on_by_default(self) -> None:
-        assert limits_of({}) == SpendingLimits(hour=60, day=200, reserve=10, number=10, automatic=20)
+        assert spending_limits({}) == SpendingLimits(hour=60, day=200, reserve=10, number=10, automatic=20)
 
     def test_each_can_be_raised_or_switched_off(self) -> None:
         options = {"hourly_limit": 0, "daily_limit": 5000, "critical_reserve": 0, "number_limit": 0}
-        assert limits_of(options) == SpendingLimits(hour=None, day=5000, reserve=0, number=None, automatic=20)
-        assert limits_of({"automatic_limit": 0}).automatic is None
+        assert spending_limits(options) == SpendingLimits(hour=None, day=5000, reserve=0, number=None, automatic=20)
+        assert spending_limits({"automatic_limit": 0}).automatic is None
 
     async def test_they_are_set_by_a_dialog(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         flow = await hass.config_entries.options.async_init(entry.entry_id)

@@ -19,7 +19,7 @@ from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const, issues, trigger
-from custom_components.sms1680.account import health as standing
+from custom_components.sms1680.account import health
 from custom_components.sms1680.client import Reason
 
 HERE = Path(const.__file__).parent
@@ -95,7 +95,7 @@ def calls_of(*functions: str) -> Iterator[ast.Call]:
 def test_every_error_is_translated_and_every_translated_error_exists() -> None:
     used = {
         call.args[0].value
-        for call in calls_of("invalid", "_error")
+        for call in calls_of("validation_error", "_error")
         if call.args and isinstance(call.args[0], ast.Constant)
     }
     assert len(used) > 5
@@ -104,7 +104,7 @@ def test_every_error_is_translated_and_every_translated_error_exists() -> None:
 
 
 def test_every_error_gets_its_placeholders() -> None:
-    for call in calls_of("invalid"):
+    for call in calls_of("validation_error"):
         if isinstance(call.args[0], ast.Constant):
             given = {keyword.arg for keyword in call.keywords}
             assert placeholders(EN["exceptions"][call.args[0].value]["message"]) <= given
@@ -203,7 +203,7 @@ async def test_state_attributes_of_what_can_send(hass: HomeAssistant) -> None:
     assert state is not None
     reasons = EN["entity"]["binary_sensor"]["can_send"]["state_attributes"]["reason"]["state"]
     assert "reason" in state.attributes
-    assert reasons.keys() == {reason.value for reason in standing.STOPS_ALL}
+    assert reasons.keys() == {reason.value for reason in health.STOPS_ALL}
 
 
 def test_state_attributes_of_the_connection() -> None:

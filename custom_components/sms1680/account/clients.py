@@ -32,7 +32,7 @@ from ..const import (
     CONF_SP_ID,
 )
 from .failover import OnReceipt, Ways
-from .spending import limits_of
+from .spending import spending_limits
 
 # Each PDU over CMPP, masked, where this logger is at DEBUG.
 _WIRE = logging.getLogger("custom_components.sms1680.cmpp_wire")
@@ -76,7 +76,7 @@ async def async_make_client(
         http_client=None if CONF_PROXY in settings else get_async_client(hass),
         gateway=http.get(CONF_GATEWAY, DEFAULT_GATEWAY),
         on_receipt=on_receipt,
-        spending=limits_of(options),
+        spending=spending_limits(options),
         **settings,
     )
     return await hass.async_add_executor_job(make)
@@ -105,7 +105,7 @@ async def async_make_cmpp_client(
         tls=_tls_context(cmpp),
         join_reports=False,  # the message store does, over a restart too
         http_account=(http.get(CONF_GATEWAY, DEFAULT_GATEWAY), http[CONF_USERNAME]) if http else None,
-        spending=limits_of(options),
+        spending=spending_limits(options),
         wire_log=partial(_WIRE.debug, "%s"),
         **_chosen(options, _COMMON),
         **handlers,

@@ -13,7 +13,7 @@ from ..store.db import Change, ProofState, StoredOut
 _EXPIRED = ("No delivery report came within 48 hours.", "48 小时内没有收到状态报告。")
 
 
-def reason_of(hass: HomeAssistant, message: Change | StoredOut) -> str | None:
+def reason_sentence(hass: HomeAssistant, message: Change | StoredOut) -> str | None:
     """Return why a message stands where it does, in Home Assistant's language; None where that needs no words."""
     spoken = language(hass)
     if message.state is ProofState.EXPIRED:
@@ -25,7 +25,7 @@ def reason_of(hass: HomeAssistant, message: Change | StoredOut) -> str | None:
     return None
 
 
-def as_response(hass: HomeAssistant, message: Change | StoredOut) -> dict[str, Any]:
+def state_response(hass: HomeAssistant, message: Change | StoredOut) -> dict[str, Any]:
     """Return where a message stands, as actions answer it.
 
     matched: `id` where the platform's reports named the message, `number` where they could only be found to be its own
@@ -34,6 +34,6 @@ def as_response(hass: HomeAssistant, message: Change | StoredOut) -> dict[str, A
     return {
         "state": message.state.value,
         "settled": message.settled,
-        "reason": reason_of(hass, message),
+        "reason": reason_sentence(hass, message),
         "matched": message.matched.value if message.matched else None,
     }

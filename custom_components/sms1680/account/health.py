@@ -17,12 +17,12 @@ from ..const import (
     CONF_HTTP,
     CONF_LOW_BALANCE,
     CONF_NUMBER,
-    CONF_WAY,
+    CONF_TRANSPORT,
     DEFAULT_LOW_BALANCE,
     EVENT_DELIVERY_REPORT,
     SUBENTRY_RECIPIENT,
+    signal_health,
     signal_report,
-    signal_standing,
 )
 from ..context import async_fire, is_automatic
 from ..errors import language
@@ -53,8 +53,8 @@ _OF_ONE_WAY: Final = _OF_THE_WAY | {Reason.PRODUCT}
 _NOT_OF_THE_BALANCE: Final = (Reason.SIGNATURE, Reason.PERMISSION, Reason.PRODUCT)
 
 
-class Standing:
-    """The standing of one account.
+class AccountHealth:
+    """The health of one account.
 
     balance: None unknown. connection: how that over CMPP stands, None for an account without one.
     """
@@ -100,7 +100,7 @@ class Standing:
         return self.problem is None and self.balance != 0
 
     @callback
-    def record(self, receipt: Receipt, way: str = CONF_HTTP) -> None:
+    def on_receipt(self, receipt: Receipt, way: str = CONF_HTTP) -> None:
         """Take in what became of one number. way: that it went by."""
         if receipt.outcome.is_success:
             self._settle(lambda met_on, problem: met_on == way or problem not in _OF_ONE_WAY)
@@ -110,17 +110,17 @@ class Standing:
             self._tell_held(receipt)
 
     @callback
-    def record_balance(self, balance: int | None) -> None:
+    def on_balance(self, balance: int | None) -> None:
         """Take in the balance; None where the account may not ask for it.
 
         The platform answered: only what the balance can't show, a missing signature or permission, may still be wrong.
         """
         self.balance = balance
         self._settle(lambda _, problem: problem not in _NOT_OF_THE_BALANCE)
-        self.show_balance()
+        self.update_low_balance_issue()
 
     @callback
-    def show_balance(self) -> None:
+    def update_low_balance_issue(self) -> None:
         """Show whether the balance is low, by the threshold as it is now."""
         if self.low_balance:
             LOW_BALANCE.async_create(self._hass, self._entry, threshold=str(self.threshold))
@@ -129,22 +129,22 @@ class Standing:
         self._changed()
 
     @callback
-    def record_refusal(self, reason: Reason | None) -> None:
+    def on_refused(self, reason: Reason | None) -> None:
         """Take in why the balance was not told."""
         if reason in STOPS_ALL:
             self._set(CONF_HTTP, reason)
 
     @callback
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget what kept messages from the platform: settings have changed, and the next message will tell."""
         self._settle(lambda *_: True)
 
     @callback
-    def record_connection(self, status: Status) -> None:
+    def on_connection_status(self, status: Status) -> None:
         """Take in how the connection over CMPP stands."""
         self.connection = status
         if status.reason is Reason.AUTHENTICATION:
-            self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_CMPP})
+            self._entry.async_start_reauth(self._hass, data={CONF_TRANSPORT: CONF_CMPP})
         async_show_issues(self._hass, self._entry, CONNECTION_PROBLEMS, {status.reason})
         if status.connected:
             self._settle(lambda way, problem: way == CONF_CMPP and problem is Reason.SUSPENDED)
@@ -158,7 +158,7 @@ class Standing:
     def _set(self, way: str, problem: Reason | None) -> None:
         """Take in what was met on a way."""
         if problem is Reason.AUTHENTICATION:
-            self._entry.async_start_reauth(self._hass, data={CONF_WAY: CONF_HTTP})
+            self._entry.async_start_reauth(self._hass, data={CONF_TRANSPORT: CONF_HTTP})
         if problem is self._problems.get(way):
             return
         self._problems[way] = problem
@@ -172,7 +172,7 @@ class Standing:
                 self._set(way, None)
 
     def _changed(self) -> None:
-        async_dispatcher_send(self._hass, signal_standing(self._entry.entry_id))
+        async_dispatcher_send(self._hass, signal_health(self._entry.entry_id))
 
     def _tell_held(self, receipt: Receipt) -> None:
         """Fire that a message waits for a person at the platform, as a delivery report that is not final."""

@@ -50,7 +50,7 @@ class RefusedWords:
         self._store.async_delay_save(lambda: self.words, _SAVE_DELAY)
 
 
-async def async_remove_words(hass: HomeAssistant, entry_id: str) -> None:
+async def async_remove_refused_words(hass: HomeAssistant, entry_id: str) -> None:
     """Forget what was kept of an account that is no more."""
     await _store(hass, entry_id).async_remove()
 

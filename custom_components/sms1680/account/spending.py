@@ -49,7 +49,7 @@ _LIMITS: Final[dict[Reason, tuple[str, float]]] = {
 _LOOK_AGAIN: Final = 60.0  # seconds, while something is told
 
 
-def limits_of(options: Mapping[str, Any]) -> SpendingLimits:
+def spending_limits(options: Mapping[str, Any]) -> SpendingLimits:
     """Return the limits that an account's options set; 0 switches one off."""
 
     def limit(name: str, default: int | None) -> int | None:
@@ -64,7 +64,7 @@ def limits_of(options: Mapping[str, Any]) -> SpendingLimits:
     )
 
 
-class SpendingWatch:
+class BudgetMonitor:
     """Tells of one account when a limit is crossed, and takes it back when there is room again.
 
     spent: what was spent; asked off the loop, for it reads a file. `record` is to be called with each receipt.
@@ -74,7 +74,7 @@ class SpendingWatch:
         self._hass = hass
         self._entry = entry
         self._spent = spent
-        self._limits = limits_of(entry.options)
+        self._limits = spending_limits(entry.options)
         self._held_back: dict[Reason, datetime] = {}
         self._crossed: set[Reason] = set()
         self._looking = False
@@ -83,7 +83,7 @@ class SpendingWatch:
         self._job = HassJob(self._look_later, "sms1680 spending", cancel_on_shutdown=True)
 
     @property
-    def crossed(self) -> list[Reason]:
+    def reached_limits(self) -> list[Reason]:
         """The limits that are reached, as the reasons that what goes beyond them is refused with."""
         return [reason for reason in _LIMITS if reason in self._crossed]
 

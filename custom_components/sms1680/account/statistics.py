@@ -13,7 +13,7 @@ from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt
-from ..const import DOMAIN, signal_totals
+from ..const import DOMAIN, signal_statistics
 
 _VERSION = 1
 _SAVE_DELAY = 10  # seconds
@@ -21,14 +21,14 @@ _BURST = 1  # second
 _ERRORS_KEPT = 10
 
 
-class _Kept(TypedDict):
+class _StoredStatistics(TypedDict):
     messages: int
     parts: int
     spent: float
     last_push: str | None
 
 
-class Totals:
+class Statistics:
     """Counts of one account.
 
     price: of a part, None where it is not known. messages, parts: accepted or held by the platform, one message a
@@ -92,9 +92,9 @@ class Totals:
 
     def _changed(self) -> None:
         self._store.async_delay_save(self._kept, _SAVE_DELAY)
-        async_dispatcher_send(self._hass, signal_totals(self._entry_id))
+        async_dispatcher_send(self._hass, signal_statistics(self._entry_id))
 
-    def _kept(self) -> _Kept:
+    def _kept(self) -> _StoredStatistics:
         return {
             "messages": self.messages,
             "parts": self.parts,
@@ -103,10 +103,10 @@ class Totals:
         }
 
 
-async def async_remove_totals(hass: HomeAssistant, entry_id: str) -> None:
+async def async_remove_statistics(hass: HomeAssistant, entry_id: str) -> None:
     """Forget what was kept of an account that is no more."""
     await _store(hass, entry_id).async_remove()
 
 
-def _store(hass: HomeAssistant, entry_id: str) -> Store[_Kept]:
+def _store(hass: HomeAssistant, entry_id: str) -> Store[_StoredStatistics]:
     return Store(hass, _VERSION, f"{DOMAIN}.totals.{entry_id}")

@@ -23,7 +23,7 @@ from ..conversation.engine import Answers, InvalidAnswerError, NoAnswer, Part, Q
 from ..conversation.memory_store import now
 from ..deferred.models import DeliveryResult
 from ..deferred.policy import DeliveryPolicy, Fallback
-from ..errors import invalid
+from ..errors import validation_error
 from ..outbound.delivery_tracker import Reports
 from ..outbound.message import Options, check, one_text
 from ..outbound.pipeline import async_deliver
@@ -32,7 +32,7 @@ from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_addressees
 from ..outbound.send import send_with_safe_text
 from ..recipients import Addressee
 from ..store.db import Change, ProofState
-from .drill import Drilled, async_tell_drill
+from .drill import DrillResult, async_report_drill
 from .schemas import ATTR_PRIORITY, PRIORITY
 
 _LOGGER = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ ASK_QUESTION: Final = vol.Schema(
 
 
 @callback
-def async_setup_asking(hass: HomeAssistant) -> None:
+def async_setup_ask_question(hass: HomeAssistant) -> None:
     """Register the action."""
     hass.services.async_register(
         DOMAIN, "ask_question", _async_ask_question, ASK_QUESTION, supports_response=SupportsResponse.ONLY
@@ -99,7 +99,7 @@ async def _async_ask_question(call: ServiceCall) -> ServiceResponse:
     try:
         answers = Answers((answer[ATTR_ID], answer[ATTR_SENTENCES]) for answer in call.data[ATTR_ANSWERS])
     except InvalidAnswerError as error:
-        raise invalid("invalid_answer", answer=str(error)) from None
+        raise validation_error("invalid_answer", answer=str(error)) from None
     asking = _Asking(call, addressees, answers)
     with sending_for(call.hass, call.context):
         return await asking.async_run()
@@ -304,10 +304,10 @@ class _Asking:
             )
 
     def _tell_drill(self, people: list[dict[str, Any]]) -> None:
-        async_tell_drill(
+        async_report_drill(
             self._hass,
             [
-                Drilled(self._asked[part].entry, told, self._sent[part].receipt if part in self._sent else None)
+                DrillResult(self._asked[part].entry, told, self._sent[part].receipt if part in self._sent else None)
                 for part, told in zip(self._question.parts, people, strict=True)
             ],
         )

@@ -18,7 +18,7 @@ _NO_ANSWER: Final = ("no answer", "没有回复")
 
 
 @dataclass(frozen=True, repr=False)
-class Drilled:
+class DrillResult:
     """What came of a drill for one person. told: as the action answers it. receipt: None where nothing was sent."""
 
     entry: Sms1680ConfigEntry
@@ -27,7 +27,7 @@ class Drilled:
 
 
 @callback
-def async_tell_drill(hass: HomeAssistant, people: Iterable[Drilled]) -> None:
+def async_report_drill(hass: HomeAssistant, people: Iterable[DrillResult]) -> None:
     """Raise a repair for the accounts that someone in a drill did not get a message from, or did not answer."""
     lines: dict[str, list[str]] = {}
     entries: dict[str, Sms1680ConfigEntry] = {}

@@ -14,9 +14,9 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
 
-from ..account.delivery_state import as_response
+from ..account.delivery_state import state_response
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
-from ..errors import invalid
+from ..errors import validation_error
 from ..recipients import recipients
 from ..store.db import Direction, ProofState, Query, Selection, StoredIn, StoredOut, StoreError
 from ..store.manager import DATA_STORAGE
@@ -116,7 +116,7 @@ def _selection(call: ServiceCall) -> dict[str, Any]:
     entry_id: str | None = data.get(ATTR_CONFIG_ENTRY_ID)
     entries = {entry.entry_id: entry for entry in hass.config_entries.async_entries(DOMAIN)}
     if entry_id is not None and entry_id not in entries:
-        raise invalid("no_such_account", account=entry_id)
+        raise validation_error("no_such_account", account=entry_id)
     return {
         "entries": [entry_id] if entry_id is not None else None,
         "recipients": _recipients(hass, data[ATTR_RECIPIENT]) if ATTR_RECIPIENT in data else None,
@@ -143,7 +143,7 @@ def _recipients(hass: HomeAssistant, wanted: Iterable[str]) -> list[str]:
         if not these:
             missing.append(value)
     if missing:
-        raise invalid("no_such_recipient", recipients=", ".join(missing))
+        raise validation_error("no_such_recipient", recipients=", ".join(missing))
     return found
 
 
@@ -189,7 +189,7 @@ def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict
         "parts": message.parts,
         "status": message.status,
         "state_since": message.state_at.isoformat(),
-        **as_response(hass, message),
+        **state_response(hass, message),
     }
 
 

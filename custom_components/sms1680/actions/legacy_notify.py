@@ -38,7 +38,7 @@ from ..const import (
 )
 from ..context import is_automatic, sending_for
 from ..coordinator import Sms1680ConfigEntry
-from ..errors import failed, invalid, rejected
+from ..errors import invalid_message_error, send_error, validation_error
 from ..flows.validation import is_usable_proxy
 from ..outbound.message import Options, one_text
 from ..outbound.pipeline import async_deliver
@@ -175,13 +175,15 @@ class NotifyService(BaseNotificationService):
         try:
             options = options_of(_DATA(kwargs.get(ATTR_DATA) or {}))
         except vol.Invalid as error:
-            raise invalid("invalid_data", problem=error.error_message, field=".".join(map(str, error.path))) from None
+            raise validation_error(
+                "invalid_data", problem=error.error_message, field=".".join(map(str, error.path))
+            ) from None
         title = kwargs.get(ATTR_TITLE)
         targets = kwargs.get(ATTR_TARGET)
         if not (targets := self._default if targets is None else targets):
-            raise invalid("no_target")
+            raise validation_error("no_target")
         text = f"{title}\n{message}" if title else message
-        if failure := failed(self.hass, await self._send(self.hass, targets, text, options)):
+        if failure := send_error(self.hass, await self._send(self.hass, targets, text, options)):
             raise failure
 
 
@@ -192,12 +194,12 @@ async def _by_configured_account(
     entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
     titled = [entry for entry in entries if entry.title == title]
     if not titled:
-        raise invalid("account_not_found", account=title, accounts=", ".join(entry.title for entry in entries))
+        raise validation_error("account_not_found", account=title, accounts=", ".join(entry.title for entry in entries))
     if len(titled) > 1:
-        raise invalid("accounts_of_one_name", account=title)
+        raise validation_error("accounts_of_one_name", account=title)
     (entry,) = titled
     if entry.state is not ConfigEntryState.LOADED:
-        raise invalid("account_not_loaded", account=title)
+        raise validation_error("account_not_loaded", account=title)
     addressees = [addressee for target in targets for addressee in _receivers(hass, entry, target)]
     items = [(addressee, None) for addressee in without_duplicates(addressees)]
     sent = await async_deliver(hass, items, one_text(text), options)
@@ -208,7 +210,7 @@ def _receivers(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> l
     """Return who is meant by a name or a number. Raises ServiceValidationError, also for a name that two share."""
     named = [subentry for subentry in recipients(entry) if subentry.title == target]
     if len(named) > 1:
-        raise invalid("recipients_of_one_name", recipient=target, account=entry.title)
+        raise validation_error("recipients_of_one_name", recipient=target, account=entry.title)
     return [Addressee.from_subentry(entry, named[0])] if named else addressees_of_numbers(hass, entry, [target])
 
 
@@ -228,5 +230,5 @@ async def _by_own_account(
     except SendError as error:
         receipts = error.receipts
     except InvalidMessageError as error:
-        raise rejected(hass, error) from None
+        raise invalid_message_error(hass, error) from None
     return [(None, receipt) for receipt in receipts]

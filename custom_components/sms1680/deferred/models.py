@@ -11,7 +11,7 @@ from homeassistant.config_entries import ConfigEntry
 
 from ..client import Outcome, Reason, Receipt
 from ..client.options import Priority
-from ..errors import OwnReason
+from ..errors import DropReason
 from ..recipients import Addressee
 from .policy import NO_POLICY, DeliveryPolicy, Fallback
 
@@ -99,7 +99,7 @@ class DeliveryResult:
 
     outgoing: the row in the journal, None if it could not be written. safe: the safe text replaced the message.
     delayed_until: the end of the quiet hours that hold the message back. trying_until: it is tried again until then.
-    fallback: the fallback steps with their outcomes. own_reason: why the message was not even tried.
+    fallback: the fallback steps with their outcomes. drop_reason: why the message was not even tried.
     """
 
     addressee: Addressee
@@ -109,7 +109,7 @@ class DeliveryResult:
     delayed_until: datetime | None = None
     trying_until: datetime | None = None
     fallback: tuple[dict[str, str], ...] = ()
-    own_reason: OwnReason | None = None
+    drop_reason: DropReason | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -139,8 +139,8 @@ class DeliveryResult:
         reason = receipt.reason.value if receipt.reason else None
         if self.delayed_until is not None:
             reason = "quiet_hours"
-        elif self.own_reason is not None:
-            reason = self.own_reason.value
+        elif self.drop_reason is not None:
+            reason = self.drop_reason.value
         return {
             "number": receipt.number,
             "recipient": self.addressee.name,

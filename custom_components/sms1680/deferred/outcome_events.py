@@ -33,7 +33,7 @@ def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: D
         return
     spoken = language(hass)
     who = addressee.name or mask_number(addressee.number)
-    problem = result.own_reason.sentence(spoken) if result.own_reason else result.final_receipt.sentence(spoken)
+    problem = result.drop_reason.sentence(spoken) if result.drop_reason else result.final_receipt.sentence(spoken)
     DELAYED_LOST.async_create(hass, entry, _digest(addressee.subentry_id or addressee.number), who=who, problem=problem)
 
 

@@ -21,8 +21,8 @@ from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
-from ..const import DOMAIN, SIGNAL_LET_GO, SIGNAL_STORE_ANEW, signal_delivery
-from ..errors import OwnReason
+from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery
+from ..errors import DropReason
 from ..store.db import Later, MessageStore, ProofState, StoreError
 from .models import DeliveryResult, QueuedMessage, StoredMessage
 from .outcome_events import async_report_outcome
@@ -93,8 +93,8 @@ class DeferredQueue:
             async_dispatcher_connect(self._hass, signal, target)
             for signal, target in (
                 (signal_delivery(self._entry.entry_id), self._reports.on_change),
-                (SIGNAL_STORE_ANEW, self._save_again),
-                (SIGNAL_LET_GO, self._remove_rows),
+                (SIGNAL_STORE_RECREATED, self._save_again),
+                (SIGNAL_DEFERRED_DELETED, self._remove_rows),
             )
         ]
         try:
@@ -156,7 +156,7 @@ class DeferredQueue:
         except (KeyError, TypeError):
             message = QueuedMessage(one.number, "", since=one.due.timestamp())
             await self._async_end(
-                StoredMessage(one.row, one.due, message), self._not_tried(message, OwnReason.UNREADABLE)
+                StoredMessage(one.row, one.due, message), self._not_tried(message, DropReason.UNREADABLE)
             )
             return
         stored = StoredMessage(one.row, one.due, message)
@@ -221,10 +221,10 @@ class DeferredQueue:
             return
         addressee = message.current_addressee(self._entry)
         if addressee is None:
-            await self._async_end(stored, self._not_tried(message, OwnReason.RECIPIENT_REMOVED))
+            await self._async_end(stored, self._not_tried(message, DropReason.RECIPIENT_REMOVED))
             return
         if is_too_late(stored, now):
-            await self._async_end(stored, self._not_tried(message, OwnReason.TOO_LATE))
+            await self._async_end(stored, self._not_tried(message, DropReason.TOO_LATE))
             return
         message = at_present(message, addressee.number, addressee.name, now)
         stored = replace(stored, message=message)
@@ -283,9 +283,9 @@ class DeferredQueue:
         async_report_outcome(self._hass, self._entry, result, since)
         await self._storage.async_delete(stored.row)
 
-    def _not_tried(self, message: QueuedMessage, reason: OwnReason) -> DeliveryResult:
+    def _not_tried(self, message: QueuedMessage, reason: DropReason) -> DeliveryResult:
         receipt = Receipt(message.number, Outcome.NOT_SENT)
-        return DeliveryResult(message.addressee(self._entry), receipt, own_reason=reason)
+        return DeliveryResult(message.addressee(self._entry), receipt, drop_reason=reason)
 
     # --- changes to the store ---
 

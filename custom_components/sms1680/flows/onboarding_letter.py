@@ -56,7 +56,7 @@ _LETTER: Final = """\
 
 
 @dataclass(frozen=True)
-class Letter:
+class OnboardingLetter:
     """The letter, and by which text it is shown: `letter`, or `letter_unreachable` where a warning belongs to it."""
 
     text: str
@@ -78,7 +78,7 @@ def new_push_secret() -> str:
     return secrets.token_urlsafe(24)
 
 
-def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]) -> Letter:
+def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]) -> OnboardingLetter:
     """Return the letter for an entry's data and options.
 
     Where there is a listener of the account's own the addresses are its: it takes what Home Assistant's filter refuses.
@@ -94,7 +94,7 @@ def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[s
         reports=f"{shown}{path}/mr",
         uplinks=f"{shown}{path}/mo",
     )
-    return Letter(text, reachable=is_reachable(base))
+    return OnboardingLetter(text, reachable=is_reachable(base))
 
 
 def _base(hass: HomeAssistant, port: int | None) -> str:

@@ -344,7 +344,7 @@ class Sms1680OptionsFlow(OptionsFlow):
             self._begin_stage("report", self._test.async_wait_for_report())
         elif self._stage == "report":
             self._reported = result
-            self._problem = self._test.undelivered
+            self._problem = self._test.delivery_problem
             if self._problem:
                 return "test_undelivered"
             self._begin_stage("reply", self._test.async_wait_for_reply())

@@ -38,7 +38,7 @@ from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TO
 from ..conversation.engine import ExtensionRange
 from ..conversation.engine.commands import is_pin, is_weak_pin
 from .onboarding_letter import SHOWS_LETTER, make_letter
-from .schemas import RECIPIENT_FIELDS, async_errors, settings_of
+from .schemas import RECIPIENT_FIELDS, async_recipient_errors, recipient_settings
 
 _LONGEST_EXTENSION: Final = 20
 _SECRETS: Final = (CONF_PIN, CONF_TOTP_SECRET)
@@ -80,7 +80,7 @@ class RecipientFlow(ConfigSubentryFlow):
         """Ask for a new recipient."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = self._check(user_input, None) | await async_errors(user_input)
+            errors = self._check(user_input, None) | await async_recipient_errors(user_input)
             if not errors:
                 return await self._go_on()
         return self._form("user", user_input, errors)
@@ -91,7 +91,7 @@ class RecipientFlow(ConfigSubentryFlow):
         self._kept = {name: subentry.data[name] for name in _SECRETS if name in subentry.data}
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = self._check(user_input, subentry.subentry_id) | await async_errors(user_input)
+            errors = self._check(user_input, subentry.subentry_id) | await async_recipient_errors(user_input)
             if not errors:
                 return await self._go_on()
         shown = {name: value for name, value in subentry.data.items() if name not in _SECRETS}
@@ -197,7 +197,7 @@ class RecipientFlow(ConfigSubentryFlow):
                 errors[CONF_EXTENSION] = "question_extension"
         if given.get(CONF_COMMANDS, COMMANDS_NONE) != COMMANDS_NONE:
             recipient[CONF_COMMANDS] = given[CONF_COMMANDS]
-        recipient |= settings_of(given)
+        recipient |= recipient_settings(given)
         self._recipient = recipient
         return errors
 

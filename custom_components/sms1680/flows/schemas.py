@@ -45,7 +45,7 @@ RECIPIENT_FIELDS: Final[VolDictType] = {
 _DURATIONS: Final = (CONF_KEEP_TRYING, CONF_REPORT_WITHIN)
 
 
-def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
+def recipient_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was given as a recipient keeps it; what was left empty is not there."""
     settings = {str(name): given[str(name)] for name in RECIPIENT_FIELDS if given.get(str(name))}
     if zone := settings.pop(CONF_TIME_ZONE, "").strip():
@@ -56,9 +56,9 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-async def async_errors(given: Mapping[str, Any]) -> dict[str, str]:
+async def async_recipient_errors(given: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with what was given."""
-    settings = settings_of(given)
+    settings = recipient_settings(given)
     errors: dict[str, str] = {}
     begin, end = settings.get(CONF_QUIET_FROM), settings.get(CONF_QUIET_TO)
     if (begin is None) != (end is None):

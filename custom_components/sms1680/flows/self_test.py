@@ -80,7 +80,7 @@ class SelfTest:
         return await self._wait(lambda: self._reply, REPLY_PATIENCE)
 
     @property
-    def undelivered(self) -> str | None:
+    def delivery_problem(self) -> str | None:
         """What the report said where the message did not arrive."""
         report = self._final_report()
         return None if report is None or report["state"] == ReportState.DELIVERED else report["reason"]

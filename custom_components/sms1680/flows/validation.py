@@ -70,7 +70,7 @@ _LOGIN_PATIENCE: Final = 10.0  # seconds
 _NO_HOST: Final = frozenset("/@?#[]\\")
 
 
-def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def parse_http(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the HTTP way as an entry keeps it, and what is written wrongly (field to error).
 
     Of the password only what goes over the wire is kept: its MD5, unless the platform wants the plain one for the
@@ -108,7 +108,7 @@ def http_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     return way, errors
 
 
-def cmpp_way(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def parse_cmpp(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the CMPP way as an entry keeps it, and what is written wrongly (field to error)."""
     way = {
         CONF_HOST: _one_spelling(given[CONF_HOST].strip()),
@@ -173,7 +173,7 @@ def is_usable_proxy(address: str | None) -> bool:
         return False
 
 
-def way_id(name: str, way: Mapping[str, Any]) -> str:
+def transport_id(name: str, way: Mapping[str, Any]) -> str:
     """Return what an account is told apart by: where it is, whose, and over HTTP which product."""
     if name == CONF_CMPP:
         return f"{_one_spelling(way[CONF_HOST])} {way[CONF_SP_ID]}"
@@ -183,10 +183,12 @@ def way_id(name: str, way: Mapping[str, Any]) -> str:
 def account_id(data: Mapping[str, Any]) -> str:
     """Return the id of an account with these ways: the HTTP way's where it has one."""
     name = CONF_HTTP if CONF_HTTP in data else CONF_CMPP
-    return way_id(name, data[name])
+    return transport_id(name, data[name])
 
 
-async def async_try(hass: HomeAssistant, way: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+async def async_check_http_account(
+    hass: HomeAssistant, way: Mapping[str, Any], options: Mapping[str, Any]
+) -> str | None:
     """Ask the platform for the balance; return None where it told it, else the error's name."""
     try:
         client = await async_make_client(hass, way, options)
@@ -202,7 +204,7 @@ async def async_try(hass: HomeAssistant, way: Mapping[str, Any], options: Mappin
     return None
 
 
-async def async_try_cmpp(hass: HomeAssistant, way: Mapping[str, Any]) -> str | None:
+async def async_check_cmpp_login(hass: HomeAssistant, way: Mapping[str, Any]) -> str | None:
     """Log in and out again; return None where the platform let us, else the error's name."""
     client = await async_make_cmpp_client(hass, way, {}, login_timeout=_LOGIN_PATIENCE)
     try:

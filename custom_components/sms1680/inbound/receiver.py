@@ -373,7 +373,7 @@ class Receiver:
         if command is not None:
             async_fire(self._hass, EVENT_COMMAND, command)
         self._mark_fired(incoming)
-        self.entry.runtime_data.totals.record_push(incoming.received_at)
+        self.entry.runtime_data.statistics.record_push(incoming.received_at)
 
     def _hear(
         self, reply: Reply, incoming: Incoming, data: dict[str, Any], recipient: ConfigSubentry | None

@@ -11,7 +11,7 @@ from typing import Any, Self
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
-from ..account.delivery_state import as_response
+from ..account.delivery_state import state_response
 from ..account.journal import Recording, collecting
 from ..client import Outcome
 from ..const import signal_delivery
@@ -51,7 +51,7 @@ class Reports:
         """Return where a message stands; as the platform answered, where the store could not keep it."""
         change = self.change(sent.addressee.entry.entry_id, sent.receipt.number)
         if change is not None:
-            return as_response(self._hass, change)
+            return state_response(self._hass, change)
         outcome = sent.receipt.outcome
         return {"state": outcome.value, "settled": outcome.is_failure, "reason": None, "matched": None}
 

@@ -19,7 +19,7 @@ from ..client import Outcome, Receipt
 from ..const import DOMAIN
 from ..deferred.models import DONE, HANDLED
 from ..deferred.policy import DeliveryPolicy, Fallback
-from ..errors import invalid, language
+from ..errors import language, validation_error
 from ..recipients import Addressee
 from .message import Options, one_text
 from .policy_source import async_quiet_until, policy_for
@@ -211,7 +211,7 @@ def check_fallback(hass: HomeAssistant, policy: DeliveryPolicy) -> None:
     if fallback.account and not _is_account(hass, fallback.account):
         missing.append(fallback.account)
     if missing:
-        raise invalid("unknown_fallback", fallback=", ".join(missing))
+        raise validation_error("unknown_fallback", fallback=", ".join(missing))
 
 
 def _is_account(hass: HomeAssistant, entry_id: str) -> bool:

@@ -22,7 +22,7 @@ from ..const import CONF_CMPP, CONF_HTTP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, 
 from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
 from ..deferred.models import DeliveryResult
-from ..errors import invalid, rejected
+from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee
 from ..store.db import comparable_number
 
@@ -134,7 +134,7 @@ def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options
     What stems from our own events never goes to our own number; to a service number nothing goes at all.
     """
     if is_automatic() and any(addressee.number in own_numbers(addressee.entry) for addressee, _ in items):
-        raise invalid("own_number")
+        raise validation_error("own_number")
     try:
         for addressee, _ in items:
             extension = _extension(addressee, options)
@@ -148,7 +148,7 @@ def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options
                 own, over_http=CONF_HTTP in entry.data, signature=_signature(entry), max_length=MAX_LENGTH, options=()
             )
     except InvalidMessageError as error:
-        raise rejected(hass, error) from None
+        raise invalid_message_error(hass, error) from None
 
 
 def own_numbers(entry: Sms1680ConfigEntry) -> set[str]:

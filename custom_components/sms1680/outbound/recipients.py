@@ -24,7 +24,7 @@ from homeassistant.helpers.typing import VolDictType
 from ..client import InvalidMessageError, normalise_number
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN
 from ..coordinator import Sms1680ConfigEntry
-from ..errors import invalid, rejected
+from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee, recipients
 
 ATTR_NUMBER: Final = "number"
@@ -54,15 +54,15 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> Sms1680ConfigEntry:
         # One that is just being reloaded counts: its messages are none of another one's.
         enabled = [entry for entry in entries if entry.disabled_by is None]
         if not enabled:
-            raise invalid("no_account")
+            raise validation_error("no_account")
         if len(enabled) > 1:
-            raise invalid("several_accounts", accounts=_listed(enabled))
+            raise validation_error("several_accounts", accounts=_listed(enabled))
         entry_id = enabled[0].entry_id
     entry = next((entry for entry in entries if entry.entry_id == entry_id), None)
     if entry is None:
-        raise invalid("account_not_found", account=entry_id, accounts=_listed(entries))
+        raise validation_error("account_not_found", account=entry_id, accounts=_listed(entries))
     if entry.state is not ConfigEntryState.LOADED:
-        raise invalid("account_not_loaded", account=entry.title)
+        raise validation_error("account_not_loaded", account=entry.title)
     return entry
 
 
@@ -82,7 +82,7 @@ async def async_addressees(call: ServiceCall) -> list[Addressee]:
     if numbers:
         addressees += addressees_of_numbers(hass, find_entry(hass, wanted), numbers)
     if not addressees:
-        raise invalid("no_target")
+        raise validation_error("no_target")
     return without_duplicates(addressees)
 
 
@@ -105,7 +105,7 @@ async def async_addressees_of_rows(call: ServiceCall, rows: Sequence[Mapping[str
     for entity_id in (row[ATTR_ENTITY_ID] for row in rows if ATTR_ENTITY_ID in row):
         found = addressee_of_entity(hass, entity_id)
         if found is None:
-            raise invalid("not_a_recipient", targets=entity_id)
+            raise validation_error("not_a_recipient", targets=entity_id)
         named[entity_id] = found[1]
     await async_authorise(call, named, raw_numbers=bool(numbers))
     _same_account(hass, wanted, named.values())
@@ -124,7 +124,7 @@ def addressees_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, number
         try:
             number = normalise_number(given, f"number {place}")
         except InvalidMessageError as error:
-            raise rejected(hass, error) from None
+            raise invalid_message_error(hass, error) from None
         found.append(Addressee(entry, number, known.get(number)))
     return found
 
@@ -136,7 +136,7 @@ def _same_account(hass: HomeAssistant, wanted: str | None, addressees: Iterable[
     entry = find_entry(hass, wanted)
     strangers = [addressee.name or "" for addressee in addressees if addressee.entry is not entry]
     if strangers:
-        raise invalid("other_account", recipients=", ".join(strangers), account=entry.title)
+        raise validation_error("other_account", recipients=", ".join(strangers), account=entry.title)
 
 
 def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addressee] | None:
@@ -149,7 +149,7 @@ def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addre
     if entry is None or subentry is None:
         return None
     if entry.state is not ConfigEntryState.LOADED:
-        raise invalid("account_not_loaded", account=entry.title)
+        raise validation_error("account_not_loaded", account=entry.title)
     return entity_id, Addressee.from_subentry(entry, subentry)
 
 
@@ -192,7 +192,7 @@ def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Ad
         if not ours:
             missing.append(entity_id)
     if missing:
-        raise invalid("not_a_recipient", targets=", ".join(missing))
+        raise validation_error("not_a_recipient", targets=", ".join(missing))
     for entity_id in sorted(selected.indirectly_referenced):
         if entity_id.startswith(f"{Platform.NOTIFY}.") and (one := addressee_of_entity(hass, entity_id)):
             found.append(one)

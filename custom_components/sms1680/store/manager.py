@@ -27,8 +27,8 @@ from ..const import (
     DEFAULT_KEEP_TEXTS,
     DEFAULT_MOST_KEPT,
     DOMAIN,
-    SIGNAL_LET_GO,
-    SIGNAL_STORE_ANEW,
+    SIGNAL_DEFERRED_DELETED,
+    SIGNAL_STORE_RECREATED,
     signal_delivery,
 )
 from ..issues import STORE_DAMAGED, STORE_UNAVAILABLE
@@ -258,7 +258,7 @@ class Storage:
         gone = [asyncio.wrap_future(store.purge(selection, open_too=open_too)) for store in stores]
         waited = [asyncio.wrap_future(store.let_go(selection, open_too=open_too)) for store in stores]
         rows = [row for of_store in await asyncio.gather(*waited) for row in of_store]
-        async_dispatcher_send(self._hass, SIGNAL_LET_GO, rows)
+        async_dispatcher_send(self._hass, SIGNAL_DEFERRED_DELETED, rows)
         return sum(await asyncio.gather(*gone)) + len(rows)
 
     async def async_counts(self, entry: ConfigEntry) -> dict[str, Any]:
@@ -313,7 +313,7 @@ class Storage:
 
         def tell() -> None:
             STORE_DAMAGED.async_create(self._hass, None, file=FILE, aside=aside.name)
-            async_dispatcher_send(self._hass, SIGNAL_STORE_ANEW)
+            async_dispatcher_send(self._hass, SIGNAL_STORE_RECREATED)
 
         self._hass.loop.call_soon_threadsafe(tell)
 
