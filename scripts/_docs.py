@@ -1,7 +1,7 @@
-"""The pages for people: their examples, which tests run, and their tables, which tests hold to the code.
+"""Read the examples and tables of the documentation pages.
 
-An example stands below `<!-- test: KIND NAME -->`; a table between `<!-- table: NAME -->` and `<!-- end of table -->`.
-Each page is there in English and in Chinese, with the same examples.
+An example follows `<!-- test: KIND NAME -->`. A table is between `<!-- table: NAME -->` and `<!-- end of table -->`.
+Each page exists in English and in Chinese, with the same examples.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TABLE = re.compile(
 
 @dataclass(frozen=True)
 class Example:
-    """A code block. `kind` says how it is tested (empty: nobody said), `name` which one it is."""
+    """A code block. `kind` says how it is tested (empty: not marked), and `name` identifies it."""
 
     page: str
     kind: str
@@ -46,12 +46,12 @@ class Example:
 
 
 def path_of(page: str, language: str) -> Path:
-    """Returns the file of a page in a language (a key of LANGUAGES)."""
+    """Return the file of a page in a language (a key of LANGUAGES)."""
     return ROOT / f"{page}{LANGUAGES[language]}.md"
 
 
 def examples(page: str, language: str = "en") -> list[Example]:
-    """Returns the code blocks of a page, in order."""
+    """Return the code blocks of a page, in order."""
     text = path_of(page, language).read_text("utf-8")
     return [
         Example(page, found["kind"] or "", found["name"] or "", found["language"], found["text"])
@@ -60,12 +60,12 @@ def examples(page: str, language: str = "en") -> list[Example]:
 
 
 def all_examples(*kinds: str) -> list[Example]:
-    """Returns the code blocks of these kinds (all, if none is named) of all pages."""
+    """Return the code blocks of these kinds (all, if none is named) of all pages."""
     return [example for page in PAGES for example in examples(page) if not kinds or example.kind in kinds]
 
 
 def tables(page: str, language: str) -> dict[str, str]:
-    """Returns the marked tables of a page, by their names."""
+    """Return the marked tables of a page by name."""
     return {found["name"]: found["text"] for found in _TABLE.finditer(path_of(page, language).read_text("utf-8"))}
 
 
@@ -81,7 +81,7 @@ def table_of(name: str, language: str) -> str:
 
 
 def write_table(page: str, language: str, name: str, text: str) -> None:
-    """Puts a table into a page, in place of the one that has its name."""
+    """Replace the table of this name on a page."""
     path = path_of(page, language)
     path.write_text(
         _TABLE.sub(
@@ -93,6 +93,6 @@ def write_table(page: str, language: str, name: str, text: str) -> None:
 
 
 def cells(table: str) -> list[list[str]]:
-    """Returns the cells of a Markdown table, without its head."""
+    """Return the cells of a Markdown table, without its header."""
     rows = [line for line in table.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows[2:]]

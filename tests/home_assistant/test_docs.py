@@ -1,4 +1,4 @@
-"""The examples on the pages for people, each in a real Home Assistant with a platform on loopback."""
+"""Run the examples of the pages in Home Assistant, with a sandbox platform."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def _integrations(recorder_db_url: str, enable_custom_integrations: None) -> None:
-    """As in every test here; but the recorder's database wants to be there before Home Assistant is."""
+    """Set up the recorder's database before Home Assistant, then as in every test here."""
 
 
 @pytest.fixture
 def add_home(make_entry: MakeEntry, set_up: SetUp) -> Callable[[], Awaitable[MockConfigEntry]]:
-    """Adds the account Home with the recipients Li and Wang."""
+    """Return a function that adds the account Home with the recipients Li and Wang."""
 
     async def add() -> MockConfigEntry:
         made = make_entry(
@@ -78,7 +78,7 @@ async def home(add_home: Callable[[], Awaitable[MockConfigEntry]]) -> MockConfig
 
 @pytest.fixture
 async def pushed(home: MockConfigEntry, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator) -> str:
-    """The platform pushes to Home Assistant's real HTTP server; returns the address up to its last word."""
+    """Let the platform push to Home Assistant's HTTP server; return the address without `/mo` and `/mr`."""
     http = await hass_client_no_auth()
     address = str(http.make_url(f"/api/sms1680/{home.data['push_secret']}/1680"))
     account = sandbox.platform.accounts["homeuser"]
@@ -88,7 +88,7 @@ async def pushed(home: MockConfigEntry, sandbox: Sandbox, hass_client_no_auth: C
 
 @pytest.fixture
 def switched(hass: HomeAssistant) -> list[ServiceCall]:
-    """What is switched."""
+    """Record the calls of the switch actions."""
     calls = async_mock_service(hass, "switch", "turn_on")
     hass.services.async_register("switch", "turn_off", calls.append)
     return calls
@@ -137,7 +137,7 @@ def test_every_example_is_run_here() -> None:
 
 
 @pytest.mark.usefixtures("pushed")
-async def test_an_alarm_goes_out_and_the_reply_silences_it(
+async def test_alarm_is_sent_and_its_reply_silences_the_siren(
     hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox, switched: list[ServiceCall]
 ) -> None:
     await automate(hass, "answer")
@@ -164,7 +164,7 @@ async def test_first_example_sends_an_alarm(hass: HomeAssistant, sandbox: Sandbo
 
 
 @pytest.mark.usefixtures("home")
-async def test_each_number_has_its_outcome(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_send_example_reports_each_outcome(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await run(hass, "send")
     assert sorted(number for number, _ in held(sandbox)) == sorted([LI, WANG, NUMBER])
     assert notices(hass) == []
@@ -175,7 +175,7 @@ async def test_each_number_has_its_outcome(hass: HomeAssistant, sandbox: Sandbox
 
 @pytest.mark.usefixtures("home", "pushed")
 @pytest.mark.parametrize(("status", "also"), [("0", []), ("KX:1000", [(WANG, "李先生未收到水位报警，请联系他")])])
-async def test_a_message_that_is_not_delivered_goes_to_another(
+async def test_undelivered_message_notifies_another_person(
     hass: HomeAssistant, sandbox: Sandbox, *, status: str, also: list[Any]
 ) -> None:
     sandbox.platform.phone(LI).report_status = status
@@ -184,14 +184,14 @@ async def test_a_message_that_is_not_delivered_goes_to_another(
 
 
 @pytest.mark.usefixtures("home")
-async def test_an_alarm_that_gets_through(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_alarm_example_sends_the_safe_text(hass: HomeAssistant, sandbox: Sandbox) -> None:
     sandbox.platform.forbidden_words = ["烟雾"]
     await run(hass, "alarm")
     assert held(sandbox) == [(LI, "家中有警报，请查看")]
 
 
 @pytest.mark.usefixtures("home")
-async def test_the_other_actions(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_example_of_the_other_actions(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await run(hass, "others")
     assert held(sandbox) == [
         (LI, "李先生，后门 打开"),
@@ -206,7 +206,7 @@ async def test_the_other_actions(hass: HomeAssistant, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("answer", "acted"), [("保持", []), ("2", ["close_cover"]), ("报警！", ["turn_on"]), (None, ["turn_on"])]
 )
-async def test_a_question_waits_for_its_answer(
+async def test_question_waits_for_its_answer(
     hass: HomeAssistant,
     home: MockConfigEntry,
     sandbox: Sandbox,
@@ -229,7 +229,7 @@ async def test_a_question_waits_for_its_answer(
     assert [call.service for call in switched] == acted
 
 
-async def test_somebody_else_hears_of_what_was_not_delivered(
+async def test_delivery_report_event_notifies_another_person(
     hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     await automate(hass, "undelivered")
@@ -239,7 +239,7 @@ async def test_somebody_else_hears_of_what_was_not_delivered(
     assert text.startswith("短信未送达李先生：The channel's gateway does not exist")
 
 
-async def test_entities_tell_of_the_account_and_of_answers(
+async def test_entities_show_the_account_and_the_answers(
     hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     assert await async_setup_component(hass, "persistent_notification", {})
@@ -257,7 +257,7 @@ async def test_entities_tell_of_the_account_and_of_answers(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_page_names_the_defaults(language: str) -> None:
+def test_pages_name_the_defaults(language: str) -> None:
     pages = [path_of(page, language).read_text("utf-8") for page in HOME_ASSISTANT_PAGES]
     shown = " ".join(" ".join(pages).split())
     said = {
@@ -286,7 +286,7 @@ def test_the_page_names_the_defaults(language: str) -> None:
 
 
 @pytest.mark.skipif(not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on")
-async def test_the_triggers(hass: HomeAssistant, home: MockConfigEntry, switched: list[ServiceCall]) -> None:
+async def test_trigger_examples(hass: HomeAssistant, home: MockConfigEntry, switched: list[ServiceCall]) -> None:
     assert await async_setup_component(hass, "persistent_notification", {})
     await automate(hass, "triggers")
     await come(hass, home, Reply(WANG, "好的"), Reply(LI, "好的"), DeliveryReport("2", WANG, "KX:4000"))
@@ -297,7 +297,7 @@ async def test_the_triggers(hass: HomeAssistant, home: MockConfigEntry, switched
 
 @pytest.fixture
 async def commanded(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
-    """An account whose Li may command."""
+    """Return an account whose recipient Li has permission for commands."""
     li = {"number": LI, "commands": "pin", "pin": "482915"}
     made = make_entry(
         recipients=[{"data": li, "subentry_type": "recipient", "title": "Li", "unique_id": LI}],
@@ -308,7 +308,7 @@ async def commanded(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
 
 
 @pytest.mark.skipif(not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on")
-async def test_a_command_disarms(hass: HomeAssistant, commanded: MockConfigEntry, sandbox: Sandbox) -> None:
+async def test_command_disarms(hass: HomeAssistant, commanded: MockConfigEntry, sandbox: Sandbox) -> None:
     calls = async_mock_service(hass, "alarm_control_panel", "alarm_disarm")
     await automate(hass, "commands")
     await come(hass, commanded, Reply(LI, "撤防"), Reply(LI, "撤防 111111"), Reply(LI, "撤防 厨房 482915"))
@@ -319,7 +319,7 @@ async def test_a_command_disarms(hass: HomeAssistant, commanded: MockConfigEntry
     assert [re.sub(r"\d\d:\d\d ", "", text) for _, text in held(sandbox)] == ["已由Li撤防"] * 2
 
 
-async def test_a_command_does_so_by_its_event_too(
+async def test_command_event_opens_the_door(
     hass: HomeAssistant, commanded: MockConfigEntry, switched: list[ServiceCall]
 ) -> None:
     await automate(hass, "command_event")
@@ -328,7 +328,7 @@ async def test_a_command_does_so_by_its_event_too(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_a_command_has_the_fields_that_the_page_names(
+async def test_command_event_has_the_documented_fields(
     hass: HomeAssistant, commanded: MockConfigEntry, language: str
 ) -> None:
     heard = async_capture_events(hass, const.EVENT_COMMAND)
@@ -337,7 +337,7 @@ async def test_a_command_has_the_fields_that_the_page_names(
 
 
 @pytest.mark.usefixtures("home")
-async def test_what_went_out_is_listed_and_deleted(hass: HomeAssistant) -> None:
+async def test_history_example_lists_and_deletes_messages(hass: HomeAssistant) -> None:
     for data in ({"entity_id": "notify.li"}, {"number": NUMBER}):
         await hass.services.async_call("sms1680", "send_message", {"message": "后门打开", **data}, blocking=True)
     await run(hass, "history")
@@ -351,7 +351,7 @@ def configuration(name: str) -> dict[str, Any]:
     return yaml.safe_load(EXAMPLES[name].text)
 
 
-async def test_the_recorder_leaves_the_events_out(
+async def test_recorder_excludes_the_events(
     hass: HomeAssistant,
     async_setup_recorder_instance: RecorderInstanceContextManager,
     add_home: Callable[[], Awaitable[MockConfigEntry]],
@@ -376,12 +376,12 @@ async def test_the_recorder_leaves_the_events_out(
     events = await instance.async_add_executor_job(recorded)
     assert "another" in events
     assert not events.keys() & private
-    # As the page says.
+    # The page warns about this.
     assert text in events["call_service"]
     assert NUMBER in events["call_service"]
 
 
-async def test_an_alert_sends_by_a_line_of_yaml(
+async def test_alert_sends_through_the_notify_platform(
     hass: HomeAssistant, add_home: Callable[[], Awaitable[MockConfigEntry]], sandbox: Sandbox
 ) -> None:
     settings = configuration("notify")
@@ -396,7 +396,7 @@ async def test_an_alert_sends_by_a_line_of_yaml(
     await hass.async_block_till_done()
 
 
-async def test_home_assistants_own_apprise_sends_where_the_package_is_installed(
+async def test_home_assistants_own_apprise_sends_with_the_package(
     hass: HomeAssistant, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sms1680.apprise import register
@@ -406,7 +406,7 @@ async def test_home_assistants_own_apprise_sends_where_the_package_is_installed(
     (line,) = settings["notify"]
     line["url"] = line["url"].replace("user:password", f"{account.username}:{account.password}")
     monkeypatch.setenv("http_proxy", sandbox.url)
-    # What the wheel does by its own file, which an editable install lacks.
+    # The wheel contains a plugin file that an editable install lacks.
     assert await hass.async_add_executor_job(register)
     assert await async_setup_component(hass, "notify", settings)
     await hass.async_block_till_done()
@@ -416,7 +416,7 @@ async def test_home_assistants_own_apprise_sends_where_the_package_is_installed(
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-async def test_pushes_by_hand(hass: HomeAssistant, pushed: str) -> None:
+async def test_push_example(hass: HomeAssistant, pushed: str) -> None:
     (example,) = all_examples("push")
     events = [async_capture_events(hass, event) for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT)]
     process = await asyncio.create_subprocess_exec(
@@ -431,9 +431,7 @@ async def test_pushes_by_hand(hass: HomeAssistant, pushed: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_the_events_have_the_fields_that_the_page_names(
-    hass: HomeAssistant, home: MockConfigEntry, language: str
-) -> None:
+async def test_events_have_the_documented_fields(hass: HomeAssistant, home: MockConfigEntry, language: str) -> None:
     heard = {event: async_capture_events(hass, event) for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT)}
     await come(hass, home, Reply(LI, "1"), DeliveryReport("1", LI, "0"))
     for (event,), name in zip(heard.values(), ("message-event", "report-event"), strict=True):
@@ -443,7 +441,7 @@ async def test_the_events_have_the_fields_that_the_page_names(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_answer_has_the_fields_that_the_page_names(language: str, make_entry: MakeEntry) -> None:
+def test_response_has_the_documented_fields(language: str, make_entry: MakeEntry) -> None:
     sent = DeliveryResult(Addressee(make_entry(), LI), Receipt(LI, Outcome.ACCEPTED))
     assert set(named(language, "response")) == sent.as_response().keys()
     outcomes = dict(cells(table_of("response", language)))["`outcome`"]
@@ -451,18 +449,18 @@ def test_an_answer_has_the_fields_that_the_page_names(language: str, make_entry:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_page_names_every_reason_for_no_answer(language: str) -> None:
+def test_every_reason_for_a_missing_answer_is_documented(language: str) -> None:
     assert set(named(language, "question-reasons")) == {reason.value for reason in NoAnswer}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_page_names_every_key_of_a_line_of_yaml(language: str) -> None:
+def test_every_yaml_key_is_documented(language: str) -> None:
     keys = {str(key) for key in yaml_notify._OWN_ACCOUNT} | {yaml_notify.CONF_ACCOUNT, yaml_notify.CONF_RECIPIENTS}
     assert set(named(language, "yaml-keys")) == keys | {"platform", "name"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_the_message_store_answers_what_the_page_names(
+async def test_message_history_has_the_documented_fields(
     hass: HomeAssistant, home: MockConfigEntry, language: str
 ) -> None:
     await home.runtime_data.client.send(LI, "后门 打开")
@@ -482,7 +480,7 @@ async def ask(hass: HomeAssistant, action: str) -> Any:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_the_other_events_have_the_fields_that_the_page_names(
+async def test_other_events_have_the_documented_fields(
     hass: HomeAssistant, home: MockConfigEntry, freezer: FrozenDateTimeFactory, language: str
 ) -> None:
     names = {

@@ -1,6 +1,6 @@
-"""The examples of the pages do what the pages say, run as they stand: the platform's address leads to a sandbox.
+"""Run the examples of the pages unchanged, against a sandbox.
 
-It is told to every program as its proxy, so that not a letter of an example is changed.
+The sandbox is the HTTP proxy of every program, so requests to the platform's address reach it.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ ALARM = f"{SIGNED}后门 22:41 打开"
 A, B = "13911000000", "13688888888"
 CLOCK = re.compile(r" \d\d:\d\d:\d\d")
 
-# Of each example: what the platform then holds (number and text), and what is printed.
+# For each example: the messages (number and text) that the platform receives, and the expected output.
 OUTCOMES: dict[str, tuple[list[tuple[str, str]], tuple[str, ...]]] = {
     "send": ([(A, ALARM), (B, ALARM)], ("139****0000：平台已接收", "136****8888：平台已接收")),
     "asyncio": ([(A, ALARM)], ("999",)),
@@ -67,7 +67,7 @@ def box() -> Iterator[SandboxThread]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH: Apprise with our file among its plugins, where an editable install puts none."""
+    """Return a PYTHONPATH with Apprise and our plugin file, which an editable install lacks."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(Path(apprise.__file__).parent, folder / "apprise", ignore=shutil.ignore_patterns("__pycache__"))
     loader = Path(sms1680.apprise.__file__).parent / "loader" / "sms1680.py"
@@ -78,7 +78,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def variables(box: SandboxThread, tmp_path: Path, installed: Path) -> dict[str, str]:
-    """A newcomer's environment, in which every address over http is reached by way of the sandbox."""
+    """Return a new user's environment whose HTTP proxy is the sandbox."""
     mine = {name: value for name, value in os.environ.items() if not re.match(r"(?i)sms1680_|.*_proxy$", name)}
     return {
         **mine,
@@ -106,12 +106,12 @@ def identified(example: Example) -> str:
     return f"{example.page}-{example.name}"
 
 
-def test_what_each_example_does_is_known() -> None:
+def test_every_example_has_an_expected_result() -> None:
     assert sorted(example.name for example in all_examples("python", "shell")) == sorted(OUTCOMES)
 
 
 @pytest.mark.parametrize("example", all_examples("python", "shell"), ids=identified)
-def test_an_example_does_what_the_page_says(
+def test_example_does_what_the_page_says(
     example: Example, box: SandboxThread, tmp_path: Path, variables: dict[str, str]
 ) -> None:
     program = [sys.executable, "-P", "-c"] if example.kind == "python" else ["bash", "-eo", "pipefail", "-c"]
@@ -122,9 +122,7 @@ def test_an_example_does_what_the_page_says(
 
 
 @pytest.mark.parametrize("example", all_examples("cmpp"), ids=identified)
-async def test_a_message_goes_out_and_its_report_and_the_reply_come_in_over_cmpp(
-    example: Example, tmp_path: Path, variables: dict[str, str]
-) -> None:
+async def test_cmpp_example_sends_and_receives(example: Example, tmp_path: Path, variables: dict[str, str]) -> None:
     home = Account("user", "password", sp_id="901234")
     config = Config(accounts=(home,), report_delay=0.0, cmpp_port=0)
     async with Sandbox(config) as platform, asyncio.timeout(60):
@@ -150,13 +148,13 @@ async def test_a_message_goes_out_and_its_report_and_the_reply_come_in_over_cmpp
 
 
 def urls_of(entries: object) -> Iterator[str]:
-    """The URLs of an Apprise configuration, in YAML's two shapes."""
+    """Yield the URLs of a YAML configuration of Apprise, in both forms."""
     for entry in entries if isinstance(entries, list) else []:
         yield entry if isinstance(entry, str) else next(iter(entry))
 
 
 @pytest.mark.parametrize("example", all_examples("apprise-config"), ids=identified)
-def test_a_configuration_of_apprise_reaches_whom_it_names(
+def test_apprise_configuration_reaches_its_recipients(
     example: Example, box: SandboxThread, tmp_path: Path, variables: dict[str, str]
 ) -> None:
     (tmp_path / "apprise.yml").write_text(example.text, "utf-8")
@@ -169,7 +167,7 @@ def test_a_configuration_of_apprise_reaches_whom_it_names(
 
 
 @pytest.mark.parametrize("example", all_examples("dropin"), ids=identified)
-def test_the_drop_in_is_made_where_apprise_looks(
+def test_drop_in_is_created_where_apprise_finds_it(
     example: Example, box: SandboxThread, tmp_path: Path, variables: dict[str, str]
 ) -> None:
     run(["bash", "-e", "-c", example.text], tmp_path, variables)
@@ -179,7 +177,7 @@ def test_the_drop_in_is_made_where_apprise_looks(
 
 
 @pytest.mark.parametrize("example", all_examples("mailrise"), ids=identified)
-def test_a_url_in_a_hosts_configuration_reaches_whom_it_names(
+def test_url_in_a_host_configuration_reaches_its_recipients(
     example: Example, box: SandboxThread, tmp_path: Path, variables: dict[str, str]
 ) -> None:
     (sender,) = yaml.safe_load(example.text)["configs"].values()

@@ -1,4 +1,4 @@
-"""The pages say the same in both languages, lead to what is there, and leave out no argument, option or setting."""
+"""Check that both languages match, links have targets, and every argument, option and setting is documented."""
 
 import argparse
 import dataclasses
@@ -32,7 +32,7 @@ PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"
 BOTH = pytest.mark.parametrize("language", LANGUAGES)
 EACH = pytest.mark.parametrize(("page", "language"), [(page, language) for page in PAGES for language in LANGUAGES])
 
-# `none` can't be run; the last four are run by tests/home_assistant/test_docs.py.
+# `none` cannot be run; tests/home_assistant/test_docs.py runs the last four.
 KINDS = {
     *("python", "shell", "cmpp", "apprise-config", "dropin", "mailrise"),
     *("scripts", "install", "compose", "dockerfile", "none"),
@@ -49,7 +49,7 @@ def headings(page: str, language: str) -> list[tuple[int, str]]:
 
 
 def anchor(title: str) -> str:
-    """What GitHub makes of a heading."""
+    """Return the anchor that GitHub creates for a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
@@ -61,14 +61,19 @@ def test_both_languages_have_the_same_chapters_tables_and_examples(page: str) ->
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_tables_of_both_languages_name_the_same_things(page: str) -> None:
+def test_tables_of_both_languages_contain_the_same_code(page: str) -> None:
     for name, table in tables(page, "en").items():
         words = [re.findall(r"`[^`]+`", row) for row in table.splitlines()]
         assert words == [re.findall(r"`[^`]+`", row) for row in tables(page, "zh")[name].splitlines()], name
 
 
+@BOTH
+def test_readme_is_short(language: str) -> None:
+    assert len(path_of("README", language).read_text("utf-8").splitlines()) <= 150
+
+
 @EACH
-def test_every_link_leads_somewhere(page: str, language: str) -> None:
+def test_every_link_has_a_target(page: str, language: str) -> None:
     here = path_of(page, language)
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose(page, language)):
         file, _, part = target.partition("#")
@@ -79,8 +84,8 @@ def test_every_link_leads_somewhere(page: str, language: str) -> None:
 
 
 @EACH
-def test_a_page_keeps_to_its_language(page: str, language: str) -> None:
-    """A link from a Chinese page leads to a Chinese one, where there is one, except the one to its English twin."""
+def test_links_keep_the_language(page: str, language: str) -> None:
+    """A page links to pages of its own language, except for one link to its twin."""
     linked = re.findall(r"\]\(((?!https?:)[^)#\s]+?)(\.zh-Hans)?\.md", prose(page, language))
     here = path_of(page, language).parent
     twins = [bool(chinese) for name, chinese in linked if (here / f"{name}.zh-Hans.md").exists()]
@@ -88,10 +93,19 @@ def test_a_page_keeps_to_its_language(page: str, language: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_platforms_address_is_called_by_its_name(page: str) -> None:
-    """A 网关 is a Zigbee box in Home Assistant; KX:2000 is about a carrier's own."""
+def test_chinese_pages_do_not_call_the_platform_a_gateway(page: str) -> None:
+    """In Home Assistant, 网关 is a Zigbee device. The status KX:2000 refers to a carrier's gateway."""
     said = prose(page, "zh").replace(tables(page, "zh").get("statuses", ""), "")
     assert "网关" not in said
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_chinese_pages_use_the_words_of_home_assistant(page: str) -> None:
+    """The platform's own 登陆名称 is quoted once where its staff would say it; reasons are the core's sentences."""
+    shown = (
+        prose(page, "zh").replace("（平台文档写作“登陆名称”）", "").replace(tables(page, "zh").get("reasons", ""), "")
+    )
+    assert [word for word in ("帐号", "账号", "帐户", "登陆", "触发器", "余额") if word in shown] == []
 
 
 def test_every_example_says_how_it_is_tested() -> None:
@@ -99,7 +113,7 @@ def test_every_example_says_how_it_is_tested() -> None:
 
 
 @pytest.mark.parametrize("example", all_examples("scripts"), ids=lambda example: example.page)
-def test_the_commands_are_there(example: Any) -> None:
+def test_commands_in_examples_exist(example: Any) -> None:
     for script in re.findall(r"\bscripts/\w+", example.text):
         assert (ROOT / script).stat().st_mode & 0o111
     for lane in re.findall(r"scripts/test ([\w-]+)", example.text):
@@ -108,12 +122,12 @@ def test_the_commands_are_there(example: Any) -> None:
         assert (ROOT / path).exists()
 
 
-def test_every_lane_is_named() -> None:
+def test_every_lane_is_documented() -> None:
     for language in LANGUAGES:
         assert [lane.name for lane in LANES if f"`{lane.name}`" not in prose("docs/development", language)] == []
 
 
-def test_the_package_is_installed_from_one_address() -> None:
+def test_package_is_installed_from_one_address() -> None:
     whole = "\n".join(path_of(page, language).read_text("utf-8") for page in PAGES for language in LANGUAGES)
     assert set(re.findall(r"https://github\.com/\S+?\.zip", whole)) == {PACKAGE}
     assert re.findall(r"pip install (?:-U apprise |--no-cache-dir )?(?!-)([^\s`\"]+)", whole.replace("-U apprise`", ""))
@@ -121,7 +135,7 @@ def test_the_package_is_installed_from_one_address() -> None:
         assert re.search(rf"pip install .*{re.escape(PACKAGE)}", example.text)
 
 
-def test_the_composed_hosts_get_the_package_or_the_drop_in() -> None:
+def test_composed_hosts_get_the_package_or_the_drop_in() -> None:
     services: dict[str, Any] = {}
     for example in all_examples("compose"):
         services |= yaml.safe_load(example.text)["services"]
@@ -133,7 +147,7 @@ def test_the_composed_hosts_get_the_package_or_the_drop_in() -> None:
         assert f"sms1680 apprise --into {made}" in tables("docs/apprise", language)["hosts"]
 
 
-# --- what can be set -------------------------------------------------------------------------------------------------
+# --- settings --------------------------------------------------------------------------------------------------------
 
 
 def first_cells(page: str, language: str, name: str, column: int = 0) -> list[str]:
@@ -141,7 +155,7 @@ def first_cells(page: str, language: str, name: str, column: int = 0) -> list[st
 
 
 def settings_of(*kinds: type) -> dict[str, object]:
-    """What a client may be given besides its account, with the defaults."""
+    """Return the settings of a client, except the account, with their defaults."""
     return {
         name: parameter.default
         for kind in kinds
@@ -158,7 +172,7 @@ def settings_of(*kinds: type) -> dict[str, object]:
         pytest.param("cmpp-settings", (CMPPClient,), id="cmpp"),
     ],
 )
-def test_every_setting_of_a_client_is_named_with_its_default(
+def test_every_client_setting_is_documented_with_its_default(
     language: str, table: str, kinds: tuple[type, ...]
 ) -> None:
     accepted = settings_of(*kinds)
@@ -172,21 +186,19 @@ def test_every_setting_of_a_client_is_named_with_its_default(
 
 
 @BOTH
-def test_every_option_of_a_call_is_named(language: str) -> None:
+def test_every_send_option_is_documented(language: str) -> None:
     said = prose("docs/python", language)
     assert [name for name in SendOptions.__annotations__ if f"`{name}`" not in said] == []
 
 
 @BOTH
-def test_every_limit_of_the_guard_is_named_with_its_default(language: str) -> None:
+def test_every_spending_limit_is_documented_with_its_default(language: str) -> None:
     told = {row[0].strip("`"): row[1].strip("`") for row in cells(tables("docs/python", language)["spending"])}
     assert told == {field.name: str(field.default) for field in dataclasses.fields(SpendingLimits)}
 
 
 @BOTH
-def test_where_the_pace_lies_is_told_in_its_order(
-    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_state_folders_are_documented_in_order(language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMS1680_STATE_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
@@ -209,7 +221,7 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 @BOTH
-def test_every_option_of_every_command_is_named(language: str) -> None:
+def test_every_command_line_option_is_documented(language: str) -> None:
     told: set[tuple[str, str]] = set()
     current: list[str] = []
     for command, option, *_ in cells(tables("docs/python", language)["options"]):
@@ -220,7 +232,7 @@ def test_every_option_of_every_command_is_named(language: str) -> None:
 
 
 @BOTH
-def test_the_variables_of_the_command_line_are_those_that_it_reads(language: str) -> None:
+def test_documented_variables_are_those_that_the_command_line_reads(language: str) -> None:
     helps = " ".join(str(action.help) for parser in parsers().values() for action in parser._actions)
     told = re.findall(r"SMS1680_[A-Z0-9_]+", tables("docs/python", language)["options"])
     known = [*re.findall(r"SMS1680_[A-Z0-9_]+", helps), "SMS1680_SANDBOX_PASSWORD"]
@@ -228,7 +240,7 @@ def test_the_variables_of_the_command_line_are_those_that_it_reads(language: str
 
 
 @BOTH
-def test_every_argument_of_a_url_is_named_with_its_other_names_and_its_default(language: str) -> None:
+def test_every_url_argument_is_documented_with_its_aliases_and_default(language: str) -> None:
     ours = {name: arg for name, arg in NotifySMS1680.template_args.items() if name in OPTIONS or name == "to"}
     told = {row[0].strip("`"): row for row in cells(tables("docs/apprise", language)["url-arguments"])}
     assert told.keys() == ours.keys()
@@ -242,7 +254,7 @@ def test_every_argument_of_a_url_is_named_with_its_other_names_and_its_default(l
 
 
 @BOTH
-def test_the_times_that_the_page_on_apprise_names_are_those_of_the_code(language: str) -> None:
+def test_documented_apprise_timeouts_match_the_code(language: str) -> None:
     said = prose("docs/apprise", language)
     assert f"{APPRISE_TIMEOUT * SHARE_OF_TIMEOUT:g} s" in said or f"{APPRISE_TIMEOUT * SHARE_OF_TIMEOUT:g} 秒" in said
     assert re.search(
@@ -253,7 +265,7 @@ def test_the_times_that_the_page_on_apprise_names_are_those_of_the_code(language
 
 
 @BOTH
-def test_every_entity_is_named_as_home_assistant_shows_it(language: str) -> None:
+def test_entities_have_the_names_that_home_assistant_shows(language: str) -> None:
     file = ROOT / "custom_components" / "sms1680" / "translations" / f"{LANGUAGES[language][1:] or 'en'}.json"
     entities = json.loads(file.read_text("utf-8"))["entity"]
     known = {(one["name"], kind) for kind, of_kind in entities.items() for one in of_kind.values() if "name" in one}
@@ -261,7 +273,7 @@ def test_every_entity_is_named_as_home_assistant_shows_it(language: str) -> None
     assert {(name, kind.strip("`")) for name, kind, _ in told if kind != "`notify`"} == known
 
 
-def test_the_pages_are_named_in_order() -> None:
-    """So that a page that is added here is tested everywhere."""
+def test_every_page_is_in_the_list_of_pages() -> None:
+    """A page outside the list would not be tested."""
     pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.zh-Hans.md")}
     assert pages == {f"{page}.zh-Hans.md" for page in PAGES if page.startswith("docs/")}

@@ -1,6 +1,6 @@
-"""The tables of the pages say what the code says, in both languages.
+"""Compare the tables of the pages with the code, in both languages.
 
-They are made from the code: after a change, SMS1680_WRITE_TABLES=1 writes them anew instead of comparing.
+The tables are generated from the code. After a change of the code, SMS1680_WRITE_TABLES=1 writes them to the pages.
 """
 
 import inspect
@@ -35,17 +35,17 @@ REPEAT: dict[Repeat, Words] = {
     Repeat.NO: ("no", "否"),
     Repeat.YES: ("yes", "可以"),
     Repeat.BY_A_PERSON: ("only a person should", "只应由人工决定"),
-    Repeat.AFTER_CORRECTION: ("after the correction", "更正后可以"),
+    Repeat.AFTER_CORRECTION: ("after correction", "更正后可以"),
     Repeat.AFTER_TOPPING_UP: ("after topping up", "充值后可以"),
     Repeat.OTHER_TEXT: ("with another text", "更换内容后可以"),
-    Repeat.NEVER_BY_ITSELF: ("never by itself", "不会自动重发"),
+    Repeat.NEVER_BY_ITSELF: ("never automatically", "不会自动重发"),
 }
 AGAIN: dict[Outcome, Words] = {
     Outcome.ACCEPTED: ("no", "否"),
     Outcome.HELD: ("no", "否"),
     Outcome.REFUSED: ("as the reason says", "视原因而定"),
-    Outcome.NOT_SENT: ("yes, once the reason is gone", "可以，待原因消除后"),
-    Outcome.UNKNOWN: ("never by itself; ask first", "不会自动重发，请先确认"),
+    Outcome.NOT_SENT: ("yes, once the cause is removed", "可以，待原因消除后"),
+    Outcome.UNKNOWN: ("never automatically; ask first", "不会自动重发，请先确认"),
 }
 STATES = {ReportState.DELIVERED: "已送达", ReportState.FAILED: "未送达", ReportState.PENDING: "尚未最终确认"}
 EXITS: dict[int, Words] = {
@@ -56,26 +56,29 @@ EXITS: dict[int, Words] = {
     6: ("unknown", "结果不明"),
 }
 ERRORS: dict[str, Words] = {
-    "SMS1680Error": ("the root of all", "所有错误的基类"),
-    "InvalidMessageError": ("the call can't be made as it stands; nothing was sent", "调用有误，没有发送任何短信"),
+    "SMS1680Error": ("the base class of all errors", "所有错误的基类"),
+    "InvalidMessageError": ("the call is invalid; nothing was sent", "调用无效，没有发送任何内容"),
     "InvalidSettingError": (
-        "an account or a client can't be made with these settings",
-        "帐号或客户端的设置有误",
+        "a setting of the account or the client is invalid",
+        "账户或客户端的设置无效",
     ),
-    "InvalidPushError": ("what came in is no push of the platform", "收到的内容不是平台推送"),
+    "InvalidPushError": ("the data is not a push of the platform", "收到的数据不是平台的推送"),
     "NoAnswerError": (
-        "the balance could not be asked: no connection, no answer, or none that was understood",
-        "无法查询余额：无法连接、没有应答或应答无法识别",
+        "the balance is unavailable: no connection, no answer, or an answer that was not understood",
+        "无法查询剩余条数：无法连接、没有应答或应答无法识别",
     ),
     "SendError": (
-        "some number was neither accepted nor held; `.receipts` has all of them",
-        "有号码既未被接收也未待审；`.receipts` 含全部号码的结果",
+        "a number was neither accepted nor held; `.receipts` contains all receipts",
+        "有号码既未被接收也未待审；`.receipts` 含全部结果",
     ),
-    "UnknownOutcomeError": ("some number may have been sent to, or not", "有号码结果不明，可能已发出"),
-    "RefusedError": ("the platform surely refused some number", "平台确定拒绝了某个号码"),
-    "AuthenticationError": ("the user name or the password is wrong", "登陆名称或密码不正确"),
-    "BalanceError": ("the balance is too low", "余额不足"),
-    "NotSentError": ("some number was certainly not sent to", "有号码确定没有发出"),
+    "UnknownOutcomeError": (
+        "the outcome of a number is unknown; its message may have been sent",
+        "有号码结果不明，可能已发出",
+    ),
+    "RefusedError": ("the platform refused a number", "平台拒绝了某个号码"),
+    "AuthenticationError": ("the username or password is wrong", "登录名称或密码不正确"),
+    "BalanceError": ("the balance is too low", "剩余条数不足"),
+    "NotSentError": ("a number was certainly not sent to", "有号码确定没有发出"),
 }
 CONCERNS: dict[Concern, str] = {
     Concern.LINK: "https://example.com/a",
@@ -115,8 +118,8 @@ def dig(said: Any, path: str) -> Any:
 def outcome_table(language: str) -> str:
     at = INDEX[language]
     head = (
-        ("Outcome", "Means", "May it be sent again?", "Exit code"),
-        ("结果", "含义", "能否重发", "退出码"),
+        ("Outcome", "Description", "Can it be sent again?", "Exit code"),
+        ("结果", "说明", "能否重发", "退出码"),
     )[at]
     rows = [
         (code(outcome), outcomes._OUTCOMES[outcome][at], AGAIN[outcome][at], str(_EXITS[outcome]))
@@ -139,10 +142,10 @@ def reason_table(language: str) -> str:
             "CMPP login",
             "CMPP",
             "Reason",
-            "What it means and what to do",
-            "May it be sent again?",
+            "Meaning and solution",
+            "Can it be sent again?",
         ),
-        ("发送", "动态、批量", "余额", "CMPP 登录", "CMPP", "原因", "含义与处理", "能否重发"),
+        ("发送", "动态、批量", "剩余条数", "CMPP 登录", "CMPP", "原因", "含义与处理", "能否重发"),
     )[at]
     login, submit = ({str(result): reason for result, reason in table.items()} for table in (CONNECT, SUBMIT["1680"]))
     rows = [
@@ -159,7 +162,7 @@ def reason_table(language: str) -> str:
 
 def status_table(language: str) -> str:
     at = INDEX[language]
-    head = (("Status", "State", "Means", "May it be sent again?"), ("状态码", "状态", "含义", "能否重发"))[at]
+    head = (("Status", "State", "Description", "Can it be sent again?"), ("状态码", "状态", "说明", "能否重发"))[at]
     rows = []
     for status in (*push._STATUSES, "…"):
         report = push.DeliveryReport("1", "13800000000", status)
@@ -171,7 +174,7 @@ def status_table(language: str) -> str:
 
 def error_table(language: str) -> str:
     at = INDEX[language]
-    head = (("Error", "Is a", "Means"), ("错误", "基类", "含义"))[at]
+    head = (("Error", "Base class", "Description"), ("错误", "基类", "说明"))[at]
     found = [value for _, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__]
     assert {error.__name__ for error in found} == ERRORS.keys()
     by_name = {error.__name__: error for error in found}
@@ -184,7 +187,7 @@ def error_table(language: str) -> str:
 
 def concern_table(language: str) -> str:
     at = INDEX[language]
-    head = (("Warning", "Found in", "Says"), ("提醒", "例", "说明"))[at]
+    head = (("Warning", "Example", "Description"), ("提醒", "示例", "说明"))[at]
     rows = [
         (code(concern), code(example) if example else "", text._CONCERNS[concern][at].rstrip(":："))
         for concern, example in CONCERNS.items()
@@ -195,31 +198,37 @@ def concern_table(language: str) -> str:
 
 def exit_table(language: str) -> str:
     at = INDEX[language]
-    head = (("Exit code", "Means"), ("退出码", "含义"))[at]
+    head = (("Exit code", "Description"), ("退出码", "说明"))[at]
     rows = [(code(number), EXITS[number][at]) for number in _EXITS.values()]
     rows.append(
-        (code(2), ("nothing was tried: the command or the message is wrong", "没有尝试：命令或短信内容有误")[at])
+        (code(2), ("nothing was attempted: the command or the message is invalid", "没有尝试：命令或短信内容无效")[at])
     )
-    rows.append((code(1), ("the balance could not be asked, or another error", "无法查询余额，或其他错误")[at]))
+    rows.append((code(1), ("the balance is unavailable, or another error", "无法查询剩余条数，或其他错误")[at]))
     return markdown(head, rows)
 
 
 LIMITS: list[tuple[Words, str]] = [
-    (("Items a request (`packet_size`)", "每个请求的条数（`packet_size`）"), f"{PACKET_SIZE} (1–{LARGEST_PACKET})"),
-    (("Characters, with signature (`max_length`)", "字数，含签名（`max_length`）"), f"{text.MAX_LENGTH}"),
-    (("Characters of one part", "一条的字数"), f"{text.SINGLE_UNITS}"),
-    (("Characters of each part once it is split", "拆分后每条的字数"), f"{text.PART_UNITS}"),
-    (("Characters of a signature, no brackets", "签名字数，不含括号"), f"1–{text._LONGEST_SIGNATURE}"),
+    (("Items per request (`packet_size`)", "每个请求的条数（`packet_size`）"), f"{PACKET_SIZE} (1–{LARGEST_PACKET})"),
+    (
+        ("Characters of a text, including the signature (`max_length`)", "字数，含签名（`max_length`）"),
+        f"{text.MAX_LENGTH}",
+    ),
+    (("Characters of a single part", "一条的字数"), f"{text.SINGLE_UNITS}"),
+    (("Characters of each part of a longer text", "拆分后每条的字数"), f"{text.PART_UNITS}"),
+    (("Characters of a signature, without brackets", "签名字数，不含括号"), f"1–{text._LONGEST_SIGNATURE}"),
     (("Digits of an extension", "扩展号位数"), f"1–{_LONGEST_EXTENSION}"),
-    (("Digits of source number and extension (the platform's)", "接入号加扩展号的位数（平台限制）"), "21"),
+    (
+        ("Digits of source number and extension together (the platform's limit)", "接入号加扩展号的位数（平台限制）"),
+        "21",
+    ),
     (("Values of a template", "模板变量"), f"{len(_LETTERS)} (`{{{_LETTERS[0]}}}`–`{{{_LETTERS[-1]}}}`), `{{PHONE}}`"),
-    (("Not possible in a template's values", "变量内容中不可出现"), "`,` `;`"),
-    (("Not possible in a batch's texts", "批量发送的内容中不可出现"), "`|` `$`"),
-    (("Requests at once, no rate known", "流量未知时的并发请求数"), f"{AT_ONCE}"),
-    (("Seconds of trying again (`patience`)", "重试时间（`patience`），秒"), f"{PATIENCE:g}"),
-    (("Seconds until connected", "连接超时，秒"), f"{CONNECT_TIMEOUT:g}"),
-    (("Seconds without an answer", "应答超时，秒"), f"{ANSWER_TIMEOUT:g}"),
-    (("Size of a push, its fields", "推送的大小、字段数"), f"{LONGEST_PUSH // 1024} KiB, {MOST_FIELDS}"),
+    (("Characters that a template's values must not contain", "变量内容中不可出现"), "`,` `;`"),
+    (("Characters that a batch's texts must not contain", "批量发送的内容中不可出现"), "`|` `$`"),
+    (("Parallel requests if the rate is unknown", "流量未知时的并发请求数"), f"{AT_ONCE}"),
+    (("Seconds of retries (`patience`)", "重试时间（`patience`），秒"), f"{PATIENCE:g}"),
+    (("Seconds to wait for a connection", "连接超时，秒"), f"{CONNECT_TIMEOUT:g}"),
+    (("Seconds to wait for an answer", "应答超时，秒"), f"{ANSWER_TIMEOUT:g}"),
+    (("Size of a push, and number of its fields", "推送的大小、字段数"), f"{LONGEST_PUSH // 1024} KiB, {MOST_FIELDS}"),
 ]
 
 
@@ -228,11 +237,11 @@ def limit_table(language: str) -> str:
     return markdown((("What", "Limit"), ("项目", "限制"))[at], [(words[at], limit) for words, limit in LIMITS])
 
 
-# --- Home Assistant, as its own dialogs say it -----------------------------------------------------------------------
+# --- Home Assistant, from the translations ---------------------------------------------------------------------------
 
 
 def field_table(*steps: str) -> Callable[[str], str]:
-    """The fields of dialogs: their names and descriptions on the screen."""
+    """Return a table of the fields of dialogs, with their names and descriptions."""
 
     def made(language: str) -> str:
         said = translations(language)
@@ -242,7 +251,7 @@ def field_table(*steps: str) -> Callable[[str], str]:
 
 
 def dialog_table(dialog: str, *left_out: str) -> Callable[[str], str]:
-    """The fields of all steps of a dialog but some."""
+    """Return a table of the fields of all steps of a dialog except `left_out`."""
 
     def made(language: str) -> str:
         steps = dig(translations(language), f"{dialog}/step")
@@ -257,18 +266,20 @@ def described_fields(language: str, steps: Sequence[Any]) -> str:
         for step in steps
         for key, name in step.get("data", {}).items()
     ]
-    return markdown((("Field", "Key", "Means"), ("字段", "键", "含义"))[INDEX[language]], list(dict.fromkeys(rows)))
+    return markdown(
+        (("Field", "Key", "Description"), ("字段", "键", "说明"))[INDEX[language]], list(dict.fromkeys(rows))
+    )
 
 
 def call_table(section: str) -> Callable[[str], str]:
-    """The fields of each action or trigger."""
+    """Return a table of the fields of each action or trigger."""
 
     def made(language: str) -> str:
         at = INDEX[language]
         said = translations(language)[section]
         described = yaml.safe_load((INTEGRATION / f"{section}.yaml").read_text("utf-8"))
         assert said.keys() == described.keys()
-        kind = {"services": ("Action", "动作"), "triggers": ("Trigger", "触发器")}[section][at]
+        kind = {"services": ("Action", "动作"), "triggers": ("Trigger", "触发条件")}[section][at]
         rows: list[Row] = []
         for name, call in described.items():
             rows.append((code(f"sms1680.{name}"), "", "", said[name]["description"]))
@@ -277,20 +288,20 @@ def call_table(section: str) -> Callable[[str], str]:
             for field, properties in call.get("fields", {}).items():
                 required = ("yes", "是")[at] if properties.get("required") else ""
                 rows.append(("", code(field), required, said[name]["fields"][field]["description"]))
-        return markdown((kind, *(("Field", "Required", "Means"), ("字段", "必填", "含义"))[at]), rows)
+        return markdown((kind, *(("Field", "Required", "Description"), ("字段", "必填", "说明"))[at]), rows)
 
     return made
 
 
 def action_error_table(language: str) -> str:
     rows = [(code(key), one["message"]) for key, one in translations(language)["exceptions"].items()]
-    return markdown((("Error", "Says"), ("错误", "内容"))[INDEX[language]], rows)
+    return markdown((("Error", "Message"), ("错误", "内容"))[INDEX[language]], rows)
 
 
 def repair_table(language: str) -> str:
     issues = translations(language)["issues"].values()
     rows = [(one["title"], one.get("description") or dig(one, "fix_flow/step/confirm/description")) for one in issues]
-    return markdown((("Repair", "Says"), ("修复提示", "内容"))[INDEX[language]], rows)
+    return markdown((("Repair issue", "Description"), ("修复提示", "内容"))[INDEX[language]], rows)
 
 
 def dialog_error_table(language: str) -> str:
@@ -300,7 +311,7 @@ def dialog_error_table(language: str) -> str:
         for dialog in ("config", "config_subentries/recipient", "options")
         for words in dig(said, dialog).get("error", {}).values()
     ]
-    return markdown((("The dialog says",), ("对话框提示",))[INDEX[language]], list(dict.fromkeys(rows)))
+    return markdown((("Message",), ("提示",))[INDEX[language]], list(dict.fromkeys(rows)))
 
 
 TABLES: dict[str, Callable[[str], str]] = {
@@ -331,20 +342,20 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("page", "language", "name"), PLACES)
-def test_a_table_says_what_the_code_says(page: str, language: str, name: str) -> None:
+def test_table_matches_the_code(page: str, language: str, name: str) -> None:
     made = TABLES[name](language)
     if WRITE:
         write_table(page, language, name, made)
     assert tables(page, language)[name] == made, (
-        f"the table {name} of {page} is not as the code has it; write it anew: "
+        f"the table {name} of {page} differs from the code; update it: "
         "SMS1680_WRITE_TABLES=1 scripts/test core-newest tests/house/test_readme_tables.py"
     )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_table_that_can_be_made_stands_on_a_page(language: str) -> None:
+def test_every_generated_table_is_on_a_page(language: str) -> None:
     assert {name for page in PAGES for name in tables(page, language)} >= TABLES.keys()
 
 
-def test_the_default_gateway_is_the_one_that_the_pages_name() -> None:
+def test_pages_name_the_default_gateway() -> None:
     assert DEFAULT_GATEWAY in tables("docs/python", "en")["settings"]
