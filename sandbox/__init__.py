@@ -1,6 +1,6 @@
-"""A 1680 platform for the desk: the document's four calls over HTTP, delivery reports, uplinks, and a phone to look at.
+"""A local 1680 platform: the four HTTP calls, CMPP 2.0, delivery reports, uplinks, and a web page that shows phones.
 
-In tests: `async with Sandbox(Config(...)) as box` (or `with SandboxThread(...) as box`), then `box.url` and
+In tests, use `async with Sandbox(Config(...)) as box` or `with SandboxThread(...) as box`, then `box.url` and
 `box.platform`.
 """
 

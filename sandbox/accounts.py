@@ -1,4 +1,4 @@
-"""An account while the platform runs: what the configuration began with, and what changes since."""
+"""The state of an account while the platform runs. It starts as configured."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from .config import Account
-from .pace import Pace
+from .flow_rule import FlowRule
 
 
 @dataclass(slots=True)
 class AccountState:
-    """An account's balances, pace, switches and push addresses."""
+    """An account's balances, flow rule, switches and push addresses."""
 
     config: Account
     balances: dict[str, int]
-    pace: Pace
+    flow: FlowRule
     signature_required: bool
     manual: bool
     report_address: str | None = field(repr=False)
     uplink_address: str | None = field(repr=False)
 
     @classmethod
-    def begin(cls, config: Account) -> AccountState:
-        """Return the state at the start."""
+    def from_config(cls, config: Account) -> AccountState:
+        """Return the initial state."""
         return cls(
             config=config,
             balances=dict(config.products),
-            pace=Pace(config.rate, config.concurrency),
+            flow=FlowRule(config.rate, config.concurrency),
             signature_required=config.signature_required,
             manual=config.manual,
             report_address=config.report_address,
@@ -38,18 +38,18 @@ class AccountState:
 
     @property
     def username(self) -> str:
-        """The login name."""
+        """The username."""
         return self.config.username
 
-    def knows(self, password: str, *, md5: bool = True) -> bool:
-        """Tell whether a password is right, plain or (where taken) as lower-case MD5, in constant time."""
+    def check_password(self, password: str, *, allow_md5: bool = True) -> bool:
+        """Return True if a password is correct, plain or (if allowed) as lower-case MD5. Takes constant time."""
         given = password.encode()
         plain = self.config.password.encode()
         digest = hashlib.md5(plain, usedforsecurity=False).hexdigest().encode()
-        return hmac.compare_digest(given, plain) | (md5 and hmac.compare_digest(given, digest))
+        return hmac.compare_digest(given, plain) | (allow_md5 and hmac.compare_digest(given, digest))
 
-    def admits(self, address: str) -> bool:
-        """Tell whether the account may be used from an IP address."""
+    def allows_address(self, address: str) -> bool:
+        """Return True if the account may be used from an IP address."""
         networks = self.config.parsed_networks()
         if not networks:
             return True
@@ -60,11 +60,11 @@ class AccountState:
         return any(caller in network for network in networks)
 
     def as_json(self) -> dict[str, object]:
-        """Return it for the control API, without the password."""
+        """Return the state for the control API, without the password."""
         return {
             "username": self.username,
             "balances": dict(self.balances),
-            "rate": self.pace.rate,
+            "rate": self.flow.rate,
             "source": self.config.source_number,
             "signature_required": self.signature_required,
             "manual": self.manual,

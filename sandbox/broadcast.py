@@ -1,4 +1,4 @@
-"""Hands the platform's changes to those who watch (the phone pages), without ever waiting for one."""
+"""Sends the platform's changes to everyone who follows them (the phone pages), without waiting for anyone."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from .records import Changed, Event, Message, Uplink
 _BACKLOG = 2000
 
 
-class Watch:
-    """What one watcher has not seen yet: each message or uplink once, however often it changed."""
+class Subscription:
+    """The changes that one subscriber has not read yet. Each message or uplink occurs once."""
 
     def __init__(self) -> None:
-        """Begin with nothing to see."""
+        """Start without changes."""
         self._items: dict[int, Message | Uplink] = {}
         self._changed = asyncio.Event()
-        self._dismissed = False
+        self._closed = False
 
     def add(self, item: Message | Uplink | None) -> None:
-        """Note a change; who falls far behind is dismissed and comes back to read all anew."""
+        """Add a change. A subscriber that falls too far behind is disconnected, and must read everything again."""
         if item is not None:
             self._items[item.serial] = item
         if len(self._items) > _BACKLOG:
-            self.dismiss()
+            self.close()
         self._changed.set()
 
-    def dismiss(self) -> None:
-        """End the watch."""
-        self._dismissed = True
+    def close(self) -> None:
+        """End the subscription."""
+        self._closed = True
         self._changed.set()
 
     async def get(self) -> list[Message | Uplink] | None:
-        """Wait for changes and return the messages and uplinks among them, or None when the watch is over."""
+        """Wait for changes. Return the changed messages and uplinks, or None if the subscription has ended."""
         await self._changed.wait()
         self._changed.clear()
-        if self._dismissed:
+        if self._closed:
             return None
         items = list(self._items.values())
         self._items.clear()
@@ -45,29 +45,29 @@ class Watch:
 
 
 class Broadcaster:
-    """Keeps one `Watch` a watcher."""
+    """Manages the subscriptions."""
 
     def __init__(self) -> None:
-        """Begin without watchers."""
-        self._watches: set[Watch] = set()
+        """Start without subscribers."""
+        self._subscriptions: set[Subscription] = set()
 
-    def hear(self, event: Event) -> None:
-        """Hand a change on."""
+    def on_event(self, event: Event) -> None:
+        """Pass a change to every subscriber."""
         if isinstance(event, Changed):
-            for watch in self._watches:
-                watch.add(event.item)
+            for subscription in self._subscriptions:
+                subscription.add(event.item)
 
     @contextmanager
-    def listen(self) -> Iterator[Watch]:
-        """Watch, until the context ends."""
-        watch = Watch()
-        self._watches.add(watch)
+    def subscribe(self) -> Iterator[Subscription]:
+        """Subscribe until the context ends."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
         try:
-            yield watch
+            yield subscription
         finally:
-            self._watches.discard(watch)
+            self._subscriptions.discard(subscription)
 
     def close(self) -> None:
-        """Send everybody away."""
-        for watch in self._watches:
-            watch.dismiss()
+        """End all subscriptions."""
+        for subscription in self._subscriptions:
+            subscription.close()

@@ -1,4 +1,4 @@
-"""The numbers that the four HTTP calls answer with (the tables of 2.1 to 2.4)."""
+"""The codes that the four HTTP calls answer with (docs/protocol.md, section 1)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _BALANCE = MappingProxyType(
 
 
 def answer(call: Call, result: Result) -> str:
-    """Return the body that tells a result. What a call's table has no number for is its "failed"."""
+    """Return the body for a result. Verdicts without a code in the call's table are answered as "failed"."""
     if call is Call.BALANCE:
         return _BALANCE.get(result.verdict, _BALANCE[Verdict.FAILED])
     if call is not Call.SEND:

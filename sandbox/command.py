@@ -1,4 +1,4 @@
-"""The command `sms1680 sandbox`: a platform on loopback until Ctrl-C."""
+"""The command `sms1680 sandbox`: runs a local platform until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ PASSWORD_VARIABLE = "SMS1680_SANDBOX_PASSWORD"  # noqa: S105 - the variable's na
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to a parser; its `run` takes the parsed arguments and returns the exit code."""
+    """Add the command to a parser. Its `run` takes the parsed arguments and returns the exit code."""
     parser = subparsers.add_parser(
         "sandbox",
-        help="a 1680 platform for the desk, with a phone to look at",
-        description="Run a 1680 platform on this machine: the four calls of the document, delivery reports, replies, "
-        "and a page that shows the phones. "
-        f"The account's password is {DEMO_PASSWORD!r}, or what {PASSWORD_VARIABLE} holds.",
+        help="run a local 1680 platform with a web page that shows phones",
+        description="Run a 1680 platform on this machine, with the four HTTP calls, delivery reports, replies, and a "
+        f"web page that shows the phones. The account's password is {DEMO_PASSWORD!r}, or the value of the "
+        f"environment variable {PASSWORD_VARIABLE}.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=1680, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=1680, help="port for HTTP, 0 for a free one (default: %(default)s)")
     parser.add_argument("--cmpp-port", type=int, help="port for CMPP, 0 for a free one (default: no CMPP)")
-    parser.add_argument("--username", default=DEMO_USERNAME, help="the account's login name (default: %(default)s)")
+    parser.add_argument("--username", default=DEMO_USERNAME, help="the account's username (default: %(default)s)")
     parser.add_argument("--product", default=DEMO_PRODUCT, help="its product id (default: %(default)s)")
     parser.add_argument("--balance", type=int, default=1000, help="its balance in parts (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=10.0, help="its flow in items a second (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=10.0, help="its rate in items per second (default: %(default)s)")
     parser.add_argument(
-        "--report-delay", type=float, default=1.0, help="seconds to a delivery report (default: %(default)s)"
+        "--report-delay", type=float, default=1.0, help="seconds until a delivery report (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the addresses as one line of JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until a signal comes."""
+    """Serve until SIGINT or SIGTERM."""
     try:
         config = _config(args)
         asyncio.run(_serve(config, as_json=args.json))

@@ -1,4 +1,4 @@
-"""What a sandbox is set up with: accounts, words, delays, how it pushes. Frozen; what changes is in the platform."""
+"""The configuration of a sandbox. It is frozen; the state that changes is in the platform."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 
 DEMO_USERNAME = "demo"
-DEMO_PASSWORD = "demo1680"  # noqa: S105 - printed at every start, protects nothing
+DEMO_PASSWORD = "demo1680"  # noqa: S105 - printed at each start, protects nothing
 DEMO_PRODUCT = "61341"
 DEMO_SP_ID = "901680"
 
@@ -18,10 +18,10 @@ DEMO_SP_ID = "901680"
 class Account:
     """An account of the platform.
 
-    `products` maps product ids to their balance in parts; `rate` is the flow in items a second (None: not limited);
-    `networks` the addresses that may call (empty: any); `own_signature` one that the platform itself puts in front;
-    `numbers_max` how many numbers, groups or pairs a call may have; `concurrency` how many submits may be under way.
-    Over CMPP the account logs in as `sp_id` (empty: not at all) with its password, and SUBMITs carry `service_id`.
+    `products`: balances in parts, by product id. `rate`: the flow in items per second (None: unlimited).
+    `concurrency`: submits in progress at once. `numbers_max`: numbers, groups or pairs per call. `networks`: addresses
+    that may call (empty: any). `own_signature`: a signature that the platform itself prepends. Over CMPP, the account
+    logs in as `sp_id` (empty: no CMPP) with its password, and SUBMITs must carry `service_id`.
     """
 
     username: str = DEMO_USERNAME
@@ -48,10 +48,10 @@ class Account:
     cmpp_connections: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse what could not work.
+        """Validate the settings.
 
         Raises:
-            ValueError: a network, rate, balance or limit that makes no sense.
+            ValueError: a network, the rate, the source number or a limit is invalid.
         """
         self.parsed_networks()
         if self.rate is not None and self.rate <= 0:
@@ -59,16 +59,21 @@ class Account:
         if self.concurrency < 1 or self.numbers_max < 1:
             raise ValueError("concurrency and numbers_max must be at least 1")
         if not self.source_number.isdecimal():
-            raise ValueError("the source number must be digits")
+            raise ValueError("the source number must consist of digits")
 
     def parsed_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Return the networks that may call, parsed."""
+        """Return `networks` in parsed form."""
         return tuple(ip_network(network, strict=False) for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)
 class PushRules:
-    """How pushes are repeated: `attempts` in all, the pause before the second one and its growth, all in seconds."""
+    """How pushes are repeated.
+
+    `attempts`: the maximum in total. `first_pause`: seconds before the second attempt; each further pause is `growth`
+    times longer, up to `longest_pause`. `timeout`: seconds for each attempt. `parallel`: pushes in progress at once.
+    `semicolon`: end uplinks with `;`, as the platform's document shows.
+    """
 
     repeat: bool = True
     attempts: int = 10
@@ -80,20 +85,21 @@ class PushRules:
     semicolon: bool = True
 
     def pause(self, attempts: int) -> float:
-        """Return the seconds to wait after so many attempts that failed (at least one)."""
-        exponent = min(attempts - 1, 32)  # beyond that the longest pause has long been reached
+        """Return the seconds to wait after a number of failed attempts (at least one)."""
+        exponent = min(attempts - 1, 32)  # the longest pause is reached long before
         return min(self.longest_pause, self.first_pause * self.growth**exponent)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole sandbox.
+    """The configuration of a sandbox.
 
-    `report_delay` is the time from a message going out to its delivery report, `answer_delay` the time the platform
-    takes for an answer to a send, both in seconds. The same text to the same number more than `repeat_limit` times
-    within `repeat_window` seconds is not delivered (KX:4000). `path_prefix` stands in front of the four calls.
-    `cmpp_port` is that of CMPP (0: a free one; None: none); a connection is tested after `cmpp_idle` silent seconds,
-    and a DELIVER without an answer repeated after `cmpp_resend`; `cmpp_tls` puts the port behind TLS, as a tunnel does.
+    `report_delay`: seconds between sending a message and its delivery report. `answer_delay`: seconds that the platform
+    needs to answer a call. The same text to the same number more than `repeat_limit` times within `repeat_window`
+    seconds is not delivered (KX:4000). `path_prefix`: a prefix for the paths of the four calls. `cmpp_port`: the port
+    for CMPP (0: a free one; None: no CMPP). `cmpp_idle`: seconds of silence before a CMPP connection is tested.
+    `cmpp_resend`: seconds before a DELIVER without a response is repeated. `cmpp_tls`: serve CMPP over TLS, like a
+    tunnel.
     """
 
     accounts: tuple[Account, ...] = (Account(),)

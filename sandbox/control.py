@@ -1,7 +1,7 @@
-"""The control API under /api/: what the phone page, demonstrations and tests see and do, as JSON.
+"""The JSON control API under /api/, for the phone page, demonstrations and tests.
 
-It is no part of the 1680 platform. Only pages of the sandbox itself may use it from a browser: the Host header must be
-a name of this machine (so that no foreign name can be pointed here), and a POST must be JSON from the same origin.
+It is not part of the 1680 platform. In a browser, only the sandbox's own pages may use it: the Host header must name
+this machine (which prevents DNS rebinding), and a POST must be JSON from the same origin.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ from .broadcast import Broadcaster
 from .cmpp import CMPPServer
 from .faults import PLAIN, Cut, Fault
 from .fields import Fields
-from .groups import is_number
+from .formats import is_number
 from .platform import Platform
-from .pushqueue import report_url
+from .push_queue import report_url
 from .records import DELIVERED, Message, Uplink
 from .story import Link, Step, StepState
 from .verdicts import Verdict
 
 _KEEP_ALIVE = 15.0
-_BREATH = 0.2  # what changes meanwhile is sent together
+_BATCH_DELAY = 0.2  # changes during this time are sent together
 _LISTED = 500
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def is_local(host: str, extra: str) -> bool:
-    """Tell whether a Host header names this machine: localhost, a loopback address, or the address it was bound to."""
+    """Return True if a Host header names this machine.
+
+    That is localhost, a loopback address, or `extra`, the address that the server is bound to.
+    """
     name = urlsplit(f"//{host}").hostname or ""
     if name == "localhost" or name.endswith(".localhost") or name == extra:
         return True
@@ -40,11 +43,11 @@ def is_local(host: str, extra: str) -> bool:
         address = ip_address(name)
     except ValueError:
         return False
-    return address.is_loopback or ip_is_any(extra)
+    return address.is_loopback or is_unspecified(extra)
 
 
-def ip_is_any(host: str) -> bool:
-    """Tell whether a bind address is "all of them": then any literal address may be asked for, but no name."""
+def is_unspecified(host: str) -> bool:
+    """Return True for the bind address of all interfaces. The Host may then be any IP address, but not a name."""
     try:
         return ip_address(host).is_unspecified
     except ValueError:
@@ -52,10 +55,10 @@ def ip_is_any(host: str) -> bool:
 
 
 class Control:
-    """Handlers of the control API."""
+    """The handlers of the control API."""
 
     def __init__(self, platform: Platform, broadcaster: Broadcaster, cmpp: CMPPServer | None = None) -> None:
-        """Serve a platform, and its CMPP side where that has a port."""
+        """Serve a platform, and its CMPP side if it has a port."""
         self.platform = platform
         self.cmpp = cmpp
         self.broadcaster = broadcaster
@@ -83,7 +86,7 @@ class Control:
 
     def _guard(self, request: web.Request) -> None:
         if not is_local(request.host, self.platform.config.host):
-            raise web.HTTPForbidden(text="this name is not mine")
+            raise web.HTTPForbidden(text="unknown host name")
 
     def _get(self, action: Callable[[Mapping[str, str]], object]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -97,7 +100,7 @@ class Control:
             self._guard(request)
             origin = request.headers.get("Origin")
             if origin is not None and urlsplit(origin).netloc != request.host:
-                raise web.HTTPForbidden(text="another origin may not do this")
+                raise web.HTTPForbidden(text="requests from another origin are not allowed")
             if request.content_type != "application/json":
                 raise web.HTTPUnsupportedMediaType(text="send application/json")
             try:
@@ -112,7 +115,7 @@ class Control:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, object]:
-        """Return all but the messages."""
+        """Return everything except the messages."""
         platform = self.platform
         return {
             "epoch": platform.epoch,
@@ -132,7 +135,7 @@ class Control:
         }
 
     def _messages(self, query: Mapping[str, str]) -> object:
-        """Return the newest messages and uplinks, oldest of them first; `number` and `after` (a serial) narrow them."""
+        """Return the newest messages and uplinks in order. `number` and `after` (a serial) filter them."""
         number = query.get("number")
         after = int(query["after"]) if query.get("after", "").isdecimal() else 0
         items: list[Message | Uplink] = [*self.platform.messages, *self.platform.uplinks]
@@ -141,16 +144,16 @@ class Control:
         return {"messages": [item.as_json() for item in chosen[-_LISTED:]]}
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Send what changes as it happens (server-sent events): `changes`, with the `items` and the whole `state`."""
+        """Send changes as server-sent events: `changes`, with the changed `items` and the whole `state`."""
         self._guard(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        with self.broadcaster.listen() as events:
+        with self.broadcaster.subscribe() as subscription:
             await response.write(b"retry: 1000\n\n")
             while True:
                 try:
                     async with asyncio.timeout(_KEEP_ALIVE):
-                        changes = await events.get()
+                        changes = await subscription.get()
                 except TimeoutError:
                     await response.write(b": still here\n\n")
                     continue
@@ -158,7 +161,7 @@ class Control:
                     return response
                 data = {"items": [item.as_json() for item in changes], "state": self.state()}
                 await response.write(f"event: changes\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode())
-                await asyncio.sleep(_BREATH)
+                await asyncio.sleep(_BATCH_DELAY)
 
     # --- doing ------------------------------------------------------------------------------------------------------
 
@@ -186,15 +189,15 @@ class Control:
             if key in fields:
                 setattr(account, key, fields.flag(key))
         if "rate" in fields:
-            account.pace.rate = fields.positive("rate")
+            account.flow.rate = fields.positive("rate")
         if "balances" in fields:
             account.balances.update(fields.counts("balances"))
         return account.as_json()
 
     def _faults(self, fields: Fields) -> object:
-        """Set the standing fault (`standing`: a preset's name or null), queue some (`next`, `times`), or `clear`.
+        """Set the standing fault (`standing`: a preset's name or null), queue faults (`next`, `times`), or `clear`.
 
-        Over CMPP: queue some (`cmpp`: a fault's name, `times`), or `restart` that side.
+        Over CMPP: queue faults (`cmpp`: a fault's name, `times`), or `restart` the CMPP side.
         """
         faults = self.platform.faults
         if "clear" in fields and fields.flag("clear"):
@@ -217,7 +220,7 @@ class Control:
 
     def _cmpp(self) -> CMPPServer:
         if self.cmpp is None:
-            raise ValueError("cmpp: it has no port")
+            raise ValueError("cmpp: the sandbox has no CMPP port")
         return self.cmpp
 
     def _reset(self, _: Fields) -> None:
@@ -240,7 +243,7 @@ class Control:
         return {"messages": [message.as_json() for message in decided]}
 
     def _report(self, fields: Fields) -> None:
-        """Push any delivery report, true or not: late, doubled, or for a message that never was."""
+        """Push any delivery report, true or not: late, duplicate, or for a message that does not exist."""
         account = self.platform.accounts.get(fields.text("username"))
         if account is None or not account.report_address:
             raise ValueError("username: no account with an address for reports")
@@ -254,14 +257,14 @@ class Control:
             self.platform.review_words = fields.texts("review")
 
     def _story(self, fields: Fields) -> None:
-        """Tell a step (`id`, `state`, `en`, `zh`, `detail`) or set the `links`."""
+        """Add or update a step (`id`, `state`, `en`, `zh`, `detail`), or set the `links`."""
         if "links" in fields:
             self.platform.story.links = [
                 Link(row.text("title"), row.address("url") or "") for row in fields.rows("links")
             ]
         if "id" in fields:
             en = fields.text("en")
-            self.platform.story.tell(
+            self.platform.story.update(
                 Step(
                     fields.text("id"),
                     StepState(fields.text("state")),
@@ -273,7 +276,7 @@ class Control:
 
 
 def _fault(fields: Fields) -> Fault | str:
-    """Return a preset's name, or the fault that an object describes by the fields of `Fault`."""
+    """Return a preset's name, or a fault from an object with the fields of `Fault`."""
     if fields.is_text("next"):
         return fields.text("next")
     own = fields.row("next")

@@ -1,4 +1,4 @@
-"""Odd but real answers on demand: what goes wrong, and with which of the next calls."""
+"""HTTP faults on demand: what goes wrong, and with which calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Call(StrEnum):
 
 
 class Cut(StrEnum):
-    """Where the connection is cut instead of ending well."""
+    """Where the connection is cut."""
 
     BEFORE_ANSWER = "before_answer"
     BEFORE_BODY = "before_body"
@@ -32,12 +32,13 @@ PLAIN = "text/plain;charset=UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with one call, in the order it happens.
+    """What goes wrong with one call, in chronological order.
 
-    `stall_before` seconds pass before the platform looks at the call, which it does not at all when `accept` is False
-    or a `verdict` is forced; then `stall_after` seconds; then the answer goes out with HTTP `status` and `body` (None:
-    the true answer; a `{}` in it stands for the true answer), of `content_type`, with a length or without (`length`
-    False: it ends with the connection), or the connection is `cut`.
+    stall_before: seconds before the platform processes the call. accept: False if the platform never processes it.
+    verdict: answer with this verdict instead of processing the call. stall_after: seconds before the answer. status,
+    content_type, location: of the HTTP answer. body: None for the normal answer; `{}` in it is replaced by the normal
+    answer. length: False to omit Content-Length, so that the answer ends with the connection. cut: where the connection
+    is cut.
     """
 
     stall_before: float = 0.0
@@ -77,46 +78,46 @@ PRESETS: dict[str, Fault] = {
     "too_fast": Fault(verdict=Verdict.TOO_FAST),
     "failed": Fault(verdict=Verdict.FAILED),
 }
-"""The faults by name."""
+"""The named faults."""
 
 Chooser = Callable[[Call], Fault | None]
 
 
 class Faults:
-    """Chooses the fault of each call: `choose` first, then the queue, then the standing one."""
+    """Selects the fault of each call: from `choose`, then from the queue, then the standing one."""
 
     def __init__(self) -> None:
-        """Begin without faults."""
+        """Start without faults."""
         self.choose: Chooser | None = None
         self.standing: tuple[str, Fault] | None = None
         self.queue: deque[tuple[str, Fault]] = deque()
         self.happened = 0
 
     def next(self, fault: Fault | str, times: int = 1) -> None:
-        """Let the next calls go wrong: a fault or a preset's name, so many times.
+        """Apply a fault (or the preset with a name) to the next calls, so many times.
 
         Raises:
-            ValueError: there is no preset of that name.
+            ValueError: there is no preset with that name.
         """
         self.queue.extend([_named(fault)] * times)
 
     def always(self, fault: Fault | str) -> None:
-        """Let every call go wrong, until `clear`.
+        """Apply a fault (or the preset with a name) to every call until `clear`.
 
         Raises:
-            ValueError: there is no preset of that name.
+            ValueError: there is no preset with that name.
         """
         self.standing = _named(fault)
 
     def clear(self) -> None:
-        """Let everything go well again."""
+        """Remove all faults."""
         self.choose = None
         self.standing = None
         self.queue.clear()
         self.happened = 0
 
-    def take(self, call: Call) -> Fault | None:
-        """Return the fault of this call, if any, and use it up."""
+    def next_for(self, call: Call) -> Fault | None:
+        """Return the fault of this call, if any, and remove it from the queue."""
         fault = self.choose(call) if self.choose else None
         if fault is None and self.queue:
             fault = self.queue.popleft()[1]
@@ -126,7 +127,7 @@ class Faults:
         return fault
 
     def as_json(self) -> dict[str, object]:
-        """Return what is set, for the control API."""
+        """Return the current settings for the control API."""
         return {
             "presets": list(PRESETS),
             "standing": self.standing[0] if self.standing else None,
@@ -139,5 +140,5 @@ def _named(fault: Fault | str) -> tuple[str, Fault]:
     if isinstance(fault, Fault):
         return "own", fault
     if fault not in PRESETS:
-        raise ValueError("there is no fault of that name")
+        raise ValueError("there is no fault with that name")
     return fault, PRESETS[fault]

@@ -1,4 +1,4 @@
-"""Reads the JSON objects of the control API field by field, strictly; what is wrong is told by the field's name."""
+"""Reads the JSON objects of the control API strictly. Errors name the field."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _T = TypeVar("_T")
 
 
 def _expect(value: object, kind: type[_T], sentence: str) -> _T:
-    """Return a value that is of a type (a truth value is no number).
+    """Return a value if it has the given type. A bool is not a number.
 
     Raises:
-        ValueError: it is of another.
+        ValueError: it has another type.
     """
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(sentence)
@@ -26,18 +26,18 @@ def _expect(value: object, kind: type[_T], sentence: str) -> _T:
 
 
 class Fields:
-    """The fields of a JSON object. Every method raises ValueError, naming the field, for a value it can't be."""
+    """The fields of a JSON object. Every method raises ValueError with the field's name for an invalid value."""
 
     def __init__(self, values: dict[str, object]) -> None:
-        """Hold an object's fields."""
+        """Wrap the fields of an object."""
         self._values = values
 
     @classmethod
     def parse(cls, body: bytes) -> Fields:
-        """Read a body; an empty one is an object without fields.
+        """Read a request body. An empty one is an object without fields.
 
         Raises:
-            ValueError: it is no JSON object.
+            ValueError: it is not a JSON object.
         """
         return cls(_expect(json.loads(body or b"{}"), dict, "send a JSON object"))
 
@@ -45,26 +45,26 @@ class Fields:
         return iter(self._values)
 
     def __contains__(self, name: str) -> bool:
-        """Tell whether a field is there."""
+        """Return True if a field exists."""
         return name in self._values
 
     def is_text(self, name: str) -> bool:
-        """Tell whether a field is a text."""
+        """Return True if a field is a text."""
         return isinstance(self._values.get(name), str)
 
     def text(self, name: str) -> str:
         """Return a text."""
         value = _expect(self._values.get(name), str, f"{name}: a text")
         if len(value) > _TEXT_MAX:
-            raise ValueError(f"{name}: a text of {_TEXT_MAX} characters at most")
+            raise ValueError(f"{name}: a text of at most {_TEXT_MAX} characters")
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """Return a text, or None where there is none."""
+        """Return a text, or None if it is missing or null."""
         return None if self._values.get(name) is None else self.text(name)
 
     def texts(self, name: str) -> list[str]:
-        """Return a list of texts that are not empty."""
+        """Return a list of non-empty texts."""
         value = self._values.get(name)
         if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
             raise ValueError(f"{name}: a list of texts")
@@ -83,10 +83,10 @@ class Fields:
         return value
 
     def seconds(self, name: str) -> float:
-        """Return a time in seconds, an hour at most; 0 where there is none."""
+        """Return a time in seconds, at most one hour; 0 if it is missing."""
         seconds = self._number(name, 0.0)
         if not 0 <= seconds <= _SECONDS_MAX:
-            raise ValueError(f"{name}: seconds, {_SECONDS_MAX} at most")
+            raise ValueError(f"{name}: seconds, at most {_SECONDS_MAX}")
         return seconds
 
     def positive(self, name: str) -> float | None:
@@ -105,12 +105,12 @@ class Fields:
         return float(value)
 
     def counts(self, name: str) -> dict[str, int]:
-        """Return an object of whole numbers, none below 0."""
+        """Return an object of non-negative whole numbers."""
         row = self.row(name)
         return {key: row.integer(key, 0) for key in row}
 
     def address(self, name: str) -> str | None:
-        """Return an http or https address, or None for null or an empty text."""
+        """Return an http or https address, or None if it is missing, null or empty."""
         value = self.optional_text(name)
         if not value:
             return None

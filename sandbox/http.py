@@ -1,7 +1,7 @@
-"""The four calls over HTTP (chapter 2): parameters in, the document's numbers out, with the faults that were asked for.
+"""The four HTTP calls (docs/protocol.md, section 1), with the faults that were requested.
 
-GET on a call that is POST only (and the other way round for the balance) is answered 405, as a servlet without that
-method does. Parameters are case sensitive; of one that comes twice the first counts, the address's before the body's.
+A method that a call does not support is answered with 405, as a Java servlet does. Parameter names are case-sensitive.
+If a parameter occurs twice, the first value counts, and the URL comes before the body.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp import web
 from .accounts import AccountState
 from .codes import answer
 from .faults import Call, Cut, Fault
-from .groups import (
+from .formats import (
     Pairs,
     TemplateError,
     fill_template,
@@ -46,14 +46,14 @@ _REQUIRED = {
 
 
 def parse_parameters(*forms: bytes) -> dict[str, str]:
-    """Read URL-encoded forms; of a name that comes twice the first counts. Bytes that are not UTF-8 turn to U+FFFD.
+    """Read URL-encoded forms. If a name occurs twice, the first value counts. Invalid UTF-8 becomes U+FFFD.
 
     Raises:
         ValueError: more than 50 fields.
     """
     parameters: dict[str, str] = {}
     for form in forms:
-        # read as Latin-1, which keeps every octet until the whole value can be read as UTF-8
+        # Latin-1 preserves every byte until the whole value can be decoded as UTF-8
         text = form.decode("latin-1")
         for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX, encoding="latin-1"):
             parameters.setdefault(_utf8(name), _utf8(value))
@@ -65,7 +65,7 @@ def _utf8(octets: str) -> str:
 
 
 class Gateway:
-    """Answers the platform's calls from a platform's state."""
+    """Answers the HTTP calls."""
 
     def __init__(self, platform: Platform) -> None:
         """Serve a platform."""
@@ -84,7 +84,7 @@ class Gateway:
     async def _handle(self, call: Call, request: web.Request) -> web.StreamResponse:
         if request.method not in _METHODS[call]:
             raise web.HTTPMethodNotAllowed(request.method, _METHODS[call])
-        fault = self.platform.faults.take(call)
+        fault = self.platform.faults.next_for(call)
         if fault is None:
             fault = Fault()
         else:
@@ -105,7 +105,7 @@ class Gateway:
         return await _respond(request, fault, text)
 
     def _run(self, call: Call, request: web.Request, body: bytes) -> tuple[AccountState | None, Result, str]:
-        """Let the platform judge a call; return the account when it must be told of the answer."""
+        """Process a call. The returned account is set if `Platform.answered` must be called with the answer."""
         try:
             parameters = parse_parameters(_query(request), _form(request, body))
         except ValueError:
@@ -139,7 +139,7 @@ class Gateway:
 
 
 def _pairs(call: Call, parameters: Mapping[str, str], most: int) -> Pairs | Verdict:
-    """Return the (number, text) pairs of a call, or what is wrong with its own little format."""
+    """Return the (number, text) pairs of a call, or a verdict if its format is wrong."""
     content = parameters["content"]
     if not content.strip():
         return Verdict.EMPTY
@@ -162,17 +162,17 @@ def _refused(call: Call, verdict: Verdict) -> tuple[None, Result, str]:
 
 
 def _query(request: web.Request) -> bytes:
-    """Return the query string as it came, before anything has decoded it."""
+    """Return the undecoded query string."""
     return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
 
 
 def _form(request: web.Request, body: bytes) -> bytes:
-    """Return a body that is a form; text/plain too, since the document's own Objective-C program calls it that."""
+    """Return the body if it is a form. The platform document's Objective-C example sends forms as text/plain."""
     return body if request.content_type in _FORM_TYPES else b""
 
 
 async def _respond(request: web.Request, fault: Fault, text: str) -> web.StreamResponse:
-    """Send the answer as the fault has it."""
+    """Send the answer, with the fault."""
     body = (text if fault.body is None else fault.body.replace("{}", text)).encode()
     headers = {"Content-Type": fault.content_type}
     if fault.location is not None:
@@ -180,7 +180,7 @@ async def _respond(request: web.Request, fault: Fault, text: str) -> web.StreamR
     if fault.length and fault.cut is None:
         return web.Response(status=fault.status, body=body, headers=headers)
     if fault.cut is not Cut.BEFORE_ANSWER:
-        if fault.length:  # one more than is there, so that even a single octet can be half an answer
+        if fault.length:  # at least two, so that a body of one byte counts as cut
             headers["Content-Length"] = str(max(len(body), 2))
         if fault.cut is Cut.BEFORE_BODY:
             body = b""
@@ -193,7 +193,7 @@ async def _respond(request: web.Request, fault: Fault, text: str) -> web.StreamR
 
 
 def _write_raw(request: web.Request, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Write an answer past aiohttp, which would not send one that is cut or has no length."""
+    """Write an answer without aiohttp, which cannot send one that is cut or has no length."""
     lines = [f"HTTP/1.1 {status} -", *(f"{name}: {value}" for name, value in headers.items()), "Connection: close"]
     if request.transport is not None:
         request.transport.write("\r\n".join([*lines, "", ""]).encode() + body)

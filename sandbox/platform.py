@@ -1,16 +1,13 @@
-"""The 1680 platform's rules and memory, free of sockets, clocks and protocols.
+"""The 1680 platform's rules and state, independent of sockets, clocks and protocols.
 
-HTTP (and, on the same state, any other way in) asks `authenticate`, `submit` and `balance`, and turns the named
-verdicts into its own numbers. Time is handed in as a function; what is due happens in `run_due`. Listeners hear of
-every change.
+The HTTP and CMPP sides call `authenticate`, `submit` and `balance`, and translate the verdicts into their own codes.
+The clock is a function passed in; scheduled work happens in `run_due`. Listeners are notified of every change.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
@@ -18,8 +15,8 @@ from itertools import count
 from .accounts import AccountState
 from .config import Config
 from .faults import Faults
-from .groups import CHINA_TIME, is_number
-from .pushqueue import PushQueue
+from .formats import CHINA_TIME, is_number
+from .push_queue import PushQueue
 from .records import (
     DELIVERED,
     SUBMIT_FAILED,
@@ -33,34 +30,24 @@ from .records import (
     Uplink,
     UplinkReady,
 )
+from .schedule import Schedule
 from .story import Story
+from .submission import LONGEST_SOURCE, Submission, assess_texts, check_request
 from .verdicts import Result, Verdict
-from .words import flow_items, found, parts, signature
+
+__all__ = ["LONGEST_SOURCE", "Clock", "Platform"]
 
 Clock = Callable[[], float]
-LONGEST_SOURCE = 21
-
-
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    """What was let in to be judged: pairs of a good number and the text as it would go out, due at a time."""
-
-    account: AccountState
-    product: str
-    pairs: list[tuple[str, str]]
-    extension: str
-    due_at: float
-    taken_as: Callable[[str], object] | None = None
 
 
 class Platform:
     """A platform with its accounts and phones.
 
-    `messages` is the exact ledger of what was taken on, whatever the caller was answered.
+    `messages` lists exactly the messages that the platform accepted or holds, whatever the caller was answered.
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
-        """Begin as configured; `clock` gives seconds since 1970 and never goes back."""
+        """Start as configured. `clock` returns seconds since 1970 and never goes back."""
         self.config = config
         self.clock = clock
         self.faults = Faults()
@@ -70,49 +57,51 @@ class Platform:
         self.epoch = 1
         self._serials = count(1)
         self._ids = count(1)
-        self._ties = count()
-        self._begin()
+        self._schedule = Schedule()
+        self._start()
 
-    def _begin(self) -> None:
-        self.accounts = {account.username: AccountState.begin(account) for account in self.config.accounts}
+    def _start(self) -> None:
+        self.accounts = {account.username: AccountState.from_config(account) for account in self.config.accounts}
         self.phones: dict[str, Phone] = {}
         self.messages: list[Message] = []
         self.forbidden_words = list(self.config.forbidden_words)
         self.review_words = list(self.config.review_words)
         self.verdicts: Counter[Verdict] = Counter()
         self._recent: dict[tuple[str, str], deque[float]] = {}
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._schedule.clear()
 
     def reset(self) -> None:
-        """Forget all that happened and begin again as configured; the push addresses stay."""
+        """Return to the configured state. Only the push addresses are kept."""
         addresses = {name: (state.report_address, state.uplink_address) for name, state in self.accounts.items()}
-        self._begin()
+        self._start()
         for name, (report_address, uplink_address) in addresses.items():
             self.accounts[name].report_address = report_address
             self.accounts[name].uplink_address = uplink_address
         self.faults.clear()
         self.pushes.clear()
         self.epoch += 1
-        self._tell(Changed())
+        self._notify(Changed())
 
-    # --- the way in -------------------------------------------------------------------------------------------------
+    # --- calls ------------------------------------------------------------------------------------------------------
 
     def authenticate(
         self, username: str, password: str, address: str, *, for_balance: bool = False
     ) -> AccountState | Verdict:
-        """Find the account of a caller at an IP address, or say why not (authentication, IP).
+        """Return the account of a caller at an IP address, or a verdict (AUTHENTICATION, IP).
 
-        The password may come plain or as MD5; for the balance an account can be set to take it plain only.
+        The password may be plain or its MD5. For the balance, an account can be configured to require the plain one.
         """
         account = self.accounts.get(username)
-        if account is None or not account.knows(password, md5=not for_balance or account.config.balance_takes_md5):
+        if account is None or not account.check_password(
+            password, allow_md5=not for_balance or account.config.balance_takes_md5
+        ):
             return Verdict.AUTHENTICATION
-        if not account.admits(address):
+        if not account.allows_address(address):
             return Verdict.IP
         return account
 
     def balance(self, account: AccountState, product: str) -> int | Verdict:
-        """Return the parts left of a product, or why they are not told (permission, product)."""
+        """Return the remaining parts of a product, or a verdict (PERMISSION, PRODUCT)."""
         if not account.config.may_query_balance:
             return Verdict.PERMISSION
         if product not in account.balances:
@@ -127,84 +116,52 @@ class Platform:
         *,
         extension: str = "",
         at: datetime | None = None,
-        taken_as: Callable[[str], object] | None = None,
+        on_message_id: Callable[[str], object] | None = None,
     ) -> Result:
-        """Judge a submission of (number, text) pairs and, when it is good, take it on.
+        """Check a submission of (number, text) pairs, and accept or hold it if it is valid.
 
-        `extension` is appended to the account's number; `at` (aware) is when to send, None or past for now. Numbers
-        that are none are left out in silence; none left is a verdict. When the result was `admitted`, the caller must
-        call `answered` at the moment its answer goes out. `taken_as` hears the message id before anything is sent.
+        `extension` is appended to the account's number. `at` (aware) is the time to send; None or a past time means
+        now. Invalid numbers are silently dropped; the verdict is NUMBER if none is left. If the result is `admitted`,
+        the caller must call `answered` when it sends its answer. `on_message_id` receives the message id before
+        anything is sent.
         """
         now = self.clock()
-        refusal = self._refusal(account, product, pairs, extension)
+        refusal = check_request(account, product, pairs, extension)
         if refusal is not None:
             return self._count(Result(refusal))
-        if not account.pace.enter(now):
+        if not account.flow.admit(now):
             return self._count(Result(Verdict.TOO_FAST))
-        own = f"【{account.config.own_signature}】" if account.config.own_signature else ""
-        good = [(number, own + text) for number, text in pairs if is_number(number)]
+        prefix = f"【{account.config.own_signature}】" if account.config.own_signature else ""
+        valid = [(number, prefix + text) for number, text in pairs if is_number(number)]
         due_at = at.timestamp() if at else now
-        return self._count(self._judge(_Submission(account, product, good, extension, due_at, taken_as)))
+        submission = Submission(account, product, valid, extension, due_at, on_message_id)
+        return self._count(self._process(submission))
 
     def answered(self, account: AccountState, result: Result) -> None:
-        """Note that the answer to an admitted submission goes out now: from here on the flow rule counts (4.3)."""
+        """Record that the answer to an admitted submission is sent now.
+
+        The flow rule counts from this moment (docs/protocol.md, section 4).
+        """
         if result.admitted:
-            account.pace.leave(self.clock(), result.flow_items if result.verdict.taken else 0)
+            account.flow.finish(self.clock(), result.flow_items if result.verdict.is_positive else 0)
 
-    def _refusal(
-        self, account: AccountState, product: str, pairs: Sequence[tuple[str, str]], extension: str
-    ) -> Verdict | None:
-        """Return the first fault that is seen without reading the texts' words, or None."""
-        if not account.config.may_submit:
-            return Verdict.PERMISSION
-        if account.config.suspended:
-            return Verdict.USER
-        if product not in account.balances:
-            return Verdict.PRODUCT
-        if extension and not (extension.isascii() and extension.isdecimal()):
-            return Verdict.PARAMETER
-        if len(account.config.source_number) + len(extension) > LONGEST_SOURCE:
-            return Verdict.LONG_NUMBER
-        if len(pairs) > account.config.numbers_max:
-            return Verdict.TOO_MANY
-        if not any(is_number(number) for number, _ in pairs):
-            return Verdict.NUMBER
-        if any(not text.strip() for _, text in pairs):
-            return Verdict.EMPTY
-        return None
+    def _process(self, submission: Submission) -> Result:
+        """Check the texts of an admitted submission, and accept or hold it if they are valid."""
+        assessment = assess_texts(submission, self.forbidden_words, self.review_words)
+        if not assessment.verdict.is_positive:
+            return Result(assessment.verdict, words=assessment.words, admitted=True)
+        submission.account.balances[submission.product] -= assessment.cost
+        message_id = self._store(submission, assessment.verdict)
+        return Result(assessment.verdict, message_id, flow_items=assessment.flow_items, admitted=True)
 
-    def _judge(self, submission: _Submission) -> Result:
-        """Judge signature, words and balance of what entered the pace, and take it on when they are good."""
-        account, product = submission.account, submission.product
-        texts = dict.fromkeys(text for _, text in submission.pairs)
-        if account.signature_required and any(signature(text) is None for text in texts):
-            return Result(Verdict.SIGNATURE, admitted=True)
-        words = tuple(dict.fromkeys(word for text in texts for word in found(text, self.forbidden_words)))
-        if words:
-            return Result(Verdict.FORBIDDEN_WORDS, words=words, admitted=True)
-        costs = {text: parts(text) for text in texts}
-        cost = sum(costs[text] for _, text in submission.pairs)
-        if cost > account.balances[product]:
-            return Result(Verdict.BALANCE, admitted=True)
-        verdict = Verdict.ACCEPTED
-        if account.manual:
-            verdict = Verdict.MANUAL
-        elif any(found(text, self.review_words) for text in texts):
-            verdict = Verdict.REVIEW
-        account.balances[product] -= cost
-        message_id = self._take_on(submission, verdict)
-        flow = {text: flow_items(text) for text in texts}
-        flow_sum = sum(flow[text] for _, text in submission.pairs)
-        return Result(verdict, message_id, flow_items=flow_sum, admitted=True)
-
-    def _take_on(self, submission: _Submission, verdict: Verdict) -> str:
-        """Write the messages down, send them, let them wait for their time, or hold them; return their id."""
+    def _store(self, submission: Submission, verdict: Verdict) -> str:
+        """Store the messages, then send, schedule or hold them. Return their id."""
         now = self.clock()
         message_id = self._message_id(now)
-        if submission.taken_as is not None:
-            submission.taken_as(message_id)
+        if submission.on_message_id is not None:
+            submission.on_message_id(message_id)
         held = verdict is not Verdict.ACCEPTED
-        taken = [
+        messages = [
             Message(
                 serial=next(self._serials),
                 message_id=message_id,
@@ -221,45 +178,42 @@ class Platform:
             )
             for number, text in submission.pairs
         ]
-        self.messages.extend(taken)
+        self.messages.extend(messages)
         if held:
-            self._changed(taken)
+            self._notify_changed(messages)
         else:
-            self._send_or_wait(taken)
+            self._send_or_schedule(messages)
         return message_id
 
     def _message_id(self, now: float) -> str:
-        """Return an id of 18 digits that begins like the time in China, as those of the platform are known to."""
+        """Return an id of 18 digits that starts with the time in China, like the ids of the real platform."""
         return f"{datetime.fromtimestamp(now, CHINA_TIME):%y%m%d%H%M%S}{next(self._ids) % 1_000_000:06d}"
 
     def _count(self, result: Result) -> Result:
         self.verdicts[result.verdict] += 1
-        if not result.verdict.taken:
-            self._tell(Changed())
+        if not result.verdict.is_positive:
+            self._notify(Changed())
         return result
 
-    # --- what happens by itself -------------------------------------------------------------------------------------
+    # --- scheduled work ---------------------------------------------------------------------------------------------
 
     @property
     def next_due(self) -> float | None:
-        """When `run_due` has something to do next, or None."""
-        return self._due[0][0] if self._due else None
+        """The next time at which `run_due` has work to do, or None."""
+        return self._schedule.next_due
 
     def run_due(self) -> None:
-        """Let all happen that is due by now: scheduled messages go out, delivery reports come in."""
-        now = self.clock()
-        while self._due and self._due[0][0] <= now:
-            _, _, action = heapq.heappop(self._due)
-            action()
+        """Do all work that is due: send scheduled messages, create delivery reports."""
+        self._schedule.run_due(self.clock())
 
     def later(self, at: float, action: Callable[[], None]) -> None:
-        """Let something happen at a time; a `reset` forgets it."""
-        heapq.heappush(self._due, (at, next(self._ties), action))
+        """Run an action at a time, unless a `reset` comes first."""
+        self._schedule.add(at, action)
 
-    def _send_or_wait(self, messages: list[Message]) -> None:
+    def _send_or_schedule(self, messages: list[Message]) -> None:
         due_at = messages[0].due_at
         if due_at > self.clock():
-            self._changed(messages)
+            self._notify_changed(messages)
             self.later(due_at, partial(self._send, messages))
         else:
             self._send(messages)
@@ -271,16 +225,16 @@ class Platform:
             phone = self.phone(message.number)
             message.state = State.SENT
             message.sent_at = now
-            if self._too_often(message, now):
+            if self._is_too_often(message, now):
                 message.status = TOO_OFTEN
             elif phone.report_status != DELIVERED:
                 message.status = phone.report_status
             phone.items.append(message)
-        self._changed(messages)
+        self._notify_changed(messages)
         self.later(now + self.config.report_delay, partial(self._settle, messages))
 
-    def _too_often(self, message: Message, now: float) -> bool:
-        """Note that a text goes to a number, and tell whether it did so too often of late."""
+    def _is_too_often(self, message: Message, now: float) -> bool:
+        """Count this text to this number. Return True if it exceeds the limit within the configured window."""
         times = self._recent.setdefault((message.number, message.text), deque())
         while times and times[0] <= now - self.config.repeat_window:
             times.popleft()
@@ -296,13 +250,13 @@ class Platform:
             message.status = status
             message.state = State.DELIVERED if status == DELIVERED else State.FAILED
             message.settled_at = now
-            self._tell(ReportReady(message.username, message.message_id, message.number, status))
-        self._changed(messages)
+            self._notify(ReportReady(message.username, message.message_id, message.number, status))
+        self._notify_changed(messages)
 
-    # --- what a person does -----------------------------------------------------------------------------------------
+    # --- actions of a person ----------------------------------------------------------------------------------------
 
     def phone(self, number: str) -> Phone:
-        """Return the phone of a number; there is one for every number."""
+        """Return the phone with a number. Every number has one."""
         phone = self.phones.get(number)
         if phone is None:
             phone = self.phones[number] = Phone(number)
@@ -311,10 +265,10 @@ class Platform:
     def reply(self, number: str, text: str, *, extension: str | None = None, username: str | None = None) -> Uplink:
         """Send an SMS from a phone to an account.
 
-        Without `extension` and `username` it answers the last message that arrived at the phone.
+        Without `extension` and `username`, it answers the last message that arrived at the phone.
 
         Raises:
-            ValueError: no account to answer, an unknown one, or an extension that is not digits.
+            ValueError: there is no account to answer, the account is unknown, or the extension is not made of digits.
         """
         last = next(reversed(self.phone(number).messages), None)
         if username is None:
@@ -324,7 +278,7 @@ class Platform:
         if extension is None:
             extension = last.extension if last and last.username == username else ""
         if extension and not (extension.isascii() and extension.isdecimal()):
-            raise ValueError("an extension is made of digits")
+            raise ValueError("an extension consists of digits")
         now = self.clock()
         uplink = Uplink(
             serial=next(self._serials),
@@ -337,15 +291,15 @@ class Platform:
             at=now,
         )
         self.phone(number).items.append(uplink)
-        self._tell(UplinkReady(uplink))
-        self._tell(Changed(uplink))
+        self._notify(UplinkReady(uplink))
+        self._notify(Changed(uplink))
         return uplink
 
     def decide(self, message_id: str, *, approve: bool) -> list[Message]:
-        """Let a held submission go out, or reject it: it then fails with KX:1000 and its parts are given back.
+        """Send a held submission, or reject it: it then fails with KX:1000 and its parts are refunded.
 
         Raises:
-            KeyError: nothing of that id is held.
+            KeyError: no held message has this id.
         """
         held = [message for message in self.held if message.message_id == message_id]
         if not held:
@@ -353,62 +307,63 @@ class Platform:
         if approve:
             for message in held:
                 message.state = State.SCHEDULED
-            self._send_or_wait(held)
+            self._send_or_schedule(held)
             return held
+        self._reject(held)
         for message in held:
-            message.state = State.REJECTED
             message.status = SUBMIT_FAILED
-            message.settled_at = self.clock()
-            self.accounts[message.username].balances[message.product] += message.parts
-            self._tell(ReportReady(message.username, message.message_id, message.number, SUBMIT_FAILED))
-        self._changed(held)
+            self._notify(ReportReady(message.username, message.message_id, message.number, SUBMIT_FAILED))
+        self._notify_changed(held)
         return held
 
     def cancel(self, message_id: str) -> bool:
-        """Take back what waits for its time; its parts are given back. Returns whether anything did."""
-        waiting = [
+        """Cancel a scheduled submission and refund its parts. Return True if there was one."""
+        scheduled = [
             message
             for message in self.messages
             if message.message_id == message_id and message.state is State.SCHEDULED
         ]
-        for message in waiting:
+        self._reject(scheduled)
+        self._notify_changed(scheduled)
+        return bool(scheduled)
+
+    def _reject(self, messages: Iterable[Message]) -> None:
+        for message in messages:
             message.state = State.REJECTED
             message.settled_at = self.clock()
             self.accounts[message.username].balances[message.product] += message.parts
-        self._changed(waiting)
-        return bool(waiting)
 
-    # --- what is known ----------------------------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------------------------
 
     @property
     def held(self) -> list[Message]:
-        """The messages that wait for a person."""
+        """The messages held for review."""
         return [message for message in self.messages if message.state is State.HELD]
 
     @property
     def ledger(self) -> Counter[tuple[str, str]]:
-        """How many times each (number, text) was taken on, held ones included, whatever was answered."""
+        """How many times each (number, text) was accepted or held, whatever the caller was answered."""
         return Counter((message.number, message.text) for message in self.messages)
 
     @property
     def uplinks(self) -> list[Uplink]:
-        """Every reply that a phone sent, in order."""
+        """Every reply sent from a phone, in order."""
         uplinks = [uplink for phone in self.phones.values() for uplink in phone.uplinks]
         return sorted(uplinks, key=lambda uplink: uplink.serial)
 
     def counts(self) -> dict[str, int]:
-        """Return how many messages are in each state, and how many submissions met each verdict."""
+        """Return the number of messages in each state, and the number of submissions with each verdict."""
         states = Counter(message.state.value for message in self.messages)
         return {"messages": len(self.messages), **states, **{f"verdict_{v.value}": n for v, n in self.verdicts.items()}}
 
     def changed(self, item: Message | Uplink | None = None) -> None:
-        """Tell the listeners that a message or uplink changed, or (None) an account, a switch or a counter."""
-        self._tell(Changed(item))
+        """Notify the listeners of a changed message or uplink, or (None) of a changed account, switch or counter."""
+        self._notify(Changed(item))
 
-    def _changed(self, messages: Iterable[Message]) -> None:
+    def _notify_changed(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            self._tell(Changed(message))
+            self._notify(Changed(message))
 
-    def _tell(self, event: Event) -> None:
+    def _notify(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)

@@ -1,4 +1,4 @@
-"""Carries the pushes out: GET to the registered addresses, redirects not followed, a few at a time."""
+"""Sends the pushes with GET to the registered addresses, a few at a time, without following redirects."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import aiohttp
 from yarl import URL
 
 from .platform import Platform
-from .pushqueue import Push, report_url, uplink_url
+from .push_queue import Push, report_url, uplink_url
 from .records import Event, ReportReady, UplinkReady
 
 _ANSWER_MAX = 64
 
 
 class Pusher:
-    """Queues what the platform has for an account's owner, and hands it over."""
+    """Queues and sends the reports and uplinks for the accounts' owners."""
 
-    def __init__(self, platform: Platform, taken: Callable[[Event], bool] = lambda _: False) -> None:
-        """Listen to a platform; `taken` tells what goes to its owner another way."""
+    def __init__(self, platform: Platform, handled: Callable[[Event], bool] = lambda _: False) -> None:
+        """Listen to a platform. `handled` returns True for an event that goes over another transport."""
         self.platform = platform
-        self._taken = taken
+        self._handled = handled
         self._session: aiohttp.ClientSession | None = None
-        self._under_way: set[asyncio.Task[None]] = set()
-        platform.listeners.append(self._hear)
+        self._in_progress: set[asyncio.Task[None]] = set()
+        platform.listeners.append(self._on_event)
 
-    def _hear(self, event: Event) -> None:
-        if self._taken(event):
+    def _on_event(self, event: Event) -> None:
+        if self._handled(event):
             return
         if isinstance(event, ReportReady):
             self._queue_report(event)
@@ -46,7 +46,7 @@ class Pusher:
             return
         extension = account.config.source_number * account.config.uplink_full_number + uplink.extension
 
-        def settled(state: str) -> None:
+        def on_state(state: str) -> None:
             uplink.push = state
             self.platform.changed(uplink)
 
@@ -58,24 +58,24 @@ class Pusher:
             uplink.message_id if account.config.uplink_id else None,
             semicolon=self.platform.config.pushes.semicolon,
         )
-        self.platform.pushes.add("uplink", url, settled)
+        self.platform.pushes.add("uplink", url, on_state)
 
     def run_due(self) -> None:
-        """Begin the pushes that are due now, as many as may be under way at once."""
+        """Start the pushes that are due, up to the parallel limit."""
         queue = self.platform.pushes
-        while len(self._under_way) < queue.rules.parallel and (push := queue.take_due()) is not None:
+        while len(self._in_progress) < queue.rules.parallel and (push := queue.pop_due()) is not None:
             task = asyncio.create_task(self._try(push))
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
+            self._in_progress.add(task)
+            task.add_done_callback(self._on_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._in_progress.discard(task)
         self.platform.changed()
 
     @property
     def busy(self) -> bool:
-        """Whether no further push may begin now."""
-        return len(self._under_way) >= self.platform.pushes.rules.parallel
+        """Whether the parallel limit is reached."""
+        return len(self._in_progress) >= self.platform.pushes.rules.parallel
 
     async def _try(self, push: Push) -> None:
         status, body = None, b""
@@ -87,12 +87,12 @@ class Pusher:
                 status, body = response.status, await response.content.read(_ANSWER_MAX)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             status = None
-        self.platform.pushes.tried(push, status, body)
+        self.platform.pushes.record_attempt(push, status, body)
 
     async def close(self) -> None:
-        """Give up what is under way."""
-        for task in self._under_way:
+        """Cancel the pushes in progress."""
+        for task in self._in_progress:
             task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*self._in_progress, return_exceptions=True)
         if self._session is not None:
             await self._session.close()

@@ -1,11 +1,11 @@
-"""What the platform keeps: messages on their way to a phone, uplinks, phones, and the events that tell of a change."""
+"""The platform's records: messages, uplinks, phones, and the events about their changes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .words import parts, signature
+from .text import parts, signature
 
 DELIVERED = "0"
 SUBMIT_FAILED = "KX:1000"
@@ -13,7 +13,7 @@ TOO_OFTEN = "KX:4000"
 
 
 class State(StrEnum):
-    """Where a message is."""
+    """The state of a message."""
 
     HELD = "held"
     SCHEDULED = "scheduled"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Message:
-    """One text to one number. Times are seconds since 1970; `due_at` is when it goes out."""
+    """One text to one number. Times are seconds since 1970; `due_at` is the time to send it."""
 
     serial: int
     message_id: str
@@ -45,16 +45,16 @@ class Message:
 
     @property
     def parts(self) -> int:
-        """How many parts it costs."""
+        """The cost in parts."""
         return parts(self.text)
 
     @property
     def arrived(self) -> bool:
-        """Whether the phone shows it."""
+        """Whether the phone received it."""
         return self.sent_at is not None and self.status in {None, DELIVERED}
 
     def as_json(self) -> dict[str, object]:
-        """Return it for the control API."""
+        """Return the message for the control API."""
         return {
             "kind": "message",
             "serial": self.serial,
@@ -80,7 +80,7 @@ class Message:
 
 @dataclass(slots=True)
 class Uplink:
-    """A reply from a phone. `push` is what became of its push: none, waiting, delivered or given_up."""
+    """A reply from a phone. `push`: the state of its push (none, waiting, delivered or given_up)."""
 
     serial: int
     message_id: str
@@ -93,7 +93,7 @@ class Uplink:
     push: str = "none"
 
     def as_json(self) -> dict[str, object]:
-        """Return it for the control API."""
+        """Return the uplink for the control API."""
         return {
             "kind": "uplink",
             "serial": self.serial,
@@ -110,7 +110,7 @@ class Uplink:
 
 @dataclass(slots=True)
 class Phone:
-    """A phone: what it shows, and the status its delivery reports have (None: no report comes, "0": delivered)."""
+    """A phone: its messages, and the status of its delivery reports ("0": delivered, None: no report)."""
 
     number: str = field(repr=False)
     report_status: str | None = DELIVERED
@@ -128,20 +128,20 @@ class Phone:
 
     @property
     def uplinks(self) -> list[Uplink]:
-        """The replies it sent, in order."""
+        """The replies sent from it, in order."""
         return [item for item in self.items if isinstance(item, Uplink)]
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Something to show changed: a message, an uplink, or (None) the accounts and counters."""
+    """A message or an uplink changed, or (None) an account, a switch or a counter."""
 
     item: Message | Uplink | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReportReady:
-    """A delivery report is there to be handed to the account's owner."""
+    """A delivery report for the account's owner is ready."""
 
     username: str
     message_id: str
@@ -151,7 +151,7 @@ class ReportReady:
 
 @dataclass(frozen=True, slots=True)
 class UplinkReady:
-    """An uplink is there to be handed to the account's owner."""
+    """An uplink for the account's owner is ready."""
 
     uplink: Uplink
 

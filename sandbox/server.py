@@ -1,4 +1,4 @@
-"""The sandbox as a whole, on a socket: `Sandbox` in an event loop, `SandboxThread` beside blocking code."""
+"""The running sandbox: `Sandbox` in an event loop, `SandboxThread` for blocking code."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .broadcast import Broadcaster
 from .cmpp import CMPPServer
 from .config import Config
 from .control import Control
-from .files import routes as page_routes
 from .http import BODY_MAX, Gateway
+from .page_files import routes as page_routes
 from .platform import Clock, Platform
 from .pushes import Pusher
 from .records import Event
@@ -28,18 +28,18 @@ _T = TypeVar("_T")
 
 
 def steady_clock() -> Clock:
-    """Return a clock of seconds since 1970 that never jumps: set once, it then runs with the monotonic one."""
+    """Return a clock of seconds since 1970 that never jumps: it is set once and then follows the monotonic clock."""
     offset = time.time() - time.monotonic()
     return lambda: offset + time.monotonic()
 
 
 class _NoTracebacks(logging.Filter):
-    """Keeps what a request held out of aiohttp's own log: its tracebacks quote request lines."""
+    """Removes request data from aiohttp's log, whose tracebacks quote request lines."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Drop arguments and traceback."""
+        """Remove the arguments and the traceback."""
         kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
-        record.msg, record.args = f"a request could not be handled {kind}".rstrip(), ()
+        record.msg, record.args = f"could not process a request: {kind}".removesuffix(": "), ()
         record.exc_info = record.exc_text = None
         return True
 
@@ -55,12 +55,12 @@ def _http_logger() -> logging.Logger:
 async def _quiet_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn a fault of our own into 500, logged by its kind and place only."""
+    """Answer unexpected errors with 500. Log only their type and place."""
     try:
         return await handler(request)
     except (web.HTTPException, asyncio.CancelledError, ConnectionError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the request
+    except Exception as error:  # noqa: BLE001 - the text of any error may quote the request
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
@@ -70,31 +70,30 @@ async def _quiet_errors(
 
 
 class Sandbox:
-    """A running platform.
+    """A running platform, used as `async with Sandbox(config) as box`.
 
-    `url` is its address (for the four calls and the phone page alike), `platform` its state: accounts, phones,
-    messages, faults and pushes; `cmpp` its CMPP side, where the configuration has a port for it. Use it as
-    `async with Sandbox(config) as box`.
+    `url`: the address of the four calls and of the phone page. `platform`: the state, with accounts, phones, messages,
+    faults and pushes. `cmpp`: the CMPP side, which is active if the configuration has a port for it.
     """
 
     def __init__(self, config: Config | None = None, *, clock: Clock | None = None) -> None:
-        """Prepare a sandbox; it is up within the context."""
+        """Prepare a sandbox; entering the context starts it."""
         self.config = config or Config()
         self.platform = Platform(self.config, clock or steady_clock())
         self.url = ""
         self._broadcaster = Broadcaster()
         self.cmpp = CMPPServer(self.platform, idle=self.config.cmpp_idle, resend=self.config.cmpp_resend)
-        self._pusher = Pusher(self.platform, self._taken)
+        self._pusher = Pusher(self.platform, self._handle_over_cmpp)
         self._stack = contextlib.AsyncExitStack()
         self._wake = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
-        self.platform.listeners += [self._broadcaster.hear, self._hear]
+        self.platform.listeners += [self._broadcaster.on_event, self._on_event]
 
     async def __aenter__(self) -> Self:
-        """Open the port.
+        """Open the ports.
 
         Raises:
-            OSError: it can't be opened.
+            OSError: a port cannot be opened.
         """
         try:
             await self._open()
@@ -127,14 +126,14 @@ class Sandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the port and end what is under way."""
+        """Close the ports and end all work in progress."""
         await self._stack.aclose()
 
     async def wait_for(self, condition: Callable[[Platform], object], timeout: float = 10.0) -> None:  # noqa: ASYNC109
-        """Wait until a condition of the platform's state holds; it is looked at after every change.
+        """Wait until the platform's state meets a condition, which is checked after every change.
 
         Raises:
-            TimeoutError: it did not within `timeout` seconds.
+            TimeoutError: it is not met within `timeout` seconds.
         """
         changed = asyncio.Event()
         self._waiters.add(changed)
@@ -146,16 +145,16 @@ class Sandbox:
         finally:
             self._waiters.discard(changed)
 
-    def _taken(self, event: Event) -> bool:
-        return self.config.cmpp_port is not None and self.cmpp.take(event)
+    def _handle_over_cmpp(self, event: Event) -> bool:
+        return self.config.cmpp_port is not None and self.cmpp.handle(event)
 
-    def _hear(self, _: Event) -> None:
+    def _on_event(self, _: Event) -> None:
         self._wake.set()
         for waiter in self._waiters:
             waiter.set()
 
     async def _tick(self) -> None:
-        """Run what is due, then wait for the next thing or a change."""
+        """Do the work that is due, then wait for the next due time or a change."""
         while True:
             self._wake.clear()
             self.platform.run_due()
@@ -163,7 +162,7 @@ class Sandbox:
             times = [self.platform.next_due, None if self._pusher.busy else self.platform.pushes.next_due]
             due = min((when for when in times if when is not None), default=None)
             pause = None if due is None else max(0.0, due - self.platform.clock())
-            # not wait_for, which before Python 3.12 may swallow the cancelling that ends this
+            # not asyncio.wait_for: before Python 3.12 it may swallow the cancellation of this task
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -176,20 +175,20 @@ class Sandbox:
 
 
 class SandboxThread:
-    """A sandbox in an event loop and thread of its own, for blocking code: `with SandboxThread(config) as box`.
+    """A sandbox in its own thread, for blocking code: `with SandboxThread(config) as box`.
 
-    Read `platform` freely; change it by `call`, which runs in the sandbox's own thread.
+    Read `platform` freely, but change it only through `call`, which runs in the sandbox's thread.
     """
 
     def __init__(self, config: Config | None = None, *, clock: Clock | None = None) -> None:
-        """Prepare a sandbox; it is up within the context."""
+        """Prepare a sandbox; entering the context starts it."""
         self._config = config
         self._clock = clock
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sms1680-sandbox", daemon=True)
 
     def __enter__(self) -> Self:
-        """Start the thread and open the port."""
+        """Start the thread and open the ports."""
         self._thread.start()
         try:
             self._sandbox = self._run(self._open())
@@ -203,14 +202,14 @@ class SandboxThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the port and end the thread."""
+        """Close the ports and end the thread."""
         try:
             self._run(self._sandbox.__aexit__(None, None, None))
         finally:
             self._end()
 
     def call(self, function: Callable[[Platform], _T]) -> _T:
-        """Run a function of the platform in the sandbox's thread and return what it returns."""
+        """Call a function with the platform in the sandbox's thread, and return its result."""
 
         async def run() -> _T:
             return function(self.platform)
@@ -218,10 +217,10 @@ class SandboxThread:
         return self._run(run())
 
     def wait_for(self, condition: Callable[[Platform], object], timeout: float = 10.0) -> None:
-        """Wait until a condition of the platform's state holds.
+        """Wait until the platform's state meets a condition.
 
         Raises:
-            TimeoutError: it did not within `timeout` seconds.
+            TimeoutError: it is not met within `timeout` seconds.
         """
         self._run(self._sandbox.wait_for(condition, timeout))
 

@@ -1,4 +1,4 @@
-"""The strip of steps above the phone: whoever runs a demonstration posts how it is coming along."""
+"""The list of steps above the phone. A demonstration posts its progress here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class StepState(StrEnum):
-    """How a step stands."""
+    """The state of a step."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -17,7 +17,7 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its texts in English and Chinese, and a detail that may be empty."""
+    """One step: its text in English and Chinese, and optional details."""
 
     id: str
     state: StepState
@@ -26,36 +26,36 @@ class Step:
     detail: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """Return it for the control API."""
+        """Return the step for the control API."""
         return {"id": self.id, "state": self.state.value, "en": self.en, "zh": self.zh, "detail": self.detail}
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address worth visiting, with its title."""
+    """A link with its title."""
 
     title: str
     url: str
 
     def as_json(self) -> dict[str, object]:
-        """Return it for the control API."""
+        """Return the link for the control API."""
         return {"title": self.title, "url": self.url}
 
 
 class Story:
-    """The steps in the order they were first told, and the links."""
+    """The steps, in the order in which they were added, and the links."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Start empty."""
         self.steps: dict[str, Step] = {}
         self.links: list[Link] = []
 
-    def tell(self, step: Step) -> None:
-        """Add a step, or bring one up to date by its id."""
+    def update(self, step: Step) -> None:
+        """Add a step, or replace the one with the same id."""
         self.steps[step.id] = step
 
     def as_json(self) -> dict[str, object]:
-        """Return it for the control API."""
+        """Return the steps and links for the control API."""
         return {
             "steps": [step.as_json() for step in self.steps.values()],
             "links": [link.as_json() for link in self.links],

@@ -1,4 +1,4 @@
-"""What the platform says of a submission: named verdicts; HTTP and CMPP each have their own numbers."""
+"""The platform's verdicts on a submission. HTTP and CMPP each have their own codes for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """The platform's word on one submission, named after the document's tables (2.1 to 2.4, 3.3)."""
+    """The platform's verdict on a submission, named after the tables of docs/protocol.md, sections 1 and 3."""
 
     ACCEPTED = "accepted"
     REVIEW = "review"
@@ -30,18 +30,18 @@ class Verdict(StrEnum):
     LONG_NUMBER = "long_number"
 
     @property
-    def taken(self) -> bool:
-        """Whether the platform took the messages on: they go out, or wait for a person who may let them go out."""
+    def is_positive(self) -> bool:
+        """Whether the platform accepts the messages or holds them for review."""
         return self in {Verdict.ACCEPTED, Verdict.REVIEW, Verdict.MANUAL}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A verdict with what belongs to it.
+    """A verdict with its details.
 
-    `message_id` is that of an accepted submission (one for all its numbers), `words` the forbidden ones in it,
-    `flow_items` what the submission counts in the flow rule (4.3), `admitted` whether it entered the account's pace,
-    which the caller must leave by `Platform.answered`.
+    `message_id`: the id of an accepted or held submission, the same for all its numbers. `words`: the forbidden words
+    in it. `flow_items`: its weight in the flow rule (docs/protocol.md, section 4). `admitted`: the flow rule admitted
+    it, so the caller must call `Platform.answered`.
     """
 
     verdict: Verdict

@@ -38,7 +38,7 @@ from homeassistant.const import __version__ as version
 
 from custom_components.sms1680.store.db import MessageStore, Query, StoredIn
 from sms1680.sandbox import Account, Config, PushRules, Sandbox
-from sms1680.sandbox.pushqueue import Push, PushQueue
+from sms1680.sandbox.push_queue import Push, PushQueue
 
 UPLINKS = int(os.environ.get("SMS1680_UPLINKS", "150"))
 KILLS = int(os.environ.get("SMS1680_KILLS", "3"))
@@ -93,14 +93,14 @@ class NotedPushes(PushQueue):
         self.answered: list[Answered] = []
         self._begun: dict[int, datetime] = {}
 
-    def take_due(self) -> Push | None:
-        if (push := super().take_due()) is not None:
+    def pop_due(self) -> Push | None:
+        if (push := super().pop_due()) is not None:
             self._begun[push.serial] = datetime.now(UTC)
         return push
 
-    def tried(self, push: Push, status: int | None, body: bytes) -> None:
+    def record_attempt(self, push: Push, status: int | None, body: bytes) -> None:
         before = self.delivered
-        super().tried(push, status, body)
+        super().record_attempt(push, status, body)
         if self.delivered > before:
             fields = parse_qs(urlsplit(push.url).query)
             begun, ended = self._begun[push.serial], datetime.now(UTC)

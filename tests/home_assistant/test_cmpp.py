@@ -152,7 +152,7 @@ async def test_the_reports_of_a_long_message_are_one_over_a_restart_too(
     assert len(receipt.message_ids) == len(stats)
     for count, (message_id, stat) in enumerate(zip(receipt.message_ids, stats, strict=True), 1):
         content = ReportContent(msg_id=int(message_id), stat=stat, dest_terminal_id=ALICE)
-        sandbox.cmpp.reports.hand_over("homeuser", content)
+        sandbox.cmpp.reports.deliver("homeuser", content)
         await until(lambda count=count: sandbox.cmpp.acknowledged == count)
         if count == 1:
             state = "failed" if stat == "UNDELIV" else "pending"
@@ -255,11 +255,11 @@ async def test_a_restart_of_the_platform_is_survived(hass: HomeAssistant, sandbo
 async def test_a_recipient_comes_and_changes_without_the_connection(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    (line,) = sandbox.cmpp.lines
+    (line,) = sandbox.cmpp.connections
     alice = next(subentry for subentry in entry.subentries.values() if subentry.title == "Alice")
     hass.config_entries.async_update_subentry(entry, alice, title="Ann")
     await hass.async_block_till_done()
-    assert sandbox.cmpp.lines == {line}
+    assert sandbox.cmpp.connections == {line}
     assert is_connected(hass)
 
 
@@ -274,7 +274,7 @@ async def test_unloading_tells_what_became_of_what_was_in_flight(
     assert await hass.config_entries.async_unload(entry.entry_id)
     message = await sending
     assert (message["outcome"], message["reason"]) == ("unknown", "lost")
-    await until(lambda: not sandbox.cmpp.lines)
+    await until(lambda: not sandbox.cmpp.connections)
 
 
 @pytest.mark.usefixtures("entry")
@@ -283,7 +283,7 @@ async def test_the_end_of_home_assistant_closes_the_connection(
 ) -> None:
     hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
     await until(lambda: not is_connected(hass))
-    assert not sandbox.cmpp.lines
+    assert not sandbox.cmpp.connections
     assert reason_of(hass) is None
     assert (await send(hass, "太迟"))["outcome"] == "not_sent"
 

@@ -18,7 +18,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680.account import clients as account
 from custom_components.sms1680.flows import validation as checks
 from sms1680.cmpp.wire.pdus import ConnectResp
-from sms1680.sandbox import Account, Config, Sandbox, cmpp as sandbox_cmpp
+from sms1680.sandbox import Account, Config, Sandbox
+from sms1680.sandbox.cmpp import connection as sandbox_connection
 
 PASSWORD = "s3cret-Passw0rd"
 BOTH = ("http", "cmpp")
@@ -237,7 +238,7 @@ async def test_other_refusals(
     hass: HomeAssistant, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, status: int, error: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(sandbox_cmpp, "ConnectResp", lambda **fields: ConnectResp(**{**fields, "status": status}))
+        patch.setattr(sandbox_connection, "ConnectResp", lambda **fields: ConnectResp(**{**fields, "status": status}))
         result = await enter(hass, await start(hass), given)
     assert result["errors"] == {"base": error}
     assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY

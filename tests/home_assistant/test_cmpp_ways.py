@@ -24,7 +24,7 @@ from custom_components.sms1680.client.cmpp import CMPPClient, Status
 from custom_components.sms1680.store.db import Query, StoredOut
 from custom_components.sms1680.store.manager import DATA_STORAGE
 from sms1680.sandbox import Config, Fault, Sandbox
-from sms1680.sandbox.cmppfaults import CMPPFault
+from sms1680.sandbox.cmpp.faults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
 
 ALICE, BOB = "13800000001", "13800000002"

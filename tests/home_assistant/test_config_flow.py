@@ -186,7 +186,7 @@ class TestAddressesThatMayCall:
     ) -> None:
         result = await enter(hass, await start(hass), given)
         assert result["errors"] == {"base": "ip"}
-        monkeypatch.setattr(type(sandbox.platform.accounts["homeuser"]), "admits", lambda *_: True)
+        monkeypatch.setattr(type(sandbox.platform.accounts["homeuser"]), "allows_address", lambda *_: True)
         assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
 
 

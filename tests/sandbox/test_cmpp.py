@@ -31,7 +31,7 @@ from sms1680.cmpp.wire.pdus import (
 from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.cmpp.wire.smpptime import smpp_time
 from sms1680.sandbox import Account, Config, Sandbox
-from sms1680.sandbox.cmppfaults import CMPPFault, CMPPFaults
+from sms1680.sandbox.cmpp.faults import CMPPFault, CMPPFaults
 
 NUMBER = "13800138000"
 ACCOUNT = Account(products={"61341": 5}, service_id="HELP", networks=("127.0.0.0/8",), cmpp_connections=2)
@@ -120,7 +120,7 @@ async def test_a_login_is_answered_with_proof(box: Sandbox, connect: Any) -> Non
     pdu = login_pdu()
     answer = await peer.ask(pdu, ConnectResp)
     assert is_authentic(answer.authenticator_ismg, 0, pdu.authenticator_source, ACCOUNT.password)
-    assert len(box.cmpp.owner("demo").lines) == 1
+    assert len(box.cmpp.mailbox("demo").connections) == 1
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_a_foreign_address_a_suspended_account_and_a_third_connection_are_
     first, second = await logged_in(connect), await logged_in(connect)
     third = await connect()
     assert (await third.ask(login_pdu(), ConnectResp)).status == 5
-    assert len(box.cmpp.owner("demo").lines) == len((first, second))
+    assert len(box.cmpp.mailbox("demo").connections) == len((first, second))
     for change, status in (({"networks": ("10.0.0.0/8",)}, 2), ({"suspended": True, "networks": ()}, 5)):
         changed = Account(**({"products": ACCOUNT.products} | change))
         async with Sandbox(Config(accounts=(changed,), cmpp_port=0)) as other:
@@ -349,12 +349,12 @@ def test_faults_are_used_up_in_their_order_and_by_their_kind() -> None:
     faults = CMPPFaults()
     faults.next("redelivered")
     faults.next(CMPPFault.LOST_ANSWER)
-    assert faults.take_submit() is None
-    assert faults.take_deliver() is CMPPFault.REDELIVERED
-    assert faults.take_submit() is CMPPFault.LOST_ANSWER
+    assert faults.next_for_submit() is None
+    assert faults.next_for_deliver() is CMPPFault.REDELIVERED
+    assert faults.next_for_submit() is CMPPFault.LOST_ANSWER
     assert faults.happened == {CMPPFault.REDELIVERED: 1, CMPPFault.LOST_ANSWER: 1}
     faults.next(CMPPFault.LOST_ANSWER)
     faults.clear()
-    assert faults.take_submit() is None
+    assert faults.next_for_submit() is None
     with pytest.raises(ValueError, match="nonsense"):
         faults.next("nonsense")

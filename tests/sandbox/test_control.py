@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from sms1680.sandbox import Account
-from sms1680.sandbox.cmppfaults import CMPPFault
+from sms1680.sandbox.cmpp.faults import CMPPFault
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import MakeCaller
@@ -51,11 +51,11 @@ async def test_settings(call: MakeCaller) -> None:
     desk = await call()
     await desk.control("account", rate=5, balances={"61341": 7, "new": 1}, manual=True, signature_required=True)
     account = desk.box.platform.accounts["demo"]
-    assert (account.pace.rate, account.balances) == (5.0, {"61341": 7, "new": 1})
+    assert (account.flow.rate, account.balances) == (5.0, {"61341": 7, "new": 1})
     assert account.manual
     assert account.signature_required
     await desk.control("account", rate=None, manual=False, signature_required=False)
-    assert account.pace.rate is None
+    assert account.flow.rate is None
     await desk.control("words", forbidden=["甲"], review=[])
     assert await desk.send("甲") == "8,甲"
     assert (await desk.send("贷款")).startswith("1,")
@@ -84,7 +84,7 @@ async def test_faults_over_cmpp(call: MakeCaller) -> None:
     assert (await desk.control("faults", clear=True))["cmpp"]["queue"] == []
     await desk.control("faults", cmpp="too_fast")
     await desk.control("reset")
-    assert desk.box.cmpp.faults.take_submit() is None
+    assert desk.box.cmpp.faults.next_for_submit() is None
     await desk.control("faults", expected=400, cmpp="unheard of")
 
 

@@ -11,7 +11,7 @@ from _browser import Tab
 
 from sms1680 import sandbox
 from sms1680.sandbox import Account, Sandbox
-from sms1680.sandbox.cmppfaults import CMPPFault
+from sms1680.sandbox.cmpp.faults import CMPPFault
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import MakeCaller, Receiver
@@ -82,7 +82,7 @@ async def test_switches_settings_and_held_messages(call: MakeCaller, tab: Tab) -
     await tab.write("document.querySelector('#rate-input')", "12.5")
     await tab.write("document.querySelector('#balance-input')", "77")
     await click(tab, "#top-up button")
-    await desk.box.wait_for(lambda _: account.pace.rate == 12.5)
+    await desk.box.wait_for(lambda _: account.flow.rate == 12.5)
     assert account.balances == {"61341": 77}
     await tab.write("document.querySelector('#report-address')", "http://127.0.0.1:1/mr")
     await click(tab, "#addresses button")
@@ -99,7 +99,7 @@ async def test_faults_over_cmpp(call: MakeCaller, tab: Tab) -> None:
     assert await tab.run("document.querySelectorAll('#cmpp-faults li').length") == len(CMPPFault)
     await click(tab, "#cmpp-faults li:nth-child(2) button")
     await tab.until("document.querySelector('#cmpp-faults li:nth-child(2) button.on')")
-    assert desk.box.cmpp.faults.take_submit() is CMPPFault.LOST_ANSWER
+    assert desk.box.cmpp.faults.next_for_submit() is CMPPFault.LOST_ANSWER
     await click(tab, "#restart")
     await desk.box.wait_for(lambda _: desk.box.cmpp.restarts == 1)
     assert tab.problems == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680.sandbox import Account, Result, State, Verdict
-from sms1680.sandbox.pace import Pace
+from sms1680.sandbox.flow_rule import FlowRule
 from sms1680.sandbox.records import ReportReady
 
 if TYPE_CHECKING:
@@ -234,13 +234,13 @@ def test_without_a_rate_five_may_be_under_way(desk: MakeDesk) -> None:
 
 @given(st.floats(0.1, 1000), st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 100)), max_size=20))
 def test_never_more_than_the_rate_goes_through(rate: float, submits: list[tuple[int, float]]) -> None:
-    pace, now, let_in = Pace(rate, 5), 0.0, []
+    rule, now, admitted = FlowRule(rate, 5), 0.0, []
     for items, pause in submits:
         now += pause
-        if pace.enter(now):
-            let_in.append((now, items))
-            pace.leave(now, items)
-    for (earlier, items), (later, _) in pairwise(let_in):
+        if rule.admit(now):
+            admitted.append((now, items))
+            rule.finish(now, items)
+    for (earlier, items), (later, _) in pairwise(admitted):
         assert later >= earlier + items / rate
 
 

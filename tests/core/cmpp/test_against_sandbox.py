@@ -24,7 +24,7 @@ from sms1680 import (
 from sms1680.cmpp import CMPPClient, Status
 from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Account, Config, Sandbox
-from sms1680.sandbox.cmppfaults import DELIVER_FAULTS, REPORT_FAULTS, SUBMIT_FAULTS, CMPPFault
+from sms1680.sandbox.cmpp.faults import DELIVER_FAULTS, REPORT_FAULTS, SUBMIT_FAULTS, CMPPFault
 
 NUMBER = "13800138000"
 MESSAGES = int(os.environ.get("SMS1680_CMPP_MESSAGES", "2000"))
@@ -166,12 +166,12 @@ class Storm:
         box.cmpp.faults.choose_submit = lambda: draw(SUBMIT_FAULTS)
         box.cmpp.faults.choose_deliver = lambda: draw(DELIVER_FAULTS)
         box.cmpp.faults.choose_report = lambda: draw(REPORT_FAULTS)
-        box.cmpp.reports.hand_over = self.hand_over
+        box.cmpp.reports.deliver = self.hand_over
 
     def hand_over(self, username: str, content: ReportContent) -> None:
         """Notes what the sandbox reports."""
         self.reports[str(content.msg_id), content.dest_terminal_id, content.stat] += 1
-        self.box.cmpp._report(username, content)
+        self.box.cmpp.queue_report(username, content)
 
     async def run(self) -> None:
         async def hurry(delay: float) -> None:

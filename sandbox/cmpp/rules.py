@@ -1,4 +1,4 @@
-"""What the platform answers over CMPP 2.0: the document's tables 3.2 and 3.3, on the state that HTTP has too."""
+"""What the platform answers over CMPP 2.0: the results of docs/protocol.md, section 3, on the state that HTTP uses."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from itertools import count
 from sms1680.cmpp.wire.auth import connect_request
 from sms1680.cmpp.wire.longsms import SegmentAssembler, split_header
 from sms1680.cmpp.wire.msgid import MsgId
-from sms1680.cmpp.wire.pdus import Connect, QueryResp, Submit
+from sms1680.cmpp.wire.pdus import Connect, Query, QueryResp, Submit
 from sms1680.cmpp.wire.texts import read_text_content
 
-from .accounts import AccountState
-from .cmppreports import SegmentReports
-from .groups import CHINA_TIME
-from .platform import LONGEST_SOURCE, Platform
-from .records import State
-from .verdicts import Result, Verdict
+from ..accounts import AccountState
+from ..formats import CHINA_TIME
+from ..platform import LONGEST_SOURCE, Platform
+from ..records import State
+from ..verdicts import Result, Verdict
+from .reports import SegmentReports
 
+# Status values of a CONNECT_RESP; MALFORMED is also a result of a SUBMIT_RESP.
 OK, MALFORMED, WRONG_ADDRESS, NOT_AUTHENTIC, VERSION_TOO_HIGH, SUSPENDED = range(6)
+# Result values of a SUBMIT_RESP that are not a verdict of the platform.
+NOT_LOGGED_IN = 2
+TOO_FAST = 8
 HIGHEST_VERSION = 0x21
 _ASSEMBLY_TIME = 60.0
 _GATEWAY_CODE = 1680
@@ -36,7 +40,7 @@ _RESULTS = {
     Verdict.EMPTY: 4,
     Verdict.TOO_MANY: 4,
     Verdict.PARAMETER: 7,
-    Verdict.TOO_FAST: 8,
+    Verdict.TOO_FAST: TOO_FAST,
     Verdict.PERMISSION: 10,
     Verdict.PRODUCT: 10,
     Verdict.NUMBER: 11,
@@ -48,8 +52,8 @@ _RESULTS = {
 
 
 @dataclass(slots=True)
-class Judgement:
-    """What a SUBMIT is answered with; `verdict` and `account` are for telling the platform when the answer goes out."""
+class SubmitDecision:
+    """The response to a SUBMIT. `verdict` and `account` are set if the whole message was submitted to the platform."""
 
     result: int
     msg_id: int = 0
@@ -59,7 +63,7 @@ class Judgement:
 
 @dataclass(slots=True)
 class Rules:
-    """Judges logins and SUBMITs, and has the segments reported."""
+    """Checks logins and SUBMITs, and schedules the reports of the segments."""
 
     platform: Platform
     reports: SegmentReports
@@ -67,27 +71,30 @@ class Rules:
     _assembler: SegmentAssembler = field(default_factory=lambda: SegmentAssembler(_ASSEMBLY_TIME))
 
     def login(self, pdu: Connect, address: str, connections: int) -> tuple[int, AccountState | None]:
-        """Return the Status of table 3.2 for a CONNECT, and the account when it is let in."""
+        """Return the Status for a CONNECT, and the account if the login succeeds.
+
+        `connections`: how many connections the account has already.
+        """
         account = self.account(pdu.source_addr)
         if pdu.version > HIGHEST_VERSION:
             return VERSION_TOO_HIGH, None
         if account is None:
             return NOT_AUTHENTIC, None
-        if not account.admits(address):
+        if not account.allows_address(address):
             return WRONG_ADDRESS, None
-        wanted = connect_request(pdu.sequence_id, pdu.source_addr, account.config.password, f"{pdu.timestamp:010d}")
-        if wanted.authenticator_source != pdu.authenticator_source:
+        expected = connect_request(pdu.sequence_id, pdu.source_addr, account.config.password, f"{pdu.timestamp:010d}")
+        if expected.authenticator_source != pdu.authenticator_source:
             return NOT_AUTHENTIC, None
         if account.config.suspended or connections >= account.config.cmpp_connections:
             return SUSPENDED, None
         return OK, account
 
     def account(self, sp_id: str) -> AccountState | None:
-        """Return the account of an SP id."""
+        """Return the account with an SP id."""
         return next((state for state in self.platform.accounts.values() if sp_id and state.config.sp_id == sp_id), None)
 
     def new_id(self) -> int:
-        """Return a Msg_Id of now, as the standard builds them."""
+        """Return a new Msg_Id with the current time (docs/cmpp.md, section 2)."""
         now = datetime.fromtimestamp(self.platform.clock(), CHINA_TIME)
         serial = next(self._serials)
         return int(
@@ -102,11 +109,11 @@ class Rules:
             )
         )
 
-    def submit(self, account: AccountState, pdu: Submit) -> Judgement:
-        """Judge a SUBMIT by table 3.3; a segment is judged with its message, by its last one."""
-        fault = self._fault(account, pdu)
+    def submit(self, account: AccountState, pdu: Submit) -> SubmitDecision:
+        """Decide on a SUBMIT. A segment is accepted, and the whole message is judged with its last segment."""
+        fault = self._find_fault(account, pdu)
         if fault is not None:
-            return Judgement(fault)
+            return SubmitDecision(fault)
         msg_id = self.new_id()
         now = self.platform.clock()
         segment, body = split_header(pdu.msg_content) if pdu.tp_udhi & 1 else (None, pdu.msg_content)
@@ -115,10 +122,16 @@ class Rules:
             key = (account.username, pdu.src_id, pdu.dest_terminal_id, pdu.msg_fmt)
             whole = [one for one in self._assembler.add(key, segment, body, msg_id, now) if not one.incomplete]
             if not whole:
-                self._go_ahead(account, pdu, msg_id)
-                return Judgement(OK, msg_id)
+                self._schedule_early_report(account, pdu, msg_id)
+                return SubmitDecision(OK, msg_id)
             body = b"".join(whole[0].parts.values())
             ids = tuple([token for token in whole[0].tokens if isinstance(token, int)])
+        result = self._submit_message(account, pdu, body, ids)
+        code = _RESULTS[result.verdict]
+        return SubmitDecision(code, 0 if code else msg_id, account, result)
+
+    def _submit_message(self, account: AccountState, pdu: Submit, body: bytes, ids: tuple[int, ...]) -> Result:
+        """Submit a whole message to the platform. `ids`: the Msg_Ids of its segments."""
         text = read_text_content(body, pdu.msg_fmt)
         result = self.platform.submit(
             account,
@@ -126,21 +139,25 @@ class Rules:
             [(plain(number), text) for number in pdu.dest_terminal_id],
             extension=pdu.src_id.removeprefix(account.config.source_number),
             at=parse_time(pdu.at_time),
-            taken_as=lambda message_id: self.reports.sent.update({message_id: ids}),
+            on_message_id=lambda message_id: self.reports.sent.update({message_id: ids}),
         )
         if result.verdict in _HELD:
             self.reports.hold(ids)
-        code = _RESULTS[result.verdict]
-        return Judgement(code, 0 if code else msg_id, account, result)
+        return result
 
-    def _go_ahead(self, account: AccountState, pdu: Submit, msg_id: int) -> None:
-        """Send a segment on its way ahead of the last one, unless its message waits for its time or for a person."""
+    def answered(self, decision: SubmitDecision) -> None:
+        """Tell the platform that a SUBMIT's response is sent now, so that its flow rule starts."""
+        if decision.account is not None and decision.verdict is not None:
+            self.platform.answered(decision.account, decision.verdict)
+
+    def _schedule_early_report(self, account: AccountState, pdu: Submit, msg_id: int) -> None:
+        """Report a segment before the last one arrives, unless its message is scheduled or held."""
         at = parse_time(pdu.at_time)
         if not account.manual and (at is None or at.timestamp() <= self.platform.clock()):
-            self.reports.expect(account.username, msg_id, map(plain, pdu.dest_terminal_id))
+            self.reports.schedule(account.username, msg_id, map(plain, pdu.dest_terminal_id))
 
-    def _fault(self, account: AccountState, pdu: Submit) -> int | None:
-        """Return the Result for what is wrong with the PDU itself, or None."""
+    def _find_fault(self, account: AccountState, pdu: Submit) -> int | None:
+        """Return the Result for an error in the PDU itself, or None."""
         config = account.config
         longest = 159 if pdu.msg_fmt == 0 else 140
         checks = (
@@ -156,21 +173,21 @@ class Rules:
         )
         return next((code for wrong, code in checks if wrong), None)
 
-    def query(self, account: AccountState, sequence_id: int, time: str, query_type: int, query_code: str) -> QueryResp:
-        """Return the account's numbers of a day."""
+    def query(self, account: AccountState, pdu: Query) -> QueryResp:
+        """Return the account's totals of one day."""
         of_day = [
             message
             for message in self.platform.messages
             if message.username == account.username
-            and f"{datetime.fromtimestamp(message.accepted_at, CHINA_TIME):%Y%m%d}" == time
+            and f"{datetime.fromtimestamp(message.accepted_at, CHINA_TIME):%Y%m%d}" == pdu.time
         ]
         waiting = {State.HELD, State.SCHEDULED, State.SENT}
         uplinks = [uplink for uplink in self.platform.uplinks if uplink.username == account.username]
         return QueryResp(
-            sequence_id=sequence_id,
-            time=time,
-            query_type=query_type,
-            query_code=query_code,
+            sequence_id=pdu.sequence_id,
+            time=pdu.time,
+            query_type=pdu.query_type,
+            query_code=pdu.query_code,
             mt_tlmsg=len({message.message_id for message in of_day}),
             mt_tlusr=len(of_day),
             mt_scs=sum(message.state is State.DELIVERED for message in of_day),
@@ -181,23 +198,23 @@ class Rules:
         )
 
     def cancel(self, msg_id: int) -> bool:
-        """Take a message back that has not gone out yet; returns whether it did."""
+        """Cancel a message that has not been sent yet. Return True if it was cancelled."""
         message_id = next((name for name, ids in self.reports.sent.items() if msg_id in ids), None)
         return message_id is not None and self.platform.cancel(message_id)
 
 
 def plain(number: str) -> str:
-    """Return a number without its 86."""
+    """Return a number without the country code 86."""
     return number.removeprefix("+").removeprefix("86") if len(number) > 11 else number
 
 
 def is_plain(number: str) -> bool:
-    """Tell whether it is a mobile number, with or without 86."""
+    """Return True for a mobile number, with or without the country code 86."""
     return re.fullmatch(r"1[3-9]\d{9}", plain(number)) is not None
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return an SMPP 3.3 time; None where there is none, or none that can be read."""
+    """Return an SMPP 3.3 time, or None if it is empty or malformed."""
     found = _TIME.fullmatch(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The document's own little formats: number lists (2.1), template groups (2.2), batch pairs (2.3) and times."""
+"""The formats of the HTTP calls: number lists, template groups, batch pairs and times (docs/protocol.md, section 1)."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ Pairs = list[tuple[str, str]]
 
 
 class TemplateError(ValueError):
-    """No group has values for the template's placeholders."""
+    """No group has a value for every placeholder of the template."""
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text is a mainland mobile number as the platform takes it: eleven digits."""
+    """Return True for a mainland mobile number as the platform accepts it: eleven digits, the first one 1."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def split_numbers(mobile: str) -> list[str]:
-    """Split a number list at half-width commas; empty places (a trailing comma) don't count."""
+    """Split a number list at half-width commas. Empty entries (a trailing comma) are ignored."""
     return [number for part in mobile.split(",") if (number := part.strip())]
 
 
 def split_groups(params: str) -> list[str]:
-    """Split the parameter groups of a template send at `;`; empty ones don't count."""
+    """Split the parameter groups of a template send at `;`. Empty groups are ignored."""
     return [group for group in params.split(";") if group.strip()]
 
 
 def fill_template(template: str, groups: list[str]) -> Pairs:
-    """Fill a template for each group, dropping without a word those that don't fit ("格式不符的参数，系统自动过滤掉").
+    """Fill in a template for each group, and silently drop groups that do not fit ("格式不符的参数，系统自动过滤掉").
 
-    A group doesn't fit when it has more than six fields, no valid number, or no value for a placeholder.
+    A group does not fit if it has more than six fields, no valid number, or no value for a placeholder.
 
     Raises:
-        TemplateError: there were valid numbers, but none with values for every placeholder.
+        TemplateError: there are valid numbers, but none with a value for every placeholder.
     """
     needed = {match.group(1) for match in _PLACEHOLDER.finditer(template)} - {"PHONE"}
     filled: Pairs = []
@@ -59,12 +59,12 @@ def fill_template(template: str, groups: list[str]) -> Pairs:
 
 
 def split_pairs(content: str) -> list[str]:
-    """Split the pairs of a batch send at `$`; empty ones don't count."""
+    """Split the pairs of a batch send at `$`. Empty pairs are ignored."""
     return [pair for pair in content.split("$") if pair.strip()]
 
 
 def parse_pairs(pairs: list[str]) -> Pairs:
-    """Read `number|text` pairs, dropping without a word those without a separator or a valid number."""
+    """Read `number|text` pairs, and silently drop pairs without a separator or a valid number."""
     read: Pairs = []
     for pair in pairs:
         number, separator, text = pair.partition("|")
@@ -75,12 +75,12 @@ def parse_pairs(pairs: list[str]) -> Pairs:
 
 
 def parse_time(dstime: str) -> datetime | None:
-    """Read `yyyy-MM-dd HH:mm:ss` as China Standard Time; empty means now (None).
+    """Read `yyyy-MM-dd HH:mm:ss` as China Standard Time. Return None for an empty text, which means now.
 
     Raises:
-        ValueError: it has another shape.
+        ValueError: it has another format.
     """
     if not dstime.strip():
         return None
-    local = datetime.strptime(dstime.strip(), "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the zone follows
+    local = datetime.strptime(dstime.strip(), "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the next line adds the zone
     return local.replace(tzinfo=CHINA_TIME).astimezone(UTC)

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from sms1680.sandbox.words import flow_items, found, parts, signature, units
+from sms1680.sandbox.text import find_words, flow_items, parts, signature, units
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_a_signature_stands_at_either_end(text: str, expected: str | None) -> No
 
 
 def test_found_words_come_in_the_lists_order() -> None:
-    assert found("博彩和发票", ["发票", "贷款", "博彩"]) == ("发票", "博彩")
+    assert find_words("博彩和发票", ["发票", "贷款", "博彩"]) == ("发票", "博彩")

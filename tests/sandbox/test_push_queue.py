@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680.sandbox import PushRules
-from sms1680.sandbox.pushqueue import PushQueue, encode, report_url, uplink_url
+from sms1680.sandbox.push_queue import PushQueue, encode, report_url, uplink_url
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import HandClock, MakeDesk
@@ -58,8 +58,8 @@ def test_a_push_is_repeated_with_growing_pauses_until_given_up(queue_of: MakeQue
     pauses = []
     for _ in range(5):
         clock.now = queue.next_due
-        push = queue.take_due()
-        queue.tried(push, None, b"")
+        push = queue.pop_due()
+        queue.record_attempt(push, None, b"")
         pauses.append(None if queue.next_due is None else queue.next_due - clock.now)
     assert pauses == [1.0, 3.0, 9.0, 10.0, None]
     assert (queue.waiting, queue.delivered, queue.given_up, queue.attempts) == (0, 0, 1, 5)
@@ -70,7 +70,7 @@ def test_a_push_is_repeated_with_growing_pauses_until_given_up(queue_of: MakeQue
 def test_200_and_0_settles_a_push(queue_of: MakeQueue, answer: tuple[int | None, bytes]) -> None:
     queue, _ = queue_of()
     queue.add("report", "http://h/")
-    queue.tried(queue.take_due(), *answer)
+    queue.record_attempt(queue.pop_due(), *answer)
     assert (queue.waiting, queue.delivered) == (0, 1)
 
 
@@ -80,24 +80,24 @@ def test_200_and_0_settles_a_push(queue_of: MakeQueue, answer: tuple[int | None,
 def test_nothing_else_settles_it(queue_of: MakeQueue, answer: tuple[int | None, bytes]) -> None:
     queue, clock = queue_of()
     queue.add("report", "http://h/")
-    queue.tried(queue.take_due(), *answer)
+    queue.record_attempt(queue.pop_due(), *answer)
     assert queue.waiting == 1
-    assert queue.take_due() is None
+    assert queue.pop_due() is None
     clock.turn(1)
-    assert queue.take_due() is not None
+    assert queue.pop_due() is not None
 
 
 def test_repeating_can_be_switched_off(queue_of: MakeQueue) -> None:
     queue, _ = queue_of(repeat=False)
     queue.add("report", "http://h/")
-    queue.tried(queue.take_due(), 500, b"")
+    queue.record_attempt(queue.pop_due(), 500, b"")
     assert queue.given_up == 1
 
 
 def test_what_was_cleared_stays_cleared(queue_of: MakeQueue) -> None:
     queue, _ = queue_of()
     queue.add("report", "http://h/")
-    push = queue.take_due()
+    push = queue.pop_due()
     queue.clear()
-    queue.tried(push, 200, b"0")
+    queue.record_attempt(push, 200, b"0")
     assert (queue.waiting, queue.delivered, queue.attempts) == (0, 0, 0)

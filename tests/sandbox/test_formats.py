@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from sms1680.sandbox.groups import (
+from sms1680.sandbox.formats import (
     TemplateError,
     fill_template,
     parse_pairs,

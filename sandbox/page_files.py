@@ -1,4 +1,4 @@
-"""Serves the phone page: its files, with headers that let nothing foreign in."""
+"""Serves the files of the phone page, with headers that block all foreign content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a text is: how many parts it costs, what it counts in the flow rule, its signature, its listed words."""
+"""Measures a text: its cost in parts, its flow items, its signature, and the listed words in it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SIGNATURE = re.compile(r"\A【[^【】]+】|【[^【】]+】\Z")
 
 
 def units(text: str) -> int:
-    """Return the length of a text in UTF-16 code units, as the networks count it."""
+    """Return the length of a text in UTF-16 code units, as mobile networks count it."""
     return len(text) + sum(character > "\uffff" for character in text)
 
 
 def parts(text: str) -> int:
-    """Return how many parts a text costs: one up to 70 units, else as many as 67 units each take.
+    """Return the cost of a text in parts: one up to 70 units, otherwise parts of 67 units each.
 
-    A character outside the basic plane (two units) is never cut in two, so a part may hold 66.
+    A character outside the basic plane (two units) is never split, so a part may hold only 66 units.
     """
     if units(text) <= SINGLE_PART:
         return 1
@@ -32,16 +32,16 @@ def parts(text: str) -> int:
 
 
 def flow_items(text: str) -> int:
-    """Return what one number's text counts in the flow rule: its length divided by 70, rounded up (4.3)."""
+    """Return the flow items of a text for one number: its length divided by 70, rounded up."""
     return max(1, -(-units(text) // SINGLE_PART))
 
 
 def signature(text: str) -> str | None:
-    """Return the signature 【…】 at the beginning or the end of a text, without its brackets."""
+    """Return the signature 【…】 at the start or end of a text, without its brackets, or None."""
     match = _SIGNATURE.search(text)
     return match.group()[1:-1] if match else None
 
 
-def found(text: str, words: Iterable[str]) -> tuple[str, ...]:
-    """Return those of the words that stand in the text."""
+def find_words(text: str, words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words that occur in the text."""
     return tuple(word for word in words if word in text)

@@ -1,0 +1,72 @@
+"""The delivery reports that go over CMPP, one for each segment, as real gateways send them.
+
+The platform judges a long message by its last segment. The earlier ones are sent before that, and may be reported too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from sms1680.cmpp.wire.reports import ReportContent
+
+from ..platform import Platform
+from ..records import DELIVERED, ReportReady
+from .faults import CMPPFault, CMPPFaults
+
+ACCEPTED_STAT, DELIVERED_STAT, FAILED_STAT = "ACCEPTD", "DELIVRD", "UNDELIV"
+Deliver = Callable[[str, ReportContent], None]
+
+
+@dataclass(slots=True)
+class SegmentReports:
+    """Creates reports and passes them to `deliver` with the username of the account.
+
+    `sent` maps the platform's message id to the Msg_Ids of its segments.
+    """
+
+    platform: Platform
+    faults: CMPPFaults
+    deliver: Deliver = field(repr=False)
+    sent: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _early: set[int] = field(default_factory=set)
+    _reported: set[tuple[int, str]] = field(default_factory=set, repr=False)
+
+    def schedule(self, username: str, msg_id: int, numbers: Iterable[str]) -> None:
+        """Report a segment that is sent before the last segment of its message arrives."""
+        self._early.add(msg_id)
+        due = self.platform.clock() + self.platform.config.report_delay
+        self.platform.later(due, partial(self._report_early, username, msg_id, tuple(numbers)))
+        self.platform.changed()
+
+    def hold(self, ids: Iterable[int]) -> None:
+        """Report these segments only together with their message, which is scheduled or held for review."""
+        self._early.difference_update(ids)
+
+    def _report_early(self, username: str, msg_id: int, numbers: tuple[str, ...]) -> None:
+        if msg_id not in self._early:
+            return
+        self._early.discard(msg_id)
+        for number in numbers:
+            status = self.platform.phone(number).report_status
+            if status is not None:
+                self._reported.add((msg_id, number))
+                self._report(username, msg_id, number, status)
+
+    def settle(self, event: ReportReady) -> None:
+        """Report the segments of a message that have not been reported yet."""
+        for msg_id in self.sent[event.message_id]:
+            if (msg_id, event.number) in self._reported:
+                self._reported.discard((msg_id, event.number))
+            else:
+                self._report(event.username, msg_id, event.number, event.status)
+
+    def _report(self, username: str, msg_id: int, number: str, status: str) -> None:
+        stat = DELIVERED_STAT if status == DELIVERED else status
+        fault = self.faults.next_for_report()
+        if fault is CMPPFault.ACCEPTED_FIRST:
+            self.deliver(username, ReportContent(msg_id=msg_id, stat=ACCEPTED_STAT, dest_terminal_id=number))
+        elif fault is CMPPFault.SEGMENT_FAILED:
+            stat = FAILED_STAT
+        self.deliver(username, ReportContent(msg_id=msg_id, stat=stat, dest_terminal_id=number))
