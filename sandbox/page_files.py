@@ -12,7 +12,7 @@ _FILES = {
     "/": ("index.html", "text/html"),
     "/page/style.css": ("style.css", "text/css"),
     "/page/app.js": ("app.js", "text/javascript"),
-    "/page/talk.js": ("talk.js", "text/javascript"),
+    "/page/conversation.js": ("conversation.js", "text/javascript"),
     "/page/words.js": ("words.js", "text/javascript"),
     "/page/icon.svg": ("icon.svg", "image/svg+xml"),
 }

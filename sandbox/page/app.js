@@ -1,20 +1,20 @@
-// The phone page's logic: reads the state once, then follows the server-sent events. Data only ever becomes text nodes.
+// The phone page: reads the state once, then follows the server-sent events. Data is only inserted as text nodes.
 
-import { choose, clock, cmppFaults, faults, moment, speak, switchLanguage, t } from "./words.js";
-import { element, icon, Talk } from "./talk.js";
+import { choose, clock, cmppFaults, faults, moment, switchLanguage, t, translate } from "./words.js";
+import { Conversation, element, icon } from "./conversation.js";
 
 const $ = (id) => document.getElementById(id);
-const KEPT = 2000; // messages and replies that the page keeps, the newest
+const MAX_ITEMS = 2000; // the newest messages and replies that the page holds
 const items = new Map();
 const unread = new Map();
-const added = new Set(); // numbers that have neither received nor sent anything yet
-const edited = new Set(); // fields that a person began to change and has not sent yet
+const added = new Set(); // numbers added by hand, without messages yet
+const edited = new Set(); // fields with changes that are not saved yet
 let state = null;
 let selected = /^#\d{1,20}$/.test(location.hash) ? location.hash.slice(1) : null;
 let account = null;
-let answering = null;
+let replyTo = null;
 
-const talk = new Talk($("talk"), { decide, answer });
+const conversation = new Conversation($("talk"), { decide, answer });
 
 async function post(path, body) {
   const response = await fetch(`/api/${path}`, {
@@ -22,9 +22,9 @@ async function post(path, body) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   });
-  const answered = await response.json().catch(() => ({ error: `HTTP ${response.status}` }));
-  if (!response.ok) throw new Error(answered.error ?? `HTTP ${response.status}`);
-  return answered;
+  const result = await response.json().catch(() => ({ error: `HTTP ${response.status}` }));
+  if (!response.ok) throw new Error(result.error ?? `HTTP ${response.status}`);
+  return result;
 }
 
 function decide(message, approve) {
@@ -50,7 +50,7 @@ function lastOf(list) {
   return list.length ? list[list.length - 1].serial : 0;
 }
 
-function spaced(number) {
+function formatNumber(number) {
   return /^\d{11}$/.test(number) ? `${number.slice(0, 3)} ${number.slice(3, 7)} ${number.slice(7)}` : number;
 }
 
@@ -64,7 +64,7 @@ function showPhones() {
       const button = element("button", { type: "button", "aria-current": String(number === selected) }, [
         element("span", { class: "face", "data-hue": hue(number) }, number.slice(-2)),
         element("span", { class: "who" }, [
-          element("b", {}, spaced(number)),
+          element("b", {}, formatNumber(number)),
           element("small", {}, last ? last.text : t("no_messages")),
         ]),
         element("span", { class: "when" }, [
@@ -93,7 +93,7 @@ function select(number) {
   selected = number;
   history.replaceState(null, "", `#${number}`);
   unread.delete(number);
-  answering = null;
+  replyTo = null;
   edited.delete("extension");
   showHandset();
   showPhones();
@@ -101,19 +101,19 @@ function select(number) {
 
 function showHandset() {
   const list = selected ? conversations().get(selected) ?? [] : [];
-  $("phone-number").textContent = selected ? spaced(selected) : "—";
+  $("phone-number").textContent = selected ? formatNumber(selected) : "—";
   $("phone-face").textContent = selected ? selected.slice(-2) : "";
   $("phone-face").dataset.hue = selected ? hue(selected) : "0";
   const status = state?.phones[selected];
   $("reachable").checked = status === undefined || status === "0";
   $("reachable").disabled = selected === null || !/^1\d{10}$/.test(selected);
   $("phone-note").textContent = $("reachable").checked ? "" : t("unreachable");
-  talk.show(list, selected ? t("empty") : t("nobody"));
+  conversation.show(list, selected ? t("empty") : t("nobody"));
   showReply(list);
 }
 
 function showReply(list) {
-  const last = answering ?? list.filter((item) => item.kind === "message" && item.arrived).at(-1);
+  const last = replyTo ?? list.filter((item) => item.kind === "message" && item.arrived).at(-1);
   const source = last?.source ?? (state ? currentAccount().source : "");
   $("reply-source").textContent = source;
   if (!edited.has("extension")) $("extension").value = last?.extension ?? "";
@@ -122,7 +122,7 @@ function showReply(list) {
 }
 
 function answer(message) {
-  answering = message;
+  replyTo = message;
   edited.delete("extension");
   showReply([message]);
   $("content").focus();
@@ -136,7 +136,7 @@ async function sendReply(event) {
   try {
     await post("reply", { number: selected, content, extension: $("extension").value.trim(), username });
     $("content").value = "";
-    answering = null;
+    replyTo = null;
     edited.delete("extension");
     $("reply-problem").textContent = "";
     grow();
@@ -278,7 +278,7 @@ function showStory() {
   );
 }
 
-// --- following the platform --------------------------------------------------------------------------------------------
+// --- updates from the platform --------------------------------------------------------------------------------------------
 
 async function readAll() {
   const [newState, list] = await Promise.all(
@@ -298,7 +298,7 @@ function showAll() {
   showPhones();
 }
 
-function take(changes) {
+function applyChanges(changes) {
   if (state && changes.state.epoch !== state.epoch) {
     state = changes.state;
     readAll();
@@ -309,9 +309,9 @@ function take(changes) {
     const isNew = !items.get(item.serial)?.arrived && item.kind === "message" && item.arrived;
     items.set(item.serial, item);
     if (isNew && item.number !== selected) unread.set(item.number, (unread.get(item.number) ?? 0) + 1);
-    if (item.number === selected) talk.take(item);
+    if (item.number === selected) conversation.update(item);
   }
-  while (items.size > KEPT) items.delete(items.keys().next().value);
+  while (items.size > MAX_ITEMS) items.delete(items.keys().next().value);
   if (changes.items.some((item) => item.number === selected)) showReply(conversations().get(selected) ?? []);
   showStory();
   showPanel();
@@ -324,7 +324,7 @@ function follow() {
     live("live");
     readAll();
   });
-  source.addEventListener("changes", (event) => take(JSON.parse(event.data)));
+  source.addEventListener("changes", (event) => applyChanges(JSON.parse(event.data)));
   source.addEventListener("error", () => live("offline"));
 }
 
@@ -338,7 +338,7 @@ function showTime() {
   $("status-time").textContent = clock(Date.now() / 1000);
 }
 
-// --- what a person does ------------------------------------------------------------------------------------------------
+// --- user input ------------------------------------------------------------------------------------------------
 
 function setAccount(values) {
   return post("account", { username: currentAccount().username, ...values });
@@ -397,7 +397,7 @@ $("language").addEventListener("click", () => {
   showAll();
 });
 
-speak();
+translate();
 showTime();
 setInterval(showTime, 10_000);
 live("connecting");

@@ -212,7 +212,7 @@ async def test_a_form_that_any_page_could_post_is_refused(call: MakeCaller) -> N
 
 async def test_the_page_lets_nothing_foreign_in(call: MakeCaller) -> None:
     desk = await call()
-    for path in ("/", "/page/app.js", "/page/talk.js", "/page/words.js", "/page/style.css", "/page/icon.svg"):
+    for path in ("/", "/page/app.js", "/page/conversation.js", "/page/words.js", "/page/style.css", "/page/icon.svg"):
         async with desk.session.get(desk.box.url + path) as answer:
             assert answer.status == 200
             policy = answer.headers["Content-Security-Policy"]

@@ -108,7 +108,7 @@ async def test_faults_over_cmpp(call: MakeCaller, tab: Tab) -> None:
 async def test_it_speaks_both_languages(call: MakeCaller, tab: Tab) -> None:
     desk = await call()
     await tab.open(f"{desk.box.url}/?lang=zh-CN")
-    await tab.until("document.querySelector('#account-title').innerText === '帐号'")
+    await tab.until("document.querySelector('#account-title').innerText === '账户'")
     assert await tab.run("document.documentElement.lang") == "zh-Hans"
     await click(tab, "#language")
     await tab.until("document.querySelector('#account-title').innerText === 'Account'")

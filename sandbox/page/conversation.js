@@ -1,11 +1,11 @@
-// One phone's conversation: bubbles with signature, parts, extension, time and ticks. Builds elements from text only.
+// The conversation of one phone: bubbles with signature, parts, extension, time and ticks. Data becomes text only.
 
 import { clock, day, moment, t } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SIGNATURE = /^【[^【】]+】|【[^【】]+】$/;
 
-/** An element with attributes (null: left out) and children: texts or elements, or one text. */
+/** Create an element with attributes (null: omitted) and children: one text, or a list of texts and elements. */
 export function element(name, attributes = {}, children = []) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(key, value);
@@ -13,7 +13,7 @@ export function element(name, attributes = {}, children = []) {
   return made;
 }
 
-/** One of the page's symbols, with a word for those who don't see it. */
+/** Create one of the page's icons, with a label for screen readers. */
 export function icon(name, label = "") {
   const svg = document.createElementNS(SVG, "svg");
   const use = document.createElementNS(SVG, "use");
@@ -63,8 +63,8 @@ function remark(item) {
   return `${t("not_delivered")} · ${item.status}`;
 }
 
-/** The list of bubbles of the phone that is shown. */
-export class Talk {
+/** The bubbles of the selected phone. */
+export class Conversation {
   constructor(list, actions) {
     this.list = list;
     this.actions = actions;
@@ -72,7 +72,7 @@ export class Talk {
     this.lastDay = "";
   }
 
-  /** Show a conversation from its beginning; `empty` is what to say when there is none. */
+  /** Show a whole conversation, or the text `empty` if it has no items. */
   show(items, empty) {
     this.nodes.clear();
     this.lastDay = "";
@@ -83,8 +83,8 @@ export class Talk {
     this.list.scrollTop = this.list.scrollHeight;
   }
 
-  /** Show a new message or uplink, or one that changed. */
-  take(item) {
+  /** Show a new or changed message or uplink. */
+  update(item) {
     const old = this.nodes.get(item.serial);
     if (old) {
       const made = this.bubble(item);
