@@ -22,12 +22,12 @@ sys.path.insert(0, str(ROOT))
 
 from custom_components.sms1680.client import Outcome  # noqa: E402
 from custom_components.sms1680.store.db import (  # noqa: E402
+    DeliveryState,
     Dispatch,
+    HistoryQuery,
     MessageStore,
     Outgoing,
-    ProofState,
-    Query,
-    Receipted,
+    RecordedOutcome,
     Report,
     Retention,
     Uplink,
@@ -50,7 +50,7 @@ def fill(path: Path) -> float:
         at, number = NOW - timedelta(days=90) + 2 * serial * STEP, NUMBERS[serial % 10]
         dispatch = Dispatch((Outgoing("home", number, "http", at, TEXT, f"recipient {serial % 10}"),))
         store.begin(dispatch)
-        store.settle(dispatch, [(0, Receipted(Outcome.ACCEPTED, at, None, (f"2611{serial:014}",)))])
+        store.settle(dispatch, [(0, RecordedOutcome(Outcome.ACCEPTED, at, None, (f"2611{serial:014}",)))])
         store.receive(Report("home", "r", number, f"2611{serial:014}", "0", "webhook", at, b"0" * 16))
         uplink = Uplink(
             "home",
@@ -69,14 +69,14 @@ def fill(path: Path) -> float:
         if serial % 500 == 0:
             last.result()
     last.result()
-    rows = store.unfired("home", MESSAGES).result()
+    rows = store.pending("home", MESSAGES).result()
     store.mark_fired(
         [one.row for one in rows if isinstance(one.item, Uplink)],
         [one.row for one in rows if isinstance(one.item, Report)],
         texts=True,
     ).result()
     seconds = time.perf_counter() - began
-    store.tidy({}).result()
+    store.prune({}).result()
     store.close()
     return seconds
 
@@ -118,16 +118,16 @@ def main() -> None:
         store = MessageStore(path)
         store.open()
         queries = {
-            "the newest 50": Query(),
-            "the newest 50 of a number": Query(numbers=[NUMBERS[3]]),
-            "the newest 50 of a recipient": Query(recipients=["recipient 3"]),
-            "the newest 50 of a rare state (none)": Query(states=[ProofState.UNKNOWN]),
-            "all of an account, 1000": Query(entries=["home"], limit=1000),
+            "the newest 50": HistoryQuery(),
+            "the newest 50 of a number": HistoryQuery(numbers=[NUMBERS[3]]),
+            "the newest 50 of a recipient": HistoryQuery(recipients=["recipient 3"]),
+            "the newest 50 of a rare state (none)": HistoryQuery(states=[DeliveryState.UNKNOWN]),
+            "all of an account, 1000": HistoryQuery(entries=["home"], limit=1000),
         }
         for name, query in queries.items():
             print(f"{name}: {milliseconds(lambda query=query: store.messages(query).result()):.1f} ms")
         keep = Retention(timedelta(days=90), MESSAGES, texts=True)
-        print(f"tidying with nothing to do: {milliseconds(lambda: store.tidy({'home': keep}).result()):.0f} ms")
+        print(f"tidying with nothing to do: {milliseconds(lambda: store.prune({'home': keep}).result()):.0f} ms")
         store.close()
 
 

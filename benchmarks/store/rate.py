@@ -25,7 +25,7 @@ from pushes import BARE, OURS, PUSHES, Bench, entry, set_up  # noqa: E402
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant  # noqa: E402
 
 import custom_components.sms1680.const as const  # noqa: E402, PLR0402
-from custom_components.sms1680.store.manager import DATA_STORAGE  # noqa: E402
+from custom_components.sms1680.store.manager import DATA_STORE  # noqa: E402
 
 ROUNDS, OFF = 7, "the-one-that-keeps-nothing"
 
@@ -56,7 +56,7 @@ async def commits(bench: Bench) -> list[str]:
     """Have the store's commits counted from now on; a statement outside of a transaction is one too."""
     counted: list[str] = []
     inside = False
-    store = bench.hass.data[DATA_STORAGE].shelves[0].store
+    store = bench.hass.data[DATA_STORE].intakes[0].store
 
     def trace(statement: str) -> None:
         nonlocal inside

@@ -45,13 +45,13 @@ from .conversation.handler import Conversation
 from .conversation.memory_store import async_remove_questions
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, balance_interval
 from .entity import account_device_info, async_remove_stale_entities
-from .inbound.cmpp import async_keep_connected, async_take
+from .inbound.cmpp import async_keep_connected, async_receive_cmpp
 from .inbound.endpoints import (
-    async_adjust_listener,
     async_register_push,
     async_setup_push,
     async_start_receiving,
     async_unregister_push,
+    async_update_listener,
 )
 from .issues import async_prune_issues, async_remove_issues
 from .outbound.pipeline import create_queue
@@ -59,7 +59,7 @@ from .outbound.unavailable_notify import async_watch_for_missed
 from .recipients import recipients
 from .sensor import async_enable_spent_sensor
 from .services import async_setup_services
-from .store.manager import DATA_STORAGE, Storage, async_forget
+from .store.manager import DATA_STORE, StoreManager, async_remove_messages
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
 # Seconds; the core itself tries for thirty.
@@ -72,8 +72,8 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     async_setup_services(hass)
     async_setup_origin(hass)
     async_watch_for_missed(hass)
-    hass.data[DATA_STORAGE] = Storage(hass)
-    await hass.data[DATA_STORAGE].async_open()
+    hass.data[DATA_STORE] = StoreManager(hass)
+    await hass.data[DATA_STORE].async_open()
     await async_setup_push(hass)
     return True
 
@@ -84,7 +84,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     await statistics.async_load()
     async_prune_issues(hass, entry)
     health = AccountHealth(hass, entry)
-    client = RecordedSender(hass, entry, hass.data[DATA_STORAGE])
+    client = RecordedSender(hass, entry, hass.data[DATA_STORE])
 
     @callback
     def record(receipt: Receipt, way: str) -> None:
@@ -98,12 +98,12 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         entry.data,
         entry.options,
         on_receipt=record,
-        on_incoming=partial(async_take, hass, entry),
+        on_incoming=partial(async_receive_cmpp, hass, entry),
         on_status=health.on_connection_status,
     )
 
     budget = BudgetMonitor(hass, entry, ways.spending)
-    deferred = create_queue(hass, entry, hass.data[DATA_STORAGE])
+    deferred = create_queue(hass, entry, hass.data[DATA_STORE])
     refused_words = RefusedWords(hass, entry.entry_id)
     await refused_words.async_load()
 
@@ -167,7 +167,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await async_remove_commands(hass, entry)
     await async_remove_questions(hass, entry.entry_id)
     await async_remove_statistics(hass, entry.entry_id)
-    await async_forget(hass, entry)
+    await async_remove_messages(hass, entry)
 
 
 async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
@@ -183,7 +183,7 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
     _async_rename_devices(hass, entry)
     known, data.recipients = data.recipients, {subentry.subentry_id for subentry in recipients(entry)}
     async_prune_issues(hass, entry)
-    data.conversation.forget_gone()
+    data.conversation.remove_stale()
     for subentry in recipients(entry):
         if subentry.subentry_id not in known:
             async_dispatcher_send(hass, signal_recipient_added(entry.entry_id), subentry)
@@ -230,7 +230,7 @@ async def async_adjust(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     """Take in the settings that need no reload."""
     data = entry.runtime_data
     async_register_push(hass, entry)
-    await async_adjust_listener(hass, entry)
+    await async_update_listener(hass, entry)
     data.statistics.price = entry.options.get(CONF_PRICE)
     async_enable_spent_sensor(hass, entry)
     if data.health.balance is not None:

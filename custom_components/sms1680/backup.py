@@ -7,7 +7,7 @@ import logging
 from homeassistant.core import HomeAssistant
 
 from .store.db import StoreError
-from .store.manager import DATA_STORAGE
+from .store.manager import DATA_STORE
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ async def async_post_backup(hass: HomeAssistant) -> None:
 
 async def _async_backup(hass: HomeAssistant, *, begin: bool) -> None:
     try:
-        await hass.data[DATA_STORAGE].async_backup(begin=begin)
+        await hass.data[DATA_STORE].async_backup(begin=begin)
     except StoreError as error:
         # The rest of the backup is worth having without it.
         _LOGGER.warning("The message store could not be prepared for the backup (%s)", error)

@@ -114,5 +114,5 @@ def signal_health(entry_id: str) -> str:
 
 
 def signal_delivery(entry_id: str) -> str:
-    """Return the dispatcher signal of where a message stands; it carries a `store.Change`."""
+    """Return the dispatcher signal of where a message stands; it carries a `store.DeliveryUpdate`."""
     return f"{DOMAIN}_{entry_id}_delivery"

@@ -29,8 +29,8 @@ from .const import (
     CONF_TOTP_SECRET,
 )
 from .coordinator import Sms1680ConfigEntry
-from .inbound.receiver import async_get_receivers
-from .store.manager import DATA_STORAGE
+from .inbound.registry import async_get_registry
+from .store.manager import DATA_STORE
 
 _REDACTED = {
     CONF_COMMAND_WORDS,
@@ -62,8 +62,8 @@ _REDACTED = {
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> dict[str, Any]:
     """Return what is known of an account."""
-    receiver = async_get_receivers(hass).of.get(entry.entry_id)
-    storage = hass.data[DATA_STORAGE]
+    receiver = async_get_registry(hass).processors.get(entry.entry_id)
+    storage = hass.data[DATA_STORE]
     diagnostics: dict[str, Any] = {
         "entry": async_redact_data(entry.as_dict(), _REDACTED),
         "received": {

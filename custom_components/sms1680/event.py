@@ -15,7 +15,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_CONFIG_ENTRY_ID, signal_message, signal_report
 from .context import told_of
-from .conversation.engine.commands import Verdict
+from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
 
@@ -69,7 +69,7 @@ class _MessageEvents(EventEntity):
         event_type = EVENT_RECEIVED
         if data["opted_out"]:
             event_type = EVENT_OPTED_OUT
-        elif data["command"] == Verdict.ACCEPTED:
+        elif data["command"] == AuthResult.ACCEPTED:
             event_type = EVENT_ACCEPTED_COMMAND
         self._tell(event_type, data)
 

@@ -28,8 +28,8 @@ from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
 from .context import told_of
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
-from .store.db import Change, ProofState, StoreError
-from .store.manager import DATA_STORAGE
+from .store.db import DeliveryState, DeliveryUpdate, StoreError
+from .store.manager import DATA_STORE
 
 PARALLEL_UPDATES = 0
 
@@ -136,7 +136,7 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     """Something of the last message to a recipient; unknown until one is sent."""
 
     _attr_entity_category = EntityCategory.DIAGNOSTIC
-    _last: Change | None = None
+    _last: DeliveryUpdate | None = None
 
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry, key: str) -> None:
         super().__init__(hass, entry, subentry, key)
@@ -146,19 +146,19 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     async def async_added_to_hass(self) -> None:
         signal = signal_delivery(self.entry.entry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._hear))
-        store = self.hass.data[DATA_STORAGE].of(self.entry).store
+        store = self.hass.data[DATA_STORE].for_entry(self.entry).store
         with contextlib.suppress(StoreError):
             recipient = self.subentry.subentry_id
             for change in await asyncio.wrap_future(store.latest(self.entry.entry_id, [recipient])):
                 self._take(change)
 
     @callback
-    def _hear(self, change: Change) -> None:
+    def _hear(self, change: DeliveryUpdate) -> None:
         if change.recipient == self.subentry.subentry_id and self._take(change):
             self.async_set_context(told_of() or Context())
             self.async_write_ha_state()
 
-    def _take(self, change: Change) -> bool:
+    def _take(self, change: DeliveryUpdate) -> bool:
         """Take up a message that is none before the last; tell whether it is."""
         newest = self._last is None or (change.row, change.order) > (self._last.row, self._last.order)
         if newest:
@@ -170,7 +170,7 @@ class LastDeliveryState(_LastDelivery):
     """Where the last message stands."""
 
     _attr_device_class = SensorDeviceClass.ENUM
-    _attr_options = [state.value for state in ProofState]  # noqa: RUF012 - the base class's own type
+    _attr_options = [state.value for state in DeliveryState]  # noqa: RUF012 - the base class's own type
 
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
         super().__init__(hass, entry, subentry, "last_delivery_state")

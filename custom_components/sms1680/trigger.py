@@ -21,8 +21,8 @@ from homeassistant.helpers.typing import ConfigType, VolDictType
 from .client import ReportState, mask_number
 from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_COMMAND, EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
 from .conversation.engine import plain
-from .conversation.engine.commands import Verdict
-from .inbound.receiver import async_get_receivers
+from .conversation.engine.commands import AuthResult
+from .inbound.registry import async_get_registry
 from .store.db import comparable_number
 
 try:
@@ -86,7 +86,7 @@ def is_wanted(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str
         return False
     if data["subentry_id"] is None and options[CONF_FROM] != FROM_ANYONE:
         return False
-    if data.get("opted_out") or data.get("command") in (Verdict.REFUSED, Verdict.LOCKED_OUT):
+    if data.get("opted_out") or data.get("command") in (AuthResult.REFUSED, AuthResult.LOCKED_OUT):
         return False
     if _is_handled(data) and not options.get(CONF_HANDLED):
         return False
@@ -109,7 +109,7 @@ def is_wanted_command(hass: HomeAssistant, options: Mapping[str, Any], data: Map
 
 def _is_handled(data: Mapping[str, Any]) -> bool:
     """Tell whether an uplink answered a question, or was a command."""
-    return data.get("question") is not None or data.get("command") == Verdict.ACCEPTED
+    return data.get("question") is not None or data.get("command") == AuthResult.ACCEPTED
 
 
 def _is_one_of(wanted: list[str] | None, value: str | None) -> bool:
@@ -173,7 +173,7 @@ if HAS_NEW_SHAPE:
         async def async_attach_runner(
             self, run_action: TriggerActionRunner, did_not_trigger: object = None
         ) -> CALLBACK_TYPE:
-            receivers = async_get_receivers(self._hass)
+            receivers = async_get_registry(self._hass)
             forget_extensions = receivers.async_watch_extensions(self._options.get(CONF_EXTENSION, []))
 
             @callback

@@ -36,7 +36,7 @@ from _environments import clean_environment
 from _home_assistant import NEWEST, OLDEST
 from homeassistant.const import __version__ as version
 
-from custom_components.sms1680.store.db import MessageStore, Query, StoredIn
+from custom_components.sms1680.store.db import HistoryQuery, MessageStore, StoredIn
 from sms1680.sandbox import Account, Config, PushRules, Sandbox
 from sms1680.sandbox.push_queue import Push, PushQueue
 
@@ -146,7 +146,7 @@ class House:
     def stored(self) -> list[StoredIn]:
         store = MessageStore(self.folder / "sms1680.db")
         store.open()
-        found = store.messages(Query(limit=10**6)).result(60)
+        found = store.messages(HistoryQuery(limit=10**6)).result(60)
         store.close()
         return [message for message in found if isinstance(message, StoredIn)]
 

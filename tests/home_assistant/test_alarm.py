@@ -381,7 +381,7 @@ class TestKeepTrying:
         await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
         queue = entry.runtime_data.deferred
         ((row, stored),) = queue._schedule.messages.items()
-        saving = queue._storage._store.keep(
+        saving = queue._storage._store.save_deferred(
             entry.entry_id, ALICE, stored.due, stored.message.as_json(), row=row, going=True
         )
         assert saving.result(10) == row

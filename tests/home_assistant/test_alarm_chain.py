@@ -23,7 +23,7 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound import pipeline as delivering
 from custom_components.sms1680.store.db import MessageStore
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Account, Call, Config, Fault, Sandbox
 from sms1680.sandbox.faults import PRESETS
 
@@ -134,7 +134,7 @@ def cut_off(sandbox: Sandbox) -> None:
 
 
 def store_of(hass: HomeAssistant) -> MessageStore:
-    return hass.data[DATA_STORAGE].lasting.store
+    return hass.data[DATA_STORE].durable.store
 
 
 def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> list[Any]:

@@ -14,7 +14,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.client.errors import error_of
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 ALICE = "13800000001"
@@ -37,7 +38,9 @@ def failure(hass: HomeAssistant) -> str | None:
 
 async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
     for item in items:
-        (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 1)).answered()
+        (
+            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 1)
+        ).mark_acknowledged()
 
 
 async def test_a_report_proves_a_message_of_which_the_platform_told_no_id(

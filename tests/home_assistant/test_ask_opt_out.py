@@ -17,7 +17,8 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 ALICE, STRANGER = "13800000001", "13900000009"
@@ -33,8 +34,8 @@ def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
 
 
 async def come(hass: HomeAssistant, entry: MockConfigEntry, text: str, number: str = ALICE, **more: Any) -> None:
-    receiver = async_get_receivers(hass).async_get(entry)
-    (await receiver.async_receive(Reply(number, text, **more), Way.WEBHOOK, 1)).answered()
+    receiver = async_get_registry(hass).async_get(entry)
+    (await receiver.async_receive(Reply(number, text, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
     await hass.async_block_till_done()
 
 
@@ -74,9 +75,9 @@ async def test_it_answers_no_question_even_where_that_was_wanted(
     call = hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
     asking = asyncio.create_task(call)
     await sandbox.wait_for(lambda platform: platform.messages)
-    receiver = async_get_receivers(hass).async_get(entry)
-    await receiver.async_receive(Reply(ALICE, "N"), Way.WEBHOOK, 1)
-    await receiver.async_receive(Reply(ALICE, "否"), Way.WEBHOOK, 1)
+    receiver = async_get_registry(hass).async_get(entry)
+    await receiver.async_receive(Reply(ALICE, "N"), InboundSource.WEBHOOK, 1)
+    await receiver.async_receive(Reply(ALICE, "否"), InboundSource.WEBHOOK, 1)
     answer: Any = await asking
     assert (answer["id"], answer["sentence"]) == ("no", "否")
     assert [message.data["question"] for message in messages] == [None, "answered"]

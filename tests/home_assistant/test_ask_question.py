@@ -20,7 +20,8 @@ from custom_components.sms1680.account import journal as recording
 from custom_components.sms1680.actions import ask_question as asking_module
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.conversation.engine import memory
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 ALICE, BOB, CAROL = "13800000001", "13800000002", "13800000003"
@@ -57,8 +58,8 @@ async def until(condition: Callable[[], object]) -> None:
 async def reply(
     hass: HomeAssistant, entry: MockConfigEntry, text: str, number: str = ALICE, extension: str = "", **more: Any
 ) -> None:
-    receiver = async_get_receivers(hass).async_get(entry)
-    (await receiver.async_receive(Reply(number, text, extension, **more), Way.WEBHOOK, 1)).answered()
+    receiver = async_get_registry(hass).async_get(entry)
+    (await receiver.async_receive(Reply(number, text, extension, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
 
 
 async def test_the_answer_and_who_gave_it(
@@ -147,7 +148,7 @@ async def test_a_failing_report_ends_it_unless_it_is_unclear(
     asking = start(hass, "notify.alice", timeout=1)
     await sent(sandbox)
     report = DeliveryReport(sandbox.platform.messages[0].message_id, ALICE, status)
-    await async_get_receivers(hass).async_get(entry).async_receive(report, Way.WEBHOOK, 1)
+    await async_get_registry(hass).async_get(entry).async_receive(report, InboundSource.WEBHOOK, 1)
     assert (await asking)["reason"] == reason
 
 
@@ -158,8 +159,8 @@ async def test_one_who_cant_be_reached_leaves_it_to_the_other(
     await sent(sandbox, 2)
     message_id = next(message.message_id for message in sandbox.platform.messages if message.number == ALICE)
     report = DeliveryReport(message_id, ALICE, "UNDELIV")
-    await async_get_receivers(hass).async_get(entry).async_receive(report, Way.WEBHOOK, 1)
-    await until(lambda: (ALICE, None) not in entry.runtime_data.conversation.desk._open)
+    await async_get_registry(hass).async_get(entry).async_receive(report, InboundSource.WEBHOOK, 1)
+    await until(lambda: (ALICE, None) not in entry.runtime_data.conversation.questions._open)
     await reply(hass, entry, "否", BOB)
     answer = await asking
     assert (answer["id"], answer["recipient"]) == ("no", "Bob")
@@ -498,4 +499,4 @@ async def test_a_question_that_cant_be_asked_is_refused_before_anything_is_sent(
     with pytest.raises(ServiceValidationError):
         await start(hass, "notify.alice", **data)
     assert not sandbox.platform.messages
-    assert entry.runtime_data.conversation.desk.extensions_of(ALICE) == set()
+    assert entry.runtime_data.conversation.questions.extensions_of(ALICE) == set()

@@ -10,17 +10,17 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from custom_components.sms1680.conversation.engine import (
+    AnswerMatch,
     Answers,
-    Desk,
     ExtensionRange,
     Extensions,
-    Heard,
     InvalidRangeError,
-    Memory,
     NoAnswer,
-    Part,
+    Prompt,
+    PromptState,
     Question,
-    State,
+    QuestionHistory,
+    QuestionManager,
 )
 from custom_components.sms1680.conversation.engine.memory import GRACE
 
@@ -42,15 +42,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def desk(clock: Clock) -> Desk:
+def desk(clock: Clock) -> QuestionManager:
     """A desk of an account without a range."""
-    return Desk(clock)
+    return QuestionManager(clock)
 
 
 @pytest.fixture
-def ranged(clock: Clock) -> Desk:
+def ranged(clock: Clock) -> QuestionManager:
     """A desk of an account with the extensions 08 to 10."""
-    return Desk(clock, Extensions(ExtensionRange.parse("08-10"), 0))
+    return QuestionManager(clock, Extensions(ExtensionRange.parse("08-10"), 0))
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Asked:
 
 
 def ask(
-    desk: Desk,
+    desk: QuestionManager,
     clock: Clock,
     *numbers: str,
     wait_for_all: bool = False,
@@ -80,229 +80,247 @@ def ask(
     return question
 
 
-def states(question: Question) -> list[State]:
-    return [part.state for part in question.parts]
+def states(question: Question) -> list[PromptState]:
+    return [part.state for part in question.prompts]
 
 
-def test_the_reply_of_the_one_who_was_asked_is_the_answer(desk: Desk, clock: Clock) -> None:
+def test_the_reply_of_the_one_who_was_asked_is_the_answer(desk: QuestionManager, clock: Clock) -> None:
     question = ask(desk, clock, ALICE)
     clock.now += 7.5
-    assert desk.hear(ALICE, "", " 好的 ") == Heard("yes", over=False)
-    (part,) = question.parts
+    assert desk.match_reply(ALICE, "", " 好的 ") == AnswerMatch("yes", over=False)
+    (part,) = question.prompts
     assert question.is_over
     assert question.first is part
-    assert part.answered is not None
-    assert (part.answered.id, part.answered.sentence, part.answered.elapsed) == ("yes", "好的", 7.5)
+    assert part.answer is not None
+    assert (part.answer.id, part.answer.sentence, part.answer.elapsed) == ("yes", "好的", 7.5)
     assert question.reason is None
 
 
-def test_a_reply_that_is_no_answer_or_somebody_elses_leaves_the_question_open(desk: Desk, clock: Clock) -> None:
+def test_a_reply_that_is_no_answer_or_somebody_elses_leaves_the_question_open(
+    desk: QuestionManager, clock: Clock
+) -> None:
     question = ask(desk, clock, ALICE)
-    assert desk.hear(ALICE, "", "什么门？") is None
-    assert desk.hear(BOB, "", "好的") is None
-    assert states(question) == [State.OPEN]
+    assert desk.match_reply(ALICE, "", "什么门？") is None
+    assert desk.match_reply(BOB, "", "好的") is None
+    assert states(question) == [PromptState.OPEN]
 
 
-def test_one_question_a_phone_is_open_at_a_time_without_a_range(desk: Desk, clock: Clock) -> None:
+def test_one_question_a_phone_is_open_at_a_time_without_a_range(desk: QuestionManager, clock: Clock) -> None:
     first, second, third = (ask(desk, clock, ALICE) for _ in range(3))
-    assert [states(one) for one in (first, second, third)] == [[State.OPEN], [State.QUEUED], [State.QUEUED]]
-    second.parts[0].end(NoAnswer.TIMEOUT)
-    desk.hear(ALICE, "", "1")
-    assert [states(one) for one in (first, second, third)] == [[State.OVER], [State.OVER], [State.OPEN]]
+    assert [states(one) for one in (first, second, third)] == [
+        [PromptState.OPEN],
+        [PromptState.QUEUED],
+        [PromptState.QUEUED],
+    ]
+    second.prompts[0].end(NoAnswer.TIMEOUT)
+    desk.match_reply(ALICE, "", "1")
+    assert [states(one) for one in (first, second, third)] == [
+        [PromptState.OVER],
+        [PromptState.OVER],
+        [PromptState.OPEN],
+    ]
     assert second.first is None
 
 
-def test_a_busy_phone_keeps_no_other_waiting(desk: Desk, clock: Clock) -> None:
+def test_a_busy_phone_keeps_no_other_waiting(desk: QuestionManager, clock: Clock) -> None:
     ask(desk, clock, ALICE)
-    assert states(ask(desk, clock, ALICE, BOB)) == [State.QUEUED, State.OPEN]
+    assert states(ask(desk, clock, ALICE, BOB)) == [PromptState.QUEUED, PromptState.OPEN]
 
 
-def test_each_question_to_a_phone_has_an_extension_of_its_own(ranged: Desk, clock: Clock) -> None:
+def test_each_question_to_a_phone_has_an_extension_of_its_own(ranged: QuestionManager, clock: Clock) -> None:
     questions = [ask(ranged, clock, ALICE) for _ in range(4)]
-    assert [one.parts[0].extension for one in questions] == ["08", "09", "10", None]
-    assert states(questions[3]) == [State.QUEUED]
-    assert ranged.hear(ALICE, "09", "否") == Heard("no", over=False)
+    assert [one.prompts[0].extension for one in questions] == ["08", "09", "10", None]
+    assert states(questions[3]) == [PromptState.QUEUED]
+    assert ranged.match_reply(ALICE, "09", "否") == AnswerMatch("no", over=False)
     assert [one.first is not None for one in questions] == [False, True, False, False]
-    assert questions[3].parts[0].extension == "09"
+    assert questions[3].prompts[0].extension == "09"
 
 
-def test_all_whom_a_question_goes_to_share_an_extension(ranged: Desk, clock: Clock) -> None:
+def test_all_whom_a_question_goes_to_share_an_extension(ranged: QuestionManager, clock: Clock) -> None:
     ask(ranged, clock, BOB)
-    assert [part.extension for part in ask(ranged, clock, ALICE, BOB).parts] == ["09", "09"]
+    assert [part.extension for part in ask(ranged, clock, ALICE, BOB).prompts] == ["09", "09"]
 
 
-def test_an_extension_is_used_again_as_late_as_may_be(ranged: Desk, clock: Clock) -> None:
+def test_an_extension_is_used_again_as_late_as_may_be(ranged: QuestionManager, clock: Clock) -> None:
     used = []
     for _ in range(5):
         question = ask(ranged, clock, ALICE)
-        used.append(question.parts[0].extension)
-        question.time_up()
+        used.append(question.prompts[0].extension)
+        question.time_out()
         clock.now += GRACE
     assert used == ["08", "09", "10", "08", "09"]
 
 
 @pytest.mark.parametrize("extension", ["", "99"])
-def test_with_a_range_a_reply_without_its_extension_is_no_answer(ranged: Desk, clock: Clock, extension: str) -> None:
+def test_with_a_range_a_reply_without_its_extension_is_no_answer(
+    ranged: QuestionManager, clock: Clock, extension: str
+) -> None:
     ask(ranged, clock, ALICE)
-    assert ranged.hear(ALICE, extension, "好的") is None
+    assert ranged.match_reply(ALICE, extension, "好的") is None
 
 
-def test_a_reply_to_something_else_is_no_answer(desk: Desk, clock: Clock) -> None:
+def test_a_reply_to_something_else_is_no_answer(desk: QuestionManager, clock: Clock) -> None:
     question = Asked(clock).question()
     desk.ask(question, ALICE, "07")
-    assert desk.hear(ALICE, "12", "好的", elsewhere=True) is None
-    assert desk.hear(ALICE, "07", "好的", elsewhere=True) == Heard("yes", over=False)
-    assert desk.hear(ALICE, "12", "好的", elsewhere=True) is None
-    assert desk.hear(ALICE, "07", "好的", elsewhere=True) == Heard("yes", over=True, already=True)
+    assert desk.match_reply(ALICE, "12", "好的", foreign=True) is None
+    assert desk.match_reply(ALICE, "07", "好的", foreign=True) == AnswerMatch("yes", over=False)
+    assert desk.match_reply(ALICE, "12", "好的", foreign=True) is None
+    assert desk.match_reply(ALICE, "07", "好的", foreign=True) == AnswerMatch("yes", over=True, already=True)
 
 
-def test_the_first_answer_ends_it_or_the_last(desk: Desk, clock: Clock) -> None:
+def test_the_first_answer_ends_it_or_the_last(desk: QuestionManager, clock: Clock) -> None:
     first, every = ask(desk, clock, ALICE, BOB), ask(desk, clock, "13800000003", "13800000004", wait_for_all=True)
-    desk.hear(BOB, "", "否")
+    desk.match_reply(BOB, "", "否")
     assert first.is_over
-    desk.hear("13800000003", "", "是")
+    desk.match_reply("13800000003", "", "是")
     assert not every.is_over
-    desk.hear("13800000004", "", "否")
+    desk.match_reply("13800000004", "", "否")
     assert every.is_over
-    assert every.first is every.parts[0]
+    assert every.first is every.prompts[0]
 
 
 @pytest.mark.parametrize("kind", ["desk", "ranged"])
 def test_an_answer_to_a_question_that_is_over_says_so(request: pytest.FixtureRequest, clock: Clock, kind: str) -> None:
-    desk: Desk = request.getfixturevalue(kind)
+    desk: QuestionManager = request.getfixturevalue(kind)
     question = ask(desk, clock, ALICE)
-    extension = question.parts[0].extension or ""
-    question.time_up()
-    assert desk.hear(ALICE, extension, "是") == Heard("yes", over=True)
-    assert desk.hear(ALICE, extension, "几点了") is None
+    extension = question.prompts[0].extension or ""
+    question.time_out()
+    assert desk.match_reply(ALICE, extension, "是") == AnswerMatch("yes", over=True)
+    assert desk.match_reply(ALICE, extension, "几点了") is None
     clock.now += 24 * 3600 + 1
     # With a range nothing but a question goes out with its extensions, even one that nobody remembers.
-    assert desk.hear(ALICE, extension, "是") == (Heard(None, over=True) if extension else None)
+    assert desk.match_reply(ALICE, extension, "是") == (AnswerMatch(None, over=True) if extension else None)
 
 
-def test_the_second_answer_of_one_who_has_answered_is_over(desk: Desk, clock: Clock) -> None:
+def test_the_second_answer_of_one_who_has_answered_is_over(desk: QuestionManager, clock: Clock) -> None:
     question = ask(desk, clock, ALICE, BOB, wait_for_all=True)
-    desk.hear(ALICE, "", "是")
-    assert desk.hear(ALICE, "", "否") == Heard("no", over=True, already=True)
-    assert question.parts[0].answered is not None
-    assert question.parts[0].answered.id == "yes"
+    desk.match_reply(ALICE, "", "是")
+    assert desk.match_reply(ALICE, "", "否") == AnswerMatch("no", over=True, already=True)
+    assert question.prompts[0].answered is not None
+    assert question.prompts[0].answered.id == "yes"
 
 
-def test_no_question_takes_the_late_answer_to_the_one_before(desk: Desk, clock: Clock) -> None:
-    ask(desk, clock, ALICE).time_up()
+def test_no_question_takes_the_late_answer_to_the_one_before(desk: QuestionManager, clock: Clock) -> None:
+    ask(desk, clock, ALICE).time_out()
     new = ask(desk, clock, ALICE)
-    assert (states(new), desk.pause_of(ALICE)) == ([State.QUEUED], GRACE)
+    assert (states(new), desk.next_opening(ALICE)) == ([PromptState.QUEUED], GRACE)
     clock.now += GRACE - 1
-    desk.go_on(ALICE)
-    assert (states(new), desk.pause_of(ALICE)) == ([State.QUEUED], 1)
+    desk.open_next(ALICE)
+    assert (states(new), desk.next_opening(ALICE)) == ([PromptState.QUEUED], 1)
     clock.now += 1
-    desk.go_on(ALICE)
-    assert (states(new), desk.pause_of(ALICE)) == ([State.OPEN], None)
-    assert desk.hear(ALICE, "", "是") == Heard("yes", over=False)
+    desk.open_next(ALICE)
+    assert (states(new), desk.next_opening(ALICE)) == ([PromptState.OPEN], None)
+    assert desk.match_reply(ALICE, "", "是") == AnswerMatch("yes", over=False)
 
 
-def test_once_the_late_answer_has_come_the_next_question_goes_out(desk: Desk, clock: Clock) -> None:
-    ask(desk, clock, ALICE).time_up()
+def test_once_the_late_answer_has_come_the_next_question_goes_out(desk: QuestionManager, clock: Clock) -> None:
+    ask(desk, clock, ALICE).time_out()
     new = ask(desk, clock, ALICE)
-    assert desk.hear(ALICE, "", "几点了") is None
-    assert states(new) == [State.QUEUED]
-    assert desk.hear(ALICE, "", "是") == Heard("yes", over=True)
-    assert states(new) == [State.OPEN]
+    assert desk.match_reply(ALICE, "", "几点了") is None
+    assert states(new) == [PromptState.QUEUED]
+    assert desk.match_reply(ALICE, "", "是") == AnswerMatch("yes", over=True)
+    assert states(new) == [PromptState.OPEN]
 
 
-def test_an_answer_says_whether_somebody_had_answered_before(ranged: Desk, clock: Clock) -> None:
+def test_an_answer_says_whether_somebody_had_answered_before(ranged: QuestionManager, clock: Clock) -> None:
     first, second, other = (
         Question(YES_NO, clock, lambda: None, wait_for_all=False, tag=tag) for tag in ("alarm", "alarm", "garage")
     )
     extensions = [ranged.ask(question, ALICE).extension or "" for question in (first, second, other)]
     for question in (first, second, other):
-        question.time_up()
-    heard = [ranged.hear(ALICE, extension, "是") for extension in extensions]
+        question.time_out()
+    heard = [ranged.match_reply(ALICE, extension, "是") for extension in extensions]
     assert [one and (one.tag, one.already) for one in heard] == [("alarm", False), ("alarm", True), ("garage", False)]
 
 
-def test_the_answer_to_one_question_does_not_answer_the_next(desk: Desk, clock: Clock) -> None:
+def test_the_answer_to_one_question_does_not_answer_the_next(desk: QuestionManager, clock: Clock) -> None:
     ask(desk, clock, ALICE)
     following = ask(desk, clock, ALICE)
-    desk.hear(ALICE, "", "是")
-    following.time_up()
-    assert desk.hear(ALICE, "", "是") == Heard("yes", over=True)
+    desk.match_reply(ALICE, "", "是")
+    following.time_out()
+    assert desk.match_reply(ALICE, "", "是") == AnswerMatch("yes", over=True)
 
 
 @pytest.mark.parametrize("reason", [NoAnswer.REFUSED, NoAnswer.NOT_SENT, NoAnswer.NOT_DELIVERED])
-def test_nobody_waits_for_the_answer_to_what_never_arrived(desk: Desk, clock: Clock, reason: NoAnswer) -> None:
-    ask(desk, clock, ALICE).parts[0].end(reason)
-    assert states(ask(desk, clock, ALICE)) == [State.OPEN]
+def test_nobody_waits_for_the_answer_to_what_never_arrived(
+    desk: QuestionManager, clock: Clock, reason: NoAnswer
+) -> None:
+    ask(desk, clock, ALICE).prompts[0].end(reason)
+    assert states(ask(desk, clock, ALICE)) == [PromptState.OPEN]
 
 
-def test_with_a_range_an_extension_rests_after_a_question_without_an_answer(ranged: Desk, clock: Clock) -> None:
+def test_with_a_range_an_extension_rests_after_a_question_without_an_answer(
+    ranged: QuestionManager, clock: Clock
+) -> None:
     for _ in range(3):
-        ask(ranged, clock, ALICE).time_up()
+        ask(ranged, clock, ALICE).time_out()
     new = ask(ranged, clock, ALICE)
-    assert (states(new), ranged.pause_of(ALICE)) == ([State.QUEUED], GRACE)
+    assert (states(new), ranged.next_opening(ALICE)) == ([PromptState.QUEUED], GRACE)
     clock.now += GRACE
-    ranged.go_on(ALICE)
-    assert new.parts[0].extension == "08"
+    ranged.open_next(ALICE)
+    assert new.prompts[0].extension == "08"
 
 
 @pytest.mark.parametrize("kind", ["desk", "ranged"])
 def test_a_critical_question_goes_before_all_others(request: pytest.FixtureRequest, clock: Clock, kind: str) -> None:
-    desk: Desk = request.getfixturevalue(kind)
+    desk: QuestionManager = request.getfixturevalue(kind)
     opened = [ask(desk, clock, ALICE) for _ in range(1 if kind == "desk" else 3)]
     queued = ask(desk, clock, ALICE)
     critical = [ask(desk, clock, ALICE, critical=True) for _ in range(len(opened) + 1)]
     assert [one.reason for one in opened] == [NoAnswer.OVERTAKEN] * len(opened)
-    assert [states(one) for one in critical] == [[State.OPEN]] * len(opened) + [[State.QUEUED]]
-    assert desk.hear(ALICE, critical[0].parts[0].extension or "", "是") == Heard("yes", over=False)
-    assert (states(critical[-1]), states(queued)) == ([State.OPEN], [State.QUEUED])
+    assert [states(one) for one in critical] == [[PromptState.OPEN]] * len(opened) + [[PromptState.QUEUED]]
+    assert desk.match_reply(ALICE, critical[0].prompts[0].extension or "", "是") == AnswerMatch("yes", over=False)
+    assert (states(critical[-1]), states(queued)) == ([PromptState.OPEN], [PromptState.QUEUED])
 
 
-def test_a_critical_question_does_not_wait_for_a_late_answer(desk: Desk, clock: Clock) -> None:
-    ask(desk, clock, ALICE).time_up()
-    assert states(ask(desk, clock, ALICE, critical=True)) == [State.OPEN]
+def test_a_critical_question_does_not_wait_for_a_late_answer(desk: QuestionManager, clock: Clock) -> None:
+    ask(desk, clock, ALICE).time_out()
+    assert states(ask(desk, clock, ALICE, critical=True)) == [PromptState.OPEN]
 
 
-def test_with_room_a_critical_question_overtakes_nothing(ranged: Desk, clock: Clock) -> None:
+def test_with_room_a_critical_question_overtakes_nothing(ranged: QuestionManager, clock: Clock) -> None:
     before = ask(ranged, clock, ALICE)
-    assert states(ask(ranged, clock, ALICE, critical=True)) == [State.OPEN]
-    assert states(before) == [State.OPEN]
+    assert states(ask(ranged, clock, ALICE, critical=True)) == [PromptState.OPEN]
+    assert states(before) == [PromptState.OPEN]
 
 
-def test_a_question_may_have_to_wait_for_its_time(desk: Desk, clock: Clock) -> None:
+def test_a_question_may_have_to_wait_for_its_time(desk: QuestionManager, clock: Clock) -> None:
     late = ask(desk, clock, ALICE, not_before=clock.now + 5)
-    assert (states(late), desk.pause_of(ALICE)) == ([State.QUEUED], 5)
+    assert (states(late), desk.next_opening(ALICE)) == ([PromptState.QUEUED], 5)
     clock.now += 5
-    desk.go_on(ALICE)
-    assert states(late) == [State.OPEN]
+    desk.open_next(ALICE)
+    assert states(late) == [PromptState.OPEN]
 
 
 @pytest.mark.parametrize("ranged", [False, True])
 def test_what_was_asked_outlives_its_desk_and_a_restart(clock: Clock, *, ranged: bool) -> None:
-    def desk_of(memory: Memory) -> Desk:
+    def desk_of(memory: QuestionHistory) -> QuestionManager:
         extensions = Extensions(ExtensionRange.parse("08-10"), memory.next_extension or 0) if ranged else None
-        return Desk(clock, extensions, memory)
+        return QuestionManager(clock, extensions, memory)
 
     saved: list[str] = []
-    memory = Memory(None, lambda: saved.append(json.dumps(memory.as_json(clock.now))))
+    memory = QuestionHistory(None, lambda: saved.append(json.dumps(memory.as_json(clock.now))))
     before = desk_of(memory)
     question = Question(YES_NO, clock, lambda: None, wait_for_all=False, tag="garage")
     extension = before.ask(question, ALICE).extension or ""
     # It is kept as soon as it goes out: a power cut says nothing.
-    for kept in (memory, Memory(json.loads(saved[0]))):
+    for kept in (memory, QuestionHistory(json.loads(saved[0]))):
         after = desk_of(kept)
-        assert after.hear(ALICE, extension, "几点了") is None
+        assert after.match_reply(ALICE, extension, "几点了") is None
         new = ask(after, clock, ALICE)
-        assert (states(new), new.parts[0].extension) == (([State.OPEN], "09") if ranged else ([State.QUEUED], None))
-        assert after.hear(ALICE, extension, "是") == Heard("yes", over=True, tag="garage")
+        assert (states(new), new.prompts[0].extension) == (
+            ([PromptState.OPEN], "09") if ranged else ([PromptState.QUEUED], None)
+        )
+        assert after.match_reply(ALICE, extension, "是") == AnswerMatch("yes", over=True, tag="garage")
         after.end_all(NoAnswer.NOT_SENT)
 
 
 def test_of_what_was_kept_only_what_is_still_understood_is_taken_up(clock: Clock) -> None:
-    memory = Memory()
-    Desk(clock, memory=memory).ask(Asked(clock).question(), ALICE)
+    memory = QuestionHistory()
+    QuestionManager(clock, memory=memory).ask(Asked(clock).question(), ALICE)
     kept = memory.as_json(clock.now)
     kept["past"].append({**kept["past"][0], "number": BOB, "answers": [["once_built_in", []]]})
-    again = Memory(kept)
+    again = QuestionHistory(kept)
     assert again.get((ALICE, None), clock.now) is not None
     assert again.get((BOB, None), clock.now) is None
     assert memory.as_json(clock.now + 24 * 3600)["past"] == []
@@ -318,35 +336,35 @@ def test_of_what_was_kept_only_what_is_still_understood_is_taken_up(clock: Clock
     ],
 )
 def test_nobody_left_to_answer_ends_it_with_a_reason(
-    desk: Desk, clock: Clock, reasons: list[NoAnswer], told: NoAnswer
+    desk: QuestionManager, clock: Clock, reasons: list[NoAnswer], told: NoAnswer
 ) -> None:
     question = ask(desk, clock, ALICE, BOB)
-    for part, reason in zip(question.parts, reasons, strict=True):
+    for part, reason in zip(question.prompts, reasons, strict=True):
         assert not question.is_over
         part.end(reason)
     assert question.is_over
     assert question.reason is told
 
 
-def test_what_was_never_sent_for_want_of_a_place_is_told_so(desk: Desk, clock: Clock) -> None:
+def test_what_was_never_sent_for_want_of_a_place_is_told_so(desk: QuestionManager, clock: Clock) -> None:
     ask(desk, clock, ALICE)
     queued = ask(desk, clock, ALICE)
-    queued.time_up()
+    queued.time_out()
     assert queued.reason is NoAnswer.BUSY
 
 
-def test_ending_all_ends_what_waits_too(desk: Desk, clock: Clock) -> None:
+def test_ending_all_ends_what_waits_too(desk: QuestionManager, clock: Clock) -> None:
     questions = [ask(desk, clock, ALICE), ask(desk, clock, ALICE), ask(desk, clock, BOB)]
     desk.end_all(NoAnswer.UNLOADED)
     assert [one.reason for one in questions] == [NoAnswer.UNLOADED] * 3
 
 
-def test_the_driver_hears_of_every_change(desk: Desk, clock: Clock) -> None:
+def test_the_driver_hears_of_every_change(desk: QuestionManager, clock: Clock) -> None:
     asked = Asked(clock, wait_for_all=True)
     question = asked.question()
     desk.ask(question, ALICE)
     assert len(asked.changes) == 1
-    desk.hear(ALICE, "", "是")
+    desk.match_reply(ALICE, "", "是")
     assert len(asked.changes) == 2
 
 
@@ -378,14 +396,14 @@ class Conversations(RuleBasedStateMachine):
     @initialize(ranged=st.booleans())
     def begin(self, *, ranged: bool) -> None:
         self.clock = Clock()
-        self.desk = Desk(self.clock, Extensions(ExtensionRange.parse("08-09"), 1) if ranged else None)
+        self.desk = QuestionManager(self.clock, Extensions(ExtensionRange.parse("08-09"), 1) if ranged else None)
         self.ranged = ranged
-        self.parts: list[Part] = []
-        self.went: set[Part] = set()
-        self.over: set[Part] = set()
+        self.prompts: list[Prompt] = []
+        self.went: set[Prompt] = set()
+        self.over: set[Prompt] = set()
         # Of each place the last question that is over, and when that was.
-        self.last: dict[tuple[str, str | None], tuple[Part, float]] = {}
-        self.answered_late: set[Part] = set()
+        self.last: dict[tuple[str, str | None], tuple[Prompt, float]] = {}
+        self.answered_late: set[Prompt] = set()
 
     @rule(
         numbers=st.lists(st.sampled_from([ALICE, BOB]), min_size=1, max_size=2, unique=True),
@@ -396,73 +414,73 @@ class Conversations(RuleBasedStateMachine):
     def ask(self, numbers: list[str], *, all_: bool, critical: bool, later: float) -> None:
         not_before = self.clock.now + later if later and not critical else 0.0
         question = ask(self.desk, self.clock, *numbers, wait_for_all=all_, critical=critical, not_before=not_before)
-        self.parts += question.parts
+        self.prompts += question.prompts
 
-    @precondition(lambda self: any(part.state is State.OPEN for part in self.parts))
+    @precondition(lambda self: any(part.state is PromptState.OPEN for part in self.prompts))
     @rule(data=st.data(), text=st.sampled_from(["是", "否", "什么", "TD"]))
     def reply(self, data: st.DataObject, text: str) -> None:
-        part = data.draw(st.sampled_from([part for part in self.parts if part.state is State.OPEN]))
-        others = [(other, other.state, other.answered) for other in self.parts if other is not part]
-        heard = self.desk.hear(part.number, part.extension or "", text)
+        part = data.draw(st.sampled_from([part for part in self.prompts if part.state is PromptState.OPEN]))
+        others = [(other, other.state, other.answer) for other in self.prompts if other is not part]
+        heard = self.desk.match_reply(part.number, part.extension or "", text)
         assert (heard and (heard.id, heard.over)) == {"是": ("yes", False), "否": ("no", False)}.get(text)
-        assert (part.answered is not None) == (heard is not None)
+        assert (part.answer is not None) == (heard is not None)
         for other, state, answered in others:
-            assert other.answered is answered
-            assert other.state is state or (state, other.state) == (State.QUEUED, State.OPEN)
+            assert other.answer is answered
+            assert other.state is state or (state, other.state) == (PromptState.QUEUED, PromptState.OPEN)
 
-    @precondition(lambda self: any(part.state is State.OVER for part in self.parts))
+    @precondition(lambda self: any(part.state is PromptState.OVER for part in self.prompts))
     @rule(data=st.data())
     def reply_late(self, data: st.DataObject) -> None:
-        part = data.draw(st.sampled_from([part for part in self.parts if part.state is State.OVER]))
+        part = data.draw(st.sampled_from([part for part in self.prompts if part.state is PromptState.OVER]))
         if part not in self.went:
             return
-        now = [other for other in self.parts if other.state is State.OPEN and other.place == part.place]
-        heard = self.desk.hear(part.number, part.extension or "", "是")
+        now = [other for other in self.prompts if other.state is PromptState.OPEN and other.place == part.slot]
+        heard = self.desk.match_reply(part.number, part.extension or "", "是")
         if now:
             assert heard is not None
             assert (heard.id, heard.over) == ("yes", False)
             assert now[0].answered is not None
-            last, ended = self.last[part.place]
-            if last is part and part.answered is None and part not in self.answered_late:
+            last, ended = self.last[part.slot]
+            if last is part and part.answer is None and part not in self.answered_late:
                 assert now[0].critical or self.clock.now - ended >= GRACE
         elif heard is not None:
             assert heard.over
-            self.answered_late.add(self.last[part.place][0])
+            self.answered_late.add(self.last[part.slot][0])
 
-    @precondition(lambda self: self.parts)
+    @precondition(lambda self: self.prompts)
     @rule(data=st.data())
     def time_up(self, data: st.DataObject) -> None:
-        data.draw(st.sampled_from(self.parts)).question.time_up()
+        data.draw(st.sampled_from(self.prompts)).question.time_out()
 
     @rule(seconds=st.sampled_from([1.0, GRACE, 3600.0, 90_000.0]))
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
         for number in (ALICE, BOB):
-            self.desk.go_on(number)
+            self.desk.open_next(number)
 
     @rule()
     def unload(self) -> None:
         self.desk.end_all(NoAnswer.UNLOADED)
-        assert all(part.state is State.OVER for part in self.parts)
+        assert all(part.state is PromptState.OVER for part in self.prompts)
 
     @invariant()
     def no_place_is_taken_twice_and_none_is_left_empty(self) -> None:
         for number in (ALICE, BOB):
             mine = [part for part in getattr(self, "parts", []) if part.number == number]
-            opened = [part for part in mine if part.state is State.OPEN]
-            queued = [part for part in mine if part.state is State.QUEUED]
-            assert len(opened) == len({part.place for part in opened})
+            opened = [part for part in mine if part.state is PromptState.OPEN]
+            queued = [part for part in mine if part.state is PromptState.QUEUED]
+            assert len(opened) == len({part.slot for part in opened})
             if queued:
-                assert len(opened) == (2 if self.ranged else 1) or self.desk.pause_of(number)
+                assert len(opened) == (2 if self.ranged else 1) or self.desk.next_opening(number)
             if any(part.critical for part in queued):
                 assert opened
                 assert all(part.critical for part in opened)
             for part in mine:
-                if part.state is State.OPEN:
+                if part.state is PromptState.OPEN:
                     self.went.add(part)
                 elif part in self.went - self.over:
                     self.over.add(part)
-                    self.last[part.place] = part, self.clock.now
+                    self.last[part.slot] = part, self.clock.now
 
 
 TestConversations = Conversations.TestCase

@@ -14,9 +14,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
-from custom_components.sms1680.store.db import Query, StoredOut
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
+from custom_components.sms1680.store.db import HistoryQuery, StoredOut
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"
@@ -42,7 +43,7 @@ async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[st
     named = [{"id": str(place), "alias": str(place), **one} for place, one in enumerate(automations)]
     assert await async_setup_component(hass, "automation", {"automation": named})
     await hass.async_block_till_done()
-    await async_get_receivers(hass).async_get(entry).async_receive(Reply(ALICE, "开始"), Way.WEBHOOK, 1)
+    await async_get_registry(hass).async_get(entry).async_receive(Reply(ALICE, "开始"), InboundSource.WEBHOOK, 1)
     hass.bus.async_fire("window_open")
     await hass.async_block_till_done(wait_background_tasks=True)
     return await kept(hass, entry)
@@ -50,8 +51,8 @@ async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[st
 
 async def kept(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
     """Return of what was sent whether it was automatic."""
-    store = hass.data[DATA_STORAGE].of(entry).store
-    found = await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id])))
+    store = hass.data[DATA_STORE].for_entry(entry).store
+    found = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
     return [one.automatic for one in found if isinstance(one, StoredOut)]
 
 
@@ -77,7 +78,7 @@ async def test_by_the_sensor_of_the_last_delivery(hass: HomeAssistant, entry: Mo
     assert isinstance(answer, dict)
     (message,) = answer["messages"]
     report = DeliveryReport(message["message_id"], ALICE, "DELIVRD")
-    await async_get_receivers(hass).async_get(entry).async_receive(report, Way.WEBHOOK, 1)
+    await async_get_registry(hass).async_get(entry).async_receive(report, InboundSource.WEBHOOK, 1)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert await kept(hass, entry) == [True, False]
 

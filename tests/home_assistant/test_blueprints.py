@@ -28,7 +28,8 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680.client import DeliveryReport
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
@@ -252,7 +253,7 @@ class TestAcknowledgeOrEscalate:
         await self.begin(hass, language, 20, times=3)
         await sent(sandbox, 1)
         report = DeliveryReport(sandbox.platform.messages[0].message_id, ALICE, "UNDELIV")
-        await async_get_receivers(hass).async_get(pushed).async_receive(report, Way.WEBHOOK, 1)
+        await async_get_registry(hass).async_get(pushed).async_receive(report, InboundSource.WEBHOOK, 1)
         assert [number for number, _ in await sent(sandbox, 2)] == [ALICE, BOB]
         sandbox.platform.reply(BOB, "1")
         await hass.async_block_till_done()
@@ -384,9 +385,9 @@ async def test_undelivered_goes_another_way(
     alice = next(device.id for device in devices if device.name == "Alice")
     way = act(who="{{ who }}", reason="{{ reason }}", text="{{ text }}")
     await use(hass, f"undelivered_other_way{language}", other_way=way, **({"recipients": [alice]} if chosen else {}))
-    receiver = async_get_receivers(hass).async_get(pushed)
+    receiver = async_get_registry(hass).async_get(pushed)
     for number, status in ((ALICE, "KX:1000"), (ALICE, "0"), (BOB, "KX:1000"), ("13900000009", "UNDELIV")):
-        await receiver.async_receive(DeliveryReport(f"7{number}{status}", number, status), Way.WEBHOOK, 1)
+        await receiver.async_receive(DeliveryReport(f"7{number}{status}", number, status), InboundSource.WEBHOOK, 1)
     await hass.async_block_till_done()
     assert [call.data["who"] for call in acted] == (["Alice"] if chosen else ["Alice", "Bob", "139****0009"])
     assert acted[0].data["reason"] in acted[0].data["text"]
@@ -405,8 +406,8 @@ async def test_what_went_the_other_way_and_is_not_delivered_either_begins_no_cha
     }
     await use(hass, f"undelivered_other_way{language}", other_way=[to_bob, *act(text="{{ text }}")])
     reports = async_capture_events(hass, "sms1680_delivery_report")
-    receiver = async_get_receivers(hass).async_get(pushed)
-    await receiver.async_receive(DeliveryReport("77", ALICE, "KX:3000"), Way.WEBHOOK, 1)
+    receiver = async_get_registry(hass).async_get(pushed)
+    await receiver.async_receive(DeliveryReport("77", ALICE, "KX:3000"), InboundSource.WEBHOOK, 1)
     await until(lambda: len(reports) == 2)
     await hass.async_block_till_done()
     assert [report.data["automatic"] for report in reports] == [False, True]

@@ -26,7 +26,8 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.sms1680 import const
 from custom_components.sms1680.account import clients as account
 from custom_components.sms1680.client.cmpp import CMPPClient
-from custom_components.sms1680.inbound.receiver import NotTakenError, Receiver
+from custom_components.sms1680.inbound.models import NotAcceptedError
+from custom_components.sms1680.inbound.receiver import InboundProcessor
 from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Config, Sandbox
 
@@ -309,16 +310,16 @@ async def test_what_is_not_safe_is_not_acknowledged(
     hass: HomeAssistant, sandbox: Sandbox, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
-    receive = Receiver.async_receive
+    receive = InboundProcessor.async_receive
     asked: list[str] = []
 
-    async def refuse_once(receiver: Receiver, item: Any, *rest: Any) -> Any:
+    async def refuse_once(receiver: InboundProcessor, item: Any, *rest: Any) -> Any:
         asked.append(item.content)
         if len(asked) == 1:
-            raise NotTakenError
+            raise NotAcceptedError
         return await receive(receiver, item, *rest)
 
-    monkeypatch.setattr(Receiver, "async_receive", refuse_once)
+    monkeypatch.setattr(InboundProcessor, "async_receive", refuse_once)
     sandbox.cmpp.resend = 0.1
     uplink = sandbox.platform.reply(ALICE, "1", extension="", username="homeuser")
     await until(lambda: uplink.push == "delivered")

@@ -21,8 +21,8 @@ from custom_components.sms1680.account import clients as account, failover as wa
 from custom_components.sms1680.account.statistics import Statistics
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, SendError
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
-from custom_components.sms1680.store.db import Query, StoredOut
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.store.db import HistoryQuery, StoredOut
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Config, Fault, Sandbox
 from sms1680.sandbox.cmpp.faults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
@@ -173,8 +173,8 @@ async def test_a_message_of_which_a_part_was_accepted_never_goes_again_by_the_ot
     assert told == receipts
     assert held(sandbox) == []
     await hass.async_block_till_done()
-    store = hass.data[DATA_STORAGE].of(entry).store
-    (kept,) = await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id])))
+    store = hass.data[DATA_STORE].for_entry(entry).store
+    (kept,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
     assert isinstance(kept, StoredOut)
     # Its one segment that was accepted arrives, and says nothing of the whole.
     assert kept.outcome is Outcome.UNKNOWN
@@ -388,7 +388,7 @@ async def test_without_http_the_balance_can_not_be_asked() -> None:
 async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
     hass: HomeAssistant, entry: MockConfigEntry, told: list[Receipt]
 ) -> None:
-    store = hass.data[DATA_STORAGE].of(entry).store
+    store = hass.data[DATA_STORE].for_entry(entry).store
     disk = threading.Event()
     store._writer.submit(lambda _: disk.wait(10))
     sending = asyncio.create_task(send(entry, [ALICE], "后门打开"))
@@ -398,7 +398,7 @@ async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert told == []
-    assert await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id]))) == []
+    assert await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id]))) == []
 
 
 async def test_an_answer_that_comes_late_is_of_the_message_that_was_unknown(
@@ -410,10 +410,15 @@ async def test_an_answer_that_comes_late_is_of_the_message_that_was_unknown(
     (receipt,) = await send(entry, [ALICE], "后门打开")
     assert receipt.outcome is Outcome.UNKNOWN
     await until(lambda: hass.states.get("sensor.alice_last_delivery_state").state == "delivered")
-    store = hass.data[DATA_STORAGE].of(entry).store
-    (kept,) = await asyncio.wrap_future(store.messages(Query(entries=[entry.entry_id])))
+    store = hass.data[DATA_STORE].for_entry(entry).store
+    (kept,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
     assert isinstance(kept, StoredOut)
-    assert (kept.text, kept.outcome, kept.state.value, kept.way) == ("后门打开", Outcome.ACCEPTED, "delivered", "cmpp")
+    assert (kept.text, kept.outcome, kept.state.value, kept.transport) == (
+        "后门打开",
+        Outcome.ACCEPTED,
+        "delivered",
+        "cmpp",
+    )
     assert len(kept.message_ids) == 1
 
 

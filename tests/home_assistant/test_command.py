@@ -24,11 +24,12 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.conversation.engine.commands import MOST_WRONG
+from custom_components.sms1680.conversation.engine.commands import MAX_WRONG
 from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
-from custom_components.sms1680.store.db import Query, StoredIn
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
+from custom_components.sms1680.store.db import HistoryQuery, StoredIn
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
 
 ALICE, BOB, CAROL, STRANGER = "13800000001", "13800000002", "13800000003", "13900000009"
@@ -79,8 +80,8 @@ def commands(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
 @pytest.fixture
 def come(hass: HomeAssistant, entry: MockConfigEntry) -> Callable[..., Awaitable[None]]:
     async def run(text: str, number: str = ALICE, **more: Any) -> None:
-        receiver = async_get_receivers(hass).async_get(entry)
-        (await receiver.async_receive(Reply(number, text, **more), Way.WEBHOOK, 1)).answered()
+        receiver = async_get_registry(hass).async_get(entry)
+        (await receiver.async_receive(Reply(number, text, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
         await hass.async_block_till_done()
 
     return run
@@ -198,7 +199,9 @@ async def test_no_code_is_seen_by_anybody(
     }
     for text, number in texts.items():
         await come(text, number)
-    kept = await asyncio.wrap_future(hass.data[DATA_STORAGE].of(entry).store.messages(Query(entries=[entry.entry_id])))
+    kept = await asyncio.wrap_future(
+        hass.data[DATA_STORE].for_entry(entry).store.messages(HistoryQuery(entries=[entry.entry_id]))
+    )
     assert sorted(one.content or "" for one in kept if isinstance(one, StoredIn)) == sorted(
         ["撤防", "撤访 ****", "撤防 **** 谢谢", "撤防", "开门", "开们 ****", "开们 ****", "开们****", "开门 **** 谢谢"]
     )
@@ -228,13 +231,13 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     running: bool,
 ) -> None:
     assert await async_setup_component(hass, "repairs", {})
-    for attempt in range(MOST_WRONG):
+    for attempt in range(MAX_WRONG):
         assert locked(hass) is None
         await come(f"撤防 100{attempt}")
     await come(f"撤防 {PIN}")
     assert not commands
     assert [message.data["command"] for message in messages] == [
-        *["refused"] * (MOST_WRONG - 1),
+        *["refused"] * (MAX_WRONG - 1),
         "locked_out",
         "locked_out",
     ]
@@ -268,7 +271,7 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
 async def test_a_command_that_is_accepted_after_the_lock_out_takes_its_repair_back(
     hass: HomeAssistant, come: Come, commands: list[Event], freezer: FrozenDateTimeFactory
 ) -> None:
-    for attempt in range(MOST_WRONG):
+    for attempt in range(MAX_WRONG):
         await come(f"撤防 100{attempt}")
     freezer.tick(3600)
     await come(f"撤防 {PIN}")
@@ -280,7 +283,7 @@ async def test_a_command_that_is_accepted_after_the_lock_out_takes_its_repair_ba
 async def test_removing_a_recipient_takes_its_repairs_back_and_forgets_it(
     hass: HomeAssistant, entry: MockConfigEntry, come: Come, hass_storage: dict[str, Any], *, running: bool
 ) -> None:
-    for attempt in range(MOST_WRONG):
+    for attempt in range(MAX_WRONG):
         await come(f"撤防 100{attempt}")
     await come("TD")
     await come("TD", CAROL)
@@ -300,7 +303,7 @@ async def test_removing_a_recipient_takes_its_repairs_back_and_forgets_it(
 async def test_removing_the_account_forgets_its_lock_outs(
     hass: HomeAssistant, entry: MockConfigEntry, come: Come, hass_storage: dict[str, Any]
 ) -> None:
-    for attempt in range(MOST_WRONG):
+    for attempt in range(MAX_WRONG):
         await come(f"撤防 100{attempt}")
     assert f"sms1680.commands.{entry.entry_id}" in hass_storage
     await hass.config_entries.async_remove(entry.entry_id)

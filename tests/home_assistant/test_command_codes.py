@@ -9,11 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from custom_components.sms1680.conversation.engine.commands import (
     LOCK_OUTS,
-    MOST_WRONG,
-    Attempt,
-    Gate,
+    MAX_WRONG,
+    AuthResult,
+    CommandAttempt,
+    CommandAuthenticator,
     Secret,
-    Verdict,
     is_pin,
     is_weak_pin,
     mask_codes,
@@ -54,7 +54,7 @@ class Clock:
 )
 def test_a_command_is_a_word_what_follows_and_a_code(content: str, read: tuple[str, str, str]) -> None:
     attempt = read_command(content, WORDS, PIN)
-    assert attempt == Attempt(*read)
+    assert attempt == CommandAttempt(*read)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_everything_else_is_no_command(content: str) -> None:
 
 
 def test_a_time_based_code_may_stand_in_two_halves_as_the_apps_show_it() -> None:
-    assert read_command("撤防 123 456", WORDS, TOTP) == Attempt("撤防", "", "123456")
+    assert read_command("撤防 123 456", WORDS, TOTP) == CommandAttempt("撤防", "", "123456")
     assert read_command("撤防 123 456", WORDS, PIN) is None
 
 
@@ -106,54 +106,57 @@ def test_it_is_masked_in_two_halves_and_among_other_digits(written: str) -> None
 
 @pytest.mark.parametrize(("steps", "right"), [(-4, False), (-3, True), (0, True), (1, True), (2, False)])
 def test_a_time_based_code_is_right_for_about_two_minutes(steps: int, *, right: bool) -> None:
-    assert (step_of(code(NOW, steps), TOTP.right(NOW)) is not None) is right
+    assert (step_of(code(NOW, steps), TOTP.valid_codes(NOW)) is not None) is right
 
 
 def test_the_codes_are_those_of_rfc_6238() -> None:
     """Appendix B, SHA-1, at 59 and 1111111109 seconds; the codes there have two digits more."""
     secret = Secret("totp", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
-    assert step_of("287082", secret.right(59)) == 1
-    assert step_of("081804", secret.right(1111111109)) == 37037036
+    assert step_of("287082", secret.valid_codes(59)) == 1
+    assert step_of("081804", secret.valid_codes(1111111109)) == 37037036
 
 
 def test_a_time_based_code_works_once_and_none_before_it() -> None:
     clock = Clock()
-    gate = Gate(clock)
-    assert gate.judge("a", TOTP, Attempt("开", "", code(NOW))) is Verdict.ACCEPTED
-    assert gate.judge("a", TOTP, Attempt("开", "", code(NOW))) is Verdict.REFUSED
-    assert gate.judge("a", TOTP, Attempt("开", "", code(NOW, -1))) is Verdict.REFUSED
-    assert Gate(clock, gate.kept).judge("a", TOTP, Attempt("开", "", code(NOW))) is Verdict.REFUSED
+    gate = CommandAuthenticator(clock)
+    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW))) is AuthResult.ACCEPTED
+    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW))) is AuthResult.REFUSED
+    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW, -1))) is AuthResult.REFUSED
+    assert (
+        CommandAuthenticator(clock, gate.states).authenticate("a", TOTP, CommandAttempt("开", "", code(NOW)))
+        is AuthResult.REFUSED
+    )
     clock.now += 30
-    assert gate.judge("a", TOTP, Attempt("开", "", code(clock.now))) is Verdict.ACCEPTED
+    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(clock.now))) is AuthResult.ACCEPTED
 
 
 def test_wrong_codes_in_a_row_lock_out_and_longer_each_time() -> None:
     clock = Clock()
-    gate = Gate(clock)
-    wrong, right = Attempt("开", "", "0000"), Attempt("开", "", "4711")
+    gate = CommandAuthenticator(clock)
+    wrong, right = CommandAttempt("开", "", "0000"), CommandAttempt("开", "", "4711")
     for lasts in (*LOCK_OUTS, LOCK_OUTS[-1]):
-        assert [gate.judge("a", PIN, wrong) for _ in range(MOST_WRONG)] == [
-            *[Verdict.REFUSED] * (MOST_WRONG - 1),
-            Verdict.LOCKED_OUT,
+        assert [gate.authenticate("a", PIN, wrong) for _ in range(MAX_WRONG)] == [
+            *[AuthResult.REFUSED] * (MAX_WRONG - 1),
+            AuthResult.LOCKED_OUT,
         ]
         assert gate.locked_until("a") == clock.now + lasts
         clock.now += lasts - 1
-        assert gate.judge("a", PIN, right) is Verdict.LOCKED_OUT
+        assert gate.authenticate("a", PIN, right) is AuthResult.LOCKED_OUT
         clock.now += 1
         assert gate.locked_until("a") is None
-    assert gate.judge("a", PIN, right) is Verdict.ACCEPTED
-    assert gate.judge("b", PIN, wrong) is Verdict.REFUSED
+    assert gate.authenticate("a", PIN, right) is AuthResult.ACCEPTED
+    assert gate.authenticate("b", PIN, wrong) is AuthResult.REFUSED
 
 
 def test_a_lock_out_outlives_a_restart_and_can_be_lifted() -> None:
     clock = Clock()
-    gate = Gate(clock)
-    for _ in range(MOST_WRONG):
-        gate.judge("a", PIN, Attempt("开", "", "0000"))
-    later = Gate(clock, gate.kept)
-    assert later.judge("a", PIN, Attempt("开", "", "4711")) is Verdict.LOCKED_OUT
+    gate = CommandAuthenticator(clock)
+    for _ in range(MAX_WRONG):
+        gate.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
+    later = CommandAuthenticator(clock, gate.states)
+    assert later.authenticate("a", PIN, CommandAttempt("开", "", "4711")) is AuthResult.LOCKED_OUT
     later.unlock("a")
-    assert later.judge("a", PIN, Attempt("开", "", "4711")) is Verdict.ACCEPTED
+    assert later.authenticate("a", PIN, CommandAttempt("开", "", "4711")) is AuthResult.ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -183,21 +186,21 @@ class Guessing(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.gate = Gate(self.clock)
+        self.gate = CommandAuthenticator(self.clock)
         self.wrong = 0
         self.locked = 0.0
 
     @rule(times=st.integers(1, 8))
     def guess(self, times: int) -> None:
         for _ in range(times):
-            verdict = self.gate.judge("a", PIN, Attempt("开", "", "0000"))
-            assert verdict is not Verdict.ACCEPTED
+            verdict = self.gate.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
+            assert verdict is not AuthResult.ACCEPTED
             if self.clock.now < self.locked:
-                assert verdict is Verdict.LOCKED_OUT
+                assert verdict is AuthResult.LOCKED_OUT
                 continue
             self.wrong += 1
-            assert (verdict is Verdict.LOCKED_OUT) == (self.wrong == MOST_WRONG)
-            if self.wrong == MOST_WRONG:
+            assert (verdict is AuthResult.LOCKED_OUT) == (self.wrong == MAX_WRONG)
+            if self.wrong == MAX_WRONG:
                 self.wrong = 0
                 self.locked = self.gate.locked_until("a") or 0.0
                 assert self.locked >= self.clock.now + LOCK_OUTS[0]
@@ -208,9 +211,9 @@ class Guessing(RuleBasedStateMachine):
 
     @rule()
     def succeed(self) -> None:
-        verdict = self.gate.judge("a", PIN, Attempt("开", "", "4711"))
-        assert (verdict is Verdict.ACCEPTED) == (self.clock.now >= self.locked)
-        if verdict is Verdict.ACCEPTED:
+        verdict = self.gate.authenticate("a", PIN, CommandAttempt("开", "", "4711"))
+        assert (verdict is AuthResult.ACCEPTED) == (self.clock.now >= self.locked)
+        if verdict is AuthResult.ACCEPTED:
             self.wrong = 0
 
     @invariant()

@@ -16,26 +16,26 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from custom_components.sms1680.client import Outcome, Reason, ReportState
 from custom_components.sms1680.store.db import (
-    Change,
+    DeliveryState,
+    DeliveryUpdate,
     Dispatch,
-    Matched,
+    HistoryQuery,
+    MatchedBy,
     MessageStore,
     Outgoing,
-    ProofState,
-    Query,
-    Receipted,
     Received,
+    RecordedOutcome,
     Report,
     StoredOut,
 )
-from custom_components.sms1680.store.db.proof import (
+from custom_components.sms1680.store.db.matching import (
     SETTLED,
     Candidate,
-    Foreign,
+    UnmatchedReport,
+    find_owner,
     micros,
-    owner_of,
+    outranks,
     state_of,
-    stronger,
 )
 
 ALICE, BOB = "13800000001", "13800000002"
@@ -72,14 +72,14 @@ class Desk:
         self.store.open()
 
     def begin(self, number: str = ALICE, **more: Any) -> Dispatch:
-        dispatch = Dispatch((Outgoing("home", number, at=self.now, **{"way": "http", "text": None, **more}),))
+        dispatch = Dispatch((Outgoing("home", number, at=self.now, **{"transport": "http", "text": None, **more}),))
         done(self.store.begin(dispatch))
         return dispatch
 
     def answer(
         self, begun: Dispatch, outcome: Outcome, *ids: str, reason: Reason | None = None, segments: int = 1
-    ) -> list[Change]:
-        answer = Receipted(outcome, self.now, reason, ids, segments, segments)
+    ) -> list[DeliveryUpdate]:
+        answer = RecordedOutcome(outcome, self.now, reason, ids, segments, segments)
         return list(done(self.store.settle(begun, [(0, answer)])))
 
     def send(self, outcome: Outcome, *ids: str, number: str = ALICE, **more: Any) -> int:
@@ -91,11 +91,11 @@ class Desk:
     def hear(self, message_id: str, status: str = "0", number: str = ALICE, entry: str = "home") -> Received:
         return done(self.store.receive(Report(entry, "", number, message_id, status, "webhook", self.now, b"")))
 
-    def states(self) -> dict[int, tuple[ProofState, Matched | None]]:
-        found = done(self.store.messages(Query(limit=10_000)))
+    def states(self) -> dict[int, tuple[DeliveryState, MatchedBy | None]]:
+        found = done(self.store.messages(HistoryQuery(limit=10_000)))
         return {one.row: (one.state, one.matched) for one in found if isinstance(one, StoredOut)}
 
-    def state(self, row: int) -> ProofState:
+    def state(self, row: int) -> DeliveryState:
         return self.states()[row][0]
 
 
@@ -123,9 +123,9 @@ def desk() -> Iterator[Desk]:
 )
 def test_what_reports_make_of_a_message(desk: Desk, statuses: Sequence[str], state: str) -> None:
     row = desk.send(ACCEPTED, "007")
-    changes = [desk.hear("007", status).change for status in statuses]
+    changes = [desk.hear("007", status).update for status in statuses]
     assert desk.state(row) == state
-    assert all(change is not None and change.matched is Matched.ID for change in changes)
+    assert all(change is not None and change.matched is MatchedBy.ID for change in changes)
     if changes:
         assert changes[-1] is not None
         assert changes[-1].settled is (state != "pending")
@@ -135,27 +135,27 @@ def test_what_is_told_of_several_segments_is_told_once_under_the_first_one_s_id(
     desk.send(ACCEPTED, "20", "7", "100", segments=3)
     heard = [desk.hear(message_id) for message_id in ("7", "7", "100", "20", "20")]
     assert [one.news for one in heard] == [False, False, False, True, False]
-    assert [one.change and (one.change.state, one.change.message_id) for one in heard[2:4]] == [
-        (ProofState.PENDING, "20"),
-        (ProofState.DELIVERED, "20"),
+    assert [one.update and (one.update.state, one.update.message_id) for one in heard[2:4]] == [
+        (DeliveryState.PENDING, "20"),
+        (DeliveryState.DELIVERED, "20"),
     ]
-    (waiting,) = done(desk.store.unfired("home", 9))
+    (waiting,) = done(desk.store.pending("home", 9))
     assert waiting.row == heard[3].row
-    assert waiting.change.message_id == "20"
+    assert waiting.update.message_id == "20"
     late = desk.hear("7", "KX:1000")
-    assert (late.news, late.change and late.change.state) == (True, ProofState.FAILED)
-    (kept,) = done(desk.store.messages(Query()))
+    assert (late.news, late.update and late.update.state) == (True, DeliveryState.FAILED)
+    (kept,) = done(desk.store.messages(HistoryQuery()))
     assert kept.message_ids == ("20", "7", "100")
 
 
 def test_a_report_tells_its_status_as_it_came(desk: Desk) -> None:
     desk.send(ACCEPTED, "7")
-    delivered, failed, again = (desk.hear("7", status).change for status in ("DELIVRD", "MB:1042", "0"))
+    delivered, failed, again = (desk.hear("7", status).update for status in ("DELIVRD", "MB:1042", "0"))
     assert delivered is not None
     assert (delivered.status, delivered.number, delivered.entry) == ("DELIVRD", ALICE, "home")
     assert failed is not None
     assert again is not None
-    assert (failed.status, again.status, again.state) == ("MB:1042", "MB:1042", ProofState.FAILED)
+    assert (failed.status, again.status, again.state) == ("MB:1042", "MB:1042", DeliveryState.FAILED)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.UNKNOWN])
@@ -169,19 +169,19 @@ def test_what_was_not_accepted_stands_as_its_outcome(desk: Desk, outcome: Outcom
 def test_a_number_is_the_same_however_it_is_written(desk: Desk, written: str) -> None:
     row = desk.send(ACCEPTED, "7", number=ALICE)
     desk.hear("7", number=written.format(ALICE))
-    assert desk.state(row) is ProofState.DELIVERED
+    assert desk.state(row) is DeliveryState.DELIVERED
 
 
 def test_an_id_is_text(desk: Desk) -> None:
     row, other = desk.send(ACCEPTED, "007"), desk.send(ACCEPTED, "7")
     desk.hear("007")
-    assert (desk.state(row), desk.state(other)) == (ProofState.DELIVERED, ProofState.ACCEPTED)
+    assert (desk.state(row), desk.state(other)) == (DeliveryState.DELIVERED, DeliveryState.ACCEPTED)
 
 
 def test_numbers_of_one_id_are_told_apart(desk: Desk) -> None:
     alice, bob = (desk.send(ACCEPTED, "7", number=number) for number in (ALICE, BOB))
     desk.hear("7", "KX:1000", BOB)
-    assert (desk.state(alice), desk.state(bob)) == (ProofState.ACCEPTED, ProofState.FAILED)
+    assert (desk.state(alice), desk.state(bob)) == (DeliveryState.ACCEPTED, DeliveryState.FAILED)
 
 
 class TestEarly:
@@ -189,74 +189,74 @@ class TestEarly:
 
     def test_waits_for_the_answer(self, desk: Desk) -> None:
         begun = desk.begin()
-        assert desk.hear("7").change is None
+        assert desk.hear("7").update is None
         (change,) = desk.answer(begun, ACCEPTED, "7")
-        assert (change.state, change.matched, change.status) == (ProofState.DELIVERED, Matched.ID, "0")
+        assert (change.state, change.matched, change.status) == (DeliveryState.DELIVERED, MatchedBy.ID, "0")
 
     def test_is_not_taken_for_an_older_unknown_message_s(self, desk: Desk) -> None:
         old = desk.send(UNKNOWN)
         begun = desk.begin()
         desk.hear("7")
-        assert desk.state(old) is ProofState.UNKNOWN
+        assert desk.state(old) is DeliveryState.UNKNOWN
         desk.answer(begun, ACCEPTED, "7")
-        assert (desk.state(old), desk.state(row_of(begun))) == (ProofState.UNKNOWN, ProofState.DELIVERED)
+        assert (desk.state(old), desk.state(row_of(begun))) == (DeliveryState.UNKNOWN, DeliveryState.DELIVERED)
 
     def test_is_an_older_message_s_once_the_answer_names_another_id(self, desk: Desk) -> None:
         old = desk.send(UNKNOWN)
         begun = desk.begin()
         desk.hear("7", "KX:1000")
         own, other = desk.answer(begun, ACCEPTED, "8")
-        assert (own.row, own.state) == (row_of(begun), ProofState.ACCEPTED)
-        assert (other.row, other.state, other.matched) == (old, ProofState.FAILED, Matched.NUMBER)
+        assert (own.row, own.state) == (row_of(begun), DeliveryState.ACCEPTED)
+        assert (other.row, other.state, other.matched) == (old, DeliveryState.FAILED, MatchedBy.NUMBER)
 
     def test_of_an_id_that_was_used_before(self, desk: Desk) -> None:
         desk.hear("7", "KX:1000")
         desk.now += timedelta(days=20)
-        assert desk.state(desk.send(ACCEPTED, "7")) is ProofState.ACCEPTED
+        assert desk.state(desk.send(ACCEPTED, "7")) is DeliveryState.ACCEPTED
 
     def test_all_of_them_count(self, desk: Desk) -> None:
         begun = desk.begin()
         for status in ("ACCEPTD", "0", "MA:0001"):
             desk.hear("7", status)
         (change,) = desk.answer(begun, ACCEPTED, "7")
-        assert (change.state, change.status) == (ProofState.FAILED, "MA:0001")
+        assert (change.state, change.status) == (DeliveryState.FAILED, "MA:0001")
 
 
 class TestLong:
     """A message of several segments, each with its own id."""
 
     def test_is_delivered_when_all_of_them_are(self, desk: Desk) -> None:
-        row = desk.send(ACCEPTED, "1", "2", "3", segments=3, way="cmpp")
+        row = desk.send(ACCEPTED, "1", "2", "3", segments=3, transport="cmpp")
         for message_id, state in (("2", "pending"), ("2", "pending"), ("1", "pending"), ("3", "delivered")):
-            change = desk.hear(message_id, "DELIVRD").change
+            change = desk.hear(message_id, "DELIVRD").update
             assert change is not None
             assert (change.state, change.settled) == (state, state == "delivered")
-        assert desk.state(row) is ProofState.DELIVERED
+        assert desk.state(row) is DeliveryState.DELIVERED
 
     def test_has_failed_when_one_of_them_has(self, desk: Desk) -> None:
         row = desk.send(ACCEPTED, "1", "2", "3", segments=3)
         desk.hear("1", "DELIVRD")
-        change = desk.hear("2", "UNDELIV").change
+        change = desk.hear("2", "UNDELIV").update
         assert change is not None
-        assert (change.state, change.settled) == (ProofState.FAILED, True)
+        assert (change.state, change.settled) == (DeliveryState.FAILED, True)
         desk.hear("3", "DELIVRD")
-        assert desk.state(row) is ProofState.FAILED
+        assert desk.state(row) is DeliveryState.FAILED
 
     def test_expires_where_one_of_them_is_never_heard_of(self, desk: Desk) -> None:
         row = desk.send(ACCEPTED, "1", "2", segments=2)
         desk.hear("1", "DELIVRD")
         desk.now += timedelta(hours=49)
-        done(desk.store.tidy({}))
-        assert desk.state(row) is ProofState.EXPIRED
+        done(desk.store.prune({}))
+        assert desk.state(row) is DeliveryState.EXPIRED
         desk.hear("2", "DELIVRD")
-        assert desk.state(row) is ProofState.DELIVERED
+        assert desk.state(row) is DeliveryState.DELIVERED
 
     def test_is_not_delivered_by_the_half_that_was_accepted(self, desk: Desk) -> None:
         row = desk.send(UNKNOWN, "1", segments=2)
         desk.hear("1", "DELIVRD")
-        assert desk.state(row) is ProofState.PENDING
+        assert desk.state(row) is DeliveryState.PENDING
         desk.hear("the other", "DELIVRD")
-        assert desk.states()[row] == (ProofState.DELIVERED, Matched.ID)
+        assert desk.states()[row] == (DeliveryState.DELIVERED, MatchedBy.ID)
 
 
 class TestExpiry:
@@ -264,7 +264,7 @@ class TestExpiry:
     def test_without_a_report_for_48_hours(self, desk: Desk, hours: float, state: str) -> None:
         row = desk.send(ACCEPTED, "7", recipient="alice")
         desk.now += timedelta(hours=hours)
-        changes = done(desk.store.tidy({}))
+        changes = done(desk.store.prune({}))
         assert desk.state(row) == state
         assert [(change.row, change.settled, change.at) for change in changes] == (
             [(row, True, desk.now)] if state == "expired" else []
@@ -274,24 +274,24 @@ class TestExpiry:
     def test_a_report_that_comes_days_later(self, desk: Desk, status: str, state: str) -> None:
         row = desk.send(ACCEPTED, "7")
         desk.now += timedelta(days=5)
-        done(desk.store.tidy({}))
+        done(desk.store.prune({}))
         desk.hear("7", status)
         assert desk.state(row) == state
 
     def test_a_scheduled_message_has_its_time_from_then_on(self, desk: Desk) -> None:
         row = desk.send(ACCEPTED, "7", due=NOON + timedelta(days=3))
         desk.now += timedelta(days=4)
-        done(desk.store.tidy({}))
-        assert desk.state(row) is ProofState.ACCEPTED
+        done(desk.store.prune({}))
+        assert desk.state(row) is DeliveryState.ACCEPTED
         desk.now += timedelta(days=2)
-        done(desk.store.tidy({}))
-        assert desk.state(row) is ProofState.EXPIRED
+        done(desk.store.prune({}))
+        assert desk.state(row) is DeliveryState.EXPIRED
 
     @pytest.mark.parametrize("outcome", [HELD, UNKNOWN, Outcome.REFUSED])
     def test_only_what_was_accepted_expires(self, desk: Desk, outcome: Outcome) -> None:
         row = desk.send(outcome)
         desk.now += timedelta(days=9)
-        done(desk.store.tidy({}))
+        done(desk.store.prune({}))
         assert desk.state(row) == outcome.value
 
 
@@ -302,41 +302,41 @@ class TestByNumber:
     def test_a_report_settles_the_only_one(self, desk: Desk, outcome: Outcome) -> None:
         row = desk.send(outcome)
         desk.now += timedelta(minutes=5)
-        change = desk.hear("7", "0", f"+86{ALICE}").change
+        change = desk.hear("7", "0", f"+86{ALICE}").update
         assert change is not None
-        assert (change.row, change.state, change.matched) == (row, ProofState.DELIVERED, Matched.NUMBER)
-        assert desk.hear("7", "MA:0001").change is not None
-        assert desk.states()[row] == (ProofState.FAILED, Matched.NUMBER)
+        assert (change.row, change.state, change.matched) == (row, DeliveryState.DELIVERED, MatchedBy.NUMBER)
+        assert desk.hear("7", "MA:0001").update is not None
+        assert desk.states()[row] == (DeliveryState.FAILED, MatchedBy.NUMBER)
 
     def test_two_of_them_are_doubt(self, desk: Desk) -> None:
         rows = [desk.send(ACCEPTED), desk.send(UNKNOWN)]
-        assert desk.hear("7").change is None
-        assert [desk.state(row) for row in rows] == [ProofState.ACCEPTED, ProofState.UNKNOWN]
+        assert desk.hear("7").update is None
+        assert [desk.state(row) for row in rows] == [DeliveryState.ACCEPTED, DeliveryState.UNKNOWN]
 
     def test_one_whose_id_is_known_is_no_doubt(self, desk: Desk) -> None:
         known, row = desk.send(ACCEPTED, "8"), desk.send(ACCEPTED)
         desk.hear("7")
-        assert (desk.state(known), desk.state(row)) == (ProofState.ACCEPTED, ProofState.DELIVERED)
+        assert (desk.state(known), desk.state(row)) == (DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
 
     def test_one_that_never_went_out_is_no_doubt(self, desk: Desk) -> None:
         desk.send(Outcome.REFUSED)
         desk.send(Outcome.NOT_SENT)
         row = desk.send(ACCEPTED)
         desk.hear("7")
-        assert desk.state(row) is ProofState.DELIVERED
+        assert desk.state(row) is DeliveryState.DELIVERED
 
     def test_a_second_id_is_not_taken_in(self, desk: Desk) -> None:
         row = desk.send(ACCEPTED)
         desk.hear("7")
-        assert desk.hear("8", "KX:1000").change is None
-        assert desk.state(row) is ProofState.DELIVERED
+        assert desk.hear("8", "KX:1000").update is None
+        assert desk.state(row) is DeliveryState.DELIVERED
 
     def test_two_ids_that_came_before_the_answer_are_doubt(self, desk: Desk) -> None:
         begun = desk.begin()
         desk.hear("7")
         desk.hear("8")
         desk.answer(begun, UNKNOWN)
-        assert desk.state(row_of(begun)) is ProofState.UNKNOWN
+        assert desk.state(row_of(begun)) is DeliveryState.UNKNOWN
 
     @pytest.mark.parametrize(
         ("outcome", "later", "state"),
@@ -356,18 +356,18 @@ class TestByNumber:
     def test_what_came_before_it_went_out_is_another_s(self, desk: Desk) -> None:
         desk.hear("7")
         desk.now += timedelta(seconds=1)
-        assert desk.state(desk.send(ACCEPTED)) is ProofState.ACCEPTED
+        assert desk.state(desk.send(ACCEPTED)) is DeliveryState.ACCEPTED
 
     def test_a_report_before_a_scheduled_message_is_due_is_another_s(self, desk: Desk) -> None:
         row = desk.send(ACCEPTED, due=NOON + timedelta(days=1))
         desk.hear("7")
-        assert desk.state(row) is ProofState.ACCEPTED
+        assert desk.state(row) is DeliveryState.ACCEPTED
 
     def test_another_account_s_report_is_not_ours(self, desk: Desk) -> None:
         row, known = desk.send(UNKNOWN), desk.send(ACCEPTED, "8", number=BOB)
-        assert desk.hear("7", entry="office").change is None
-        assert desk.hear("8", number=BOB, entry="office").change is None
-        assert (desk.state(row), desk.state(known)) == (ProofState.UNKNOWN, ProofState.ACCEPTED)
+        assert desk.hear("7", entry="office").update is None
+        assert desk.hear("8", number=BOB, entry="office").update is None
+        assert (desk.state(row), desk.state(known)) == (DeliveryState.UNKNOWN, DeliveryState.ACCEPTED)
 
     def test_what_was_under_way_when_the_power_went_is_unknown_and_may_be_settled(self, tmp_path: Any) -> None:
         first = MessageStore(tmp_path / "sms1680.db", now=lambda: NOON)
@@ -380,15 +380,15 @@ class TestByNumber:
         second.open()
         (change,) = done(second.current([row_of(dispatch)]))
         second.close()
-        assert (change.state, change.matched) == (ProofState.DELIVERED, Matched.NUMBER)
+        assert (change.state, change.matched) == (DeliveryState.DELIVERED, MatchedBy.NUMBER)
 
 
 def test_a_message_whose_beginning_could_not_be_noted_is_noted_with_its_answer(desk: Desk) -> None:
     message = Outgoing("home", ALICE, "http", NOON, "门开了", "alice")
     dispatch = Dispatch((message,))
-    (change,) = done(desk.store.settle(dispatch, [(0, Receipted(ACCEPTED, NOON, None, ("7",)))]))
+    (change,) = done(desk.store.settle(dispatch, [(0, RecordedOutcome(ACCEPTED, NOON, None, ("7",)))]))
     assert row_of(dispatch) == change.row
-    assert desk.state(change.row) is ProofState.ACCEPTED
+    assert desk.state(change.row) is DeliveryState.ACCEPTED
 
 
 def test_the_last_of_each_recipient(desk: Desk) -> None:
@@ -397,7 +397,7 @@ def test_the_last_of_each_recipient(desk: Desk) -> None:
     newest = desk.send(ACCEPTED, "2", recipient="alice")
     desk.hear("2")
     found = done(desk.store.latest("home", ["alice", "bob"]))
-    assert [(change.row, change.state, change.at) for change in found] == [(newest, ProofState.DELIVERED, desk.now)]
+    assert [(change.row, change.state, change.at) for change in found] == [(newest, DeliveryState.DELIVERED, desk.now)]
     assert done(desk.store.latest("office", ["alice"])) == []
 
 
@@ -416,7 +416,7 @@ def test_the_strongest_word_stands_in_whatever_order(words: list[ReportState], c
     def last(said: Sequence[ReportState]) -> ReportState | None:
         stands = None
         for word in said:
-            stands = word if stronger(stands, word) else stands
+            stands = word if outranks(word, stands) else stands
         return stands
 
     mixed = words * 2
@@ -438,15 +438,15 @@ CANDIDATES = st.lists(
 @given(CANDIDATES, st.lists(st.integers(0, 110), max_size=4))
 def test_an_owner_is_found_only_where_no_other_could_be(given_: list[tuple[Any, int, int]], hours: list[int]) -> None:
     candidates = [Candidate(row, *values) for row, values in enumerate(given_)]
-    foreign = [Foreign(str(place), hour * 3_600_000_000) for place, hour in enumerate(hours)]
-    owned = owner_of(candidates, foreign)
+    foreign = [UnmatchedReport(str(place), hour * 3_600_000_000) for place, hour in enumerate(hours)]
+    owned = find_owner(candidates, foreign)
     if owned is None:
         return
     owner, own = owned
     assert own
     assert len(own) <= owner.missing
     for one in foreign:
-        able = [candidate for candidate in candidates if candidate.outcome is None or candidate.may_own(one.at)]
+        able = [candidate for candidate in candidates if candidate.outcome is None or candidate.can_own(one.at)]
         assert able in ([], [owner])
         assert (one in own) is (able == [owner])
 
@@ -462,20 +462,20 @@ class Sent:
     said: list[tuple[str, str, datetime]] = field(default_factory=list)
     expired: bool = False
 
-    def expected(self) -> ProofState:
+    def expected(self) -> DeliveryState:
         """Where it must stand, worked out from all that happened to it."""
         if self.outcome in (None, Outcome.REFUSED, Outcome.NOT_SENT):
-            return ProofState(self.outcome or "sending")
+            return DeliveryState(self.outcome or "sending")
         if self.outcome is UNKNOWN and self.said and self.said[0][2] - self.since > timedelta(hours=1):
-            return ProofState.UNKNOWN
+            return DeliveryState.UNKNOWN
         statuses = {id_: {status for said, status, _ in self.said if said == id_} for id_ in self.ids}
         if any("UNDELIV" in some for some in statuses.values()):
-            return ProofState.FAILED
+            return DeliveryState.FAILED
         if all("DELIVRD" in some for some in statuses.values()):
-            return ProofState.DELIVERED
+            return DeliveryState.DELIVERED
         if self.expired:
-            return ProofState.EXPIRED
-        return ProofState.PENDING if self.said else ProofState(self.outcome)
+            return DeliveryState.EXPIRED
+        return DeliveryState.PENDING if self.said else DeliveryState(self.outcome)
 
 
 class DrawnPlatform(RuleBasedStateMachine):
@@ -532,7 +532,7 @@ class DrawnPlatform(RuleBasedStateMachine):
 
     @rule(status=st.sampled_from(["0", "UNDELIV"]), number=st.sampled_from([ALICE, BOB]))
     def report_of_another_program(self, status: str, number: str) -> None:
-        assert self.desk.hear(f"foreign {next(self.serial)}", status, number).change is None
+        assert self.desk.hear(f"foreign {next(self.serial)}", status, number).update is None
 
     @rule(later=st.sampled_from([timedelta(seconds=1), timedelta(minutes=50), timedelta(hours=30)]))
     def wait(self, later: timedelta) -> None:
@@ -540,10 +540,10 @@ class DrawnPlatform(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        done(self.desk.store.tidy({}))
+        done(self.desk.store.prune({}))
         for sent in self.sent:
             old = self.desk.now - sent.since > timedelta(hours=48)
-            if old and sent.expected() in (ProofState.ACCEPTED, ProofState.PENDING):
+            if old and sent.expected() in (DeliveryState.ACCEPTED, DeliveryState.PENDING):
                 sent.expired = True
 
     @invariant()

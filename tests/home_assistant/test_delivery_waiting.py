@@ -13,9 +13,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
-from custom_components.sms1680.store.db import Query
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
+from custom_components.sms1680.store.db import HistoryQuery
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"
@@ -28,8 +29,10 @@ def hear(hass: HomeAssistant, entry: MockConfigEntry) -> Hear:
     """Lets a report come in."""
 
     async def report(message_id: str, number: str = ALICE, status: str = "0") -> None:
-        receiver = async_get_receivers(hass).async_get(entry)
-        (await receiver.async_receive(DeliveryReport(message_id, number, status), Way.WEBHOOK, 5)).answered()
+        receiver = async_get_registry(hass).async_get(entry)
+        (
+            await receiver.async_receive(DeliveryReport(message_id, number, status), InboundSource.WEBHOOK, 5)
+        ).mark_acknowledged()
 
     return report
 
@@ -92,9 +95,9 @@ async def test_what_may_have_been_sent_is_settled_by_its_report(
     sending = send(hass, entity_id="notify.alice", wait=60)
 
     async def unknown() -> None:
-        store = hass.data[DATA_STORAGE].shelves[0].store
+        store = hass.data[DATA_STORE].intakes[0].store
         while True:
-            found = await asyncio.wrap_future(store.messages(Query()))
+            found = await asyncio.wrap_future(store.messages(HistoryQuery()))
             if found and found[0].state == "unknown":  # type: ignore[union-attr]
                 return
 
@@ -136,7 +139,7 @@ async def test_reasons_are_told_in_home_assistants_language(hass: HomeAssistant,
 async def test_without_a_store_the_platforms_answer_is_told(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    for shelf in hass.data[DATA_STORAGE].shelves:
+    for shelf in hass.data[DATA_STORE].intakes:
         await hass.async_add_executor_job(shelf.store.close)
     answer = await send(hass, wait=0.5)
     assert [told["delivery"]["state"] for told in answer["messages"]] == ["accepted", "accepted"]
@@ -183,6 +186,6 @@ async def test_what_an_automation_of_our_events_sends_is_automatic(hass: HomeAss
     await hear("7")
     await hass.async_block_till_done()
     await send(hass, entity_id="notify.alice", wait=0)
-    store = hass.data[DATA_STORAGE].shelves[0].store
-    sent = [one.automatic for one in await asyncio.wrap_future(store.messages(Query()))]  # type: ignore[union-attr]
+    store = hass.data[DATA_STORE].intakes[0].store
+    sent = [one.automatic for one in await asyncio.wrap_future(store.messages(HistoryQuery()))]  # type: ignore[union-attr]
     assert sent == [False, True]

@@ -17,7 +17,8 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply, SMS1680Error
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 ALICE = "13800000001"
@@ -48,7 +49,9 @@ async def diagnostics_of(hass: HomeAssistant, entry: MockConfigEntry, client: Cl
 
 async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
     for item in items:
-        (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 0)).answered()
+        (
+            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 0)
+        ).mark_acknowledged()
     await hass.async_block_till_done()
 
 
@@ -60,7 +63,7 @@ async def test_diagnostics_count_what_happened(
     with pytest.raises(SMS1680Error):
         await client.send(ALICE, "代开发票")
     await come(hass, entry, Reply(ALICE, "好的"), Reply(ALICE, "好的"), DeliveryReport("7", ALICE, "0"))
-    async_get_receivers(hass).async_get(entry).warn("malformed", "Refused")
+    async_get_registry(hass).async_get(entry).warn("malformed", "Refused")
     told = await diagnostics_of(hass, entry, hass_client)
     assert told["received"]["counts"] == {
         "message_received": 1,

@@ -34,8 +34,9 @@ from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, R
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
 from custom_components.sms1680.conversation.engine import NoAnswer
 from custom_components.sms1680.deferred.models import DeliveryResult
-from custom_components.sms1680.inbound import receiver as receiving
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound import events as receiving
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.recipients import Addressee
 from custom_components.sms1680.store import manager as storing
 from sms1680.sandbox import Sandbox
@@ -115,7 +116,9 @@ async def run(hass: HomeAssistant, name: str) -> None:
 
 async def come_in(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
     for item in items:
-        (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 0)).answered()
+        (
+            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 0)
+        ).mark_acknowledged()
 
 
 async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
@@ -224,7 +227,7 @@ async def test_question_waits_for_its_answer(
         await sandbox.wait_for(lambda platform: len(platform.messages) == 3)
         assert held(sandbox)[2] == (LI, "车库门的事已由Wang答复")
     else:
-        home.runtime_data.conversation.desk.end_all(NoAnswer.TIMEOUT)
+        home.runtime_data.conversation.questions.end_all(NoAnswer.TIMEOUT)
     await asked
     assert [call.service for call in switched] == acted
 
@@ -437,7 +440,7 @@ async def test_events_have_the_documented_fields(hass: HomeAssistant, home: Mock
     for (event,), name in zip(heard.values(), ("message-event", "report-event"), strict=True):
         assert named(language, name) == list(event.data) or set(named(language, name)) == event.data.keys()
     via = dict(cells(table_of("message-event", language)))["`via`"]
-    assert set(re.findall(r"`(\w+)`", via)) == {way.value for way in Way}
+    assert set(re.findall(r"`(\w+)`", via)) == {way.value for way in InboundSource}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -13,7 +13,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, mock_r
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.receiver import Receiver, Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.receiver import InboundProcessor
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 ALICE, STRANGER = "13800000001", "13900000009"
@@ -21,13 +23,13 @@ INBOX, ALICES, BOBS = "event.home_inbox", "event.alice_messages", "event.bob_mes
 
 
 @pytest.fixture
-def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> Receiver:
-    return async_get_receivers(hass).async_get(entry)
+def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
+    return async_get_registry(hass).async_get(entry)
 
 
-async def come(hass: HomeAssistant, receiver: Receiver, *items: Reply | DeliveryReport) -> None:
+async def come(hass: HomeAssistant, receiver: InboundProcessor, *items: Reply | DeliveryReport) -> None:
     for item in items:
-        (await receiver.async_receive(item, Way.WEBHOOK, 0)).answered()
+        (await receiver.async_receive(item, InboundSource.WEBHOOK, 0)).mark_acknowledged()
     await hass.async_block_till_done()
 
 
@@ -37,7 +39,9 @@ def shown(hass: HomeAssistant, entity_id: str) -> State:
     return state
 
 
-async def test_a_reply_shows_in_the_inbox_and_with_its_sender_only(hass: HomeAssistant, receiver: Receiver) -> None:
+async def test_a_reply_shows_in_the_inbox_and_with_its_sender_only(
+    hass: HomeAssistant, receiver: InboundProcessor
+) -> None:
     await come(hass, receiver, Reply("+86 138 0000 0001", "好的", "12"))
     for entity_id in (INBOX, ALICES):
         attributes = shown(hass, entity_id).attributes
@@ -52,7 +56,7 @@ async def test_a_reply_shows_in_the_inbox_and_with_its_sender_only(hass: HomeAss
     assert shown(hass, BOBS).state == STATE_UNKNOWN
 
 
-async def test_a_stranger_shows_in_the_inbox_only(hass: HomeAssistant, receiver: Receiver) -> None:
+async def test_a_stranger_shows_in_the_inbox_only(hass: HomeAssistant, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply(STRANGER, "你好"))
     assert shown(hass, INBOX).attributes["number"] == STRANGER
     assert {shown(hass, ALICES).state, shown(hass, BOBS).state} == {STATE_UNKNOWN}
@@ -60,7 +64,7 @@ async def test_a_stranger_shows_in_the_inbox_only(hass: HomeAssistant, receiver:
 
 @pytest.mark.parametrize(("status", "event_type"), [("0", "delivered"), ("KX:1000", "failed"), ("ACCEPTD", None)])
 async def test_what_a_delivery_report_shows(
-    hass: HomeAssistant, receiver: Receiver, status: str, event_type: str | None
+    hass: HomeAssistant, receiver: InboundProcessor, status: str, event_type: str | None
 ) -> None:
     await come(hass, receiver, DeliveryReport("7", ALICE, status))
     assert shown(hass, ALICES).attributes["event_type"] == event_type
@@ -68,7 +72,7 @@ async def test_what_a_delivery_report_shows(
 
 
 async def test_the_types_are_few_and_fixed_and_number_and_content_are_not_recorded(
-    hass: HomeAssistant, receiver: Receiver
+    hass: HomeAssistant, receiver: InboundProcessor
 ) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
     for entity_id in (INBOX, ALICES, BOBS):
@@ -78,20 +82,22 @@ async def test_the_types_are_few_and_fixed_and_number_and_content_are_not_record
         assert {"number", "content"} <= state.state_info["unrecorded_attributes"]
 
 
-async def test_a_word_for_opting_out_is_no_message(hass: HomeAssistant, receiver: Receiver) -> None:
+async def test_a_word_for_opting_out_is_no_message(hass: HomeAssistant, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply(ALICE, "TD"))
     for entity_id in (INBOX, ALICES):
         assert shown(hass, entity_id).attributes["event_type"] == "opted_out"
 
 
-async def test_what_came_again_is_not_shown_again(hass: HomeAssistant, receiver: Receiver) -> None:
+async def test_what_came_again_is_not_shown_again(hass: HomeAssistant, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
     before = shown(hass, ALICES)
     await come(hass, receiver, Reply(ALICE, "1"))
     assert shown(hass, ALICES) is before
 
 
-async def test_a_reload_fires_nothing_again(hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver) -> None:
+async def test_a_reload_fires_nothing_again(
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
     assert await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -113,7 +119,7 @@ async def test_a_restart_restores_nothing(hass: HomeAssistant, make_entry: Calla
 
 
 async def test_an_outage_of_the_platform_leaves_them_alone(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, sandbox: Sandbox
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, sandbox: Sandbox
 ) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
     before = shown(hass, ALICES)
@@ -124,7 +130,7 @@ async def test_an_outage_of_the_platform_leaves_them_alone(
 
 
 async def test_a_neighbour_comes_and_goes_without_them(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
 ) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
     before = shown(hass, ALICES)
@@ -161,10 +167,10 @@ async def test_unique_ids_and_devices(hass: HomeAssistant, entry: MockConfigEntr
 
 
 async def test_a_disabled_account_keeps_its_addresses_and_fires_later(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
 ) -> None:
     await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
-    task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 60))
+    task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 60))
     await hass.config_entries.async_set_disabled_by(entry.entry_id, None)
     await task
     await hass.async_block_till_done()

@@ -15,8 +15,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
+from custom_components.sms1680.store.manager import DATA_STORE
 
 ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]
@@ -37,8 +38,8 @@ async def purge(hass: HomeAssistant, **data: Any) -> int:
 
 
 async def come(hass: HomeAssistant, entry: MockConfigEntry, item: Reply | DeliveryReport) -> None:
-    receiver = async_get_receivers(hass).async_get(entry)
-    (await receiver.async_receive(item, Way.WEBHOOK, 5)).answered()
+    receiver = async_get_registry(hass).async_get(entry)
+    (await receiver.async_receive(item, InboundSource.WEBHOOK, 5)).mark_acknowledged()
 
 
 @pytest.fixture
@@ -216,7 +217,7 @@ async def test_what_makes_no_sense_is_refused(hass: HomeAssistant, data: dict[st
 
 @pytest.mark.usefixtures("filled")
 async def test_a_store_that_fails_is_told(hass: HomeAssistant) -> None:
-    for shelf in hass.data[DATA_STORAGE].shelves:
+    for shelf in hass.data[DATA_STORE].intakes:
         await hass.async_add_executor_job(shelf.store.close)
     for call in (get, purge):
         with pytest.raises(HomeAssistantError) as caught:
@@ -230,7 +231,7 @@ async def test_a_report_that_never_came_is_told_in_words(
     freezer.move_to("2026-05-01 08:00:00+00:00")
     await entry.runtime_data.client.send(ALICE, "一")
     freezer.tick(49 * 3600)
-    await hass.data[DATA_STORAGE].async_tidy()
+    await hass.data[DATA_STORE].async_prune()
     (message,) = await get(hass)
     assert (message["state"], message["settled"]) == ("expired", True)
     assert message["reason"] == "No delivery report came within 48 hours."

@@ -26,10 +26,11 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.deferred import queue as later_module
 from custom_components.sms1680.deferred.models import QueuedMessage
-from custom_components.sms1680.inbound.receiver import NotTakenError, Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
+from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.outbound import pipeline as delivering
 from custom_components.sms1680.store.db import MessageStore, StoreError
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Account, Config, Sandbox
 
 MakeEntry = Callable[..., MockConfigEntry]
@@ -117,7 +118,7 @@ def repairs(hass: HomeAssistant) -> list[str]:
 
 
 def store_of(hass: HomeAssistant) -> MessageStore:
-    return hass.data[DATA_STORAGE].lasting.store
+    return hass.data[DATA_STORE].durable.store
 
 
 def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> list[Any]:
@@ -464,12 +465,12 @@ class TestLetGo:
     async def test_what_comes_in_while_the_account_is_removed(
         self, hass: HomeAssistant, entry: MockConfigEntry
     ) -> None:
-        receiver = async_get_receivers(hass).async_get(entry)
+        receiver = async_get_registry(hass).async_get(entry)
         held = threading.Event()
         store_of(hass)._writer.submit(lambda _: held.wait(10))
         coming = []
         for text in ("一", "二"):  # the first is with the store's thread, the second is still to come to it
-            coming.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, text), Way.WEBHOOK, 0)))
+            coming.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, text), InboundSource.WEBHOOK, 0)))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -478,8 +479,8 @@ class TestLetGo:
         held.set()
         await removal
         await asyncio.gather(*coming)
-        with pytest.raises(NotTakenError):
-            await receiver.async_receive(Reply(ALICE, "三"), Way.WEBHOOK, 0)
+        with pytest.raises(NotAcceptedError):
+            await receiver.async_receive(Reply(ALICE, "三"), InboundSource.WEBHOOK, 0)
         assert in_store(hass, "SELECT row FROM uplink") == []
 
     @pytest.mark.parametrize("selected", [{}, {"number": ALICE}, {"recipient": "Alice"}])

@@ -25,7 +25,7 @@ from yarl import URL
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.inbound import endpoints as push, listener
-from custom_components.sms1680.inbound.receiver import async_get_receivers
+from custom_components.sms1680.inbound.registry import async_get_registry
 
 WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
 REPORTS = "/api/sms1680/push-secret-of-the-tests/1603/mr"
@@ -217,7 +217,7 @@ async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_pu
     address: str,
 ) -> None:
     http = await hass_client_no_auth()
-    receiver = async_get_receivers(hass).async_get(account)
+    receiver = async_get_registry(hass).async_get(account)
     with patch.object(receiver, "async_receive", side_effect=ValueError(UPLINK)):
         assert await get(address, UPLINK) == (500, "")
         response = await http.get(URL(f"{address}?{UPLINK}", encoded=True))
@@ -230,7 +230,7 @@ async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_pu
 async def test_silent_connections_are_few_and_cut(
     hass: HomeAssistant, make_entry: MakeEntry, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "_MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(listener, "_MAX_CONNECTIONS", 2)
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
     await set_up(hass, entry)
     opened = hass.data[push._LISTENERS][entry.entry_id]

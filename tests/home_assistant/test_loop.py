@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.store.manager import DATA_STORAGE
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Config, Sandbox
 
 SLOW = 1.0  # seconds that no step of ours takes, even on a busy machine while coverage is measured
@@ -125,9 +125,9 @@ async def test_the_message_store(hass: HomeAssistant, hass_client_no_auth: Clien
     client = await hass_client_no_auth()
     assert (await client.get(f"{WEBHOOK}?mobile={ALICE}&content=1")).status == 200
     assert len((await act(hass, "sms1680.get_messages", respond=True))["messages"]) == 2
-    await hass.data[DATA_STORAGE].async_tidy()
-    await hass.data[DATA_STORAGE].async_backup(begin=True)
-    await hass.data[DATA_STORAGE].async_backup(begin=False)
+    await hass.data[DATA_STORE].async_prune()
+    await hass.data[DATA_STORE].async_backup(begin=True)
+    await hass.data[DATA_STORE].async_backup(begin=False)
     purged = await act(hass, "sms1680.purge_messages", respond=True, until=dt_util.utcnow().isoformat())
     assert purged is not None
 

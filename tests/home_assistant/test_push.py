@@ -33,7 +33,8 @@ from custom_components.sms1680.const import (
     EVENT_MESSAGE_RECEIVED,
 )
 from custom_components.sms1680.inbound import endpoints as push, http_handler as answering
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 WEBHOOK_ID = "webhook-id-of-the-tests"
@@ -355,7 +356,7 @@ async def test_nobody_but_a_trusted_proxy_says_where_a_push_comes_from(
         assert (await http.get(raw(address, UPLINK))).status == 403
         assert (await http.get(raw(address, UPLINK), headers={"X-Forwarded-For": "192.0.2.1"})).status == 400
     assert not messages
-    assert caplog.text.count("a network that may not push") == 1
+    assert caplog.text.count("Rejected a push from a network") == 1
 
 
 @pytest.mark.parametrize(("networks", "status"), [([], 200), (["0.0.0.0/0"], 403)])
@@ -374,8 +375,8 @@ async def test_an_address_that_is_none_lies_in_no_network(hass: HomeAssistant, m
     entry = make_entry(options={CONF_NETWORKS: ["0.0.0.0/0", "::/0"]})
     await set_up(hass, entry)
     request = make_mocked_request("GET", f"{WEBHOOK}?{UPLINK}").clone(remote="")  # as on a Unix socket
-    receiver = async_get_receivers(hass).async_get(entry)
-    assert (await answering.async_answer(hass, receiver, request, Way.WEBHOOK)).status == 403
+    receiver = async_get_registry(hass).async_get(entry)
+    assert (await answering.async_handle_push(hass, receiver, request, InboundSource.WEBHOOK)).status == 403
 
 
 async def test_an_answer_that_was_not_written_makes_the_next_one_a_repeat(
@@ -502,8 +503,8 @@ async def test_what_home_assistants_own_filter_refused_is_told(
     for _ in range(2):
         assert (await http.get(raw(address, f"{UPLINK}%0A2"))).status == 400
     await hass.async_block_till_done()
-    assert async_get_receivers(hass).async_get(entry).counts == {"refused_by_home_assistant": 2}
-    assert caplog.text.count("Home Assistant's own filter refused a push") == 1
+    assert async_get_registry(hass).async_get(entry).counts == {"refused_by_home_assistant": 2}
+    assert caplog.text.count("Home Assistant's security filter rejected a push") == 1
     (issue,) = ir.async_get(hass).issues.values()
     assert (issue.translation_key, issue.translation_placeholders) == ("refused_push", {"account": "Home"})
     assert await hass.config_entries.async_remove(entry.entry_id)

@@ -26,13 +26,10 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound import receiver as receiving
-from custom_components.sms1680.inbound.receiver import (
-    NotTakenError,
-    Receiver,
-    Way,
-    async_get_receivers,
-    resolve_extension,
-)
+from custom_components.sms1680.inbound.events import resolve_extension
+from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
+from custom_components.sms1680.inbound.receiver import InboundProcessor
+from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import MessageStore, StoreError, comparable_number
 
 ALICE, STRANGER = "13800000001", "13900000009"
@@ -40,8 +37,8 @@ MakeEntry = Callable[..., MockConfigEntry]
 
 
 @pytest.fixture
-def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> Receiver:
-    return async_get_receivers(hass).async_get(entry)
+def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
+    return async_get_registry(hass).async_get(entry)
 
 
 @pytest.fixture
@@ -69,10 +66,10 @@ def store_fails(*methods: str) -> Iterator[None]:
         yield
 
 
-async def come(receiver: Receiver, item: Reply | DeliveryReport, *, answered: bool = True) -> None:
-    incoming = await receiver.async_receive(item, Way.WEBHOOK, 0)
+async def come(receiver: InboundProcessor, item: Reply | DeliveryReport, *, answered: bool = True) -> None:
+    incoming = await receiver.async_receive(item, InboundSource.WEBHOOK, 0)
     if answered:
-        incoming.answered()
+        incoming.mark_acknowledged()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +77,7 @@ async def come(receiver: Receiver, item: Reply | DeliveryReport, *, answered: bo
     ["13800000001", "+8613800000001", "8613800000001", "008613800000001", "138 0000 0001", "１３８０００００００１"],
 )
 async def test_a_sender_is_known_however_the_number_is_written(
-    receiver: Receiver, messages: list[Event], written: str
+    receiver: InboundProcessor, messages: list[Event], written: str
 ) -> None:
     await come(receiver, Reply(written, "1"))
     data = messages[0].data
@@ -88,7 +85,9 @@ async def test_a_sender_is_known_however_the_number_is_written(
 
 
 @pytest.mark.parametrize("sender", ["10086", "106900001680", "+4915112345678", "380000000", "1380000000", "Bank"])
-async def test_other_senders_are_kept_as_they_came(receiver: Receiver, messages: list[Event], sender: str) -> None:
+async def test_other_senders_are_kept_as_they_came(
+    receiver: InboundProcessor, messages: list[Event], sender: str
+) -> None:
     await come(receiver, Reply(sender, "1"))
     data = messages[0].data
     assert (data["number"], data["recipient"], data["subentry_id"]) == (sender, None, None)
@@ -141,7 +140,7 @@ async def test_the_extensions_of_recipients_are_known(
     alice = entry.subentries["alice"]
     hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, const.CONF_EXTENSION: "012"})
     await hass.async_block_till_done(wait_background_tasks=True)
-    receiver = async_get_receivers(hass).async_get(entry)
+    receiver = async_get_registry(hass).async_get(entry)
     for extension in ("106900001680012", "10690000168099"):
         await come(receiver, Reply(ALICE, extension, extension))
     assert [event.data["extension"] for event in messages] == ["012", "99"]
@@ -156,7 +155,7 @@ async def test_the_extensions_of_recipients_are_known(
     ],
 )
 async def test_what_a_report_says(
-    receiver: Receiver, reports: list[Event], *, status: str, state: str, settled: bool, reason: str | None
+    receiver: InboundProcessor, reports: list[Event], *, status: str, state: str, settled: bool, reason: str | None
 ) -> None:
     await come(receiver, DeliveryReport("007", "+86 138 0000 0001", status))
     data = reports[0].data
@@ -165,21 +164,23 @@ async def test_what_a_report_says(
 
 
 async def test_a_reason_is_told_in_home_assistants_language(
-    hass: HomeAssistant, receiver: Receiver, reports: list[Event]
+    hass: HomeAssistant, receiver: InboundProcessor, reports: list[Event]
 ) -> None:
     await hass.config.async_update(language="zh-Hans")
     await come(receiver, DeliveryReport("7", ALICE, "KX:4000"))
     assert reports[0].data["reason"].startswith("同样内容")
 
 
-async def test_a_repeat_is_told_again_and_marked_under_the_same_id(receiver: Receiver, messages: list[Event]) -> None:
+async def test_a_repeat_is_told_again_and_marked_under_the_same_id(
+    receiver: InboundProcessor, messages: list[Event]
+) -> None:
     await come(receiver, Reply(ALICE, "1"))
     await come(receiver, Reply("+86" + ALICE, "1"))
     assert [event.data["redelivered"] for event in messages] == [False, True]
     assert messages[0].data["id"] == messages[1].data["id"]
 
 
-async def test_the_platforms_own_id_is_the_events(receiver: Receiver, messages: list[Event]) -> None:
+async def test_the_platforms_own_id_is_the_events(receiver: InboundProcessor, messages: list[Event]) -> None:
     await come(receiver, Reply(ALICE, "1", "", "0042"))
     assert messages[0].data["id"] == "0042"
 
@@ -187,7 +188,7 @@ async def test_the_platforms_own_id_is_the_events(receiver: Receiver, messages: 
 async def test_the_window_is_a_setting(hass: HomeAssistant, make_entry: MakeEntry, messages: list[Event]) -> None:
     entry = make_entry(options={const.CONF_REPEAT_WINDOW: 0})
     await set_up(hass, entry)
-    receiver = async_get_receivers(hass).async_get(entry)
+    receiver = async_get_registry(hass).async_get(entry)
     await come(receiver, Reply(ALICE, "1"))
     await come(receiver, Reply(ALICE, "1"), answered=False)
     await come(receiver, Reply(ALICE, "1"))
@@ -195,7 +196,7 @@ async def test_the_window_is_a_setting(hass: HomeAssistant, make_entry: MakeEntr
 
 
 async def test_the_last_push_is_noted(
-    entry: MockConfigEntry, receiver: Receiver, freezer: FrozenDateTimeFactory
+    entry: MockConfigEntry, receiver: InboundProcessor, freezer: FrozenDateTimeFactory
 ) -> None:
     freezer.move_to("2026-05-01 12:00:00+00:00")
     await come(receiver, DeliveryReport("7", ALICE, "0"))
@@ -204,7 +205,7 @@ async def test_the_last_push_is_noted(
 
 
 async def test_what_comes_in_during_a_reload_is_safe_and_fired_in_order(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, messages: list[Event]
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
     for text in "123":
@@ -218,7 +219,7 @@ async def test_what_comes_in_during_a_reload_is_safe_and_fired_in_order(
 
 
 async def test_what_comes_again_before_it_could_be_fired_is_marked(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, messages: list[Event]
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
     for _ in range(3):
@@ -231,7 +232,7 @@ async def test_what_comes_again_before_it_could_be_fired_is_marked(
 async def test_what_waited_for_long_is_marked(
     hass: HomeAssistant,
     entry: MockConfigEntry,
-    receiver: Receiver,
+    receiver: InboundProcessor,
     *,
     messages: list[Event],
     freezer: FrozenDateTimeFactory,
@@ -252,7 +253,7 @@ async def test_nothing_is_fired_before_automations_listen(
     hass.set_state(CoreState.starting)
     entry = make_entry()
     await set_up(hass, entry)
-    receiver = async_get_receivers(hass).async_get(entry)
+    receiver = async_get_registry(hass).async_get(entry)
     await come(receiver, Reply(ALICE, "1"))
     hass.set_state(CoreState.running)
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STARTED)
@@ -264,10 +265,10 @@ async def test_nothing_is_fired_before_automations_listen(
 
 
 async def test_what_was_neither_stored_nor_fired_is_no_repeat_when_it_comes_again(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, messages: list[Event]
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
-    with store_fails("receive_all", "receive"), pytest.raises(NotTakenError):
+    with store_fails("receive_all", "receive"), pytest.raises(NotAcceptedError):
         await come(receiver, Reply(ALICE, "1"))
     await set_up(hass, entry)
     assert not messages
@@ -276,9 +277,9 @@ async def test_what_was_neither_stored_nor_fired_is_no_repeat_when_it_comes_agai
 
 
 async def test_what_was_fired_without_being_stored_is_a_repeat_when_it_comes_again(
-    receiver: Receiver, messages: list[Event]
+    receiver: InboundProcessor, messages: list[Event]
 ) -> None:
-    with store_fails("receive_all", "receive"), pytest.raises(NotTakenError):
+    with store_fails("receive_all", "receive"), pytest.raises(NotAcceptedError):
         await come(receiver, Reply(ALICE, "1"))
     await come(receiver, Reply(ALICE, "1"))
     assert [event.data["redelivered"] for event in messages] == [False, True]
@@ -287,7 +288,7 @@ async def test_what_was_fired_without_being_stored_is_a_repeat_when_it_comes_aga
 async def test_what_waits_is_handed_on_after_a_pause_where_the_store_could_not_be_read(
     hass: HomeAssistant,
     entry: MockConfigEntry,
-    receiver: Receiver,
+    receiver: InboundProcessor,
     *,
     messages: list[Event],
     freezer: FrozenDateTimeFactory,
@@ -295,10 +296,10 @@ async def test_what_waits_is_handed_on_after_a_pause_where_the_store_could_not_b
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
     await come(receiver, Reply(ALICE, "1"))
-    with store_fails("unfired"):
+    with store_fails("pending"):
         await set_up(hass, entry)
     assert not messages
-    assert "could not be read (busy)" in caplog.text
+    assert "Could not read pending messages from the store (busy)" in caplog.text
     freezer.tick(61)
     async_fire_time_changed(hass)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -306,13 +307,13 @@ async def test_what_waits_is_handed_on_after_a_pause_where_the_store_could_not_b
 
 
 async def test_what_comes_in_while_home_assistant_stops_is_safe(
-    hass: HomeAssistant, receiver: Receiver, messages: list[Event]
+    hass: HomeAssistant, receiver: InboundProcessor, messages: list[Event]
 ) -> None:
     hass.set_state(CoreState.stopping)
     await come(receiver, Reply(ALICE, "1"))
     assert not messages
     hass.set_state(CoreState.running)
-    receiver.async_hand_on()
+    receiver.async_dispatch_pending()
     await hass.async_block_till_done()
     assert [event.data["content"] for event in messages] == ["1"]
 
@@ -327,10 +328,10 @@ class TestWithoutADisk:
         return made
 
     async def test_it_is_fired_all_the_same_and_again_when_it_comes_again(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, messages: list[Event]
     ) -> None:
         assert await hass.config_entries.async_unload(entry.entry_id)
-        with pytest.raises(NotTakenError):
+        with pytest.raises(NotAcceptedError):
             await come(receiver, Reply(ALICE, "1"))
         assert receiver.waiting == 1
         await set_up(hass, entry)
@@ -340,10 +341,10 @@ class TestWithoutADisk:
         assert [event.data["redelivered"] for event in messages] == [False, True]
 
     async def test_it_is_answered_once_it_is_fired(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, messages: list[Event]
     ) -> None:
         assert await hass.config_entries.async_unload(entry.entry_id)
-        waiting = asyncio.create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 60))
+        waiting = asyncio.create_task(receiver.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 60))
         await set_up(hass, entry)
         await waiting
         assert len(messages) == 1
@@ -352,19 +353,21 @@ class TestWithoutADisk:
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: Receiver,
+        receiver: InboundProcessor,
         *,
         messages: list[Event],
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr(receiving, "_MOST_WAITING", 2)
+        monkeypatch.setattr(receiving, "_MAX_PENDING", 2)
         assert await hass.config_entries.async_unload(entry.entry_id)
         for text in "1234":
-            with pytest.raises(NotTakenError):
+            with pytest.raises(NotAcceptedError):
                 await come(receiver, Reply(ALICE, text))
         assert receiver.counts["not_kept"] == 2
-        told = [record for record in caplog.records if record.levelno == logging.WARNING and "kept" in record.message]
+        told = [
+            record for record in caplog.records if record.levelno == logging.WARNING and "buffer full" in record.message
+        ]
         assert len(told) == 1
         await set_up(hass, entry)
         assert [event.data["content"] for event in messages] == ["1", "2"]
@@ -374,7 +377,7 @@ class TestWithoutADisk:
 
 
 async def test_a_listener_that_fails_does_not_stop_the_answer(
-    hass: HomeAssistant, receiver: Receiver, messages: list[Event]
+    hass: HomeAssistant, receiver: InboundProcessor, messages: list[Event]
 ) -> None:
     @callback
     def fail(_: Event) -> None:
@@ -385,7 +388,9 @@ async def test_a_listener_that_fails_does_not_stop_the_answer(
     assert len(messages) == 1
 
 
-async def test_signals_are_scoped_by_entry(hass: HomeAssistant, make_entry: MakeEntry, receiver: Receiver) -> None:
+async def test_signals_are_scoped_by_entry(
+    hass: HomeAssistant, make_entry: MakeEntry, receiver: InboundProcessor
+) -> None:
     other = make_entry(
         title="Other", http={const.CONF_PRODUCT_ID: "2"}, webhook_id="another-webhook", push_secret="another-secret"
     )
@@ -398,7 +403,7 @@ async def test_signals_are_scoped_by_entry(hass: HomeAssistant, make_entry: Make
     assert others.state == "unknown"
 
 
-def test_warnings_are_counted(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_are_counted(receiver: InboundProcessor, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(150):
         receiver.warn("malformed", "Refused")
     assert [record.message for record in caplog.records if record.message.startswith("Refused")] == [

@@ -12,7 +12,8 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 
@@ -168,8 +169,8 @@ async def test_recipients_come_and_go_while_a_question_is_open(
         (await change(hass, entry, "bob"))["flow_id"], {"name": "Robert", "number": "13800000002"}
     )
     hass.config_entries.async_remove_subentry(entry, "bob")
-    receiver = async_get_receivers(hass).async_get(entry)
-    (await receiver.async_receive(Reply("13800000001", "好的"), Way.WEBHOOK, 1)).answered()
+    receiver = async_get_registry(hass).async_get(entry)
+    (await receiver.async_receive(Reply("13800000001", "好的"), InboundSource.WEBHOOK, 1)).mark_acknowledged()
     answer = await asking
     assert (answer["id"], answer["recipient"]) == ("yes", "Alice")
     assert not unloaded

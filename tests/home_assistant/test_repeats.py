@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given, strategies as st
 
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.dedupe import Repeats
+from custom_components.sms1680.inbound.dedupe import Deduplicator
 
 ALICE, BOB = "13800000001", "13800000002"
 HOUR, DAY = 3600, 24 * 3600
 
 
 class Desk:
-    """Repeats with a clock to be set, and a window of five seconds."""
+    """Deduplicator with a clock to be set, and a window of five seconds."""
 
     def __init__(self, remembered: int = 100, window: float = 5.0) -> None:
         self.now = 0.0
         self.window = window
-        self.repeats = Repeats(lambda: self.now, remembered)
+        self.repeats = Deduplicator(lambda: self.now, remembered)
         self._ids = count(1)
 
     def note(self, item: Reply | DeliveryReport, *, answered: bool = True, number: str = ALICE) -> tuple[str, bool]:
@@ -173,7 +173,7 @@ def test_a_report_is_known_by_what_it_says_in_either_ways_words() -> None:
 
 
 def test_what_came_to_nothing_is_forgotten_by_both_sources() -> None:
-    repeats = Repeats(lambda: 0.0)
+    repeats = Deduplicator(lambda: 0.0)
     ids = count(1)
     bob, _ = repeats.note(Reply(BOB, "1"), BOB, 5, lambda: str(next(ids)), "cmpp")
     alice, _ = repeats.note(Reply(ALICE, "1"), ALICE, 5, lambda: str(next(ids)), "cmpp")

@@ -20,13 +20,13 @@ import pytest
 
 from custom_components.sms1680.client import Outcome, Reason
 from custom_components.sms1680.store.db import (
+    DeliveryState,
     Direction,
     Dispatch,
+    HistoryQuery,
     MessageStore,
     Outgoing,
-    ProofState,
-    Query,
-    Receipted,
+    RecordedOutcome,
     Report,
     Retention,
     Selection,
@@ -98,7 +98,7 @@ def outgoing(number: str = ALICE, at: datetime = NOON, **more: Any) -> Outgoing:
 
 def send(store: MessageStore, message: Outgoing, outcome: Outcome = Outcome.ACCEPTED, *ids: str) -> int:
     dispatch = begin(store, message)
-    (change, *_) = done(store.settle(dispatch, [(0, Receipted(outcome, message.at, None, ids))]))
+    (change, *_) = done(store.settle(dispatch, [(0, RecordedOutcome(outcome, message.at, None, ids))]))
     assert [change.row] == dispatch.rows
     return int(change.row)
 
@@ -110,7 +110,7 @@ def begin(store: MessageStore, message: Outgoing) -> Dispatch:
 
 
 def contents(store: MessageStore, **query: Any) -> list[str | None]:
-    found = done(store.messages(Query(limit=1000, **query)))
+    found = done(store.messages(HistoryQuery(limit=1000, **query)))
     return [one.content if isinstance(one, StoredIn) else one.text for one in found]
 
 
@@ -126,16 +126,16 @@ def test_what_was_told_to_be_safe_is_there_after_a_new_start(make: Make) -> None
     row = done(first.receive(uplink("好的 🙂", at=later, recipient="alice", incomplete=True, repeat=True))).row
     done(first.mark_fired([row], [], texts=True))
     first.close()
-    received, sent = done(make().messages(Query(until=NOON + timedelta(days=1))))
+    received, sent = done(make().messages(HistoryQuery(until=NOON + timedelta(days=1))))
     assert isinstance(received, StoredIn)
     assert isinstance(sent, StoredOut)
     assert (received.content, received.number, received.at, received.recipient) == ("好的 🙂", ALICE, later, "alice")
     assert (received.incomplete, received.repeat, received.fired, received.via) == (True, True, True, "webhook")
-    assert (sent.text, sent.number, sent.at, sent.recipient, sent.way) == ("门开了", ALICE, NOON, "alice", "http")
+    assert (sent.text, sent.number, sent.at, sent.recipient, sent.transport) == ("门开了", ALICE, NOON, "alice", "http")
     assert (sent.message_ids, sent.due, sent.automatic) == (("007",), NOON + timedelta(hours=1), True)
     assert (sent.outcome, sent.state, sent.settled, sent.matched) == (
         Outcome.ACCEPTED,
-        ProofState.ACCEPTED,
+        DeliveryState.ACCEPTED,
         False,
         None,
     )
@@ -217,7 +217,7 @@ def test_only_so_much_waits_and_a_closed_store_says_no(store: MessageStore, monk
 
 def test_a_message_that_never_was_on_its_way_is_forgotten(store: MessageStore) -> None:
     dispatch = begin(store, outgoing())
-    done(store.forget(dispatch))
+    done(store.discard(dispatch))
     assert contents(store) == []
 
 
@@ -252,7 +252,7 @@ class TestDamage:
             file.write(b"\xa5" * (path.stat().st_size - 4096))
         done(store._writer.submit(lambda database: database.execute("PRAGMA cache_size = 0").fetchall(), alone=True))
         done(store._writer.submit(lambda database: database.execute("PRAGMA shrink_memory").fetchall(), alone=True))
-        done(store.settle(begin(store, outgoing()), [(0, Receipted(Outcome.ACCEPTED, NOON, None, ("7",)))]))
+        done(store.settle(begin(store, outgoing()), [(0, RecordedOutcome(Outcome.ACCEPTED, NOON, None, ("7",)))]))
         assert len(aside) == 1
         assert contents(store) == ["门开了"]
 
@@ -271,7 +271,7 @@ class TestDamage:
         path.write_bytes(b"damaged" * 1000)
         second = make()
         send(second, outgoing(ALICE), Outcome.ACCEPTED, "1")
-        (change,) = done(second.settle(dispatch, [(0, Receipted(Outcome.ACCEPTED, NOON, None, ("2",)))]))
+        (change,) = done(second.settle(dispatch, [(0, RecordedOutcome(Outcome.ACCEPTED, NOON, None, ("2",)))]))
         assert change.number == BOB
         assert len(contents(second)) == 2
 
@@ -296,12 +296,12 @@ class TestMigrations:
         with closing(sqlite3.connect(path)) as database:
             database.executescript((Path(__file__).parent / "store_version_1.sql").read_text())
         store = make()
-        received, sent = done(store.messages(Query()))
+        received, sent = done(store.messages(HistoryQuery()))
         assert isinstance(received, StoredIn)
         assert isinstance(sent, StoredOut)
         assert (received.content, received.number) == ("收到", ALICE)
-        assert (sent.text, sent.state, sent.message_ids) == ("门开了", ProofState.ACCEPTED, ("007",))
-        assert [one.item.number for one in done(store.unfired("home", 9))] == [ALICE]
+        assert (sent.text, sent.state, sent.message_ids) == ("门开了", DeliveryState.ACCEPTED, ("007",))
+        assert [one.item.number for one in done(store.pending("home", 9))] == [ALICE]
 
     def test_a_step_that_fails_leaves_the_database_as_it_was(
         self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
@@ -348,8 +348,8 @@ class TestQueries:
             ({"recipients": []}, []),
             ({"numbers": [f"+86 {BOB[:3]} {BOB[3:]}"]}, ["in 0", "in 1", "in 2", "old"]),
             ({"entries": ["office"]}, ["old"]),
-            ({"states": [ProofState.UNKNOWN]}, ["old"]),
-            ({"states": [ProofState.ACCEPTED], "numbers": [BOB]}, []),
+            ({"states": [DeliveryState.UNKNOWN]}, ["old"]),
+            ({"states": [DeliveryState.ACCEPTED], "numbers": [BOB]}, []),
             ({"since": NOON}, ["out 0"]),
             ({"since": NOON - timedelta(hours=1), "until": NOON}, ["in 0", "out 1"]),
         ],
@@ -358,7 +358,7 @@ class TestQueries:
         assert contents(store, **query) == found
 
     def test_no_more_than_asked_for(self, store: MessageStore) -> None:
-        assert [one.at for one in done(store.messages(Query(limit=2)))] == [NOON, NOON - timedelta(minutes=1)]
+        assert [one.at for one in done(store.messages(HistoryQuery(limit=2)))] == [NOON, NOON - timedelta(minutes=1)]
 
     @pytest.mark.parametrize(
         ("selection", "left"),
@@ -407,7 +407,7 @@ class TestRetention:
             fire(store, uplink(f"in {days}", at=at))
             fire(store, report("foreign", at=at))
             fire(store, uplink(f"other {days}", at=at, entry="office"))
-        done(store.tidy({"home": self.KEEP}))
+        done(store.prune({"home": self.KEEP}))
         assert sorted(map(str, contents(store, entries=["home"]))) == ["in 0", "in 29", "out 0", "out 29"]
         assert len(contents(store, entries=["office"])) == 3
         assert done(store.counts("home")).reports == 2
@@ -415,46 +415,46 @@ class TestRetention:
     def test_only_so_many_are_kept_and_the_newest_of_them(self, store: MessageStore) -> None:
         for minute in range(9):
             fire(store, uplink(str(minute), at=NOON - timedelta(minutes=minute)))
-        done(store.tidy({"home": Retention(timedelta(days=30), 4, texts=True)}))
+        done(store.prune({"home": Retention(timedelta(days=30), 4, texts=True)}))
         assert contents(store) == ["0", "1", "2", "3"]
 
     def test_many_of_one_kind_push_out_none_of_another(self, store: MessageStore) -> None:
         row = send(store, outgoing(at=NOON - timedelta(hours=1)), Outcome.ACCEPTED, "1")
         rows = [done(store.receive(uplink(str(place), at=NOON - timedelta(minutes=place)))).row for place in range(20)]
         done(store.mark_fired(rows, [], texts=True))
-        done(store.tidy({"home": Retention(timedelta(days=30), 10, texts=True)}))
+        done(store.prune({"home": Retention(timedelta(days=30), 10, texts=True)}))
         assert [change.row for change in done(store.current([row]))] == [row]
         assert len(contents(store)) == 11
 
     def test_what_was_not_fired_goes_only_where_that_is_said(self, store: MessageStore) -> None:
         for place in range(4):
             done(store.receive(uplink(str(place), at=NOON - timedelta(minutes=place))))
-        for unfired_too, left in ((False, 4), (True, 2)):
-            done(store.tidy({"home": Retention(timedelta(days=30), 2, texts=True, unfired_too=unfired_too)}))
+        for include_pending, left in ((False, 4), (True, 2)):
+            done(store.prune({"home": Retention(timedelta(days=30), 2, texts=True, include_pending=include_pending)}))
             assert len(contents(store)) == left
 
     def test_what_was_not_fired_and_what_is_under_way_stays(self, store: MessageStore) -> None:
         old = NOON - timedelta(days=99)
         done(store.receive(uplink("not fired", at=old)))
         begin(store, outgoing(at=old, text="under way"))
-        done(store.tidy({"home": self.KEEP}))
+        done(store.prune({"home": self.KEEP}))
         assert sorted(map(str, contents(store))) == ["not fired", "under way"]
 
     def test_a_file_shrinks_with_what_is_in_it(self, store: MessageStore, path: Path) -> None:
         wait([store.receive(uplink("长" * 500, at=NOON - timedelta(days=40))) for _ in range(2000)], 30)
-        rows = [one.row for one in done(store.unfired("home", 5000))]
+        rows = [one.row for one in done(store.pending("home", 5000))]
         done(store.mark_fired(rows, [], texts=True))
         done(store.begin_backup())
         full = path.stat().st_size
         done(store.end_backup())
-        done(store.tidy({"home": self.KEEP}))
+        done(store.prune({"home": self.KEEP}))
         done(store.counts("home"))
         store.close()
         assert path.stat().st_size < full / 4
 
     def test_without_texts_they_go_once_they_were_handed_on(self, store: MessageStore) -> None:
         row = done(store.receive(uplink("a secret word"))).row
-        (waiting,) = done(store.unfired("home", 9))
+        (waiting,) = done(store.pending("home", 9))
         assert isinstance(waiting.item, Uplink)
         assert waiting.item.content == "a secret word"
         done(store.mark_fired([row], [], texts=False))
@@ -464,7 +464,7 @@ class TestRetention:
         send(store, outgoing())
         fire(store, uplink())
         done(store.receive(uplink("not fired")))
-        done(store.tidy({"home": Retention(timedelta(days=30), 1000, texts=False)}))
+        done(store.prune({"home": Retention(timedelta(days=30), 1000, texts=False)}))
         assert [text for text in contents(store) if text] == ["not fired"]
 
 
@@ -485,13 +485,13 @@ class TestUnfired:
         first.close()
         second = make()
         done(second.receive(uplink("4", at=NOON + timedelta(seconds=3), message_id="00", extension="34")))
-        early, middle, late = done(second.unfired("home", 9))
-        assert (early.item, early.earlier, early.change) == (uplink("1"), True, None)
-        assert middle.change is not None
-        assert (middle.item.number, middle.earlier, middle.change.state) == (ALICE, True, ProofState.DELIVERED)
+        early, middle, late = done(second.pending("home", 9))
+        assert (early.item, early.earlier, early.update) == (uplink("1"), True, None)
+        assert middle.update is not None
+        assert (middle.item.number, middle.earlier, middle.update.state) == (ALICE, True, DeliveryState.DELIVERED)
         assert late.item == uplink("4", at=NOON + timedelta(seconds=3), message_id="00", extension="34")
         assert late.earlier is False
-        assert [one.item for one in done(second.unfired("home", 1))] == [early.item]
+        assert [one.item for one in done(second.pending("home", 1))] == [early.item]
 
     def test_what_came_lately_is_known_again(self, make: Make) -> None:
         first = make(now=lambda: NOON)
@@ -499,17 +499,17 @@ class TestUnfired:
         row = done(first.receive(uplink("2", at=NOON, digest=b"two"))).row
         done(first.receive(uplink("2", at=NOON + timedelta(minutes=1), digest=b"two", repeat=True)))
         done(first.receive(report("7", at=NOON + timedelta(minutes=2), digest=b"rep")))
-        done(first.mark_answered([old, row], []))
+        done(first.mark_acknowledged([old, row], []))
         first.close()
         recent = done(make(now=lambda: NOON).recent("home", NOON - timedelta(hours=1)))
-        assert [(one.digest, one.id, one.received_at, one.answered) for one in recent] == [
+        assert [(one.digest, one.id, one.received_at, one.acknowledged) for one in recent] == [
             (b"two", "id of 2", NOON, True),
             (b"rep", "report", NOON + timedelta(minutes=2), False),
         ]
 
     def test_digests_are_not_kept_for_longer_than_they_are_needed(self, store: MessageStore) -> None:
         done(store.receive(uplink("1", at=NOON - timedelta(days=2))))
-        done(store.tidy({}))
+        done(store.prune({}))
         assert done(store.recent("home", NOON - timedelta(days=9))) == []
 
 
@@ -551,7 +551,7 @@ def test_a_store_in_memory_is_the_same_without_a_file(tmp_path: Path) -> None:
     send(store, outgoing(), Outcome.REFUSED)
     done(store.begin_backup())
     done(store.end_backup())
-    done(store.tidy({}))
+    done(store.prune({}))
     assert contents(store, direction=Direction.IN) == ["1"]
     store.close()
     assert list(tmp_path.glob("*.db*")) == []
@@ -562,9 +562,9 @@ def test_nothing_of_a_message_shows_in_what_is_printed(store: MessageStore) -> N
     send(store, message)
     done(store.receive(came))
     done(store.receive(told))
-    stored = done(store.messages(Query()))
-    unfired = done(store.unfired("home", 9))
-    changes = done(store.settle(Dispatch((message,)), [(0, Receipted(Outcome.REFUSED, NOON, Reason.NUMBER))]))
+    stored = done(store.messages(HistoryQuery()))
+    unfired = done(store.pending("home", 9))
+    changes = done(store.settle(Dispatch((message,)), [(0, RecordedOutcome(Outcome.REFUSED, NOON, Reason.NUMBER))]))
     shown = repr([message, came, told, stored, unfired, changes])
     assert ALICE not in shown
     assert "门开了" not in shown

@@ -26,15 +26,17 @@ from custom_components.sms1680 import backup, const
 from custom_components.sms1680.account import journal as recording
 from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
-from custom_components.sms1680.inbound.receiver import NotTakenError, Receiver, Receivers, Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
+from custom_components.sms1680.inbound.receiver import InboundProcessor
+from custom_components.sms1680.inbound.registry import InboundRegistry, async_get_registry
 from custom_components.sms1680.store.db import (
-    Change,
+    DeliveryState,
+    DeliveryUpdate,
     Dispatch,
+    HistoryQuery,
     MessageStore,
     Outgoing,
-    ProofState,
-    Query,
-    Receipted,
+    RecordedOutcome,
     Report,
     StoredIn,
     StoredOut,
@@ -42,7 +44,7 @@ from custom_components.sms1680.store.db import (
     Uplink,
     writer,
 )
-from custom_components.sms1680.store.manager import DATA_STORAGE, Shelf
+from custom_components.sms1680.store.manager import DATA_STORE, StoreIntake
 from sms1680.sandbox import Sandbox
 from sms1680.sandbox.faults import Fault
 
@@ -59,8 +61,8 @@ def path(hass: HomeAssistant) -> Path:
 
 
 @pytest.fixture
-def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> Receiver:
-    return async_get_receivers(hass).async_get(entry)
+def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
+    return async_get_registry(hass).async_get(entry)
 
 
 @pytest.fixture
@@ -68,18 +70,18 @@ def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
     return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
 
 
-def shelf_of(hass: HomeAssistant, entry: MockConfigEntry) -> Shelf:
-    return hass.data[DATA_STORAGE].of(entry)
+def shelf_of(hass: HomeAssistant, entry: MockConfigEntry) -> StoreIntake:
+    return hass.data[DATA_STORE].for_entry(entry)
 
 
 async def kept(hass: HomeAssistant, entry: MockConfigEntry, **query: Any) -> list[Any]:
     shelf = shelf_of(hass, entry)
     await shelf.async_flush()
-    return list(await asyncio.wrap_future(shelf.store.messages(Query(**query))))
+    return list(await asyncio.wrap_future(shelf.store.messages(HistoryQuery(**query))))
 
 
-async def come(receiver: Receiver, item: Reply | DeliveryReport) -> None:
-    (await receiver.async_receive(item, Way.LISTENER, 0)).answered()
+async def come(receiver: InboundProcessor, item: Reply | DeliveryReport) -> None:
+    (await receiver.async_receive(item, InboundSource.LISTENER, 0)).mark_acknowledged()
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -89,13 +91,16 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         error = OSError(28, "No space left on device: 13800000001")
         raise error
 
-    from custom_components.sms1680.store.db import inbox, outbox
+    from custom_components.sms1680.store.db import store
 
-    monkeypatch.setattr({"receive": inbox, "begin": outbox, "settle": outbox}[name], name, full)
+    functions = {"receive": "insert_received", "begin": "begin_dispatch", "settle": "settle_dispatch"}
+    monkeypatch.setattr(store, functions[name], full)
 
 
 class TestIncoming:
-    async def test_what_came_in_is_kept(self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver) -> None:
+    async def test_what_came_in_is_kept(
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    ) -> None:
         await come(receiver, Reply("+86" + ALICE, "收到", "12", "0042"))
         (message,) = await kept(hass, entry)
         assert isinstance(message, StoredIn)
@@ -134,32 +139,32 @@ class TestIncoming:
         store.close()
 
     async def test_what_comes_again_after_a_restart_is_known(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
     ) -> None:
-        await receiver.async_receive(Reply(ALICE, "not answered"), Way.WEBHOOK, 0)
+        await receiver.async_receive(Reply(ALICE, "not answered"), InboundSource.WEBHOOK, 0)
         await come(receiver, Reply(ALICE, "answered"))
         await shelf_of(hass, entry).async_flush()
-        later = Receiver(hass, entry, Receivers(hass))
-        later._storage = hass.data[DATA_STORAGE]
+        later = InboundRegistry(hass).async_get(entry)
+        later._store = hass.data[DATA_STORE]
         hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_REPEAT_WINDOW: 0})
         await hass.async_block_till_done(wait_background_tasks=True)
-        await later.async_recall()
-        assert later._note(Reply(ALICE, "not answered"), Way.WEBHOOK).repeat is True
-        assert later._note(Reply(ALICE, "answered"), Way.WEBHOOK).repeat is False
+        await later.async_restore_seen()
+        assert later._prepare(Reply(ALICE, "not answered"), InboundSource.WEBHOOK).repeat is True
+        assert later._prepare(Reply(ALICE, "answered"), InboundSource.WEBHOOK).repeat is False
 
     async def test_where_the_disk_is_full_it_is_fired_and_not_answered(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: Receiver,
+        receiver: InboundProcessor,
         *,
         messages: list[Event],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         fail(monkeypatch, "receive")
         for _ in range(2):
-            with pytest.raises(NotTakenError):
-                await receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 0)
+            with pytest.raises(NotAcceptedError):
+                await receiver.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 0)
         assert [event.data["redelivered"] for event in messages] == [False, True]
         assert receiver.counts["not_stored"] == 2
         monkeypatch.undo()
@@ -167,9 +172,9 @@ class TestIncoming:
         assert [message.repeat for message in await kept(hass, entry)] == [True]
 
     async def test_a_sender_who_goes_before_the_answer_loses_nothing(
-        self, hass: HomeAssistant, receiver: Receiver, messages: list[Event]
+        self, hass: HomeAssistant, receiver: InboundProcessor, messages: list[Event]
     ) -> None:
-        task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), Way.WEBHOOK, 0))
+        task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 0))
         await asyncio.sleep(0)
         task.cancel()
         await hass.async_block_till_done()
@@ -182,7 +187,7 @@ class TestIncoming:
         assert [event.data["content"] for event in messages] == ["1"]
 
     async def test_half_a_character_is_kept_as_its_escape(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
     ) -> None:
         await come(receiver, Reply(ALICE, "好 \ud83d"))
         assert [message.content for message in await kept(hass, entry)] == ["好 \\ud83d"]
@@ -191,7 +196,7 @@ class TestIncoming:
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: Receiver,
+        receiver: InboundProcessor,
         *,
         messages: list[Event],
         monkeypatch: pytest.MonkeyPatch,
@@ -211,14 +216,14 @@ class TestIncoming:
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         assert [event.data["content"] for event in messages] == ["2"]
-        assert "its event could not be fired: ValueError" in caplog.text
+        assert "Could not fire the event of a stored message: ValueError" in caplog.text
 
     async def test_without_texts_they_are_gone_once_they_were_fired(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
     ) -> None:
         entry = make_entry(options={const.CONF_KEEP_TEXTS: False})
         await set_up(entry)
-        await come(async_get_receivers(hass).async_get(entry), Reply(ALICE, "收到"))
+        await come(async_get_registry(hass).async_get(entry), Reply(ALICE, "收到"))
         await entry.runtime_data.client.send(ALICE, "门开了")
         assert messages[0].data["content"] == "收到"
         assert sorted(type(message).__name__ for message in await kept(hass, entry)) == ["StoredIn", "StoredOut"]
@@ -228,7 +233,7 @@ class TestIncoming:
         ]
 
     async def test_what_was_kept_before_a_setting_was_changed_is_fired(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, messages: list[Event]
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, messages: list[Event]
     ) -> None:
         assert await hass.config_entries.async_unload(entry.entry_id)
         await come(receiver, Reply(ALICE, "1"))
@@ -246,7 +251,7 @@ class TestOutgoing:
         sending = hass.async_create_task(entry.runtime_data.client.send([ALICE, STRANGER], "门开了"))
         await asyncio.sleep(0)
         alice, stranger = sorted(await self.when(hass, entry, 2), key=lambda one: one.number)
-        assert (alice.state, alice.recipient, alice.text) == (ProofState.SENDING, "alice", "门开了")
+        assert (alice.state, alice.recipient, alice.text) == (DeliveryState.SENDING, "alice", "门开了")
         assert (stranger.recipient, stranger.outcome) == (None, None)
         await sandbox.wait_for(lambda platform: len(platform.messages) == 2)
         sending.cancel()
@@ -255,7 +260,7 @@ class TestOutgoing:
         await entry.runtime_data.client.aclose()
         await hass.async_block_till_done()
         # What became of it is told all the same, though nobody waits.
-        assert {one.state for one in await kept(hass, entry)} == {ProofState.ACCEPTED}
+        assert {one.state for one in await kept(hass, entry)} == {DeliveryState.ACCEPTED}
 
     async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
@@ -284,7 +289,7 @@ class TestOutgoing:
         await client.send_template("{A}：{PHONE}", [[ALICE, "一"], [BOB, "二"]])
         await client.send_batch([(ALICE, "甲"), (ALICE, "乙")])
         found = [(one.number, one.text, one.message_ids, one.state) for one in await kept(hass, entry)]
-        accepted = ((), ProofState.ACCEPTED)
+        accepted = ((), DeliveryState.ACCEPTED)
         assert sorted(found) == sorted(
             [
                 (ALICE, f"一：{ALICE}", *accepted),
@@ -295,12 +300,12 @@ class TestOutgoing:
         )
 
     async def test_a_report_on_a_template_send_is_matched_by_number(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
     ) -> None:
         await entry.runtime_data.client.send_template("{A}", [[ALICE, "一"]])
         await come(receiver, DeliveryReport("7", ALICE, "0"))
         (message,) = await kept(hass, entry)
-        assert (message.state, message.matched) == (ProofState.DELIVERED, "number")
+        assert (message.state, message.matched) == (DeliveryState.DELIVERED, "number")
 
     async def test_a_message_that_cannot_be_sent_leaves_nothing(
         self, hass: HomeAssistant, entry: MockConfigEntry
@@ -319,7 +324,7 @@ class TestOutgoing:
         with pytest.raises(ZeroDivisionError):
             await entry.runtime_data.client.send(ALICE, "门开了")
         (message,) = await kept(hass, entry)
-        assert (message.state, message.reason) == (ProofState.UNKNOWN, Reason.LOST)
+        assert (message.state, message.reason) == (DeliveryState.UNKNOWN, Reason.LOST)
 
     @pytest.mark.parametrize("step", ["begin", "settle"])
     async def test_where_the_disk_is_full_it_goes_out_all_the_same(
@@ -336,7 +341,7 @@ class TestOutgoing:
         assert receipt.outcome is Outcome.ACCEPTED
         assert len(sandbox.platform.messages) == 1
         states = [one.state for one in await kept(hass, entry)]
-        assert states == ([ProofState.ACCEPTED] if step == "begin" else [ProofState.SENDING])
+        assert states == ([DeliveryState.ACCEPTED] if step == "begin" else [DeliveryState.SENDING])
 
     async def test_a_disk_that_hangs_keeps_no_message_back(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
@@ -349,7 +354,7 @@ class TestOutgoing:
         assert len(sandbox.platform.messages) == 1
         held.set()
         (message,) = await kept(hass, entry)
-        assert (message.state, message.message_ids) == (ProofState.ACCEPTED, (receipt.message_id,))
+        assert (message.state, message.message_ids) == (DeliveryState.ACCEPTED, (receipt.message_id,))
 
     async def test_a_receipt_of_no_known_call_is_kept_too(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         entry.runtime_data.client.record(Receipt(ALICE, Outcome.ACCEPTED, "7", message_ids=("7",)))
@@ -381,7 +386,7 @@ class TestLife:
         entry = make_entry()
         await set_up(entry)
         assert ir.async_get(hass).async_get_issue(const.DOMAIN, "store_unavailable") is not None
-        await come(async_get_receivers(hass).async_get(entry), Reply(ALICE, "1"))
+        await come(async_get_registry(hass).async_get(entry), Reply(ALICE, "1"))
         await entry.runtime_data.client.send(ALICE, "门开了")
         assert len(messages) == 1
         assert len(await kept(hass, entry)) == 2
@@ -389,12 +394,17 @@ class TestLife:
         await backup.async_pre_backup(hass)
 
     async def test_an_account_s_messages_go_when_it_is_removed(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver, make_entry: MakeEntry, set_up: SetUp
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        receiver: InboundProcessor,
+        make_entry: MakeEntry,
+        set_up: SetUp,
     ) -> None:
         other = make_entry(title="Other", http={"product_id": "2"}, webhook_id="other", push_secret="other")
         await set_up(other)
         await come(receiver, Reply(ALICE, "1"))
-        await come(async_get_receivers(hass).async_get(other), Reply(ALICE, "2"))
+        await come(async_get_registry(hass).async_get(other), Reply(ALICE, "2"))
         await entry.runtime_data.client.send(ALICE, "门开了")
         assert await hass.config_entries.async_remove(entry.entry_id)
         assert [one.content for one in await kept(hass, other)] == ["2"]
@@ -413,7 +423,7 @@ class TestLife:
         assert await kept(hass, entry) == []
 
     async def test_it_is_closed_with_home_assistant(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
     ) -> None:
         store = shelf_of(hass, entry).store
         await come(receiver, Reply(ALICE, "1"))
@@ -427,12 +437,12 @@ class TestLife:
     def fired(path: Path) -> list[bool]:
         store = MessageStore(path)
         store.open()
-        found = store.messages(Query()).result(10)
+        found = store.messages(HistoryQuery()).result(10)
         store.close()
         return [one.fired for one in found if isinstance(one, StoredIn)]
 
     async def test_a_backup_finds_all_in_the_file_and_nothing_waits_meanwhile(
-        self, hass: HomeAssistant, path: Path, receiver: Receiver, messages: list[Event]
+        self, hass: HomeAssistant, path: Path, receiver: InboundProcessor, messages: list[Event]
     ) -> None:
         await come(receiver, Reply(ALICE, "before"))
         await backup.async_pre_backup(hass)
@@ -463,7 +473,7 @@ class TestLife:
         assert const.DOMAIN in hass.data[DATA_MANAGER].platforms
 
     async def test_the_diagnostics_count_and_do_not_quote(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
     ) -> None:
         await come(receiver, Reply(ALICE, "收到"))
         await entry.runtime_data.client.send(ALICE, "门开了")
@@ -491,7 +501,7 @@ class TestLastDelivery:
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: Receiver,
+        receiver: InboundProcessor,
         *,
         freezer: FrozenDateTimeFactory,
         until: Until,
@@ -513,7 +523,7 @@ class TestLastDelivery:
         assert self.shown(hass, "alice")[0] == "accepted"
 
     async def test_a_late_report_on_an_older_message_does_not_show(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: Receiver
+        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
     ) -> None:
         (older,) = await entry.runtime_data.client.send(ALICE, "一")
         (newer,) = await entry.runtime_data.client.send(ALICE, "二")
@@ -525,13 +535,13 @@ class TestLastDelivery:
         self, hass: HomeAssistant, entry: MockConfigEntry
     ) -> None:
         older, newer = await self.changes(entry)
-        storage = hass.data[DATA_STORAGE]
+        storage = hass.data[DATA_STORE]
         storage.tell([newer])
         storage.tell([older])
         assert self.shown(hass, "alice")[0] == "delivered"
 
     @staticmethod
-    async def changes(entry: MockConfigEntry) -> tuple[Change, Change]:
+    async def changes(entry: MockConfigEntry) -> tuple[DeliveryUpdate, DeliveryUpdate]:
         store = MessageStore(None)
         store.open()
         (alice,) = [one for one in entry.subentries.values() if one.title == "Alice"]
@@ -539,10 +549,10 @@ class TestLastDelivery:
         dispatch = Dispatch((Outgoing(entry.entry_id, ALICE, "http", at, "门开了", alice.subentry_id),))
         store.begin(dispatch)
         (accepted,) = await asyncio.wrap_future(
-            store.settle(dispatch, [(0, Receipted(Outcome.ACCEPTED, at, None, ("1",)))])
+            store.settle(dispatch, [(0, RecordedOutcome(Outcome.ACCEPTED, at, None, ("1",)))])
         )
         report = Report(entry.entry_id, "r", ALICE, "1", "0", "webhook", at, b"")
-        delivered = (await asyncio.wrap_future(store.receive(report))).change
+        delivered = (await asyncio.wrap_future(store.receive(report))).update
         store.close()
         assert delivered is not None
         return accepted, delivered

@@ -12,7 +12,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.receiver import Way, async_get_receivers
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 
 ALICE, STRANGER = "13800000001", "13900000009"
 
@@ -41,7 +42,9 @@ async def automate(hass: HomeAssistant, kind: str, **trigger_config: Any) -> lis
 
 async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
     for item in items:
-        (await async_get_receivers(hass).async_get(entry).async_receive(item, Way.WEBHOOK, 0)).answered()
+        (
+            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 0)
+        ).mark_acknowledged()
     await hass.async_block_till_done()
 
 
@@ -132,7 +135,7 @@ async def test_nonsense_is_refused(
 @new_shape
 async def test_an_automation_that_goes_listens_no_more(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     calls = await automate(hass, "message_received", extension="12")
-    receivers = async_get_receivers(hass)
+    receivers = async_get_registry(hass)
     assert set(receivers.watched_extensions) == {"12"}
     await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.sms"}, blocking=True)
     await come(hass, entry, Reply(ALICE, "1", "12"))

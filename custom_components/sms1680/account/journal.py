@@ -26,8 +26,9 @@ from ..client.numbers import Number
 from ..client.options import SendOptions
 from ..const import CONF_NUMBER, SUBENTRY_RECIPIENT
 from ..context import is_automatic
-from ..store.db import Change, Dispatch, Outgoing, Receipted, comparable_number
-from ..store.manager import Shelf, Storage, keeps_texts, settled
+from ..store.db import DeliveryUpdate, Dispatch, Outgoing, RecordedOutcome, comparable_number
+from ..store.intake import StoreIntake
+from ..store.manager import StoreManager, async_wait_done, stores_texts
 
 # The way that a message is noted with until its receipt names the one that it went by.
 WAY_HTTP: Final = "http"
@@ -72,12 +73,12 @@ class Recording:
     outcomes: the last of each number. told: set once all have one.
     """
 
-    shelf: Shelf
+    shelf: StoreIntake
     dispatch: Dispatch
     waiting: dict[str, deque[int]] = field(default_factory=dict)
     unknown: dict[str, deque[int]] = field(default_factory=dict)
-    answers: list[tuple[int, Receipted]] = field(default_factory=list)
-    noted: list[Future[list[Change]]] = field(default_factory=list)
+    answers: list[tuple[int, RecordedOutcome]] = field(default_factory=list)
+    noted: list[Future[list[DeliveryUpdate]]] = field(default_factory=list)
     begun: bool = False
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     told: asyncio.Event = field(default_factory=asyncio.Event)
@@ -135,7 +136,7 @@ class RecordedSender:
 
     sender: Sender
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, storage: Storage) -> None:
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, storage: StoreManager) -> None:
         self._hass = hass
         self._entry = entry
         self._storage = storage
@@ -190,7 +191,7 @@ class RecordedSender:
         place = recording.take_place(receipt) if recording else None
         if recording is None or place is None:
             recording, place = self._recording([(receipt.number, None)], {}), 0
-        answer = Receipted(
+        answer = RecordedOutcome(
             receipt.outcome,
             dt_util.utcnow(),
             receipt.reason,
@@ -222,16 +223,16 @@ class RecordedSender:
         if (collected := _COLLECTED.get()) is not None:
             collected.append(recording)
         try:
-            await settled(store.begin(dispatch), _PATIENCE)
+            await async_wait_done(store.begin(dispatch), _PATIENCE)
         except asyncio.CancelledError:
-            store.forget(dispatch)
+            store.discard(dispatch)
             raise
         token = _CURRENT.set(recording)
         recording.begun = True
         try:
             receipts = await send()
         except InvalidMessageError:
-            store.forget(dispatch)
+            store.discard(dispatch)
             raise
         except asyncio.CancelledError:
             raise  # the core still tells what became of each
@@ -247,10 +248,12 @@ class RecordedSender:
         """Wait until all is noted; what no receipt told of, after an error that nobody foresaw, may have gone out."""
         for places in recording.waiting.values():
             while places:
-                self._answer(recording, places.popleft(), Receipted(Outcome.UNKNOWN, dt_util.utcnow(), Reason.LOST))
+                self._answer(
+                    recording, places.popleft(), RecordedOutcome(Outcome.UNKNOWN, dt_util.utcnow(), Reason.LOST)
+                )
         self._settle(recording)
         for future in recording.noted:
-            await settled(future, _PATIENCE)
+            await async_wait_done(future, _PATIENCE)
 
     def _recording(self, pairs: Iterable[tuple[Number, str | None]], options: SendOptions) -> Recording:
         """Return the recording of a call: each number once with each of its texts, as the core sends it."""
@@ -261,7 +264,7 @@ class RecordedSender:
             for subentry in self._entry.subentries.values()
             if subentry.subentry_type == SUBENTRY_RECIPIENT
         }
-        texts = keeps_texts(self._entry)
+        texts = stores_texts(self._entry)
         once = dict.fromkeys((comparable_number(str(number)), text) for number, text in pairs)
         messages = tuple(
             Outgoing(
@@ -277,9 +280,9 @@ class RecordedSender:
             )
             for number, text in once
         )
-        return Recording(self._storage.of(self._entry), Dispatch(messages))
+        return Recording(self._storage.for_entry(self._entry), Dispatch(messages))
 
-    def _answer(self, recording: Recording, place: int, answer: Receipted) -> None:
+    def _answer(self, recording: Recording, place: int, answer: RecordedOutcome) -> None:
         """Take up what the platform answered to one message; those of a packet, which come together, are noted so."""
         if not recording.answers:
             self._hass.loop.call_soon(self._settle, recording)
@@ -295,8 +298,8 @@ class RecordedSender:
         future = recording.shelf.store.settle(recording.dispatch, answers)
         recording.noted.append(future)
 
-        def tell(done: asyncio.Future[list[Change]]) -> None:
+        def tell(done: asyncio.Future[list[DeliveryUpdate]]) -> None:
             if not done.cancelled() and done.exception() is None:
-                self._storage.tell(done.result())
+                self._storage.publish(done.result())
 
         asyncio.wrap_future(future, loop=self._hass.loop).add_done_callback(tell)

@@ -29,7 +29,7 @@ from ..const import (
 from ..context import async_fire
 from ..errors import language
 from ..issues import SPENDING_CLOSE, SPENDING_LIMIT, SPENDING_UNCOUNTED
-from ..store.db.writer import kind_of
+from ..store.db.writer import error_kind
 
 DEFAULT_LIMITS: Final = SpendingLimits()
 LIMITS: Final = (
@@ -159,7 +159,7 @@ class BudgetMonitor:
 
     def _tell_uncounted(self, error: sqlite3.Error) -> None:
         """Tell that nothing is counted: messages go out all the same, and nothing holds them back."""
-        SPENDING_UNCOUNTED.async_create(self._hass, self._entry, problem=kind_of(error))
+        SPENDING_UNCOUNTED.async_create(self._hass, self._entry, problem=error_kind(error))
         self._cancel()
         self._later = async_call_later(self._hass, _LOOK_AGAIN, self._job)
 

@@ -19,7 +19,7 @@ from homeassistant.util import dt as dt_util
 from ..client import Outcome, mask_number
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_SAFE_TEXT, DOMAIN
 from ..context import sending_automatically, sending_for
-from ..conversation.engine import Answers, InvalidAnswerError, NoAnswer, Part, Question, State
+from ..conversation.engine import Answers, InvalidAnswerError, NoAnswer, Prompt, PromptState, Question
 from ..conversation.memory_store import now
 from ..deferred.models import DeliveryResult
 from ..deferred.policy import DeliveryPolicy, Fallback
@@ -31,7 +31,7 @@ from ..outbound.policy_source import async_quiet_until
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_addressees
 from ..outbound.send import send_with_safe_text
 from ..recipients import Addressee
-from ..store.db import Change, ProofState
+from ..store.db import DeliveryState, DeliveryUpdate
 from .drill import DrillResult, async_report_drill
 from .schemas import ATTR_PRIORITY, PRIORITY
 
@@ -128,10 +128,10 @@ class _Asking:
             tag=data.get(ATTR_TAG),
         )
         self._reports = Reports(self._hass, {addressee.entry.entry_id for addressee in addressees}, self._hear)
-        self._asked: dict[Part, Addressee] = {}
-        self._sending: dict[Part, asyncio.Task[None]] = {}
-        self._sent: dict[Part, DeliveryResult] = {}
-        self._outcomes: dict[Part, Outcome] = {}
+        self._asked: dict[Prompt, Addressee] = {}
+        self._sending: dict[Prompt, asyncio.Task[None]] = {}
+        self._sent: dict[Prompt, DeliveryResult] = {}
+        self._outcomes: dict[Prompt, Outcome] = {}
 
     async def async_run(self) -> ServiceResponse:
         """Ask, wait and tell."""
@@ -142,7 +142,7 @@ class _Asking:
                     await self._ask_and_wait()
             except TimeoutError:
                 await self._cut_off()
-                question.time_up()
+                question.time_out()
             finally:
                 question.end(NoAnswer.ANOTHER_ANSWERED)
                 self._stop_sending()
@@ -152,12 +152,12 @@ class _Asking:
             telling = self._tell(question.first, self._with_name(self._tell_others, answerer))
             with sending_automatically():
                 answerer.entry.async_create_background_task(self._hass, telling, f"{DOMAIN} tell others")
-        people = [self._told(part) for part in question.parts]
+        people = [self._told(part) for part in question.prompts]
         if self._drill:
             self._tell_drill(people)
         if question.first is None:
             return {"id": None, "reason": str(question.reason), "answers": [*people]}
-        answer = people[question.parts.index(question.first)]
+        answer = people[question.prompts.index(question.first)]
         return {
             **{name: answer[name] for name in ("id", "sentence", "number", "recipient", "elapsed")},
             "answers": [*people],
@@ -185,7 +185,7 @@ class _Asking:
     async def _ask_and_wait(self) -> None:
         await self._ask()
         while True:
-            opened = [part for part in self._asked if part.state is State.OPEN and part not in self._sending]
+            opened = [part for part in self._asked if part.state is PromptState.OPEN and part not in self._sending]
             if opened:
                 sending = self._hass.async_create_background_task(self._send(opened), f"{DOMAIN} question")
                 self._sending |= dict.fromkeys(opened, sending)
@@ -202,8 +202,8 @@ class _Asking:
         deadline = now() + self._seconds
         quiet = [0.0 if self._is_critical else await _quiet_until(addressee) for addressee in self._receivers]
         for addressee, until in zip(self._receivers, quiet, strict=True):
-            desk = addressee.entry.runtime_data.conversation.desk
-            part = desk.ask(
+            questions = addressee.entry.runtime_data.conversation.questions
+            part = questions.ask(
                 self._question, addressee.number, addressee.extension, critical=self._is_critical, not_before=until
             )
             self._asked[part] = addressee
@@ -212,13 +212,13 @@ class _Asking:
 
     async def _wait(self) -> None:
         """Wait for a change, or until it may be somebody's turn."""
-        queued = [part for part in self._asked if part.state is State.QUEUED]
-        pauses = [pause for part in queued if (pause := part.desk.pause_of(part.number)) is not None]
+        queued = [part for part in self._asked if part.state is PromptState.QUEUED]
+        pauses = [pause for part in queued if (pause := part.manager.next_opening(part.number)) is not None]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(pauses, default=None)):
                 await self._changed.wait()
         for part in queued:
-            part.desk.go_on(part.number)
+            part.manager.open_next(part.number)
 
     def _stop_sending(self) -> None:
         """Send the question no further; the request that the answer was to has begun, and ends by itself."""
@@ -240,7 +240,7 @@ class _Asking:
             if self._outcomes[part] is Outcome.NOT_SENT:
                 part.end(NoAnswer.NOT_SENT)
 
-    async def _send(self, parts: list[Part]) -> None:
+    async def _send(self, parts: list[Prompt]) -> None:
         """Send the question to those whose turn it is, each with the extension that its answer will carry."""
         items = [(replace(self._asked[part], extension=part.extension), None) for part in parts]
         safe_texts = [self._safe_text] * len(items)
@@ -255,7 +255,7 @@ class _Asking:
         await self._reports.look_up()  # a report may have been faster
         self._hear()
 
-    def _change(self, part: Part) -> Change | None:
+    def _change(self, part: Prompt) -> DeliveryUpdate | None:
         """Return where the question to one person stands, once it was sent."""
         if part not in self._sent:
             return None
@@ -272,17 +272,17 @@ class _Asking:
         """Give up who was not reached."""
         for part in self._asked:
             change = self._change(part)
-            if change is not None and change.state is ProofState.FAILED and change.status != _UNCLEAR:
+            if change is not None and change.state is DeliveryState.FAILED and change.status != _UNCLEAR:
                 part.end(NoAnswer.NOT_DELIVERED)
         self._changed.set()
 
-    async def _tell(self, first: Part, text: str) -> None:
+    async def _tell(self, first: Prompt, text: str) -> None:
         """Let those whom the question went to as well, and who have not answered, know who did."""
         await asyncio.wait([self._sending[first]])
         items = [
             (replace(addressee, extension=part.extension), None)
             for part, addressee in self._asked.items()
-            if part.answered is None and part in self._sent and self._sent[part].receipt.outcome not in _FAILED
+            if part.answer is None and part in self._sent and self._sent[part].receipt.outcome not in _FAILED
         ]
         if not items:
             return
@@ -308,13 +308,13 @@ class _Asking:
             self._hass,
             [
                 DrillResult(self._asked[part].entry, told, self._sent[part].receipt if part in self._sent else None)
-                for part, told in zip(self._question.parts, people, strict=True)
+                for part, told in zip(self._question.prompts, people, strict=True)
             ],
         )
 
-    def _told(self, part: Part) -> dict[str, Any]:
+    def _told(self, part: Prompt) -> dict[str, Any]:
         """Return what came of the question to one person, as the action answers it."""
-        answered, sent, change = part.answered, self._sent.get(part), self._change(part)
+        answered, sent, change = part.answer, self._sent.get(part), self._change(part)
         outcome = sent.receipt.outcome if sent else self._outcomes.get(part)
         return {
             "id": answered.id if answered else None,

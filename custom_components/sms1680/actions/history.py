@@ -18,8 +18,8 @@ from ..account.delivery_state import state_response
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
 from ..errors import validation_error
 from ..recipients import recipients
-from ..store.db import Direction, ProofState, Query, Selection, StoredIn, StoredOut, StoreError
-from ..store.manager import DATA_STORAGE
+from ..store.db import DeliveryState, Direction, HistoryQuery, Selection, StoredIn, StoredOut, StoreError
+from ..store.manager import DATA_STORE
 
 ATTR_RECIPIENT: Final = "recipient"
 ATTR_NUMBER: Final = "number"
@@ -51,7 +51,7 @@ GET_MESSAGES: Final = vol.Schema(
         **_SELECTION,
         vol.Optional(ATTR_SINCE): _time,
         vol.Optional(ATTR_DIRECTION): vol.In([direction.value for direction in Direction]),
-        vol.Optional(ATTR_STATE): vol.All(cv.ensure_list, [vol.In([state.value for state in ProofState])]),
+        vol.Optional(ATTR_STATE): vol.All(cv.ensure_list, [vol.In([state.value for state in DeliveryState])]),
         vol.Optional(ATTR_LIMIT, default=_DEFAULT_LIMIT): vol.All(vol.Coerce(int), vol.Range(1, _MOST)),
     }
 )
@@ -70,16 +70,16 @@ async def _async_get(call: ServiceCall) -> ServiceResponse:
     await _async_authorise(call)
     data = call.data
     direction, states = data.get(ATTR_DIRECTION), data.get(ATTR_STATE)
-    query = Query(
+    query = HistoryQuery(
         **_selection(call),
         since=data.get(ATTR_SINCE),
         direction=Direction(direction) if direction else None,
-        states=[ProofState(state) for state in states] if states else None,
+        states=[DeliveryState(state) for state in states] if states else None,
         limit=data[ATTR_LIMIT],
     )
     found: list[StoredIn | StoredOut] = []
     try:
-        for shelf in call.hass.data[DATA_STORAGE].shelves:
+        for shelf in call.hass.data[DATA_STORE].intakes:
             shelf.flush()
             page = await asyncio.wrap_future(shelf.store.messages(query))
             found += page
@@ -93,7 +93,7 @@ async def _async_get(call: ServiceCall) -> ServiceResponse:
 async def _async_purge(call: ServiceCall) -> ServiceResponse:
     await _async_authorise(call)
     try:
-        purged = await call.hass.data[DATA_STORAGE].async_purge(Selection(**_selection(call)))
+        purged = await call.hass.data[DATA_STORE].async_purge(Selection(**_selection(call)))
     except StoreError as error:
         raise _failed(error) from None
     return {"purged": purged} if call.return_response else None
@@ -181,7 +181,7 @@ def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict
         "direction": Direction.OUT.value,
         **common,
         "message": message.text,
-        "via": message.way,
+        "via": message.transport,
         "at": message.due.isoformat() if message.due else None,
         "automatic": message.automatic,
         "outcome": message.outcome.value if message.outcome else None,

@@ -1,1 +1,1 @@
-"""Questions by SMS and their answers, and commands with their authentication."""
+"""Questions by SMS and their answers, and authenticated commands."""

@@ -1,6 +1,6 @@
-"""Commands of an account's recipients: whose uplink is one, its code taken out before anybody sees it, and its verdict.
+"""Recognise and authenticate the commands of an account's recipients.
 
-A code is seen by no store, no event and no log: what came in is without it from the moment at which it is known.
+The code is removed from an uplink as soon as it is recognised, so that it appears in no store, no event and no log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from homeassistant.util import dt as dt_util
 from ..client import Reply
 from ..const import CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
 from ..issues import LOCKED_OUT
-from .engine.commands import Attempt, Gate, Kept, Secret, Verdict, mask_codes, read_command, without_code
+from .engine.commands import (
+    AuthResult,
+    AuthState,
+    CommandAttempt,
+    CommandAuthenticator,
+    Secret,
+    mask_codes,
+    read_command,
+    without_code,
+)
 
 COMMANDS_NONE: Final = "none"
 COMMANDS_PIN: Final = "pin"
@@ -31,7 +40,7 @@ def _now() -> float:
 
 
 def secret_of(recipient: ConfigSubentry) -> Secret | None:
-    """Return what a recipient proves commands with, None for one who may not command."""
+    """Return a recipient's secret for commands, None if the recipient may not send any."""
     match recipient.data.get(CONF_COMMANDS):
         case "pin":
             return Secret("pin", recipient.data[CONF_PIN])
@@ -41,8 +50,10 @@ def secret_of(recipient: ConfigSubentry) -> Secret | None:
             return None
 
 
-def take_code(entry: ConfigEntry[Any], recipient: ConfigSubentry | None, reply: Reply) -> tuple[Reply, Attempt | None]:
-    """Return an uplink without a code, and the attempt at a command that it was, if it was one."""
+def extract_command(
+    entry: ConfigEntry[Any], recipient: ConfigSubentry | None, reply: Reply
+) -> tuple[Reply, CommandAttempt | None]:
+    """Return an uplink without its code, and the command attempt in it, if any."""
     secret = secret_of(recipient) if recipient else None
     if secret is None:
         return reply, None
@@ -52,53 +63,53 @@ def take_code(entry: ConfigEntry[Any], recipient: ConfigSubentry | None, reply: 
 
 
 class Commands:
-    """Judges the attempts of an account's recipients. What it knows of them outlives a restart."""
+    """Authenticates the commands of an account's recipients. Its state survives restarts."""
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
         self._hass = hass
         self._entry = entry
         self._store = _store(hass, entry.entry_id)
-        self._gate = Gate(_now)
+        self._authenticator = CommandAuthenticator(_now)
 
     async def async_load(self) -> None:
-        """Take up what was kept."""
-        self._gate = Gate(_now, await self._store.async_load())
+        """Load the stored state."""
+        self._authenticator = CommandAuthenticator(_now, await self._store.async_load())
 
     @callback
-    def judge(self, recipient: ConfigSubentry, attempt: Attempt) -> Verdict:
-        """Judge an attempt; a lock-out raises a repair, which the next command that is accepted lifts."""
+    def authenticate(self, recipient: ConfigSubentry, attempt: CommandAttempt) -> AuthResult:
+        """Authenticate an attempt. A lock-out raises a repair, and the next accepted command deletes it."""
         secret = secret_of(recipient)
         if secret is None:
-            return Verdict.REFUSED
-        verdict = self._gate.judge(recipient.subentry_id, secret, attempt)
+            return AuthResult.REFUSED
+        result = self._authenticator.authenticate(recipient.subentry_id, secret, attempt)
         self._save()
-        if verdict is Verdict.LOCKED_OUT:
-            self._tell_locked_out(recipient)
-        elif verdict is Verdict.ACCEPTED:
+        if result is AuthResult.LOCKED_OUT:
+            self._report_locked_out(recipient)
+        elif result is AuthResult.ACCEPTED:
             LOCKED_OUT.async_delete(self._hass, self._entry, recipient.subentry_id)
-        return verdict
+        return result
 
     @callback
     def unlock(self, subentry_id: str) -> None:
-        """Let a recipient try again."""
-        self._gate.unlock(subentry_id)
+        """End a recipient's lock-out."""
+        self._authenticator.unlock(subentry_id)
         self._save()
 
     @callback
-    def forget_gone(self) -> None:
-        """Forget the recipients that are no more."""
-        gone = self._gate.kept.keys() - self._entry.subentries.keys()
-        for subentry_id in gone:
-            del self._gate.kept[subentry_id]
-        if gone:
+    def remove_stale(self) -> None:
+        """Delete the state of removed recipients."""
+        removed = self._authenticator.states.keys() - self._entry.subentries.keys()
+        for subentry_id in removed:
+            del self._authenticator.states[subentry_id]
+        if removed:
             self._save()
 
     def _save(self) -> None:
-        """Keep it at once: a code that was used must not work again after a power cut."""
-        self._hass.async_create_task(self._store.async_save(self._gate.kept), f"{DOMAIN} commands")
+        """Save immediately: a used code must not work again after a power failure."""
+        self._hass.async_create_task(self._store.async_save(self._authenticator.states), f"{DOMAIN} commands")
 
-    def _tell_locked_out(self, recipient: ConfigSubentry) -> None:
-        until = self._gate.locked_until(recipient.subentry_id)
+    def _report_locked_out(self, recipient: ConfigSubentry) -> None:
+        until = self._authenticator.locked_until(recipient.subentry_id)
         if until is None:
             return
         LOCKED_OUT.async_create(
@@ -112,20 +123,20 @@ class Commands:
 
 
 async def async_unlock(hass: HomeAssistant, entry: ConfigEntry[Any], subentry_id: str) -> None:
-    """Let a recipient try again, whether its account is set up now or not."""
+    """End a recipient's lock-out, whether its account is set up or not."""
     if entry.state is ConfigEntryState.LOADED:
         entry.runtime_data.conversation.commands.unlock(subentry_id)
         return
     store = _store(hass, entry.entry_id)
-    gate = Gate(_now, await store.async_load())
-    gate.unlock(subentry_id)
-    await store.async_save(gate.kept)
+    authenticator = CommandAuthenticator(_now, await store.async_load())
+    authenticator.unlock(subentry_id)
+    await store.async_save(authenticator.states)
 
 
 async def async_remove_commands(hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-    """Forget what was kept of an account that is no more."""
+    """Delete the state of a removed account."""
     await _store(hass, entry.entry_id).async_remove()
 
 
-def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, Kept]]:
+def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, AuthState]]:
     return Store(hass, _VERSION, f"{DOMAIN}.commands.{entry_id}", private=True, atomic_writes=True)

@@ -1,4 +1,4 @@
-"""What an account has asked lately, kept over a reload and a restart: an answer that comes after it must say so."""
+"""The question histories of all accounts. They survive reloads and restarts, so that late answers are recognised."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN
-from .engine import Memory
+from .engine import QuestionHistory
 
 _VERSION: Final = 1
 _SAVE_DELAY: Final = 1.0  # seconds
-_MEMORIES: HassKey[dict[str, Memory]] = HassKey(f"{DOMAIN}_questions")
+_HISTORIES: HassKey[dict[str, QuestionHistory]] = HassKey(f"{DOMAIN}_questions")
 
 
 def now() -> float:
-    """Return the time by which questions are remembered, in seconds since 1970."""
+    """Return the current time for questions, in seconds since 1970."""
     return dt_util.utcnow().timestamp()
 
 
-async def async_memory(hass: HomeAssistant, entry_id: str) -> Memory:
-    """Return what an account has asked, in this run of Home Assistant or before."""
-    memories = hass.data.setdefault(_MEMORIES, {})
-    if entry_id not in memories:
+async def async_get_history(hass: HomeAssistant, entry_id: str) -> QuestionHistory:
+    """Return the question history of an account. Load it on the first call."""
+    histories = hass.data.setdefault(_HISTORIES, {})
+    if entry_id not in histories:
         store = _store(hass, entry_id)
 
-        def changed() -> None:
-            store.async_delay_save(lambda: memory.as_json(now()), _SAVE_DELAY)
+        def save() -> None:
+            store.async_delay_save(lambda: history.as_json(now()), _SAVE_DELAY)
 
-        memories[entry_id] = memory = Memory(await store.async_load(), changed)
-    return memories[entry_id]
+        histories[entry_id] = history = QuestionHistory(await store.async_load(), save)
+    return histories[entry_id]
 
 
 async def async_remove_questions(hass: HomeAssistant, entry_id: str) -> None:
-    """Forget what was kept of an account that is no more."""
-    hass.data.get(_MEMORIES, {}).pop(entry_id, None)
+    """Delete the question history of a removed account."""
+    hass.data.get(_HISTORIES, {}).pop(entry_id, None)
     await _store(hass, entry_id).async_remove()
 
 

@@ -23,7 +23,7 @@ from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
 from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery
 from ..errors import DropReason
-from ..store.db import Later, MessageStore, ProofState, StoreError
+from ..store.db import DeferredRow, DeliveryState, MessageStore, StoreError
 from .models import DeliveryResult, QueuedMessage, StoredMessage
 from .outcome_events import async_report_outcome
 from .report_watch import ReportWatch, RunFallback
@@ -149,7 +149,7 @@ class DeferredQueue:
 
     # --- recovery after a restart ---
 
-    async def _async_recover(self, one: Later) -> None:
+    async def _async_recover(self, one: DeferredRow) -> None:
         """Queue a message of an earlier run again, or report its outcome if it must not be sent again."""
         try:
             message = QueuedMessage.from_json(one.message or {})
@@ -172,8 +172,8 @@ class DeferredQueue:
         message, outcome = stored.message, Outcome.UNKNOWN
         if not message.watched:
             with contextlib.suppress(StoreError):
-                states = await asyncio.wrap_future(self._journal.of_attempt(_attempt_id(stored)))
-                if states and all(state is ProofState.NOT_SENT for state in states):
+                states = await asyncio.wrap_future(self._journal.states_of_attempt(_attempt_id(stored)))
+                if states and all(state is DeliveryState.NOT_SENT for state in states):
                     return None
                 outcome = outcome_of_attempt(states)
         return Receipt(message.number, outcome, reason=Reason.LOST if outcome is Outcome.UNKNOWN else None)

@@ -13,7 +13,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
-from ..store.db import Change, MessageStore, ProofState, StoreError
+from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .models import QueuedMessage, StoredMessage
 from .retry_policy import TOO_LATE
 from .schedule import Schedule
@@ -57,14 +57,14 @@ class ReportWatch:
                     self.on_change(change)
 
     @callback
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: DeliveryUpdate) -> None:
         """Act on a new state of a message that was sent."""
         watched = self.schedule.messages.values()
         stored = next((stored for stored in watched if stored.message.outgoing == change.row), None)
         if stored is None or not change.settled:
             return
         self.schedule.remove(stored.row)
-        if change.state is ProofState.DELIVERED:
+        if change.state is DeliveryState.DELIVERED:
             self._track(self._storage.async_delete(stored.row))
         else:
             self._track(self._async_fall_back(stored, change.state.value))

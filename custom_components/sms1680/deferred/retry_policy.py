@@ -12,7 +12,7 @@ from homeassistant.util import dt as dt_util
 from ..client import Outcome, Reason
 from ..client.limits.budget import HOUR, NUMBER_WINDOW
 from ..client.outcomes import OWN_LIMITS
-from ..store.db import ProofState
+from ..store.db import DeliveryState
 from .models import DeliveryResult, QueuedMessage, StoredMessage
 
 TOO_LATE: Final = timedelta(days=1)
@@ -56,11 +56,11 @@ def at_present(message: QueuedMessage, number: str, name: str | None, now: datet
     return replace(message, number=number, name=name, at=at, until=until)
 
 
-def outcome_of_attempt(states: Iterable[ProofState]) -> Outcome:
+def outcome_of_attempt(states: Iterable[DeliveryState]) -> Outcome:
     """Return the outcome of an interrupted attempt from the states of its messages, at least one of them sent."""
-    found = set(states) - {ProofState.NOT_SENT}
-    if not found or found & {ProofState.SENDING, ProofState.UNKNOWN}:
+    found = set(states) - {DeliveryState.NOT_SENT}
+    if not found or found & {DeliveryState.SENDING, DeliveryState.UNKNOWN}:
         return Outcome.UNKNOWN
-    if found == {ProofState.REFUSED}:
+    if found == {DeliveryState.REFUSED}:
         return Outcome.REFUSED
-    return Outcome.HELD if found <= {ProofState.REFUSED, ProofState.HELD} else Outcome.ACCEPTED
+    return Outcome.HELD if found <= {DeliveryState.REFUSED, DeliveryState.HELD} else Outcome.ACCEPTED

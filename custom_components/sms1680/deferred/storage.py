@@ -7,7 +7,7 @@ import logging
 from datetime import datetime
 from typing import Final
 
-from ..store.db import Later, MessageStore, StoreError
+from ..store.db import DeferredRow, MessageStore, StoreError
 from .models import QueuedMessage, StoredMessage
 
 _LOGGER = logging.getLogger(__name__)
@@ -22,19 +22,21 @@ class QueueStorage:
         self._entry_id = entry_id
         self._store = store
 
-    async def async_load(self) -> list[Later]:
+    async def async_load(self) -> list[DeferredRow]:
         """Return the messages that an earlier run has left. Raises StoreError."""
-        return await asyncio.wrap_future(self._store.kept(self._entry_id))
+        return await asyncio.wrap_future(self._store.load_deferred(self._entry_id))
 
     async def async_insert(self, message: QueuedMessage, due: datetime) -> StoredMessage:
         """Store a new message. Raises StoreError."""
-        row = await asyncio.wrap_future(self._store.keep(self._entry_id, message.number, due, message.as_json()))
+        row = await asyncio.wrap_future(
+            self._store.save_deferred(self._entry_id, message.number, due, message.as_json())
+        )
         return StoredMessage(row, due, message)
 
     async def async_update(self, stored: StoredMessage, *, going: bool = False) -> None:
         """Store the present form of a message. going: it is being acted on from now on. Raises StoreError."""
         message = stored.message
-        saving = self._store.keep(
+        saving = self._store.save_deferred(
             self._entry_id, message.number, stored.due, message.as_json(), row=stored.row, going=going
         )
         await asyncio.wrap_future(saving)
@@ -42,7 +44,7 @@ class QueueStorage:
     async def async_delete(self, row: int) -> None:
         """Delete a message that is done."""
         try:
-            await asyncio.wrap_future(self._store.drop(row))
+            await asyncio.wrap_future(self._store.delete_deferred_row(row))
         except StoreError as error:
             _LOGGER.warning("A queued message that is done could not be deleted (%s)", error)
 

@@ -1,4 +1,4 @@
-"""An account's connection over CMPP: it lives with the entry, tells how it stands, and hands on what comes in."""
+"""Receive from an account's CMPP connection, and keep it open while the entry is set up."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from homeassistant.core import Event, HomeAssistant, callback
 from ..client import DeliveryReport, Reply
 from ..client.cmpp import CMPPClient
 from ..coordinator import Sms1680ConfigEntry
-from .receiver import Way, async_get_receivers
+from .models import InboundSource
+from .registry import async_get_registry
 
-# Seconds; the core itself waits for half a minute before it leaves the platform without an answer.
+# Seconds. The core waits 30 seconds before it leaves a deliver request without a response.
 _PATIENCE: Final = 25.0
 
 
-async def async_take(hass: HomeAssistant, entry: Sms1680ConfigEntry, item: Reply | DeliveryReport) -> None:
-    """Take what came in over CMPP, and return once it is safe: then the platform is answered.
+async def async_receive_cmpp(hass: HomeAssistant, entry: Sms1680ConfigEntry, item: Reply | DeliveryReport) -> None:
+    """Process an item from CMPP. The core sends the response to the platform after this returns.
 
-    Raises NotTakenError: the platform is not answered, and sends it again.
+    Raises NotAcceptedError if the platform must send the item again.
     """
-    incoming = await async_get_receivers(hass).async_get(entry).async_receive(item, Way.CMPP, _PATIENCE)
-    incoming.answered()
+    incoming = await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.CMPP, _PATIENCE)
+    incoming.mark_acknowledged()
 
 
 @callback
 def async_keep_connected(hass: HomeAssistant, entry: Sms1680ConfigEntry, client: CMPPClient) -> None:
-    """Connect in the background, and stay connected until the client is closed, at the latest with Home Assistant.
+    """Connect in the background, and stay connected until the client is closed or Home Assistant stops.
 
-    What automations send while Home Assistant stops still goes out; the message store closes later.
+    The connection closes after the automations' last messages are sent, and before the message store closes.
     """
     client.start()
 

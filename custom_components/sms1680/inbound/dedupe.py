@@ -1,4 +1,4 @@
-"""Tells a push that came again from an honest second one. Pure logic: the clock is handed in."""
+"""Tell a repeated push from a genuine second one. Pure logic: the caller provides the clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import timedelta
 from hashlib import blake2b
 
 from ..client import DeliveryReport, Reply, ReportState
+from ..client.bounded import BoundedDict
 
-_REMEMBERED = 5000
+_MAX_REMEMBERED = 5000
 _DAY = 24 * 3600.0
 REMEMBERED_FOR = timedelta(seconds=_DAY)
 _HOUR = 3600.0
@@ -18,47 +19,47 @@ _BOTH_SOURCES = 300.0
 
 
 @dataclass(slots=True)
-class Seen:
-    """What is remembered of an item that came in: when it first came (seconds), and the id it was given.
+class SeenItem:
+    """An item that arrived before: the id of its event, and the time of its first arrival in seconds.
 
-    answered: the answer to it was fully written, so that its sender has no reason to send it again. digest: by which it
-    is known.
+    acknowledged: the acknowledgement was written completely, so the sender has no reason to repeat the item.
+    digest: the keyed hash that identifies the item.
     """
 
     id: str
     since: float
-    answered: bool = False
+    acknowledged: bool = False
     digest: bytes = b""
 
 
 @dataclass(slots=True)
-class _Unpaired:
-    """A reply of which no copy has come by the other source yet."""
+class UnmatchedCopy:
+    """A reply that has arrived through one source only so far."""
 
     source: str
-    seen: Seen
+    seen: SeenItem
 
 
-class Repeats:
-    """Remembers what came in, as digests: no number and no text is kept.
+class Deduplicator:
+    """Remembers items by digest. It stores no number and no text.
 
-    The platform repeats, as far as is known, what it saw no answer to. So the same number, text and extension are a
-    repeat where the first one's answer was not fully written (within an hour), or within `window` seconds (0: off).
-    With an id, the same item is one within a day. The id alone does not do: it may be that of the message replied to.
+    As far as is known, the platform repeats items that it saw no acknowledgement for. So the same number, text and
+    extension are a repeat within an hour if the first acknowledgement was incomplete, and within `window` seconds in
+    any case (0 turns this off). An item with an id is a repeat within a day if all its fields are equal. The id alone
+    is not enough: it can be the id of the message that was replied to.
 
-    An account with two sources (pushes, and a connection) may get a reply by both, in two shapes. So what came by the
-    other source from the same number with the same text within five minutes is the same reply, one for one: two honest
-    ones stay two.
+    An account with two sources (pushes and a connection) can get the same reply through both, in two different forms.
+    So a reply from the other source with the same number and text within five minutes counts as the same reply. Each
+    copy is matched once: two genuine replies remain two.
 
-    key: secret, so that what a digest stands for can't be guessed: a text may be short, or hold a PIN.
+    key: a secret, so that nobody can guess the text behind a digest. A text can be short or contain a PIN.
     """
 
-    def __init__(self, clock: Callable[[], float], remembered: int = _REMEMBERED, *, key: bytes = b"") -> None:
+    def __init__(self, clock: Callable[[], float], max_size: int = _MAX_REMEMBERED, *, key: bytes = b"") -> None:
         self._clock = clock
         self._key = key[: blake2b.MAX_KEY_SIZE]
-        self._remembered = remembered
-        self._seen: OrderedDict[bytes, Seen] = OrderedDict()
-        self._unpaired: OrderedDict[bytes, list[_Unpaired]] = OrderedDict()
+        self._seen: BoundedDict[bytes, SeenItem] = BoundedDict(max_size)
+        self._unmatched: OrderedDict[bytes, list[UnmatchedCopy]] = OrderedDict()
 
     def note(
         self,
@@ -67,72 +68,64 @@ class Repeats:
         window: float,
         new_id: Callable[[], str],
         source: str | None = None,
-    ) -> tuple[Seen, bool]:
-        """Remember an item from this number (in the form in which numbers are compared).
+    ) -> tuple[SeenItem, bool]:
+        """Remember an item. Return its entry, and whether the item is a repeat.
 
-        source: by which it came, None where the account has but one.
-
-        Returns what is remembered of it, and whether it is a repeat.
+        number: in the form used to compare numbers. source: the item's source, None if the account has only one.
         """
-        key = self._digest(item, number)
-        seen = self._seen.get(key)
+        digest = self._digest(item, number)
+        seen = self._seen.get(digest)
         if seen is not None and self._is_repeat(seen, window, has_id=bool(item.message_id)):
             return seen, True
-        other = self._by_the_other(item, number, source) if source and isinstance(item, Reply) else None
-        seen = Seen(other.seen.id if other else new_id(), self._clock(), digest=key)
-        self.recall(seen)
+        other = self._take_copy(item, number, source) if source and isinstance(item, Reply) else None
+        seen = SeenItem(other.seen.id if other else new_id(), self._clock(), digest=digest)
+        self.remember(seen)
         if other is None and source and isinstance(item, Reply):
-            self._unpaired.setdefault(self._words(item, number), []).append(_Unpaired(source, seen))
+            self._unmatched.setdefault(self._text_digest(item, number), []).append(UnmatchedCopy(source, seen))
         return seen, other is not None
 
-    def forget(self, seen: Seen) -> None:
-        """Forget an item that was no repeat and came to nothing: when it comes again, it comes for the first time."""
+    def forget(self, seen: SeenItem) -> None:
+        """Forget an item that was not a repeat and was rejected, so that its next arrival counts as the first."""
         if self._seen.get(seen.digest) is seen:
             del self._seen[seen.digest]
-        for words, waiting in list(self._unpaired.items()):
-            if left := [one for one in waiting if one.seen is not seen]:
-                self._unpaired[words] = left
+        for digest, copies in list(self._unmatched.items()):
+            if left := [copy for copy in copies if copy.seen is not seen]:
+                self._unmatched[digest] = left
             else:
-                del self._unpaired[words]
+                del self._unmatched[digest]
 
-    def recall(self, seen: Seen) -> None:
-        """Remember an item that came in, the newest last."""
+    def remember(self, seen: SeenItem) -> None:
+        """Remember an item as the newest one."""
         self._seen[seen.digest] = seen
-        self._seen.move_to_end(seen.digest)
-        if len(self._seen) > self._remembered:
-            self._seen.popitem(last=False)
 
-    def _by_the_other(self, item: Reply, number: str, source: str) -> _Unpaired | None:
-        """Take what came by another source, and is the same reply."""
+    def _take_copy(self, item: Reply, number: str, source: str) -> UnmatchedCopy | None:
+        """Remove and return the copy of a reply that arrived through another source."""
         oldest = self._clock() - _BOTH_SOURCES
-        while self._unpaired and next(iter(self._unpaired.values()))[-1].seen.since < oldest:
-            self._unpaired.popitem(last=False)
-        words = self._words(item, number)
-        waiting = [one for one in self._unpaired.pop(words, []) if one.seen.since >= oldest]
-        found = next((one for one in waiting if one.source != source), None)
-        if waiting := [one for one in waiting if one is not found]:
-            self._unpaired[words] = waiting
+        while self._unmatched and next(iter(self._unmatched.values()))[-1].seen.since < oldest:
+            self._unmatched.popitem(last=False)
+        digest = self._text_digest(item, number)
+        copies = [copy for copy in self._unmatched.pop(digest, []) if copy.seen.since >= oldest]
+        found = next((copy for copy in copies if copy.source != source), None)
+        if copies := [copy for copy in copies if copy is not found]:
+            self._unmatched[digest] = copies
         return found
 
-    def _words(self, item: Reply, number: str) -> bytes:
-        return self._hash(("words", number, item.content))
-
-    def _is_repeat(self, seen: Seen, window: float, *, has_id: bool) -> bool:
+    def _is_repeat(self, seen: SeenItem, window: float, *, has_id: bool) -> bool:
         age = self._clock() - seen.since
         if has_id:
             return age < _DAY
-        return age < window or (not seen.answered and age < _HOUR)
+        return age < window or (not seen.acknowledged and age < _HOUR)
 
     def _digest(self, item: Reply | DeliveryReport, number: str) -> bytes:
-        fields: tuple[Hashable, ...]
         if isinstance(item, Reply):
-            fields = ("reply", item.message_id, number, item.extension, item.content, item.incomplete)
-        else:
-            # Each way has a word of its own for what was delivered.
-            state = item.state
-            fields = ("report", item.message_id, number, item.status if state is ReportState.FAILED else state.value)
-        return self._hash(fields)
+            return self._hash(("reply", item.message_id, number, item.extension, item.content, item.incomplete))
+        # HTTP and CMPP use different status words for a delivered message.
+        status = item.status if item.state is ReportState.FAILED else item.state.value
+        return self._hash(("report", item.message_id, number, status))
+
+    def _text_digest(self, item: Reply, number: str) -> bytes:
+        return self._hash(("words", number, item.content))
 
     def _hash(self, fields: tuple[Hashable, ...]) -> bytes:
-        said = repr(fields).encode("utf-8", "backslashreplace")
-        return blake2b(said, digest_size=16, key=self._key).digest()
+        data = repr(fields).encode("utf-8", "backslashreplace")
+        return blake2b(data, digest_size=16, key=self._key).digest()

@@ -1,7 +1,7 @@
-"""The addresses that the platform pushes to. They are there from Home Assistant's start until an entry is removed.
+"""Register the addresses that the platform pushes to, from Home Assistant's start until an entry is removed.
 
-A webhook, and `/api/sms1680/<secret>/<channel>/mr` and `/mo` as the document has them (4.5); GET and POST, both kinds
-on each; and the same on a listener of our own, where an account has one.
+Each account has a webhook, and `/api/sms1680/<secret>/<channel>/mr` and `/mo` (docs/protocol.md, section 2). Each
+address takes GET and POST, uplinks and delivery reports. An account's own listener serves the same addresses.
 """
 
 from __future__ import annotations
@@ -20,38 +20,42 @@ from homeassistant.util.hass_dict import HassKey
 
 from ..const import CONF_LISTENER_PORT, CONF_PUSH_SECRET, DOMAIN, PUSH_PATH
 from ..coordinator import Sms1680ConfigEntry
-from ..issues import LISTENER_PORT
-from .http_handler import Request, async_answer
+from ..issues import LISTENER_PORT, REFUSED_PUSH
+from .http_handler import Request, async_handle_push
 from .listener import Listener
-from .log_filter import async_keep_out_of_logs, async_mask_secrets
-from .receiver import Receiver, Way, async_get_receivers
-from .refused import async_tell_refused
+from .log_filter import async_mask_secrets, async_setup_log_filter
+from .models import InboundSource
+from .receiver import InboundProcessor
+from .registry import async_get_registry
 
 _LOGGER = logging.getLogger(__name__)
 
 _NAME = "SMS 1680"
 
-# Of each entry, by its id: the webhook that is registered, and the listener that is open.
+# By entry id: the registered webhook's id, and the open listener.
 _WEBHOOKS: HassKey[dict[str, str]] = HassKey(f"{DOMAIN}_webhooks")
 _LISTENERS: HassKey[dict[str, Listener]] = HassKey(f"{DOMAIN}_listeners")
 
 
 async def async_setup_push(hass: HomeAssistant) -> None:
-    """Register the addresses of every entry, whether it is set up or not. Called once, from `async_setup`."""
+    """Register the addresses of every entry, including those that are not set up. Called once, from `async_setup`."""
     hass.data[_WEBHOOKS] = {}
     listeners = hass.data[_LISTENERS] = dict[str, Listener]()
 
-    @callback
-    def tell_refused(entry_id: str) -> None:
-        if (receiver := async_get_receivers(hass).of.get(entry_id)) is not None:
-            async_tell_refused(hass, receiver)
+    registry = async_get_registry(hass)
 
-    async_keep_out_of_logs(hass, tell_refused)
+    @callback
+    def report_rejected(entry_id: str) -> None:
+        if (processor := registry.processors.get(entry_id)) is not None:
+            processor.warn("refused_by_home_assistant", "Home Assistant's security filter rejected a push; see Repairs")
+            REFUSED_PUSH.async_create(hass, processor.entry)
+
+    async_setup_log_filter(hass, report_rejected)
     hass.http.register_view(PushView)
     for entry in hass.config_entries.async_entries(DOMAIN):
-        await async_get_receivers(hass).async_get(entry).async_recall()
+        await registry.async_get(entry).async_restore_seen()
         async_register_push(hass, entry)
-        await async_adjust_listener(hass, entry)
+        await async_update_listener(hass, entry)
 
     async def stop(_: Event) -> None:
         for entry in hass.config_entries.async_entries(DOMAIN):
@@ -63,9 +67,9 @@ async def async_setup_push(hass: HomeAssistant) -> None:
 
 @callback
 def async_register_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Register an entry's addresses, again where its secrets have changed. Called before the entry's entities exist."""
+    """Register an entry's addresses, or replace them if its secrets changed. Called before its entities exist."""
     async_mask_secrets(hass, entry)
-    receiver = async_get_receivers(hass).async_get(entry)
+    processor = async_get_registry(hass).async_get(entry)
     webhook_id = entry.data[CONF_WEBHOOK_ID]
     registered = hass.data[_WEBHOOKS]
     if registered.get(entry.entry_id) == webhook_id:
@@ -75,31 +79,34 @@ def async_register_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     async def handle(hass: HomeAssistant, _: str, request: Request) -> web.Response:
         if request.method == METH_PUT:
             return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
-        return await async_answer(hass, receiver, request, Way.WEBHOOK)
+        return await async_handle_push(hass, processor, request, InboundSource.WEBHOOK)
 
-    # PUT is refused here: Home Assistant's own refusal logs the webhook's id.
+    # We reject PUT ourselves, because Home Assistant's rejection logs the webhook's id.
     methods = (METH_GET, METH_POST, METH_PUT)
     webhook.async_register(hass, DOMAIN, _NAME, webhook_id, handle, local_only=False, allowed_methods=methods)
     registered[entry.entry_id] = webhook_id
 
 
 async def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Give up the addresses of an entry that was removed; behind this nothing comes in for it any more."""
+    """Unregister the addresses of a removed entry. After this, nothing is accepted for it."""
     _unregister_webhook(hass, entry)
-    if (receiver := async_get_receivers(hass).of.pop(entry.entry_id, None)) is not None:
-        receiver.async_close()
+    if (processor := async_get_registry(hass).processors.pop(entry.entry_id, None)) is not None:
+        processor.async_close()
     await _async_close_listener(hass, entry)
 
 
 async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Hand on what came in before the entry was up, and open its listener. Called once its entities exist."""
-    await async_adjust_listener(hass, entry)
-    receiver = async_get_receivers(hass).async_get(entry)
-    receiver.async_start()
+    """Fire the events of what arrived before the entry was set up, and open its listener.
+
+    Called after the entry's entities exist.
+    """
+    await async_update_listener(hass, entry)
+    processor = async_get_registry(hass).async_get(entry)
+    processor.async_start()
 
     @callback
     def stop() -> None:
-        receiver.async_stop()
+        processor.async_stop()
         if entry.disabled_by is not None:
             hass.async_create_task(_async_close_listener(hass, entry))
 
@@ -107,7 +114,7 @@ async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) 
 
 
 class PushView(HomeAssistantView):
-    """The addresses with a channel. A wrong secret is told by 404: never by the answer that means "taken"."""
+    """The addresses with a channel. A wrong secret gets 404, and never the text that means "accepted"."""
 
     url = f"{PUSH_PATH}/mr"
     extra_urls = [f"{PUSH_PATH}/mo"]  # noqa: RUF012 - the base class's own type
@@ -115,23 +122,23 @@ class PushView(HomeAssistantView):
     requires_auth = False
 
     async def get(self, request: web.Request, secret: str, channel: str) -> web.Response:  # noqa: ARG002
-        """Take what is in the query or the body."""
+        """Process the push in the query or the body."""
         hass = request.app[KEY_HASS]
-        receiver = _find_receiver(hass, secret)
-        if receiver is None:
+        processor = _find_processor(hass, secret)
+        if processor is None:
             return web.Response(status=HTTPStatus.NOT_FOUND)
-        return await async_answer(hass, receiver, request, Way.WEBHOOK)
+        return await async_handle_push(hass, processor, request, InboundSource.WEBHOOK)
 
     post = get
 
 
-def _find_receiver(hass: HomeAssistant, secret: str) -> Receiver | None:
-    """Return whose push addresses hold this secret; it takes as long whether one does or not."""
+def _find_processor(hass: HomeAssistant, secret: str) -> InboundProcessor | None:
+    """Return the processor of the account with this secret. The time does not depend on the result."""
     found = None
     given = secret.encode("utf-8", "backslashreplace")
-    for receiver in async_get_receivers(hass).of.values():
-        if hmac.compare_digest(receiver.entry.data[CONF_PUSH_SECRET].encode(), given):
-            found = receiver
+    for processor in async_get_registry(hass).processors.values():
+        if hmac.compare_digest(processor.entry.data[CONF_PUSH_SECRET].encode(), given):
+            found = processor
     return found
 
 
@@ -140,33 +147,36 @@ def _unregister_webhook(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
         webhook.async_unregister(hass, webhook_id)
 
 
-async def async_adjust_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Have the listener that the options ask for. It stays through a reload; a port that can't be opened is told."""
+async def async_update_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+    """Open, move or close the listener as the options say. It stays open during a reload.
+
+    A port that cannot be opened raises a repair.
+    """
     port = None if entry.disabled_by else entry.options.get(CONF_LISTENER_PORT)
-    present = hass.data[_LISTENERS].get(entry.entry_id)
-    if present is not None and present.port == port:
+    current = hass.data[_LISTENERS].get(entry.entry_id)
+    if current is not None and current.port == port:
         return
-    if present is not None or not port:
+    if current is not None or not port:
         await _async_close_listener(hass, entry)
     if not port:
         return
-    listener = Listener(hass, async_get_receivers(hass).async_get(entry), port)
+    listener = Listener(hass, async_get_registry(hass).async_get(entry), port)
     try:
         await listener.async_open()
     except OSError as error:
-        _tell_port(hass, entry, port, error)
+        _report_port(hass, entry, port, error)
         return
     LISTENER_PORT.async_delete(hass, entry)
     hass.data[_LISTENERS][entry.entry_id] = listener
 
 
-def _tell_port(hass: HomeAssistant, entry: Sms1680ConfigEntry, port: int, error: OSError) -> None:
-    """Raise the repair of a port that can't be opened; log it once, for an account tries at its setup again."""
+def _report_port(hass: HomeAssistant, entry: Sms1680ConfigEntry, port: int, error: OSError) -> None:
+    """Raise the repair of a port that cannot be opened. Log it once, although each setup of the account tries again."""
     shown = LISTENER_PORT.async_get(hass, entry)
     if shown is None or shown.translation_placeholders != {"account": entry.title, "port": str(port)}:
         _LOGGER.error(
-            "The listener for pushes can't open port %s: %s. Choose another port in the account's options, or leave it "
-            "out; the webhook goes on working",
+            "Could not open port %s for pushes: %s. Choose another port in the account's options, or remove it. "
+            "The webhook still works",
             port,
             error.strerror,
         )
@@ -174,7 +184,7 @@ def _tell_port(hass: HomeAssistant, entry: Sms1680ConfigEntry, port: int, error:
 
 
 async def _async_close_listener(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Close an entry's listener, and take back that it could not be opened."""
+    """Close an entry's listener, and delete the repair of its port."""
     LISTENER_PORT.async_delete(hass, entry)
     if (listener := hass.data[_LISTENERS].pop(entry.entry_id, None)) is not None:
         await listener.async_close()

@@ -1,7 +1,8 @@
-"""Answers one push, whichever server it came in by: may it, what is it, was it taken.
+"""Answer one push from any of the HTTP servers: check its network, parse it, process it, acknowledge it.
 
-Nothing of what came in is logged, nor its address; what is turned away is counted. A fault of our own is 500 by every
-way: Home Assistant answers 200 for a webhook that fails, and the platform would take that for "taken".
+Neither the content of a push nor its address is logged. Rejected pushes are counted. An error in our code is always
+answered with status 500: for a webhook that raises, Home Assistant would answer 200, which means "accepted" to the
+platform.
 """
 
 from __future__ import annotations
@@ -23,76 +24,81 @@ from homeassistant.util.aiohttp import MockRequest
 from ..client import parse_push
 from ..client.push import LONGEST_PUSH
 from ..const import CONF_NETWORKS, CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER
-from .receiver import NotTakenError, Receiver, Way
+from .models import InboundSource, NotAcceptedError
+from .receiver import InboundProcessor
 
 _LOGGER = logging.getLogger(__name__)
 
-_PATIENCE = 5.0  # seconds that a push waits for its entry to be up
-_BODY_TIME = 10.0  # seconds that a body may take to come in
+_PATIENCE = 5.0  # seconds that a push waits until its entry is set up
+_BODY_TIMEOUT = 10.0  # seconds
 
-# A cloud webhook comes without a socket.
-Request = web.Request | MockRequest
+# A cloud webhook has no socket.
+type Request = web.Request | MockRequest
 
 
-async def async_answer(hass: HomeAssistant, receiver: Receiver, request: Request, way: Way) -> web.Response:
-    """Take what was pushed and return the answer, which says that it was taken only once it is safe."""
+async def async_handle_push(
+    hass: HomeAssistant, processor: InboundProcessor, request: Request, source: InboundSource
+) -> web.Response:
+    """Process a push, and return the response. It acknowledges the push only if the item is stored."""
     try:
-        return await _async_take(hass, receiver, request, way)
-    except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the request
-        _LOGGER.error("A push could not be handled: %s", type(error).__name__)  # noqa: TRY400
+        return await _async_process(hass, processor, request, source)
+    except Exception as error:  # noqa: BLE001 - the text of any exception could quote the request
+        _LOGGER.error("Could not handle a push: %s", type(error).__name__)  # noqa: TRY400
         return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-async def _async_take(hass: HomeAssistant, receiver: Receiver, request: Request, way: Way) -> web.Response:
-    options = receiver.entry.options
-    if not _may_push(hass, request, options.get(CONF_NETWORKS) or ()):
-        receiver.warn("forbidden", "A push from a network that may not push was refused; see the account's options")
+async def _async_process(
+    hass: HomeAssistant, processor: InboundProcessor, request: Request, source: InboundSource
+) -> web.Response:
+    options = processor.entry.options
+    if not _is_allowed(hass, request, options.get(CONF_NETWORKS) or ()):
+        processor.warn("forbidden", "Rejected a push from a network that the account's options do not allow")
         return web.Response(status=HTTPStatus.FORBIDDEN)
     try:
         item = parse_push(await _read(request))
     except (ValueError, OSError, TimeoutError, web.RequestPayloadError, HttpProcessingError):
-        receiver.warn("malformed", "A push was neither an uplink nor a delivery report, or too large, and was refused")
+        processor.warn("malformed", "Rejected a push that is too large, or neither an uplink nor a delivery report")
         return web.Response(status=HTTPStatus.BAD_REQUEST)
     try:
-        incoming = await receiver.async_receive(item, way, _PATIENCE)
-    except NotTakenError:
+        incoming = await processor.async_receive(item, source, _PATIENCE)
+    except NotAcceptedError:
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
-    return _Answer(options.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER), request, incoming.answered)
+    return _Acknowledgement(options.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER), request, incoming.mark_acknowledged)
 
 
-class _Answer(web.Response):
-    """An answer that tells when it has been fully written."""
+class _Acknowledgement(web.Response):
+    """A response that calls `on_written` when it has been written completely."""
 
-    def __init__(self, text: str, request: Request, written: Callable[[], None]) -> None:
+    def __init__(self, text: str, request: Request, on_written: Callable[[], None]) -> None:
         super().__init__(text=text, content_type="text/plain")
-        self._written = written
+        self._on_written = on_written
         if isinstance(request, MockRequest):
-            written()  # the cloud's own connection carries it
+            on_written()  # the cloud connection delivers it
 
     @override
     async def write_eof(self, data: bytes = b"") -> None:
         await super().write_eof(data)
-        self._written()
+        self._on_written()
 
 
 async def _read(request: Request) -> str | bytes:
-    """Return the raw fields of a push: the query, or of a POST the body where there is one."""
+    """Return the raw fields of a push: the body of a POST if it has one, else the query."""
     if request.method == METH_POST:
         body = bytearray()
         stream = request.content
-        async with asyncio.timeout(_BODY_TIME):
+        async with asyncio.timeout(_BODY_TIMEOUT):
             while len(body) <= LONGEST_PUSH and (chunk := await stream.read(LONGEST_PUSH + 1 - len(body))):
                 body += chunk
         if body:
             return bytes(body)
-    # As it came: the core has its own rules for charsets, which a decoded query would have lost.
+    # Undecoded: the core detects the charset, which a decoded query has lost.
     return request.query_string if isinstance(request, MockRequest) else request.rel_url.raw_query_string
 
 
-def _may_push(hass: HomeAssistant, request: Request, networks: Iterable[str]) -> bool:
-    """Tell whether the request's address lies in one of the networks; without any, all may.
+def _is_allowed(hass: HomeAssistant, request: Request, networks: Iterable[str]) -> bool:
+    """Return whether the request comes from one of the networks. Without networks, any address may push.
 
-    An address that is not known (through Home Assistant's cloud) lies in none.
+    An unknown address (through Home Assistant's cloud) is in no network.
     """
     if not networks:
         return True

@@ -1,8 +1,8 @@
-"""An own small HTTP listener for pushes, for those that Home Assistant's own server refuses.
+"""A small HTTP server of our own, for pushes that Home Assistant's server would reject.
 
-Before any handler of ours is asked, Home Assistant answers 400 to a GET whose text has a line break, a tab, `../` and
-more; the platform pushes by GET. So an account may have a port of its own: the same addresses, limits and networks, the
-same trusted proxies, and nothing else. Off by default.
+Home Assistant answers 400 to a GET whose text contains a line break, a tab, `../` or other patterns, before any handler
+runs. The platform pushes by GET. So an account can open its own port, with the same addresses, limits, networks and
+trusted proxies, and nothing else. It is off by default.
 """
 
 from __future__ import annotations
@@ -23,43 +23,44 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
 
 from ..const import CONF_PUSH_SECRET, PUSH_PATH
-from .http_handler import async_answer
-from .receiver import Receiver, Way
+from .http_handler import async_handle_push
+from .models import InboundSource
+from .receiver import InboundProcessor
 
 _WEBHOOK_PATH = "/api/webhook/{secret}"
-_LONGEST_LINE = 24 * 1024  # about Home Assistant's own; the limit of a push lies below
-_MOST_CONNECTIONS = 64
-_BACKLOG = 16  # as many may come at once before the first of them is counted
-_CONNECTION_TIME = timedelta(seconds=20)  # a connection carries one request, and is cut after one or two such times
-_CLOSING_TIME = 1.0
+_MAX_LINE_SIZE = 24 * 1024  # about Home Assistant's own; the maximum size of a push is smaller
+_MAX_CONNECTIONS = 64
+_BACKLOG = 16  # so many can connect at once before the first of them is counted
+_CONNECTION_TIME = timedelta(seconds=20)  # a connection serves one request, and is cut after one to two of these
+_SHUTDOWN_TIMEOUT = 1.0
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Listener:
-    """A port of one account. `port` is the one that it is to be open on."""
+    """The HTTP server of one account, on its own port."""
 
-    def __init__(self, hass: HomeAssistant, receiver: Receiver, port: int) -> None:
+    def __init__(self, hass: HomeAssistant, processor: InboundProcessor, port: int) -> None:
         self.port = port
         self._hass = hass
-        self._receiver = receiver
+        self._processor = processor
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
-            # Not one of logging's tree: what aiohttp says of a request that it can't read quotes it.
+            # Outside the logging tree: aiohttp quotes requests that it cannot parse.
             logger=logging.Logger(f"{__name__}.http", logging.CRITICAL),  # noqa: LOG001
             handler_cancellation=True,
-            max_line_size=_LONGEST_LINE,
-            shutdown_timeout=_CLOSING_TIME,
+            max_line_size=_MAX_LINE_SIZE,
+            shutdown_timeout=_SHUTDOWN_TIMEOUT,
         )
         self._server: asyncio.Server | None = None
         self._old: set[web.RequestHandler] = set()
         self._stop_sweeping: CALLBACK_TYPE | None = None
 
     async def async_open(self) -> None:
-        """Open the port, on all addresses of this machine.
+        """Open the port on all addresses of this machine.
 
-        Raises OSError: it can't be opened.
+        Raises OSError if the port cannot be opened.
         """
         await self._runner.setup()
         try:
@@ -70,7 +71,7 @@ class Listener:
         self._stop_sweeping = async_track_time_interval(self._hass, self._sweep, _CONNECTION_TIME)
 
     async def async_close(self) -> None:
-        """Close the port; what is under way has a second to end."""
+        """Close the port. Requests in progress get one second to finish."""
         if self._server is not None:
             self._server.close()
         if self._stop_sweeping is not None:
@@ -78,7 +79,7 @@ class Listener:
         await self._runner.cleanup()
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[_one_request_each])
+        app = web.Application(middlewares=[_one_request_per_connection])
         proxies = self._hass.http.trusted_proxies
         async_setup_forwarded(app, bool(proxies), proxies)
         for path, key in (
@@ -93,33 +94,33 @@ class Listener:
     def _handler(self, key: str) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             given = request.match_info["secret"].encode("utf-8", "backslashreplace")
-            if not hmac.compare_digest(self._receiver.entry.data[key].encode(), given):
+            if not hmac.compare_digest(self._processor.entry.data[key].encode(), given):
                 return web.Response(status=HTTPStatus.NOT_FOUND)
-            return await async_answer(self._hass, self._receiver, request, Way.LISTENER)
+            return await async_handle_push(self._hass, self._processor, request, InboundSource.LISTENER)
 
         return handle
 
     @property
     def connections(self) -> list[web.RequestHandler]:
-        """The connections that are open."""
+        """The open connections."""
         return self._runner.server.connections if self._runner.server else []
 
     def _connection(self) -> asyncio.BaseProtocol:
         server = self._runner.server
-        return server() if server and len(self.connections) < _MOST_CONNECTIONS else _Closed()
+        return server() if server and len(self.connections) < _MAX_CONNECTIONS else _RejectedConnection()
 
     @callback
     def _sweep(self, _: datetime) -> None:
-        """Cut connections that are open for too long: whoever holds one without a word must not keep others out."""
-        present = set(self.connections)
-        for connection in self._old & present:
+        """Cut connections that are open for too long, so that idle ones cannot keep others out."""
+        current = set(self.connections)
+        for connection in self._old & current:
             if connection.transport is not None:
                 connection.transport.abort()
-        self._old = present
+        self._old = current
 
 
-class _Closed(asyncio.Protocol):
-    """What is one connection too many."""
+class _RejectedConnection(asyncio.Protocol):
+    """A connection above the maximum. It closes at once."""
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,11 +128,11 @@ class _Closed(asyncio.Protocol):
 
 
 @web.middleware
-async def _one_request_each(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Close the connection behind the answer."""
+async def _one_request_per_connection(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Close the connection after the response."""
     try:
         response = await handler(request)
-    except web.HTTPException as refusal:
-        response = web.Response(status=refusal.status)
+    except web.HTTPException as error:
+        response = web.Response(status=error.status)
     response.force_close()
     return response

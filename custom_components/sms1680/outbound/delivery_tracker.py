@@ -16,7 +16,7 @@ from ..account.journal import Recording, collecting
 from ..client import Outcome
 from ..const import signal_delivery
 from ..deferred.models import DeliveryResult
-from ..store.db import Change, StoreError, comparable_number
+from ..store.db import DeliveryUpdate, StoreError, comparable_number
 
 
 class Reports:
@@ -28,7 +28,7 @@ class Reports:
         self._hass = hass
         self._changed = changed
         self._entry_ids = set(entry_ids)
-        self._changes: dict[int, Change] = {}
+        self._changes: dict[int, DeliveryUpdate] = {}
         self._rows: dict[tuple[str, str], int] = {}
         self._recordings: list[Recording] = []
         self._heard = asyncio.Event()
@@ -67,7 +67,7 @@ class Reports:
         except TimeoutError:
             return
 
-    def change(self, entry_id: str, number: str) -> Change | None:
+    def change(self, entry_id: str, number: str) -> DeliveryUpdate | None:
         """Return where the last message to a number stands, None where the store has not told yet."""
         row = self._rows.get((entry_id, number))
         return self._changes.get(row) if row is not None else None
@@ -104,7 +104,7 @@ class Reports:
                 continue
 
     @callback
-    def _hear(self, change: Change) -> None:
+    def _hear(self, change: DeliveryUpdate) -> None:
         self._changes[change.row] = change
         self._heard.set()
         self._changed()

@@ -26,7 +26,7 @@ from ..deferred.queue import Attempt, DeferredQueue
 from ..deferred.retry_policy import pause_after
 from ..recipients import Addressee
 from ..store.db import comparable_number
-from ..store.manager import Storage
+from ..store.manager import StoreManager
 from .fallback import Missed, Next, allows_duplicates, check_fallback
 from .message import Items, Options, Way, check, one_text
 from .policy_source import async_quiet_until, policy_for
@@ -36,13 +36,13 @@ _PATIENCE: Final = 5.0  # seconds, where something comes next
 _AT_ONCE: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
 
 
-def create_queue(hass: HomeAssistant, entry: Sms1680ConfigEntry, storage: Storage) -> DeferredQueue:
+def create_queue(hass: HomeAssistant, entry: Sms1680ConfigEntry, storage: StoreManager) -> DeferredQueue:
     """Return the queue of an account's deferred messages, wired to this pipeline."""
     return DeferredQueue(
         hass,
         entry,
-        storage.lasting.store,
-        storage.of(entry).store,
+        storage.durable.store,
+        storage.for_entry(entry).store,
         send=partial(_async_attempt, hass, entry),
         run_fallback=partial(_async_run_fallback, hass, entry),
     )

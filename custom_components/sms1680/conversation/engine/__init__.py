@@ -1,29 +1,29 @@
-"""What people and this house say to each other by SMS: answers to questions, opting out, commands that can be trusted.
+"""Conversations by SMS: answers to questions, opting out, and authenticated commands.
 
-Pure logic: knows nothing of Home Assistant, reads no clock that was not handed in.
+Pure logic: it imports no Home Assistant, and the caller provides the clock.
 """
 
 from __future__ import annotations
 
 from .answers import Answers, InvalidAnswerError
 from .extensions import ExtensionRange, Extensions, InvalidRangeError
-from .memory import Memory
-from .questions import Desk, Heard, NoAnswer, Part, Question, State
+from .memory import QuestionHistory
+from .questions import AnswerMatch, NoAnswer, Prompt, PromptState, Question, QuestionManager
 from .texts import is_opt_out, plain
 
 __all__ = [
+    "AnswerMatch",
     "Answers",
-    "Desk",
     "ExtensionRange",
     "Extensions",
-    "Heard",
     "InvalidAnswerError",
     "InvalidRangeError",
-    "Memory",
     "NoAnswer",
-    "Part",
+    "Prompt",
+    "PromptState",
     "Question",
-    "State",
+    "QuestionHistory",
+    "QuestionManager",
     "is_opt_out",
     "plain",
 ]

@@ -1,4 +1,4 @@
-"""Which of the answers to a question a reply is: `id` and `sentences`, as `assist_satellite.ask_question` has them."""
+"""Match a reply to the answers of a question: `id` and `sentences`, as in `assist_satellite.ask_question`."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ ACKNOWLEDGED: Final = [
 ]
 BUILT_IN: Final = {"yes": YES, "no": NO, "acknowledged": ACKNOWLEDGED}
 
-# What people put behind an answer; and before one, where it can't turn its meaning round.
+# What people write after an answer, and before one if that cannot reverse its meaning.
 _COURTESY: Final = r"(?:(?:谢谢|多谢|感谢)[你您了啊啦]?|谢了|谢啦|辛苦了?|thanks|thankyou|thx|[👍👌🙏😊🌹])*"
 _PARTICLE: Final = "[啦哈哦噢呀啊哒呢]?"
 _BEFORE: Final = "[嗯恩好哦]?"
@@ -152,51 +152,51 @@ _UNSUPPORTED: Final = frozenset("{}<>")
 
 
 class InvalidAnswerError(ValueError):
-    """Answers to a question that can't be meant as they are written."""
+    """The answers to a question are not valid."""
 
 
 class Answers:
     """The answers to one question.
 
-    given: pairs of an id and its sentences; without sentences the id is one of `BUILT_IN`. In a sentence, `[this]` may
-    be left out, and `(this|that)` is one of both. None given: any reply is the answer, and has no id.
+    given: pairs of an id and its sentences. Without sentences, the id is one of `BUILT_IN`. In a sentence, `[this]` is
+    optional, and `(this|that)` is an alternative. Without any pair, each reply is an answer without an id.
 
     Raises InvalidAnswerError.
     """
 
     def __init__(self, given: Iterable[tuple[str, Sequence[str]]] = ()) -> None:
-        self._written: list[tuple[str, re.Pattern[str]]] = []
+        self._custom: list[tuple[str, re.Pattern[str]]] = []
         self._built_in: list[tuple[str, re.Pattern[str]]] = []
         self.given = [(answer_id, list(sentences)) for answer_id, sentences in given]
         for answer_id, sentences in self.given:
             if sentences:
-                self._written += [(answer_id, _pattern(sentence)) for sentence in sentences]
+                self._custom += [(answer_id, _pattern(sentence)) for sentence in sentences]
             elif answer_id in BUILT_IN:
                 self._built_in += [(answer_id, pattern) for pattern in _built_in(answer_id)]
             else:
                 raise InvalidAnswerError(answer_id)
-        self.any = not (self._written or self._built_in)
+        self.any = not (self._custom or self._built_in)
 
     def match(self, text: str) -> tuple[bool, str | None]:
-        """Return whether a reply is an answer, and which: what was written for this question before what is built in.
+        """Return whether a reply is an answer, and the answer's id. The question's own sentences precede built-in ones.
 
-        Words by which people opt out are none, whatever was written.
+        A word for opting out is never an answer.
         """
-        said = plain(text)
-        if not said or is_opt_out(text):
+        reply = plain(text)
+        if not reply or is_opt_out(text):
             return False, None
         if self.any:
             return True, None
-        for answer_id, pattern in (*self._written, *self._built_in):
-            if pattern.fullmatch(said):
+        for answer_id, pattern in (*self._custom, *self._built_in):
+            if pattern.fullmatch(reply):
                 return True, answer_id
         return False, None
 
 
 def _built_in(answer_id: str) -> list[re.Pattern[str]]:
-    """Return what fits the sentences of a built-in set: one, one said again, or several, with thanks behind.
+    """Return the patterns of a built-in set: one sentence, one repeated, or several, followed by thanks.
 
-    Digits stand alone, since 11 is not 1; and of what denies only one sentence counts, since 不是没有 says yes.
+    Digits are not repeated, because 11 is not 1. Negative sentences are not combined, because 不是没有 means yes.
     """
     sentences = [plain(sentence) for sentence in BUILT_IN[answer_id]]
     digits = _either(sentence for sentence in sentences if sentence.isdecimal())
@@ -215,7 +215,7 @@ def _either(sentences: Iterable[str]) -> str:
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
-    """Return what fits a sentence, in the form in which `plain` leaves a reply. Raises InvalidAnswerError."""
+    """Return the pattern of a sentence for replies in the form of `plain`. Raises InvalidAnswerError."""
     if not _UNSUPPORTED.isdisjoint(sentence):
         raise InvalidAnswerError(sentence)
     parts: list[str] = []

@@ -1,4 +1,4 @@
-"""The range of extensions that the questions of an account go out with: all of one length, used again late."""
+"""The range of extensions for an account's questions: all of one length, and reused as late as possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RANGE: Final = re.compile(r"([0-9]{1,9})\s*[-–~]\s*([0-9]{1,9})")
 
 
 class InvalidRangeError(ValueError):
-    """A range of extensions that is written wrongly."""
+    """The range of extensions is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ExtensionRange:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "100-199". Raises InvalidRangeError: both ends have one length, the first is not behind the last."""
+        """Parse "100-199". Raises InvalidRangeError if the ends differ in length, or if the first exceeds the last."""
         found = _RANGE.fullmatch(text.strip())
         if found is None or len(found[1]) != len(found[2]) or int(found[1]) > int(found[2]):
             raise InvalidRangeError
@@ -36,29 +36,26 @@ class ExtensionRange:
     def __contains__(self, extension: str) -> bool:
         return len(extension) == self.length and extension.isdecimal() and self.first <= int(extension) <= self.last
 
-    def at(self, place: int) -> str:
-        """Return the extension at a place, counted round and round."""
-        return str(self.first + place % len(self)).zfill(self.length)
+    def at(self, index: int) -> str:
+        """Return the extension at an index modulo the length of the range."""
+        return str(self.first + index % len(self)).zfill(self.length)
 
 
 class Extensions:
-    """Hands out the extensions of a range in turn: a late answer must not meet a new question.
+    """Allocates the extensions of a range in turn, so that a late answer does not match a new question.
 
-    start: where to begin. next: where to go on, counted round and round.
+    start: the first index. next: the next index, which grows without a limit.
     """
 
     def __init__(self, extensions: ExtensionRange, start: int) -> None:
         self.range = extensions
         self.next = start
 
-    def take(self, taken: Collection[str | None], preferred: str | None) -> str | None:
-        """Return an extension that is not taken, the preferred one if that is free; None where all are taken."""
-        if preferred is not None and preferred not in taken:
+    def allocate(self, used: Collection[str | None], preferred: str | None) -> str | None:
+        """Return the preferred extension if it is not used, else the next unused one. Return None if all are used."""
+        if preferred is not None and preferred not in used:
             return preferred
-        for extension in self._in_turn():
-            if extension not in taken:
-                return extension
-        return None
+        return next((extension for extension in self._in_turn() if extension not in used), None)
 
     def _in_turn(self) -> Iterator[str]:
         for _ in range(len(self.range)):

@@ -1,33 +1,34 @@
-"""What was asked lately: so that a late answer says so, and no later question takes it for its own. No own clock.
+"""The history of recent questions, to recognise late answers. Pure logic: the caller provides the time.
 
-It outlives the desk that asked, and can be kept over a restart.
+It outlives the question manager, and can be stored across restarts.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
+from ...client.bounded import BoundedDict
 from .answers import Answers, InvalidAnswerError
 
-type Place = tuple[str, str | None]
+# What a reply is matched by: the phone's number, and the question's own extension, None if it has none.
+type SlotKey = tuple[str, str | None]
 
-# How long after a question without an answer none is sent by the same place: its answer may be on its way.
+# Seconds after an unanswered question in which its slot is not used again, because the answer may be on its way.
 GRACE: Final = 60.0
-_MOST: Final = 2000
-_LASTS: Final = 24 * 3600.0
-# Without an extension of its own a late answer may as well be to something else.
-_LASTS_BY_NUMBER: Final = 3600.0
+_MAX_QUESTIONS: Final = 2000
+_LIFETIME: Final = 24 * 3600.0
+# Shorter without an own extension, because a late reply can refer to something else.
+_LIFETIME_WITHOUT_EXTENSION: Final = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+@dataclass(slots=True)
+class RecentQuestion:
     """A question to one phone.
 
-    extension: what it went out with. at: when it was over, or went out, in seconds since 1970. awaited: whether its
-    answer may still come. answered: whether somebody has answered it, or another question with its tag.
+    extension: the one it was sent with. at: when it ended, or was sent, in seconds since 1970. awaited: its answer may
+    still arrive. answered: somebody has answered it, or another question with its tag.
     """
 
     answers: Answers
@@ -38,79 +39,77 @@ class Past:
     answered: bool = False
 
 
-class Memory:
-    """The questions that went out, by what a reply finds them by: the number, and an extension of their own.
+class QuestionHistory:
+    """The latest question of each slot.
 
-    next_extension: which of the account's range comes next. changed: called where there is something new to be kept.
+    next_extension: the next one of the account's range. on_change: called when there is something new to store.
     """
 
-    def __init__(self, kept: Mapping[str, Any] | None = None, changed: Callable[[], None] = lambda: None) -> None:
-        self.next_extension: int | None = kept["next_extension"] if kept else None
-        self._changed = changed
-        self._past: OrderedDict[Place, Past] = OrderedDict()
-        for one in kept["past"] if kept else ():
+    def __init__(self, stored: Mapping[str, Any] | None = None, on_change: Callable[[], None] = lambda: None) -> None:
+        self.next_extension: int | None = stored["next_extension"] if stored else None
+        self._on_change = on_change
+        self._questions: BoundedDict[SlotKey, RecentQuestion] = BoundedDict(_MAX_QUESTIONS)
+        for item in stored["past"] if stored else ():
             try:
-                answers = Answers(one["answers"])
+                answers = Answers(item["answers"])
             except InvalidAnswerError:
-                continue  # an earlier version knew it
-            place = one["number"], one["extension"] if one["own"] else None
-            self._past[place] = Past(answers, one["tag"], one["extension"], one["at"], one["awaited"], one["answered"])
+                continue  # valid in an earlier version only
+            slot = item["number"], item["extension"] if item["own"] else None
+            self._questions[slot] = RecentQuestion(
+                answers, item["tag"], item["extension"], item["at"], item["awaited"], item["answered"]
+            )
 
-    def note(self, place: Place, past: Past) -> None:
-        """Remember the latest question of a place."""
-        self._past.pop(place, None)
-        self._past[place] = past
-        if len(self._past) > _MOST:
-            self._past.popitem(last=False)
-        self._changed()
+    def note(self, slot: SlotKey, question: RecentQuestion) -> None:
+        """Remember the latest question of a slot."""
+        self._questions[slot] = question
+        self._on_change()
 
-    def get(self, place: Place, now: float) -> Past | None:
-        """Return the latest question of a place, None where there was none for long."""
-        past = self._past.get(place)
-        return past if past is not None and now - past.at < _lasts(place) else None
+    def get(self, slot: SlotKey, now: float) -> RecentQuestion | None:
+        """Return the latest question of a slot, None if there was no recent one."""
+        question = self._questions.get(slot)
+        return question if question is not None and now - question.at < _lifetime(slot) else None
 
-    def answer(self, place: Place) -> None:
-        """Note that the question of a place was answered, and so the others with its tag."""
-        answered = self._past.get(place)
-        if answered is None:
+    def mark_answered(self, slot: SlotKey) -> None:
+        """Mark the question of a slot, and all questions with its tag, as answered."""
+        question = self._questions.get(slot)
+        if question is None:
             return
-        self._past[place] = replace(answered, awaited=False, answered=True)
-        if answered.tag is not None:
-            for other, past in self._past.items():
-                if past.tag == answered.tag and not past.answered:
-                    self._past[other] = replace(past, answered=True)
-        self._changed()
+        question.awaited, question.answered = False, True
+        if question.tag is not None:
+            for other in self._questions.values():
+                other.answered = other.answered or other.tag == question.tag
+        self._on_change()
 
     def awaiting(self, number: str, now: float) -> dict[str | None, float]:
-        """Return the extensions of a phone by which nothing should be asked yet, and for how many seconds."""
+        """Return the extensions of a phone that should not be used yet, with the remaining seconds."""
         return {
-            extension: past.at + GRACE - now
-            for (of, extension), past in self._past.items()
-            if of == number and past.awaited and 0 <= now - past.at < GRACE
+            extension: question.at + GRACE - now
+            for (phone, extension), question in self._questions.items()
+            if phone == number and question.awaited and 0 <= now - question.at < GRACE
         }
 
     def extensions_of(self, number: str) -> set[str]:
-        """Return the extensions that questions to a phone lately had of their own."""
-        return {extension for of, extension in self._past if of == number and extension is not None}
+        """Return the extensions of a phone's recent questions."""
+        return {extension for phone, extension in self._questions if phone == number and extension is not None}
 
     def as_json(self, now: float) -> dict[str, Any]:
-        """Return it as it is kept; what is too old is left out."""
+        """Return the history in the form in which it is stored, without expired questions."""
         past = [
             {
                 "number": number,
                 "own": own is not None,
-                "extension": one.extension,
-                "answers": one.answers.given,
-                "tag": one.tag,
-                "at": one.at,
-                "awaited": one.awaited,
-                "answered": one.answered,
+                "extension": question.extension,
+                "answers": question.answers.given,
+                "tag": question.tag,
+                "at": question.at,
+                "awaited": question.awaited,
+                "answered": question.answered,
             }
-            for (number, own), one in self._past.items()
-            if now - one.at < _lasts((number, own))
+            for (number, own), question in self._questions.items()
+            if now - question.at < _lifetime((number, own))
         ]
         return {"next_extension": self.next_extension, "past": past}
 
 
-def _lasts(place: Place) -> float:
-    return _LASTS_BY_NUMBER if place[1] is None else _LASTS
+def _lifetime(slot: SlotKey) -> float:
+    return _LIFETIME_WITHOUT_EXTENSION if slot[1] is None else _LIFETIME

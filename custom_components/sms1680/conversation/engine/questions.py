@@ -1,8 +1,8 @@
-"""Open questions: who is asked what, which question a reply answers, and what has come of each. No clock, no socket.
+"""Open questions: whom they were sent to, which question a reply answers, and the results. No clock, no socket.
 
-A reply finds its question by the extension that the question went out with. Where an account has no range of them, one
-question a phone is open at a time, and the others queue, for a while after a question without an answer too. So two
-questions to one phone never cross; only a critical one waits for none.
+A reply finds its question by the extension that the question was sent with. Without a range of extensions, an account
+has one open question per phone, and the others wait in a queue, also for a while after an unanswered question. So two
+questions to one phone never cross. A critical question does not wait.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Final
 
 from .answers import Answers
 from .extensions import Extensions
-from .memory import Memory, Past, Place
+from .memory import QuestionHistory, RecentQuestion, SlotKey
 
 type Clock = Callable[[], float]
 
 
-class State(StrEnum):
-    """Where a question to one phone stands."""
+class PromptState(StrEnum):
+    """The state of a question to one phone."""
 
     QUEUED = "queued"
     OPEN = "open"
@@ -29,12 +29,12 @@ class State(StrEnum):
 
 
 class NoAnswer(StrEnum):
-    """Why there is no answer."""
+    """The reason why there is no answer."""
 
     TIMEOUT = "timeout"
     OVERTAKEN = "overtaken"  # by a critical question to this phone
     BUSY = "busy"  # never sent: another question to this phone was open all the time
-    QUIET_HOURS = "quiet_hours"  # never sent: they last longer than the question may wait
+    QUIET_HOURS = "quiet_hours"  # never sent: the quiet hours outlast the question
     NOT_DELIVERED = "not_delivered"
     REFUSED = "refused"
     NOT_SENT = "not_sent"
@@ -42,8 +42,8 @@ class NoAnswer(StrEnum):
     ANOTHER_ANSWERED = "another_answered"
 
 
-# Which of several reasons is told for all: what came closest to an answer.
-_CLOSEST: Final = (
+# The reasons by how close they are to an answer. The first one that applies is the reason of the whole question.
+_BY_PRIORITY: Final = (
     NoAnswer.TIMEOUT,
     NoAnswer.OVERTAKEN,
     NoAnswer.NOT_DELIVERED,
@@ -53,30 +53,29 @@ _CLOSEST: Final = (
     NoAnswer.QUIET_HOURS,
     NoAnswer.UNLOADED,
 )
-# After these no answer is on its way.
-_NEVER_SEEN: Final = (NoAnswer.NOT_DELIVERED, NoAnswer.REFUSED, NoAnswer.NOT_SENT)
+# After these, no answer is on its way.
+_NEVER_ARRIVED: Final = (NoAnswer.NOT_DELIVERED, NoAnswer.REFUSED, NoAnswer.NOT_SENT)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer: its id (None where any reply would do), what was written, and how long it took, in seconds."""
+class PromptAnswer:
+    """An answer: its id (None if any reply is an answer), its text, and the elapsed time in seconds."""
 
     id: str | None
     sentence: str
     elapsed: float
 
 
-class Part:
-    """A question as one phone sees it. Made by `Desk.ask`.
+class Prompt:
+    """A question to one phone. Created by `QuestionManager.ask`.
 
-    extension: what it goes out with: its own of the account's range, else the recipient's. critical: waits for no
-    other. not_before: when it may go out, by the desk's clock. reason: why there is no answer, once it is over without
-    one.
+    extension: what it is sent with: its own one of the account's range, else the recipient's. critical: it does not
+    wait. not_before: when it may be sent, by the manager's clock. reason: set if it ended without an answer.
     """
 
     def __init__(
         self,
-        desk: Desk,
+        manager: QuestionManager,
         question: Question,
         number: str,
         extension: str | None,
@@ -84,88 +83,88 @@ class Part:
         critical: bool = False,
         not_before: float = 0.0,
     ) -> None:
-        self.desk = desk
+        self.manager = manager
         self.question = question
         self.number = number
         self.extension = extension
         self.critical = critical
         self.not_before = not_before
         self.by_extension = False
-        self.state = State.QUEUED
-        self.answered: Answered | None = None
+        self.state = PromptState.QUEUED
+        self.answer: PromptAnswer | None = None
         self.reason: NoAnswer | None = None
 
     @property
-    def place(self) -> Place:
-        """What a reply finds it by: the number, and the extension where that is the question's own."""
+    def slot(self) -> SlotKey:
+        """What a reply is matched by: the number, and the extension if it is the question's own."""
         return self.number, self.extension if self.by_extension else None
 
     def end(self, reason: NoAnswer) -> None:
-        """Let nothing more come of it."""
-        self.desk.end(self, reason)
+        """End it without an answer."""
+        self.manager.end(self, reason)
 
 
 class Question:
     """One question to one or more phones.
 
-    wait_for_all: whether it is over with the first answer, or with the last. changed: called when a part was opened,
-    answered or given up. tag: what its answers are told with.
+    wait_for_all: whether the first answer ends it or the last one. on_change: called when a prompt opens or ends. tag:
+    reported with its answers. first: the prompt with the first answer.
     """
 
     def __init__(
         self,
         answers: Answers,
         clock: Clock,
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
         *,
         wait_for_all: bool,
         tag: str | None = None,
     ) -> None:
         self.answers = answers
         self.tag = tag
-        self.parts: list[Part] = []
-        self.first: Part | None = None
-        self.changed = changed
+        self.prompts: list[Prompt] = []
+        self.first: Prompt | None = None
+        self.on_change = on_change
         self._clock = clock
         self._began = clock()
         self._wait_for_all = wait_for_all
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing that may still come would change the result."""
+        """Whether the result is final."""
         if self.first is not None and not self._wait_for_all:
             return True
-        return all(part.state is State.OVER for part in self.parts)
+        return all(prompt.state is PromptState.OVER for prompt in self.prompts)
 
     @property
     def reason(self) -> NoAnswer | None:
-        """Why nobody answered, once it is over; None where somebody did."""
+        """Why nobody answered, once it is over. None if somebody did."""
         if self.first is not None:
             return None
-        reasons = {part.reason for part in self.parts}
-        return next(reason for reason in _CLOSEST if reason in reasons)
+        reasons = {prompt.reason for prompt in self.prompts}
+        return next(reason for reason in _BY_PRIORITY if reason in reasons)
 
-    def answer(self, part: Part, answer_id: str | None, sentence: str) -> None:
-        """Note an answer."""
-        part.answered = Answered(answer_id, sentence, self._clock() - self._began)
-        self.first = self.first or part
+    def record_answer(self, prompt: Prompt, answer_id: str | None, sentence: str) -> None:
+        """Record an answer."""
+        prompt.answer = PromptAnswer(answer_id, sentence, self._clock() - self._began)
+        self.first = self.first or prompt
 
-    def time_up(self) -> None:
-        """End what is left; what was never sent for want of a place is told so."""
-        for part in self.parts:
-            part.end(NoAnswer.BUSY if part.state is State.QUEUED else NoAnswer.TIMEOUT)
+    def time_out(self) -> None:
+        """End the remaining prompts. Those that are still queued end as busy."""
+        for prompt in self.prompts:
+            prompt.end(NoAnswer.BUSY if prompt.state is PromptState.QUEUED else NoAnswer.TIMEOUT)
 
     def end(self, reason: NoAnswer) -> None:
-        """End what is left."""
-        for part in self.parts:
-            part.end(reason)
+        """End the remaining prompts."""
+        for prompt in self.prompts:
+            prompt.end(reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a reply is to the questions: the answer to one, or to one that is over.
+class AnswerMatch:
+    """The answer in a reply. over: the question had ended.
 
-    already: somebody had answered that question before, or another one with its tag.
+    already: somebody had answered this question before, or another one with its tag.
     """
 
     id: str | None
@@ -174,18 +173,20 @@ class Heard:
     already: bool = False
 
 
-class Desk:
+class QuestionManager:
     """The questions of one account.
 
-    clock: seconds since 1970. extensions: None where it has no range of them. memory: what earlier desks have asked.
+    clock: seconds since 1970. extensions: None if the account has no range. history: what earlier managers have asked.
     """
 
-    def __init__(self, clock: Clock, extensions: Extensions | None = None, memory: Memory | None = None) -> None:
+    def __init__(
+        self, clock: Clock, extensions: Extensions | None = None, history: QuestionHistory | None = None
+    ) -> None:
         self._clock = clock
         self._extensions = extensions
-        self._memory = memory or Memory()
-        self._open: dict[Place, Part] = {}
-        self._queues: dict[str, deque[Part]] = {}
+        self._history = history or QuestionHistory()
+        self._open: dict[SlotKey, Prompt] = {}
+        self._queues: dict[str, deque[Prompt]] = {}
 
     def ask(
         self,
@@ -195,139 +196,142 @@ class Desk:
         *,
         critical: bool = False,
         not_before: float = 0.0,
-    ) -> Part:
-        """Add a phone to a question. Its part is open, and may go out, now or when it is its turn.
+    ) -> Prompt:
+        """Add a phone to a question. Its prompt opens, and may be sent, now or when it is its turn.
 
-        extension: what messages to this phone go out with where the account has no range. critical: it goes before what
-        waits, and ends a question to this phone that is in its way and is not critical. not_before: it waits until
-        then, by the desk's clock.
+        extension: for messages to this phone if the account has no range. critical: it overtakes the queue, and ends
+        an open question in its way that is not critical. not_before: the earliest time, by the manager's clock.
         """
-        part = Part(self, question, number, extension, critical=critical, not_before=not_before)
-        question.parts.append(part)
+        prompt = Prompt(self, question, number, extension, critical=critical, not_before=not_before)
+        question.prompts.append(prompt)
         queue = self._queues.setdefault(number, deque())
-        queue.insert(sum(other.critical for other in queue) if critical else len(queue), part)
-        self.go_on(number)
-        return part
+        queue.insert(sum(other.critical for other in queue) if critical else len(queue), prompt)
+        self.open_next(number)
+        return prompt
 
-    def go_on(self, number: str) -> None:
-        """Open what may be open now of a phone, in its order."""
+    def open_next(self, number: str) -> None:
+        """Open the queued prompts of a phone, in order, as far as possible now."""
         queue = self._queues.get(number, deque())
-        while queue and self._find_place(queue[0]):
-            part = queue.popleft()
-            part.state = State.OPEN
-            self._open[part.place] = part
-            self._remember(part, awaited=True)
-            part.question.changed()
+        while queue and self._find_slot(queue[0]):
+            prompt = queue.popleft()
+            prompt.state = PromptState.OPEN
+            self._open[prompt.slot] = prompt
+            self._remember(prompt, awaited=True)
+            prompt.question.on_change()
         if not queue:
             self._queues.pop(number, None)
 
-    def pause_of(self, number: str) -> float | None:
-        """Return after how many seconds `go_on` may open more by time alone; None where only an end can do that."""
+    def next_opening(self, number: str) -> float | None:
+        """Return the seconds after which `open_next` can open more. None if only the end of a prompt allows that."""
         queue = self._queues.get(number)
         if not queue:
             return None
         now = self._clock()
-        pauses = [queue[0].not_before - now, *self._memory.awaiting(number, now).values()]
-        return min((pause for pause in pauses if pause > 0), default=None)
+        delays = [queue[0].not_before - now, *self._history.awaiting(number, now).values()]
+        return min((delay for delay in delays if delay > 0), default=None)
 
-    def end(self, part: Part, reason: NoAnswer | None) -> None:
-        """Let nothing more come of a part, and let the next one have its place. Does nothing to one that is over."""
-        if part.state is not State.OVER:
-            self._close(part, reason)
-            self.go_on(part.number)
+    def end(self, prompt: Prompt, reason: NoAnswer | None) -> None:
+        """End a prompt, and open the next one in its slot. A prompt that is over stays unchanged."""
+        if prompt.state is not PromptState.OVER:
+            self._close(prompt, reason)
+            self.open_next(prompt.number)
 
     def end_all(self, reason: NoAnswer) -> None:
-        """Let nothing more come of anything."""
-        queued = [part for queue in self._queues.values() for part in queue]
-        for part in (*queued, *self._open.values()):
-            self.end(part, reason)
+        """End all prompts."""
+        queued = [prompt for queue in self._queues.values() for prompt in queue]
+        for prompt in (*queued, *self._open.values()):
+            self.end(prompt, reason)
 
     def extensions_of(self, number: str) -> set[str]:
-        """Return the extensions that questions to a phone have, or lately had."""
-        own = {extension for of, extension in self._open if of == number and extension is not None}
-        return own | self._memory.extensions_of(number)
+        """Return the extensions of a phone's open and recent questions."""
+        return {extension for extension in self._used(number) if extension is not None} | self._history.extensions_of(
+            number
+        )
 
-    def hear(self, number: str, extension: str, text: str, *, elsewhere: bool = False) -> Heard | None:
-        """Take in a reply; return what it is, None where it is no answer to any question.
+    def match_reply(self, number: str, extension: str, text: str, *, foreign: bool = False) -> AnswerMatch | None:
+        """Return the answer in a reply, and record it. Return None if the reply answers no question.
 
-        extension: the known one that the reply came to, else what came. elsewhere: whether it is known as somebody's,
-        and not as a question's: then it is an answer only if the question went out with it.
+        extension: the known one that the reply was sent to, else the address as received. foreign: the extension is
+        known, but not as a question's. Then the reply can only answer a question that was sent with this extension.
         """
-        for place in ((number, extension), (number, None)):
-            part, past = self._open.get(place), self._memory.get(place, self._clock())
-            asked = part or past
+        for slot in ((number, extension), (number, None)):
+            prompt, recent = self._open.get(slot), self._history.get(slot, self._clock())
+            asked = prompt or recent
             if asked is None:
                 continue
-            if place[1] is None and elsewhere and asked.extension != extension:
+            if slot[1] is None and foreign and asked.extension != extension:
                 return None
-            if part is not None:
-                return self._answer(part, text)
-            if past is not None:
-                return self._answer_late(place, past, text)
-        if self._extensions is not None and not elsewhere and extension in self._extensions.range:
-            return Heard(None, over=True)  # nothing else goes out with it, so it was a question's of long ago
+            if prompt is not None:
+                return self._match_open(prompt, text)
+            if recent is not None:
+                return self._match_recent(slot, recent, text)
+        if self._extensions is not None and not foreign and extension in self._extensions.range:
+            return AnswerMatch(None, over=True)  # only questions use the range, so it belongs to a forgotten one
         return None
 
-    def _answer(self, part: Part, text: str) -> Heard | None:
-        is_answer, answer_id = part.question.answers.match(text)
+    def _match_open(self, prompt: Prompt, text: str) -> AnswerMatch | None:
+        is_answer, answer_id = prompt.question.answers.match(text)
         if not is_answer:
             return None
-        already = part.question.first is not None
-        part.question.answer(part, answer_id, text.strip())
-        self._memory.answer(part.place)
-        self.end(part, None)
-        return Heard(answer_id, over=False, tag=part.question.tag, already=already)
+        already = prompt.question.first is not None
+        prompt.question.record_answer(prompt, answer_id, text.strip())
+        self._history.mark_answered(prompt.slot)
+        self.end(prompt, None)
+        return AnswerMatch(answer_id, over=False, tag=prompt.question.tag, already=already)
 
-    def _answer_late(self, place: Place, past: Past, text: str) -> Heard | None:
-        is_answer, answer_id = past.answers.match(text)
+    def _match_recent(self, slot: SlotKey, question: RecentQuestion, text: str) -> AnswerMatch | None:
+        is_answer, answer_id = question.answers.match(text)
         if not is_answer:
             return None
-        self._memory.answer(place)
-        self.go_on(place[0])
-        return Heard(answer_id, over=True, tag=past.tag, already=past.answered)
+        already = question.answered
+        self._history.mark_answered(slot)
+        self.open_next(slot[0])
+        return AnswerMatch(answer_id, over=True, tag=question.tag, already=already)
 
-    def _find_place(self, part: Part) -> bool:
-        """Give a part its extension; return whether there is a place for it now."""
+    def _find_slot(self, prompt: Prompt) -> bool:
+        """Assign a prompt's extension. Return whether a slot is free now."""
         now = self._clock()
-        if part.not_before > now:
+        if prompt.not_before > now:
             return False
-        taken = {extension for of, extension in self._open if of == part.number}
-        awaiting = self._memory.awaiting(part.number, now)
-        if self._take(part, taken | awaiting.keys()):
+        used = self._used(prompt.number)
+        if self._assign(prompt, used | self._history.awaiting(prompt.number, now).keys()):
             return True
-        return part.critical and (self._take(part, taken) or self._overtake(part))
+        return prompt.critical and (self._assign(prompt, used) or self._overtake(prompt))
 
-    def _take(self, part: Part, taken: set[str | None]) -> bool:
+    def _used(self, number: str) -> set[str | None]:
+        return {extension for phone, extension in self._open if phone == number}
+
+    def _assign(self, prompt: Prompt, used: set[str | None]) -> bool:
         if self._extensions is None:
-            return None not in taken
-        # One extension for all whom a question goes to: one request.
-        others = (other.extension for other in part.question.parts if other.desk is self and other.by_extension)
-        extension = self._extensions.take(taken, next(others, None))
+            return None not in used
+        # All phones of a question share an extension if possible, so that one request can send it.
+        others = (other.extension for other in prompt.question.prompts if other.manager is self and other.by_extension)
+        extension = self._extensions.allocate(used, next(others, None))
         if extension is None:
             return False
-        self._memory.next_extension = self._extensions.next
-        part.extension, part.by_extension = extension, True
+        self._history.next_extension = self._extensions.next
+        prompt.extension, prompt.by_extension = extension, True
         return True
 
-    def _overtake(self, part: Part) -> bool:
-        """End a question to this phone that is not critical, and take its place."""
+    def _overtake(self, prompt: Prompt) -> bool:
+        """End a question to this phone that is not critical, and use its slot."""
         for other in self._open.values():
-            if other.number == part.number and not other.critical:
+            if other.number == prompt.number and not other.critical:
                 self._close(other, NoAnswer.OVERTAKEN)
-                return self._take(part, {extension for of, extension in self._open if of == part.number})
+                return self._assign(prompt, self._used(prompt.number))
         return False
 
-    def _close(self, part: Part, reason: NoAnswer | None) -> None:
-        if part.state is State.OPEN:
-            del self._open[part.place]
-            self._remember(part, awaited=part.answered is None and reason not in _NEVER_SEEN)
+    def _close(self, prompt: Prompt, reason: NoAnswer | None) -> None:
+        if prompt.state is PromptState.OPEN:
+            del self._open[prompt.slot]
+            self._remember(prompt, awaited=prompt.answer is None and reason not in _NEVER_ARRIVED)
         else:
-            self._queues[part.number].remove(part)
-        part.state, part.reason = State.OVER, reason
-        part.question.changed()
+            self._queues[prompt.number].remove(prompt)
+        prompt.state, prompt.reason = PromptState.OVER, reason
+        prompt.question.on_change()
 
-    def _remember(self, part: Part, *, awaited: bool) -> None:
-        question = part.question
+    def _remember(self, prompt: Prompt, *, awaited: bool) -> None:
+        question = prompt.question
         answered = question.first is not None
-        past = Past(question.answers, question.tag, part.extension, self._clock(), awaited, answered)
-        self._memory.note(part.place, past)
+        recent = RecentQuestion(question.answers, question.tag, prompt.extension, self._clock(), awaited, answered)
+        self._history.note(prompt.slot, recent)

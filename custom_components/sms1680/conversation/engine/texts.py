@@ -1,4 +1,4 @@
-"""What people write on a phone, without the differences that they don't see; and the words by which they opt out."""
+"""Normalise what people write on a phone, and recognise the words for opting out."""
 
 from __future__ import annotations
 
@@ -7,39 +7,38 @@ import unicodedata
 from typing import Final
 
 _SIGNATURES: Final = re.compile(r"\A\s*【[^【】]*】|【[^【】]*】\s*\Z")
-_LEFT_OUT: Final = frozenset("~\ufe0e\ufe0f")  # 好的~, and what makes a digit or a heart an emoji
+_IGNORED: Final = frozenset("~\ufe0e\ufe0f")  # 好的~, and the variation selectors of emoji
 
 
 def plain(text: str) -> str:
-    """Return what a text says: without width, case, blanks, punctuation, control signs and signatures.
+    """Return a text without differences in width and case, spaces, punctuation, control characters and signatures.
 
-    Between digits a blank stands for what was left out there: "1.5" and "1 5" must not become 15.
+    A space remains between digits that were separated: "1.5" and "1 5" must not become 15.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    said = _bare(_SIGNATURES.sub("", folded))
-    return said or _bare(folded)
+    return _strip(_SIGNATURES.sub("", folded)) or _strip(folded)
 
 
-def _bare(text: str) -> str:
-    kept: list[str] = []
-    apart = False
-    for sign in text:
-        if _says_nothing(sign):
-            apart = True
+def _strip(text: str) -> str:
+    result: list[str] = []
+    separated = False
+    for character in text:
+        if _is_ignored(character):
+            separated = True
             continue
-        if apart and sign.isdigit() and kept and kept[-1].isdigit():
-            kept.append(" ")
-        kept.append(sign)
-        apart = False
-    return unicodedata.normalize("NFKC", "".join(kept))
+        if separated and character.isdigit() and result and result[-1].isdigit():
+            result.append(" ")
+        result.append(character)
+        separated = False
+    return unicodedata.normalize("NFKC", "".join(result))
 
 
-def _says_nothing(sign: str) -> bool:
-    category = unicodedata.category(sign)
-    return category[0] in "ZPC" or category in ("Sk", "Me") or sign in _LEFT_OUT
+def _is_ignored(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] in "ZPC" or category in ("Sk", "Me") or character in _IGNORED
 
 
-# What the carriers and the platforms in China take for "never again", as they print it below their messages.
+# The words for opting out that carriers and platforms in China print below their messages.
 _REPLIES: Final = ("t", "td", "n", "r", "qx")
 _WORDS: Final = ("退订", "退定", "取消订阅", "拒收")
 OPT_OUT: Final = frozenset(
@@ -56,5 +55,5 @@ OPT_OUT: Final = frozenset(
 
 
 def is_opt_out(text: str) -> bool:
-    """Tell whether this is one of the words by which a person asks for no more messages."""
+    """Return whether a text is a request for no more messages."""
     return plain(text) in OPT_OUT

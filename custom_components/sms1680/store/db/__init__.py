@@ -1,29 +1,29 @@
-"""The message store: what went out, what came in, and what is proven of it, in one SQLite database.
+"""The message store: sent messages, received messages and their delivery states in one SQLite database.
 
-Knows nothing of Home Assistant, so that it can be tested alone, and killed in a process of its own.
+It imports no Home Assistant, so that tests can use it alone, and kill it in a process of its own.
 """
 
 from __future__ import annotations
 
-from .later import Later
+from .deferred import DeferredRow
+from .matching import SETTLED, DeliveryState, MatchedBy
 from .numbers import comparable_number
-from .proof import SETTLED, Matched, ProofState
 from .records import (
-    Change,
     Counts,
+    DeliveryUpdate,
     Direction,
     Dispatch,
+    HistoryQuery,
     Outgoing,
-    Query,
-    Receipted,
+    PendingEvent,
     Received,
-    Recent,
+    RecentItem,
+    RecordedOutcome,
     Report,
     Retention,
     Selection,
     StoredIn,
     StoredOut,
-    Unfired,
     Uplink,
 )
 from .store import MessageStore
@@ -31,26 +31,26 @@ from .writer import StoreError
 
 __all__ = [
     "SETTLED",
-    "Change",
     "Counts",
+    "DeferredRow",
+    "DeliveryState",
+    "DeliveryUpdate",
     "Direction",
     "Dispatch",
-    "Later",
-    "Matched",
+    "HistoryQuery",
+    "MatchedBy",
     "MessageStore",
     "Outgoing",
-    "ProofState",
-    "Query",
-    "Receipted",
+    "PendingEvent",
     "Received",
-    "Recent",
+    "RecentItem",
+    "RecordedOutcome",
     "Report",
     "Retention",
     "Selection",
     "StoreError",
     "StoredIn",
     "StoredOut",
-    "Unfired",
     "Uplink",
     "comparable_number",
 ]

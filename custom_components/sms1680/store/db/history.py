@@ -1,4 +1,4 @@
-"""Looking at what is kept, and letting go of it. Each function runs inside a transaction."""
+"""Query and delete stored messages. Each function runs inside a transaction."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ...client import Outcome, Reason
+from .matching import SETTLED, DeliveryState, MatchedBy
 from .numbers import comparable_number
 from .outbox import expire
-from .proof import SETTLED, Matched, ProofState
 from .records import (
-    Change,
     Counts,
+    DeliveryUpdate,
     Direction,
-    Query,
+    HistoryQuery,
     Retention,
     Selection,
     StoredIn,
@@ -33,22 +33,22 @@ _OUT: Final = (
 _IN: Final = (
     "SELECT row, entry, recipient, id, number, content, extension, incomplete, via, at, repeat, fired FROM uplink"
 )
-# Messages that wait, with what a selection may ask for; `at` is since when they wait.
+# Deferred messages with the columns that a selection filters by. `at`: when they were deferred.
 _LATER: Final = (
     "SELECT row, entry, number, going,"
     " iif(json_valid(message), json_extract(message, '$.recipient'), NULL) AS recipient,"
     " iif(json_valid(message), CAST(json_extract(message, '$.since') * 1000000 AS INTEGER), due) AS at FROM later"
 )
-_DIGESTS_KEPT: Final = timedelta(days=1)
+_DIGEST_AGE: Final = timedelta(days=1)
 
 
-def messages(connection: sqlite3.Connection, query: Query) -> list[StoredIn | StoredOut]:
-    """Return messages, the newest first."""
+def find_messages(connection: sqlite3.Connection, query: HistoryQuery) -> list[StoredIn | StoredOut]:
+    """Return messages, newest first."""
     found: list[StoredIn | StoredOut] = []
     if query.direction is not Direction.IN:
         where, values = _where(query)
         if query.states is not None:
-            where, values = _also(where, values, "state", [state.value for state in query.states])
+            where, values = _and_in(where, values, "state", [state.value for state in query.states])
         found += map(_out, _newest(connection, _OUT, where, values, query.limit))
     if query.direction is not Direction.OUT and query.states is None:
         where, values = _where(query)
@@ -57,76 +57,79 @@ def messages(connection: sqlite3.Connection, query: Query) -> list[StoredIn | St
     return found[: query.limit]
 
 
-def purge(connection: sqlite3.Connection, selection: Selection, *, open_too: bool) -> int:
-    """Delete what is selected, and return how many messages that were.
+def purge_messages(connection: sqlite3.Connection, selection: Selection, *, open_too: bool) -> int:
+    """Delete the selected messages, and return their number.
 
-    open_too: also what is under way, which else stays.
+    open_too: include messages that are being sent.
     """
     where, values = _where(selection)
-    under_way = "" if open_too else " AND state <> 'sending'"
-    gone = connection.execute(f"DELETE FROM outgoing WHERE {where}{under_way}", values).rowcount
-    gone += connection.execute(f"DELETE FROM uplink WHERE {where}", values).rowcount
-    # Reports that were joined went with their messages; those of a recipient's number that were not go here.
+    sending = "" if open_too else " AND state <> 'sending'"
+    count = connection.execute(f"DELETE FROM outgoing WHERE {where}{sending}", values).rowcount
+    count += connection.execute(f"DELETE FROM uplink WHERE {where}", values).rowcount
+    # Joined reports are deleted with their messages, the others here.
     connection.execute(f"DELETE FROM report WHERE {where} AND outgoing IS NULL", values)
-    return gone
+    return count
 
 
-def let_go(connection: sqlite3.Connection, selection: Selection, *, open_too: bool) -> list[int]:
-    """Delete messages that wait for their time, as `purge` does, and return their rows."""
+def delete_deferred(connection: sqlite3.Connection, selection: Selection, *, open_too: bool) -> list[int]:
+    """Delete the selected deferred messages, and return their rows. See `purge_messages`."""
     where, values = _where(selection)
-    under_way = "" if open_too else " AND NOT going"
-    sql = f"DELETE FROM later WHERE row IN (SELECT row FROM ({_LATER}) WHERE {where}{under_way}) RETURNING row"
+    going = "" if open_too else " AND NOT going"
+    sql = f"DELETE FROM later WHERE row IN (SELECT row FROM ({_LATER}) WHERE {where}{going}) RETURNING row"
     return [row for (row,) in connection.execute(sql, values).fetchall()]
 
 
-def tidy(connection: sqlite3.Connection, retentions: Mapping[str, Retention], now: datetime) -> list[Change]:
-    """Expire what no report came for, and let go of what is older or more than is to be kept; return what expired.
+def prune_messages(
+    connection: sqlite3.Connection, retentions: Mapping[str, Retention], now: datetime
+) -> list[DeliveryUpdate]:
+    """Expire messages without a report, and delete those beyond their account's retention. Return the expired ones.
 
-    retentions: by account; each bounds each kind of item by itself, for many replies must not push out the message
-    that waits for its report. What is under way stays, and what was not fired yet unless it is said to go too.
+    retentions: by account. The maximum applies to each kind of item separately, so that many replies cannot displace a
+    message that waits for its report. Messages that are being sent stay, and so do pending events unless the retention
+    includes them.
     """
     at = to_micros(now)
     expired = expire(connection, at)
     for entry, retention in retentions.items():
-        fired = "TRUE" if retention.unfired_too else "fired"
+        fired = "TRUE" if retention.include_pending else "fired"
         for table, done in (("outgoing", "state <> 'sending'"), ("uplink", fired), ("report", fired)):
-            oldest = max(to_micros(now - retention.keep), _oldest_of(connection, table, entry, retention.most))
+            oldest = max(to_micros(now - retention.max_age), _oldest_of(connection, table, entry, retention.max_items))
             connection.execute(f"DELETE FROM {table} WHERE at < ? AND entry = ? AND {done}", (oldest, entry))
         if not retention.texts:
             connection.execute("UPDATE outgoing SET text = NULL WHERE text IS NOT NULL AND entry = ?", (entry,))
             connection.execute(
                 "UPDATE uplink SET content = NULL WHERE content IS NOT NULL AND fired AND entry = ?", (entry,)
             )
-    stale = to_micros(now - _DIGESTS_KEPT)
+    stale = to_micros(now - _DIGEST_AGE)
     for table in ("uplink", "report"):
         connection.execute(f"UPDATE {table} SET digest = NULL WHERE at < ? AND digest IS NOT NULL", (stale,))
     return expired
 
 
-def forget_texts(connection: sqlite3.Connection, uplinks: Collection[int]) -> None:
-    """Let go of the texts of uplinks that were fired."""
+def delete_texts(connection: sqlite3.Connection, uplinks: Collection[int]) -> None:
+    """Delete the texts of uplinks whose event has fired."""
     listed = json.dumps(list(uplinks))
     connection.execute("UPDATE uplink SET content = NULL WHERE row IN (SELECT value FROM json_each(?))", (listed,))
 
 
-def counts(connection: sqlite3.Connection, entry: str) -> Counts:
-    """Count what is kept of an account."""
+def count_items(connection: sqlite3.Connection, entry: str) -> Counts:
+    """Count an account's items."""
     states = connection.execute("SELECT state, count(*) FROM outgoing WHERE entry = ? GROUP BY state", (entry,))
     outgoing = dict(states.fetchall())
-    came: list[tuple[int, int]] = [
+    incoming: list[tuple[int, int]] = [
         connection.execute(
             f"SELECT count(*), ifnull(sum(NOT fired), 0) FROM {table} WHERE entry = ?", (entry,)
         ).fetchone()
         for table in ("uplink", "report")
     ]
-    (pages,), (size,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
-    return Counts(outgoing, came[0][0], came[1][0], came[0][1] + came[1][1], pages * size)
+    (pages,), (size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    return Counts(outgoing, incoming[0][0], incoming[1][0], incoming[0][1] + incoming[1][1], pages * size)
 
 
-def _oldest_of(connection: sqlite3.Connection, table: str, entry: str, most: int) -> int:
-    """Return the time of the oldest item of a kind that is kept where only so many are; 0 where there are fewer."""
+def _oldest_of(connection: sqlite3.Connection, table: str, entry: str, max_items: int) -> int:
+    """Return the time of the oldest item among the newest `max_items`, 0 if there are fewer."""
     found = connection.execute(
-        f"SELECT at FROM {table} WHERE entry = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (entry, most - 1)
+        f"SELECT at FROM {table} WHERE entry = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (entry, max_items - 1)
     ).fetchone()
     return int(found[0]) if found else 0
 
@@ -141,14 +144,14 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
         ("number", numbers),
     ):
         if wanted is not None:
-            where, values = _also(where, values, column, wanted)
+            where, values = _and_in(where, values, column, wanted)
     for sign, when in ((">=", selection.since), ("<", selection.until)):
         if when is not None:
             where, values = f"{where} AND at {sign} ?", [*values, to_micros(when)]
     return where, values
 
 
-def _also(where: str, values: list[Any], column: str, wanted: Collection[str]) -> tuple[str, list[Any]]:
+def _and_in(where: str, values: list[Any], column: str, wanted: Collection[str]) -> tuple[str, list[Any]]:
     return f"{where} AND {column} IN ({', '.join('?' * len(wanted))})", [*values, *wanted]
 
 
@@ -160,16 +163,16 @@ def _newest(
 
 
 def _out(values: tuple[Any, ...]) -> StoredOut:
-    (row, entry, recipient, number, text, way, at, due, automatic, outcome, *rest) = values
+    (row, entry, recipient, number, text, transport, at, due, automatic, outcome, *rest) = values
     reason, parts, state, status, state_at, matched, message_ids = rest
-    proven = ProofState(state)
+    delivery = DeliveryState(state)
     return StoredOut(
         row=row,
         entry=entry,
         recipient=recipient,
         number=number,
         text=text,
-        way=way,
+        transport=transport,
         at=from_micros(at),
         due=from_micros(due) if due is not None else None,
         automatic=bool(automatic),
@@ -177,11 +180,11 @@ def _out(values: tuple[Any, ...]) -> StoredOut:
         reason=Reason(reason) if reason else None,
         parts=parts,
         message_ids=tuple(json.loads(message_ids)),
-        state=proven,
-        settled=proven in SETTLED,
+        state=delivery,
+        settled=delivery in SETTLED,
         status=status,
         state_at=from_micros(state_at),
-        matched=Matched(matched) if matched else None,
+        matched=MatchedBy(matched) if matched else None,
     )
 
 

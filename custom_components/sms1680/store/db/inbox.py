@@ -1,4 +1,4 @@
-"""What came in, in the database, and which of it was fired and answered. Each function runs inside a transaction."""
+"""Incoming items in the database, and the marks of fired and acknowledged ones. Each function runs in a transaction."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import batched, groupby
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ...client import DeliveryReport
-from . import outbox
 from .numbers import comparable_number, storable
-from .records import Change, Received, Recent, Report, Unfired, Uplink, from_micros, to_micros
+from .outbox import current_states, join_report
+from .records import PendingEvent, Received, RecentItem, Report, Uplink, from_micros, to_micros
 
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
 _INSERT_UPLINKS: Final = f"INSERT INTO uplink ({_UPLINK}) VALUES "
 _VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-MOST_AT_ONCE: Final = 64  # by one statement; each number of them has one of its own, which is prepared once
+MAX_PER_INSERT: Final = 64  # each number of rows has its own statement, which SQLite prepares once
 _INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
 
 
-def receive(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) -> list[Received]:
-    """Keep what came in, in order; each report is joined to its message."""
+def insert_received(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) -> list[Received]:
+    """Store incoming items in order, and join each report to its message."""
     received: list[Received] = []
     for is_uplink, group in groupby(items, lambda item: isinstance(item, Uplink)):
         if is_uplink:
-            received += _receive_uplinks(connection, [item for item in group if isinstance(item, Uplink)])
+            received += _insert_uplinks(connection, [item for item in group if isinstance(item, Uplink)])
         else:
-            received += [_receive_report(connection, item) for item in group if isinstance(item, Report)]
+            received += [_insert_report(connection, item) for item in group if isinstance(item, Report)]
     return received
 
 
-def _receive_uplinks(connection: sqlite3.Connection, items: list[Uplink]) -> list[Received]:
-    """Keep many by few statements: at each the thread waits for its turn, behind a loop that is busy."""
+def _insert_uplinks(connection: sqlite3.Connection, items: list[Uplink]) -> list[Received]:
+    """Insert many rows with few statements, because the thread may have to wait for the GIL before each one."""
     rows: list[int] = []
-    for chunk in batched(items, MOST_AT_ONCE, strict=False):
+    for chunk in batched(items, MAX_PER_INSERT, strict=False):
         values = [value for item in chunk for value in _values_of(item)]
         last = connection.execute(_INSERT_UPLINKS + ", ".join([_VALUES] * len(chunk)), values).lastrowid
         assert last is not None  # noqa: S101 - it is an INSERT
@@ -51,47 +51,54 @@ def _values_of(item: Uplink) -> tuple[Any, ...]:
     )
 
 
-def _receive_report(connection: sqlite3.Connection, item: Report) -> Received:
+def _insert_report(connection: sqlite3.Connection, item: Report) -> Received:
     number, at = comparable_number(item.number), to_micros(item.received_at)
     values = (
         *(item.entry, item.recipient, item.id, number, item.message_id, item.status),
         *(item.via, at, item.repeat, item.digest),
     )
     (row,) = connection.execute(_INSERT_REPORT, values).fetchone()
-    told = DeliveryReport(item.message_id, item.number, item.status)
-    received = outbox.report(connection, row, item.entry, told, at)
+    report = DeliveryReport(item.message_id, item.number, item.status)
+    received = join_report(connection, row, item.entry, report, at)
     if not received.news:
-        mark(connection, "fired", (), (row,))
+        mark_rows(connection, "fired", (), (row,))
     return received
 
 
-def unfired(connection: sqlite3.Connection, entry: str, limit: int, first: tuple[int, int]) -> list[Unfired]:
-    """Return what was not fired yet of an account, the oldest first. first: rows of what came since the opening."""
-    first_uplink, first_report = first
+def pending_events(
+    connection: sqlite3.Connection, entry: str, limit: int, first_rows: tuple[int, int]
+) -> list[PendingEvent]:
+    """Return an account's items whose event has not fired, oldest first.
+
+    first_rows: the first row of each table since the database was opened.
+    """
+    first_uplink, first_report = first_rows
     uplinks = connection.execute(
         f"SELECT row, {_UPLINK} FROM uplink WHERE NOT fired AND entry = ? ORDER BY row LIMIT ?", (entry, limit)
     )
-    found = [Unfired(row, _uplink(values), row < first_uplink, None) for row, *values in uplinks]
+    found = [PendingEvent(row, _uplink(values), row < first_uplink, None) for row, *values in uplinks]
     reports = connection.execute(
         f"SELECT row, outgoing, {_REPORT} FROM report WHERE NOT fired AND entry = ? ORDER BY row LIMIT ?",
         (entry, limit),
     )
     for row, outgoing, *values in reports.fetchall():
-        changes: list[Change] = outbox.current(connection, [outgoing] if outgoing is not None else [])
-        found.append(Unfired(row, _report(values), row < first_report, next(iter(changes), None)))
-    found.sort(key=lambda one: one.item.received_at)
+        updates = current_states(connection, [outgoing] if outgoing is not None else [])
+        found.append(PendingEvent(row, _report(values), row < first_report, next(iter(updates), None)))
+    found.sort(key=lambda event: event.item.received_at)
     return found[:limit]
 
 
-def mark(connection: sqlite3.Connection, column: str, uplinks: Iterable[int], reports: Iterable[int]) -> None:
-    """Note that items were fired or answered."""
+def mark_rows(
+    connection: sqlite3.Connection, column: Literal["fired", "answered"], uplinks: Iterable[int], reports: Iterable[int]
+) -> None:
+    """Mark items as fired or acknowledged."""
     for table, rows in (("uplink", uplinks), ("report", reports)):
         listed = json.dumps(list(rows))
         connection.execute(f"UPDATE {table} SET {column} = 1 WHERE row IN (SELECT value FROM json_each(?))", (listed,))
 
 
-def recent(connection: sqlite3.Connection, entry: str, since: datetime) -> list[Recent]:
-    """Return what is left of what came in lately, the oldest first, each item once: as it first came."""
+def recent_items(connection: sqlite3.Connection, entry: str, since: datetime) -> list[RecentItem]:
+    """Return recent items, oldest first, each once with the time of its first arrival."""
     found = connection.execute(
         "SELECT digest, id, min(at), max(answered) FROM ("
         " SELECT digest, id, at, answered FROM uplink WHERE at >= ?1 AND entry = ?2 AND digest IS NOT NULL"
@@ -99,7 +106,7 @@ def recent(connection: sqlite3.Connection, entry: str, since: datetime) -> list[
         ") GROUP BY digest, id ORDER BY 3",
         (to_micros(since), entry),
     )
-    return [Recent(digest, id_, from_micros(at), bool(answered)) for digest, id_, at, answered in found]
+    return [RecentItem(digest, id_, from_micros(at), bool(answered)) for digest, id_, at, answered in found]
 
 
 def _uplink(values: list[Any]) -> Uplink:

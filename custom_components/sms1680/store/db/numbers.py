@@ -1,4 +1,4 @@
-"""Phone numbers in the form in which they are compared, and texts in one in which they can be kept."""
+"""Phone numbers in the form used to compare them, and texts in a form that SQLite can store."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ...client import InvalidMessageError, normalise_number
 
 
 def comparable_number(number: str) -> str:
-    """Return a number in the form numbers are compared in.
+    """Return a number in the form used to compare numbers.
 
-    Eleven digits for a mainland mobile number, however it is written; any other as it came.
+    A mainland mobile number becomes eleven digits, regardless of how it is written. Other numbers stay unchanged.
     """
     try:
         return normalise_number(number)
@@ -17,5 +17,5 @@ def comparable_number(number: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Return a text as it can be kept: half a character, cut off from its other half, is written as its escape."""
+    """Return a text that can be stored: lone surrogates are replaced with their escape sequence."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What goes into the message store and comes out of it. Times are aware; numbers may be written in any way."""
+"""The values that the message store takes and returns. Times are aware; numbers can have any notation."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ...client import Outcome, Reason, mask_number
-from .proof import Matched, ProofState
+from .matching import DeliveryState, MatchedBy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_micros(when: datetime) -> int:
-    """Return a time as the database keeps it: microseconds since 1970."""
+    """Return a time in the database's form: microseconds since 1970."""
     return (when - _EPOCH) // _MICROSECOND
 
 
 def from_micros(value: int) -> datetime:
-    """Return a time of the database, in UTC."""
+    """Return a time from the database's form, in UTC."""
     return _EPOCH + value * _MICROSECOND
 
 
 class Direction(StrEnum):
-    """Which way a message went."""
+    """Whether a message was received or sent."""
 
     IN = "in"
     OUT = "out"
@@ -33,16 +33,17 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Outgoing:
-    """A message to one number that is about to go out.
+    """A message to one number that is about to be sent.
 
-    entry: of which account. recipient: the subentry, None for a number that is none. text: None where texts are not
-    kept. way: `http` or `cmpp`. at: when it is handed over. due: when the platform is to send it, None for at once.
-    automatic: it stems from our own events. attempt: the name of the try of a kept message that it is.
+    entry: the account's entry id. transport: `http` or `cmpp`. at: when it is submitted to the platform. text: None if
+    texts are not stored. recipient: the subentry id, None for a number without one. due: when the platform sends it,
+    None for immediately. automatic: one of our own events triggered it. attempt: the name of a deferred message's
+    attempt.
     """
 
     entry: str
     number: str
-    way: str
+    transport: str
     at: datetime
     text: str | None = None
     recipient: str | None = None
@@ -51,13 +52,13 @@ class Outgoing:
     attempt: str | None = None
 
     def __repr__(self) -> str:
-        """Show neither the number whole nor the text."""
-        return f"Outgoing({mask_number(self.number)}, {self.way})"
+        """Mask the number, and leave out the text."""
+        return f"Outgoing({mask_number(self.number)}, {self.transport})"
 
 
 @dataclass(slots=True)
 class Dispatch:
-    """Messages that go out together. rows: theirs, each None until it is noted; written by the store's thread."""
+    """Messages that are sent together. rows: set by the store's thread, each None until its message is stored."""
 
     messages: tuple[Outgoing, ...]
     rows: list[int | None] = field(init=False)
@@ -67,11 +68,11 @@ class Dispatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipted:
-    """What the platform answered to a message to one number.
+class RecordedOutcome:
+    """The platform's answer to a message to one number.
 
-    way: by which it went in the end, None for the one that it was begun by. segments: those that are reported one by
-    one.
+    segments: the number of segments with a delivery report each. transport: set if another transport than the one of
+    the `Outgoing` sent the message.
     """
 
     outcome: Outcome
@@ -80,14 +81,14 @@ class Receipted:
     message_ids: tuple[str, ...] = ()
     parts: int = 1
     segments: int = 1
-    way: str | None = None
+    transport: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Uplink:
-    """A reply, or another SMS, that came in.
+    """An incoming SMS.
 
-    id: the event's, which a repeat shares. digest: by which a repeat is known. repeat: it came before.
+    id: the event's id, which a repeat shares. digest: identifies repeats. repeat: it arrived before.
     """
 
     entry: str
@@ -104,13 +105,13 @@ class Uplink:
     recipient: str | None = None
 
     def __repr__(self) -> str:
-        """Show neither the number whole nor the text."""
+        """Mask the number, and leave out the text."""
         return f"Uplink({mask_number(self.number)}, {self.via})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """A delivery report that came in; as `Uplink`. `status` is as it came."""
+    """An incoming delivery report, with the fields of `Uplink`. status: the platform's status word."""
 
     entry: str
     id: str
@@ -124,17 +125,17 @@ class Report:
     recipient: str | None = None
 
     def __repr__(self) -> str:
-        """Show the number masked."""
+        """Mask the number."""
         return f"Report({mask_number(self.number)}, {self.status!r}, {self.via})"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """Where a message to one number stands, after something was said of it.
+class DeliveryUpdate:
+    """The current state of a message to one number.
 
-    message_id: of its first segment, None where none is known. status: of the report that made it so, as it came.
-    reason: of an outcome. at: since when. order: grows from one change to the next, so that who hears of an older one
-    later knows. automatic: the message stems from our own events.
+    message_id: of its first segment, None if unknown. status: the status word of the report that caused the state.
+    reason: of an outcome. at: since when the state applies. order: increases with each update, so that a listener can
+    recognise an outdated one. automatic: one of our own events triggered the message.
     """
 
     row: int
@@ -142,11 +143,11 @@ class Change:
     recipient: str | None
     number: str = field(repr=False)
     message_id: str | None
-    state: ProofState
+    state: DeliveryState
     settled: bool
     status: str | None
     reason: Reason | None
-    matched: Matched | None
+    matched: MatchedBy | None
     at: datetime
     order: int
     automatic: bool
@@ -154,54 +155,55 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What came in is safe.
+    """The result of storing an incoming item.
 
-    change: where the message stands now that a report is about, None where it is not ours. others: messages that the
-    report has decided besides. news: it is to be fired; the report of a segment that decides nothing is not.
+    update: the state of the message that a report is about, None if the message is unknown. others: further messages
+    whose state the report settled. news: whether to fire an event. The report of a segment that does not change its
+    message fires none.
     """
 
     row: int
-    change: Change | None = None
-    others: tuple[Change, ...] = ()
+    update: DeliveryUpdate | None = None
+    others: tuple[DeliveryUpdate, ...] = ()
     news: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Unfired:
-    """Something safe whose event was not fired yet. earlier: it came in before the store was opened."""
+class PendingEvent:
+    """A stored item whose event has not fired. earlier: it was stored before the store was last opened."""
 
     row: int
     item: Uplink | Report
     earlier: bool
-    change: Change | None
+    update: DeliveryUpdate | None
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
-    """What is left of something that came in lately, for repeats to be known."""
+class RecentItem:
+    """What identifies repeats of a recent item."""
 
     digest: bytes
     id: str
     received_at: datetime
-    answered: bool
+    acknowledged: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long and how much is kept of an account, and whether with texts.
+    """How long, and how many items of each kind, an account's messages are stored, and whether with texts.
 
-    unfired_too: what was not fired yet goes as well; for an account that is switched off, and may stay so.
+    include_pending: also delete items whose event has not fired. For a disabled account, which may remain disabled.
     """
 
-    keep: timedelta
-    most: int
+    max_age: timedelta
+    max_items: int
     texts: bool
-    unfired_too: bool = False
+    include_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which messages; each None, or empty, is all. since, until: when they went out or came in."""
+    """A filter of messages. None selects all. since, until: when they were sent or received."""
 
     entries: Collection[str] | None = None
     recipients: Collection[str] | None = None
@@ -211,24 +213,24 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Query(Selection):
-    """Which messages to show, the newest first."""
+class HistoryQuery(Selection):
+    """A selection of messages, newest first."""
 
     direction: Direction | None = None
-    states: Collection[ProofState] | None = None
+    states: Collection[DeliveryState] | None = None
     limit: int = 50
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StoredOut:
-    """A message to one number, as it is kept."""
+    """A stored message to one number."""
 
     row: int
     entry: str
     recipient: str | None
     number: str
     text: str | None
-    way: str
+    transport: str
     at: datetime
     due: datetime | None
     automatic: bool
@@ -236,20 +238,20 @@ class StoredOut:
     reason: Reason | None
     parts: int
     message_ids: tuple[str, ...]
-    state: ProofState
+    state: DeliveryState
     settled: bool
     status: str | None
     state_at: datetime
-    matched: Matched | None
+    matched: MatchedBy | None
 
     def __repr__(self) -> str:
-        """Show neither the number whole nor the text."""
+        """Mask the number, and leave out the text."""
         return f"StoredOut({mask_number(self.number)}, {self.state.value})"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredIn:
-    """An uplink, as it is kept; its content is None where texts are not kept."""
+    """A stored uplink. content: None if texts are not stored."""
 
     row: int
     entry: str
@@ -267,7 +269,7 @@ class StoredIn:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much is kept: outgoing by state, uplinks, reports, those not fired yet, and the file's octets."""
+    """Numbers of stored items: outgoing by state, uplinks, reports, pending events; and the file's size in bytes."""
 
     outgoing: dict[str, int]
     uplinks: int

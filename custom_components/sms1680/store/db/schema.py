@@ -1,4 +1,4 @@
-"""The database's tables, and how they came to be: each version in steps from the first one on."""
+"""The database's schema, as a list of migrations from the first version on."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ CREATE INDEX report_foreign ON report (number, at) WHERE outgoing IS NULL;
 CREATE INDEX report_outgoing ON report (outgoing) WHERE outgoing IS NOT NULL;
 """
 
-# Messages that wait for their time: going is 1 while one is on its way.
+# Deferred messages. going: 1 while the message is being sent.
 _SECOND: Final = """
 CREATE TABLE later (
     row INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -98,29 +98,29 @@ CREATE TABLE later (
 CREATE INDEX later_entry ON later (entry, due)
 """
 
-# Which of its message's segments it is, from 0; NULL where a report alone told of it.
+# The segment's index in its message, from 0. NULL if only a report named the segment.
 _THIRD: Final = "ALTER TABLE segment ADD COLUMN place INTEGER"
 
-# By which try of a kept message one went out: what became of a try that was cut short can be looked up.
+# The attempt of a deferred message that sent this one, to look up the result of an interrupted attempt.
 _FOURTH: Final = """
 ALTER TABLE outgoing ADD COLUMN attempt TEXT;
 CREATE INDEX outgoing_attempt ON outgoing (attempt) WHERE attempt IS NOT NULL
 """
 
-# Each step leads from the version of its place to the next; what is out in the world is never changed.
+# The migration at index n leads from version n to n + 1. Released migrations never change.
 MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION: Final = len(MIGRATIONS)
 _NUMBERED: Final = ("outgoing", "uplink", "report", "later")
 
 
 class NewerError(Exception):
-    """The database was written by a later version of this program."""
+    """A later version of this program wrote the database."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a database to the present version, in one transaction.
+    """Migrate a database to the current version in one transaction.
 
-    Raises NewerError, and sqlite3.Error.
+    Raises NewerError and sqlite3.Error.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
@@ -133,7 +133,7 @@ def migrate(connection: sqlite3.Connection) -> None:
             for statement in step.split(";"):
                 connection.execute(statement)
         if version == 0:
-            # Rows of a database that was set aside must not be taken for those of the new one.
+            # Row numbers must differ from those of an earlier, damaged database.
             first = time.time_ns() // 1000
             for table in _NUMBERED:
                 connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, first))

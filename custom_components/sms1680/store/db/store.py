@@ -1,4 +1,4 @@
-"""The message store's face: what may be asked of it. Every answer is a future, done once it is on the disk."""
+"""The interface of the message store. Every method returns a future, which is done after the commit."""
 
 from __future__ import annotations
 
@@ -9,23 +9,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import history, inbox, later, outbox
-from .later import Later
-from .proof import ProofState
+from .deferred import DeferredRow, delete_deferred_row, load_deferred, save_deferred
+from .history import count_items, delete_deferred, delete_texts, find_messages, prune_messages, purge_messages
+from .inbox import MAX_PER_INSERT, insert_received, mark_rows, pending_events, recent_items
+from .matching import DeliveryState
+from .outbox import (
+    begin_dispatch,
+    current_states,
+    discard_dispatch,
+    latest_states,
+    mark_interrupted,
+    settle_dispatch,
+    states_of_attempt,
+)
 from .records import (
-    Change,
     Counts,
+    DeliveryUpdate,
     Dispatch,
-    Query,
-    Receipted,
+    HistoryQuery,
+    PendingEvent,
     Received,
-    Recent,
+    RecentItem,
+    RecordedOutcome,
     Report,
     Retention,
     Selection,
     StoredIn,
     StoredOut,
-    Unfired,
     Uplink,
     to_micros,
 )
@@ -37,10 +47,10 @@ def _now() -> datetime:
 
 
 class MessageStore:
-    """One SQLite database, and where it is a file the thread that works on it; may be used from any thread.
+    """One SQLite database, with a thread of its own if it is a file. All methods can be called from any thread.
 
-    path: the file, None for a store in memory that ends with it. on_damaged: called in any thread with the new name of
-    a file that was damaged, or written by a later version, and was set aside. now: the present, aware.
+    path: the file, None for a store in memory. on_damaged: called in any thread with the new name of a file that was
+    damaged, or written by a later version, and was renamed. now: returns the current time, aware.
     """
 
     def __init__(
@@ -48,54 +58,56 @@ class MessageStore:
     ) -> None:
         self.path = path
         self._now = now
-        self._first = (0, 0)
+        self._first_rows = (0, 0)
         self._writer = Writer(path, self._prepare, on_damaged) if path else InMemory(self._prepare)
 
     @property
     def durable(self) -> bool:
-        """Whether what is in the store outlives this process."""
+        """Whether the store's content outlives this process."""
         return self.path is not None
 
     def open(self) -> None:
-        """Open the database; what was under way when it was last closed is `unknown` now. Raises StoreError."""
+        """Open the database. Messages that were being sent when it was closed become `unknown`. Raises StoreError."""
         self._writer.open()
 
     def close(self) -> None:
-        """Finish what waits, and close the database; later calls fail with StoreError."""
+        """Finish the waiting jobs, and close the database. Later calls fail with StoreError."""
         self._writer.close()
 
-    # --- what goes out ----------------------------------------------------------------------------------------------
+    # --- outgoing messages ------------------------------------------------------------------------------------------
 
     def begin(self, dispatch: Dispatch) -> Future[None]:
-        """Note messages, each to one number, before they go out. What cannot be noted now is with its answer."""
-        return self._writer.submit(lambda database: outbox.begin(database, dispatch))
+        """Store messages before they are sent. If this fails, `settle` stores them."""
+        return self._writer.submit(lambda database: begin_dispatch(database, dispatch))
 
-    def settle(self, dispatch: Dispatch, answers: Sequence[tuple[int, Receipted]]) -> Future[list[Change]]:
-        """Note what the platform answered to the messages of some places.
+    def settle(
+        self, dispatch: Dispatch, outcomes: Sequence[tuple[int, RecordedOutcome]]
+    ) -> Future[list[DeliveryUpdate]]:
+        """Store the platform's answers, each with its message's index in the dispatch.
 
-        Gives where they stand, and others to their numbers that this has decided.
+        Return the state of these messages, and of other messages to their numbers that this has settled.
         """
-        return self._writer.submit(lambda database: outbox.settle(database, dispatch, answers))
+        return self._writer.submit(lambda database: settle_dispatch(database, dispatch, outcomes))
 
-    def forget(self, dispatch: Dispatch) -> Future[None]:
-        """Let go of messages that were begun and never were on their way."""
-        return self._writer.submit(lambda database: outbox.forget(database, dispatch))
+    def discard(self, dispatch: Dispatch) -> Future[None]:
+        """Delete messages that were begun but never sent."""
+        return self._writer.submit(lambda database: discard_dispatch(database, dispatch))
 
-    def current(self, rows: Collection[int]) -> Future[list[Change]]:
-        """Give where messages stand."""
-        return self._writer.submit(lambda database: outbox.current(database, rows))
+    def current(self, rows: Collection[int]) -> Future[list[DeliveryUpdate]]:
+        """Return the state of the messages in these rows."""
+        return self._writer.submit(lambda database: current_states(database, rows))
 
-    def of_attempt(self, attempt: str) -> Future[list[ProofState]]:
-        """Give where the messages stand that went out by a try of a kept one."""
-        return self._writer.submit(lambda database: outbox.of_attempt(database, attempt))
+    def states_of_attempt(self, attempt: str) -> Future[list[DeliveryState]]:
+        """Return the states of the messages that an attempt of a deferred message sent."""
+        return self._writer.submit(lambda database: states_of_attempt(database, attempt))
 
-    def latest(self, entry: str, recipients: Collection[str]) -> Future[list[Change]]:
-        """Give where the newest message to each recipient stands."""
-        return self._writer.submit(lambda database: outbox.latest(database, entry, recipients))
+    def latest(self, entry: str, recipients: Collection[str]) -> Future[list[DeliveryUpdate]]:
+        """Return the state of the latest message to each recipient."""
+        return self._writer.submit(lambda database: latest_states(database, entry, recipients))
 
-    # --- what waits for its time ------------------------------------------------------------------------------------
+    # --- deferred messages ------------------------------------------------------------------------------------------
 
-    def keep(
+    def save_deferred(
         self,
         entry: str,
         number: str,
@@ -105,88 +117,88 @@ class MessageStore:
         row: int | None = None,
         going: bool = False,
     ) -> Future[int]:
-        """Keep a message to one number until then, and give its row. message: whatever JSON can hold.
+        """Save a message to one number until it is due, and return its row.
 
-        row: it is kept already, and kept anew. going: it is on its way from now on.
+        message: any JSON value. row: the row to replace. going: whether the message is being sent from now on.
         """
         return self._writer.submit(
-            lambda database: later.keep(database, entry, number, due, message, row=row, going=going)
+            lambda database: save_deferred(database, entry, number, due, message, row=row, going=going)
         )
 
-    def kept(self, entry: str) -> Future[list[Later]]:
-        """Give what is kept for an account."""
-        return self._writer.submit(lambda database: later.kept(database, entry))
+    def load_deferred(self, entry: str) -> Future[list[DeferredRow]]:
+        """Return an account's deferred messages."""
+        return self._writer.submit(lambda database: load_deferred(database, entry))
 
-    def drop(self, row: int) -> Future[None]:
-        """Let go of a kept message, whose outcome was told."""
-        return self._writer.submit(lambda database: later.drop(database, row))
+    def delete_deferred_row(self, row: int) -> Future[None]:
+        """Delete a deferred message whose outcome has been reported."""
+        return self._writer.submit(lambda database: delete_deferred_row(database, row))
 
-    def let_go(self, selection: Selection, *, open_too: bool = False) -> Future[list[int]]:
-        """Delete messages that are kept for later, from the file too, and give their rows; as `purge`."""
-        return self._writer.submit(lambda database: history.let_go(database, selection, open_too=open_too))
+    def delete_deferred(self, selection: Selection, *, open_too: bool = False) -> Future[list[int]]:
+        """Delete the selected deferred messages, from the file too, and return their rows. See `purge`."""
+        return self._writer.submit(lambda database: delete_deferred(database, selection, open_too=open_too))
 
-    # --- what comes in ----------------------------------------------------------------------------------------------
+    # --- incoming items ---------------------------------------------------------------------------------------------
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
-        """Keep what came in; once this is done its sender may be answered."""
-        return self._writer.submit(lambda database: inbox.receive(database, [item])[0])
+        """Store an incoming item. Its sender may be acknowledged after that."""
+        return self._writer.submit(lambda database: insert_received(database, [item])[0])
 
     def receive_all(self, items: Sequence[Uplink | Report]) -> Future[list[Received]]:
-        """Keep all of what came in together, or nothing of it."""
-        # One statement is a transaction by itself, and spares the thread waiting for its turn at BEGIN and COMMIT.
-        one_statement = len(items) <= inbox.MOST_AT_ONCE and all(isinstance(item, Uplink) for item in items)
-        return self._writer.submit(lambda database: inbox.receive(database, items), alone=one_statement)
+        """Store all of the items or none."""
+        # A single statement is a transaction itself, and saves the thread from waiting for the GIL at BEGIN and COMMIT.
+        one_statement = len(items) <= MAX_PER_INSERT and all(isinstance(item, Uplink) for item in items)
+        return self._writer.submit(lambda database: insert_received(database, items), alone=one_statement)
 
-    def unfired(self, entry: str, limit: int) -> Future[list[Unfired]]:
-        """Give what is safe and was not fired, the oldest first."""
-        return self._writer.submit(lambda database: inbox.unfired(database, entry, limit, self._first))
+    def pending(self, entry: str, limit: int) -> Future[list[PendingEvent]]:
+        """Return stored items whose event has not fired, oldest first."""
+        return self._writer.submit(lambda database: pending_events(database, entry, limit, self._first_rows))
 
     def mark_fired(self, uplinks: Collection[int], reports: Collection[int], *, texts: bool) -> Future[None]:
-        """Note that events were fired. texts: whether the texts are still to be kept."""
+        """Mark items as fired. texts: whether the texts of the uplinks remain."""
 
         def mark(database: sqlite3.Connection) -> None:
-            inbox.mark(database, "fired", uplinks, reports)
+            mark_rows(database, "fired", uplinks, reports)
             if not texts:
-                history.forget_texts(database, uplinks)
+                delete_texts(database, uplinks)
 
         return self._writer.submit(mark)
 
-    def mark_answered(self, uplinks: Collection[int], reports: Collection[int]) -> Future[None]:
-        """Note that the senders of items had their answers."""
-        return self._writer.submit(lambda database: inbox.mark(database, "answered", uplinks, reports))
+    def mark_acknowledged(self, uplinks: Collection[int], reports: Collection[int]) -> Future[None]:
+        """Mark items as acknowledged."""
+        return self._writer.submit(lambda database: mark_rows(database, "answered", uplinks, reports))
 
-    def recent(self, entry: str, since: datetime) -> Future[list[Recent]]:
-        """Give what is left of what came in since then, the oldest first."""
-        return self._writer.submit(lambda database: inbox.recent(database, entry, since))
+    def recent(self, entry: str, since: datetime) -> Future[list[RecentItem]]:
+        """Return what identifies repeats of an account's items since a time, oldest first."""
+        return self._writer.submit(lambda database: recent_items(database, entry, since))
 
-    # --- looking and letting go -------------------------------------------------------------------------------------
+    # --- history ----------------------------------------------------------------------------------------------------
 
-    def messages(self, query: Query) -> Future[list[StoredIn | StoredOut]]:
-        """Give messages, the newest first."""
-        return self._writer.submit(lambda database: history.messages(database, query))
+    def messages(self, query: HistoryQuery) -> Future[list[StoredIn | StoredOut]]:
+        """Return messages, newest first."""
+        return self._writer.submit(lambda database: find_messages(database, query))
 
     def counts(self, entry: str) -> Future[Counts]:
-        """Count what is kept of an account."""
-        return self._writer.submit(lambda database: history.counts(database, entry))
+        """Count an account's items."""
+        return self._writer.submit(lambda database: count_items(database, entry))
 
     def purge(self, selection: Selection, *, open_too: bool = False) -> Future[int]:
-        """Delete messages, from the file too, and give how many. open_too: even what is under way."""
-        gone = self._writer.submit(lambda database: history.purge(database, selection, open_too=open_too))
+        """Delete messages, from the file too, and return their number. open_too: include those being sent."""
+        purged = self._writer.submit(lambda database: purge_messages(database, selection, open_too=open_too))
         self._shrink()
-        return gone
+        return purged
 
-    def tidy(self, retentions: Mapping[str, Retention]) -> Future[list[Change]]:
-        """Let go of what is old or too much, by account, and give what has expired without a report."""
-        expired = self._writer.submit(lambda database: history.tidy(database, retentions, self._now()))
+    def prune(self, retentions: Mapping[str, Retention]) -> Future[list[DeliveryUpdate]]:
+        """Delete what exceeds the accounts' retentions, and return the messages that expired without a report."""
+        expired = self._writer.submit(lambda database: prune_messages(database, retentions, self._now()))
         self._shrink()
         return expired
 
     # --- backups ----------------------------------------------------------------------------------------------------
 
     def begin_backup(self) -> Future[None]:
-        """Make the file whole and leave it as it is until `end_backup`: what is written goes beside it (`-wal`).
+        """Write everything into the file, and leave it unchanged until `end_backup`. New data goes to the `-wal` file.
 
-        So a copy of both, taken in this order, is a good one at any moment, and nothing has to wait meanwhile.
+        A copy of both files, in this order, is consistent at any moment, and no job has to wait meanwhile.
         """
 
         def begin(database: sqlite3.Connection) -> None:
@@ -196,7 +208,7 @@ class MessageStore:
         return self._writer.submit(begin, alone=True)
 
     def end_backup(self) -> Future[None]:
-        """Write into the file again."""
+        """Write to the file again."""
 
         def end(database: sqlite3.Connection) -> None:
             database.execute("PRAGMA wal_autocheckpoint = 1000")
@@ -214,9 +226,9 @@ class MessageStore:
         self._writer.submit(shrink, alone=True)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Take over what an earlier process left."""
+        """Settle what an earlier process left, and note where the rows of this one begin."""
         database.execute("BEGIN IMMEDIATE")
-        outbox.lose(database, to_micros(self._now()))
+        mark_interrupted(database, to_micros(self._now()))
         database.execute("COMMIT")
         first = dict(database.execute("SELECT name, seq + 1 FROM sqlite_sequence"))
-        self._first = (first.get("uplink", 0), first.get("report", 0))
+        self._first_rows = (first.get("uplink", 0), first.get("report", 0))

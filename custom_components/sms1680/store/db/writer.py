@@ -1,8 +1,7 @@
-"""One thread that does all of the database's work: what comes together shares one commit, and hears of it after it.
+"""One thread that does all of the database's work. Jobs that wait at the same time share one commit.
 
-What is kept in memory only has no thread: it is done at once.
-
-A commit is on the disk (WAL, synchronous=FULL). A damaged file is set aside and a new one begun.
+A job's future is done after the commit, which is durable (WAL, synchronous=FULL). A damaged file is renamed, and a new
+one takes its place. A database in memory has no thread and runs jobs immediately.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from .schema import NewerError, migrate
 
 _LOGGER = logging.getLogger(__name__)
 
-_MOST_WAITING: Final = 10_000
-_MOST_TOGETHER: Final = 1000
-_BUSY_TIMEOUT: Final = 5.0  # seconds; somebody may look into the file with another program
-_STATEMENTS: Final = 256  # that stay prepared
-_SET_ASIDE_KEPT: Final = 3
-_BESIDE: Final = ("", "-wal", "-shm")
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_OF_THE_DISK: Final = (
-    *_DAMAGE,
+_MAX_WAITING: Final = 10_000
+_MAX_TOGETHER: Final = 1000
+_BUSY_TIMEOUT: Final = 5.0  # seconds; another program may have the file open
+_STATEMENTS: Final = 256  # number of prepared statements
+_MAX_SET_ASIDE: Final = 3
+_SUFFIXES: Final = ("", "-wal", "-shm")
+_DAMAGE_ERRORS: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DISK_ERRORS: Final = (
+    *_DAMAGE_ERRORS,
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_FULL,
@@ -46,9 +45,9 @@ type Job[T] = Callable[[sqlite3.Connection], T]
 
 
 class StoreError(Exception):
-    """The store could not do it: nothing of it was kept. The text names the kind of error only.
+    """The store could not do a job, and has changed nothing. The text names only the kind of error.
 
-    common: whatever else is asked of the store now would fail too.
+    common: other jobs would fail now, too.
     """
 
     def __init__(self, kind: str, *, common: bool = True) -> None:
@@ -66,8 +65,8 @@ class _Task:
 class Writer:
     """The thread and its connection.
 
-    path: the file, None for a database in memory. prepare: called with each new connection's database, migrated.
-    on_damaged: called, in the thread that found it, with where a damaged file was set aside.
+    path: the file, None for a database in memory. prepare: called with each new connection after the migration.
+    on_damaged: called in the thread that found a damaged file, with the file's new name.
     """
 
     def __init__(
@@ -76,20 +75,20 @@ class Writer:
         self._path = path
         self._prepare = prepare
         self._on_damaged = on_damaged
-        self._tasks: queue.Queue[_Task | None] = queue.Queue(_MOST_WAITING)
+        self._tasks: queue.Queue[_Task | None] = queue.Queue(_MAX_WAITING)
         self._held: _Task | None = None
         self._connection: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Open the database, a new one where it is damaged, and begin to work. Raises StoreError."""
-        self._begin()
+        """Open the database, or a new one if it is damaged, and start the thread. Raises StoreError."""
+        self._connect_first()
         self._thread = threading.Thread(target=self._run, name="sms1680-store", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Do what still waits, and close the database. Nothing is taken any more."""
+        """Finish the waiting jobs, and close the database. Later jobs fail."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
@@ -97,9 +96,9 @@ class Writer:
             thread.join()
 
     def submit[T](self, job: Job[T], *, alone: bool = False) -> Future[T]:
-        """Let the thread do a job; the future is done once it is committed, or fails with StoreError.
+        """Run a job in the thread. The future is done after the commit, or fails with StoreError.
 
-        job: may be called twice, where its first transaction was rolled back. alone: without a transaction around it.
+        job: called again if its first transaction was rolled back. alone: run without a transaction.
         """
         future: Future[T] = Future()
         with self._lock:
@@ -112,11 +111,11 @@ class Writer:
                 future.set_exception(StoreError("busy"))
         return future
 
-    def _begin(self) -> None:
+    def _connect_first(self) -> None:
         try:
-            self._connection = self._connect_or_begin_anew()
+            self._connection = self._connect_or_replace()
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(kind_of(error)) from None
+            raise StoreError(error_kind(error)) from None
 
     def _run(self) -> None:
         while tasks := self._next():
@@ -125,57 +124,57 @@ class Writer:
             self._connection.close()
 
     def _next(self) -> list[_Task]:
-        """Wait for work and return all that is there, as far as it may share a transaction; nothing at the end."""
+        """Wait for tasks, and return those that can share a transaction. Return an empty list at the end."""
         first = self._held or self._tasks.get()
         self._held = None
         if first is None:
             return []
         tasks = [first]
         with contextlib.suppress(queue.Empty):
-            while not first.alone and len(tasks) < _MOST_TOGETHER:
+            while not first.alone and len(tasks) < _MAX_TOGETHER:
                 task = self._tasks.get_nowait()
                 if task is None or task.alone:
                     self._held = task
                     if task is None:
-                        self._tasks.put(None)  # to be met again once these are done
+                        self._tasks.put(None)  # read again after these tasks
                     break
                 tasks.append(task)
         return tasks
 
     def _serve(self, tasks: list[_Task]) -> None:
-        """Do the tasks in one transaction; where one has spoilt that for all, each in one of its own."""
+        """Run the tasks in one transaction. If one of them fails, run each in a transaction of its own."""
         if not tasks:
             return
         try:
             results = self._do(tasks)
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
+        except Exception as error:  # noqa: BLE001 - the tasks' futures raise it
             common = _is_common(error)
             if len(tasks) > 1 and not common:
                 for task in tasks:
                     self._serve([task])
                 return
-            of_sqlite = isinstance(error, sqlite3.Error | OSError)
+            from_sqlite = isinstance(error, sqlite3.Error | OSError)
             for task in tasks:
-                task.future.set_exception(StoreError(kind_of(error), common=common) if of_sqlite else error)
+                task.future.set_exception(StoreError(error_kind(error), common=common) if from_sqlite else error)
         else:
             for task, result in zip(tasks, results, strict=True):
                 task.future.set_result(result)
 
     def _do(self, tasks: list[_Task]) -> list[Any]:
-        """Do the tasks, once more in a new database where this one turns out to be damaged."""
+        """Run the tasks, and again in a new database if this one is damaged."""
         try:
-            return self._attempt(tasks)
+            return self._transact(tasks)
         except sqlite3.DatabaseError as error:
             if not _is_damage(error) or self._path is None:
                 raise
         self._disconnect()
         self._set_aside()
-        return self._attempt(tasks)
+        return self._transact(tasks)
 
-    def _attempt(self, tasks: list[_Task]) -> list[Any]:
+    def _transact(self, tasks: list[_Task]) -> list[Any]:
         connection = self._connection
         if connection is None:
-            connection = self._connection = self._connect_or_begin_anew()
+            connection = self._connection = self._connect_or_replace()
         if tasks[0].alone:
             return [tasks[0].job(connection)]
         connection.execute("BEGIN IMMEDIATE")
@@ -188,7 +187,7 @@ class Writer:
             raise
         return results
 
-    def _connect_or_begin_anew(self) -> sqlite3.Connection:
+    def _connect_or_replace(self) -> sqlite3.Connection:
         try:
             return self._connect()
         except (sqlite3.DatabaseError, NewerError) as error:
@@ -199,7 +198,7 @@ class Writer:
 
     def _connect(self) -> sqlite3.Connection:
         if self._path is not None:
-            # What SQLite lays beside the file has the file's own rights.
+            # SQLite's additional files get the permissions of this one.
             self._path.touch(0o600)
         connection = sqlite3.connect(
             self._path or ":memory:",
@@ -213,7 +212,7 @@ class Writer:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA secure_delete = ON")  # what is purged must not be left in the file
+            connection.execute("PRAGMA secure_delete = ON")  # purged messages must not remain in the file
             migrate(connection)
             self._prepare(connection)
         except BaseException:
@@ -228,28 +227,28 @@ class Writer:
                 connection.close()
 
     def _set_aside(self) -> None:
-        """Rename the file and what belongs to it. Only the newest three of them are kept."""
-        assert self._path is not None  # noqa: S101 - a database in memory has no file to damage
+        """Rename the file and its additional files. Delete all but the newest three."""
+        assert self._path is not None  # noqa: S101 - a database in memory cannot be damaged
         aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-        for beside in _BESIDE:
+        for suffix in _SUFFIXES:
             with contextlib.suppress(FileNotFoundError):
-                Path(f"{self._path}{beside}").replace(f"{aside}{beside}")
-        for old in _set_aside_before(self._path):
-            for beside in _BESIDE:
-                Path(f"{old}{beside}").unlink(missing_ok=True)
-        _LOGGER.error("The message store is damaged; it was set aside as %s, and a new one was begun", aside.name)
+                Path(f"{self._path}{suffix}").replace(f"{aside}{suffix}")
+        for old in _surplus_set_aside(self._path):
+            for suffix in _SUFFIXES:
+                Path(f"{old}{suffix}").unlink(missing_ok=True)
+        _LOGGER.error("The message store is damaged. It was renamed to %s and replaced with a new one", aside.name)
         self._on_damaged(aside)
 
 
 class InMemory(Writer):
-    """A database in memory, in whose thread it is asked: it lets nobody wait for a disk."""
+    """A database in memory. It runs jobs in the calling thread, since nothing waits for a disk."""
 
     def __init__(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
         super().__init__(None, prepare, lambda _: None)
 
     @override
     def open(self) -> None:
-        self._begin()
+        self._connect_first()
 
     @override
     def close(self) -> None:
@@ -267,20 +266,20 @@ class InMemory(Writer):
         return future
 
 
-def _set_aside_before(path: Path) -> Iterator[Path]:
+def _surplus_set_aside(path: Path) -> Iterator[Path]:
     found = sorted(path.parent.glob(f"{path.name}.damaged-*Z"), reverse=True)
-    yield from found[_SET_ASIDE_KEPT:]
+    yield from found[_MAX_SET_ASIDE:]
 
 
 def _is_common(error: Exception) -> bool:
-    """Tell whether it is the disk or the file that failed, and not what was to be written."""
-    return isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
+    """Return whether the disk or the file caused the error, and not the job."""
+    return isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_ERRORS
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE_ERRORS
 
 
-def kind_of(error: BaseException) -> str:
-    """Return what kind an error is, without its text, which could quote what was to be written."""
+def error_kind(error: BaseException) -> str:
+    """Return the kind of an error, without its text, which could quote a message."""
     return getattr(error, "sqlite_errorname", None) or type(error).__name__

@@ -1,0 +1,63 @@
+"""Value objects of the inbound path: a message or report on its way from the wire to its event."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from homeassistant.core import callback
+
+from ..client import DeliveryReport, Reply
+from ..conversation.engine.commands import CommandAttempt
+from ..store.db import DeliveryUpdate
+from ..store.intake import StoreIntake
+from .dedupe import SeenItem
+
+
+class InboundSource(StrEnum):
+    """The transport that delivered an item."""
+
+    WEBHOOK = "webhook"
+    LISTENER = "listener"
+    CMPP = "cmpp"
+
+
+class NotAcceptedError(Exception):
+    """The item was not accepted, so it must not be acknowledged. The sender has to send it again."""
+
+
+@dataclass(slots=True)
+class Incoming:
+    """An uplink or delivery report that is being processed.
+
+    earlier: it arrived during an earlier run of Home Assistant. row: its row in the store, None if it is not stored.
+    update: the current state of the message that a report is about. fired: set after the event fired, None if no sender
+    waits for that. attempt: the command in an uplink. It is the only place that holds the command's code.
+    """
+
+    item: Reply | DeliveryReport
+    via: InboundSource
+    number: str
+    received_at: datetime
+    seen: SeenItem
+    repeat: bool
+    intake: StoreIntake
+    earlier: bool = False
+    row: int | None = None
+    update: DeliveryUpdate | None = None
+    fired: asyncio.Event | None = None
+    attempt: CommandAttempt | None = None
+
+    @property
+    def is_report(self) -> bool:
+        """Whether this is a delivery report."""
+        return isinstance(self.item, DeliveryReport)
+
+    @callback
+    def mark_acknowledged(self) -> None:
+        """Record that the sender received the complete acknowledgement."""
+        self.seen.acknowledged = True
+        if self.row is not None:
+            self.intake.mark_acknowledged(self.row, report=self.is_report)

@@ -1,0 +1,68 @@
+"""Deferred messages in the database. Each function runs inside a transaction.
+
+A message is marked as `going` before it is sent, so that it is never sent twice after a crash. Every update writes the
+complete message, because the file can be a new one that replaced a damaged one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .numbers import comparable_number
+from .records import from_micros, to_micros
+
+_SAVE = "INSERT OR REPLACE INTO later (row, entry, number, due, going, message) VALUES (?, ?, ?, ?, ?, ?) RETURNING row"
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredRow:
+    """A deferred message. going: it was being sent when it was last saved. message: None if it cannot be read."""
+
+    row: int
+    due: datetime
+    going: bool
+    number: str = field(repr=False)
+    message: dict[str, Any] | None = field(repr=False)
+
+
+def save_deferred(
+    connection: sqlite3.Connection,
+    entry: str,
+    number: str,
+    due: datetime,
+    message: Mapping[str, Any],
+    *,
+    row: int | None = None,
+    going: bool = False,
+) -> int:
+    """Save a message, replacing the one in `row`. Return its row."""
+    values = (row, entry, comparable_number(number), to_micros(due), going, json.dumps(message, ensure_ascii=False))
+    (saved,) = connection.execute(_SAVE, values).fetchone()
+    return int(saved)
+
+
+def load_deferred(connection: sqlite3.Connection, entry: str) -> list[DeferredRow]:
+    """Return an account's deferred messages in the order in which they are due."""
+    sql = "SELECT row, due, going, number, message FROM later WHERE entry = ? ORDER BY due, row"
+    return [
+        DeferredRow(row, from_micros(due), bool(going), number, _parse(message))
+        for row, due, going, number, message in connection.execute(sql, (entry,))
+    ]
+
+
+def delete_deferred_row(connection: sqlite3.Connection, row: int) -> None:
+    """Delete a message whose outcome has been reported."""
+    connection.execute("DELETE FROM later WHERE row = ?", (row,))
+
+
+def _parse(message: str) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(message)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -1,0 +1,168 @@
+"""The write path of incoming items into one message store: group them into commits, and mark rows in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any, Final
+
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
+from homeassistant.helpers.event import async_call_later
+
+from .db import MessageStore, PendingEvent, Received, Report, StoreError, Uplink
+from .db.writer import error_kind
+
+# Seconds until rows are marked as fired or acknowledged, many at once. If a mark is lost in a crash, the event fires
+# again, as redelivered.
+_MARK_DELAY: Final = 0.1
+_MAX_WAITING: Final = 10_000
+_MAX_GROUP: Final = 500
+_CALLBACKS_PER_TURN: Final = 50  # before other tasks of the event loop run
+
+type OnStored = Callable[[Received], None]
+type _Write = tuple[Uplink | Report, OnStored, asyncio.Future[Received]]
+
+
+class StoreIntake:
+    """A message store, with the incoming items and row marks that are still to be written to it."""
+
+    def __init__(self, hass: HomeAssistant, store: MessageStore) -> None:
+        self.store = store
+        self._hass = hass
+        self._fired: dict[bool, tuple[list[int], list[int]]] = {True: ([], []), False: ([], [])}
+        self._acknowledged: tuple[list[int], list[int]] = ([], [])
+        self._queue: deque[_Write] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._callbacks_done: asyncio.Future[None] | None = None
+        self._cancel_flush: CALLBACK_TYPE | None = None
+        self._flush_job = HassJob(self._flush_now, "sms1680 mark fired events", cancel_on_shutdown=True)
+
+    @callback
+    def receive(self, item: Uplink | Report, on_stored: OnStored) -> asyncio.Future[Received]:
+        """Store an item. Items that arrive during a commit share the next one.
+
+        on_stored: called as soon as the item is stored, even if nobody waits for the future any longer, and before
+        `async_pending` returns the item. The future fails with StoreError, or with the exception of `on_stored`.
+        """
+        future: asyncio.Future[Received] = self._hass.loop.create_future()
+        if not self.store.durable:
+            stored = self.store.receive(item)  # the store in memory has finished by now
+            if error := stored.exception():
+                _fail(future, _as_store_error(error))
+            else:
+                _complete(stored.result(), on_stored, future)
+            return future
+        if len(self._queue) >= _MAX_WAITING:
+            future.set_exception(StoreError("busy"))
+            return future
+        self._queue.append((item, on_stored, future))
+        if self._writing is None:
+            # Not eagerly, so that items of the same turn of the event loop share the commit.
+            self._writing = self._hass.async_create_task(self._async_write(), "sms1680 store", eager_start=False)
+        return future
+
+    async def async_pending(self, entry_id: str, limit: int) -> list[PendingEvent]:
+        """Return stored items whose event has not fired, oldest first. Raises StoreError."""
+        await self.async_flush()
+        found = await asyncio.wrap_future(self.store.pending(entry_id, limit))
+        if self._callbacks_done is not None:
+            # Callbacks for some of these may still be running; shield them from our cancellation.
+            await asyncio.shield(self._callbacks_done)
+        return found
+
+    async def async_drain(self) -> None:
+        """Wait until everything received so far is stored or has failed."""
+        waiting: list[asyncio.Future[Any]] = [future for *_, future in self._queue]
+        if self._callbacks_done is not None:
+            waiting.append(self._callbacks_done)
+        if waiting:
+            await asyncio.wait(waiting)
+
+    async def _async_write(self) -> None:
+        """Write the queue group by group until it is empty."""
+        try:
+            while self._queue:
+                group = [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_GROUP))]
+                done = self._callbacks_done = self._hass.loop.create_future()
+                try:
+                    await self._async_write_group(group)
+                finally:
+                    done.set_result(None)
+        finally:
+            self._writing = None
+
+    async def _async_write_group(self, group: list[_Write]) -> None:
+        try:
+            stored = await asyncio.wrap_future(self.store.receive_all([item for item, *_ in group]))
+        except Exception as exception:  # noqa: BLE001 - any error means that the items are not stored
+            error = _as_store_error(exception)
+            if len(group) == 1 or error.common:
+                for *_, future in group:
+                    _fail(future, error)
+                return
+            for write in group:
+                await self._async_write_group([write])
+            return
+        for count, ((_, on_stored, future), received) in enumerate(zip(group, stored, strict=True), 1):
+            _complete(received, on_stored, future)
+            if not count % _CALLBACKS_PER_TURN:
+                await asyncio.sleep(0)
+
+    @callback
+    def mark_fired(self, row: int, *, report: bool, texts: bool) -> None:
+        """Mark a row soon: its event has fired. texts: whether its text remains in the store."""
+        self._fired[texts][report].append(row)
+        self._flush_soon()
+
+    @callback
+    def mark_acknowledged(self, row: int, *, report: bool) -> None:
+        """Mark a row soon: its acknowledgement was written."""
+        self._acknowledged[report].append(row)
+        self._flush_soon()
+
+    @callback
+    def flush(self) -> list[Future[None]]:
+        """Mark all rows now. Later calls of the store see the marks."""
+        if self._cancel_flush is not None:
+            self._cancel_flush()
+            self._cancel_flush = None
+        fired, self._fired = self._fired, {True: ([], []), False: ([], [])}
+        futures = [self.store.mark_fired(*rows, texts=texts) for texts, rows in fired.items() if any(rows)]
+        acknowledged, self._acknowledged = self._acknowledged, ([], [])
+        return [*futures, self.store.mark_acknowledged(*acknowledged)] if any(acknowledged) else futures
+
+    async def async_flush(self) -> None:
+        """Mark all rows, and wait until that is done. Raises StoreError."""
+        for future in self.flush():
+            await asyncio.wrap_future(future)
+
+    def _flush_soon(self) -> None:
+        if self._cancel_flush is None:
+            self._cancel_flush = async_call_later(self._hass, _MARK_DELAY, self._flush_job)
+
+    @callback
+    def _flush_now(self, _: datetime) -> None:
+        self._cancel_flush = None
+        self.flush()
+
+
+def _complete(received: Received, on_stored: OnStored, future: asyncio.Future[Received]) -> None:
+    try:
+        on_stored(received)
+    except Exception as error:  # noqa: BLE001 - the future raises it
+        _fail(future, error)
+    else:
+        if not future.done():
+            future.set_result(received)
+
+
+def _as_store_error(error: BaseException) -> StoreError:
+    return error if isinstance(error, StoreError) else StoreError(error_kind(error), common=False)
+
+
+def _fail(future: asyncio.Future[Received], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
