@@ -196,8 +196,8 @@ def test_the_second_answer_of_one_who_has_answered_is_over(desk: QuestionManager
     question = ask(desk, clock, ALICE, BOB, wait_for_all=True)
     desk.match_reply(ALICE, "", "是")
     assert desk.match_reply(ALICE, "", "否") == AnswerMatch("no", over=True, already=True)
-    assert question.prompts[0].answered is not None
-    assert question.prompts[0].answered.id == "yes"
+    assert question.prompts[0].answer is not None
+    assert question.prompts[0].answer.id == "yes"
 
 
 def test_no_question_takes_the_late_answer_to_the_one_before(desk: QuestionManager, clock: Clock) -> None:
@@ -317,7 +317,7 @@ def test_what_was_asked_outlives_its_desk_and_a_restart(clock: Clock, *, ranged:
 
 def test_of_what_was_kept_only_what_is_still_understood_is_taken_up(clock: Clock) -> None:
     memory = QuestionHistory()
-    QuestionManager(clock, memory=memory).ask(Asked(clock).question(), ALICE)
+    QuestionManager(clock, history=memory).ask(Asked(clock).question(), ALICE)
     kept = memory.as_json(clock.now)
     kept["past"].append({**kept["past"][0], "number": BOB, "answers": [["once_built_in", []]]})
     again = QuestionHistory(kept)

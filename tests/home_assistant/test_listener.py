@@ -222,7 +222,7 @@ async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_pu
         assert await get(address, UPLINK) == (500, "")
         response = await http.get(URL(f"{address}?{UPLINK}", encoded=True))
         assert (response.status, await response.text()) == (500, "")
-    assert caplog.text.count("A push could not be handled: ValueError") == 2
+    assert caplog.text.count("Could not handle a push: ValueError") == 2
     assert "Traceback" not in caplog.text
     assert UPLINK not in caplog.text
 

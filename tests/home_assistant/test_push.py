@@ -206,7 +206,7 @@ async def test_what_is_no_push_is_400_and_one_counted_warning(
     assert not messages + reports
     logged = (record for record in caplog.records if record.levelno >= logging.WARNING and record.name != "asyncio")
     warnings = [record.getMessage() for record in logged]
-    assert warnings == ["A push was neither an uplink nor a delivery report, or too large, and was refused (1 so far)"]
+    assert warnings == ["Rejected a push that is too large, or neither an uplink nor a delivery report (1 so far)"]
 
 
 async def test_a_body_without_end_is_not_read_to_its_end(http: TestClient, messages: list[Event]) -> None:

@@ -17,15 +17,15 @@ HOUR, DAY = 3600, 24 * 3600
 class Desk:
     """Deduplicator with a clock to be set, and a window of five seconds."""
 
-    def __init__(self, remembered: int = 100, window: float = 5.0) -> None:
+    def __init__(self, max_size: int = 100, window: float = 5.0) -> None:
         self.now = 0.0
         self.window = window
-        self.repeats = Deduplicator(lambda: self.now, remembered)
+        self.repeats = Deduplicator(lambda: self.now, max_size)
         self._ids = count(1)
 
     def note(self, item: Reply | DeliveryReport, *, answered: bool = True, number: str = ALICE) -> tuple[str, bool]:
         seen, repeat = self.repeats.note(item, number, self.window, lambda: str(next(self._ids)))
-        seen.answered = answered
+        seen.acknowledged = answered
         return seen.id, repeat
 
 
@@ -106,7 +106,7 @@ def test_a_report_that_says_more_is_none() -> None:
 
 
 def test_only_so_many_are_remembered() -> None:
-    desk = Desk(remembered=2)
+    desk = Desk(max_size=2)
     for text in "123":
         desk.note(Reply(ALICE, text))
     assert desk.note(Reply(ALICE, "3"))[1]
@@ -125,7 +125,7 @@ class TestTwoSources:
 
     def note(self, desk: Desk, item: Reply, source: str) -> tuple[str, bool]:
         seen, repeat = desk.repeats.note(item, ALICE, desk.window, lambda: str(next(desk._ids)), source)
-        seen.answered = True
+        seen.acknowledged = True
         return seen.id, repeat
 
     def test_the_same_words_by_the_other_are_the_same_reply(self) -> None:
@@ -156,7 +156,7 @@ class TestTwoSources:
         self.note(desk, Reply(ALICE, "3"), "push")
         desk.now = later
         assert self.note(desk, Reply(ALICE, "1", "", "901"), "cmpp")[1] is repeat
-        assert len(desk.repeats._unpaired) == 1, "what is old takes no room"
+        assert len(desk.repeats._unmatched) == 1, "what is old takes no room"
 
     def test_without_a_second_source_nothing_is_paired(self) -> None:
         desk = Desk()

@@ -536,8 +536,8 @@ class TestLastDelivery:
     ) -> None:
         older, newer = await self.changes(entry)
         storage = hass.data[DATA_STORE]
-        storage.tell([newer])
-        storage.tell([older])
+        storage.publish([newer])
+        storage.publish([older])
         assert self.shown(hass, "alice")[0] == "delivered"
 
     @staticmethod
@@ -560,4 +560,4 @@ class TestLastDelivery:
 
 def test_an_outgoing_message_says_what_it_is() -> None:
     assert "138****0001" in repr(Outgoing("home", ALICE, "http", dt_util.utcnow(), "门开了"))
-    assert writer.kind_of(OSError(28, ALICE)) == "OSError"
+    assert writer.error_kind(OSError(28, ALICE)) == "OSError"
