@@ -147,6 +147,35 @@ def test_composed_hosts_get_the_package_or_the_drop_in() -> None:
         assert f"sms1680 apprise --into {made}" in tables("docs/apprise", language)["hosts"]
 
 
+def numbers(words: str) -> Iterator[int]:
+    """Yield the numbers in a citation such as `8, 9, 16 to 22 and 24`."""
+    for first, last in re.findall(r"(\d+)(?: to (\d+))?", words):
+        yield from range(int(first), int(last or first) + 1)
+
+
+def test_citations_name_existing_sections_and_traps() -> None:
+    """The code cites its facts as `docs/protocol.md, section N` and `docs/cmpp.md, trap N`."""
+    known = {
+        page: {
+            "section": {int(number) for number in re.findall(r"^## (\d+)\. ", text, re.MULTILINE)},
+            "trap": {int(number) for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)},
+        }
+        for page in ("protocol", "cmpp")
+        for text in [(ROOT / "docs" / f"{page}.md").read_text("utf-8")]
+    }
+    cited = [
+        (page, kind, number)
+        for folder in ("custom_components", "apprise_plugin", "sandbox", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        for page, kind, words in re.findall(
+            r"docs/(protocol|cmpp)\.md, (section|trap)s? (\d+(?:(?:, | and | to )\d+)*)", path.read_text("utf-8")
+        )
+        for number in numbers(words)
+    ]
+    assert cited
+    assert [one for one in cited if one[2] not in known[one[0]][one[1]]] == []
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
