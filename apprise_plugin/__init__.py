@@ -1,6 +1,6 @@
 """The Apprise plugin: `sms1680://` for every program that sends notifications through Apprise.
 
-Apprise finds the plugin by itself where this package is installed with pip. Python programs can also call `register()`.
+Once this package is installed with pip, Apprise finds the plugin by itself. Python programs can also call `register()`.
 Importing this package registers nothing.
 """
 

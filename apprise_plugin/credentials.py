@@ -1,4 +1,4 @@
-"""The account of a `sms1680://` URL. Its password may come from the environment instead of the URL."""
+"""The account of a `sms1680://` URL. The password can come from the environment instead of the URL."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ CAPACITY = 100_000
 
 # An older claim belongs to a process that ended while it was sending, so its outcome is unknown.
 _MAX_CLAIM_AGE = 60.0
-# Clocks may be set back a little. Rows further in the future than this were written with a wrong clock.
+# A clock is sometimes set back a little. Rows further in the future than this were written with a wrong clock.
 _SKEW = 60.0
 _BUSY = 5.0
 _CLAIMED = ""
@@ -49,8 +49,8 @@ class PreviousSend:
 class Dedupe:
     """The messages sent within the last `seconds`.
 
-    key: a secret for the hashes, so that the file reveals nothing. context: what identifies a message besides its
-    number and text. clock: seconds since 1970, the same for all processes.
+    key: a secret for the hashes, so that the file reveals nothing. context: further
+    values that identify a message, next to its number and text. clock: seconds since 1970, the same for all processes.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ def _transact(work: Callable[[sqlite3.Connection], _T]) -> _T:
 
 
 def _open_shared() -> sqlite3.Connection | None:
-    """Return the first writable file, with a transaction begun; None if there is none."""
+    """Return the first writable file in a new transaction, or None."""
     for folder in state_folders():
         for _attempt in range(2):
             store = None

@@ -1,6 +1,6 @@
 """Creates the drop-in: a folder `sms1680` for Apprise's plugin paths that contains a copy of the core and the plugin.
 
-It is meant for hosts in which nothing can be installed. The copy depends only on packages that Apprise depends on too.
+It is meant for hosts that do not allow the installation of packages. The copy needs only what Apprise itself needs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ else:
 
 
 class DropInError(Exception):
-    """The drop-in cannot be created there; the text says why and what to do."""
+    """The drop-in cannot be created there; the text names the cause and the remedy."""
 
 
 def make(into: Path) -> Path:

@@ -1,7 +1,7 @@
 """The lines that a send writes to Apprise's log: masked numbers, whole message ids, never a text.
 
-Host programs judge a send by its log. Uptime Kuma reports a failure if the word ERROR appears and a broken service if
-there is no output at all; changedetection.io treats WARNING as a failure too. A send therefore writes at most one line
+Host programs judge a send by its log. Uptime Kuma reports a failure if the word ERROR appears, and a broken service if
+the output is empty; changedetection.io treats WARNING as a failure too. A send therefore writes at most one line
 at INFO for the successes and one at ERROR for the failures, and nothing else from INFO upwards.
 """
 
@@ -26,7 +26,7 @@ def is_success(receipt: Receipt) -> bool:
 
 
 def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) -> str:
-    """Return the line about the numbers that the platform accepted or holds; empty if there are none.
+    """Return the line about the numbers that the platform accepted or holds, or an empty text.
 
     duplicates: numbers that `dedupe` skipped because they received the same text shortly before.
     """
@@ -39,7 +39,7 @@ def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) ->
 
 
 def failure_message(receipts: Iterable[Receipt]) -> str:
-    """Return the line about the numbers with any other outcome; empty if there are none."""
+    """Return the line about the numbers with any other outcome, or an empty text."""
     groups: dict[str, list[str]] = {}
     for receipt in receipts:
         if not is_success(receipt):

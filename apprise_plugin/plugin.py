@@ -61,14 +61,24 @@ _URL = re.compile(r"\s*[^:/\s]+:[/\\]+(?P<authority>[^/?\\]*)(?P<path>[^?]*)")
 class NotifySMS1680(NotifyBase):
     """Send SMS through the enterprise platform 1680.
 
-    product_id: the account's product id, as text. targets: mobile numbers, in any notation. gateway: the platform's
-    address. extension: digits appended to the sender's number. signature: the text of 【…】, without brackets. place:
-    where the signature goes, "front" or "behind", or "platform" if the platform adds it. batch: send many numbers in
-    one request. rate: items per second that the account is allowed. dedupe: seconds in which the same text is not sent
-    to the same number again. stamp: append the time. cap: parts per day that the account may spend on this machine; 0
-    for no limit. md5: the password is given as its MD5 digest. form: how the password is sent, "md5" or "plain".
+    Args:
+        product_id: the account's product id, as text.
+        targets: mobile numbers, in any notation.
+        gateway: the platform's address.
+        extension: digits appended to the sender's number.
+        signature: the text of 【…】, without brackets.
+        place: the position of the signature: "front", "behind", or "platform" for one that the platform adds itself.
+        batch: send many numbers in one request.
+        rate: items per second that the account is allowed.
+        dedupe: seconds during which the same text is not sent to the same number again.
+        stamp: append the time.
+        cap: parts per day that the account may spend on this machine; 0 for no limit.
+        md5: the password is given as its MD5 digest.
+        form: how the password is sent: "md5" or "plain".
+        kwargs: the arguments of every Apprise service.
 
-    Raises TypeError (AppriseImproperlyConfigured since Apprise 2) if the URL cannot be used.
+    Raises:
+        TypeError: the URL cannot be used. Since Apprise 2, this is AppriseImproperlyConfigured.
     """
 
     service_name = "SMS 1680"
@@ -144,7 +154,7 @@ class NotifySMS1680(NotifyBase):
 
     @property
     def url_identifier(self) -> tuple[str | None, ...]:
-        """What identifies the account; the targets do not count."""
+        """The account's identity, without the targets."""
         return (self.secure_protocol, self.user, self.password, self.product_id, self.gateway)
 
     def url(self, privacy: bool = False, *args: Any, **kwargs: Any) -> str:  # noqa: FBT001, FBT002 - Apprise's
@@ -263,7 +273,7 @@ class NotifySMS1680(NotifyBase):
         return Dedupe(self.dedupe, account.password.encode(), context)
 
     def _time_limit(self) -> float:
-        """Return the seconds that all attempts at one notification may take together."""
+        """Return the time limit in seconds for all attempts at one notification together."""
         limit = getattr(self.asset, "_service_timeout", 0.0) or APPRISE_TIMEOUT
         return float(min(limit, APPRISE_TIMEOUT)) * SHARE_OF_TIMEOUT
 

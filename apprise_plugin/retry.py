@@ -18,7 +18,7 @@ _CAPACITY = 64
 
 @dataclass(slots=True)
 class RetryState:
-    """What the attempts at one notification share.
+    """The state that the attempts at one notification share.
 
     started_at: the monotonic time of the first attempt. text: the text to send, the same in each attempt.
     receipts: the last receipt of each number. logged: numbers whose success is already in the log.

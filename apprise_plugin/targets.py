@@ -18,7 +18,7 @@ def split_targets(targets: object) -> tuple[list[str], list[str]]:
     """Return the mobile numbers (eleven digits each, without duplicates) and the targets that are not numbers.
 
     Text is split at `,` `;` `/` `|` `，` `；` `、`, line breaks and blanks, but not at the blanks inside a number.
-    Lists may be nested, and integers are accepted as numbers. Invalid targets are returned unchanged and in order.
+    Lists can be nested, and integers are accepted as numbers. Invalid targets are returned unchanged and in order.
     """
     numbers: dict[str, None] = {}
     invalid: dict[str, None] = {}
@@ -51,7 +51,7 @@ def _numbers(pieces: Iterable[str]) -> Iterator[tuple[str | None, str]]:
 
 
 def _first_number(words: list[str]) -> tuple[str | None, int]:
-    """Return the number at the beginning of the words (None if there is none), and how many words it takes."""
+    """Return the number at the beginning of the words or None, and its length in words."""
     for length in range(1, min(len(words), _MAX_WORDS) + 1):
         number = _number("".join(words[:length]))
         if number is not None:

@@ -49,7 +49,7 @@ class AccountState:
         return hmac.compare_digest(given, plain) | (allow_md5 and hmac.compare_digest(given, digest))
 
     def allows_address(self, address: str) -> bool:
-        """Return True if the account may be used from an IP address."""
+        """Return True if the account accepts calls from an IP address."""
         networks = self.config.parsed_networks()
         if not networks:
             return True

@@ -1,4 +1,4 @@
-"""HTTP faults on demand: what goes wrong, and with which calls."""
+"""HTTP faults on demand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Call(StrEnum):
 
 
 class Cut(StrEnum):
-    """Where the connection is cut."""
+    """The point at which the connection is cut."""
 
     BEFORE_ANSWER = "before_answer"
     BEFORE_BODY = "before_body"
@@ -32,13 +32,13 @@ PLAIN = "text/plain;charset=UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with one call, in chronological order.
+    """The course of one faulty call, in chronological order.
 
     stall_before: seconds before the platform processes the call. accept: False if the platform never processes it.
     verdict: answer with this verdict instead of processing the call. stall_after: seconds before the answer. status,
     content_type, location: of the HTTP answer. body: None for the normal answer; `{}` in it is replaced by the normal
-    answer. length: False to omit Content-Length, so that the answer ends with the connection. cut: where the connection
-    is cut.
+    answer. length: False to omit Content-Length, so that the answer ends with the connection. cut: the point at which
+    the connection is cut.
     """
 
     stall_before: float = 0.0
@@ -97,7 +97,7 @@ class Faults:
         """Apply a fault (or the preset with a name) to the next calls, so many times.
 
         Raises:
-            ValueError: there is no preset with that name.
+            ValueError: the name is unknown.
         """
         self.queue.extend([_named(fault)] * times)
 
@@ -105,7 +105,7 @@ class Faults:
         """Apply a fault (or the preset with a name) to every call until `clear`.
 
         Raises:
-            ValueError: there is no preset with that name.
+            ValueError: the name is unknown.
         """
         self.standing = _named(fault)
 

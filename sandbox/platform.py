@@ -71,7 +71,7 @@ class Platform:
         self._schedule.clear()
 
     def reset(self) -> None:
-        """Return to the configured state. Only the push addresses are kept."""
+        """Return to the configured state. Only the push addresses remain."""
         addresses = {name: (state.report_address, state.uplink_address) for name, state in self.accounts.items()}
         self._start()
         for name, (report_address, uplink_address) in addresses.items():
@@ -89,7 +89,7 @@ class Platform:
     ) -> AccountState | Verdict:
         """Return the account of a caller at an IP address, or a verdict (AUTHENTICATION, IP).
 
-        The password may be plain or its MD5. For the balance, an account can be configured to require the plain one.
+        The password is plain or an MD5. For the balance, an account can be configured to require the plain one.
         """
         account = self.accounts.get(username)
         if account is None or not account.check_password(
@@ -268,7 +268,7 @@ class Platform:
         Without `extension` and `username`, it answers the last message that arrived at the phone.
 
         Raises:
-            ValueError: there is no account to answer, the account is unknown, or the extension is not made of digits.
+            ValueError: no account can be answered, the account is unknown, or the extension is not numeric.
         """
         last = next(reversed(self.phone(number).messages), None)
         if username is None:

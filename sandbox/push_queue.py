@@ -62,7 +62,7 @@ class PushQueue:
 
     @property
     def waiting(self) -> int:
-        """The number of pushes that are neither delivered nor given up."""
+        """The number of unfinished pushes."""
         return len(self._waiting)
 
     @property

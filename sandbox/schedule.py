@@ -8,7 +8,7 @@ from itertools import count
 
 
 class Schedule:
-    """A queue of actions, ordered by time and then by the order in which they were added."""
+    """A queue of actions in the order of their times; actions with the same time run in the order of `add`."""
 
     def __init__(self) -> None:
         """Start empty."""

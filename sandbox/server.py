@@ -34,7 +34,7 @@ def steady_clock() -> Clock:
 
 
 class _NoTracebacks(logging.Filter):
-    """Removes request data from aiohttp's log, whose tracebacks quote request lines."""
+    """Removes request data from aiohttp's log: its tracebacks quote request lines."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Remove the arguments and the traceback."""

@@ -43,7 +43,7 @@ class Link:
 
 
 class Story:
-    """The steps, in the order in which they were added, and the links."""
+    """The steps, in the order of their first update, and the links."""
 
     def __init__(self) -> None:
         """Start empty."""

@@ -92,7 +92,7 @@ class CMPPConnection(asyncio.Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether another DELIVER may be sent."""
+        """Whether the connection can carry another DELIVER."""
         return self._transport is not None and not self._silent and self._window.has_room
 
     def deliver(self, item: QueuedDeliver) -> None:

@@ -59,7 +59,7 @@ class CMPPFaults:
         """Apply a fault to the next SUBMITs, DELIVERs or reports, so many times.
 
         Raises:
-            ValueError: there is no fault with that name.
+            ValueError: the name is unknown.
         """
         self._queue.extend([CMPPFault(fault)] * times)
 

@@ -1,4 +1,4 @@
-"""What the connections of the CMPP port share: the platform's rules, the faults, the settings and the mailboxes."""
+"""The state that the connections of the CMPP port share: rules, faults, settings and mailboxes."""
 
 from __future__ import annotations
 

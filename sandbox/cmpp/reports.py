@@ -1,6 +1,6 @@
 """The delivery reports that go over CMPP, one for each segment, as real gateways send them.
 
-The platform judges a long message by its last segment. The earlier ones are sent before that, and may be reported too.
+The platform judges a long message by its last segment. The earlier ones are sent, and possibly reported, before that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the platform answers over CMPP 2.0: the results of docs/protocol.md, section 3, on the state that HTTP uses."""
+"""The platform's answers over CMPP 2.0 (docs/protocol.md, section 3), based on the same state as HTTP."""
 
 from __future__ import annotations
 
