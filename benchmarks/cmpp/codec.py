@@ -1,4 +1,4 @@
-"""Encode and decode a second, against `struct` on the same fields alone.
+"""Encodes and decodes per second, compared with only `struct` on the same fields.
 
 python benchmarks/cmpp/codec.py
 """
@@ -40,18 +40,18 @@ PDUS: dict[str, tuple[PDU, str]] = {
 }
 
 
-def show(way: str, name: str, ours: Callable[[], object], bare: Callable[[], object]) -> None:
-    """Prints one line: the rounds of both alternate, and the median of the rounds' ratios counts."""
+def show(direction: str, name: str, ours: Callable[[], object], bare: Callable[[], object]) -> None:
+    """Print one line with the median of the ratios. The rounds of both sides alternate."""
     rounds = []
     for _ in range(ROUNDS):
         mine, peer = (timeit.timeit(work, number=NUMBER) / NUMBER for work in (ours, bare))
         rounds.append((peer / mine, 1 / mine))
     ratio, rate = sorted(rounds)[ROUNDS // 2]
-    print(f"{way} {name:12} {rate:10,.0f} a second, {ratio:.2f} of struct alone")
+    print(f"{direction} {name:12} {rate:10,.0f} per second, {ratio:.2f} of struct alone")
 
 
 def compare(name: str, pdu: PDU, layout: str) -> None:
-    """Prints both directions of a PDU."""
+    """Print the results for both directions of a PDU."""
     octets = encode(pdu)
     form = layout.format(length=getattr(pdu, "msg_length", 0))
     values = struct.unpack(form, octets)

@@ -1,4 +1,4 @@
-"""A million mutated PDUs: nothing but the codec's own error may come out, and memory must not grow.
+"""Decode a million mutated PDUs. Only CodecError may be raised, and memory must not grow.
 
 python benchmarks/cmpp/fuzz.py [COUNT]
 """
@@ -18,7 +18,7 @@ ODD = (0, 1, 0x7F, 0x80, 0xFF)
 
 
 def mutate(chance: random.Random, seeds: list[bytes]) -> bytes:
-    """Returns a golden PDU with some octets changed, cut out or doubled."""
+    """Return a golden PDU with some octets changed, removed or duplicated."""
     octets = bytearray(chance.choice(seeds))
     for _ in range(chance.randint(1, 4)):
         octets[chance.randrange(len(octets))] = chance.choice(ODD) if chance.random() < 0.5 else chance.randrange(256)
@@ -34,13 +34,13 @@ def mutate(chance: random.Random, seeds: list[bytes]) -> bytes:
 
 
 def main(count: int) -> None:
-    """Feeds each PDU to `decode`, and all of them as streams of eight to a `Decoder`."""
+    """Pass each PDU to `decode`, and all of them in streams of eight to a `Decoder`."""
     chance = random.Random(1680)
     seeds = [bytes.fromhex(vector["hex"]) for vector in json.loads(VECTORS.read_text())["vectors"]]
     read = streamed = errors = pending = 0
     tracemalloc.start()
     began = time.perf_counter()
-    settled, decoder = 0, Decoder()
+    baseline, decoder = 0, Decoder()
     for number in range(count):
         octets = mutate(chance, seeds)
         with contextlib.suppress(CodecError):
@@ -53,11 +53,11 @@ def main(count: int) -> None:
             errors += isinstance(found, CodecError)
         pending = max(pending, decoder.pending)
         if number == count // 10:
-            settled = tracemalloc.get_traced_memory()[0]
-    grown = tracemalloc.get_traced_memory()[0] - settled
-    print(f"{count} mutated PDUs in {time.perf_counter() - began:.0f} s: {read} read, {count - read} refused")
+            baseline = tracemalloc.get_traced_memory()[0]
+    grown = tracemalloc.get_traced_memory()[0] - baseline
+    print(f"{count} mutated PDUs in {time.perf_counter() - began:.0f} s: {read} decoded, {count - read} rejected")
     print(f"as streams: {streamed} items, {errors} errors, at most {pending} octets waiting")
-    print(f"memory grown since the first tenth: {grown} octets")
+    print(f"memory growth since the first tenth: {grown} octets")
 
 
 if __name__ == "__main__":

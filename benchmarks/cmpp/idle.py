@@ -1,7 +1,7 @@
-"""Processor time that an idle connection costs in an hour: a session under a clock that is turned, not waited for.
+"""CPU time of an idle connection in one hour, with a simulated clock.
 
-The gateway answers each ACTIVE_TEST. Only what the session itself does is measured, with the wake-ups counted; against
-the hour, and against one wake-up of an event loop for each.
+The gateway answers each ACTIVE_TEST. Only the session's own work is measured and its wake-ups are counted. The result
+is compared with the hour, and with the same number of empty wake-ups of an event loop.
 
 python benchmarks/cmpp/idle.py
 """
@@ -16,7 +16,7 @@ HOUR = 3600.0
 
 
 def hour() -> tuple[int, float]:
-    """Returns the wake-ups of an idle hour and the processor seconds that the session took for them."""
+    """Return the wake-ups of an idle hour and the CPU seconds of the session."""
     session = Session(SessionSettings("901234", "secret"), 0.0)
     gateway = Decoder()
     session.start("1122200000")
@@ -42,7 +42,7 @@ def hour() -> tuple[int, float]:
 
 
 async def loop_wakes(count: int) -> float:
-    """Returns the processor seconds of so many wake-ups of an event loop that do nothing."""
+    """Return the CPU seconds of a number of empty wake-ups of an event loop."""
     began = time.process_time()
     for _ in range(count):
         await asyncio.sleep(0)
@@ -52,7 +52,5 @@ async def loop_wakes(count: int) -> float:
 if __name__ == "__main__":
     wakes, spent = min((hour() for _ in range(20)), key=lambda one: one[1])
     bare = min(asyncio.run(loop_wakes(wakes)) for _ in range(20))
-    print(
-        f"an idle hour: {wakes} wake-ups, {spent * 1e3:.2f} ms of processor, {spent / HOUR:.1e} of the hour,", end=" "
-    )
+    print(f"an idle hour: {wakes} wake-ups, {spent * 1e3:.2f} ms of CPU time, {spent / HOUR:.1e} of the hour,", end=" ")
     print(f"{spent / bare:.1f} of as many empty wake-ups of an event loop")

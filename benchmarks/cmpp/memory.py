@@ -1,4 +1,4 @@
-"""Memory for 100,000 messages that wait for their report, against a plain dict of the same ids.
+"""Memory of 100,000 messages that wait for their reports, compared with a plain dict of the same ids.
 
 python benchmarks/cmpp/memory.py
 """
@@ -12,18 +12,18 @@ MESSAGES = 100_000
 FIRST = 13483237699126034433
 
 
-def grown(fill: Callable[[], object]) -> int:
-    """Returns the octets that what `fill` returns takes."""
+def memory_of(fill: Callable[[], object]) -> int:
+    """Return the size of the object that `fill` returns, in octets."""
     tracemalloc.start()
-    kept = fill()
+    filled = fill()
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert kept is not None
+    assert filled is not None
     return size
 
 
 def single() -> ReportTracker:
-    """Returns a tracker of messages of one segment."""
+    """Return a tracker with messages of one segment."""
     tracker = ReportTracker(0.0)
     for place in range(MESSAGES):
         tracker.add((FIRST + place,), 1, 0.0)
@@ -31,7 +31,7 @@ def single() -> ReportTracker:
 
 
 def long() -> ReportTracker:
-    """Returns a tracker of messages of three segments."""
+    """Return a tracker with messages of three segments."""
     tracker = ReportTracker(0.0)
     for place in range(MESSAGES):
         tracker.add((FIRST + 3 * place, FIRST + 3 * place + 1, FIRST + 3 * place + 2), 3, 0.0)
@@ -39,8 +39,8 @@ def long() -> ReportTracker:
 
 
 if __name__ == "__main__":
-    plain = grown(lambda: {FIRST + place: None for place in range(MESSAGES)})
+    plain = memory_of(lambda: {FIRST + place: None for place in range(MESSAGES)})
     for name, fill in (("one segment", single), ("three segments", long)):
-        size = grown(fill)
+        size = memory_of(fill)
         each = f"{size / MESSAGES:.0f} octets each, {size / plain:.2f} of a dict"
         print(f"{MESSAGES:,} of {name}: {size / 1e6:.1f} MB, {each}")

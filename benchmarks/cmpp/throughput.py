@@ -1,7 +1,7 @@
-"""SUBMITs a second over loopback at window 16 and 64, no rate set, against a bare asyncio exchange of the same octets.
+"""SUBMITs per second over loopback at window 16 and 64, without a rate, compared with a plain asyncio exchange.
 
-The gateway is one program for both: another process that reads frames and answers each with a SUBMIT_RESP. The bare
-exchange writes the same SUBMIT octets and awaits one future for each answer, as many at a time as the window allows.
+Both use the same gateway: another process that reads frames and answers each with a SUBMIT_RESP. The plain exchange
+writes the same SUBMIT octets and awaits one future for each answer, with as many in flight as the window allows.
 
 python benchmarks/cmpp/throughput.py [MESSAGES]
 """
@@ -28,19 +28,19 @@ NUMBERS = [f"138{place:08d}" for place in range(1000)]
 
 
 class Peer(asyncio.Protocol):
-    """A gateway that does nothing but answer."""
+    """A gateway that answers everything."""
 
     def __init__(self) -> None:
         self.rest = b""
         self.next_id = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the way out."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answers every whole frame, all in one piece."""
+        """Answer every complete frame, in one write."""
         stream = self.rest + data
         place, answers = 0, []
         while len(stream) - place >= 12:
@@ -60,7 +60,7 @@ class Peer(asyncio.Protocol):
 
 
 def serve(pipe: Connection) -> None:
-    """Runs the gateway until its process is ended."""
+    """Run the gateway until its process ends."""
 
     async def run() -> None:
         server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
@@ -70,20 +70,20 @@ def serve(pipe: Connection) -> None:
     asyncio.run(run())
 
 
-class Bare(asyncio.Protocol):
-    """The bare exchange: frames in, a future for each answer."""
+class PlainClient(asyncio.Protocol):
+    """The plain exchange: one future for each answer."""
 
     def __init__(self) -> None:
         self.rest = b""
         self.waiting: dict[int, asyncio.Future[bytes]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the way out."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Wakes whoever waits for an answer."""
+        """Resolve the future of each answer."""
         stream = self.rest + data
         place = 0
         while len(stream) - place >= 21:
@@ -94,10 +94,10 @@ class Bare(asyncio.Protocol):
         self.rest = stream[place:]
 
 
-async def bare(port: int, window: int, messages: int) -> float:
-    """Returns messages a second of the bare exchange."""
+async def plain(port: int, window: int, messages: int) -> float:
+    """Return the messages per second of the plain exchange."""
     loop = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(Bare, "127.0.0.1", port)
+    _, wire = await loop.create_connection(PlainClient, "127.0.0.1", port)
     octets = encode(
         Submit(
             sequence_id=0,
@@ -126,7 +126,7 @@ async def bare(port: int, window: int, messages: int) -> float:
 
 
 async def ours(port: int, window: int, messages: int, *, batch: bool) -> float:
-    """Returns messages a second of the client: one awaited `send` a message, or one `send_batch` for all."""
+    """Return the messages per second of the client, with one `send` per message or one `send_batch` for all."""
     async with CMPPClient(
         "127.0.0.1", port, sp_id="901234", secret="x", source_number="10690001", window=window
     ) as client:
@@ -144,36 +144,38 @@ async def ours(port: int, window: int, messages: int, *, batch: bool) -> float:
         return messages // window * window / (time.perf_counter() - began)
 
 
-def measure(ways: dict[str, Callable[[], Coroutine[Any, Any, float]]], messages: int) -> dict[str, tuple[float, float]]:
-    """Returns messages a second and processor time a message in µs: rounds alternate, the best of each counts."""
-    best = dict.fromkeys(ways, (0.0, float("inf")))
+def measure(
+    programs: dict[str, Callable[[], Coroutine[Any, Any, float]]], messages: int
+) -> dict[str, tuple[float, float]]:
+    """Return the messages per second and the CPU time per message in µs, the best of alternating rounds."""
+    best = dict.fromkeys(programs, (0.0, float("inf")))
     for _ in range(ROUNDS):
-        for name, way in ways.items():
+        for name, program in programs.items():
             began = time.process_time()
-            rate = asyncio.run(way())
+            rate = asyncio.run(program())
             spent = (time.process_time() - began) / messages * 1e6
             best[name] = max(best[name][0], rate), min(best[name][1], spent)
     return best
 
 
 def main(messages: int) -> None:
-    """Prints a line for each window and way."""
+    """Print a line for each window and program."""
     here, there = multiprocessing.Pipe()
     gateway = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     gateway.start()
     port = here.recv()
     for window in WINDOWS:
-        ways: dict[str, Callable[[], Coroutine[Any, Any, float]]] = {
-            "bare": partial(bare, port, window, messages),
+        programs: dict[str, Callable[[], Coroutine[Any, Any, float]]] = {
+            "plain": partial(plain, port, window, messages),
             "send": partial(ours, port, window, messages, batch=False),
             "send_batch": partial(ours, port, window, messages, batch=True),
         }
-        best = measure(ways, messages)
-        peer, peer_time = best.pop("bare")
-        print(f"window {window}: bare       {peer:8,.0f} a second, {peer_time:.1f} µs of processor each")
+        best = measure(programs, messages)
+        peer, peer_time = best.pop("plain")
+        print(f"window {window}: plain      {peer:8,.0f} per second, {peer_time:.1f} µs of CPU time each")
         for name, (rate, spent) in best.items():
-            print(f"window {window}: {name:10} {rate:8,.0f} a second, {spent:.1f} µs of processor each,", end=" ")
-            print(f"{rate / peer:.2f} of bare ({peer_time / spent:.2f} by processor time)")
+            print(f"window {window}: {name:10} {rate:8,.0f} per second, {spent:.1f} µs of CPU time each,", end=" ")
+            print(f"{rate / peer:.2f} of plain ({peer_time / spent:.2f} by CPU time)")
     gateway.terminate()
 
 

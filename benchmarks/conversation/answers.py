@@ -1,8 +1,8 @@
-"""A reply's way: from its push over a socket to the answer of `ask_question`, against an event in the same run.
+"""Time from the push of a reply to the response of `ask_question`, compared with Home Assistant's own means.
 
-The other side of the ratio is Home Assistant's own `wait_for_trigger` on our bus event, the way without the action.
-Questions go out to a platform on loopback; each reply is pushed from a thread of its own over a real socket, and the
-time stops when the script that asked goes on. The message store writes to the disk, as it does in a house.
+These are `send_message` and `wait_for_trigger` on our bus event, in the same run. Questions go to a platform on
+loopback. Each reply is pushed from another thread over a real socket, and the time ends when the script that asked
+continues. The message store writes to the disk, as in a real installation.
 
     .venv/ha-newest/bin/python benchmarks/conversation/answers.py
 """
@@ -32,7 +32,7 @@ import custom_components.sms1680.const as const  # noqa: E402, PLR0402
 from sms1680.sandbox import Account, Config, Sandbox  # noqa: E402
 
 ROUNDS, REPLIES, OPEN = 3, 100, 200
-PAUSE = 0.05  # until the script waits: what comes before that only the action hears
+PAUSE = 0.05  # time for the script to reach its wait; only the action would notice earlier replies
 NUMBER, USER, PASSWORD = "13800000001", "user", "bench-password"
 WEBHOOK = "bench-webhook"
 
@@ -56,7 +56,7 @@ DONE = {"action": "bench.done"}
 
 
 class Bench:
-    """Home Assistant with an account, and a script for each way."""
+    """Home Assistant with an account, and a script for each method."""
 
     def __init__(self, hass: HomeAssistant, sandbox: Sandbox, server: TestServer) -> None:
         self.hass = hass
@@ -65,8 +65,8 @@ class Bench:
         self.done = asyncio.Event()
         self.at = 0.0
 
-    async def way(self, script: str, place: int) -> float:
-        """Return the milliseconds from a push until the script that waits for it goes on."""
+    async def measure(self, script: str, place: int) -> float:
+        """Return the milliseconds from a push until the waiting script continues."""
         platform = self.sandbox.platform
         before = len(platform.messages)
         self.done.clear()
@@ -96,12 +96,12 @@ async def set_up(hass: HomeAssistant, sandbox: Sandbox) -> Bench:
     hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
     assert await async_setup_component(hass, "http", {})
     assert await async_setup_component(hass, "webhook", {})
-    way = {"username": USER, "password": PASSWORD, const.CONF_PRODUCT_ID: "1", const.CONF_GATEWAY: sandbox.url}
+    http = {"username": USER, "password": PASSWORD, const.CONF_PRODUCT_ID: "1", const.CONF_GATEWAY: sandbox.url}
     unlimited = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit", "automatic_limit"), 0)
     account = MockConfigEntry(
         domain=const.DOMAIN,
         title="Home",
-        data={const.CONF_HTTP: way, ha_const.CONF_WEBHOOK_ID: WEBHOOK, const.CONF_PUSH_SECRET: "bench-secret"},
+        data={const.CONF_HTTP: http, ha_const.CONF_WEBHOOK_ID: WEBHOOK, const.CONF_PUSH_SECRET: "bench-secret"},
         options={const.CONF_QUESTION_EXTENSIONS: "1000-1999", **unlimited},
     )
     account.add_to_hass(hass)
@@ -123,7 +123,7 @@ async def set_up(hass: HomeAssistant, sandbox: Sandbox) -> Bench:
     return bench
 
 
-def told(times: list[float]) -> tuple[float, float]:
+def percentiles(times: list[float]) -> tuple[float, float]:
     """Return the median and the 99th percentile."""
     ordered = sorted(times)
     return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
@@ -139,8 +139,8 @@ async def main() -> None:
             found: dict[str, list[tuple[float, float]]] = {"wait": [], "ask": []}
             for place in range(ROUNDS):
                 for script, rounds in found.items():
-                    times = [await bench.way(script, place * REPLIES + one) for one in range(REPLIES)]
-                    rounds.append(told(times))
+                    times = [await bench.measure(script, place * REPLIES + one) for one in range(REPLIES)]
+                    rounds.append(percentiles(times))
             data: dict[str, Any] = {"question": "?", "answers": [{"id": "yes"}], "timeout": 600}
             others = [f"139{one:08}" for one in range(OPEN)]
             asking = [
@@ -152,7 +152,7 @@ async def main() -> None:
                 for number in others
             ]
             await sandbox.wait_for(lambda now: len(now.messages) >= 2 * ROUNDS * REPLIES + OPEN, timeout=120)
-            crowded = told([await bench.way("ask", ROUNDS * REPLIES + one) for one in range(REPLIES)])
+            crowded = percentiles([await bench.measure("ask", ROUNDS * REPLIES + one) for one in range(REPLIES)])
             for task in asking:
                 task.cancel()
             names = {"wait": "send_message and wait_for_trigger", "ask": "ask_question"}
@@ -160,7 +160,7 @@ async def main() -> None:
             for script, rounds in found.items():
                 p50, p99 = (statistics.median(column) for column in zip(*rounds, strict=True))
                 print(f"{names[script]}: p50 {p50:.2f} ms ({p50 / base:.2f}), p99 {p99:.2f} ms")
-            print(f"ask_question beside {OPEN} open ones: p50 {crowded[0]:.2f} ms, p99 {crowded[1]:.2f} ms")
+            print(f"ask_question with {OPEN} other open questions: p50 {crowded[0]:.2f} ms, p99 {crowded[1]:.2f} ms")
             await hass.async_stop(force=True)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks of the core share: a server that only answers, and medians over rounds taken in turn."""
+"""Shared by the benchmarks of the core: a server that answers everything, and medians of alternating rounds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def bare_server(delay: float = 0.0) -> Iterator[str]:
-    """Runs a server in a process of its own that takes a form and answers `1,<id>` after `delay` seconds."""
+    """Run a server in another process that accepts any form and answers `1,<id>` after `delay` seconds."""
     command = [sys.executable, "-c", _SERVER, str(delay)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -50,8 +50,8 @@ def bare_server(delay: float = 0.0) -> Iterator[str]:
         server.terminate()
 
 
-def in_turn(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
-    """Takes each measure once a round, in turn, so that a slow moment of the machine hits all of them alike."""
+def alternate(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
+    """Run each measurement once per round, so that a slow moment of the machine affects all of them equally."""
     results: list[list[float]] = [[] for _ in measures]
     for _ in range(rounds):
         for place, measure in enumerate(measures):
@@ -60,5 +60,5 @@ def in_turn(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
 
 
 def median_ratio(ours: list[float], theirs: list[float]) -> float:
-    """Returns the median of the ratios, round by round."""
+    """Return the median of the ratios of each round."""
     return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))

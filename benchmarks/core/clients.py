@@ -1,4 +1,4 @@
-"""Sends a second of `Client` and `AsyncClient`, no rate set, against a bare httpx client posting the same form."""
+"""Sends per second of `Client` and `AsyncClient`, without a rate, compared with a plain httpx client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 import time
 
 import httpx
-from _measuring import bare_server, in_turn, median_ratio
+from _measuring import alternate, bare_server, median_ratio
 
 import sms1680
 
@@ -58,9 +58,9 @@ def main() -> None:
                 return SENDS / (time.perf_counter() - began)
 
         measures = (bare, ours, lambda: asyncio.run(bare_async()), lambda: asyncio.run(ours_async()))
-        b, o, ab, ao = in_turn(ROUNDS, *measures)
+        b, o, ab, ao = alternate(ROUNDS, *measures)
     for name, mine, theirs in (("Client", o, b), ("AsyncClient", ao, ab)):
-        rates = f"{statistics.median(mine):.0f}/s against {statistics.median(theirs):.0f}/s of bare httpx"
+        rates = f"{statistics.median(mine):.0f}/s against {statistics.median(theirs):.0f}/s of plain httpx"
         print(f"{name}.send: {rates}, ratio {median_ratio(mine, theirs):.2f}")
 
 

@@ -1,4 +1,4 @@
-"""100,000 numbers in one call with packets of 1000: requests made, processor time and memory a number."""
+"""100,000 numbers in one call with packets of 1000: requests, CPU time and memory per number."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def main() -> None:
             del receipts
             tracemalloc.start()
             receipts = sms.send(numbers, "测试")
-            kept, peak = tracemalloc.get_traced_memory()
+            held, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             assert len(receipts) == COUNT
     print(f"{requests} requests for {COUNT} numbers")
-    print(f"processor: {ours / COUNT * 1e6:.2f} us a number, {ours / encoding:.1f} times urlencode of the same forms")
-    print(f"memory: receipts {kept / list_size:.1f} times the list of numbers, at most {peak / list_size:.1f} times")
+    print(f"CPU time: {ours / COUNT * 1e6:.2f} µs per number, {ours / encoding:.1f} times urlencode of the same forms")
+    print(f"memory: receipts {held / list_size:.1f} times the list of numbers, peak {peak / list_size:.1f} times")
 
 
 main()

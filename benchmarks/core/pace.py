@@ -1,4 +1,4 @@
-"""A known rate and answers that take 20 ms: what went out against what the flow rule allows."""
+"""Messages sent with a known rate and answers after 20 ms, compared with the limit of the flow rule."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ async def send(url: str, sends: int, tasks: int) -> list[float]:
         return [began, time.monotonic()]
 
 
-def bare_answer(url: str) -> float:
-    """Return what an answer takes a bare httpx client, in seconds: 20 ms at the platform, and the way there."""
+def plain_answer(url: str) -> float:
+    """Return the seconds until a plain httpx client has its answer: 20 ms at the platform, plus the transfer."""
     took = []
     with httpx.Client() as client:
         for turn in range(PROBES):
@@ -47,7 +47,7 @@ def bare_answer(url: str) -> float:
 
 def measure(processes: int, tasks: int) -> None:
     os.environ["SMS1680_STATE_DIR"] = tempfile.mkdtemp()
-    # The rule is checked strictly: an answer a moment too early would be "too fast".
+    # The platform checks the rule strictly: a request that is slightly early is "too fast".
     platform = Account(rate=RATE, products={"61341": 10**6})
     with SandboxThread(Config(accounts=(platform,), answer_delay=ANSWER, repeat_limit=10**6)) as box:
         share = SENDS // processes
@@ -57,13 +57,13 @@ def measure(processes: int, tasks: int) -> None:
             command = [sys.executable, __file__, box.url, str(share), str(tasks)]
             started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
             spans = [json.loads(process.communicate()[0]) for process in started]
-        answer = bare_answer(box.url)
+        answer = plain_answer(box.url)
         sent = len(box.platform.messages) - PROBES
         too_fast = box.platform.verdicts[Verdict.TOO_FAST]
     took = max(end for _, end in spans) - min(began for began, _ in spans)
     ideal = sent * (1 / RATE + answer) - 1 / RATE
-    told = f"{sent} sent, {too_fast} too fast, {ideal / took:.3f} of what is allowed"
-    print(f"{processes} processes of {tasks} tasks: {told} (an answer takes {answer * 1e3:.1f} ms)")
+    result = f"{sent} sent, {too_fast} too fast, {ideal / took:.3f} of the limit"
+    print(f"{processes} processes of {tasks} tasks: {result} (an answer takes {answer * 1e3:.1f} ms)")
 
 
 if len(sys.argv) > 1:

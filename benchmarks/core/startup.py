@@ -1,4 +1,4 @@
-"""What it costs to start: `import sms1680`, and an `apprise` process that sends one SMS."""
+"""Start-up time of `import sms1680`, and of an `apprise` process that sends one SMS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _measuring import bare_server, in_turn, median_ratio
+from _measuring import alternate, bare_server, median_ratio
 
 ROUNDS = 15
 
@@ -26,7 +26,7 @@ def timed(*command: str) -> float:
 def main() -> None:
     os.environ["SMS1680_STATE_DIR"] = tempfile.mkdtemp()
     python, apprise = sys.executable, str(Path(sys.executable).with_name("apprise"))
-    empty, ours, httpx = in_turn(
+    empty, ours, httpx = alternate(
         ROUNDS,
         lambda: timed(python, "-c", "pass"),
         lambda: timed(python, "-c", "import sms1680"),
@@ -40,7 +40,7 @@ def main() -> None:
     with bare_server() as url:
         json_target = url.replace("http://", "json://") + "/sendXSms.do"
         sms = f"sms1680://user:password@61341/13911000000?gateway={url}"
-        plugin, builtin = in_turn(
+        plugin, builtin = alternate(
             ROUNDS, lambda: timed(apprise, "-b", "test", sms), lambda: timed(apprise, "-b", "test", json_target)
         )
     shown = [f"{statistics.median(times) * 1e3:.0f} ms" for times in (plugin, builtin)]

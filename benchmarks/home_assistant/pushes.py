@@ -1,11 +1,10 @@
-"""Pushes through Home Assistant: how many a second, and how long until an automation acts.
+"""Pushes through Home Assistant: the number per second, and the time until an automation acts.
 
-Each against a bare webhook on the same server, in the same run, in turn: one that only answers, Home Assistant's own
-webhook trigger, and one that only fires an event (what Home Assistant itself takes to an event trigger). One more peer
-does by Home Assistant's own means what a push must do at least: it fires an event, and writes the states of two event
-entities. The pushes come from a process of its own, over real sockets, through all of Home Assistant's middlewares;
-each has a text of its own, so that none is a repeat. Nothing is kept on the disk: the account says so, and no recorder
-runs on either side.
+Each is compared with a plain webhook on the same server, in alternating rounds: one that only answers, Home Assistant's
+own webhook trigger, and one that only fires an event. Another webhook does the minimum of a push with Home Assistant's
+own means: it fires an event and writes the states of two event entities. The pushes come from another process over real
+sockets, through all of Home Assistant's middlewares. Each has a different text, so that none is a duplicate. Nothing is
+stored on the disk: the account is configured so, and no recorder runs.
 
     .venv/ha-newest/bin/python benchmarks/home_assistant/pushes.py
 """
@@ -46,7 +45,7 @@ OURS, OUR_SECRET = "ours-webhook", "ours-secret"
 BARE, TRIGGER, FIRING, LEAST = "bare-webhook", "trigger-webhook", "firing-webhook", "least-webhook"
 BARE_EVENT = "bench_message_received"
 
-# Sends pushes with texts of their own, one after the other on each connection; prints when each began.
+# Sends pushes with different texts, one after the other on each connection, and prints the start time of each.
 CLIENT = """
 import asyncio, json, sys, time
 
@@ -80,7 +79,7 @@ if __name__ == "__main__":
 
 
 class Bench:
-    """Home Assistant with our account, a bare webhook, and an automation on each way."""
+    """Home Assistant with our account, the plain webhooks, and one automation at a time."""
 
     def __init__(self, hass: HomeAssistant, server: TestServer) -> None:
         self.hass = hass
@@ -89,7 +88,7 @@ class Bench:
         self.acted: dict[tuple[str, str], float] = {}
 
     async def push(self, path: str, count: int, connections: int, pause: float = 0.0) -> dict[str, Any]:
-        """Push from a process of its own and return what it says."""
+        """Send pushes from another process and return its output."""
         first, self.next = self.next, self.next + count
         arguments = (self.server.host, self.server.port, path, first, count, connections, pause)
         process = await asyncio.create_subprocess_exec(
@@ -97,39 +96,39 @@ class Bench:
         )
         output, _ = await process.communicate()
         assert process.returncode == 0
-        said: dict[str, Any] = json.loads(output)
-        return said
+        result: dict[str, Any] = json.loads(output)
+        return result
 
     async def rate(self, path: str) -> tuple[float, float]:
-        """Return pushes a second, and the processor time of Home Assistant for one, in microseconds."""
+        """Return the pushes per second, and Home Assistant's CPU time per push in microseconds."""
         began = time.process_time()
-        said = await self.push(path, PUSHES, CONNECTIONS)
+        result = await self.push(path, PUSHES, CONNECTIONS)
         await self.hass.async_block_till_done()
-        return PUSHES / float(said["seconds"]), (time.process_time() - began) / PUSHES * 1e6
+        return PUSHES / float(result["seconds"]), (time.process_time() - began) / PUSHES * 1e6
 
     async def latencies(self, path: str, automation: str) -> list[float]:
         """Return the milliseconds from each push to the automation's first action, sorted."""
-        said = await self.push(path, LATENCIES, 1, 0.002)
+        result = await self.push(path, LATENCIES, 1, 0.002)
         await self.hass.async_block_till_done()
-        return sorted((self.acted[automation, text] - began) * 1000 for text, began in said["began"].items())
+        return sorted((self.acted[automation, text] - began) * 1000 for text, began in result["began"].items())
 
 
 class BareEvents(EventEntity):
-    """An event entity that is written by hand."""
+    """An event entity that the benchmark updates itself."""
 
     _attr_event_types = ["received"]  # noqa: RUF012 - the base class's own type
     _attr_should_poll = False
 
 
 def entry(options: dict[str, Any]) -> MockConfigEntry:
-    """Return an account that never gets as far as its gateway, with two recipients."""
-    way = {"username": "user", const.CONF_PASSWORD_MD5: "0" * 32, const.CONF_PRODUCT_ID: "1"}
+    """Return an account with two recipients and an unreachable gateway."""
+    http = {"username": "user", const.CONF_PASSWORD_MD5: "0" * 32, const.CONF_PRODUCT_ID: "1"}
     return MockConfigEntry(
         domain=const.DOMAIN,
         title="Home",
         options=options,
         data={
-            const.CONF_HTTP: {**way, const.CONF_GATEWAY: "http://127.0.0.1:1"},
+            const.CONF_HTTP: {**http, const.CONF_GATEWAY: "http://127.0.0.1:1"},
             ha_const.CONF_WEBHOOK_ID: OURS,
             const.CONF_PUSH_SECRET: OUR_SECRET,
         },
@@ -147,7 +146,7 @@ def entry(options: dict[str, Any]) -> MockConfigEntry:
 
 
 def automation(name: str, trigger: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return an automation that notes when it acted on which text."""
+    """Return an automation that records the time of its first action for each text."""
     return {
         "alias": name,
         "mode": "parallel",
@@ -158,7 +157,7 @@ def automation(name: str, trigger: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
-    """Set everything up but the automations. options: of the account."""
+    """Set up everything except the automations. options: the account's options."""
     hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
     assert await async_setup_component(hass, "http", {})
     assert await async_setup_component(hass, "webhook", {})
@@ -180,7 +179,7 @@ async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
         data = dict(request.query)
         hass.bus.async_fire(BARE_EVENT, data)
         for entity in entities:
-            entity._trigger_event("received", data)  # noqa: SLF001 - as an entity of its own does
+            entity._trigger_event("received", data)  # noqa: SLF001 - as event entities do
             entity.async_write_ha_state()
         return web.Response(text="0")
 
@@ -202,7 +201,7 @@ async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
 
 
 async def automate(bench: Bench, name: str) -> None:
-    """Have just the automation of this name, so that none waits for another."""
+    """Load only the automation with this name, so that none waits for another."""
     event = "{{ trigger.event.data.content }}"
     hook = {"trigger": "webhook", "webhook_id": TRIGGER, "allowed_methods": ["GET"], "local_only": False}
     known: dict[str, tuple[dict[str, Any], str]] = {
@@ -239,12 +238,12 @@ async def main() -> None:
                 speed = statistics.median(found[path][0] for found in rounds)
                 ratio = statistics.median(found[path][0] / found[bare][0] for found in rounds)
                 work = statistics.median(found[path][1] for found in rounds)
-                print(f"{name}: {speed:.0f} pushes a second ({ratio:.2f}), {work:.0f} µs of processor time each")
-            ways = {"webhook trigger": TRIGGER, "bare event": FIRING, "our event": OURS}
+                print(f"{name}: {speed:.0f} pushes per second ({ratio:.2f}), {work:.0f} µs of CPU time each")
+            hooks = {"webhook trigger": TRIGGER, "bare event": FIRING, "our event": OURS}
             if HAS_NEW_SHAPE:
-                ways["our trigger"] = OURS
+                hooks["our trigger"] = OURS
             for _ in range(2):
-                for name, hook in ways.items():
+                for name, hook in hooks.items():
                     await automate(bench, name)
                     found = await bench.latencies(f"/api/webhook/{hook}", name)
                     p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]

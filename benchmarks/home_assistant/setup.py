@@ -1,7 +1,7 @@
-"""Setting an account up against an integration that only makes the same number of entities; memory of an idle account.
+"""Time to set up an account, compared with an integration that only creates as many entities; memory when idle.
 
-Both in the same Home Assistant, in turn: set up, unloaded, set up again. The platform is out of reach, as an account's
-setup must not care.
+Both are set up and unloaded in turn in the same Home Assistant. The platform is unreachable, because the setup of an
+account must not depend on it.
 
     .venv/ha-newest/bin/python benchmarks/home_assistant/setup.py
 """
@@ -38,7 +38,7 @@ from pytest_homeassistant_custom_component.common import (  # noqa: E402
     mock_platform,
 )
 
-import custom_components.sms1680.const as const  # noqa: E402, PLR0402 - imported before Home Assistant looks
+import custom_components.sms1680.const as const  # noqa: E402, PLR0402 - imported before Home Assistant loads it
 
 ROUNDS = 15
 IDLE = 20
@@ -46,11 +46,11 @@ BARE = "bare"
 
 
 class BareFlow(ConfigFlow):
-    """A dialog that nobody opens: an entry must have one."""
+    """An unused dialog: Home Assistant requires one for each entry."""
 
 
 class Bare(Entity):
-    """An entity that is nothing but there."""
+    """An entity without any function."""
 
     _attr_should_poll = False
 
@@ -59,7 +59,7 @@ class Bare(Entity):
 
 
 def bare_integration(hass: HomeAssistant, counts: dict[str, int]) -> MockConfigEntry:
-    """Return an account of an integration with so many entities a platform and nothing else."""
+    """Return an entry of an integration that only creates a number of entities per platform."""
 
     async def set_up(hass: HomeAssistant, config_entry: ConfigEntry) -> bool:
         await hass.config_entries.async_forward_entry_setups(config_entry, list(counts))
@@ -85,7 +85,7 @@ def bare_integration(hass: HomeAssistant, counts: dict[str, int]) -> MockConfigE
 
 
 async def set_up_time(hass: HomeAssistant, entry_id: str) -> float:
-    """Set an entry up and return the milliseconds; unload it again."""
+    """Set up an entry, unload it again, and return the milliseconds of the setup."""
     began = time.perf_counter()
     assert await hass.config_entries.async_setup(entry_id)
     took = time.perf_counter() - began
@@ -96,8 +96,8 @@ async def set_up_time(hass: HomeAssistant, entry_id: str) -> float:
 
 
 async def memory(hass: HomeAssistant) -> float:
-    """Return the KiB that an idle account keeps, the mean of several."""
-    accounts = [entry() for _ in range(IDLE)]
+    """Return the memory of an idle account in KiB, as the mean of several."""
+    accounts = [entry({}) for _ in range(IDLE)]
     for number, account in enumerate(accounts):
         data = {**account.data, ha_const.CONF_WEBHOOK_ID: f"hook-{number}", const.CONF_PUSH_SECRET: f"secret-{number}"}
         account.add_to_hass(hass)
@@ -108,9 +108,9 @@ async def memory(hass: HomeAssistant) -> float:
         assert await hass.config_entries.async_setup(account.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     gc.collect()
-    kept, _ = tracemalloc.get_traced_memory()
+    used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return kept / IDLE / 1024
+    return used / IDLE / 1024
 
 
 async def main() -> None:
@@ -120,7 +120,7 @@ async def main() -> None:
             hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
             assert await async_setup_component(hass, "http", {})
             assert await async_setup_component(hass, "webhook", {})
-            account = entry()
+            account = entry({})
             account.add_to_hass(hass)
             assert await hass.config_entries.async_setup(account.entry_id)
             await hass.async_block_till_done(wait_background_tasks=True)

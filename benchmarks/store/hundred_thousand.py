@@ -1,7 +1,7 @@
-"""A store with 100,000 messages: its size, how long it takes to open, and to give the newest 50.
+"""A store with 100,000 messages: its size, the time to open it, and the time to read the newest 50.
 
-Half went out and were delivered, half came in, with Chinese texts of 30 characters; ten recipients, 90 days. Each time
-is set against the same with an empty store, or against reading the whole file.
+Half of the messages were sent and delivered, half were received, with Chinese texts of 35 characters, ten recipients
+and 90 days. Each time is compared with an empty store, or with reading the whole file.
 
     .venv/ha-newest/bin/python benchmarks/store/hundred_thousand.py
 """
@@ -41,7 +41,7 @@ STEP = timedelta(days=90) / MESSAGES
 
 
 def fill(path: Path) -> float:
-    """Fill a store, and return how many seconds that took."""
+    """Fill a store and return the time in seconds."""
     store = MessageStore(path)
     store.open()
     began = time.perf_counter()
@@ -82,7 +82,7 @@ def fill(path: Path) -> float:
 
 
 def milliseconds(measure: Callable[[], object]) -> float:
-    """Return the median time of something."""
+    """Return the median time of a call, in milliseconds."""
     taken = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -92,7 +92,7 @@ def milliseconds(measure: Callable[[], object]) -> float:
 
 
 def opening(path: Path) -> Callable[[], None]:
-    """Return what opens and closes a store."""
+    """Return a function that opens and closes a store."""
 
     def run() -> None:
         store = MessageStore(path)
@@ -103,7 +103,7 @@ def opening(path: Path) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Measure, and print each figure beside what it is to be compared with."""
+    """Measure, and print each figure with its comparison."""
     with tempfile.TemporaryDirectory() as folder:
         path, empty = Path(folder, "full.db"), Path(folder, "empty.db")
         seconds = fill(path)
@@ -111,7 +111,7 @@ def main() -> None:
         raw = MESSAGES * len(TEXT.encode())
         print(f"{MESSAGES} messages and {MESSAGES // 2} reports stored in {seconds:.0f} s")
         print(
-            f"size: {size / 2**20:.0f} MiB, {size / MESSAGES:.0f} octets a message ({size / raw:.1f} times the texts)"
+            f"size: {size / 2**20:.0f} MiB, {size / MESSAGES:.0f} octets per message ({size / raw:.1f} times the texts)"
         )
         print(f"open and close: {milliseconds(opening(path)):.1f} ms, empty {milliseconds(opening(empty)):.1f} ms")
         print(f"reading the whole file: {milliseconds(path.read_bytes):.0f} ms")
@@ -127,7 +127,7 @@ def main() -> None:
         for name, query in queries.items():
             print(f"{name}: {milliseconds(lambda query=query: store.messages(query).result()):.1f} ms")
         keep = Retention(timedelta(days=90), MESSAGES, texts=True)
-        print(f"tidying with nothing to do: {milliseconds(lambda: store.prune({'home': keep}).result()):.0f} ms")
+        print(f"pruning without expired rows: {milliseconds(lambda: store.prune({'home': keep}).result()):.0f} ms")
         store.close()
 
 

@@ -1,8 +1,8 @@
-"""Pushes a second with the message store on, and with it off, against a bare webhook: same server, same run, in turn.
+"""Pushes per second with and without the message store, compared with a plain webhook on the same server.
 
-What is on is one file with a real commit (WAL, synchronous=FULL) before each answer, shared by what comes together; off
-is an account that keeps nothing on the disk. The pushes come from a process of its own over so many connections, each
-with a text of its own. The file lies where temporary files do: set TMPDIR to another disk to measure that.
+With the store, each answer waits for a commit to a file (WAL, synchronous=FULL) that concurrent pushes share. Without
+it, an account stores nothing on the disk. The pushes come from another process over several connections, each with a
+different text. The file is in the folder for temporary files: set TMPDIR to measure another disk.
 
     .venv/ha-newest/bin/python benchmarks/store/rate.py
 """
@@ -27,11 +27,11 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 import custom_components.sms1680.const as const  # noqa: E402, PLR0402
 from custom_components.sms1680.store.manager import DATA_STORE  # noqa: E402
 
-ROUNDS, OFF = 7, "the-one-that-keeps-nothing"
+ROUNDS, OFF = 7, "account-without-storage"
 
 
-async def add_unkept(hass: HomeAssistant) -> None:
-    """Add an account that keeps nothing on the disk."""
+async def add_unstored(hass: HomeAssistant) -> None:
+    """Add an account that stores nothing on the disk."""
     like = entry({})
     account = MockConfigEntry(
         domain=const.DOMAIN,
@@ -45,15 +45,15 @@ async def add_unkept(hass: HomeAssistant) -> None:
 
 
 async def rate(bench: Bench, hook: str, connections: int) -> tuple[float, float]:
-    """Return pushes a second, and the processor time of Home Assistant for one, in microseconds."""
+    """Return the pushes per second, and Home Assistant's CPU time per push in microseconds."""
     began = time.process_time()
-    said = await bench.push(f"/api/webhook/{hook}", PUSHES, connections)
+    result = await bench.push(f"/api/webhook/{hook}", PUSHES, connections)
     await bench.hass.async_block_till_done()
-    return PUSHES / float(said["seconds"]), (time.process_time() - began) / PUSHES * 1e6
+    return PUSHES / float(result["seconds"]), (time.process_time() - began) / PUSHES * 1e6
 
 
 async def commits(bench: Bench) -> list[str]:
-    """Have the store's commits counted from now on; a statement outside of a transaction is one too."""
+    """Count the store's commits from now on, including statements outside of transactions."""
     counted: list[str] = []
     inside = False
     store = bench.hass.data[DATA_STORE].intakes[0].store
@@ -70,25 +70,24 @@ async def commits(bench: Bench) -> list[str]:
 
 async def main() -> None:
     """Measure, and print each figure with its ratio."""
-    names = {BARE: "a webhook that only answers", OURS: "the store on", OFF: "the store off"}
+    names = {BARE: "a webhook that only answers", OURS: "with the store", OFF: "without the store"}
     with tempfile.TemporaryDirectory() as folder:
         async with async_test_home_assistant(config_dir=folder) as hass:
             bench = await set_up(hass, {})
-            await add_unkept(hass)
+            await add_unstored(hass)
             counted = await commits(bench)
-            print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}, {PUSHES} pushes a round")
+            print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}, {PUSHES} pushes per round")
             for connections in (1, 8, 32):
                 counted.clear()
                 rounds = [{hook: await rate(bench, hook, connections) for hook in names} for _ in range(ROUNDS)]
-                print(f"{connections} connections, {ROUNDS * PUSHES / len(counted):.1f} pushes a commit:")
+                print(f"{connections} connections, {ROUNDS * PUSHES / len(counted):.1f} pushes per commit:")
                 for hook, name in names.items():
                     speed = statistics.median(found[hook][0] for found in rounds)
                     work = statistics.median(found[hook][1] for found in rounds)
                     ratios = sorted(found[hook][0] / found[BARE][0] for found in rounds)
                     middle, least, most = ratios[len(ratios) // 2], ratios[0], ratios[-1]
-                    print(
-                        f"  {name}: {speed:.0f} a second, ratio {middle:.2f} ({least:.2f} to {most:.2f}), {work:.0f} µs"
-                    )
+                    spread = f"{middle:.2f} ({least:.2f} to {most:.2f})"
+                    print(f"  {name}: {speed:.0f} per second, ratio {spread}, {work:.0f} µs")
             await bench.server.close()
             await hass.async_stop(force=True)
 
