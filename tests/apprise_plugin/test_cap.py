@@ -21,7 +21,7 @@ def held(box: SandboxThread) -> int:
     return len(box.platform.messages)
 
 
-def test_an_hour_and_a_day_have_limits_unless_the_url_says_otherwise(
+def test_default_limits_apply_unless_the_url_sets_a_cap(
     box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert service(*numbers(60)).notify("后门打开")
@@ -35,12 +35,12 @@ def test_an_hour_and_a_day_have_limits_unless_the_url_says_otherwise(
     assert held(box) == 62
 
 
-def test_a_text_counts_its_parts_and_those_who_still_may_get_it(box: SandboxThread, service: Service) -> None:
+def test_cap_counts_parts_and_sends_to_as_many_numbers_as_fit(box: SandboxThread, service: Service) -> None:
     assert not service(*numbers(3), cap="5").notify("水" * 71)
     assert held(box) == 2
 
 
-def test_the_count_is_the_accounts_whoever_sends(box: SandboxThread, service: Service) -> None:
+def test_cap_counts_all_senders_of_the_account(box: SandboxThread, service: Service) -> None:
     assert service(*numbers(3), cap="5").notify("后门打开")
     account = Account("demo", "demo1680", product_id="61341")
     with Client(account, gateway=box.url, spending=SpendingLimits()) as sms:
@@ -50,6 +50,6 @@ def test_the_count_is_the_accounts_whoever_sends(box: SandboxThread, service: Se
 
 
 @pytest.mark.parametrize("cap", ["-1", "many", "nan"])
-def test_a_cap_that_is_no_number_is_refused(service: Service, cap: str) -> None:
+def test_invalid_cap_is_rejected(service: Service, cap: str) -> None:
     with pytest.raises(TypeError):
         service(A, cap=cap)

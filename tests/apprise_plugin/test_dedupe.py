@@ -50,7 +50,7 @@ def texts(box: SandboxThread) -> list[tuple[str, str]]:
     return [(message.number, message.text) for message in box.platform.messages]
 
 
-def test_the_same_is_sent_once_and_still_a_success(
+def test_duplicate_is_sent_once_and_reported_as_success(
     box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert service(A, dedupe="600").notify(TEXT)
@@ -62,7 +62,7 @@ def test_the_same_is_sent_once_and_still_a_success(
     assert len(texts(box)) == 4
 
 
-def test_what_was_unknown_stays_a_failure_and_is_not_sent_again(box: SandboxThread, service: Service) -> None:
+def test_unknown_outcome_is_not_sent_again(box: SandboxThread, service: Service) -> None:
     box.call(lambda platform: platform.faults.next("drop_after"))
     assert service(A, dedupe="600").notify(TEXT) is False
     assert service(A, dedupe="600").notify(TEXT) is False
@@ -70,33 +70,33 @@ def test_what_was_unknown_stays_a_failure_and_is_not_sent_again(box: SandboxThre
 
 
 @pytest.mark.parametrize("fault", ["failed", "redirect"])
-def test_what_was_refused_may_be_sent_again(box: SandboxThread, service: Service, fault: str) -> None:
+def test_refused_message_is_sent_again(box: SandboxThread, service: Service, fault: str) -> None:
     box.call(lambda platform: platform.faults.next(fault))
     assert service(A, dedupe="600").notify(TEXT) is False
     assert service(A, dedupe="600").notify(TEXT) is True
     assert texts(box) == [(A, TEXT)]
 
 
-def test_the_time_behind_a_text_makes_no_other_text_of_it(box: SandboxThread, service: Service) -> None:
+def test_appended_time_does_not_make_a_different_message(box: SandboxThread, service: Service) -> None:
     assert service(A, dedupe="600", stamp="yes").notify(TEXT)
     assert service(A, dedupe="600", stamp="yes").notify(TEXT)
     assert len(texts(box)) == 1
 
 
-def test_another_sender_is_another_message(box: SandboxThread, service: Service) -> None:
+def test_other_extension_or_signature_makes_a_different_message(box: SandboxThread, service: Service) -> None:
     assert service(A, dedupe="600").notify(TEXT)
     assert service(A, dedupe="600", extension="1").notify(TEXT)
     assert service(A, dedupe="600", sign="某某").notify(TEXT)
     assert len(texts(box)) == 3
 
 
-def test_a_text_that_cannot_be_sent_keeps_no_claim(service: Service, make: Callable[..., Dedupe]) -> None:
+def test_invalid_text_releases_its_claim(service: Service, make: Callable[..., Dedupe]) -> None:
     assert service(A, dedupe="600").send("\ud800") is False
     assert rows() == 0
     assert make().claim([A], "\ud800") == {A: None}
 
 
-def test_after_the_time_it_is_sent_again(make: Callable[..., Dedupe], clock: Clock) -> None:
+def test_message_is_sent_again_after_the_period(make: Callable[..., Dedupe], clock: Clock) -> None:
     assert make(600).claim([A], TEXT) == {A: None}
     make(600).settle([Receipt(A, Outcome.ACCEPTED, "17")], TEXT)
     clock.now += 599
@@ -105,13 +105,13 @@ def test_after_the_time_it_is_sent_again(make: Callable[..., Dedupe], clock: Clo
     assert make(600).claim([A], TEXT) == {A: None}
 
 
-def test_a_short_time_is_kept_while_sending_takes_longer(make: Callable[..., Dedupe], clock: Clock) -> None:
+def test_claim_outlives_a_short_period(make: Callable[..., Dedupe], clock: Clock) -> None:
     assert make(1).claim([A], TEXT) == {A: None}
     clock.now += 30
     assert make(1).claim([A], TEXT) == {A: PreviousSend(None)}
 
 
-def test_whose_process_ended_in_the_middle_may_have_sent(make: Callable[..., Dedupe], clock: Clock) -> None:
+def test_expired_claim_is_an_unknown_outcome(make: Callable[..., Dedupe], clock: Clock) -> None:
     assert make(600).claim([A], TEXT) == {A: None}
     clock.now += 61
     (earlier,) = make(600).claim([A], TEXT).values()
@@ -122,7 +122,7 @@ def test_whose_process_ended_in_the_middle_may_have_sent(make: Callable[..., Ded
     assert make(600).claim([A], TEXT) == {A: None}
 
 
-def test_a_clock_that_was_wrong_blocks_nothing_for_long(make: Callable[..., Dedupe], clock: Clock) -> None:
+def test_rows_from_the_far_future_are_ignored(make: Callable[..., Dedupe], clock: Clock) -> None:
     clock.now += 10 * 365 * 86400
     make().claim([A], TEXT)
     make().settle([Receipt(A, Outcome.ACCEPTED)], TEXT)
@@ -130,7 +130,7 @@ def test_a_clock_that_was_wrong_blocks_nothing_for_long(make: Callable[..., Dedu
     assert make().claim([A], TEXT) == {A: None}
 
 
-def test_the_file_tells_nothing_and_is_nobody_elses(make: Callable[..., Dedupe], state_folder: Path) -> None:
+def test_file_is_private_and_contains_only_hashes(make: Callable[..., Dedupe], state_folder: Path) -> None:
     make(600, "user").claim([A], TEXT)
     octets = (state_folder / FILE).read_bytes()
     assert A.encode() not in octets
@@ -140,7 +140,7 @@ def test_the_file_tells_nothing_and_is_nobody_elses(make: Callable[..., Dedupe],
     assert make(600, "other").claim([A], TEXT) == {A: None}
 
 
-def test_the_file_is_bounded_and_forgets(
+def test_file_is_bounded_and_drops_expired_rows(
     make: Callable[..., Dedupe], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CAPACITY", 50)
@@ -153,7 +153,7 @@ def test_the_file_is_bounded_and_forgets(
     assert rows() == 1
 
 
-def test_a_file_that_is_no_database_any_more_is_begun_anew(make: Callable[..., Dedupe], state_folder: Path) -> None:
+def test_corrupt_file_is_replaced(make: Callable[..., Dedupe], state_folder: Path) -> None:
     state_folder.mkdir()
     (state_folder / FILE).write_bytes(b"no database at all" * 500)
     assert make().claim([A], TEXT) == {A: None}
@@ -161,16 +161,14 @@ def test_a_file_that_is_no_database_any_more_is_begun_anew(make: Callable[..., D
     assert (state_folder / FILE).read_bytes().startswith(b"SQLite format 3")
 
 
-def test_where_nothing_can_be_written_the_process_remembers(
-    box: SandboxThread, service: Service, state_folder: Path
-) -> None:
+def test_without_a_writable_folder_the_memory_is_used(box: SandboxThread, service: Service, state_folder: Path) -> None:
     state_folder.write_text("a file where the folder should be")
     assert service(A, dedupe="600").notify(f"{TEXT}记住")
     assert service(A, dedupe="600").notify(f"{TEXT}记住")
     assert len(texts(box)) == 1
 
 
-def test_an_alarm_goes_out_though_nothing_can_be_noted(
+def test_message_is_sent_although_the_file_is_read_only(
     box: SandboxThread, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true_open = module._open_shared
@@ -187,7 +185,7 @@ def test_an_alarm_goes_out_though_nothing_can_be_noted(
     assert texts(box) == [(A, f"{TEXT}照发")]
 
 
-def test_of_many_threads_exactly_one_sends(box: SandboxThread, service: Service) -> None:
+def test_one_of_several_threads_sends(box: SandboxThread, service: Service) -> None:
     results: list[bool] = []
     start = threading.Barrier(6)
 
@@ -220,9 +218,7 @@ print(json.dumps(bool(sender.notify(sys.argv[2]))))
 """
 
 
-def test_of_processes_at_the_same_time_exactly_one_sends(
-    box: SandboxThread, url: Callable[..., str], state_folder: Path
-) -> None:
+def test_one_of_several_processes_sends(box: SandboxThread, url: Callable[..., str], state_folder: Path) -> None:
     """The platform takes its time, so that the others come while the first is at it and wait for its outcome."""
     box.call(lambda platform: platform.faults.next(PAUSE))
     command = [sys.executable, "-P", "-c", TOGETHER, url(A, B, dedupe="600"), TEXT]
@@ -238,7 +234,7 @@ def test_of_processes_at_the_same_time_exactly_one_sends(
     assert texts(box) == [(A, TEXT), (B, TEXT)]
 
 
-def test_who_waits_too_long_for_another_does_not_send(
+def test_long_wait_for_another_claim_is_an_unknown_outcome(
     box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     mine = service(A, dedupe="600")

@@ -66,9 +66,7 @@ def held_by(box: SandboxThread) -> Counter[tuple[str, str]]:
     return Counter((message.number, message.text) for message in box.platform.messages)
 
 
-def test_what_is_told_is_what_the_platform_holds(
-    box: SandboxThread, service: Callable[..., Any], free_port: int
-) -> None:
+def test_reported_outcomes_match_the_platform(box: SandboxThread, service: Callable[..., Any], free_port: int) -> None:
     box.platform.faults.choose = Hostility(1680, "too_fast")
     hurry = Hurry()
 
@@ -96,7 +94,7 @@ def test_what_is_told_is_what_the_platform_holds(
     assert set(told.values()) == {"accepted", "refused", "unknown", "not_sent"}
 
 
-def test_retries_send_nothing_twice(box: SandboxThread, service: Callable[..., Any]) -> None:
+def test_retries_send_no_message_twice(box: SandboxThread, service: Callable[..., Any]) -> None:
     """Through Apprise itself, which calls a failed service again (where it knows how to)."""
     import apprise
 

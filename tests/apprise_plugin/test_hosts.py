@@ -60,7 +60,7 @@ def test_uptime_kuma(kuma: Kuma, url: Url, box: SandboxThread) -> None:
     assert not kuma.says_sent(url(A, user="demo:wrong"))
 
 
-def test_uptime_kuma_in_a_python_without_httpx(kuma_without_httpx: Kuma, url: Url, box: SandboxThread) -> None:
+def test_uptime_kuma_without_httpx(kuma_without_httpx: Kuma, url: Url, box: SandboxThread) -> None:
     assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
     assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
     box.call(lambda platform: platform.faults.next("half"))  # which urllib3 1.26 takes for a whole answer
@@ -68,7 +68,7 @@ def test_uptime_kuma_in_a_python_without_httpx(kuma_without_httpx: Kuma, url: Ur
     assert texts(box) == [(A, TEXT), (B, TEXT)]
 
 
-def test_a_file_of_urls_with_tags(
+def test_configuration_file_with_tags(
     program: Program, with_loader: Path, url: Url, box: SandboxThread, tmp_path: Path
 ) -> None:
     (tmp_path / "alarm.yaml").write_text(

@@ -60,7 +60,7 @@ print(json.dumps({
     ],
     ids="+".join,
 )
-def test_alone_and_together(
+def test_loaders_work_alone_and_together(
     ways: tuple[str, ...],
     script: Program,
     url: Callable[..., str],
@@ -78,14 +78,14 @@ def test_alone_and_together(
     assert len([line for _, line in told["lines"] if line.startswith("sms1680")]) == 1
 
 
-def test_the_details_name_every_option(program: Program, with_loader: Path) -> None:
+def test_details_list_the_service(program: Program, with_loader: Path) -> None:
     done = program("--details", PYTHONPATH=str(with_loader), COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("SMS 1680") == 1
     assert "sms1680://{user}:{password}@{product_id}/{targets}" in done.stdout
 
 
-def test_a_broken_package_does_not_stop_apprise(script: Program, with_loader: Path, tmp_path: Path) -> None:
+def test_broken_package_does_not_break_apprise(script: Program, with_loader: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken" / "sms1680"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('broken')\n")
@@ -96,7 +96,7 @@ def test_a_broken_package_does_not_stop_apprise(script: Program, with_loader: Pa
     assert done.stdout.split() == ["True", "False"], done.stderr
 
 
-def test_importing_the_package_registers_nothing(script: Program) -> None:
+def test_import_registers_nothing(script: Program) -> None:
     text = (
         "import sms1680.apprise\nfrom apprise.manager_plugins import NotificationManager\n"
         "manager = NotificationManager()\nprint(manager._schema_map is None)"
@@ -104,7 +104,7 @@ def test_importing_the_package_registers_nothing(script: Program) -> None:
     assert script(text).stdout.split() == ["True"]
 
 
-def test_the_drop_in_contains_every_module_that_it_imports(dropin: Path) -> None:
+def test_drop_in_contains_every_module_that_it_imports(dropin: Path) -> None:
     """The copy uses relative imports only, so an installed package makes no difference."""
     package = dropin / "sms1680" / "_vendor" / "sms1680"
     modules = {path.relative_to(dropin).as_posix() for path in dropin.rglob("*.py")}
@@ -121,7 +121,7 @@ def test_the_drop_in_contains_every_module_that_it_imports(dropin: Path) -> None
                     assert module.is_dir() or module.with_suffix(".py").is_file(), f"{path.name} imports {name}"
 
 
-def test_the_drop_ins_service_survives_pickling(script: Program, dropin: Path) -> None:
+def test_service_of_the_drop_in_can_be_pickled(script: Program, dropin: Path) -> None:
     text = (
         "import pickle, sys, apprise\nsys.modules['sms1680'] = None\n"
         "sender = apprise.Apprise(asset=apprise.AppriseAsset(plugin_paths=[sys.argv[1]]))\n"
@@ -133,7 +133,7 @@ def test_the_drop_ins_service_survives_pickling(script: Program, dropin: Path) -
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
-def test_the_drop_in_works_where_it_lies_on_the_path_itself(script: Program, dropin: Path) -> None:
+def test_drop_in_works_if_its_folder_is_on_sys_path(script: Program, dropin: Path) -> None:
     """Started from the plugin folder, a program finds the drop-in under the package's own name."""
     text = (
         "import sys, apprise\nsys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)]\n"
@@ -146,7 +146,7 @@ def test_the_drop_in_works_where_it_lies_on_the_path_itself(script: Program, dro
     assert not done.stderr
 
 
-def test_an_old_python_gets_a_clear_word(dropin: Path) -> None:
+def test_old_python_logs_a_clear_error(dropin: Path) -> None:
     loader = (dropin / "sms1680" / "__init__.py").read_text()
     heard: list[str] = []
 
@@ -162,7 +162,7 @@ def test_an_old_python_gets_a_clear_word(dropin: Path) -> None:
     assert heard == ["sms1680:// needs Python 3.11 or newer; this one is 3.9"]
 
 
-def test_register_twice_is_register_once() -> None:
+def test_register_can_be_called_twice() -> None:
     assert register()
     assert register()
     assert pickle.loads(pickle.dumps(NotifySMS1680)) is NotifySMS1680
@@ -173,7 +173,7 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
     return subprocess.run(run, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
 
 
-def test_the_command_makes_the_drop_in_where_apprise_looks(tmp_path: Path) -> None:
+def test_command_creates_the_drop_in_in_the_default_folder(tmp_path: Path) -> None:
     done = command(HOME=str(tmp_path))
     folder = tmp_path / ".config" / "apprise" / "plugins" / "sms1680"
     assert done.returncode == 0, done.stderr
@@ -182,14 +182,14 @@ def test_the_command_makes_the_drop_in_where_apprise_looks(tmp_path: Path) -> No
     assert [path.name for path in folder.parent.iterdir()] == ["sms1680"]
 
 
-def test_the_command_makes_it_elsewhere_and_says_how_to_use_it(tmp_path: Path) -> None:
+def test_command_creates_the_drop_in_elsewhere(tmp_path: Path) -> None:
     told = json.loads(command("--into", str(tmp_path / "mine"), "--json").stdout)
     assert told == {"folder": str(tmp_path / "mine" / "sms1680"), "plugin_path": str(tmp_path / "mine")}
     again = command("--into", str(tmp_path / "mine"))
     assert f"apprise -P {tmp_path / 'mine'}" in again.stdout
 
 
-def test_an_older_drop_in_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_old_drop_in_is_replaced_completely(tmp_path: Path) -> None:
     folder = make(tmp_path)
     (folder / "_vendor" / "sms1680" / "gone.py").write_text("")
     assert make(tmp_path) == folder
@@ -197,7 +197,7 @@ def test_an_older_drop_in_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["sms1680"]
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_foreign_folders_are_not_changed(tmp_path: Path) -> None:
     (tmp_path / "sms1680").mkdir()
     (tmp_path / "sms1680" / "mine.txt").write_text("mine")
     with pytest.raises(DropInError, match="not a drop-in"):
@@ -210,13 +210,13 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     assert "treats such a folder as one plugin" in done.stderr
 
 
-def test_every_user_of_the_host_can_read_the_drop_in(tmp_path: Path) -> None:
+def test_drop_in_is_readable_by_everyone(tmp_path: Path) -> None:
     folder = make(tmp_path)
     assert {oct(path.stat().st_mode & 0o777) for path in folder.rglob("*") if path.is_file()} == {"0o644"}
     assert {oct(path.stat().st_mode & 0o777) for path in (folder, *folder.rglob("*")) if path.is_dir()} == {"0o755"}
 
 
-def test_the_command_stands_beside_the_others() -> None:
+def test_command_is_added_to_the_parser() -> None:
     import argparse
 
     subparsers: Any = argparse.ArgumentParser().add_subparsers()

@@ -21,7 +21,7 @@ QUOTING = Fault(body=f"<html>username=demo&password={MD5}&mobile={A}&content={TE
 @pytest.mark.parametrize(
     "fault", [None, "drop_after", "failed", "error", QUOTING, Fault(body=f"8,{TEXT}", accept=False)]
 )
-def test_nothing_secret_is_printed_at_debug(
+def test_debug_output_contains_no_secrets(
     program: Callable[..., subprocess.CompletedProcess[str]],
     url: Callable[..., str],
     box: SandboxThread,

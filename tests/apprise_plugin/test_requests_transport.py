@@ -121,7 +121,7 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-def test_an_answer(serve: Callable[..., Server]) -> None:
+def test_response(serve: Callable[..., Server]) -> None:
     seen: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:
@@ -135,12 +135,12 @@ def test_an_answer(serve: Callable[..., Server]) -> None:
     assert "content-type: application/x-www-form-urlencoded" in head
 
 
-def test_without_a_charset_none_is_made_up(serve: Callable[..., Server]) -> None:
+def test_missing_charset_is_none(serve: Callable[..., Server]) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n"
     assert exchange(f"http://{serve(answer(raw)).address}") == Answer(200, b"1", None, complete_length=True)
 
 
-def test_without_a_length_nobody_knows_whether_it_was_cut(serve: Callable[..., Server]) -> None:
+def test_missing_length_is_reported(serve: Callable[..., Server]) -> None:
     raw = b"HTTP/1.0 200 OK\r\n\r\n1"
     assert exchange(f"http://{serve(answer(raw)).address}") == Answer(200, b"1", None, complete_length=False)
 
@@ -158,7 +158,7 @@ def test_without_a_length_nobody_knows_whether_it_was_cut(serve: Callable[..., S
     ],
     ids=["dropped", "half a line", "cut", "chunks cut", "garbage", "too long", "header too long"],
 )
-def test_behind_the_request_everything_is_unknown(serve: Callable[..., Server], raw: bytes) -> None:
+def test_faulty_response_may_have_been_processed(serve: Callable[..., Server], raw: bytes) -> None:
     result = exchange(f"http://{serve(answer(raw)).address}")
     assert isinstance(result, Failure)
     assert result.begun
@@ -170,7 +170,7 @@ def test_redirects_are_not_followed(serve: Callable[..., Server]) -> None:
     assert exchange(f"http://{serve(answer(raw)).address}") == Answer(307, b"", None, complete_length=True)
 
 
-def test_an_answer_that_never_comes(serve: Callable[..., Server]) -> None:
+def test_missing_response_times_out(serve: Callable[..., Server]) -> None:
     def behave(connection: socket.socket) -> None:
         read(connection)
         server.ended.wait(10)
@@ -180,7 +180,7 @@ def test_an_answer_that_never_comes(serve: Callable[..., Server]) -> None:
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
-def test_an_answer_that_trickles_is_not_waited_for(serve: Callable[..., Server], head: bytes) -> None:
+def test_slow_response_ends_at_the_time_limit(serve: Callable[..., Server], head: bytes) -> None:
     def behave(connection: socket.socket) -> None:
         read(connection)
         connection.sendall(head)
@@ -193,17 +193,17 @@ def test_an_answer_that_trickles_is_not_waited_for(serve: Callable[..., Server],
     assert time.monotonic() - began < 2
 
 
-def test_nobody_listens(free_port: int) -> None:
+def test_closed_port_is_not_begun(free_port: int) -> None:
     assert exchange(f"http://127.0.0.1:{free_port}") == Failure(begun=False, detail="ConnectionError")
 
 
-def test_there_is_no_such_name() -> None:
+def test_unknown_host_is_not_begun() -> None:
     result = exchange("http://no-such-host.invalid", seconds=60)
     assert isinstance(result, Failure)
     assert not result.begun
 
 
-def test_a_connection_that_takes_too_long() -> None:
+def test_connect_timeout_is_not_begun() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -218,18 +218,18 @@ def test_a_connection_that_takes_too_long() -> None:
             one.close()
 
 
-def test_a_certificate_that_nobody_vouches_for(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
+def test_untrusted_certificate_is_not_begun(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
     server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
     assert exchange(f"https://{server.address}") == Failure(begun=False, detail="SSLError")
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_certificates_are_not_verified_where_told_so(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
+def test_verification_can_be_disabled(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
     server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
     assert exchange(f"https://{server.address}", verify=False) == Answer(200, b"1", None, complete_length=True)
 
 
-def test_the_hosts_own_certificates_hold(
+def test_certificates_of_the_host_are_used(
     serve: Callable[..., Server], tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "trusted.pem").write_text(CERTIFICATE)
@@ -240,7 +240,7 @@ def test_the_hosts_own_certificates_hold(
     assert exchange(f"https://{server.address}") == Failure(begun=False, detail="OSError")
 
 
-def test_no_tls_where_tls_was_expected(serve: Callable[..., Server]) -> None:
+def test_server_without_tls_is_not_begun(serve: Callable[..., Server]) -> None:
     def behave(connection: socket.socket) -> None:
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -249,7 +249,7 @@ def test_no_tls_where_tls_was_expected(serve: Callable[..., Server]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_tls_that_breaks_behind_the_request_is_unknown(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
+def test_tls_error_after_the_request_may_have_been_processed(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
     def behave(connection: socket.socket) -> None:
         read(connection)
         with socket.socket(fileno=connection.detach()) as bare:
@@ -260,14 +260,14 @@ def test_tls_that_breaks_behind_the_request_is_unknown(serve: Callable[..., Serv
     assert result.begun
 
 
-def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+def test_unreachable_proxy_is_not_begun(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port}")
     assert exchange("http://sms.invalid") == Failure(begun=False, detail="ProxyError")
     assert exchange("https://sms.invalid") == Failure(begun=False, detail="ProxyError")
 
 
-def test_a_proxy_that_refuses_the_tunnel(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_tunnel_is_not_begun(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     def behave(connection: socket.socket) -> None:
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
@@ -276,7 +276,7 @@ def test_a_proxy_that_refuses_the_tunnel(serve: Callable[..., Server], monkeypat
     assert exchange("https://sms.invalid") == Failure(begun=False, detail="ProxyError")
 
 
-def test_a_proxy_that_drops_the_request_leaves_it_unknown(
+def test_request_dropped_by_a_proxy_may_have_been_processed(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{serve(answer(b'')).address}")
@@ -285,14 +285,12 @@ def test_a_proxy_that_drops_the_request_leaves_it_unknown(
     assert result.begun
 
 
-def test_a_proxy_of_a_kind_that_requests_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_proxy_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     assert exchange("http://sms.invalid") == Failure(begun=False, detail="InvalidSchema")
 
 
-def test_the_users_netrc_is_left_alone(
-    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_netrc_is_not_read(serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     seen: list[bytes] = []
@@ -308,16 +306,16 @@ def test_the_users_netrc_is_left_alone(
 @pytest.mark.parametrize(
     "request_", [Request("GET", "http://127.0.0.1/balance.do?x"), Request("POST", "http://127.0.0.1/", secret_url=True)]
 )
-def test_addresses_that_hold_a_secret_are_refused(request_: Request) -> None:
+def test_secret_urls_are_refused(request_: Request) -> None:
     carrier = RequestsTransport(Timeouts(), until=time.monotonic() + 5)
     assert carrier.exchange(request_) == Failure(begun=False, detail="RefusedMethod")
 
 
-def test_nothing_begins_when_the_time_is_up(free_port: int) -> None:
+def test_no_request_starts_after_the_time_limit(free_port: int) -> None:
     assert exchange(f"http://127.0.0.1:{free_port}", seconds=0) == Failure(begun=False, detail="TimeLimit")
 
 
-def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+def test_missing_thread_is_not_begun(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

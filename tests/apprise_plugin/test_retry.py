@@ -114,7 +114,7 @@ def story(dropin: Path, alone: Environment, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
-def test_a_retry_sends_to_those_only_that_surely_got_nothing(story: Story, way: str) -> None:
+def test_retry_sends_only_to_numbers_that_certainly_got_nothing(story: Story, way: str) -> None:
     assert story.numbers(way) == [[A, B, C], [B, C]]
     assert story.told[way]["result"] is True
     first, second = story.lines(way, "INFO")
@@ -123,27 +123,27 @@ def test_a_retry_sends_to_those_only_that_surely_got_nothing(story: Story, way: 
 
 
 @pytest.mark.parametrize("scenario", SETTLED_BADLY)
-def test_what_is_settled_badly_stays_a_failure(story: Story, scenario: str) -> None:
+def test_final_failure_stays_a_failure(story: Story, scenario: str) -> None:
     assert story.numbers(scenario) == [[A, B, C], [C]]
     assert story.told[scenario]["result"] is False
     assert "139****0001" in story.lines(scenario, "ERROR")[-1]
 
 
-def test_all_attempts_share_the_time_and_the_text(story: Story) -> None:
+def test_attempts_share_start_time_and_text(story: Story) -> None:
     assert story.numbers("time") == [[A]] * 3
     assert len({(text, began) for _, text, began in story.told["time"]["attempts"]}) == 1
     assert story.told["time"]["result"] is False
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_an_unknown_outcome_is_not_retried_at_the_platform(story: Story, fault: str) -> None:
+def test_unknown_outcome_is_not_retried(story: Story, fault: str) -> None:
     assert story.numbers(fault) == [[A]]
     assert story.told[fault]["result"] is False
     assert "It may have arrived" in story.lines(fault, "ERROR")[0]
     assert story.texts.count((A, f"{TEXT}{fault}")) == 1
 
 
-def test_a_success_is_one_send(story: Story) -> None:
+def test_success_is_sent_once(story: Story) -> None:
     assert story.told["good"]["result"] is True
     assert story.numbers("good") == [[A, B]]
     assert [story.texts.count((number, TEXT)) for number in (A, B)] == [1, 1]
@@ -156,7 +156,7 @@ class Clock:
         return self.now
 
 
-def test_the_same_text_later_is_a_new_notification() -> None:
+def test_same_text_later_is_a_new_notification() -> None:
     clock = Clock()
     memory = RetryMemory(clock)
     attempts = RetryState(clock(), TEXT)
@@ -170,7 +170,7 @@ def test_the_same_text_later_is_a_new_notification() -> None:
     assert memory.recall(TEXT, 2.0) is None
 
 
-def test_after_a_success_nothing_is_remembered() -> None:
+def test_success_is_not_remembered() -> None:
     memory = RetryMemory(Clock())
     attempts = RetryState(100.0, TEXT)
     memory.remember(TEXT, attempts)
@@ -178,14 +178,14 @@ def test_after_a_success_nothing_is_remembered() -> None:
     assert memory.recall(TEXT, 2.0) is None
 
 
-def test_the_memory_is_bounded() -> None:
+def test_memory_is_bounded() -> None:
     memory = RetryMemory(Clock())
     for place in range(1000):
         memory.remember(f"{TEXT}{place}", RetryState(100.0, TEXT))
     assert len(memory._states) == 64
 
 
-def test_that_no_time_was_left_says_less_than_why_the_last_try_failed() -> None:
+def test_missing_time_does_not_replace_an_earlier_reason() -> None:
     attempts = RetryState(100.0, TEXT)
     refused = Receipt(A, Outcome.NOT_SENT, reason=Reason.NO_CONNECTION)
     attempts.record(refused)

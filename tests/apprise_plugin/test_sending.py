@@ -38,21 +38,25 @@ def sent(box: SandboxThread) -> list[tuple[str, str]]:
     return [(message.number, message.text) for message in box.platform.messages]
 
 
-def test_one_request_one_line_at_info(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+def test_batch_is_one_request_and_one_line_at_info(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
     assert service(A, B).notify(TEXT) is True
     assert sent(box) == [(A, TEXT), (B, TEXT)]
     (message_id,) = {message.message_id for message in box.platform.messages}
     assert log == [("INFO", f"sms1680: accepted (id {message_id}): 138****0000, 139****0001")]
 
 
-def test_one_request_each_where_asked_for(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+def test_without_batch_each_number_is_one_request(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
     assert service(A, B, batch="no").notify(TEXT)
     assert sent(box) == [(A, TEXT), (B, TEXT)]
     assert len({message.message_id for message in box.platform.messages}) == 2
     assert len(log) == 1
 
 
-def test_title_and_text_are_one_separated_by_one_line_break(box: SandboxThread, service: Service) -> None:
+def test_title_and_body_are_joined_by_a_line_break(box: SandboxThread, service: Service) -> None:
     assert service(A).notify(body=f"{TEXT}\r\n第二行", title=" 警报 ")
     assert service(A).send(TEXT, "警报")
     assert [text for _, text in sent(box)] == [f"警报\n{TEXT}\n第二行", f"警报\n{TEXT}"]
@@ -68,7 +72,7 @@ def test_extension_and_signature_reach_the_platform(box: SandboxThread, service:
 
 
 @pytest.mark.parametrize("declared", [apprise.NotifyFormat.HTML, None])
-def test_html_is_flattened(box: SandboxThread, url: Callable[..., str], declared: Any) -> None:
+def test_html_becomes_plain_text(box: SandboxThread, url: Callable[..., str], declared: Any) -> None:
     sender = apprise.Apprise()
     assert sender.add(url(A, format="html"))
     assert sender.notify("<p>后门 <b>打开</b> &amp; 关</p>", title="警报", body_format=declared)
@@ -76,19 +80,19 @@ def test_html_is_flattened(box: SandboxThread, url: Callable[..., str], declared
     assert "format=html" in sender[0].url()
 
 
-def test_html_is_flattened_for_who_asks_for_no_format(box: SandboxThread, url: Callable[..., str]) -> None:
+def test_declared_html_becomes_plain_text_without_format_argument(box: SandboxThread, url: Callable[..., str]) -> None:
     sender = apprise.Apprise()
     assert sender.add(url(A))
     assert sender.notify("1 &lt; 2 <b>打开</b>", body_format=apprise.NotifyFormat.HTML)
     assert sent(box) == [(A, "1 < 2 打开")]
 
 
-def test_text_that_looks_like_html_stays(box: SandboxThread, service: Service) -> None:
+def test_text_that_looks_like_html_is_unchanged(box: SandboxThread, service: Service) -> None:
     assert service(A).notify("a <b> c & d 温度")
     assert sent(box) == [(A, "a <b> c & d 温度")]
 
 
-def test_the_time_stands_behind_the_text_but_before_a_signature(box: SandboxThread, service: Service) -> None:
+def test_time_is_appended_before_a_trailing_signature(box: SandboxThread, service: Service) -> None:
     assert service(A, stamp="yes").notify(TEXT)
     assert service(A, stamp="yes", sign="某某").notify(TEXT)
     assert service(A, stamp="yes").notify(f"{TEXT}【某某】")
@@ -99,9 +103,7 @@ def test_the_time_stands_behind_the_text_but_before_a_signature(box: SandboxThre
         assert re.fullmatch(pattern, text)
 
 
-def test_a_text_that_is_too_long_is_cut_and_the_log_says_so(
-    box: SandboxThread, service: Service, log: list[tuple[str, str]]
-) -> None:
+def test_long_text_is_cut_and_logged(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
     assert service(A, sign="某某", stamp="yes").notify("长" * 600)
     ((_, text),) = sent(box)
     assert len(text) == 500
@@ -109,27 +111,27 @@ def test_a_text_that_is_too_long_is_cut_and_the_log_says_so(
     assert log[0][1].endswith("; the text was cut to 487 characters")
 
 
-def test_a_text_that_is_too_long_goes_out_whole_where_asked_for(box: SandboxThread, service: Service) -> None:
+def test_long_text_is_split_with_overflow_split(box: SandboxThread, service: Service) -> None:
     assert service(A, overflow="split", sign="某某").notify("长" * 600)
     assert "".join(text.replace("【某某】", "") for _, text in sent(box)).count("长") == 600
     assert max(len(text) for _, text in sent(box)) <= 500
 
 
-def test_pairs_of_units_count_when_a_text_is_cut(box: SandboxThread, service: Service) -> None:
+def test_cut_does_not_split_surrogate_pairs(box: SandboxThread, service: Service) -> None:
     assert service(A, overflow="truncate").notify("😀" * 400)
     ((_, text),) = sent(box)
     assert len(text.encode("utf-16-le")) // 2 <= 500
     assert text == "😀" * 249 + "…"
 
 
-def test_held_is_a_success_that_says_so(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+def test_held_message_is_a_success(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
     assert service(A).notify("优惠") is True
     assert sent(box) == [(A, "优惠")]
     assert [level for level, _ in log] == ["INFO"]
     assert "held for manual review at the platform" in log[0][1]
 
 
-def test_refused_is_told_with_its_reason_and_without_the_word(
+def test_refusal_is_logged_with_its_reason_and_without_the_word(
     box: SandboxThread, service: Service, log: list[tuple[str, str]]
 ) -> None:
     assert service(A).notify("开发票") is False
@@ -139,7 +141,7 @@ def test_refused_is_told_with_its_reason_and_without_the_word(
     ]
 
 
-def test_unknown_is_a_failure_that_must_not_simply_be_repeated(
+def test_unknown_outcome_is_a_failure_with_a_warning(
     box: SandboxThread, service: Service, log: list[tuple[str, str]]
 ) -> None:
     box.call(lambda platform: platform.faults.next("drop_after"))
@@ -150,7 +152,7 @@ def test_unknown_is_a_failure_that_must_not_simply_be_repeated(
     assert "It may have arrived: do not send it again before you have checked" in line
 
 
-def test_what_never_left_is_told_as_such(service: Service, log: list[tuple[str, str]], free_port: int) -> None:
+def test_unsent_message_is_logged_as_not_sent(service: Service, log: list[tuple[str, str]], free_port: int) -> None:
     service = service(A, gateway=f"http://127.0.0.1:{free_port}")
     service._time_limit = lambda: 0.5  # no patience for a platform that is not there
     assert service.notify(TEXT) is False
@@ -159,7 +161,7 @@ def test_what_never_left_is_told_as_such(service: Service, log: list[tuple[str, 
     assert "138****0000: not sent. No connection to the platform came about; nothing left." in line
 
 
-def test_some_went_out_and_some_did_not(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+def test_partial_success_logs_both_lines(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
     box.call(lambda platform: platform.faults.queue.extend([("", None)]) or platform.faults.next("drop_after"))
     assert service(A, B, C, batch="no").notify(TEXT) is False
     assert [number for number, _ in sent(box)] == [A, B, C]
@@ -169,7 +171,7 @@ def test_some_went_out_and_some_did_not(box: SandboxThread, service: Service, lo
     assert "137****0002" not in log[1][1]
 
 
-def test_a_number_that_is_none_fails_the_send_but_not_the_others(
+def test_invalid_target_fails_the_notification_but_not_the_others(
     box: SandboxThread, service: Service, log: list[tuple[str, str]]
 ) -> None:
     wrong = service(A, "10086")
@@ -180,20 +182,22 @@ def test_a_number_that_is_none_fails_the_send_but_not_the_others(
     assert "Targets that are not mobile numbers: 1." in log[1][1]
 
 
-def test_no_number_at_all_is_told(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
+def test_missing_numbers_are_logged(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
     assert service().notify(TEXT) is False
     assert log == [("ERROR", "sms1680: nothing was sent: there is no mobile number to send to.")]
     assert not box.platform.messages
 
 
-def test_a_text_that_cannot_be_sent_is_told(service: Service, log: list[tuple[str, str]]) -> None:
+def test_invalid_text_is_logged(service: Service, log: list[tuple[str, str]]) -> None:
     assert service(A).send("   ") is False
     assert service(A).send("\ud800") is False
     assert [level for level, _ in log] == ["ERROR", "ERROR"]
     assert "nothing was sent: the text is empty" in log[0][1]
 
 
-def test_no_fault_escapes(service: Service, log: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_is_logged_and_not_raised(
+    service: Service, log: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError(TEXT)
 
@@ -207,7 +211,7 @@ def test_no_fault_escapes(service: Service, log: list[tuple[str, str]], monkeypa
     )
 
 
-def test_an_answer_that_hangs_is_given_up_within_the_limit(
+def test_hanging_answer_ends_at_the_time_limit(
     box: SandboxThread, service: Service, log: list[tuple[str, str]]
 ) -> None:
     box.call(lambda platform: platform.faults.next("stall_after"))
@@ -217,7 +221,7 @@ def test_an_answer_that_hangs_is_given_up_within_the_limit(
     assert re.search(r"unknown\..*\((TimeLimit|ReadTimeout)\)", log[0][1])
 
 
-def test_no_request_begins_when_the_time_is_up(
+def test_no_request_starts_when_the_time_is_up(
     box: SandboxThread, service: Service, log: list[tuple[str, str]]
 ) -> None:
     box.call(lambda platform: platform.faults.next("stall_after", 2))
@@ -228,7 +232,7 @@ def test_no_request_begins_when_the_time_is_up(
     assert "137****0002: not sent" in log[0][1]
 
 
-def test_the_limit_is_below_that_of_apprise(service: Service) -> None:
+def test_time_limit_is_shorter_than_apprises(service: Service) -> None:
     made = service(A)
     assert made._time_limit() == 54.0
     made.asset._service_timeout = 10.0
@@ -237,7 +241,7 @@ def test_the_limit_is_below_that_of_apprise(service: Service) -> None:
     assert made._time_limit() == 54.0
 
 
-def test_many_threads_send_through_one_service(box: SandboxThread, service: Service) -> None:
+def test_threads_can_share_a_service(box: SandboxThread, service: Service) -> None:
     made = service(A)
     results: list[bool] = []
     threads = [
@@ -251,20 +255,18 @@ def test_many_threads_send_through_one_service(box: SandboxThread, service: Serv
     assert sorted(sent(box)) == sorted((A, f"{TEXT}{place}") for place in range(8))
 
 
-def test_a_wrong_password_ends_the_call_at_once(
-    service: Service, box: SandboxThread, log: list[tuple[str, str]]
-) -> None:
+def test_wrong_password_ends_the_call(service: Service, box: SandboxThread, log: list[tuple[str, str]]) -> None:
     assert service(A, B, user="demo:wrong", batch="no").notify(TEXT) is False
     assert box.platform.verdicts.total() <= 1
     assert "The user name or the password is wrong" in log[0][1]
 
 
 @pytest.mark.parametrize(("form", "as_sent"), [("md5", "md5"), ("plain", "plain")])
-def test_the_platform_takes_both_forms_of_the_password(service: Service, form: str, as_sent: str) -> None:
+def test_platform_accepts_both_password_forms(service: Service, form: str, as_sent: str) -> None:
     assert service(A, form=form).notify(f"{TEXT}{as_sent}")
 
 
-def test_the_rate_is_the_accounts(service: Service) -> None:
+def test_rate_applies_to_the_account(service: Service) -> None:
     with SandboxThread(Config(accounts=(Account(rate=20.0),))) as other:
         made = service(A, B, gateway=other.url, rate="20", batch="no")
         assert made.notify(TEXT)
@@ -273,7 +275,7 @@ def test_the_rate_is_the_accounts(service: Service) -> None:
         assert other.platform.verdicts["too_fast"] == 0
 
 
-def test_apprises_asynchronous_way(box: SandboxThread, url: Callable[..., str]) -> None:
+def test_async_notify(box: SandboxThread, url: Callable[..., str]) -> None:
     sender = apprise.Apprise()
     assert sender.add(url(A, overflow="split"))
     assert asyncio.run(sender.async_notify("长" * 600))

@@ -98,7 +98,7 @@ def load(sources: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
 
 
 @pytest.mark.parametrize(("url", "expected"), CASES)
-def test_apprises_own_tester(
+def test_passes_apprises_own_tester(
     load: Callable[[str], types.ModuleType],
     url: str,
     expected: dict[str, Any],
@@ -111,7 +111,7 @@ def test_apprises_own_tester(
     rest.AppriseURLTester(tests=((url, expected),)).run_all(str(tmp_path))
 
 
-def test_the_details_are_as_apprise_wants_them(load: Callable[[str], types.ModuleType]) -> None:
+def test_details_pass_apprises_own_check(load: Callable[[str], types.ModuleType]) -> None:
     details = apprise.Apprise().details()
     assert [row["service_name"] for row in details["schemas"]].count("SMS 1680") == 1
     os.environ.pop("LANG", None)

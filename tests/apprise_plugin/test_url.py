@@ -30,7 +30,7 @@ def settings(service: NotifySMS1680) -> dict[str, object]:
     return {name: getattr(service, name) for name in (*names, *more)} | {"signature": service._signature}
 
 
-def test_the_url_says_all() -> None:
+def test_url_sets_every_option() -> None:
     service = load(
         f"sms1680://user:p%40ss@61341/{A}/+86-139-0000-0001/10086?gateway=https://sms.example:8443/x/&extension=012"
         "&signature=某某&place=behind&to=13700000002，13700000003&batch=no&rate=2.5&dedupe=60&stamp=yes&cap=50&rto=7&verify=no"
@@ -62,7 +62,7 @@ def test_the_url_says_all() -> None:
     assert len(load(service.url())) == len(service) == 4
 
 
-def test_what_holds_where_the_url_says_nothing() -> None:
+def test_defaults() -> None:
     service = load(f"sms1680://user:secret@61341/{A}")
     assert (service.gateway, service.batch, service.rate, service.dedupe) == ("http://api.1680.me", True, None, 0)
     assert (service.socket_read_timeout, service.request_rate_per_sec) == (30.0, 0)
@@ -70,18 +70,18 @@ def test_what_holds_where_the_url_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["xh", "from", "extension"])
-def test_names_of_the_extension(name: str) -> None:
+def test_aliases_of_the_extension(name: str) -> None:
     assert load(f"sms1680://user:secret@61341/{A}?{name}=08").extension == "08"
 
 
-def test_names_of_the_signature() -> None:
+def test_alias_of_the_signature() -> None:
     signature = load(f"sms1680://user:secret@61341/{A}?sign=【某某】")._signature
     assert signature is not None
     assert signature.name == "某某"
 
 
 @pytest.mark.parametrize("product", ["61341", "yrjr", "YrJr", "Yr_Jr", "a b", "产品"])
-def test_a_product_id_keeps_its_case_and_its_letters(product: str) -> None:
+def test_product_id_is_unchanged(product: str) -> None:
     service = load(f"sms1680://user:secret@{quote(product)}/{A}")
     assert service.product_id == product
     assert load(service.url()).product_id == product
@@ -91,7 +91,7 @@ secrets = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_
 
 
 @given(user=secrets, password=secrets, product=secrets.filter(lambda text: ":" not in text), rejects=st.lists(secrets))
-def test_the_url_makes_the_round_trip(user: str, password: str, product: str, rejects: list[str]) -> None:
+def test_url_makes_the_round_trip(user: str, password: str, product: str, rejects: list[str]) -> None:
     if re.fullmatch(r"[0-9a-fA-F]{32}", password):
         return
     numbers = "/".join(quote(reject, safe="") for reject in [A, *rejects])
@@ -103,37 +103,37 @@ def test_the_url_makes_the_round_trip(user: str, password: str, product: str, re
     assert again.url_id() == service.url_id()
 
 
-def test_a_password_with_colons_ats_and_hashes_is_taken_as_it_was_typed() -> None:
+def test_password_may_contain_unescaped_separators() -> None:
     service = load(f"sms1680://user:p:a@s#s@61341/{A}")
     assert (service.user, service.password, service.product_id, service.targets) == ("user", "p:a@s#s", "61341", [A])
 
 
 @pytest.mark.parametrize("name", ["password", "pass"])
-def test_user_and_password_in_the_query_are_decoded_once(name: str) -> None:
+def test_credentials_in_the_query_are_decoded_once(name: str) -> None:
     service = load(f"sms1680://61341/{A}?user=u%2541&{name}=p%2541")
     assert (service.user, service.password) == ("u%41", "p%41")
 
 
-def test_privacy_shows_no_secret_and_no_whole_number() -> None:
+def test_privacy_masks_secrets_and_numbers() -> None:
     shown = load(f"sms1680://username:secret@61341/{A}/{B}/10086?dedupe=5").url(privacy=True)
     assert shown.startswith("sms1680://u...e:****@61341/138****0000/139****0001/****/?")
     assert "dedupe=5" in shown
 
 
-def test_the_identifier_is_the_account_and_not_the_targets() -> None:
+def test_identifier_depends_on_the_account_only() -> None:
     one, other = load(f"sms1680://user:secret@61341/{A}"), load(f"sms1680://user:secret@61341/{B}?batch=no")
     assert one.url_id() == other.url_id()
     assert one.url_id() != load(f"sms1680://user:secret@61342/{A}").url_id()
     assert one.url_id() != load(f"sms1680://user:secret@61341/{A}?gateway=http://other").url_id()
 
 
-def test_the_length_is_the_number_of_requests() -> None:
+def test_length_is_the_number_of_requests() -> None:
     many = "/".join(f"138{place:08}" for place in range(101))
     assert len(load(f"sms1680://user:secret@61341/{many}")) == 2
     assert len(load(f"sms1680://user:secret@61341/{many}?batch=no")) == 101
 
 
-def test_the_password_may_be_its_md5_but_must_say_so() -> None:
+def test_md5_password_requires_the_md5_option() -> None:
     service = load(f"sms1680://user:{MD5}@61341/{A}?md5=yes")
     assert service._account.password == load(f"sms1680://user:secret@61341/{A}")._account.password == MD5
     assert settings(load(service.url())) == settings(service)
@@ -141,7 +141,7 @@ def test_the_password_may_be_its_md5_but_must_say_so() -> None:
         load(f"sms1680://user:{MD5}@61341/{A}")
 
 
-def test_the_password_may_be_sent_plain() -> None:
+def test_password_can_be_sent_plain() -> None:
     assert load(f"sms1680://user:secret@61341/{A}?form=plain")._account.password == "secret"
 
 
@@ -165,9 +165,7 @@ def test_the_password_may_be_sent_plain() -> None:
         (f"sms1680://user:secret@61341/{A}?dedupe=1e9", "dedupe must be a number"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_the_remedy_and_without_a_secret(
-    url: str, sentence: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_invalid_url_names_the_remedy_and_no_secret(url: str, sentence: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(TypeError, match=sentence) as raised:
         load(url)
     assert "secret" not in str(raised.value) + caplog.text
@@ -175,11 +173,11 @@ def test_what_cannot_be_used_is_told_with_the_remedy_and_without_a_secret(
 
 
 @pytest.mark.parametrize("nothing", [None, object(), 42, "", "sms1680", "http//x"])
-def test_what_is_no_url_is_none(nothing: object) -> None:
+def test_parse_url_returns_none_for_other_values(nothing: object) -> None:
     assert NotifySMS1680.parse_url(nothing) is None
 
 
-def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMS1680_PASSWORD", "secret")
     service = load(f"sms1680://user@61341/{A}")
     assert service._account.password == MD5
@@ -191,7 +189,7 @@ def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert load(f"sms1680://user@61341/{A}")._account.password == MD5
 
 
-def test_a_password_from_the_environment_goes_to_no_gateway_of_a_urls_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_password_is_only_sent_to_known_gateways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMS1680_PASSWORD", "secret")
     with pytest.raises(TypeError, match=r"only sent to .* SMS1680_GATEWAY"):
         load(f"sms1680://user@61341/{A}?gateway=http://evil.example")
@@ -199,7 +197,7 @@ def test_a_password_from_the_environment_goes_to_no_gateway_of_a_urls_choice(mon
     assert load(f"sms1680://user@61341/{A}?gateway=http://mine.example").gateway == "http://mine.example"
 
 
-def test_every_option_is_in_the_details() -> None:
+def test_details_contain_every_option() -> None:
     told = details(NotifySMS1680)
     wanted = {
         "gateway",
@@ -221,19 +219,19 @@ def test_every_option_is_in_the_details() -> None:
     assert told["tokens"]["targets"]["required"]
 
 
-def test_the_service_survives_pickling() -> None:
+def test_service_can_be_pickled() -> None:
     service = load(f"sms1680://user:secret@61341/{A}?dedupe=5&signature=某某")
     again = pickle.loads(pickle.dumps(service))
     assert settings(again) == settings(service)
     assert again.url() == service.url()
 
 
-def test_apprises_own_reading_of_a_url_agrees() -> None:
+def test_url_to_dict() -> None:
     found = url_to_dict(f"sms1680://user:secret@61341/{A}")
     assert found["product_id"] == "61341"
     assert found["schema"] == "sms1680"
 
 
-def test_the_page_for_help_is_the_repository() -> None:
+def test_setup_url_is_the_repository() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["urls"]["Repository"] == NotifySMS1680.setup_url

@@ -24,7 +24,7 @@ DROP = object()
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-async def test_send_by_get_and_post(call: MakeCaller, method: str) -> None:
+async def test_send_accepts_get_and_post(call: MakeCaller, method: str) -> None:
     desk = await call()
     answer = await getattr(desk, method)(
         "sendXSms", mobile="13911000000,13688888888", content="中国 100% + &=;", dstime="", xh="12345"
@@ -36,7 +36,7 @@ async def test_send_by_get_and_post(call: MakeCaller, method: str) -> None:
     assert desk.box.platform.messages[0].extension == "12345"
 
 
-async def test_the_documents_template_and_batch(call: MakeCaller) -> None:
+async def test_template_and_batch_examples_of_the_document(call: MakeCaller) -> None:
     desk = await call()
     groups = "13800210000,李先生,甲;1380021000,王先生,乙;13500210000,王先生"
     assert await desk.post("sendDIYSms", params=groups, content="{A}，你好！{B}") == "1"
@@ -48,7 +48,7 @@ async def test_the_documents_template_and_batch(call: MakeCaller) -> None:
     }
 
 
-async def test_the_balance_goes_down_by_parts_and_is_asked_with_both_forms(call: MakeCaller) -> None:
+async def test_balance_counts_parts_and_accepts_both_password_forms(call: MakeCaller) -> None:
     desk = await call()
     await desk.send("字" * 135)
     assert await desk.get("balance") == "997"
@@ -82,7 +82,7 @@ BATCH = {"content": f"{NUMBER}|【某某】好"}
         (DEMO, {"mobile": "1,2", "params": "1;2", "content": "1|a$2|b"}, "6", "-6"),
     ],
 )
-async def test_what_each_call_answers(
+async def test_answers_of_each_call(
     call: MakeCaller, account: Account, changes: dict[str, object], send: str, personalised: str
 ) -> None:
     desk = await call(account)
@@ -100,7 +100,7 @@ async def test_what_each_call_answers(
     assert all(message.held_for == "manual" for message in desk.box.platform.messages)
 
 
-async def test_words_signature_and_variables(call: MakeCaller) -> None:
+async def test_answers_for_words_signature_and_variables(call: MakeCaller) -> None:
     desk = await call(replace(DEMO, signature_required=True))
     assert await desk.send("【某某】发票和赌博") == "8,发票,赌博"
     assert await desk.post("sendPackSms", content=f"{NUMBER}|【某某】发票") == "-8"
@@ -121,7 +121,7 @@ async def test_words_signature_and_variables(call: MakeCaller) -> None:
         (replace(DEMO, balance_takes_md5=False), {"password": hashlib.md5(b"demo1680").hexdigest()}, "-1"),
     ],
 )
-async def test_what_the_balance_answers(
+async def test_answers_of_the_balance_call(
     call: MakeCaller, account: Account, changes: dict[str, object], expected: str
 ) -> None:
     desk = await call(account)
@@ -132,13 +132,13 @@ async def test_what_the_balance_answers(
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "sendDIYSms"), ("GET", "sendPackSms"), ("POST", "balance"), ("PUT", "sendXSms")]
 )
-async def test_the_wrong_method_is_answered_405(call: MakeCaller, method: str, path: str) -> None:
+async def test_wrong_method_is_answered_with_405(call: MakeCaller, method: str, path: str) -> None:
     desk = await call()
     async with desk.session.request(method, f"{desk.box.url}/{path}.do", params=desk.base) as answer:
         assert answer.status == 405
 
 
-async def test_every_number_can_be_forced(call: MakeCaller) -> None:
+async def test_every_verdict_can_be_forced(call: MakeCaller) -> None:
     desk = await call()
     for verdict, expected in ((Verdict.TOO_FAST, "5"), (Verdict.FAILED, "0"), (Verdict.IP, "-14")):
         desk.box.platform.faults.next(Fault(verdict=verdict))
@@ -151,20 +151,20 @@ async def test_every_number_can_be_forced(call: MakeCaller) -> None:
     assert desk.box.platform.messages == []
 
 
-async def test_more_than_the_rate_is_too_fast(call: MakeCaller) -> None:
+async def test_exceeding_the_rate_is_too_fast(call: MakeCaller) -> None:
     desk = await call(replace(DEMO, rate=0.001))
     assert (await desk.send("a")).startswith("1,")
     assert await desk.send("b") == "5"
     assert await desk.post("sendPackSms", content=f"{NUMBER}|c") == "-5"
 
 
-async def test_more_than_five_at_once_are_too_fast(call: MakeCaller) -> None:
+async def test_more_than_five_calls_at_once_are_too_fast(call: MakeCaller) -> None:
     desk = await call(answer_delay=0.5)
     answers = await asyncio.gather(*(desk.send(str(index)) for index in range(6)))
     assert sorted(answer.partition(",")[0] for answer in answers) == ["1"] * 5 + ["5"]
 
 
-async def test_a_scheduled_send_waits_for_its_time_in_china(call: MakeCaller) -> None:
+async def test_scheduled_send_uses_china_time(call: MakeCaller) -> None:
     desk = await call()
     at = datetime.now(UTC) + timedelta(hours=8, minutes=1)
     assert (await desk.send("later", dstime=f"{at:%Y-%m-%d %H:%M:%S}")).startswith("1,")
@@ -173,7 +173,7 @@ async def test_a_scheduled_send_waits_for_its_time_in_china(call: MakeCaller) ->
     assert abs(message.due_at - datetime.now(UTC).timestamp() - 60) < 5
 
 
-async def test_the_c_programs_request(call: MakeCaller, raw: Raw) -> None:
+async def test_requests_of_the_c_and_objective_c_programs(call: MakeCaller, raw: Raw) -> None:
     """The C program (libghttp) and the Objective-C one (Foundation): what they put on the wire."""
     desk = await call()
     query = f"{urlencode(desk.base)}&mobile={NUMBER}&content=zhiling"
@@ -187,7 +187,7 @@ async def test_the_c_programs_request(call: MakeCaller, raw: Raw) -> None:
     assert desk.box.platform.phone(NUMBER).texts == ["zhiling"] * 2
 
 
-async def test_octets_that_are_not_utf_8_are_garbled_and_unescaped_ones_refused(call: MakeCaller, raw: Raw) -> None:
+async def test_invalid_utf8_is_replaced_and_unescaped_bytes_are_refused(call: MakeCaller, raw: Raw) -> None:
     desk = await call()
     head = f"GET /sendXSms.do?{urlencode(desk.base)}&mobile={NUMBER}&content="
     tail = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -199,18 +199,18 @@ async def test_octets_that_are_not_utf_8_are_garbled_and_unescaped_ones_refused(
     assert set(text) & {"\ufffd"}
 
 
-async def test_a_path_prefix(call: MakeCaller) -> None:
+async def test_path_prefix(call: MakeCaller) -> None:
     desk = await call(path_prefix="/ztsms")
     async with desk.session.get(f"{desk.box.url}/ztsms/balance.do", params=desk.base) as answer:
         assert await answer.text() == "1000"
 
 
-def test_the_first_of_two_equal_parameters_counts() -> None:
+def test_first_value_of_a_repeated_parameter_counts() -> None:
     assert parse_parameters(b"a=1&a=2&b=", b"a=3&c=%E4%B8%AD+x") == {"a": "1", "b": "", "c": "中 x"}
 
 
 @given(st.lists(st.binary(max_size=200), max_size=2))
-def test_random_octets_never_raise_anything_but_value_error(forms: list[bytes]) -> None:
+def test_random_bytes_raise_only_value_error(forms: list[bytes]) -> None:
     try:
         parameters = parse_parameters(*forms)
     except ValueError:
@@ -226,5 +226,5 @@ def test_random_octets_never_raise_anything_but_value_error(forms: list[bytes]) 
         max_size=20,
     )
 )
-def test_parameters_come_back(parameters: dict[str, str]) -> None:
+def test_parameters_make_the_round_trip(parameters: dict[str, str]) -> None:
     assert parse_parameters(urlencode(parameters).encode()) == parameters

@@ -115,7 +115,7 @@ def submit(**changes: Any) -> Submit:
 # --- table 3.2 -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_login_is_answered_with_proof(box: Sandbox, connect: Any) -> None:
+async def test_login_is_answered_with_proof(box: Sandbox, connect: Any) -> None:
     peer = await connect()
     pdu = login_pdu()
     answer = await peer.ask(pdu, ConnectResp)
@@ -132,16 +132,14 @@ async def test_a_login_is_answered_with_proof(box: Sandbox, connect: Any) -> Non
         (encode(login_pdu())[:34] + b"\x30" + encode(login_pdu())[35:], 4),
     ],
 )
-async def test_a_login_is_refused(connect: Any, octets: bytes, status: int) -> None:
+async def test_invalid_login_is_refused(connect: Any, octets: bytes, status: int) -> None:
     peer = await connect()
     peer.writer.write(octets)
     assert (await peer.hear(ConnectResp)).status == status
     assert await peer.hear(ConnectResp) is None
 
 
-async def test_a_foreign_address_a_suspended_account_and_a_third_connection_are_refused(
-    box: Sandbox, connect: Any
-) -> None:
+async def test_login_is_refused_by_address_suspension_or_connection_limit(box: Sandbox, connect: Any) -> None:
     first, second = await logged_in(connect), await logged_in(connect)
     third = await connect()
     assert (await third.ask(login_pdu(), ConnectResp)).status == 5
@@ -153,7 +151,7 @@ async def test_a_foreign_address_a_suspended_account_and_a_third_connection_are_
             assert (await peer.ask(login_pdu(changed), ConnectResp)).status == status
 
 
-async def test_nothing_is_taken_before_the_login(box: Sandbox, connect: Any) -> None:
+async def test_submit_before_login_is_refused(box: Sandbox, connect: Any) -> None:
     peer = await connect()
     assert (await peer.ask(submit(), SubmitResp)).result == 2
     assert await peer.hear(SubmitResp) is None
@@ -178,7 +176,7 @@ async def test_nothing_is_taken_before_the_login(box: Sandbox, connect: Any) -> 
         (submit(src_id="1069"), 14),
     ],
 )
-async def test_a_submit_is_judged(box: Sandbox, connect: Any, pdu: Submit, result: int) -> None:
+async def test_submit_results(box: Sandbox, connect: Any, pdu: Submit, result: int) -> None:
     peer = await logged_in(connect)
     answer = await peer.ask(pdu, SubmitResp)
     assert (answer.sequence_id, answer.result) == (7, result)
@@ -186,7 +184,7 @@ async def test_a_submit_is_judged(box: Sandbox, connect: Any, pdu: Submit, resul
     assert len(box.platform.messages) == (1 if result == 0 else 0)
 
 
-async def test_a_submit_that_can_not_be_read_is_answered(connect: Any) -> None:
+async def test_malformed_submit_is_answered(connect: Any) -> None:
     peer = await logged_in(connect)
     octets = bytearray(encode(submit()))
     octets[150] += 1
@@ -196,7 +194,7 @@ async def test_a_submit_that_can_not_be_read_is_answered(connect: Any) -> None:
     assert await peer.hear(SubmitResp) is None
 
 
-async def test_without_a_product_and_beyond_the_rate_nothing_is_taken(connect: Any) -> None:
+async def test_submit_without_product_or_above_the_rate_is_refused(connect: Any) -> None:
     account = Account(products={}, rate=0.001)
     async with Sandbox(Config(accounts=(account, Account(username="b", sp_id="2", rate=0.001)), cmpp_port=0)) as other:
         peer = await connect(other)
@@ -208,7 +206,7 @@ async def test_without_a_product_and_beyond_the_rate_nothing_is_taken(connect: A
         assert results == [0, 8]
 
 
-async def test_more_than_the_window_at_once_is_too_fast(box: Sandbox, connect: Any) -> None:
+async def test_submits_beyond_the_window_are_too_fast(box: Sandbox, connect: Any) -> None:
     box.cmpp.faults.next("late_answer", 20)
     peer = await logged_in(connect)
     peer.say(*[submit(sequence_id=place) for place in range(17)])
@@ -219,7 +217,7 @@ async def test_more_than_the_window_at_once_is_too_fast(box: Sandbox, connect: A
 # --- what else an SP may ask -----------------------------------------------------------------------------------------
 
 
-async def test_queries_cancels_tests_and_the_end(box: Sandbox, connect: Any) -> None:
+async def test_query_cancel_active_test_and_terminate(box: Sandbox, connect: Any) -> None:
     peer = await logged_in(connect)
     at = datetime.now(UTC) + timedelta(hours=1)
     later = await peer.ask(submit(at_time=smpp_time(at)), SubmitResp)
@@ -239,7 +237,7 @@ async def test_queries_cancels_tests_and_the_end(box: Sandbox, connect: Any) -> 
     assert await peer.hear(TerminateResp) is None
 
 
-async def test_a_silent_connection_is_tested_and_given_up(connect: Any) -> None:
+async def test_silent_connection_is_tested_and_closed(connect: Any) -> None:
     async with Sandbox(Config(accounts=(ACCOUNT,), cmpp_port=0, cmpp_idle=0.02)) as box:
         peer = await connect(box)
         await peer.ask(login_pdu(), ConnectResp)
@@ -248,7 +246,7 @@ async def test_a_silent_connection_is_tested_and_given_up(connect: Any) -> None:
         assert await peer.hear(ActiveTest) is None
 
 
-async def test_their_terminate_is_answered_by_hanging_up(box: Sandbox, connect: Any) -> None:
+async def test_terminate_from_the_platform_ends_the_connection(box: Sandbox, connect: Any) -> None:
     box.cmpp.faults.next(CMPPFault.TERMINATE)
     peer = await logged_in(connect)
     peer.say(submit())
@@ -276,7 +274,7 @@ async def report(peer: Peer) -> tuple[int, str]:
     return content.msg_id, content.stat
 
 
-async def test_a_segment_is_reported_by_itself_before_the_next_is_there(box: Sandbox, connect: Any) -> None:
+async def test_segment_is_reported_before_the_next_one_arrives(box: Sandbox, connect: Any) -> None:
     box.cmpp.faults.next(CMPPFault.ACCEPTED_FIRST)
     box.cmpp.faults.next(CMPPFault.SEGMENT_FAILED)
     peer = await logged_in(connect)
@@ -291,7 +289,7 @@ async def test_a_segment_is_reported_by_itself_before_the_next_is_there(box: San
 
 
 @pytest.mark.parametrize(("manual", "delay"), [(True, 0.0), (False, 0.2)])
-async def test_the_segments_of_a_message_that_is_held_are_reported_once_it_is_decided(
+async def test_segments_of_a_held_message_are_reported_after_the_decision(
     connect: Any, *, manual: bool, delay: float
 ) -> None:
     account = Account(products={"61341": 5}, service_id="HELP", manual=manual)
@@ -310,7 +308,7 @@ async def test_the_segments_of_a_message_that_is_held_are_reported_once_it_is_de
         assert [await report(peer), await report(peer)] == [(ids[0], "KX:1000"), (ids[1], "KX:1000")]
 
 
-async def test_reports_come_for_each_segment_and_again_until_they_are_answered(box: Sandbox, connect: Any) -> None:
+async def test_each_segment_is_reported_until_acknowledged(box: Sandbox, connect: Any) -> None:
     peer = await logged_in(connect)
     ids = [(await peer.ask(segment(number), SubmitResp)).msg_id for number in (1, 2)]
     assert box.platform.phone(NUMBER).texts == [LONG]
@@ -323,7 +321,7 @@ async def test_reports_come_for_each_segment_and_again_until_they_are_answered(b
     await box.wait_for(lambda _: box.cmpp.acknowledged == 2)
 
 
-async def test_who_never_answers_is_left_and_gets_it_on_the_next_connection(connect: Any) -> None:
+async def test_unanswered_report_is_sent_over_the_next_connection(connect: Any) -> None:
     peer = await logged_in(connect)
     await peer.ask(submit(), SubmitResp)
     assert [await peer.hear(Deliver) is not None for _ in range(3)] == [True] * 3
@@ -332,7 +330,7 @@ async def test_who_never_answers_is_left_and_gets_it_on_the_next_connection(conn
     assert await again.hear(Deliver) is not None
 
 
-async def test_uplinks_go_over_the_connection_and_pushes_to_the_others(box: Sandbox, connect: Any) -> None:
+async def test_uplinks_use_the_connection_or_are_pushed(box: Sandbox, connect: Any) -> None:
     peer = await logged_in(connect)
     uplink = box.platform.reply(NUMBER, "好的", username="demo", extension="88")
     pdu = await peer.hear(Deliver)
@@ -345,7 +343,7 @@ async def test_uplinks_go_over_the_connection_and_pushes_to_the_others(box: Sand
     assert box.platform.pushes.waiting == 1
 
 
-def test_faults_are_used_up_in_their_order_and_by_their_kind() -> None:
+def test_faults_are_consumed_in_order_and_by_kind() -> None:
     faults = CMPPFaults()
     faults.next("redelivered")
     faults.next(CMPPFault.LOST_ANSWER)

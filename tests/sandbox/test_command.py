@@ -38,7 +38,7 @@ def ask(gateway: str, password: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_tells_its_addresses_as_json_and_ends_with_a_signal(number: int) -> None:
+def test_json_output_and_end_by_signal(number: int) -> None:
     with start("--port", "0", "--balance", "5", "--json", SMS1680_SANDBOX_PASSWORD="own") as process:
         addresses = json.loads(process.stdout.readline())
         assert addresses["page"] == f"{addresses['gateway']}/"
@@ -49,7 +49,7 @@ def test_it_tells_its_addresses_as_json_and_ends_with_a_signal(number: int) -> N
         assert process.stdout.read() == process.stderr.read() == ""
 
 
-def test_it_tells_where_cmpp_is_when_asked_for() -> None:
+def test_cmpp_port_is_printed() -> None:
     with start("--port", "0", "--cmpp-port", "0", "--json") as process:
         cmpp = json.loads(process.stdout.readline())["cmpp"]
         assert (cmpp["host"], cmpp["sp_id"], cmpp["source_number"]) == ("127.0.0.1", "901680", "106900001680")
@@ -57,7 +57,7 @@ def test_it_tells_where_cmpp_is_when_asked_for() -> None:
             process.terminate()
 
 
-def test_it_tells_a_person_the_demo_password() -> None:
+def test_demo_password_is_printed() -> None:
     with start("--port", "0") as process:
         lines = [process.stdout.readline() for _ in range(4)]
         assert ask(lines[0].split()[-1], lines[3].split()[-1]) == "1000"
@@ -65,7 +65,7 @@ def test_it_tells_a_person_the_demo_password() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--rate", "0"), ("--host", "203.0.113.1")])
-def test_what_can_not_be_served_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
+def test_invalid_settings_are_reported_in_one_line(arguments: tuple[str, ...]) -> None:
     with start("--port", "0", *arguments) as process:
         _, errors = process.communicate(timeout=20)
         assert process.returncode == 2
@@ -73,7 +73,7 @@ def test_what_can_not_be_served_is_told_in_one_line(arguments: tuple[str, ...]) 
         assert errors.count("\n") == 1
 
 
-def test_it_is_a_subcommand_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_the_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser(prog="sms1680")
     add(parser.add_subparsers())
     with pytest.raises(SystemExit) as ended:

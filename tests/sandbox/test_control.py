@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NUMBER = "13800000000"
 
 
-async def test_the_state_tells_all_but_passwords(call: MakeCaller) -> None:
+async def test_state_contains_no_passwords(call: MakeCaller) -> None:
     desk = await call()
     await desk.send("x")
     await desk.send("发票")
@@ -29,7 +29,7 @@ async def test_the_state_tells_all_but_passwords(call: MakeCaller) -> None:
     assert "demo1680" not in json.dumps(state)
 
 
-async def test_messages_can_be_narrowed(call: MakeCaller) -> None:
+async def test_messages_can_be_filtered(call: MakeCaller) -> None:
     desk = await call()
     await desk.send("【某某】a")
     await desk.send("b", "13900000000")
@@ -88,14 +88,14 @@ async def test_faults_over_cmpp(call: MakeCaller) -> None:
     await desk.control("faults", expected=400, cmpp="unheard of")
 
 
-async def test_without_a_port_there_are_no_faults_over_cmpp(call: MakeCaller) -> None:
+async def test_cmpp_faults_require_a_port(call: MakeCaller) -> None:
     desk = await call()
     assert (await desk.look("state"))["cmpp"] is None
     await desk.control("faults", expected=400, cmpp="too_fast")
     await desk.control("faults", expected=400, restart=True)
 
 
-async def test_held_messages_are_decided(call: MakeCaller) -> None:
+async def test_held_messages_can_be_decided(call: MakeCaller) -> None:
     desk = await call()
     await desk.send("贷款")
     held = (await desk.look("messages"))["messages"][0]
@@ -152,14 +152,14 @@ async def test_a_reset(call: MakeCaller) -> None:
         ("phone", {"number": "10086"}),
     ],
 )
-async def test_what_makes_no_sense_is_refused_with_400(call: MakeCaller, path: str, fields: dict[str, object]) -> None:
+async def test_invalid_fields_are_answered_with_400(call: MakeCaller, path: str, fields: dict[str, object]) -> None:
     desk = await call()
     answer = await desk.control(path, expected=400, **fields)
     assert answer["error"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"null"])
-async def test_only_json_objects_are_read(call: MakeCaller, body: bytes) -> None:
+async def test_body_must_be_a_json_object(call: MakeCaller, body: bytes) -> None:
     desk = await call()
     headers = {"Content-Type": "application/json"}
     async with desk.session.post(f"{desk.box.url}/api/pushes", data=body, headers=headers) as answer:
@@ -181,7 +181,7 @@ async def test_only_json_objects_are_read(call: MakeCaller, body: bytes) -> None
         ("192.168.1.2", 403),
     ],
 )
-async def test_a_foreign_name_is_refused(call: MakeCaller, host: str, status: int) -> None:
+async def test_foreign_host_is_refused(call: MakeCaller, host: str, status: int) -> None:
     desk = await call()
     for path in ("state", "messages"):
         async with desk.session.get(f"{desk.box.url}/api/{path}", headers={"Host": host}) as answer:
@@ -194,7 +194,7 @@ async def test_a_foreign_name_is_refused(call: MakeCaller, host: str, status: in
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
-async def test_a_post_from_another_origin_is_refused(call: MakeCaller, origin: str) -> None:
+async def test_post_from_another_origin_is_refused(call: MakeCaller, origin: str) -> None:
     desk = await call()
     async with desk.session.post(f"{desk.box.url}/api/reset", json={}, headers={"Origin": origin}) as answer:
         assert answer.status == 403
@@ -202,7 +202,7 @@ async def test_a_post_from_another_origin_is_refused(call: MakeCaller, origin: s
         assert answer.status == 200
 
 
-async def test_a_form_that_any_page_could_post_is_refused(call: MakeCaller) -> None:
+async def test_form_post_is_refused(call: MakeCaller) -> None:
     desk = await call()
     async with desk.session.post(f"{desk.box.url}/api/reset", data={"a": "b"}) as answer:
         assert answer.status == 415
@@ -210,7 +210,7 @@ async def test_a_form_that_any_page_could_post_is_refused(call: MakeCaller) -> N
         assert answer.status == 405
 
 
-async def test_the_page_lets_nothing_foreign_in(call: MakeCaller) -> None:
+async def test_page_blocks_foreign_content(call: MakeCaller) -> None:
     desk = await call()
     for path in ("/", "/page/app.js", "/page/conversation.js", "/page/words.js", "/page/style.css", "/page/icon.svg"):
         async with desk.session.get(desk.box.url + path) as answer:
@@ -235,7 +235,7 @@ async def changes(stream: aiohttp.StreamReader) -> dict[str, object]:
                 return json.loads(line[6:])
 
 
-async def test_changes_are_sent_as_they_happen(call: MakeCaller) -> None:
+async def test_changes_are_sent_as_events(call: MakeCaller) -> None:
     desk = await call(report_delay=0.2)
     async with desk.session.get(f"{desk.box.url}/api/events") as stream:
         assert stream.content_type == "text/event-stream"
@@ -249,7 +249,7 @@ async def test_changes_are_sent_as_they_happen(call: MakeCaller) -> None:
         assert [item["state"] for item in await_delivered["items"]] == ["delivered"]
 
 
-async def test_who_falls_far_behind_is_sent_away(call: MakeCaller) -> None:
+async def test_slow_subscriber_is_disconnected(call: MakeCaller) -> None:
     desk = await call(Account(products={"61341": 10_000}))
     async with desk.session.get(f"{desk.box.url}/api/events") as stream:
         await stream.content.readline()

@@ -68,9 +68,7 @@ async def test_padded_answers(call: MakeCaller, name: str, before: bytes, after:
         ("failed", 200, 0),
     ],
 )
-async def test_the_ledger_is_true_whatever_was_answered(
-    call: MakeCaller, name: str, seen: int | str, held: int
-) -> None:
+async def test_ledger_is_correct_for_every_fault(call: MakeCaller, name: str, seen: int | str, held: int) -> None:
     desk = await call()
     desk.box.platform.faults.next(name)
     answer = await ask(desk, "x")
@@ -91,7 +89,7 @@ async def test_stalls(call: MakeCaller, name: str, held: int) -> None:
     await asyncio.gather(stalled, return_exceptions=True)
 
 
-async def test_what_was_accepted_before_a_caller_hung_up_stays_accepted(call: MakeCaller) -> None:
+async def test_message_stays_accepted_if_the_caller_disconnects(call: MakeCaller) -> None:
     desk = await call()
     desk.box.platform.faults.next(Fault(stall_before=0.05))
     cancelled = asyncio.create_task(ask(desk, "x"))
@@ -100,7 +98,7 @@ async def test_what_was_accepted_before_a_caller_hung_up_stays_accepted(call: Ma
     await desk.box.wait_for(lambda platform: platform.ledger[NUMBER, "x"] == 1)
 
 
-async def test_an_answer_without_a_length_may_be_cut_unnoticed(call: MakeCaller) -> None:
+async def test_answer_without_length_can_be_cut_unnoticed(call: MakeCaller) -> None:
     desk = await call()
     desk.box.platform.faults.next(Fault(length=False, cut=Cut.IN_BODY))
     status, body = await ask(desk, "x")
@@ -108,7 +106,7 @@ async def test_an_answer_without_a_length_may_be_cut_unnoticed(call: MakeCaller)
     assert body == desk.box.platform.messages[0].message_id.join(["1,", ""]).encode()[:10]
 
 
-async def test_a_single_octet_can_be_half_an_answer(call: MakeCaller) -> None:
+async def test_single_byte_can_be_half_an_answer(call: MakeCaller) -> None:
     desk = await call()
     desk.box.platform.faults.next("half")
     form = desk.base | {"content": f"{NUMBER}|x"}
@@ -118,7 +116,7 @@ async def test_a_single_octet_can_be_half_an_answer(call: MakeCaller) -> None:
             await answer.read()
 
 
-async def test_faults_by_choice_queue_and_standing(call: MakeCaller) -> None:
+async def test_fault_order_is_choose_queue_standing(call: MakeCaller) -> None:
     desk = await call()
     faults = desk.box.platform.faults
     faults.choose = lambda which: Fault(body="chosen") if which is Call.BALANCE else None
@@ -133,7 +131,7 @@ async def test_faults_by_choice_queue_and_standing(call: MakeCaller) -> None:
         faults.next("unheard of")
 
 
-async def test_an_hour_of_faults_in_small(call: MakeCaller) -> None:
+async def test_many_random_faults(call: MakeCaller) -> None:
     """Each text is sent once: the ledger agrees with the platform's own rules for each fault."""
     desk = await call()
     expected: Counter[tuple[str, str]] = Counter()

@@ -25,7 +25,7 @@ async def click(tab: Tab, selector: str) -> None:
     await tab.run(f"document.querySelector({selector!r}).click()")
 
 
-async def test_a_message_appears_and_is_answered(call: MakeCaller, tab: Tab, receiver: Receiver) -> None:
+async def test_message_appears_and_can_be_answered(call: MakeCaller, tab: Tab, receiver: Receiver) -> None:
     desk = await call(Account(report_address=receiver.url, uplink_address=receiver.url), report_delay=0.05)
     await tab.open(desk.box.url)
     await tab.until("document.querySelector('#live-text').dataset.t === 'live'")
@@ -105,7 +105,7 @@ async def test_faults_over_cmpp(call: MakeCaller, tab: Tab) -> None:
     assert tab.problems == []
 
 
-async def test_it_speaks_both_languages(call: MakeCaller, tab: Tab) -> None:
+async def test_page_has_both_languages(call: MakeCaller, tab: Tab) -> None:
     desk = await call()
     await tab.open(f"{desk.box.url}/?lang=zh-CN")
     await tab.until("document.querySelector('#account-title').innerText === '账户'")
@@ -114,7 +114,7 @@ async def test_it_speaks_both_languages(call: MakeCaller, tab: Tab) -> None:
     await tab.until("document.querySelector('#account-title').innerText === 'Account'")
 
 
-def test_both_languages_have_the_same_words() -> None:
+def test_both_languages_have_the_same_keys() -> None:
     english, chinese = (PAGE / "words.js").read_text("utf-8").split("  zh: {")
     keys = re.compile(r"^    (\w+): ", re.MULTILINE)
     assert keys.findall(english) == keys.findall(chinese.split("\n};")[0])
@@ -122,7 +122,7 @@ def test_both_languages_have_the_same_words() -> None:
     assert used <= set(keys.findall(english))
 
 
-async def test_a_second_phone_counts_what_is_unread_and_a_reset_clears_all(call: MakeCaller, tab: Tab) -> None:
+async def test_unread_messages_are_counted_and_a_reset_clears_the_page(call: MakeCaller, tab: Tab) -> None:
     desk = await call()
     await desk.send("one", NUMBER)
     await tab.open(desk.box.url)
@@ -138,7 +138,7 @@ async def test_a_second_phone_counts_what_is_unread_and_a_reset_clears_all(call:
 
 
 @pytest.mark.parametrize("width", [360, 820, 1440])
-async def test_nothing_is_wider_than_the_screen(call: MakeCaller, tab: Tab, width: int) -> None:
+async def test_page_fits_the_screen(call: MakeCaller, tab: Tab, width: int) -> None:
     desk = await call()
     await desk.send("【家里】" + "https://example.org/" + "x" * 300, NUMBER)
     await desk.control("story", id="1", state="running", en="A" * 80)
@@ -148,7 +148,7 @@ async def test_nothing_is_wider_than_the_screen(call: MakeCaller, tab: Tab, widt
     assert await tab.run("document.documentElement.scrollWidth") <= width
 
 
-async def test_it_says_when_the_platform_is_gone(tab: Tab) -> None:
+async def test_page_shows_a_lost_connection(tab: Tab) -> None:
     async with Sandbox() as box:
         await tab.open(box.url)
         await tab.until("document.querySelector('#live-text').innerText === 'live'")

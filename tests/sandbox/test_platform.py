@@ -51,7 +51,7 @@ def reports(desk: Desk) -> list[ReportReady]:
         ({}, (NUMBER, "开发票"), {}, Verdict.FORBIDDEN_WORDS),
     ],
 )
-def test_what_is_refused_costs_nothing_and_reaches_nobody(
+def test_refused_submission_costs_nothing_and_is_not_sent(
     desk: MakeDesk, changes: dict[str, object], pair: tuple[str, str], options: dict[str, object], verdict: Verdict
 ) -> None:
     table = desk(replace(Account(), **changes))
@@ -63,7 +63,7 @@ def test_what_is_refused_costs_nothing_and_reaches_nobody(
     assert submit(table, (NUMBER, "【某某】好")).verdict in {Verdict.ACCEPTED, Verdict.PERMISSION, Verdict.USER}
 
 
-def test_an_accepted_message_is_at_the_phone_at_once_and_paid_by_parts(desk: MakeDesk) -> None:
+def test_accepted_message_is_sent_at_once_and_costs_parts(desk: MakeDesk) -> None:
     table = desk()
     result = submit(table, (NUMBER, "【某某】" + "字" * 71), (OTHER, "b"), ("1", "none"), extension="12")
     assert result.verdict is Verdict.ACCEPTED
@@ -74,7 +74,7 @@ def test_an_accepted_message_is_at_the_phone_at_once_and_paid_by_parts(desk: Mak
     assert len(table.platform.messages) == 2
 
 
-def test_ids_are_eighteen_digits_that_begin_with_the_time_in_china(desk: MakeDesk) -> None:
+def test_ids_are_18_digits_that_start_with_china_time(desk: MakeDesk) -> None:
     table = desk()
     first, second = (submit(table, (NUMBER, text)).message_id for text in "ab")
     assert first != second
@@ -84,7 +84,7 @@ def test_ids_are_eighteen_digits_that_begin_with_the_time_in_china(desk: MakeDes
     assert first.isdecimal()
 
 
-def test_the_platforms_own_signature_is_written_and_paid(desk: MakeDesk) -> None:
+def test_own_signature_of_the_platform_is_prepended_and_charged(desk: MakeDesk) -> None:
     table = desk(Account(own_signature="某某科技", signature_required=True))
     submit(table, (NUMBER, "字" * 65))
     assert table.platform.phone(NUMBER).texts == ["【某某科技】" + "字" * 65]
@@ -92,7 +92,7 @@ def test_the_platforms_own_signature_is_written_and_paid(desk: MakeDesk) -> None
 
 
 @pytest.mark.parametrize(("text", "manual", "verdict"), [("贷款", False, Verdict.REVIEW), ("x", True, Verdict.MANUAL)])
-def test_what_is_held_waits_for_a_person(desk: MakeDesk, text: str, manual: bool, verdict: Verdict) -> None:
+def test_held_message_waits_for_a_decision(desk: MakeDesk, text: str, manual: bool, verdict: Verdict) -> None:
     table = desk(Account(manual=manual))
     heard = reports(table)
     first, second = submit(table, (NUMBER, text)), submit(table, (OTHER, text))
@@ -114,7 +114,7 @@ def test_what_is_held_waits_for_a_person(desk: MakeDesk, text: str, manual: bool
         table.platform.decide(first.message_id, approve=True)
 
 
-def test_a_scheduled_message_goes_out_when_due_and_not_before(desk: MakeDesk) -> None:
+def test_scheduled_message_is_sent_when_due(desk: MakeDesk) -> None:
     table = desk()
     at = datetime.fromtimestamp(table.clock.now + 60, UTC)
     submit(table, (NUMBER, "later"), at=at)
@@ -128,13 +128,13 @@ def test_a_scheduled_message_goes_out_when_due_and_not_before(desk: MakeDesk) ->
     assert table.platform.messages[0].state is State.DELIVERED
 
 
-def test_a_time_in_the_past_means_now(desk: MakeDesk) -> None:
+def test_past_time_means_now(desk: MakeDesk) -> None:
     table = desk()
     submit(table, (NUMBER, "x"), at=datetime(2010, 12, 30, tzinfo=UTC))
     assert table.platform.phone(NUMBER).texts == ["x"]
 
 
-def test_delivery_reports_come_after_their_delay_with_the_phones_own_word(desk: MakeDesk) -> None:
+def test_delivery_reports_have_the_status_of_the_phone(desk: MakeDesk) -> None:
     table = desk(report_delay=5.0)
     heard = reports(table)
     table.platform.phone(OTHER).report_status = "UNDELIV"
@@ -151,7 +151,7 @@ def test_delivery_reports_come_after_their_delay_with_the_phones_own_word(desk: 
     assert table.platform.phone("13900000002").texts == ["x"]
 
 
-def test_the_same_text_to_the_same_number_too_often_fails_with_kx_4000(desk: MakeDesk) -> None:
+def test_repeating_a_text_too_often_fails_with_kx_4000(desk: MakeDesk) -> None:
     table = desk(repeat_limit=2, repeat_window=60.0)
     heard = reports(table)
     for _ in range(3):
@@ -167,14 +167,14 @@ def test_the_same_text_to_the_same_number_too_often_fails_with_kx_4000(desk: Mak
     assert heard[-1].status == "0"
 
 
-def test_a_thousand_numbers_are_the_most(desk: MakeDesk) -> None:
+def test_more_than_a_thousand_numbers_are_refused(desk: MakeDesk) -> None:
     table = desk(Account(products={PRODUCT: 5000}))
     numbers = [(f"138{index:08d}", "x") for index in range(1001)]
     assert submit(table, *numbers).verdict is Verdict.TOO_MANY
     assert submit(table, *numbers[:1000]).verdict is Verdict.ACCEPTED
 
 
-def test_a_reply_answers_the_last_message_unless_told_otherwise(desk: MakeDesk) -> None:
+def test_reply_answers_the_last_message_by_default(desk: MakeDesk) -> None:
     table = desk()
     submit(table, (NUMBER, "first"), extension="11")
     submit(table, (NUMBER, "second"), extension="012")
@@ -188,7 +188,7 @@ def test_a_reply_answers_the_last_message_unless_told_otherwise(desk: MakeDesk) 
         table.platform.reply(NUMBER, "1", extension="x")
 
 
-def test_a_reset_begins_again_but_keeps_the_addresses(desk: MakeDesk) -> None:
+def test_reset_clears_everything_except_the_addresses(desk: MakeDesk) -> None:
     table = desk()
     table.account.report_address = "http://127.0.0.1/mr"
     submit(table, (NUMBER, "x"))
@@ -203,7 +203,7 @@ def test_a_reset_begins_again_but_keeps_the_addresses(desk: MakeDesk) -> None:
 # --- flow -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_next_submit_waits_items_by_rate_from_the_answer_on(desk: MakeDesk) -> None:
+def test_next_submit_waits_for_items_by_rate_after_the_answer(desk: MakeDesk) -> None:
     table = desk(Account(rate=10))
     first = table.platform.submit(table.account, PRODUCT, [(NUMBER, "字" * 71), (OTHER, "字" * 71)])
     assert first.flow_items == 4
@@ -216,13 +216,13 @@ def test_the_next_submit_waits_items_by_rate_from_the_answer_on(desk: MakeDesk) 
     assert submit(table, (NUMBER, "x")).verdict is Verdict.ACCEPTED
 
 
-def test_what_was_refused_does_not_count(desk: MakeDesk) -> None:
+def test_refused_submit_does_not_count(desk: MakeDesk) -> None:
     table = desk(Account(rate=1))
     assert submit(table, (NUMBER, "发票")).verdict is Verdict.FORBIDDEN_WORDS
     assert submit(table, (NUMBER, "x")).verdict is Verdict.ACCEPTED
 
 
-def test_without_a_rate_five_may_be_under_way(desk: MakeDesk) -> None:
+def test_without_a_rate_five_submits_can_be_in_progress(desk: MakeDesk) -> None:
     table = desk()
     results = [table.platform.submit(table.account, PRODUCT, [(NUMBER, str(index))]) for index in range(6)]
     assert [result.verdict for result in results] == [Verdict.ACCEPTED] * 5 + [Verdict.TOO_FAST]
@@ -233,7 +233,7 @@ def test_without_a_rate_five_may_be_under_way(desk: MakeDesk) -> None:
 
 
 @given(st.floats(0.1, 1000), st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 100)), max_size=20))
-def test_never_more_than_the_rate_goes_through(rate: float, submits: list[tuple[int, float]]) -> None:
+def test_rate_is_never_exceeded(rate: float, submits: list[tuple[int, float]]) -> None:
     rule, now, admitted = FlowRule(rate, 5), 0.0, []
     for items, pause in submits:
         now += pause
@@ -264,7 +264,7 @@ def test_passwords_plain_and_md5(desk: MakeDesk) -> None:
 @pytest.mark.parametrize(
     ("address", "admitted"), [("127.0.0.1", True), ("10.1.2.3", True), ("10.2.0.0", False), ("::1", False), ("", False)]
 )
-def test_the_ip_list(desk: MakeDesk, address: str, admitted: bool) -> None:
+def test_ip_list(desk: MakeDesk, address: str, admitted: bool) -> None:
     table = desk(Account(networks=("127.0.0.0/8", "10.1.0.0/16")))
     answer = table.platform.authenticate("demo", "demo1680", address)
     assert answer is (table.account if admitted else Verdict.IP)
@@ -273,12 +273,12 @@ def test_the_ip_list(desk: MakeDesk, address: str, admitted: bool) -> None:
 @pytest.mark.parametrize(
     "changes", [{"rate": 0}, {"networks": ("nowhere",)}, {"source_number": "1a"}, {"concurrency": 0}]
 )
-def test_accounts_that_make_no_sense_are_refused(changes: dict[str, object]) -> None:
+def test_invalid_accounts_are_rejected(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"rate|network|digits|least"):
         Account(**changes)
 
 
-def test_neither_password_nor_number_nor_text_shows_in_a_repr(desk: MakeDesk) -> None:
+def test_repr_contains_no_password_number_or_text(desk: MakeDesk) -> None:
     table = desk()
     submit(table, (NUMBER, "secret text"))
     uplink = table.platform.reply(NUMBER, "secret answer")

@@ -26,7 +26,9 @@ def assert_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     assert not [secret for secret in SECRETS if secret in written], written
 
 
-async def test_the_ordinary_way(call: MakeCaller, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+async def test_normal_traffic_logs_no_secrets(
+    call: MakeCaller, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     address = f"{receiver.url}/push-secret"
     desk = await call(
@@ -44,7 +46,7 @@ async def test_the_ordinary_way(call: MakeCaller, receiver: Receiver, caplog: py
     assert_no_secret(caplog)
 
 
-async def test_requests_that_are_none(call: MakeCaller, caplog: pytest.LogCaptureFixture, raw: Raw) -> None:
+async def test_malformed_requests_log_no_secrets(call: MakeCaller, caplog: pytest.LogCaptureFixture, raw: Raw) -> None:
     caplog.set_level(logging.DEBUG)
     desk = await call()
     query = urlencode(desk.base | {"mobile": NUMBER, "content": TEXT})
@@ -60,7 +62,7 @@ async def test_requests_that_are_none(call: MakeCaller, caplog: pytest.LogCaptur
     assert_no_secret(caplog)
 
 
-async def test_a_fault_of_our_own_is_told_without_what_it_met(
+async def test_unexpected_error_is_logged_without_request_data(
     call: MakeCaller, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)

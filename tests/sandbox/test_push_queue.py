@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 
 
-def test_the_documents_patterns() -> None:
+def test_urls_match_the_document() -> None:
     assert report_url("http://h/1603/mr", "42", "13800000000", "KX:1000") == (
         "http://h/1603/mr?msgid=42&mobile=13800000000&status=KX%3A1000"
     )
@@ -28,12 +28,12 @@ def test_the_documents_patterns() -> None:
     assert uplink_url("http://h/mo", "1", "a", "", "7", semicolon=False).endswith("&msgid=7&xh=")
 
 
-def test_values_are_encoded_as_javas_urlencoder_does() -> None:
+def test_values_are_encoded_like_javas_urlencoder() -> None:
     assert encode("a b*-._~+&;") == "a+b*-._%7E%2B%26%3B"
 
 
 @given(TEXTS)
-def test_a_text_comes_back_from_its_address(text: str) -> None:
+def test_text_makes_the_round_trip(text: str) -> None:
     url = uplink_url("http://h/mo", "13800000000", text, "12", None, semicolon=False)
     assert url.isascii()
     assert parse_qs(urlsplit(url).query, keep_blank_values=True)["content"] == [text]
@@ -51,7 +51,7 @@ def queue_of(desk: MakeDesk) -> MakeQueue:
     return make
 
 
-def test_a_push_is_repeated_with_growing_pauses_until_given_up(queue_of: MakeQueue) -> None:
+def test_push_is_repeated_with_growing_pauses_until_given_up(queue_of: MakeQueue) -> None:
     queue, clock = queue_of(attempts=5, first_pause=1.0, growth=3.0, longest_pause=10.0)
     states = []
     queue.add("report", "http://h/", states.append)
@@ -67,7 +67,7 @@ def test_a_push_is_repeated_with_growing_pauses_until_given_up(queue_of: MakeQue
 
 
 @pytest.mark.parametrize("answer", [(200, b"0"), (200, b" 0\r\n")])
-def test_200_and_0_settles_a_push(queue_of: MakeQueue, answer: tuple[int | None, bytes]) -> None:
+def test_push_is_delivered_with_200_and_0(queue_of: MakeQueue, answer: tuple[int | None, bytes]) -> None:
     queue, _ = queue_of()
     queue.add("report", "http://h/")
     queue.record_attempt(queue.pop_due(), *answer)
@@ -77,7 +77,7 @@ def test_200_and_0_settles_a_push(queue_of: MakeQueue, answer: tuple[int | None,
 @pytest.mark.parametrize(
     "answer", [(200, b""), (200, b"ok"), (200, b"00"), (204, b""), (302, b"0"), (500, b"0"), (None, b"")]
 )
-def test_nothing_else_settles_it(queue_of: MakeQueue, answer: tuple[int | None, bytes]) -> None:
+def test_push_is_repeated_after_other_answers(queue_of: MakeQueue, answer: tuple[int | None, bytes]) -> None:
     queue, clock = queue_of()
     queue.add("report", "http://h/")
     queue.record_attempt(queue.pop_due(), *answer)
@@ -87,14 +87,14 @@ def test_nothing_else_settles_it(queue_of: MakeQueue, answer: tuple[int | None, 
     assert queue.pop_due() is not None
 
 
-def test_repeating_can_be_switched_off(queue_of: MakeQueue) -> None:
+def test_repetition_can_be_disabled(queue_of: MakeQueue) -> None:
     queue, _ = queue_of(repeat=False)
     queue.add("report", "http://h/")
     queue.record_attempt(queue.pop_due(), 500, b"")
     assert queue.given_up == 1
 
 
-def test_what_was_cleared_stays_cleared(queue_of: MakeQueue) -> None:
+def test_cleared_push_stays_cleared(queue_of: MakeQueue) -> None:
     queue, _ = queue_of()
     queue.add("report", "http://h/")
     push = queue.pop_due()

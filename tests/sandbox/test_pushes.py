@@ -17,7 +17,7 @@ QUICK = PushRules(first_pause=0.01, longest_pause=0.02, attempts=4)
 
 
 @pytest.mark.parametrize(("report_path", "uplink_path"), [("/index.aspx", "/index.aspx"), ("/1603/mr", "/1603/mo")])
-async def test_a_report_and_a_reply_are_handed_over(
+async def test_report_and_reply_are_pushed(
     call: MakeCaller, receiver: Receiver, report_path: str, uplink_path: str
 ) -> None:
     desk = await call(report_delay=0.0)
@@ -33,14 +33,14 @@ async def test_a_report_and_a_reply_are_handed_over(
     assert desk.box.platform.uplinks[0].push == "delivered"
 
 
-async def test_one_report_a_number(call: MakeCaller, receiver: Receiver) -> None:
+async def test_each_number_has_one_report(call: MakeCaller, receiver: Receiver) -> None:
     desk = await call(Account(report_address=f"{receiver.url}/1603/mr"), report_delay=0.0)
     await desk.send("x", "13800000001,13800000002,13800000003")
     await desk.box.wait_for(lambda platform: platform.pushes.delivered == 3)
     assert sorted(query["mobile"] for _, query in receiver.received) == ["13800000001", "13800000002", "13800000003"]
 
 
-async def test_replies_with_the_full_number_an_id_and_no_semicolon(call: MakeCaller, receiver: Receiver) -> None:
+async def test_reply_with_full_number_and_id_without_semicolon(call: MakeCaller, receiver: Receiver) -> None:
     account = Account(uplink_address=receiver.url, uplink_full_number=True, uplink_id=True)
     desk = await call(account, pushes=PushRules(semicolon=False))
     await desk.control("reply", number="10086", content="x", extension="08")
@@ -51,7 +51,7 @@ async def test_replies_with_the_full_number_an_id_and_no_semicolon(call: MakeCal
     ]
 
 
-async def test_a_push_is_repeated_until_it_is_answered(call: MakeCaller, receiver: Receiver) -> None:
+async def test_push_is_repeated_until_answered(call: MakeCaller, receiver: Receiver) -> None:
     receiver.answers = iter([(500, "0"), (302, "0"), (200, "ok")])
     desk = await call(Account(uplink_address=receiver.url), pushes=QUICK)
     await desk.control("reply", number=NUMBER, content="x")
@@ -61,7 +61,7 @@ async def test_a_push_is_repeated_until_it_is_answered(call: MakeCaller, receive
     assert all(path == "/" for path, _ in receiver.received), "a redirect is not followed"
 
 
-async def test_a_push_to_nobody_is_given_up(call: MakeCaller) -> None:
+async def test_push_to_a_closed_port_is_given_up(call: MakeCaller) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -73,7 +73,7 @@ async def test_a_push_to_nobody_is_given_up(call: MakeCaller) -> None:
     assert desk.box.platform.uplinks[0].push == "given_up"
 
 
-async def test_repeating_can_be_switched_off_while_it_runs(call: MakeCaller, receiver: Receiver) -> None:
+async def test_repetition_can_be_disabled_at_runtime(call: MakeCaller, receiver: Receiver) -> None:
     receiver.answers = iter([(500, "")])
     desk = await call(Account(uplink_address=receiver.url), pushes=QUICK)
     await desk.control("pushes", repeat=False)
@@ -82,7 +82,7 @@ async def test_repeating_can_be_switched_off_while_it_runs(call: MakeCaller, rec
     assert len(receiver.raw) == 1
 
 
-async def test_without_an_address_nothing_is_pushed(call: MakeCaller) -> None:
+async def test_nothing_is_pushed_without_an_address(call: MakeCaller) -> None:
     desk = await call(report_delay=0.0)
     await desk.send("x")
     await desk.control("reply", number=NUMBER, content="x")
@@ -91,7 +91,7 @@ async def test_without_an_address_nothing_is_pushed(call: MakeCaller) -> None:
     assert desk.box.platform.uplinks[0].push == "none"
 
 
-async def test_a_report_can_be_made_up(call: MakeCaller, receiver: Receiver) -> None:
+async def test_control_api_can_push_any_report(call: MakeCaller, receiver: Receiver) -> None:
     desk = await call(Account(report_address=receiver.url))
     await desk.control("report", username="demo", msgid="1", mobile="1", status="MK:0001")
     await desk.box.wait_for(lambda platform: platform.pushes.delivered == 1)

@@ -12,7 +12,7 @@ from sms1680.sandbox import Config, Sandbox, SandboxThread
 NUMBER = "13800000000"
 
 
-async def test_it_ends_whatever_is_due_at_that_moment() -> None:
+async def test_sandbox_ends_at_any_moment() -> None:
     """Before Python 3.12 `asyncio.wait_for` may swallow a cancelling that meets what it waits for."""
     async with asyncio.timeout(30):
         for round_ in range(100):
@@ -25,14 +25,14 @@ async def test_it_ends_whatever_is_due_at_that_moment() -> None:
                     await asyncio.sleep(0)
 
 
-async def test_a_taken_port_is_told() -> None:
+async def test_occupied_port_is_reported() -> None:
     async with Sandbox() as box:
         port = int(box.url.rpartition(":")[2])
         with pytest.raises(OSError, match="address already in use"):
             await Sandbox(Config(port=port)).__aenter__()
 
 
-def test_a_sandbox_in_a_thread() -> None:
+def test_sandbox_in_a_thread() -> None:
     with SandboxThread(Config(report_delay=0.0)) as box:
         message = box.call(
             lambda platform: (
