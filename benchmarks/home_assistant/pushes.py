@@ -37,7 +37,7 @@ from homeassistant.setup import async_setup_component  # noqa: E402
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant  # noqa: E402
 
 import custom_components.sms1680.const as const  # noqa: E402, PLR0402
-from custom_components.sms1680.trigger import HAS_NEW_SHAPE  # noqa: E402
+from custom_components.sms1680.trigger import SUPPORTS_TRIGGERS  # noqa: E402
 
 ROUNDS, PUSHES, CONNECTIONS = 9, 4000, 8
 LATENCIES = 1000
@@ -240,7 +240,7 @@ async def main() -> None:
                 work = statistics.median(found[path][1] for found in rounds)
                 print(f"{name}: {speed:.0f} pushes per second ({ratio:.2f}), {work:.0f} µs of CPU time each")
             hooks = {"webhook trigger": TRIGGER, "bare event": FIRING, "our event": OURS}
-            if HAS_NEW_SHAPE:
+            if SUPPORTS_TRIGGERS:
                 hooks["our trigger"] = OURS
             for _ in range(2):
                 for name, hook in hooks.items():

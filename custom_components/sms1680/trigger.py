@@ -1,9 +1,8 @@
-"""The triggers `sms1680.message_received`, `delivery_report` and `command`, where Home Assistant has the new shape.
+"""The triggers `sms1680.message_received`, `delivery_report` and `command`, for Home Assistant 2025.12 and later.
 
-They listen to the bus events, so that they work whether an account is set up yet or not, and pass on the event's
-context. Only known recipients count, unless told `from: anyone`; nothing redelivered, unless told so; nothing that
-answered a question or was a command, unless told so; and never a word for opting out, nor a command without its right
-code.
+They listen to the bus events, so they work before an account is set up, and they pass on the event's context. By
+default, they ignore unknown senders, redelivered items, answers to questions and commands. Options include these. They
+always ignore requests to opt out, and commands without a valid code.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from .store.db import comparable_number
 try:
     from homeassistant.helpers.trigger import Trigger
 except ImportError:  # before 2025.7
-    HAS_NEW_SHAPE = False
+    SUPPORTS_TRIGGERS = False
 else:
-    HAS_NEW_SHAPE = hasattr(Trigger, "async_attach_runner")  # 2025.12
+    SUPPORTS_TRIGGERS = hasattr(Trigger, "async_attach_runner")  # 2025.12
 
-CONF_OPTIONS: Final = "options"  # homeassistant.const has it from 2025.10 on
+CONF_OPTIONS: Final = "options"  # in homeassistant.const since 2025.10
 CONF_RECIPIENT: Final = "recipient"
 CONF_NUMBER: Final = "number"
 CONF_FROM: Final = "from"
@@ -50,7 +49,7 @@ FROM_ANYONE: Final = "anyone"
 
 
 def _regex(value: object) -> str:
-    """Validate a regular expression; Home Assistant's own validator would make it something that is no text."""
+    """Validate a regular expression, and return it as a string. Home Assistant's validator returns a pattern."""
     cv.is_regex(value)
     return cv.string(value)
 
@@ -80,8 +79,8 @@ _COMMAND: VolDictType = {
 }
 
 
-def is_wanted(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
-    """Tell whether an event is one that a trigger with these options waits for."""
+def matches_message(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Return whether an event matches a trigger's options."""
     if data["redelivered"] and not options[CONF_REDELIVERED]:
         return False
     if data["subentry_id"] is None and options[CONF_FROM] != FROM_ANYONE:
@@ -92,32 +91,31 @@ def is_wanted(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str
         return False
     return (
         _is_of_recipient(hass, options.get(CONF_RECIPIENT), data)
-        and _is_one_of(options.get(CONF_NUMBER), data["number"])
-        and _is_one_of(options.get(CONF_EXTENSION), data.get("extension"))
-        and _is_one_of(options.get(CONF_STATE), data.get("state"))
-        and _is_text(options, data.get("content", ""))
+        and _is_in(options.get(CONF_NUMBER), data["number"])
+        and _is_in(options.get(CONF_EXTENSION), data.get("extension"))
+        and _is_in(options.get(CONF_STATE), data.get("state"))
+        and _has_text(options, data.get("content", ""))
     )
 
 
-def is_wanted_command(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
-    """Tell whether a command is one that a trigger with these options waits for."""
+def matches_command(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Return whether a command matches a trigger's options."""
     return _is_of_recipient(hass, options.get(CONF_RECIPIENT), data) and all(
-        _is_one_of([plain(value) for value in options.get(name, [])], plain(data[name]))
-        for name in (CONF_WORD, CONF_TEXT)
+        _is_in([plain(value) for value in options.get(name, [])], plain(data[name])) for name in (CONF_WORD, CONF_TEXT)
     )
 
 
 def _is_handled(data: Mapping[str, Any]) -> bool:
-    """Tell whether an uplink answered a question, or was a command."""
+    """Return whether an uplink answered a question, or was a command."""
     return data.get("question") is not None or data.get("command") == AuthResult.ACCEPTED
 
 
-def _is_one_of(wanted: list[str] | None, value: str | None) -> bool:
+def _is_in(wanted: list[str] | None, value: str | None) -> bool:
     return not wanted or value in wanted
 
 
 def _is_of_recipient(hass: HomeAssistant, wanted: list[str] | None, data: Mapping[str, Any]) -> bool:
-    """Recipients are named by their device, as the editor does, or by their name, as people do."""
+    """Return whether an event belongs to one of the recipients, which are device ids or names."""
     if not wanted:
         return True
     identifier = (DOMAIN, f"{data[ATTR_CONFIG_ENTRY_ID]}_{data['subentry_id']}")
@@ -128,7 +126,7 @@ def _is_of_recipient(hass: HomeAssistant, wanted: list[str] | None, data: Mappin
     )
 
 
-def _is_text(options: Mapping[str, Any], content: str) -> bool:
+def _has_text(options: Mapping[str, Any], content: str) -> bool:
     text = _plain(content)
     contains = options.get(CONF_CONTAINS)
     if contains and _plain(contains) not in text:
@@ -138,11 +136,11 @@ def _is_text(options: Mapping[str, Any], content: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Return a text without the differences that people at a phone don't see: width, case, blanks around it."""
+    """Return a text without differences in width, case and surrounding spaces."""
     return unicodedata.normalize("NFKC", text).casefold().strip()
 
 
-if HAS_NEW_SHAPE:
+if SUPPORTS_TRIGGERS:
     from homeassistant.helpers.automation import move_top_level_schema_fields_to_options
     from homeassistant.helpers.trigger import TriggerActionRunner, TriggerConfig
 
@@ -151,12 +149,12 @@ if HAS_NEW_SHAPE:
 
         event: str
         options: VolDictType
-        wanted: Callable[[HomeAssistant, Mapping[str, Any], Mapping[str, Any]], bool] = staticmethod(is_wanted)
+        matches: Callable[[HomeAssistant, Mapping[str, Any], Mapping[str, Any]], bool] = staticmethod(matches_message)
 
         @override
         @classmethod
         async def async_validate_complete_config(cls, hass: HomeAssistant, complete_config: ConfigType) -> ConfigType:
-            """Take the options beside the trigger's name too, as people write them."""
+            """Also accept options at the top level, next to the trigger's name."""
             moved = move_top_level_schema_fields_to_options(complete_config, cast(Any, cls.options))
             return await super().async_validate_complete_config(hass, moved)
 
@@ -173,45 +171,45 @@ if HAS_NEW_SHAPE:
         async def async_attach_runner(
             self, run_action: TriggerActionRunner, did_not_trigger: object = None
         ) -> CALLBACK_TYPE:
-            receivers = async_get_registry(self._hass)
-            forget_extensions = receivers.async_watch_extensions(self._options.get(CONF_EXTENSION, []))
+            extensions = self._options.get(CONF_EXTENSION, [])
+            unwatch_extensions = async_get_registry(self._hass).async_watch_extensions(extensions)
 
             @callback
-            def heard(event: Event[dict[str, Any]]) -> None:
-                if self.wanted(self._hass, self._options, event.data):
-                    who = event.data["recipient"] or mask_number(event.data["number"])
-                    run_action(dict(event.data), f"SMS 1680: {who}", event.context)
+            def on_event(event: Event[dict[str, Any]]) -> None:
+                if self.matches(self._hass, self._options, event.data):
+                    sender = event.data["recipient"] or mask_number(event.data["number"])
+                    run_action(dict(event.data), f"SMS 1680: {sender}", event.context)
 
-            stop_listening = self._hass.bus.async_listen(self.event, heard)
+            stop_listening = self._hass.bus.async_listen(self.event, on_event)
 
             @callback
             def detach() -> None:
                 stop_listening()
-                forget_extensions()
+                unwatch_extensions()
 
             return detach
 
     class MessageReceived(_EventTrigger):
-        """Someone replied, or wrote."""
+        """A message was received."""
 
         event = EVENT_MESSAGE_RECEIVED
         options = _MESSAGE
 
     class DeliveryReportReceived(_EventTrigger):
-        """The platform said what became of a message."""
+        """A delivery report was received."""
 
         event = EVENT_DELIVERY_REPORT
         options = _REPORT
 
     class CommandReceived(_EventTrigger):
-        """A recipient commanded, with a right code."""
+        """A recipient sent a command with a valid code."""
 
         event = EVENT_COMMAND
         options = _COMMAND
-        wanted = staticmethod(is_wanted_command)
+        matches = staticmethod(matches_command)
 
     async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:  # noqa: ARG001
-        """Return the triggers, by the names under which they stand in triggers.yaml."""
+        """Return the triggers by their names in triggers.yaml."""
         return {
             "message_received": MessageReceived,
             "delivery_report": DeliveryReportReceived,
@@ -221,7 +219,7 @@ if HAS_NEW_SHAPE:
 else:
 
     async def async_validate_trigger_config(hass: HomeAssistant, config: ConfigType) -> ConfigType:  # noqa: ARG001
-        """Say what to do where the new shape is missing."""
+        """Explain what to use in older versions of Home Assistant."""
         raise vol.Invalid(
             "The triggers of SMS 1680 need Home Assistant 2025.12 or later. Use an event trigger with the event type "
             f"{EVENT_MESSAGE_RECEIVED}, {EVENT_DELIVERY_REPORT} or {EVENT_COMMAND} here"

@@ -24,7 +24,7 @@ from sms1680.sandbox import Sandbox
 ALICE, STRANGER = "13800000001", "13900000009"
 
 new_shape = pytest.mark.skipif(
-    not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on"
+    not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
 
 

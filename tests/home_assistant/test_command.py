@@ -41,7 +41,7 @@ SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 Connect = Callable[[], Awaitable[None]]
 
 new_shape = pytest.mark.skipif(
-    not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on"
+    not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
 
 

@@ -288,7 +288,7 @@ def test_pages_name_the_defaults(language: str) -> None:
     assert [words for words, value in zip(said, values, strict=True) if words.format(value) not in shown] == []
 
 
-@pytest.mark.skipif(not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on")
+@pytest.mark.skipif(not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later")
 async def test_trigger_examples(hass: HomeAssistant, home: MockConfigEntry, switched: list[ServiceCall]) -> None:
     assert await async_setup_component(hass, "persistent_notification", {})
     await automate(hass, "triggers")
@@ -310,7 +310,7 @@ async def commanded(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
     return made
 
 
-@pytest.mark.skipif(not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on")
+@pytest.mark.skipif(not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later")
 async def test_command_disarms(hass: HomeAssistant, commanded: MockConfigEntry, sandbox: Sandbox) -> None:
     calls = async_mock_service(hass, "alarm_control_panel", "alarm_disarm")
     await automate(hass, "commands")

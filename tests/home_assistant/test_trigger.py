@@ -18,9 +18,9 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 ALICE, STRANGER = "13800000001", "13900000009"
 
 new_shape = pytest.mark.skipif(
-    not trigger.HAS_NEW_SHAPE, reason="Home Assistant has the new shape of triggers from 2025.12 on"
+    not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
-old_shape = pytest.mark.skipif(trigger.HAS_NEW_SHAPE, reason="this Home Assistant has the new shape of triggers")
+old_shape = pytest.mark.skipif(trigger.SUPPORTS_TRIGGERS, reason="This Home Assistant supports custom triggers")
 
 
 async def automate(hass: HomeAssistant, kind: str, **trigger_config: Any) -> list[ServiceCall]:

@@ -40,7 +40,7 @@ def _now() -> float:
 
 
 def secret_of(recipient: ConfigSubentry) -> Secret | None:
-    """Return a recipient's secret for commands, None if the recipient may not send any."""
+    """Return a recipient's secret for commands, None if commands are off."""
     match recipient.data.get(CONF_COMMANDS):
         case "pin":
             return Secret("pin", recipient.data[CONF_PIN])

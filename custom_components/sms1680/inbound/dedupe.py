@@ -52,7 +52,7 @@ class Deduplicator:
     So a reply from the other source with the same number and text within five minutes counts as the same reply. Each
     copy is matched once: two genuine replies remain two.
 
-    key: a secret, so that nobody can guess the text behind a digest. A text can be short or contain a PIN.
+    key: a secret. Without it, a digest would reveal a short text or a PIN.
     """
 
     def __init__(self, clock: Callable[[], float], max_size: int = _MAX_REMEMBERED, *, key: bytes = b"") -> None:

@@ -96,7 +96,7 @@ async def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) 
 
 
 async def async_start_receiving(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Fire the events of what arrived before the entry was set up, and open its listener.
+    """Fire the events of items that arrived before the entry was set up, and open its listener.
 
     Called after the entry's entities exist.
     """

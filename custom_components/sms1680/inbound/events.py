@@ -63,8 +63,8 @@ def resolve_extension(address: str, known: Iterable[str], source_numbers: Iterab
     """Return the extension in the address that a reply was sent to.
 
     Platforms pass on either the extension alone or the whole access number followed by it. If the address starts with
-    one of our access numbers, the rest is the extension, which may be empty. An address that is too short for an access
-    number is the extension itself. For a longer address, return the longest known extension that the address ends with.
+    one of our access numbers, the rest is the extension, which can be empty. An address that is too short for an access
+    number is an extension. For a longer address, return the longest known extension that the address ends with.
     """
     for source_number in sorted(filter(None, source_numbers), key=len, reverse=True):
         if address.startswith(source_number):

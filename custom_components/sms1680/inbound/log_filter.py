@@ -54,7 +54,7 @@ class _PushFilter(logging.Filter):
     @callback
     def add(self, entry: ConfigEntry) -> None:
         """Mask an entry's secrets. Its earlier secrets stay masked, but no longer identify the entry."""
-        # A new dictionary, because another thread may be iterating over the old one.
+        # Replace the dictionary, because another thread could be iterating over it.
         secrets = {secret: None if owner == entry.entry_id else owner for secret, owner in self._secrets.items()}
         secrets[entry.data[CONF_WEBHOOK_ID]] = secrets[entry.data[CONF_PUSH_SECRET]] = entry.entry_id
         self._secrets = secrets

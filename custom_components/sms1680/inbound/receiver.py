@@ -79,7 +79,7 @@ class InboundProcessor:
         self._automations_armed = automations_armed
         self._watched_extensions = watched_extensions
         self._store = hass.data[DATA_STORE]
-        # With a key, nobody who has the store's file can find out a PIN from its digest.
+        # The key protects PINs: without it, their digests in the store's file could be guessed.
         self._deduplicator = Deduplicator(hass.loop.time, key=entry.data[CONF_PUSH_SECRET].encode())
         self._awaited: dict[tuple[bool, int], asyncio.Event] = {}
         self._attempts: dict[int, CommandAttempt] = {}
@@ -89,7 +89,7 @@ class InboundProcessor:
         self._closed = False
 
     async def async_receive(self, item: Reply | DeliveryReport, via: InboundSource, patience: float) -> Incoming:
-        """Store an item and fire its event. Return once the sender may be acknowledged.
+        """Store an item and fire its event. Return when the item can be acknowledged.
 
         The event fires before this returns, or as soon as the entry is set up and automations listen. If the account
         stores nothing on disk, wait up to `patience` seconds for that. Call `mark_acknowledged` on the result after
@@ -143,7 +143,7 @@ class InboundProcessor:
 
     @callback
     def async_close(self) -> None:
-        """Reject everything from now on: the entry is being removed, and nothing of it may be stored afterwards."""
+        """Reject everything from now on: the entry is being removed, and nothing must be stored for it afterwards."""
         self._started = False
         self._closed = True
 
@@ -234,7 +234,7 @@ class InboundProcessor:
         try:
             while self._ready:
                 self.waiting = 0
-                # Read both stores: items from before an option changed may be in the other one.
+                # Read both stores: the account's options could have moved it from one to the other.
                 pages = [await self._async_dispatch_page(intake) for intake in self._store.intakes]
                 if not any(pages) and not self.waiting:
                     return

@@ -18,7 +18,7 @@ _ARMING_TIME = 1.0  # seconds that Home Assistant needs after its start to attac
 
 
 class InboundRegistry:
-    """Holds one inbound processor per account and what they share.
+    """Holds one inbound processor per account, and their shared state.
 
     processors: by config entry id. watched_extensions: the extensions that triggers filter by, with the number of
     triggers for each. automations_armed: whether automations already listen for events.

@@ -1,1 +1,1 @@
-"""The message store: its databases, and what Home Assistant needs around them."""
+"""The message store: its databases, and their integration into Home Assistant."""

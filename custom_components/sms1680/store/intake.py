@@ -44,8 +44,8 @@ class StoreIntake:
     def receive(self, item: Uplink | Report, on_stored: OnStored) -> asyncio.Future[Received]:
         """Store an item. Items that arrive during a commit share the next one.
 
-        on_stored: called as soon as the item is stored, even if nobody waits for the future any longer, and before
-        `async_pending` returns the item. The future fails with StoreError, or with the exception of `on_stored`.
+        on_stored: called as soon as the item is stored, even if the future was cancelled, and before `async_pending`
+        returns the item. The future fails with StoreError, or with the exception of `on_stored`.
         """
         future: asyncio.Future[Received] = self._hass.loop.create_future()
         if not self.store.durable:

@@ -142,7 +142,7 @@ ACKNOWLEDGED: Final = [
 ]
 BUILT_IN: Final = {"yes": YES, "no": NO, "acknowledged": ACKNOWLEDGED}
 
-# What people write after an answer, and before one if that cannot reverse its meaning.
+# Words after an answer, and words before one that cannot reverse its meaning.
 _COURTESY: Final = r"(?:(?:谢谢|多谢|感谢)[你您了啊啦]?|谢了|谢啦|辛苦了?|thanks|thankyou|thx|[👍👌🙏😊🌹])*"
 _PARTICLE: Final = "[啦哈哦噢呀啊哒呢]?"
 _BEFORE: Final = "[嗯恩好哦]?"

@@ -28,7 +28,7 @@ _DIGITS: Final = re.compile(r"(\d+)")
 # Overlapping matches: a time-based code can have a separator in the middle, or be part of other digits.
 _SIX_DIGITS: Final = re.compile(r"(?=(\d{3}\W{0,2}\d{3}))")
 _CODE: Final = re.compile(r"(?<![0-9])([0-9]{4,12})\W*\Z")
-# The form in which authenticator apps show a code: two halves.
+# Authenticator apps show a code in two halves.
 _HALVES: Final = re.compile(r"(?<![0-9])([0-9]{3})[ -]([0-9]{3})\W*\Z")
 _PIN: Final = re.compile(r"[0-9]{4,12}")
 _MASK: Final = "****"
@@ -61,7 +61,7 @@ def step_of(code: str, valid: Iterable[tuple[int, bytes]]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class CommandAttempt:
-    """An uplink that begins with a command word and ends with a code. text: what is between them."""
+    """An uplink that begins with a command word and ends with a code. text: the words between them."""
 
     word: str
     text: str
@@ -69,7 +69,7 @@ class CommandAttempt:
 
 
 def read_command(content: str, words: Iterable[str], secret: Secret) -> CommandAttempt | None:
-    """Return the command in an uplink, None if there is no command or no code."""
+    """Return the command in an uplink, None if the word or the code is missing."""
     text = _SIGNATURE.sub("", unicodedata.normalize("NFKC", content)).strip()
     for word in sorted(words, key=len, reverse=True):
         if text[: len(word)].casefold() == unicodedata.normalize("NFKC", word).casefold():
@@ -87,7 +87,7 @@ def without_code(attempt: CommandAttempt) -> str:
 
 
 def mask_codes(content: str, secret: Secret, now: float) -> str:
-    """Mask valid codes in an uplink that is not a command: its command word may be mistyped."""
+    """Mask valid codes in an uplink that is not a command: its command word could be mistyped."""
     valid = secret.valid_codes(now)
     parts, at = [], 0
     for found in (_SIX_DIGITS if secret.kind == "totp" else _DIGITS).finditer(content):
@@ -159,7 +159,7 @@ class CommandAuthenticator:
         return AuthResult.LOCKED_OUT
 
     def locked_until(self, recipient: str) -> float | None:
-        """Return when a recipient's lock-out ends, in seconds since 1970. None if there is none."""
+        """Return when a recipient's lock-out ends, in seconds since 1970. None if the recipient is not locked out."""
         state = self.states.get(recipient)
         return state["locked_until"] if state and state["locked_until"] > self._now() else None
 

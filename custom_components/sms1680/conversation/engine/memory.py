@@ -12,10 +12,10 @@ from typing import Any, Final
 from ...client.bounded import BoundedDict
 from .answers import Answers, InvalidAnswerError
 
-# What a reply is matched by: the phone's number, and the question's own extension, None if it has none.
+# Replies are matched by the phone's number and the question's own extension, None without one.
 type SlotKey = tuple[str, str | None]
 
-# Seconds after an unanswered question in which its slot is not used again, because the answer may be on its way.
+# Seconds before the slot of an unanswered question is reused, because its answer could still arrive.
 GRACE: Final = 60.0
 _MAX_QUESTIONS: Final = 2000
 _LIFETIME: Final = 24 * 3600.0
@@ -93,7 +93,7 @@ class QuestionHistory:
         return {extension for phone, extension in self._questions if phone == number and extension is not None}
 
     def as_json(self, now: float) -> dict[str, Any]:
-        """Return the history in the form in which it is stored, without expired questions."""
+        """Return the history as JSON data, without expired questions."""
         past = [
             {
                 "number": number,

@@ -1,4 +1,4 @@
-"""Open questions: whom they were sent to, which question a reply answers, and the results. No clock, no socket.
+"""Open questions: their recipients, the matching of replies, and the results. No clock, no socket.
 
 A reply finds its question by the extension that the question was sent with. Without a range of extensions, an account
 has one open question per phone, and the others wait in a queue, also for a while after an unanswered question. So two
@@ -29,7 +29,7 @@ class PromptState(StrEnum):
 
 
 class NoAnswer(StrEnum):
-    """The reason why there is no answer."""
+    """The reason for a missing answer."""
 
     TIMEOUT = "timeout"
     OVERTAKEN = "overtaken"  # by a critical question to this phone
@@ -69,8 +69,8 @@ class PromptAnswer:
 class Prompt:
     """A question to one phone. Created by `QuestionManager.ask`.
 
-    extension: what it is sent with: its own one of the account's range, else the recipient's. critical: it does not
-    wait. not_before: when it may be sent, by the manager's clock. reason: set if it ended without an answer.
+    extension: its own one from the account's range, else the recipient's. critical: it does not wait. not_before: the
+    earliest time to send it, by the manager's clock. reason: set if it ended without an answer.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Prompt:
 
     @property
     def slot(self) -> SlotKey:
-        """What a reply is matched by: the number, and the extension if it is the question's own."""
+        """The key for matching replies: the number, and the extension if it is the question's own."""
         return self.number, self.extension if self.by_extension else None
 
     def end(self, reason: NoAnswer) -> None:
@@ -138,7 +138,7 @@ class Question:
 
     @property
     def reason(self) -> NoAnswer | None:
-        """Why nobody answered, once it is over. None if somebody did."""
+        """The reason for a missing answer, once the question is over. None if there is an answer."""
         if self.first is not None:
             return None
         reasons = {prompt.reason for prompt in self.prompts}
@@ -176,7 +176,7 @@ class AnswerMatch:
 class QuestionManager:
     """The questions of one account.
 
-    clock: seconds since 1970. extensions: None if the account has no range. history: what earlier managers have asked.
+    clock: seconds since 1970. extensions: None if the account has no range. history: the questions of earlier managers.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class QuestionManager:
         critical: bool = False,
         not_before: float = 0.0,
     ) -> Prompt:
-        """Add a phone to a question. Its prompt opens, and may be sent, now or when it is its turn.
+        """Add a phone to a question. Its prompt opens now, or when its turn comes.
 
         extension: for messages to this phone if the account has no range. critical: it overtakes the queue, and ends
         an open question in its way that is not critical. not_before: the earliest time, by the manager's clock.

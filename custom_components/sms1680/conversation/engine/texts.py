@@ -55,5 +55,5 @@ OPT_OUT: Final = frozenset(
 
 
 def is_opt_out(text: str) -> bool:
-    """Return whether a text is a request for no more messages."""
+    """Return whether a text asks to stop all messages."""
     return plain(text) in OPT_OUT

@@ -47,7 +47,7 @@ def save_deferred(
 
 
 def load_deferred(connection: sqlite3.Connection, entry: str) -> list[DeferredRow]:
-    """Return an account's deferred messages in the order in which they are due."""
+    """Return an account's deferred messages, sorted by due time."""
     sql = "SELECT row, due, going, number, message FROM later WHERE entry = ? ORDER BY due, row"
     return [
         DeferredRow(row, from_micros(due), bool(going), number, _parse(message))

@@ -34,7 +34,7 @@ def insert_received(connection: sqlite3.Connection, items: Sequence[Uplink | Rep
 
 
 def _insert_uplinks(connection: sqlite3.Connection, items: list[Uplink]) -> list[Received]:
-    """Insert many rows with few statements, because the thread may have to wait for the GIL before each one."""
+    """Insert many rows with few statements: the thread can lose the GIL at each one."""
     rows: list[int] = []
     for chunk in batched(items, MAX_PER_INSERT, strict=False):
         values = [value for item in chunk for value in _values_of(item)]

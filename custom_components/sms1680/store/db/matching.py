@@ -48,7 +48,7 @@ _RANK: Final = {None: 0, ReportState.PENDING: 1, ReportState.DELIVERED: 2, Repor
 
 
 class MatchedBy(StrEnum):
-    """What linked a report to its message."""
+    """How a report was linked to its message."""
 
     ID = "id"
     NUMBER = "number"

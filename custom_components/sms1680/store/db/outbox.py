@@ -45,7 +45,7 @@ WHERE {_OPEN} AND state <> 'sending' AND max(at, ifnull(due, 0)) < ?2 RETURNING 
 
 def begin_dispatch(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
     """Store messages that are about to be sent."""
-    dispatch.rows = [None] * len(dispatch.messages)  # an earlier transaction may have been rolled back
+    dispatch.rows = [None] * len(dispatch.messages)  # reset after a rolled-back transaction
     dispatch.rows = [_insert(connection, message) for message in dispatch.messages]
 
 
@@ -213,7 +213,7 @@ def _update_segment(connection: sqlite3.Connection, row: int, message_id: str, s
 def _update_state(connection: sqlite3.Connection, row: int, at: int, matched: MatchedBy) -> DeliveryUpdate | None:
     """Derive a message's state from its segments. Return it if it changed.
 
-    matched: what linked the reports to the message. A value that is already stored stays.
+    matched: how the reports were linked to the message. It does not replace a stored value.
     """
     outcome, segments, state, known = connection.execute(
         "SELECT outcome, segments, state, matched FROM outgoing WHERE row = ?", (row,)

@@ -180,7 +180,7 @@ class PendingEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecentItem:
-    """What identifies repeats of a recent item."""
+    """The digest and id of a recent item, to identify repeats."""
 
     digest: bytes
     id: str

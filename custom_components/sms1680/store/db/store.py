@@ -140,7 +140,7 @@ class MessageStore:
     # --- incoming items ---------------------------------------------------------------------------------------------
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
-        """Store an incoming item. Its sender may be acknowledged after that."""
+        """Store an incoming item, so that it can be acknowledged."""
         return self._writer.submit(lambda database: insert_received(database, [item])[0])
 
     def receive_all(self, items: Sequence[Uplink | Report]) -> Future[list[Received]]:
@@ -168,7 +168,7 @@ class MessageStore:
         return self._writer.submit(lambda database: mark_rows(database, "answered", uplinks, reports))
 
     def recent(self, entry: str, since: datetime) -> Future[list[RecentItem]]:
-        """Return what identifies repeats of an account's items since a time, oldest first."""
+        """Return the digests and ids of an account's recent items, oldest first."""
         return self._writer.submit(lambda database: recent_items(database, entry, since))
 
     # --- history ----------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class MessageStore:
     def begin_backup(self) -> Future[None]:
         """Write everything into the file, and leave it unchanged until `end_backup`. New data goes to the `-wal` file.
 
-        A copy of both files, in this order, is consistent at any moment, and no job has to wait meanwhile.
+        A copy of both files, in this order, is consistent at any moment. Jobs continue to run.
         """
 
         def begin(database: sqlite3.Connection) -> None:
@@ -226,7 +226,7 @@ class MessageStore:
         self._writer.submit(shrink, alone=True)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Settle what an earlier process left, and note where the rows of this one begin."""
+        """Settle the messages of an earlier process, and determine the first rows of this one."""
         database.execute("BEGIN IMMEDIATE")
         mark_interrupted(database, to_micros(self._now()))
         database.execute("COMMIT")

@@ -24,7 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _MAX_WAITING: Final = 10_000
 _MAX_TOGETHER: Final = 1000
-_BUSY_TIMEOUT: Final = 5.0  # seconds; another program may have the file open
+_BUSY_TIMEOUT: Final = 5.0  # seconds, while another program uses the file
 _STATEMENTS: Final = 256  # number of prepared statements
 _MAX_SET_ASIDE: Final = 3
 _SUFFIXES: Final = ("", "-wal", "-shm")
