@@ -93,7 +93,7 @@ def report(message_id: str, number: str = ALICE, at: datetime = NOON, status: st
 
 
 def outgoing(number: str = ALICE, at: datetime = NOON, **more: Any) -> Outgoing:
-    return Outgoing(number=number, at=at, **{"entry": "home", "way": "http", "text": "门开了", **more})
+    return Outgoing(number=number, at=at, **{"entry": "home", "transport": "http", "text": "门开了", **more})
 
 
 def send(store: MessageStore, message: Outgoing, outcome: Outcome = Outcome.ACCEPTED, *ids: str) -> int:

@@ -44,7 +44,8 @@ from custom_components.sms1680.store.db import (
     Uplink,
     writer,
 )
-from custom_components.sms1680.store.manager import DATA_STORE, StoreIntake
+from custom_components.sms1680.store.intake import StoreIntake
+from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
 from sms1680.sandbox.faults import Fault
 
