@@ -17,7 +17,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.account import journal as recording
-from custom_components.sms1680.actions import ask_question as asking_module
+from custom_components.sms1680.actions import question_run
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.conversation.engine import memory
 from custom_components.sms1680.inbound.models import InboundSource
@@ -375,7 +375,7 @@ async def test_what_the_others_could_not_be_told_is_warned_of(
     assert (await asking)["id"] == "yes"
     await hass.async_block_till_done(wait_background_tasks=True)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warning == "Who answered a question could not be told to the others (refused)"
+    assert warning == "Could not tell the others who answered the question (refused)"
     assert entry.runtime_data.refused_words.words == ["处理"]
 
 
@@ -413,11 +413,11 @@ async def test_the_time_limit_before_the_send_has_ended(
     async def wait(*_: Any, **__: Any) -> Any:
         await never.wait()
 
-    monkeypatch.setattr(asking_module, "_CUT_OFF", 0.1)
+    monkeypatch.setattr(question_run, "_CUT_OFF", 0.1)
     if begun:
         monkeypatch.setattr(entry.runtime_data.client.sender, "send", wait)
     else:
-        monkeypatch.setattr(recording, "settled", wait)
+        monkeypatch.setattr(recording, "async_wait_done", wait)
     answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
     assert (answer["id"], answer["reason"]) == (None, reason)
     assert answer["answers"][0]["outcome"] == outcome
@@ -474,7 +474,7 @@ class TestQuietHours:
         async def until(*_: Any) -> datetime:
             return soon
 
-        monkeypatch.setattr(asking_module, "async_quiet_until", until)
+        monkeypatch.setattr(question_run, "async_quiet_until", until)
         asking = start(hass, "notify.alice")
         await sent(sandbox)
         assert dt_util.utcnow() >= soon

@@ -1,0 +1,227 @@
+"""One question from the first message to the last answer: who is asked when, and what is known of each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.util import dt as dt_util
+
+from ..client import Outcome
+from ..const import DOMAIN
+from ..conversation.engine import Answers, NoAnswer, Prompt, PromptState, Question
+from ..conversation.memory_store import now
+from ..deferred.models import DeliveryResult
+from ..outbound.delivery_tracker import Reports
+from ..outbound.message import Options, one_text
+from ..outbound.policy_source import async_quiet_until
+from ..outbound.send import send_with_safe_text
+from ..recipients import Addressee
+from ..store.db import DeliveryState, DeliveryUpdate
+
+_FAILED: Final = {Outcome.REFUSED: NoAnswer.REFUSED, Outcome.NOT_SENT: NoAnswer.NOT_SENT}
+# The platform withholds the report (扣量), the message may have arrived: docs/protocol.md, section 2.5.
+_WITHHELD: Final = "KX:3000"
+# Seconds that a request in flight has to end once the time is up.
+_CUT_OFF: Final = 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class QuestionRequest:
+    """What to ask.
+
+    seconds: how long to wait for answers. wait_for_all: wait for everybody, not for the first answer. drill: wait for
+    the delivery reports too.
+    """
+
+    text: str
+    answers: Answers
+    seconds: float
+    options: Options
+    safe_text: str | None = None
+    wait_for_all: bool = False
+    tag: str | None = None
+    drill: bool = False
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether the question ignores quiet hours and goes ahead of others."""
+        return self.options.priority == "critical"
+
+
+@dataclass(eq=False, repr=False)
+class AskedPhone:
+    """One phone that the question goes to.
+
+    task: the request with the question to this phone. result: of that request. cut_off: the outcome of a request that
+    the end of the time interrupted.
+    """
+
+    addressee: Addressee
+    prompt: Prompt
+    task: asyncio.Task[None] | None = None
+    result: DeliveryResult | None = None
+    cut_off: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome of sending, None if the question was not sent."""
+        return self.result.receipt.outcome if self.result else self.cut_off
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether the question may be on the phone."""
+        return self.result is not None and self.result.receipt.outcome not in _FAILED
+
+    def answer_with_extension(self) -> Addressee:
+        """Return the addressee with the extension that answers to the question carry."""
+        return replace(self.addressee, extension=self.prompt.extension)
+
+
+class QuestionRun:
+    """Asks one question and collects the answers, the results of sending and the delivery reports."""
+
+    def __init__(self, hass: HomeAssistant, addressees: Sequence[Addressee], request: QuestionRequest) -> None:
+        self.request = request
+        self.phones: list[AskedPhone] = []
+        self._hass = hass
+        self._addressees = addressees
+        self._changed = asyncio.Event()
+        self.question = Question(
+            request.answers,
+            hass.loop.time,
+            self._changed.set,
+            wait_for_all=request.wait_for_all or request.drill,
+            tag=request.tag,
+        )
+        self._reports = Reports(hass, {addressee.entry.entry_id for addressee in addressees}, self._on_report)
+
+    @property
+    def first(self) -> AskedPhone | None:
+        """The phone that answered first."""
+        return next((phone for phone in self.phones if phone.prompt is self.question.first), None)
+
+    async def async_run(self) -> None:
+        """Ask and wait, until there are enough answers or none can come any more, or the time is up."""
+        with self._reports:
+            try:
+                async with asyncio.timeout(self.request.seconds):
+                    await self._async_ask()
+                    await self._async_wait()
+            except TimeoutError:
+                await self._async_cut_off()
+                self.question.time_out()
+            finally:
+                self.question.end(NoAnswer.ANOTHER_ANSWERED)
+                self._stop_sending()
+            await self._async_cut_off()
+
+    def delivery(self, phone: AskedPhone) -> DeliveryUpdate | None:
+        """Return the delivery state of the question to a phone, once it was sent."""
+        if phone.result is None:
+            return None
+        return self._reports.change(phone.addressee.entry.entry_id, phone.prompt.number)
+
+    async def _async_ask(self) -> None:
+        """Queue the question for every phone, except where the quiet hours end too late."""
+        deadline = now() + self.request.seconds
+        critical = self.request.is_critical
+        quiet = [0.0 if critical else await _async_quiet_until(addressee) for addressee in self._addressees]
+        for addressee, until in zip(self._addressees, quiet, strict=True):
+            questions = addressee.entry.runtime_data.conversation.questions
+            prompt = questions.ask(
+                self.question, addressee.number, addressee.extension, critical=critical, not_before=until
+            )
+            self.phones.append(AskedPhone(addressee, prompt))
+            if until >= deadline:
+                prompt.end(NoAnswer.QUIET_HOURS)
+
+    async def _async_wait(self) -> None:
+        """Send the question to each phone when its turn comes, until the question is over."""
+        while True:
+            self._send_open()
+            if self.question.is_over and (not self.request.drill or self._all_delivered()):
+                return
+            self._changed.clear()
+            for phone in self.phones:
+                if phone.task and phone.task.done() and not phone.task.cancelled():
+                    phone.task.result()  # raises what it failed with
+            await self._async_wait_for_change()
+
+    def _send_open(self) -> None:
+        opened = [phone for phone in self.phones if phone.prompt.state is PromptState.OPEN and phone.task is None]
+        if opened:
+            task = self._hass.async_create_background_task(self._async_send(opened), f"{DOMAIN} question")
+            for phone in opened:
+                phone.task = task
+
+    async def _async_send(self, phones: list[AskedPhone]) -> None:
+        items = [(phone.answer_with_extension(), None) for phone in phones]
+        safe_texts = [self.request.safe_text] * len(items)
+        try:
+            results = await send_with_safe_text(
+                self._hass, items, one_text(self.request.text), self.request.options, safe_texts
+            )
+        finally:
+            self._changed.set()
+        for phone, result in zip(phones, results, strict=True):
+            phone.result = result
+            if (reason := _FAILED.get(result.receipt.outcome)) is not None:
+                phone.prompt.end(reason)
+        await self._reports.look_up()  # a report may have come before the response
+        self._on_report()
+
+    async def _async_wait_for_change(self) -> None:
+        """Wait for a change, or until a queued phone may have its turn."""
+        queued = [phone.prompt for phone in self.phones if phone.prompt.state is PromptState.QUEUED]
+        pauses = [pause for prompt in queued if (pause := prompt.manager.next_opening(prompt.number)) is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(pauses, default=None)):
+                await self._changed.wait()
+        for prompt in queued:
+            prompt.manager.open_next(prompt.number)
+
+    @callback
+    def _on_report(self) -> None:
+        """End the question to phones that it did not reach."""
+        for phone in self.phones:
+            change = self.delivery(phone)
+            if change is not None and change.state is DeliveryState.FAILED and change.status != _WITHHELD:
+                phone.prompt.end(NoAnswer.NOT_DELIVERED)
+        self._changed.set()
+
+    def _all_delivered(self) -> bool:
+        """Return whether every question that was sent has its final delivery report."""
+        changes = [self.delivery(phone) for phone in self.phones if phone.prompt.reason is None]
+        return all(change is not None and change.settled for change in changes)
+
+    def _stop_sending(self) -> None:
+        """Cancel sending, except the request that was answered already: it ends by itself."""
+        answered = self.first.task if self.first else None
+        for phone in self.phones:
+            if phone.task is not None and phone.task is not answered:
+                phone.task.cancel()
+
+    async def _async_cut_off(self) -> None:
+        """Stop sending, and determine the outcome for the phones whose request was interrupted."""
+        self._stop_sending()
+        tasks = [phone.task for phone in self.phones if phone.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CUT_OFF)
+        for phone in self.phones:
+            if phone.outcome is not None or phone.task is None or not phone.task.cancelled():
+                continue
+            entry_id = phone.addressee.entry.entry_id
+            phone.cut_off = await self._reports.outcome(entry_id, phone.prompt.number, _CUT_OFF)
+            if phone.cut_off is Outcome.NOT_SENT:
+                phone.prompt.end(NoAnswer.NOT_SENT)
+
+
+async def _async_quiet_until(addressee: Addressee) -> float:
+    """Return when the quiet hours of a recipient end, in seconds since 1970; 0 outside of quiet hours."""
+    until = await async_quiet_until(addressee, dt_util.utcnow())
+    return until.timestamp() if until else 0.0
