@@ -1,4 +1,4 @@
-"""The platform on the desk, the service in this process, and Apprise in Pythons of its own, as hosts have it."""
+"""Fixtures: a sandbox, the service in this process, and Apprise in other Python environments, as in host programs."""
 
 import contextlib
 import os
@@ -26,10 +26,10 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Apprise knows sms1680://, as it would by the wheel's own file; no proxy of this machine stands between."""
+    """Register sms1680://, as the wheel's loader does, and bypass the machine's proxies."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Apprise's other services import
+        warnings.simplefilter("ignore")  # from the imports of Apprise's other services
         assert register()
 
 
@@ -41,7 +41,7 @@ def box() -> Iterator[SandboxThread]:
 
 @pytest.fixture
 def url(box: SandboxThread) -> Callable[..., str]:
-    """Makes URLs to the platform on the desk, with targets and options."""
+    """Return a function that makes URLs for the sandbox, with targets and options."""
 
     def make_url(*targets: str, user: str = "demo:demo1680", product: str = "61341", **options: str) -> str:
         asked = urlencode({"gateway": box.url, **options})
@@ -52,7 +52,7 @@ def url(box: SandboxThread) -> Callable[..., str]:
 
 @pytest.fixture
 def service(url: Callable[..., str]) -> Callable[..., Service]:
-    """Makes the service of such a URL, as Apprise does."""
+    """Return a function that makes the service of such a URL, as Apprise does."""
 
     def make_service(*targets: str, **options: str) -> Service:
         made = apprise.Apprise.instantiate(url(*targets, **options), suppress_exceptions=False)
@@ -64,24 +64,24 @@ def service(url: Callable[..., str]) -> Callable[..., Service]:
 
 @pytest.fixture(scope="session")
 def dropin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plugin folder with the drop-in."""
+    """Return a plugin folder with the drop-in."""
     return make(tmp_path_factory.mktemp("plugins")).parent
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel: that of the lane, or one built now."""
+    """Return the wheel of the test session, or build one."""
     given = os.environ.get("SMS1680_WHEEL")
     return Path(given) if given else build(Path(sys.executable), tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
 def with_loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH: this lane's Apprise with our file among its plugins, as the wheel puts it there."""
+    """Return a folder for PYTHONPATH: a copy of Apprise with our loader among its plugins, as the wheel installs it."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(Path(apprise.__file__).parent, folder / "apprise", ignore=shutil.ignore_patterns("__pycache__"))
     loader = Path(sys.modules["sms1680.apprise"].__path__[0]) / "loader" / "sms1680.py"
-    if loader.is_file():  # an editable install; a wheel has put it there already
+    if loader.is_file():  # an editable install; the wheel installs it itself
         shutil.copy(loader, folder / "apprise" / "plugins")
     assert (folder / "apprise" / "plugins" / "sms1680.py").is_file()
     return folder
@@ -89,7 +89,7 @@ def with_loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """Runs the real `apprise` of this lane, or of another Python, in a home of its own."""
+    """Return a function that runs the real `apprise` of this or another Python with a temporary home."""
 
     def run(*arguments: str, python: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         script = (python or Path(sys.executable)).with_name("apprise")
@@ -100,7 +100,7 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Program:
-    """Runs a Python program text with this lane's Python, or another."""
+    """Return a function that runs Python source code with this or another Python."""
 
     def run(
         text: str, *arguments: str, python: Path | None = None, **variables: str
@@ -117,7 +117,7 @@ def start(command: list[str], home: Path, variables: dict[str, str]) -> subproce
 
 @pytest.fixture(scope="session")
 def python_with() -> Iterator[Callable[..., Environment]]:
-    """Hands out an environment with just these packages (and what they need); made once, kept in .venv."""
+    """Return a function that creates an environment with some packages, once, in .venv."""
     environments = Environments()
     with contextlib.ExitStack() as stack:
 
@@ -136,7 +136,7 @@ def python_with() -> Iterator[Callable[..., Environment]]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port at which nobody listens."""
+    """Return a closed port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
@@ -144,7 +144,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session", params=["1.11.0", "1.13.1", "newest"])
 def alone(request: pytest.FixtureRequest, python_with: Callable[..., Environment]) -> Environment:
-    """A Python that has an Apprise which retries, and nothing else: no httpx; the oldest one with an old urllib3."""
+    """Return a Python with only an Apprise that retries, without httpx. The oldest one has an old urllib3."""
     if request.param == "newest":
         return python_with("apprise-newest", Step(("apprise",)))
     old = ("urllib3<2",) if request.param == "1.11.0" else ()

@@ -1,4 +1,4 @@
-"""`cap=`: the guard on spending, shared with whoever sends for the account on this machine."""
+"""`cap=`: the spending guard, shared by all senders of the account on this machine."""
 
 from collections.abc import Callable
 from typing import Any

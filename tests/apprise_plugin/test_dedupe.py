@@ -1,4 +1,4 @@
-"""`dedupe=`: the same message to the same number once within the time, by whichever process it is sent."""
+"""`dedupe=`: one message to a number within a period, across processes."""
 
 import json
 import os
@@ -219,7 +219,7 @@ print(json.dumps(bool(sender.notify(sys.argv[2]))))
 
 
 def test_one_of_several_processes_sends(box: SandboxThread, url: Callable[..., str], state_folder: Path) -> None:
-    """The platform takes its time, so that the others come while the first is at it and wait for its outcome."""
+    """The platform answers slowly, so that the other processes wait for the outcome of the first."""
     box.call(lambda platform: platform.faults.next(PAUSE))
     command = [sys.executable, "-P", "-c", TOGETHER, url(A, B, dedupe="600"), TEXT]
     environment = {**os.environ, "SMS1680_STATE_DIR": str(state_folder)}

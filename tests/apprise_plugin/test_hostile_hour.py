@@ -1,4 +1,4 @@
-"""A hostile hour in small, over requests: nothing is sent twice, and what is told is what the platform holds."""
+"""Many random faults: no message is sent twice, and the reported outcomes match the platform."""
 
 import random
 import threading
@@ -24,7 +24,7 @@ HARMLESS = ("padded", "nul", "no_length")
 
 
 class Hostility:
-    """Draws a fault for about every second call."""
+    """Draws a fault for about half of the calls."""
 
     def __init__(self, seed: int, *more: str) -> None:
         self._random = random.Random(seed)
@@ -41,8 +41,8 @@ class Hostility:
         return PRESETS[self._random.choice(self._faults)]
 
 
-class Hurry:
-    """Time in which sleeping costs nothing: the clock jumps ahead instead."""
+class SkippingClock:
+    """A clock that jumps ahead instead of sleeping."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -68,34 +68,34 @@ def held_by(box: SandboxThread) -> Counter[tuple[str, str]]:
 
 def test_reported_outcomes_match_the_platform(box: SandboxThread, service: Callable[..., Any], free_port: int) -> None:
     box.platform.faults.choose = Hostility(1680, "too_fast")
-    hurry = Hurry()
+    clock = SkippingClock()
 
-    def delivery(**options: str) -> NotificationSender:
+    def make_sender(**options: str) -> NotificationSender:
         made: NotificationSender = service("13800000000", cap="0", rto=str(ANSWER_TIMEOUT), **options)._make_sender()
-        return replace(made, clock=hurry.clock, sleep=hurry.sleep)
+        return replace(made, clock=clock.clock, sleep=clock.sleep)
 
-    up, down = delivery(), delivery(gateway=f"http://127.0.0.1:{free_port}")
+    up, down = make_sender(), make_sender(gateway=f"http://127.0.0.1:{free_port}")
 
     def send(turn: int) -> list[tuple[tuple[str, str], str]]:
         sender = up if turn % 50 else down
-        receipts = sender.send([f"139{turn:08d}"], f"第{turn}次", hurry.clock())
+        receipts = sender.send([f"139{turn:08d}"], f"第{turn}次", clock.clock())
         return [((receipt.number, f"第{turn}次"), receipt.outcome.value) for receipt in receipts]
 
     with ThreadPoolExecutor(8) as threads:
-        told = dict(pair for pairs in threads.map(send, range(SENDS)) for pair in pairs)
+        outcomes = dict(pair for pairs in threads.map(send, range(SENDS)) for pair in pairs)
     ledger = held_by(box)
-    assert len(told) == SENDS, "a number without a word"
+    assert len(outcomes) == SENDS, "a number without an outcome"
     assert max(ledger.values()) == 1, "sent twice"
-    for message, outcome in told.items():
+    for message, outcome in outcomes.items():
         if outcome in ("accepted", "held"):
-            assert ledger[message] == 1, "accepted, and the platform never heard of it"
+            assert ledger[message] == 1, "reported as accepted, but not at the platform"
         elif outcome in ("not_sent", "refused"):
-            assert ledger[message] == 0, "told as not sent, and the platform has it"
-    assert set(told.values()) == {"accepted", "refused", "unknown", "not_sent"}
+            assert ledger[message] == 0, "reported as not sent, but at the platform"
+    assert set(outcomes.values()) == {"accepted", "refused", "unknown", "not_sent"}
 
 
 def test_retries_send_no_message_twice(box: SandboxThread, service: Callable[..., Any]) -> None:
-    """Through Apprise itself, which calls a failed service again (where it knows how to)."""
+    """Apprise itself retries failed services, in the versions that support it."""
     import apprise
 
     box.platform.faults.choose = Hostility(2017)
@@ -113,5 +113,7 @@ def test_retries_send_no_message_twice(box: SandboxThread, service: Callable[...
     assert max(ledger.values()) == 1, "sent twice"
     for text, succeeded in results.items():
         if succeeded:
-            assert all(ledger[number, text] == 1 for number in numbers), "a success that the platform never heard of"
+            assert all(ledger[number, text] == 1 for number in numbers), (
+                "reported as a success, but not at the platform"
+            )
     assert set(results.values()) == {True, False}

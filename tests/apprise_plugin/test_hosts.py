@@ -1,4 +1,4 @@
-"""The programs that people notify from: each real, in a process of its own, with the platform on the desk."""
+"""Real host programs, each in another process, with the sandbox."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ def texts(box: SandboxThread) -> list[tuple[str, str]]:
 
 
 class Kuma:
-    """Uptime Kuma: starts `apprise -vv -b MSG URL` for each notification and reads what it prints."""
+    """Runs `apprise -vv -b MSG URL` for each notification and reads its output, like Uptime Kuma."""
 
     def __init__(self, program: Program, python: Path | None, home: Path) -> None:
         self.program, self.python = program, python
@@ -63,7 +63,7 @@ def test_uptime_kuma(kuma: Kuma, url: Url, box: SandboxThread) -> None:
 def test_uptime_kuma_without_httpx(kuma_without_httpx: Kuma, url: Url, box: SandboxThread) -> None:
     assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
     assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
-    box.call(lambda platform: platform.faults.next("half"))  # which urllib3 1.26 takes for a whole answer
+    box.call(lambda platform: platform.faults.next("half"))  # which urllib3 1.26 accepts as a complete response
     assert not kuma_without_httpx.says_sent(url(B))
     assert texts(box) == [(A, TEXT), (B, TEXT)]
 
@@ -72,7 +72,7 @@ def test_configuration_file_with_tags(
     program: Program, with_loader: Path, url: Url, box: SandboxThread, tmp_path: Path
 ) -> None:
     (tmp_path / "alarm.yaml").write_text(
-        json.dumps(  # which YAML reads as well
+        json.dumps(  # JSON is valid YAML
             {
                 "urls": [
                     {url(): [{"to": int(A), "tag": "family"}, {"to": [B, int(C)], "tag": "neighbours"}]},
@@ -98,7 +98,7 @@ def test_configuration_file_with_tags(
     assert notify("nobody") != 0
 
 
-# Calls what changedetection.io calls when a watched page has changed.
+# Makes the calls that changedetection.io makes when a watched page changes.
 CHANGED = """
 import sys
 from changedetectionio.notification.handler import process_notification
@@ -116,7 +116,7 @@ process_notification(NotificationContextData({
 
 @pytest.fixture(scope="module")
 def changedetection(python_with: Callable[..., Environment], wheel: Path) -> Environment:
-    """changedetection.io with what its notifications need; all that it can do would be half a gigabyte."""
+    """Return changedetection.io with the dependencies of its notifications; all dependencies take half a gigabyte."""
     needed = "apprise loguru flask flask-babel brotli diff-match-patch chardet pydantic panzi-json-logic pluggy pytz"
     more = "requests[socks] jinja2 linkify-it-py websockets"
     return python_with(
@@ -142,9 +142,9 @@ def test_changedetection(changedetection: Environment, script: Program, url: Url
 def mailrise(
     python_with: Callable[..., Environment], wheel: Path, url: Url, free_port: int, tmp_path: Path
 ) -> Iterator[int]:
-    """Mailrise, which turns e-mail into notifications, at a port; with the newest Apprise that it can do with.
+    """Run Mailrise, which turns e-mail into notifications, with the newest Apprise that it supports.
 
-    That of 1.4.0 ends before 2.3: it asks for a theme of None, which Apprise refuses since.
+    Mailrise 1.4.0 asks for a theme of None, which Apprise rejects since 2.3.
     """
     steps = (Step(("mailrise",)), Step(("apprise<2.3",), options=("--upgrade",)))
     environment = python_with("mailrise", *steps, wheel=wheel)

@@ -1,4 +1,4 @@
-"""Three ways to make sms1680:// known, alone and together: one send, one row of details, no warning."""
+"""The three loaders, alone and together: one send, one row of details, no warning."""
 
 import ast
 import json
@@ -29,12 +29,12 @@ class Handler(logging.Handler):
         lines.append([record.levelname, record.getMessage()])
 logging.getLogger("apprise").addHandler(Handler())
 logging.getLogger("apprise").setLevel(logging.INFO)
-url, text, ways, plugins = sys.argv[1:]
+url, text, loaders, plugins = sys.argv[1:]
 import apprise
-if "register" in ways:
+if "register" in loaders:
     from sms1680.apprise import register
     assert register() and register()
-asset = apprise.AppriseAsset(plugin_paths=[plugins, plugins + "/"]) if "dropin" in ways else None
+asset = apprise.AppriseAsset(plugin_paths=[plugins, plugins + "/"]) if "dropin" in loaders else None
 sender = apprise.Apprise(asset=asset)
 assert sender.add(url)
 result = sender.notify(text)
@@ -48,7 +48,7 @@ print(json.dumps({
 
 
 @pytest.mark.parametrize(
-    "ways",
+    "loaders",
     [
         ("loader",),
         ("dropin",),
@@ -61,21 +61,21 @@ print(json.dumps({
     ids="+".join,
 )
 def test_loaders_work_alone_and_together(
-    ways: tuple[str, ...],
+    loaders: tuple[str, ...],
     script: Program,
     url: Callable[..., str],
     box: SandboxThread,
     dropin: Path,
     with_loader: Path,
 ) -> None:
-    path = {"PYTHONPATH": str(with_loader)} if "loader" in ways else {}
-    done = script(SEND, url(A), TEXT, " ".join(ways), str(dropin), **path)
+    path = {"PYTHONPATH": str(with_loader)} if "loader" in loaders else {}
+    done = script(SEND, url(A), TEXT, " ".join(loaders), str(dropin), **path)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    output = json.loads(done.stdout.splitlines()[-1])
     assert [message.text for message in box.platform.messages] == [TEXT]
-    assert (told["result"], told["rows"], told["vendored"]) == (True, 1, False)
-    assert [line for level, line in told["lines"] if level in ("WARNING", "ERROR")] == []
-    assert len([line for _, line in told["lines"] if line.startswith("sms1680")]) == 1
+    assert (output["result"], output["rows"], output["vendored"]) == (True, 1, False)
+    assert [line for level, line in output["lines"] if level in ("WARNING", "ERROR")] == []
+    assert len([line for _, line in output["lines"] if line.startswith("sms1680")]) == 1
 
 
 def test_details_list_the_service(program: Program, with_loader: Path) -> None:
@@ -105,7 +105,7 @@ def test_import_registers_nothing(script: Program) -> None:
 
 
 def test_drop_in_contains_every_module_that_it_imports(dropin: Path) -> None:
-    """The copy uses relative imports only, so an installed package makes no difference."""
+    """The copy uses only relative imports, so an installed package makes no difference."""
     package = dropin / "sms1680" / "_vendor" / "sms1680"
     modules = {path.relative_to(dropin).as_posix() for path in dropin.rglob("*.py")}
     assert "sms1680/_vendor/sms1680/apprise/plugin.py" in modules
@@ -134,7 +134,7 @@ def test_service_of_the_drop_in_can_be_pickled(script: Program, dropin: Path) ->
 
 
 def test_drop_in_works_if_its_folder_is_on_sys_path(script: Program, dropin: Path) -> None:
-    """Started from the plugin folder, a program finds the drop-in under the package's own name."""
+    """A program that starts in the plugin folder imports the drop-in as `sms1680`."""
     text = (
         "import sys, apprise\nsys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)]\n"
         "sys.path = [p for p in sys.path if 'custom_components' not in p]\nsys.path.insert(0, sys.argv[1])\n"
@@ -148,18 +148,18 @@ def test_drop_in_works_if_its_folder_is_on_sys_path(script: Program, dropin: Pat
 
 def test_old_python_logs_a_clear_error(dropin: Path) -> None:
     loader = (dropin / "sms1680" / "__init__.py").read_text()
-    heard: list[str] = []
+    logged: list[str] = []
 
     class Logger:
         def error(self, text: str, *given: object) -> None:
-            heard.append(text % given)
+            logged.append(text % given)
 
     class OldSys:
         version_info = (3, 9, 2)
 
     source = loader.replace("import sys\n", "").replace("from apprise.logger import logger", "")
     exec(compile(source, "loader", "exec"), {"sys": OldSys, "logger": Logger(), "__name__": "dropin"})
-    assert heard == ["sms1680:// needs Python 3.11 or newer; this one is 3.9"]
+    assert logged == ["sms1680:// needs Python 3.11 or newer; this one is 3.9"]
 
 
 def test_register_can_be_called_twice() -> None:
@@ -183,8 +183,8 @@ def test_command_creates_the_drop_in_in_the_default_folder(tmp_path: Path) -> No
 
 
 def test_command_creates_the_drop_in_elsewhere(tmp_path: Path) -> None:
-    told = json.loads(command("--into", str(tmp_path / "mine"), "--json").stdout)
-    assert told == {"folder": str(tmp_path / "mine" / "sms1680"), "plugin_path": str(tmp_path / "mine")}
+    output = json.loads(command("--into", str(tmp_path / "mine"), "--json").stdout)
+    assert output == {"folder": str(tmp_path / "mine" / "sms1680"), "plugin_path": str(tmp_path / "mine")}
     again = command("--into", str(tmp_path / "mine"))
     assert f"apprise -P {tmp_path / 'mine'}" in again.stdout
 

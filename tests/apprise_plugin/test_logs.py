@@ -1,4 +1,4 @@
-"""What the whole program prints when told to tell everything: no password, no full number, no text."""
+"""The debug output of the whole program contains no password, full number or text."""
 
 import hashlib
 import subprocess
@@ -14,7 +14,7 @@ TITLE, TEXT = "后门报警", "后门在夜里打开"
 PASSWORD = "demo1680"
 MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
-# A platform, or what stands before it, that quotes what it was sent.
+# A platform or a proxy that quotes the request.
 QUOTING = Fault(body=f"<html>username=demo&password={MD5}&mobile={A}&content={TEXT}</html>", accept=False)
 
 

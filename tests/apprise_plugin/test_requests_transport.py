@@ -1,4 +1,4 @@
-"""What certainly never left and what may have: each failure had for real, over sockets."""
+"""Failures over real sockets: was the request certainly not sent, or possibly sent?"""
 
 import contextlib
 import socket
@@ -16,7 +16,7 @@ from sms1680.http.transport import Answer, Failure, Request, Timeouts
 BODY = b"username=demo&content=x"
 Behaviour = Callable[[socket.socket], None]
 
-# Made for these tests, for 127.0.0.1; protects nothing.
+# Created for these tests, for 127.0.0.1; protects nothing.
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
 MIIBkDCCATagAwIBAgIUc5uYzjsXB8s+IqPqCugtzq9jca0wCgYIKoZIzj0EAwIw
@@ -40,7 +40,7 @@ deYcBfTmoCTAjv4XVPv202lLd4lyflzFK4OzL7Y749Y0AKBWWVwH+VAE
 
 
 class Server:
-    """Listens on loopback and treats each connection as told; notes what came in."""
+    """Listens on loopback and handles each connection with a function."""
 
     def __init__(self, behave: Behaviour, context: ssl.SSLContext | None = None) -> None:
         self.behave = behave
@@ -209,7 +209,7 @@ def test_connect_timeout_is_not_begun() -> None:
         full.listen(0)
         address = full.getsockname()
         waiting = []
-        for _ in range(4):  # the kernel answers no more once the queue is full
+        for _ in range(4):  # the kernel stops answering when the queue is full
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(address)
@@ -253,7 +253,7 @@ def test_tls_error_after_the_request_may_have_been_processed(serve: Callable[...
     def behave(connection: socket.socket) -> None:
         read(connection)
         with socket.socket(fileno=connection.detach()) as bare:
-            bare.sendall(b"\x17\x03\x03\x00\x20" + b"\x00" * 32)  # a record that can't be deciphered
+            bare.sendall(b"\x17\x03\x03\x00\x20" + b"\x00" * 32)  # a record that cannot be decrypted
 
     result = exchange(f"https://{serve(behave, tls).address}", verify=False)
     assert isinstance(result, Failure)

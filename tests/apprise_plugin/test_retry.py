@@ -1,4 +1,4 @@
-"""Apprise's `?retry=`: numbers that are settled are never sent again, and the call returns its true result."""
+"""Apprise's `?retry=`: final outcomes are never sent again, and the result is correct."""
 
 import json
 import os
@@ -18,20 +18,20 @@ from sms1680.sandbox import Config, SandboxThread
 A, B, C = "13800000000", "13900000001", "13700000002"
 TEXT = "后门打开"
 ACCEPTED, LOST, OFFLINE = ["accepted", None], ["unknown", "lost"], ["not_sent", "no_connection"]
-SETTLED_BADLY = {
+FINAL_FAILURES = {
     "unknown": LOST,
     "refused": ["refused", "forbidden_words"],
-    "behind a refusal": ["not_sent", "authentication"],
+    "after a refusal": ["not_sent", "authentication"],
 }
 FAULTS = ("drop_after", "half", "html_accepted")
 
-# Runs notifications one after the other; a script decides the receipts of each attempt in place of the platform.
+# Runs notifications one after the other. A script defines the receipts of each attempt instead of the platform.
 NOTIFY = """
 import asyncio, importlib, json, logging, sys
 import apprise
 from apprise.manager_plugins import NotificationManager
 from sms1680.apprise import register
-NotificationManager().unload_modules(disable_native=True)  # which take a second to load
+NotificationManager().unload_modules(disable_native=True)  # they take a second to load
 assert register()
 lines = []
 class Handler(logging.Handler):
@@ -43,8 +43,8 @@ logging.getLogger("apprise").setLevel(logging.INFO)
 core = importlib.import_module("sms1680.apprise.core")
 delivery = importlib.import_module("sms1680.apprise.sender").NotificationSender
 true_send = delivery.send
-told = {}
-for name, (url, text, script, way) in json.load(sys.stdin).items():
+results = {}
+for name, (url, text, script, mode) in json.load(sys.stdin).items():
     lines.clear()
     attempts = []
     def send(self, numbers, text, started_at):
@@ -59,10 +59,10 @@ for name, (url, text, script, way) in json.load(sys.stdin).items():
     delivery.send = send
     sender = apprise.Apprise()
     assert sender.add(url)
-    result = asyncio.run(sender.async_notify(text)) if way == "async" else sender.notify(text)
-    told[name] = {"result": bool(result), "attempts": list(attempts), "lines": list(lines)}
+    result = asyncio.run(sender.async_notify(text)) if mode == "async" else sender.notify(text)
+    results[name] = {"result": bool(result), "attempts": list(attempts), "lines": list(lines)}
 assert "httpx" not in sys.modules
-print(json.dumps(told))
+print(json.dumps(results))
 """
 
 
@@ -72,9 +72,9 @@ def scenarios(gateway: str) -> dict[str, tuple[str, str, object, str]]:
 
     first = {A: ACCEPTED, B: OFFLINE, C: ["refused", "too_fast"]}
     then = {B: ACCEPTED, C: ["held", "review"]}
-    found = {way: (url(f"{A}/{B}/{C}", retry=2, wait=0), TEXT, [first, then], way) for way in ("sync", "async")}
-    for name, settled in SETTLED_BADLY.items():
-        script = [{A: ACCEPTED, B: settled, C: OFFLINE}, {C: ACCEPTED}]
+    found = {mode: (url(f"{A}/{B}/{C}", retry=2, wait=0), TEXT, [first, then], mode) for mode in ("sync", "async")}
+    for name, failure in FINAL_FAILURES.items():
+        script = [{A: ACCEPTED, B: failure, C: OFFLINE}, {C: ACCEPTED}]
         found[name] = (url(f"{A}/{B}/{C}", retry=3, wait=0), TEXT, script, "sync")
     found["time"] = (url(A, retry=2, wait=1.1, stamp="yes"), TEXT, [{A: OFFLINE}], "sync")
     found |= {fault: (url(A, retry=3, wait=0), f"{TEXT}{fault}", None, "sync") for fault in FAULTS}
@@ -83,16 +83,16 @@ def scenarios(gateway: str) -> dict[str, tuple[str, str, object, str]]:
 
 @dataclass
 class Story:
-    """What each scenario came to, and what the platform holds in the end."""
+    """The results of each scenario, and the platform's messages at the end."""
 
-    told: dict[str, Any]
+    results: dict[str, Any]
     texts: list[tuple[str, str]]
 
     def numbers(self, scenario: str) -> list[list[str]]:
-        return [numbers for numbers, _, _ in self.told[scenario]["attempts"]]
+        return [numbers for numbers, _, _ in self.results[scenario]["attempts"]]
 
     def lines(self, scenario: str, level: str) -> list[str]:
-        return [line for said, line in self.told[scenario]["lines"] if said == level]
+        return [line for of_line, line in self.results[scenario]["lines"] if of_line == level]
 
 
 @pytest.fixture(scope="module")
@@ -113,38 +113,38 @@ def story(dropin: Path, alone: Environment, tmp_path_factory: pytest.TempPathFac
         return Story(json.loads(done.stdout), [(message.number, message.text) for message in box.platform.messages])
 
 
-@pytest.mark.parametrize("way", ["sync", "async"])
-def test_retry_sends_only_to_numbers_that_certainly_got_nothing(story: Story, way: str) -> None:
-    assert story.numbers(way) == [[A, B, C], [B, C]]
-    assert story.told[way]["result"] is True
-    first, second = story.lines(way, "INFO")
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_retry_sends_only_to_numbers_that_certainly_got_nothing(story: Story, mode: str) -> None:
+    assert story.numbers(mode) == [[A, B, C], [B, C]]
+    assert story.results[mode]["result"] is True
+    first, second = story.lines(mode, "INFO")
     assert first == "sms1680: accepted: 138****0000"
     assert "138****0000" not in second
 
 
-@pytest.mark.parametrize("scenario", SETTLED_BADLY)
+@pytest.mark.parametrize("scenario", FINAL_FAILURES)
 def test_final_failure_stays_a_failure(story: Story, scenario: str) -> None:
     assert story.numbers(scenario) == [[A, B, C], [C]]
-    assert story.told[scenario]["result"] is False
+    assert story.results[scenario]["result"] is False
     assert "139****0001" in story.lines(scenario, "ERROR")[-1]
 
 
 def test_attempts_share_start_time_and_text(story: Story) -> None:
     assert story.numbers("time") == [[A]] * 3
-    assert len({(text, began) for _, text, began in story.told["time"]["attempts"]}) == 1
-    assert story.told["time"]["result"] is False
+    assert len({(text, began) for _, text, began in story.results["time"]["attempts"]}) == 1
+    assert story.results["time"]["result"] is False
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_unknown_outcome_is_not_retried(story: Story, fault: str) -> None:
     assert story.numbers(fault) == [[A]]
-    assert story.told[fault]["result"] is False
+    assert story.results[fault]["result"] is False
     assert "It may have arrived" in story.lines(fault, "ERROR")[0]
     assert story.texts.count((A, f"{TEXT}{fault}")) == 1
 
 
 def test_success_is_sent_once(story: Story) -> None:
-    assert story.told["good"]["result"] is True
+    assert story.results["good"]["result"] is True
     assert story.numbers("good") == [[A, B]]
     assert [story.texts.count((number, TEXT)) for number in (A, B)] == [1, 1]
 
@@ -161,7 +161,7 @@ def test_same_text_later_is_a_new_notification() -> None:
     memory = RetryMemory(clock)
     attempts = RetryState(clock(), TEXT)
     memory.remember(TEXT, attempts)
-    assert memory.recall(TEXT, 2.0) is None  # under way: another one is none of its attempts
+    assert memory.recall(TEXT, 2.0) is None  # still in progress, so this is another notification
     memory.finish(TEXT, attempts, succeeded=False)
     clock.now += 6.9
     assert memory.recall(TEXT, 2.0) is attempts

@@ -1,4 +1,4 @@
-"""What a notification becomes: at the platform, in the log, and as the result that Apprise gets."""
+"""The effects of a notification: at the platform, in the log, and its result."""
 
 import asyncio
 import logging
@@ -20,17 +20,17 @@ Service = Callable[..., Any]
 
 @pytest.fixture
 def log() -> Iterator[list[tuple[str, str]]]:
-    """What Apprise's log gets from INFO upwards, as hosts see it."""
-    heard: list[tuple[str, str]] = []
+    """Return the records of Apprise's log from INFO upwards."""
+    records: list[tuple[str, str]] = []
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append((record.levelname, record.getMessage()))
+            records.append((record.levelname, record.getMessage()))
 
     handler = Handler(logging.INFO)
     logger = logging.getLogger("apprise")
     logger.addHandler(handler)
-    yield heard
+    yield records
     logger.removeHandler(handler)
 
 
@@ -154,7 +154,7 @@ def test_unknown_outcome_is_a_failure_with_a_warning(
 
 def test_unsent_message_is_logged_as_not_sent(service: Service, log: list[tuple[str, str]], free_port: int) -> None:
     service = service(A, gateway=f"http://127.0.0.1:{free_port}")
-    service._time_limit = lambda: 0.5  # no patience for a platform that is not there
+    service._time_limit = lambda: 0.5  # do not wait for the unreachable platform
     assert service.notify(TEXT) is False
     ((level, line),) = log
     assert level == "ERROR"
@@ -237,7 +237,7 @@ def test_time_limit_is_shorter_than_apprises(service: Service) -> None:
     assert made._time_limit() == 54.0
     made.asset._service_timeout = 10.0
     assert made._time_limit() == 9.0
-    made.asset._service_timeout = 0.0  # no limit there
+    made.asset._service_timeout = 0.0  # no limit
     assert made._time_limit() == 54.0
 
 

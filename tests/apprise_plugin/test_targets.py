@@ -1,4 +1,4 @@
-"""Numbers from URLs, YAML and programs: none is lost, in whatever way they are written and separated."""
+"""Numbers from URLs, YAML and programs, in every notation and with every separator."""
 
 import pytest
 from hypothesis import given, strategies as st

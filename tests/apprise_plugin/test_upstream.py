@@ -1,4 +1,4 @@
-"""Apprise's own tests of a service, from its source package, run on ours: fetched when first needed."""
+"""Runs Apprise's own service tests on our service. They are downloaded from Apprise's source package once."""
 
 import importlib.util
 import logging
@@ -23,7 +23,7 @@ GOOD = {"instance": NotifySMS1680, "requests_response_text": "1,20170408", "requ
 BAD = {"instance": NotifySMS1680, "notify_response": False}
 
 CASES: list[tuple[str, dict[str, Any]]] = [
-    # It notifies one number more often than the guard on spending would let pass: hence cap=0.
+    # The tester notifies one number more often than the spending guard allows, hence cap=0.
     ("sms1680://", {"instance": TypeError}),
     ("sms1680://:@/", {"instance": TypeError}),
     (f"sms1680://user@61341/{A}", {"instance": TypeError}),
@@ -33,7 +33,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         f"sms1680://user:secret@YrJr/?to={A},{B}&gateway=https://sms.example&sign=x&xh=08&stamp=yes&rate=1000&cap=0",
         GOOD,
     ),
-    # A wait of 0 gets lost where Apprise 2.3 puts a URL together from its fields, for its own services too.
+    # Apprise 2.3 drops a wait of 0 when it builds a URL from fields, for its own services too.
     (f"sms1680://user:secret@61341/{A}?dedupe=0&retry=2&wait=0.01&cap=0", GOOD),
     (f"sms1680://user:secret@61341/{A}?format=html&cap=0", GOOD),
     (f"sms1680://user:secret@61341/{A}/10086", {**GOOD, "notify_response": False}),
@@ -45,7 +45,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 
 class Response(mock.MagicMock):
-    """What the tester hands out in place of an answer, with what a real one has and the tester's own lacks."""
+    """The tester's mock response, with the attributes of a real one that it lacks."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,7 +55,7 @@ class Response(mock.MagicMock):
 
 @pytest.fixture(scope="module")
 def sources() -> Path:
-    """The folder of Apprise's own tests, of the version that this lane has."""
+    """Return the folder of Apprise's own tests, of the installed version."""
     environments = Environments()
     folder = environments.folder / "apprise-sources"
     name = f"apprise-{apprise.__version__}"
@@ -67,18 +67,18 @@ def sources() -> Path:
                 [str(tool), *fetch, name.replace("-", "==")], capture_output=True, text=True, check=False
             )
             if done.returncode != 0:
-                pytest.skip(f"Apprise's sources can't be had: {done.stderr.strip().splitlines()[-1:]}")
+                pytest.skip(f"Apprise's sources are not available: {done.stderr.strip().splitlines()[-1:]}")
             with tarfile.open(folder / f"{name}.tar.gz") as packed:
                 packed.extractall(folder, filter="data")
     except UnavailableError as error:
-        pytest.skip(f"Apprise's sources can't be had: {error}")
+        pytest.skip(f"Apprise's sources are not available: {error}")
     (tests,) = (found for found in (folder / name / "tests", folder / name / "test") if found.is_dir())
     return tests
 
 
 @pytest.fixture
 def load(sources: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], types.ModuleType]]:
-    """Loads a module of theirs; their `logging.disable` is undone afterwards."""
+    """Return a function that loads one of Apprise's test modules; afterwards, undo their `logging.disable`."""
 
     def load_module(path: str) -> types.ModuleType:
         spec = importlib.util.spec_from_file_location(f"apprise_{Path(path).stem}", sources / path)
@@ -106,7 +106,7 @@ def test_passes_apprises_own_tester(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rest = load("helpers/rest.py")
-    # Its answers are bare mocks; ours stand in for them, everything else is the tester's own.
+    # Replaces only the mock responses of the tester.
     monkeypatch.setattr(rest, "mock", types.SimpleNamespace(Mock=Response, patch=mock.patch))
     rest.AppriseURLTester(tests=((url, expected),)).run_all(str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""The URL: what it may say, what it says of itself, and what it never shows."""
+"""The URL: its arguments, its round trip, and the secrets that it hides."""
 
 import hashlib
 import pickle
@@ -198,7 +198,7 @@ def test_environment_password_is_only_sent_to_known_gateways(monkeypatch: pytest
 
 
 def test_details_contain_every_option() -> None:
-    told = details(NotifySMS1680)
+    listed = details(NotifySMS1680)
     wanted = {
         "gateway",
         "extension",
@@ -214,9 +214,9 @@ def test_details_contain_every_option() -> None:
         "stamp",
         "cap",
     }
-    assert wanted <= set(told["args"])
-    assert told["tokens"]["password"]["private"]
-    assert told["tokens"]["targets"]["required"]
+    assert wanted <= set(listed["args"])
+    assert listed["tokens"]["password"]["private"]
+    assert listed["tokens"]["targets"]["required"]
 
 
 def test_service_can_be_pickled() -> None:

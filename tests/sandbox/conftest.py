@@ -1,4 +1,4 @@
-"""What the sandbox's tests share: a clock turned by hand, a caller of a platform, a receiver of pushes, a browser."""
+"""Fixtures: a manual clock, a caller of a platform, a receiver of pushes, a browser."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ from sms1680.sandbox.accounts import AccountState
 NUMBER = "13800000000"
 
 
-class HandClock:
-    """A clock that stands still until it is turned."""
+class ManualClock:
+    """A clock that only advances on request."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -27,7 +27,7 @@ class HandClock:
     def __call__(self) -> float:
         return self.now
 
-    def turn(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
 
@@ -36,14 +36,14 @@ class Desk:
     """A platform without sockets, its only account, and its clock."""
 
     platform: Platform
-    clock: HandClock
+    clock: ManualClock
 
     @property
     def account(self) -> AccountState:
         return self.platform.accounts["demo"]
 
-    def turn(self, seconds: float) -> None:
-        self.clock.turn(seconds)
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
         self.platform.run_due()
 
 
@@ -53,7 +53,7 @@ MakeDesk = Callable[..., Desk]
 @pytest.fixture
 def desk() -> MakeDesk:
     def make(account: Account | None = None, **settings: object) -> Desk:
-        clock = HandClock()
+        clock = ManualClock()
         return Desk(Platform(Config(accounts=(account or Account(),), **settings), clock), clock)
 
     return make
@@ -67,7 +67,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @dataclass
 class Caller:
-    """Calls a sandbox as the demo account's owner would."""
+    """Calls a sandbox as the owner of the demo account."""
 
     session: aiohttp.ClientSession
     box: Sandbox
@@ -93,7 +93,7 @@ class Caller:
             assert answer.status == expected, await answer.text()
             return await answer.json()
 
-    async def look(self, path: str) -> dict[str, object]:
+    async def read(self, path: str) -> dict[str, object]:
         async with self.session.get(f"{self.box.url}/api/{path}") as answer:
             assert answer.status == 200
             return await answer.json()
@@ -104,7 +104,7 @@ MakeCaller = Callable[..., Awaitable[Caller]]
 
 @pytest.fixture
 async def call(http: aiohttp.ClientSession) -> AsyncIterator[MakeCaller]:
-    """Makes a running sandbox for an account and returns a caller of it."""
+    """Return a function that starts a sandbox for an account and returns a caller of it."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(account: Account | None = None, **settings: object) -> Caller:
@@ -119,7 +119,7 @@ Raw = Callable[[str, bytes], Awaitable[bytes]]
 
 @pytest.fixture
 def raw() -> Raw:
-    """Sends a request as it stands and returns all that comes back."""
+    """Return a function that sends raw bytes and returns the whole response."""
 
     async def exchange(url: str, request: bytes) -> bytes:
         parts = urlsplit(url)
@@ -134,7 +134,7 @@ def raw() -> Raw:
 
 
 class Receiver:
-    """A web server that pushes go to; it answers as `answers` says, then 200 and 0 for ever."""
+    """A web server for pushes. It answers with `answers`, then always with 200 and 0."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -153,7 +153,7 @@ class Receiver:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """A receiver of pushes on a free port."""
+    """Return a receiver of pushes on a free port."""
     made = Receiver()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", made.handle)
@@ -167,8 +167,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    """A page in a headless Chromium of its own."""
+    """Return a page in a new headless Chromium."""
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium to open the page with")
+        pytest.skip("Chromium is not installed")
     async with browse(tmp_path / "profile") as browser:
         yield await browser.tab()

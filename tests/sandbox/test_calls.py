@@ -1,4 +1,4 @@
-"""The four calls over a real socket: the document's parameters in, the document's numbers out."""
+"""The four HTTP calls over a real socket."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ async def test_scheduled_send_uses_china_time(call: MakeCaller) -> None:
 
 
 async def test_requests_of_the_c_and_objective_c_programs(call: MakeCaller, raw: Raw) -> None:
-    """The C program (libghttp) and the Objective-C one (Foundation): what they put on the wire."""
+    """Send the bytes that the C program (libghttp) and the Objective-C program (Foundation) send."""
     desk = await call()
     query = f"{urlencode(desk.base)}&mobile={NUMBER}&content=zhiling"
     answer = await raw(

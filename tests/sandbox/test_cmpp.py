@@ -1,4 +1,4 @@
-"""The platform's CMPP side, spoken to with bare PDUs: tables 3.2 and 3.3, and what goes over the connection."""
+"""The platform's CMPP side, tested with single PDUs: status and result values, reports and uplinks."""
 
 import asyncio
 import struct
@@ -42,31 +42,31 @@ Boxes = Callable[..., Any]
 
 
 class Peer:
-    """A client that says and hears PDUs, and knows no rule."""
+    """A client that sends and receives PDUs without any rules."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.decoder = Decoder()
-        self.heard: list[Any] = []
+        self.received: list[Any] = []
 
-    def say(self, *pdus: PDU) -> None:
+    def send(self, *pdus: PDU) -> None:
         self.writer.write(b"".join(map(encode, pdus)))
 
-    async def hear(self, kind: type) -> Any:
-        """Waits for the next PDU of a kind; None when the platform hung up."""
+    async def receive(self, kind: type) -> Any:
+        """Return the next PDU of a kind, or None if the platform closed the connection."""
         async with asyncio.timeout(10):
             while True:
-                for place, pdu in enumerate(self.heard):
+                for place, pdu in enumerate(self.received):
                     if isinstance(pdu, kind):
-                        return self.heard.pop(place)
+                        return self.received.pop(place)
                 data = await self.reader.read(65536)
                 if not data:
                     return None
-                self.heard += self.decoder.receive(data)
+                self.received += self.decoder.receive(data)
 
     async def ask(self, pdu: PDU, kind: type) -> Any:
-        self.say(pdu)
-        return await self.hear(kind)
+        self.send(pdu)
+        return await self.receive(kind)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def submit(**changes: Any) -> Submit:
     return Submit(**(given | changes))
 
 
-# --- table 3.2 -------------------------------------------------------------------------------------------------------
+# --- CONNECT ---------------------------------------------------------------------------------------------------------
 
 
 async def test_login_is_answered_with_proof(box: Sandbox, connect: Any) -> None:
@@ -135,8 +135,8 @@ async def test_login_is_answered_with_proof(box: Sandbox, connect: Any) -> None:
 async def test_invalid_login_is_refused(connect: Any, octets: bytes, status: int) -> None:
     peer = await connect()
     peer.writer.write(octets)
-    assert (await peer.hear(ConnectResp)).status == status
-    assert await peer.hear(ConnectResp) is None
+    assert (await peer.receive(ConnectResp)).status == status
+    assert await peer.receive(ConnectResp) is None
 
 
 async def test_login_is_refused_by_address_suspension_or_connection_limit(box: Sandbox, connect: Any) -> None:
@@ -154,11 +154,11 @@ async def test_login_is_refused_by_address_suspension_or_connection_limit(box: S
 async def test_submit_before_login_is_refused(box: Sandbox, connect: Any) -> None:
     peer = await connect()
     assert (await peer.ask(submit(), SubmitResp)).result == 2
-    assert await peer.hear(SubmitResp) is None
+    assert await peer.receive(SubmitResp) is None
     assert box.platform.messages == []
 
 
-# --- table 3.3 -------------------------------------------------------------------------------------------------------
+# --- SUBMIT ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,9 @@ async def test_malformed_submit_is_answered(connect: Any) -> None:
     octets = bytearray(encode(submit()))
     octets[150] += 1
     peer.writer.write(bytes(octets))
-    assert (await peer.hear(SubmitResp)).result == 1
+    assert (await peer.receive(SubmitResp)).result == 1
     peer.writer.write(b"GET / HTTP/1.1\r\n\r\n")
-    assert await peer.hear(SubmitResp) is None
+    assert await peer.receive(SubmitResp) is None
 
 
 async def test_submit_without_product_or_above_the_rate_is_refused(connect: Any) -> None:
@@ -209,12 +209,12 @@ async def test_submit_without_product_or_above_the_rate_is_refused(connect: Any)
 async def test_submits_beyond_the_window_are_too_fast(box: Sandbox, connect: Any) -> None:
     box.cmpp.faults.next("late_answer", 20)
     peer = await logged_in(connect)
-    peer.say(*[submit(sequence_id=place) for place in range(17)])
-    first = await peer.hear(SubmitResp)
+    peer.send(*[submit(sequence_id=place) for place in range(17)])
+    first = await peer.receive(SubmitResp)
     assert (first.sequence_id, first.result) == (16, 8)
 
 
-# --- what else an SP may ask -----------------------------------------------------------------------------------------
+# --- other commands --------------------------------------------------------------------------------------------------
 
 
 async def test_query_cancel_active_test_and_terminate(box: Sandbox, connect: Any) -> None:
@@ -231,10 +231,10 @@ async def test_query_cancel_active_test_and_terminate(box: Sandbox, connect: Any
     assert (await peer.ask(Cancel(sequence_id=3, msg_id=later.msg_id), CancelResp)).success_id == 1
     assert (await peer.ask(Cancel(sequence_id=4, msg_id=1), CancelResp)).success_id == 1
     assert box.platform.accounts["demo"].balances["61341"] == balance + 1
-    peer.say(Unknown(sequence_id=5, command_id=0x77, body=b""))
+    peer.send(Unknown(sequence_id=5, command_id=0x77, body=b""))
     assert (await peer.ask(ActiveTest(sequence_id=6), ActiveTestResp)).sequence_id == 6
     assert (await peer.ask(Terminate(sequence_id=7), TerminateResp)).sequence_id == 7
-    assert await peer.hear(TerminateResp) is None
+    assert await peer.receive(TerminateResp) is None
 
 
 async def test_silent_connection_is_tested_and_closed(connect: Any) -> None:
@@ -242,20 +242,20 @@ async def test_silent_connection_is_tested_and_closed(connect: Any) -> None:
         peer = await connect(box)
         await peer.ask(login_pdu(), ConnectResp)
         for _ in range(3):
-            assert await peer.hear(ActiveTest) is not None
-        assert await peer.hear(ActiveTest) is None
+            assert await peer.receive(ActiveTest) is not None
+        assert await peer.receive(ActiveTest) is None
 
 
 async def test_terminate_from_the_platform_ends_the_connection(box: Sandbox, connect: Any) -> None:
     box.cmpp.faults.next(CMPPFault.TERMINATE)
     peer = await logged_in(connect)
-    peer.say(submit())
-    terminate = await peer.hear(Terminate)
-    peer.say(TerminateResp(sequence_id=terminate.sequence_id))
-    assert await peer.hear(Terminate) is None
+    peer.send(submit())
+    terminate = await peer.receive(Terminate)
+    peer.send(TerminateResp(sequence_id=terminate.sequence_id))
+    assert await peer.receive(Terminate) is None
 
 
-# --- over the connection ---------------------------------------------------------------------------------------------
+# --- reports and uplinks ---------------------------------------------------------------------------------------------
 
 
 LONG = "门" * 80
@@ -267,9 +267,9 @@ def segment(number: int, **changes: Any) -> Submit:
 
 
 async def report(peer: Peer) -> tuple[int, str]:
-    """Waits for the next report, acknowledges it, and returns of what it tells what."""
-    pdu = await peer.hear(Deliver)
-    peer.say(DeliverResp(sequence_id=pdu.sequence_id, msg_id=pdu.msg_id))
+    """Wait for the next report, acknowledge it, and return its Msg_Id and Stat."""
+    pdu = await peer.receive(Deliver)
+    peer.send(DeliverResp(sequence_id=pdu.sequence_id, msg_id=pdu.msg_id))
     content = ReportContent.of(pdu)
     return content.msg_id, content.stat
 
@@ -312,32 +312,32 @@ async def test_each_segment_is_reported_until_acknowledged(box: Sandbox, connect
     peer = await logged_in(connect)
     ids = [(await peer.ask(segment(number), SubmitResp)).msg_id for number in (1, 2)]
     assert box.platform.phone(NUMBER).texts == [LONG]
-    first, second = await peer.hear(Deliver), await peer.hear(Deliver)
+    first, second = await peer.receive(Deliver), await peer.receive(Deliver)
     assert [ReportContent.of(pdu).msg_id for pdu in (first, second)] == ids
     assert ReportContent.of(first).stat == "DELIVRD"
-    assert await peer.hear(Deliver) == first
-    peer.say(DeliverResp(sequence_id=first.sequence_id, msg_id=first.msg_id))
-    peer.say(DeliverResp(sequence_id=second.sequence_id, msg_id=second.msg_id))
+    assert await peer.receive(Deliver) == first
+    peer.send(DeliverResp(sequence_id=first.sequence_id, msg_id=first.msg_id))
+    peer.send(DeliverResp(sequence_id=second.sequence_id, msg_id=second.msg_id))
     await box.wait_for(lambda _: box.cmpp.acknowledged == 2)
 
 
 async def test_unanswered_report_is_sent_over_the_next_connection(connect: Any) -> None:
     peer = await logged_in(connect)
     await peer.ask(submit(), SubmitResp)
-    assert [await peer.hear(Deliver) is not None for _ in range(3)] == [True] * 3
-    assert await peer.hear(Deliver) is None
+    assert [await peer.receive(Deliver) is not None for _ in range(3)] == [True] * 3
+    assert await peer.receive(Deliver) is None
     again = await logged_in(connect)
-    assert await again.hear(Deliver) is not None
+    assert await again.receive(Deliver) is not None
 
 
 async def test_uplinks_use_the_connection_or_are_pushed(box: Sandbox, connect: Any) -> None:
     peer = await logged_in(connect)
     uplink = box.platform.reply(NUMBER, "好的", username="demo", extension="88")
-    pdu = await peer.hear(Deliver)
+    pdu = await peer.receive(Deliver)
     assert (pdu.src_terminal_id, pdu.dest_id) == (NUMBER, ACCOUNT.source_number + "88")
     assert pdu.msg_content.decode("utf-16-be") == "好的"
     assert uplink.push == "waiting"
-    peer.say(DeliverResp(sequence_id=pdu.sequence_id, msg_id=pdu.msg_id))
+    peer.send(DeliverResp(sequence_id=pdu.sequence_id, msg_id=pdu.msg_id))
     await box.wait_for(lambda _: uplink.push == "delivered")
     box.platform.reply(NUMBER, "Y", username="pushed", extension="")
     assert box.platform.pushes.waiting == 1

@@ -1,4 +1,4 @@
-"""The command, in a process of its own."""
+"""The command, in another process."""
 
 import argparse
 import json

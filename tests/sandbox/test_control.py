@@ -1,4 +1,4 @@
-"""The control API: what it tells, what it does, and whom it lets."""
+"""The control API: reading, writing and access."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_state_contains_no_passwords(call: MakeCaller) -> None:
     desk = await call()
     await desk.send("x")
     await desk.send("发票")
-    state = await desk.look("state")
+    state = await desk.read("state")
     assert state["accounts"][0]["balances"] == {"61341": 999}
     assert state["counts"] == {"messages": 1, "sent": 1, "verdict_accepted": 1, "verdict_forbidden_words": 1}
     assert "demo1680" not in json.dumps(state)
@@ -34,7 +34,7 @@ async def test_messages_can_be_filtered(call: MakeCaller) -> None:
     await desk.send("【某某】a")
     await desk.send("b", "13900000000")
     reply = await desk.control("reply", number=NUMBER, content="c")
-    listed = (await desk.look("messages"))["messages"]
+    listed = (await desk.read("messages"))["messages"]
     assert [(item["kind"], item["text"]) for item in listed] == [
         ("message", "【某某】a"),
         ("message", "b"),
@@ -42,9 +42,9 @@ async def test_messages_can_be_filtered(call: MakeCaller) -> None:
     ]
     assert listed[0]["signature"] == "某某"
     assert listed[0]["parts"] == 1
-    of_number = (await desk.look(f"messages?number={NUMBER}"))["messages"]
+    of_number = (await desk.read(f"messages?number={NUMBER}"))["messages"]
     assert [item["text"] for item in of_number] == ["【某某】a", "c"]
-    assert (await desk.look(f"messages?after={reply['serial'] - 1}"))["messages"] == [reply]
+    assert (await desk.read(f"messages?after={reply['serial'] - 1}"))["messages"] == [reply]
 
 
 async def test_settings(call: MakeCaller) -> None:
@@ -60,7 +60,7 @@ async def test_settings(call: MakeCaller) -> None:
     assert await desk.send("甲") == "8,甲"
     assert (await desk.send("贷款")).startswith("1,")
     await desk.control("phone", number=NUMBER, report_status="UNDELIV")
-    assert (await desk.look("state"))["phones"][NUMBER] == "UNDELIV"
+    assert (await desk.read("state"))["phones"][NUMBER] == "UNDELIV"
 
 
 async def test_faults(call: MakeCaller) -> None:
@@ -76,21 +76,21 @@ async def test_faults(call: MakeCaller) -> None:
 
 async def test_faults_over_cmpp(call: MakeCaller) -> None:
     desk = await call(cmpp_port=0)
-    told = await desk.control("faults", cmpp="drop_after", times=2)
-    assert told["cmpp"]["queue"] == ["drop_after", "drop_after"]
-    assert (await desk.look("state"))["cmpp"]["names"] == [fault.value for fault in CMPPFault]
+    answer = await desk.control("faults", cmpp="drop_after", times=2)
+    assert answer["cmpp"]["queue"] == ["drop_after", "drop_after"]
+    assert (await desk.read("state"))["cmpp"]["names"] == [fault.value for fault in CMPPFault]
     await desk.control("faults", restart=True)
     await desk.box.wait_for(lambda _: desk.box.cmpp.restarts == 1)
     assert (await desk.control("faults", clear=True))["cmpp"]["queue"] == []
     await desk.control("faults", cmpp="too_fast")
     await desk.control("reset")
     assert desk.box.cmpp.faults.next_for_submit() is None
-    await desk.control("faults", expected=400, cmpp="unheard of")
+    await desk.control("faults", expected=400, cmpp="unknown")
 
 
 async def test_cmpp_faults_require_a_port(call: MakeCaller) -> None:
     desk = await call()
-    assert (await desk.look("state"))["cmpp"] is None
+    assert (await desk.read("state"))["cmpp"] is None
     await desk.control("faults", expected=400, cmpp="too_fast")
     await desk.control("faults", expected=400, restart=True)
 
@@ -98,7 +98,7 @@ async def test_cmpp_faults_require_a_port(call: MakeCaller) -> None:
 async def test_held_messages_can_be_decided(call: MakeCaller) -> None:
     desk = await call()
     await desk.send("贷款")
-    held = (await desk.look("messages"))["messages"][0]
+    held = (await desk.read("messages"))["messages"][0]
     assert held["held_for"] == "review"
     await desk.control("held", message_id=held["message_id"], approve=True)
     assert desk.box.platform.phone(NUMBER).texts == ["贷款"]
@@ -110,7 +110,7 @@ async def test_the_story(call: MakeCaller) -> None:
     for state in ("running", "done"):
         await desk.control("story", id="one", state=state, en="First", zh="第一", detail="1 s")
     await desk.control("story", links=[{"title": "Home Assistant", "url": "http://127.0.0.1:8123/"}])
-    assert (await desk.look("state"))["story"] == {
+    assert (await desk.read("state"))["story"] == {
         "steps": [{"id": "one", "state": "done", "en": "First", "zh": "第一", "detail": "1 s"}],
         "links": [{"title": "Home Assistant", "url": "http://127.0.0.1:8123/"}],
     }
@@ -119,9 +119,9 @@ async def test_the_story(call: MakeCaller) -> None:
 async def test_a_reset(call: MakeCaller) -> None:
     desk = await call()
     await desk.send("x")
-    before = (await desk.look("state"))["epoch"]
+    before = (await desk.read("state"))["epoch"]
     await desk.control("reset")
-    state = await desk.look("state")
+    state = await desk.read("state")
     assert state["epoch"] == before + 1
     assert state["counts"] == {"messages": 0}
 
@@ -139,15 +139,15 @@ async def test_a_reset(call: MakeCaller) -> None:
         ("account", {"balances": [1]}),
         ("account", {"report_address": "javascript:alert(1)"}),
         ("account", {"manual": "yes"}),
-        ("faults", {"next": "unheard of"}),
+        ("faults", {"next": "unknown"}),
         ("faults", {"next": {"status": 99}}),
         ("faults", {"next": {"stall_after": -1}}),
-        ("faults", {"next": {"verdict": "unheard of"}}),
+        ("faults", {"next": {"verdict": "unknown"}}),
         ("faults", {"next": "half", "times": 1.5}),
         ("held", {"message_id": "1", "approve": True}),
         ("report", {"username": "demo", "msgid": "1", "mobile": "1", "status": "0"}),
         ("words", {"forbidden": [""]}),
-        ("story", {"id": "1", "en": "x", "state": "unheard of"}),
+        ("story", {"id": "1", "en": "x", "state": "unknown"}),
         ("story", {"links": [{"title": "x", "url": "file:///etc/passwd"}]}),
         ("phone", {"number": "10086"}),
     ],

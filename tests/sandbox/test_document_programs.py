@@ -1,7 +1,7 @@
-"""The programs of the document's appendix, each by its own interpreter, only address and credentials changed.
+"""Runs the example programs of the platform's document, with only the address and the credentials changed.
 
-Not among them: C, whose libghttp no system brings any more, and Objective-C, whose Foundation is Apple's. What those
-two put on the wire is sent in test_calls.py.
+The C program requires libghttp, which no system includes today, and the Objective-C program requires Apple's
+Foundation. test_calls.py sends the bytes that those two send.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def box() -> Iterator[SandboxThread]:
 
 
 def run(command: Sequence[str], folder: Path) -> str:
-    """Run a command without the machine's proxies and return what it printed."""
+    """Run a command without the machine's proxies and return its output."""
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False, encoding="utf-8"
@@ -44,24 +44,24 @@ def run(command: Sequence[str], folder: Path) -> str:
     return done.stdout
 
 
-def found(*names: str) -> str:
-    """Return the first of these programs that is here, or skip."""
+def find_program(*names: str) -> str:
+    """Return the first of these programs that is installed, or skip the test."""
     for name in names:
         path = shutil.which(name)
         if path:
             return path
-    pytest.skip(f"there is no {' or '.join(names)} on this machine")
+    pytest.skip(f"{' or '.join(names)} is not installed")
 
 
-def brings(command: Sequence[str], what: str) -> None:
-    """Skip unless a command succeeds that only loads what a program needs."""
+def require(command: Sequence[str], what: str) -> None:
+    """Skip the test unless a command that only loads the requirements of a program succeeds."""
     if subprocess.run(command, capture_output=True, check=False, timeout=60).returncode:
-        pytest.skip(f"there is no {what} on this machine")
+        pytest.skip(f"{what} is not installed")
 
 
 @pytest.fixture
 def prepared(box: SandboxThread, tmp_path: Path) -> Path:
-    """A folder with the programs, address and credentials changed, on a platform that has seen nothing yet."""
+    """Return a folder with the changed programs, and reset the platform."""
     box.call(lambda platform: platform.reset())
     for program in PROGRAMS.iterdir():
         text = program.read_text("utf-8")
@@ -73,25 +73,25 @@ def prepared(box: SandboxThread, tmp_path: Path) -> Path:
 
 
 def assert_sent(box: SandboxThread, printed: str, text: str = ORDER, numbers: Sequence[str] = (NUMBER,)) -> None:
-    """The phones hold the text once, and the program printed the answer."""
+    """Check that the phone received the text once, and that the program printed the answer."""
     assert box.platform.ledger == {(number, text): 1 for number in numbers}
     assert printed.strip() == f"1,{box.platform.messages[0].message_id}"
     assert box.platform.phone(NUMBER).texts == [text]
 
 
 def test_shell(box: SandboxThread, prepared: Path) -> None:
-    found("xxd")
-    found("curl")
-    assert_sent(box, run([found("sh"), "send.sh"], prepared))
+    find_program("xxd")
+    find_program("curl")
+    assert_sent(box, run([find_program("sh"), "send.sh"], prepared))
 
 
 def test_php(box: SandboxThread, prepared: Path) -> None:
-    assert_sent(box, run([found("php"), "send.php"], prepared))
+    assert_sent(box, run([find_program("php"), "send.php"], prepared))
 
 
 def test_perl(box: SandboxThread, prepared: Path) -> None:
-    perl = found("perl")
-    brings([perl, "-MLWP::Simple", "-MURI::Escape", "-e1"], "LWP::Simple or URI::Escape for Perl")
+    perl = find_program("perl")
+    require([perl, "-MLWP::Simple", "-MURI::Escape", "-e1"], "LWP::Simple or URI::Escape for Perl")
     assert_sent(box, run([perl, "send.pl"], prepared))
 
 
@@ -100,24 +100,24 @@ def test_python(box: SandboxThread, prepared: Path) -> None:
 
 
 def test_ruby(box: SandboxThread, prepared: Path) -> None:
-    assert_sent(box, run([found("ruby"), "send.rb"], prepared))
+    assert_sent(box, run([find_program("ruby"), "send.rb"], prepared))
 
 
 def test_lua(box: SandboxThread, prepared: Path) -> None:
-    lua = found("lua", "lua5.4", "lua5.3", "lua5.1")
-    brings([lua, "-e", 'require("socket.http") require("ltn12")'], "luasocket")
+    lua = find_program("lua", "lua5.4", "lua5.3", "lua5.1")
+    require([lua, "-e", 'require("socket.http") require("ltn12")'], "luasocket")
     assert_sent(box, run([lua, "send.lua"], prepared), "zhiling")
 
 
 def test_java(box: SandboxThread, prepared: Path) -> None:
-    java = found("java")
-    brings([java, "--list-modules"], "working Java")
+    java = find_program("java")
+    require([java, "--list-modules"], "working Java")
     printed = run([java, "-Dfile.encoding=UTF-8", "Send.java"], prepared)
     assert_sent(box, printed, "短信提交 JAVA 示例代码", (NUMBER, "13811111111"))
     assert {message.extension for message in box.platform.messages} == {"11"}
 
 
 def test_c_sharp(box: SandboxThread, prepared: Path) -> None:
-    compiler, mono = found("mcs"), found("mono")
+    compiler, mono = find_program("mcs"), find_program("mono")
     run([compiler, "-nologo", "Send.cs"], prepared)
     assert_sent(box, run([mono, "Send.exe"], prepared))

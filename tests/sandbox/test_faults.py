@@ -1,4 +1,4 @@
-"""Odd answers on demand: what the caller sees, and what the ledger holds whatever it saw."""
+"""HTTP faults on demand: the answer, and the messages that the platform accepted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBER = "13800000000"
 
 
 async def ask(desk: Caller, text: str) -> tuple[int, bytes] | str:
-    """Send, and return status and body, or the kind of what went wrong."""
+    """Send and return status and body, or the type of the error."""
     form = desk.base | {"mobile": NUMBER, "content": text}
     try:
         async with desk.session.post(
@@ -128,11 +128,11 @@ async def test_fault_order_is_choose_queue_standing(call: MakeCaller) -> None:
     faults.clear()
     assert await desk.get("balance") == "1000"
     with pytest.raises(ValueError, match="no fault"):
-        faults.next("unheard of")
+        faults.next("unknown")
 
 
 async def test_many_random_faults(call: MakeCaller) -> None:
-    """Each text is sent once: the ledger agrees with the platform's own rules for each fault."""
+    """Each text is sent once, and the ledger matches the definition of each fault."""
     desk = await call()
     expected: Counter[tuple[str, str]] = Counter()
     calm = {name: fault for name, fault in PRESETS.items() if not (fault.stall_before or fault.stall_after)}

@@ -1,4 +1,4 @@
-"""The document's own little formats, its examples first."""
+"""The formats of the HTTP calls, beginning with the examples of the platform's document."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The phone page in a real browser: an SMS appears at once, a reply goes out, switches work, in both languages."""
+"""The phone page in a real browser: messages, replies, switches and both languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The platform's rules, with a clock turned by hand."""
+"""The platform's rules, with a manual clock."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def submit(desk: Desk, *pairs: tuple[str, str], **options: object) -> Result:
 
 
 def reports(desk: Desk) -> list[ReportReady]:
-    heard = []
-    desk.platform.listeners.append(lambda event: heard.append(event) if isinstance(event, ReportReady) else None)
-    return heard
+    received = []
+    desk.platform.listeners.append(lambda event: received.append(event) if isinstance(event, ReportReady) else None)
+    return received
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_own_signature_of_the_platform_is_prepended_and_charged(desk: MakeDesk) 
 @pytest.mark.parametrize(("text", "manual", "verdict"), [("贷款", False, Verdict.REVIEW), ("x", True, Verdict.MANUAL)])
 def test_held_message_waits_for_a_decision(desk: MakeDesk, text: str, manual: bool, verdict: Verdict) -> None:
     table = desk(Account(manual=manual))
-    heard = reports(table)
+    received = reports(table)
     first, second = submit(table, (NUMBER, text)), submit(table, (OTHER, text))
     assert first.verdict is second.verdict is verdict
     assert table.platform.phone(NUMBER).texts == []
@@ -102,11 +102,11 @@ def test_held_message_waits_for_a_decision(desk: MakeDesk, text: str, manual: bo
     assert table.account.balances[PRODUCT] == 998
     table.platform.decide(first.message_id, approve=True)
     table.platform.decide(second.message_id, approve=False)
-    table.turn(1)
+    table.advance(1)
     assert table.platform.phone(NUMBER).texts == [text]
     assert table.platform.phone(OTHER).texts == []
     assert table.account.balances[PRODUCT] == 999
-    assert {(report.message_id, report.status) for report in heard} == {
+    assert {(report.message_id, report.status) for report in received} == {
         (first.message_id, "0"),
         (second.message_id, "KX:1000"),
     }
@@ -119,12 +119,12 @@ def test_scheduled_message_is_sent_when_due(desk: MakeDesk) -> None:
     at = datetime.fromtimestamp(table.clock.now + 60, UTC)
     submit(table, (NUMBER, "later"), at=at)
     assert table.account.balances[PRODUCT] == 999
-    table.turn(59.9)
+    table.advance(59.9)
     assert table.platform.phone(NUMBER).texts == []
     assert table.platform.messages[0].state is State.SCHEDULED
-    table.turn(0.1)
+    table.advance(0.1)
     assert table.platform.phone(NUMBER).texts == ["later"]
-    table.turn(1)
+    table.advance(1)
     assert table.platform.messages[0].state is State.DELIVERED
 
 
@@ -136,14 +136,14 @@ def test_past_time_means_now(desk: MakeDesk) -> None:
 
 def test_delivery_reports_have_the_status_of_the_phone(desk: MakeDesk) -> None:
     table = desk(report_delay=5.0)
-    heard = reports(table)
+    received = reports(table)
     table.platform.phone(OTHER).report_status = "UNDELIV"
     table.platform.phone("13900000002").report_status = None
     result = submit(table, (NUMBER, "x"), (OTHER, "x"), ("13900000002", "x"))
-    table.turn(4.9)
-    assert heard == []
-    table.turn(0.1)
-    assert [(report.message_id, report.number, report.status) for report in heard] == [
+    table.advance(4.9)
+    assert received == []
+    table.advance(0.1)
+    assert [(report.message_id, report.number, report.status) for report in received] == [
         (result.message_id, NUMBER, "0"),
         (result.message_id, OTHER, "UNDELIV"),
     ]
@@ -153,18 +153,18 @@ def test_delivery_reports_have_the_status_of_the_phone(desk: MakeDesk) -> None:
 
 def test_repeating_a_text_too_often_fails_with_kx_4000(desk: MakeDesk) -> None:
     table = desk(repeat_limit=2, repeat_window=60.0)
-    heard = reports(table)
+    received = reports(table)
     for _ in range(3):
         assert submit(table, (NUMBER, "same")).verdict is Verdict.ACCEPTED
     submit(table, (OTHER, "same"))
-    table.turn(1)
-    assert [report.status for report in heard] == ["0", "0", "KX:4000", "0"]
+    table.advance(1)
+    assert [report.status for report in received] == ["0", "0", "KX:4000", "0"]
     assert table.platform.phone(NUMBER).texts == ["same", "same"]
     assert table.platform.ledger[NUMBER, "same"] == 3
-    table.turn(60)
+    table.advance(60)
     submit(table, (NUMBER, "same"))
-    table.turn(1)
-    assert heard[-1].status == "0"
+    table.advance(1)
+    assert received[-1].status == "0"
 
 
 def test_more_than_a_thousand_numbers_are_refused(desk: MakeDesk) -> None:
@@ -207,12 +207,12 @@ def test_next_submit_waits_for_items_by_rate_after_the_answer(desk: MakeDesk) ->
     table = desk(Account(rate=10))
     first = table.platform.submit(table.account, PRODUCT, [(NUMBER, "字" * 71), (OTHER, "字" * 71)])
     assert first.flow_items == 4
-    assert submit(table, (NUMBER, "x")).verdict is Verdict.TOO_FAST, "the first one is still under way"
-    table.turn(30)
+    assert submit(table, (NUMBER, "x")).verdict is Verdict.TOO_FAST, "the first one is still in progress"
+    table.advance(30)
     table.platform.answered(table.account, first)
-    table.turn(0.399)
+    table.advance(0.399)
     assert submit(table, (NUMBER, "x")).verdict is Verdict.TOO_FAST
-    table.turn(0.002)
+    table.advance(0.002)
     assert submit(table, (NUMBER, "x")).verdict is Verdict.ACCEPTED
 
 

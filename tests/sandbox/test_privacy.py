@@ -1,4 +1,4 @@
-"""What the sandbox writes to its logs, at every level: no password, no full number, no text."""
+"""The sandbox's logs contain no password, full number or text at any level."""
 
 from __future__ import annotations
 

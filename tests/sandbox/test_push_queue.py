@@ -1,4 +1,4 @@
-"""Pushes: how they are written, and when each is tried again."""
+"""Pushes: their URLs, and the times of their attempts."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_push_is_repeated_after_other_answers(queue_of: MakeQueue, answer: tuple
     queue.record_attempt(queue.pop_due(), *answer)
     assert queue.waiting == 1
     assert queue.pop_due() is None
-    clock.turn(1)
+    clock.advance(1)
     assert queue.pop_due() is not None
 
 

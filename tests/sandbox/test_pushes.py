@@ -68,7 +68,7 @@ async def test_push_to_a_closed_port_is_given_up(call: MakeCaller) -> None:
         desk = await call(Account(uplink_address=address), pushes=QUICK)
         await desk.control("reply", number=NUMBER, content="x")
         await desk.box.wait_for(lambda platform: platform.pushes.given_up == 1)
-    state = await desk.look("state")
+    state = await desk.read("state")
     assert state["pushes"] == {"waiting": 0, "delivered": 0, "given_up": 1, "attempts": 4, "repeat": True}
     assert desk.box.platform.uplinks[0].push == "given_up"
 

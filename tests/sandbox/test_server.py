@@ -1,4 +1,4 @@
-"""A sandbox coming up and going down, in an event loop and beside blocking code."""
+"""Start and end of a sandbox, in an event loop and in a thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NUMBER = "13800000000"
 
 
 async def test_sandbox_ends_at_any_moment() -> None:
-    """Before Python 3.12 `asyncio.wait_for` may swallow a cancelling that meets what it waits for."""
+    """Before Python 3.12, `asyncio.wait_for` can swallow a cancellation if its awaitable ends at the same time."""
     async with asyncio.timeout(30):
         for round_ in range(100):
             async with Sandbox(Config(report_delay=0.0002 * (round_ % 10))) as box:

@@ -1,4 +1,4 @@
-"""What a text costs and counts, against plain reckoning."""
+"""Parts and flow items of texts, compared with simple calculations."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -15,7 +15,7 @@ def test_parts_hold_70_units_alone_and_67_once_split(text: str, expected: int) -
 
 
 def test_parts_do_not_split_surrogate_pairs() -> None:
-    # 67 units would hold 33 pairs and a half, so each part holds 33 of them, and 67 pairs take three parts
+    # 67 units have room for 33 pairs, so 67 pairs take three parts
     assert parts("😀" * 67) == 3
     assert units("😀" * 67) == 134
 
