@@ -1,4 +1,4 @@
-"""What a session tells its client: one immutable tuple an event."""
+"""The events that a session reports to its client, as immutable tuples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Key: TypeAlias = Any
-"""Whatever the client gave with a request, handed back with its answer."""
+"""A value that the client attaches to a request and gets back with its response."""
 
 
 class CloseCause(StrEnum):
@@ -38,17 +38,20 @@ class CloseCause(StrEnum):
 
 
 class Ready(NamedTuple):
-    """Messages can go: logged in (`version` is the gateway's, informative), or back from a doubt (None)."""
+    """The session can send messages: after the login, or once a probed gateway has answered.
+
+    version: the gateway's, for information only; None after a probe.
+    """
 
     version: int | None
 
 
 class UnauthenticatedGateway(NamedTuple):
-    """The gateway's authenticator is not what one that knows the secret would send (many don't fill it: trap 12)."""
+    """The gateway's authenticator does not prove that it knows the secret (docs/cmpp.md, trap 12)."""
 
 
 class ResponseReceived(NamedTuple):
-    """A request was answered. late: after it had been told as unanswered."""
+    """The gateway answered a request. late: the request had already timed out."""
 
     key: Key
     pdu: SubmitResp | QueryResp | CancelResp
@@ -56,27 +59,28 @@ class ResponseReceived(NamedTuple):
 
 
 class RequestTimedOut(NamedTuple):
-    """A request had no answer within T. It may have been carried out; it is not sent again."""
+    """A request got no response within T. The gateway may have executed it; the session does not repeat it."""
 
     key: Key
 
 
 class DeliverReceived(NamedTuple):
-    """A DELIVER came; it waits for `Session.acknowledge`."""
+    """A DELIVER arrived. The client answers it with `Session.acknowledge`."""
 
     pdu: Deliver
 
 
 class DecodeFailed(NamedTuple):
-    """A PDU could not be read; the stream goes on."""
+    """A PDU could not be decoded."""
 
     error: CodecError
 
 
 class SessionClosed(NamedTuple):
-    """The session is over. unanswered: the keys of what may have been carried out and had no answer.
+    """The session is over.
 
-    status: of a refused login, with its reason. detail: what was wrong with the octets.
+    unanswered: the keys of the requests without a response; the gateway may have executed them. status, reason: from
+    a refused login. detail: the problem with the gateway's octets.
     """
 
     cause: CloseCause

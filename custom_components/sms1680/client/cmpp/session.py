@@ -1,14 +1,14 @@
-"""The rules of one CMPP connection, without a socket and without a clock (CMPP 2.0, chapters 5, 6 and 7).
+"""The rules of one CMPP session, without a socket and without a clock (CMPP 2.0, chapters 5, 6 and 7).
 
-Octets and the time go in, events and octets come out. Seconds are on the caller's monotonic clock; every method takes
-the present as `now`. `deadline` says when `tick` is due.
+The client passes octets and times in and gets events and octets back. Times are seconds of the client's monotonic
+clock; each method takes the current time as `now`. `deadline` returns the time of the next `tick`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Final
+from typing import ClassVar, Final
 
 from ..bounded import BoundedDict
 from ..masking import MASK
@@ -25,11 +25,12 @@ from .events import (
     SessionEvent,
     UnauthenticatedGateway,
 )
-from .transitions import TRANSITIONS, SessionState, Trigger
+from .transitions import TRANSITIONS, Action, SessionState, Trigger
 from .wire.auth import connect_request, is_authentic
 from .wire.codec import Decoder, encode
 from .wire.errors import CodecError
 from .wire.pdus import (
+    PDU,
     ActiveTest,
     ActiveTestResp,
     CancelResp,
@@ -48,20 +49,23 @@ __all__ = ["Session", "SessionSettings"]
 _SEQUENCES: Final = 2**32
 _MAX_LATE_RESPONSES: Final = 1000
 _STRUCTURE_ERROR: Final = 1
-_LIVE: Final = frozenset({SessionState.OPEN, SessionState.PROBING, SessionState.TERMINATING, SessionState.TERMINATED})
+_ENDING: Final = frozenset({SessionState.TERMINATING, SessionState.TERMINATED})
+_LOGGED_IN: Final = _ENDING | {SessionState.OPEN, SessionState.PROBING}
+_TIMED: Final = _ENDING | {SessionState.LOGGING_IN, SessionState.PROBING}
+"""The states with a deadline of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session is told. Seconds are floats above 0.
+    """The settings of a session. Times are seconds above 0.
 
-    sp_id: six digits. secret: shared with the gateway. window: requests without an answer at a time, 1 and more.
-    idle: without anything heard before an ACTIVE_TEST goes. answer_timeout: T, until a request counts as unanswered.
-    attempts: N, how many ACTIVE_TESTs go unanswered before the connection is given up. silence: after so long without
-    anything heard an ACTIVE_TEST must be answered before a SUBMIT goes, and within the same time; and so while a
-    request waits for its answer. login_timeout: for CONNECT_RESP. linger: how long the end may take.
-    require_gateway_auth: whether a login needs the gateway's authenticator, too. padded: how a short SP_Id is hashed.
-    first_sequence: of the first request.
+    sp_id: up to six digits. secret: shared with the gateway. window: maximum requests without a response, from 1.
+    idle: send an ACTIVE_TEST after this time without an inbound PDU. answer_timeout: T, until a request times out.
+    attempts: N, the unanswered ACTIVE_TESTs after which the session closes. silence: after this time without an
+    inbound PDU the gateway must answer an ACTIVE_TEST, within the same time, before the next SUBMIT and while a
+    request waits for its response. login_timeout: for CONNECT_RESP. linger: maximum time between TERMINATE and the
+    end. require_gateway_auth: refuse a gateway without a valid authenticator. padded: how to hash a short SP_Id.
+    first_sequence: the Sequence_Id of the first request.
     """
 
     sp_id: str
@@ -79,10 +83,10 @@ class SessionSettings:
 
 
 class Session:
-    """One connection from CONNECT to its end. It is made for one transport and not used again."""
+    """One session from CONNECT to its end. Each transport needs a new one."""
 
     def __init__(self, settings: SessionSettings, now: float) -> None:
-        """Begin with a transport that has just been connected."""
+        """Begin with a transport that has just connected."""
         self.state = SessionState.CONNECTED
         self._settings = settings
         self._decoder = Decoder()
@@ -104,7 +108,7 @@ class Session:
     def __repr__(self) -> str:
         return f"Session({self._settings.sp_id[:1]}{MASK}, {self.state}, {len(self._in_flight)} in flight)"
 
-    # --- what the client asks for ---
+    # --- called by the client ---
 
     def start(self, timestamp: str) -> None:
         """Log in. timestamp: ten digits `MMDDHHMMSS`, China time."""
@@ -112,9 +116,9 @@ class Session:
         self._move(Trigger.START)
 
     def can_send(self, now: float) -> bool:
-        """Tell whether a request may go now: logged in, room in the window, and a sign of life not too long ago.
+        """Return whether a request can be sent: logged in, room in the window, and a recent PDU from the gateway.
 
-        Where the last is missing, an ACTIVE_TEST goes instead, and `Ready` follows when something was heard.
+        If only the recent PDU is missing, send an ACTIVE_TEST; `Ready` follows once the gateway has answered.
         """
         if self.state is not SessionState.OPEN or len(self._in_flight) >= self._settings.window:
             return False
@@ -124,7 +128,10 @@ class Session:
         return True
 
     def next_sequence_id(self) -> int:
-        """Return the Sequence_Id for the next request: up by one, round at 2^32, none that still waits (trap 6)."""
+        """Return the Sequence_Id of the next request (docs/cmpp.md, trap 6).
+
+        It increases by 1, wraps at 2^32, and skips the requests that still wait for a response.
+        """
         sequence = self._next_sequence
         while sequence in self._in_flight or sequence in self._timed_out:
             sequence = (sequence + 1) % _SEQUENCES
@@ -132,47 +139,47 @@ class Session:
         return sequence
 
     def send(self, octets: bytes, sequence: int, key: Key, now: float) -> None:
-        """Send an encoded request that `admits` has let in; `key` comes back with its answer."""
+        """Send an encoded request after `can_send`; the events for it carry `key`."""
         self._in_flight[sequence] = (key, now + self._settings.answer_timeout)
         self._out.append(octets)
 
     def acknowledge(self, pdu: Deliver, result: int = 0) -> bool:
-        """Answer a DELIVER; returns whether that was still possible."""
-        if self.state not in _LIVE:
+        """Answer a DELIVER. Return False if the session can no longer send."""
+        if self.state not in _LOGGED_IN:
             return False
         self._out.append(encode(DeliverResp(sequence_id=pdu.sequence_id, msg_id=pdu.msg_id, result=result)))
         return True
 
     def close(self, now: float) -> list[SessionEvent]:
-        """End the session from our side."""
-        if self.state not in (SessionState.TERMINATING, SessionState.TERMINATED):
+        """End the session from the client's side."""
+        if self.state not in _ENDING:
             self._state_deadline = now + self._settings.linger
             self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED, ())
         self._move(Trigger.CLOSE)
         return self._pop_events()
 
-    # --- what the transport brings ---
+    # --- called by the transport ---
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait for their answer."""
+        """Number of requests that wait for their response."""
         return len(self._in_flight)
 
     def data_to_send(self) -> bytes:
-        """Return what is to be written, once."""
+        """Return the octets to write, and forget them."""
         octets = b"".join(self._out)
         self._out.clear()
         return octets
 
     def receive(self, data: bytes, now: float) -> list[SessionEvent]:
-        """Take octets as they came."""
+        """Process received octets, cut anywhere."""
         found = self._decoder.receive(data)
         if found:
             self._last_received_at, self._unanswered_tests = now, 0
         for item in found:
             if self.state is SessionState.CLOSED:
                 break
-            if item.__class__ is SubmitResp:
+            if item.__class__ is SubmitResp:  # by far the most frequent one
                 self._on_response(item)
             elif isinstance(item, CodecError):
                 self._on_decode_error(item)
@@ -183,51 +190,59 @@ class Session:
         return self._pop_events()
 
     def connection_lost(self) -> list[SessionEvent]:
-        """Take the end of the transport: after a TERMINATE that is normal (trap 11)."""
-        if self.state not in (SessionState.TERMINATING, SessionState.TERMINATED):
-            self._close_event = SessionClosed(CloseCause.CONNECTION_LOST, ())
-        self._move(Trigger.CONNECTION_LOST)
+        """Process the end of the transport, which is normal after a TERMINATE (docs/cmpp.md, trap 11)."""
+        if self.state in _ENDING:
+            self._move(Trigger.CONNECTION_LOST)
+        else:
+            self._fail(Trigger.CONNECTION_LOST, CloseCause.CONNECTION_LOST)
         return self._pop_events()
 
     # --- time ---
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is due, None where there is nothing to wait for."""
-        match self.state:
-            case SessionState.OPEN:
-                due = self._next_test_at()
-                if self._in_flight:
-                    due = min(due, self._silence_deadline())
-            case SessionState.LOGGING_IN | SessionState.PROBING | SessionState.TERMINATING | SessionState.TERMINATED:
-                due = self._state_deadline
-            case _:
-                return None
-        for _, expires in islice(self._in_flight.values(), 1):
-            due = min(due, expires)
+        """The time of the next `tick`, or None."""
+        if self.state in _TIMED:
+            due = self._state_deadline
+        elif self.state is SessionState.OPEN:
+            due = self._next_test_at()
+        else:
+            return None
+        if self._in_flight:
+            due = min(due, self._oldest_request()[2])
+            if self.state is SessionState.OPEN:
+                due = min(due, self._silence_deadline())
         return due
 
     def tick(self, now: float) -> list[SessionEvent]:
-        """Do what is due: tell what had no answer, test a connection that is idle, give up one that is dead."""
+        """Do what is due: time out requests, send an ACTIVE_TEST, or close an unresponsive session."""
         while self._in_flight:
-            sequence, (key, expires) = next(iter(self._in_flight.items()))
+            sequence, key, expires = self._oldest_request()
             if expires > now:
                 break
-            self._time_out(sequence, key)
+            del self._in_flight[sequence]
+            self._timed_out[sequence] = key
+            self._events.append(RequestTimedOut(key))
         if self.state is SessionState.OPEN:
             if self._in_flight and now >= self._silence_deadline():
                 self._probe(now)
+            elif now >= self._next_test_at():
+                self._test(now)
+        elif self.state in _TIMED and now >= self._state_deadline:
+            if self.state in _ENDING:
+                self._move(Trigger.TIMEOUT)
             else:
-                self._test_if_due(now)
-        elif self.state not in (SessionState.CONNECTED, SessionState.CLOSED) and now >= self._state_deadline:
-            if self.state in (SessionState.LOGGING_IN, SessionState.PROBING):
-                self._close_event = SessionClosed(CloseCause.TIMED_OUT, ())
-            self._move(Trigger.TIMEOUT)
+                self._fail(Trigger.TIMEOUT, CloseCause.TIMED_OUT)
         return self._pop_events()
 
+    def _oldest_request(self) -> tuple[int, Key, float]:
+        """Return the Sequence_Id, the key and the expiry of the request that was sent first."""
+        sequence, (key, expires) = next(iter(self._in_flight.items()))
+        return sequence, key, expires
+
     def _silence_deadline(self) -> float:
-        """Return when nothing was heard for too long while a request waits for its answer."""
-        _, expires = next(iter(self._in_flight.values()))
+        """Return until when the gateway can be silent while a request waits for its response."""
+        _, _, expires = self._oldest_request()
         return max(self._last_received_at, expires - self._settings.answer_timeout) + self._settings.silence
 
     def _probe(self, now: float) -> None:
@@ -239,35 +254,28 @@ class Session:
             return self._last_test_at + self._settings.answer_timeout
         return self._last_received_at + self._settings.idle
 
-    def _test_if_due(self, now: float) -> None:
-        if now < self._next_test_at():
-            return
+    def _test(self, now: float) -> None:
+        """Send an ACTIVE_TEST, or close the session after too many unanswered ones."""
         if self._unanswered_tests >= self._settings.attempts:
-            self._close_event = SessionClosed(CloseCause.TIMED_OUT, ())
-            self._move(Trigger.TIMEOUT)
-            return
-        self._unanswered_tests += 1
-        self._last_test_at = now
-        self._send_active_test()
+            self._fail(Trigger.TIMEOUT, CloseCause.TIMED_OUT)
+        else:
+            self._unanswered_tests += 1
+            self._last_test_at = now
+            self._send_active_test()
 
-    def _time_out(self, sequence: int, key: Key) -> None:
-        del self._in_flight[sequence]
-        self._timed_out[sequence] = key
-        self._events.append(RequestTimedOut(key))
-
-    # --- what came ---
+    # --- received PDUs ---
 
     def _on_response(self, pdu: SubmitResp | QueryResp | CancelResp) -> None:
-        """Match an answer by its Sequence_Id, in any order; one that nobody waits for changes nothing."""
+        """Match a response by its Sequence_Id, in any order; ignore one without a request."""
         waiting = self._in_flight.pop(pdu.sequence_id, None)
         if waiting is not None:
             self._events.append(ResponseReceived(waiting[0], pdu, late=False))
         elif pdu.sequence_id in self._timed_out:
             self._events.append(ResponseReceived(self._timed_out.pop(pdu.sequence_id), pdu, late=True))
 
-    def _on_pdu(self, pdu: object, now: float) -> None:
+    def _on_pdu(self, pdu: PDU, now: float) -> None:
         match pdu:
-            case Deliver() if self.state in _LIVE:
+            case Deliver() if self.state in _LOGGED_IN:
                 self._events.append(DeliverReceived(pdu))
             case QueryResp() | CancelResp():
                 self._on_response(pdu)
@@ -280,22 +288,19 @@ class Session:
             case TerminateResp() if self.state is SessionState.TERMINATING:
                 self._move(Trigger.TERMINATE_RESP)
             case _:
-                pass  # an ACTIVE_TEST_RESP has done its work by being heard; the rest is not meant for an SP
+                pass  # ACTIVE_TEST_RESP needs no action, and the other commands are not for an SP
 
     def _on_connect_resp(self, pdu: ConnectResp) -> None:
         settings = self._settings
         if pdu.status:
             reason = CONNECT.get(pdu.status, Reason.LOGIN)
-            self._close_event = SessionClosed(CloseCause.LOGIN_REFUSED, (), pdu.status, reason)
-            self._move(Trigger.LOGIN_REFUSED)
+            self._fail(Trigger.LOGIN_REFUSED, CloseCause.LOGIN_REFUSED, status=pdu.status, reason=reason)
             return
         if not is_authentic(pdu.authenticator_ismg, pdu.status, self._authenticator, settings.secret):
             self._events.append(UnauthenticatedGateway())
             if settings.require_gateway_auth:
-                self._close_event = SessionClosed(
-                    CloseCause.PROTOCOL_ERROR, (), detail="the gateway did not prove that it knows the secret"
-                )
-                self._move(Trigger.PROTOCOL_ERROR)
+                detail = "the gateway did not prove that it knows the secret"
+                self._fail(Trigger.PROTOCOL_ERROR, CloseCause.PROTOCOL_ERROR, detail=detail)
                 return
         self._version = pdu.version
         self._move(Trigger.LOGIN_ACCEPTED)
@@ -304,29 +309,38 @@ class Session:
         if self.state is SessionState.PROBING:
             self._move(Trigger.PDU_RECEIVED)
         self._terminate_sequence_id = pdu.sequence_id
-        if self.state in (SessionState.CONNECTED, SessionState.LOGGING_IN, SessionState.OPEN):
+        if self.state not in _ENDING:
             self._close_event = SessionClosed(CloseCause.GATEWAY_CLOSED, ())
             self._state_deadline = now + self._settings.linger
         self._move(Trigger.TERMINATE)
 
     def _on_decode_error(self, error: CodecError) -> None:
         self._events.append(DecodeFailed(error))
-        login_broken = self.state is SessionState.LOGGING_IN and error.command_id == ConnectResp.COMMAND_ID
-        if error.fatal or login_broken:
-            self._close_event = SessionClosed(CloseCause.PROTOCOL_ERROR, (), detail=error.problem)
-            self._move(Trigger.PROTOCOL_ERROR)
+        login_failed = self.state is SessionState.LOGGING_IN and error.command_id == ConnectResp.COMMAND_ID
+        if error.fatal or login_failed:
+            self._fail(Trigger.PROTOCOL_ERROR, CloseCause.PROTOCOL_ERROR, detail=error.problem)
         elif error.command_id == Deliver.COMMAND_ID:
-            # Unanswered it would come again and again, and hold a place of the gateway's window.
+            # Without a response the gateway would repeat it and lose a slot of its window.
             self._out.append(encode(DeliverResp(sequence_id=error.sequence_id, msg_id=0, result=_STRUCTURE_ERROR)))
 
-    # --- the table ---
+    # --- transitions ---
+
+    def _fail(
+        self,
+        trigger: Trigger,
+        cause: CloseCause,
+        *,
+        status: int | None = None,
+        reason: Reason | None = None,
+        detail: str | None = None,
+    ) -> None:
+        self._close_event = SessionClosed(cause, (), status, reason, detail)
+        self._move(trigger)
 
     def _move(self, trigger: Trigger) -> None:
-        if self.state is SessionState.CLOSED:
-            return
-        step = TRANSITIONS[self.state, trigger]
-        self.state = step.to
-        getattr(self, f"_{step.action.name.lower()}")()  # SEND_TEST is done by _send_active_test, and so on
+        if self.state is not SessionState.CLOSED:
+            self.state, action = TRANSITIONS[self.state, trigger]
+            self._METHODS[action](self)
 
     def _pop_events(self) -> list[SessionEvent]:
         events, self._events = self._events, []
@@ -361,5 +375,16 @@ class Session:
         self._send_terminate_resp()
         self._emit_closed()
 
-    def _none(self) -> None:
-        """Stay as it is."""
+    def _do_nothing(self) -> None:
+        pass
+
+    _METHODS: ClassVar[dict[Action, Callable[[Session], None]]] = {
+        Action.NONE: _do_nothing,
+        Action.SEND_CONNECT: _send_connect,
+        Action.EMIT_READY: _emit_ready,
+        Action.SEND_ACTIVE_TEST: _send_active_test,
+        Action.SEND_TERMINATE: _send_terminate,
+        Action.SEND_TERMINATE_RESP: _send_terminate_resp,
+        Action.EMIT_CLOSED: _emit_closed,
+        Action.RESPOND_AND_CLOSE: _respond_and_close,
+    }

@@ -1,7 +1,7 @@
-"""The states of a CMPP connection and every way from one to another, in one table (CMPP 2.0, chapters 5 and 6).
+"""The states of a CMPP session and the transitions between them, as one table (CMPP 2.0, chapters 5 and 6).
 
-`Session` moves along this table and along nothing else; `draw` makes the documentation from it. What is not in the
-table can't happen: `Session` raises `KeyError` rather than guess, except in CLOSED, where nothing happens any more.
+`Session` follows this table only, and `draw` generates docs/cmpp-session.md from it. A trigger that the table does not
+list for a state raises `KeyError`; in CLOSED every trigger is ignored.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-__all__ = ["TRANSITIONS", "Action", "SessionState", "Transition", "Trigger", "draw"]
+__all__ = ["STATES", "TRANSITIONS", "TRIGGERS", "Action", "SessionState", "Transition", "Trigger", "draw"]
 
 
 class SessionState(StrEnum):
-    """Where a connection stands."""
+    """The state of a session."""
 
     CONNECTED = "connected"
     LOGGING_IN = "logging in"
@@ -25,18 +25,18 @@ class SessionState(StrEnum):
 
 
 STATES: Final = {
-    SessionState.CONNECTED: "The transport is there, nothing was said.",
-    SessionState.LOGGING_IN: "CONNECT is sent; nothing else may be until it is answered.",
-    SessionState.OPEN: "Logged in: messages go out, as many at a time as the window allows.",
-    SessionState.PROBING: "Nothing was heard for a while: an ACTIVE_TEST is sent, and no SUBMIT before a sign of life.",
-    SessionState.TERMINATING: "Our TERMINATE is sent; answers are still taken.",
-    SessionState.TERMINATED: "Their TERMINATE is answered; answers are still taken until they hang up.",
-    SessionState.CLOSED: "Over. What had no answer is told.",
+    SessionState.CONNECTED: "The transport is connected; neither side has sent a PDU.",
+    SessionState.LOGGING_IN: "CONNECT is sent. The client sends nothing else until the gateway answers it.",
+    SessionState.OPEN: "Logged in: the client sends as many messages at a time as the window allows.",
+    SessionState.PROBING: "The gateway was silent. An ACTIVE_TEST is sent, and no SUBMIT until a PDU arrives.",
+    SessionState.TERMINATING: "The client's TERMINATE is sent; responses are still accepted.",
+    SessionState.TERMINATED: "The gateway's TERMINATE is answered; responses are accepted until it disconnects.",
+    SessionState.CLOSED: "The session is over; requests without a response are reported.",
 }
 
 
 class Trigger(StrEnum):
-    """What moves a connection."""
+    """What starts a transition."""
 
     START = "start"
     LOGIN_ACCEPTED = "login accepted"
@@ -52,96 +52,96 @@ class Trigger(StrEnum):
 
 
 TRIGGERS: Final = {
-    Trigger.START: "our client begins",
+    Trigger.START: "the client starts the session",
     Trigger.LOGIN_ACCEPTED: "CONNECT_RESP with status 0",
     Trigger.LOGIN_REFUSED: "CONNECT_RESP with another status",
-    Trigger.SILENCE: "a message wants out or waits for its answer, but nothing was heard for `silence` (10 s)",
-    Trigger.PDU_RECEIVED: "any PDU came",
+    Trigger.SILENCE: "a message waits to be sent or answered, and no PDU has arrived for `silence` (10 s)",
+    Trigger.PDU_RECEIVED: "any PDU arrived",
     Trigger.TIMEOUT: "no answer to CONNECT (`login_timeout`), to an ACTIVE_TEST (`attempts` times `answer_timeout`, "
-    "3 times 60 s; in doubt once, within `silence`), or to TERMINATE",
-    Trigger.CLOSE: "our client ends",
-    Trigger.TERMINATE: "the gateway ends",
-    Trigger.TERMINATE_RESP: "the gateway agrees to our end",
-    Trigger.CONNECTION_LOST: "the transport ended",
-    Trigger.PROTOCOL_ERROR: "octets that are no CMPP 2.0",
+    "3 times 60 s; when probing once, within `silence`), or to TERMINATE",
+    Trigger.CLOSE: "the client closes the session",
+    Trigger.TERMINATE: "the gateway terminates the session",
+    Trigger.TERMINATE_RESP: "the gateway answers the client's TERMINATE",
+    Trigger.CONNECTION_LOST: "the transport is closed",
+    Trigger.PROTOCOL_ERROR: "the octets are not CMPP 2.0",
 }
 
 
 class Action(StrEnum):
-    """What is done on the way."""
+    """What the session does during a transition."""
 
     NONE = "–"
     SEND_CONNECT = "send CONNECT"
-    EMIT_READY = "tell that messages can go"
+    EMIT_READY = "report that messages can be sent"
     SEND_ACTIVE_TEST = "send ACTIVE_TEST"
     SEND_TERMINATE = "send TERMINATE"
     SEND_TERMINATE_RESP = "send TERMINATE_RESP"
-    EMIT_CLOSED = "tell why, and what had no answer"
-    RESPOND_AND_CLOSE = "send TERMINATE_RESP, tell why, and what had no answer"
+    EMIT_CLOSED = "report the cause and the unanswered requests"
+    RESPOND_AND_CLOSE = "send TERMINATE_RESP, report the cause and the unanswered requests"
 
 
 class Transition(NamedTuple):
-    """Where a trigger leads, and what is done on the way."""
+    """The state that a trigger leads to, and the action on the way."""
 
     to: SessionState
     action: Action
 
 
-_FINISHED = Transition(SessionState.CLOSED, Action.EMIT_CLOSED)
 _S, _T, _A = SessionState, Trigger, Action
+_CLOSE = Transition(_S.CLOSED, _A.EMIT_CLOSED)
 
 TRANSITIONS: Final[dict[tuple[SessionState, Trigger], Transition]] = {
     (_S.CONNECTED, _T.START): Transition(_S.LOGGING_IN, _A.SEND_CONNECT),
-    (_S.CONNECTED, _T.CLOSE): _FINISHED,
+    (_S.CONNECTED, _T.CLOSE): _CLOSE,
     (_S.CONNECTED, _T.TERMINATE): Transition(_S.CLOSED, _A.RESPOND_AND_CLOSE),
-    (_S.CONNECTED, _T.CONNECTION_LOST): _FINISHED,
-    (_S.CONNECTED, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.CONNECTED, _T.CONNECTION_LOST): _CLOSE,
+    (_S.CONNECTED, _T.PROTOCOL_ERROR): _CLOSE,
     (_S.LOGGING_IN, _T.LOGIN_ACCEPTED): Transition(_S.OPEN, _A.EMIT_READY),
-    (_S.LOGGING_IN, _T.LOGIN_REFUSED): _FINISHED,
-    (_S.LOGGING_IN, _T.TIMEOUT): _FINISHED,
-    (_S.LOGGING_IN, _T.CLOSE): _FINISHED,
+    (_S.LOGGING_IN, _T.LOGIN_REFUSED): _CLOSE,
+    (_S.LOGGING_IN, _T.TIMEOUT): _CLOSE,
+    (_S.LOGGING_IN, _T.CLOSE): _CLOSE,
     (_S.LOGGING_IN, _T.TERMINATE): Transition(_S.CLOSED, _A.RESPOND_AND_CLOSE),
-    (_S.LOGGING_IN, _T.CONNECTION_LOST): _FINISHED,
-    (_S.LOGGING_IN, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.LOGGING_IN, _T.CONNECTION_LOST): _CLOSE,
+    (_S.LOGGING_IN, _T.PROTOCOL_ERROR): _CLOSE,
     (_S.OPEN, _T.SILENCE): Transition(_S.PROBING, _A.SEND_ACTIVE_TEST),
-    (_S.OPEN, _T.TIMEOUT): _FINISHED,
+    (_S.OPEN, _T.TIMEOUT): _CLOSE,
     (_S.OPEN, _T.CLOSE): Transition(_S.TERMINATING, _A.SEND_TERMINATE),
     (_S.OPEN, _T.TERMINATE): Transition(_S.TERMINATED, _A.SEND_TERMINATE_RESP),
-    (_S.OPEN, _T.CONNECTION_LOST): _FINISHED,
-    (_S.OPEN, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.OPEN, _T.CONNECTION_LOST): _CLOSE,
+    (_S.OPEN, _T.PROTOCOL_ERROR): _CLOSE,
     (_S.PROBING, _T.PDU_RECEIVED): Transition(_S.OPEN, _A.EMIT_READY),
-    (_S.PROBING, _T.TIMEOUT): _FINISHED,
+    (_S.PROBING, _T.TIMEOUT): _CLOSE,
     (_S.PROBING, _T.CLOSE): Transition(_S.TERMINATING, _A.SEND_TERMINATE),
-    (_S.PROBING, _T.CONNECTION_LOST): _FINISHED,
-    (_S.PROBING, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.PROBING, _T.CONNECTION_LOST): _CLOSE,
+    (_S.PROBING, _T.PROTOCOL_ERROR): _CLOSE,
     (_S.TERMINATING, _T.CLOSE): Transition(_S.TERMINATING, _A.NONE),
     (_S.TERMINATING, _T.TERMINATE): Transition(_S.TERMINATING, _A.SEND_TERMINATE_RESP),
-    (_S.TERMINATING, _T.TERMINATE_RESP): _FINISHED,
-    (_S.TERMINATING, _T.TIMEOUT): _FINISHED,
-    (_S.TERMINATING, _T.CONNECTION_LOST): _FINISHED,
-    (_S.TERMINATING, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.TERMINATING, _T.TERMINATE_RESP): _CLOSE,
+    (_S.TERMINATING, _T.TIMEOUT): _CLOSE,
+    (_S.TERMINATING, _T.CONNECTION_LOST): _CLOSE,
+    (_S.TERMINATING, _T.PROTOCOL_ERROR): _CLOSE,
     (_S.TERMINATED, _T.CLOSE): Transition(_S.TERMINATED, _A.NONE),
     (_S.TERMINATED, _T.TERMINATE): Transition(_S.TERMINATED, _A.SEND_TERMINATE_RESP),
-    (_S.TERMINATED, _T.TIMEOUT): _FINISHED,
-    (_S.TERMINATED, _T.CONNECTION_LOST): _FINISHED,
-    (_S.TERMINATED, _T.PROTOCOL_ERROR): _FINISHED,
+    (_S.TERMINATED, _T.TIMEOUT): _CLOSE,
+    (_S.TERMINATED, _T.CONNECTION_LOST): _CLOSE,
+    (_S.TERMINATED, _T.PROTOCOL_ERROR): _CLOSE,
 }
 
 
 def draw() -> str:
-    """Return the table as a page of documentation: the states, a diagram, and every transition."""
+    """Return docs/cmpp-session.md: the states, the triggers, a diagram, and every transition."""
     lines = ["# The session of a CMPP connection", ""]
-    lines += ["Drawn from `transitions.py` by `python -m sms1680.cmpp.transitions`; a test holds it to the code."]
-    lines += ["Times named in `code` are [settings](python.md#over-cmpp-20); their defaults stand beside them.", ""]
+    lines += ["Generated from `transitions.py` by `python -m sms1680.cmpp.transitions`; a test compares both."]
+    lines += ["Times in `code` are [settings](python.md#over-cmpp-20), followed by their default.", ""]
     lines += ["| state | meaning |", "|---|---|"]
     lines += [f"| {state} | {meaning} |" for state, meaning in STATES.items()]
     lines += ["", "| trigger | meaning |", "|---|---|"]
     lines += [f"| {trigger} | {meaning} |" for trigger, meaning in TRIGGERS.items()]
     lines += ["", "```mermaid", "stateDiagram-v2", f"    [*] --> {SessionState.CONNECTED}"]
-    lines += [f"    {_node(state)} --> {_node(step.to)}: {trigger}" for (state, trigger), step in TRANSITIONS.items()]
+    lines += [f"    {_node(state)} --> {_node(to)}: {trigger}" for (state, trigger), (to, _) in TRANSITIONS.items()]
     lines += [f"    {SessionState.CLOSED} --> [*]", "```", ""]
-    lines += ["| in | comes | leads to | on the way |", "|---|---|---|---|"]
-    lines += [f"| {state} | {trigger} | {step.to} | {step.action} |" for (state, trigger), step in TRANSITIONS.items()]
+    lines += ["| state | trigger | next state | action |", "|---|---|---|---|"]
+    lines += [f"| {state} | {trigger} | {to} | {action} |" for (state, trigger), (to, action) in TRANSITIONS.items()]
     return "\n".join(lines) + "\n"
 
 
