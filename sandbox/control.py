@@ -181,7 +181,7 @@ class Control:
         name = fields.optional_text("username") or next(iter(self.platform.accounts), "")
         account = self.platform.accounts.get(name)
         if account is None:
-            raise ValueError("username: there is no such account")
+            raise ValueError("username: unknown account")
         for key in ("report_address", "uplink_address"):
             if key in fields:
                 setattr(account, key, fields.address(key))
@@ -246,7 +246,7 @@ class Control:
         """Push any delivery report, true or not: late, duplicate, or for a message that does not exist."""
         account = self.platform.accounts.get(fields.text("username"))
         if account is None or not account.report_address:
-            raise ValueError("username: no account with an address for reports")
+            raise ValueError("username: no account with an address for delivery reports")
         url = report_url(account.report_address, fields.text("msgid"), fields.text("mobile"), fields.text("status"))
         self.platform.pushes.add("report", url)
 

@@ -274,7 +274,7 @@ class Platform:
         if username is None:
             username = last.username if last else next(iter(self.accounts), None)
         if username is None or username not in self.accounts:
-            raise ValueError("there is no such account to answer")
+            raise ValueError("there is no account to answer with that name")
         if extension is None:
             extension = last.extension if last and last.username == username else ""
         if extension and not (extension.isascii() and extension.isdecimal()):

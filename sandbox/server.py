@@ -65,7 +65,7 @@ async def _quiet_errors(
         while place is not None and place.tb_next is not None:
             place = place.tb_next
         where = f"{place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else "?"
-        _LOGGER.error("%s in %s", type(error).__name__, where)  # noqa: TRY400
+        _LOGGER.error("unexpected %s in %s", type(error).__name__, where)  # noqa: TRY400
         return web.Response(status=500, text="")
 
 
