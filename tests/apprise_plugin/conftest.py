@@ -1,20 +1,19 @@
 """Fixtures: a sandbox, the service in this process, and Apprise in other Python environments, as in host programs."""
 
-import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
 import apprise
 import pytest
-from _environments import Environment, Environments, Recipe, Step, UnavailableError
-from _wheel import build
+from support.environments import UnavailableError, make as make_environment
+from support.wheel import build
 
 from sms1680.apprise import register
 from sms1680.apprise.dropin import make
@@ -72,7 +71,7 @@ def dropin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the wheel of the test session, or build one."""
     given = os.environ.get("SMS1680_WHEEL")
-    return Path(given) if given else build(Path(sys.executable), tmp_path_factory.mktemp("wheel"))
+    return Path(given) if given else build(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
@@ -116,22 +115,16 @@ def start(command: list[str], home: Path, variables: dict[str, str]) -> subproce
 
 
 @pytest.fixture(scope="session")
-def python_with() -> Iterator[Callable[..., Environment]]:
+def python_with() -> Callable[..., Path]:
     """Return a function that creates an environment with some packages, once, in .venv."""
-    environments = Environments()
-    with contextlib.ExitStack() as stack:
 
-        def get(name: str, *steps: Step, wheel: Path | None = None) -> Environment:
-            recipe = Recipe(f"host-{name}", ("3.11", "3.12", "3.13", "3.14"), steps)
-            try:
-                environment = stack.enter_context(environments.open(recipe))
-                if wheel is not None:
-                    environments.install(environment, Step((str(wheel),), options=("--no-deps", "--reinstall")))
-            except UnavailableError as error:
-                pytest.skip(f"no package index within reach: {error}")
-            return environment
+    def get(name: str, *steps: Sequence[str], wheel: Path | None = None) -> Path:
+        try:
+            return make_environment(name, *steps, wheel=wheel)
+        except UnavailableError as error:
+            pytest.skip(f"no package index within reach: {error}")
 
-        yield get
+    return get
 
 
 @pytest.fixture
@@ -143,9 +136,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session", params=["1.11.0", "1.13.1", "newest"])
-def alone(request: pytest.FixtureRequest, python_with: Callable[..., Environment]) -> Environment:
+def alone(request: pytest.FixtureRequest, python_with: Callable[..., Path]) -> Path:
     """Return a Python with only an Apprise that retries, without httpx. The oldest one has an old urllib3."""
     if request.param == "newest":
-        return python_with("apprise-newest", Step(("apprise",)))
+        return python_with("apprise-newest", ("apprise",))
     old = ("urllib3<2",) if request.param == "1.11.0" else ()
-    return python_with(f"apprise-{request.param}", Step((f"apprise=={request.param}", *old)))
+    return python_with(f"apprise-{request.param}", (f"apprise=={request.param}", *old))

@@ -11,7 +11,6 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from _environments import Environment, Step
 
 from sms1680.apprise.dropin import make
 from sms1680.sandbox import SandboxThread
@@ -46,8 +45,8 @@ def kuma(program: Program, tmp_path: Path) -> Kuma:
 
 
 @pytest.fixture
-def kuma_without_httpx(program: Program, alone: Environment, tmp_path: Path) -> Kuma:
-    return Kuma(program, alone.python, tmp_path)
+def kuma_without_httpx(program: Program, alone: Path, tmp_path: Path) -> Kuma:
+    return Kuma(program, alone, tmp_path)
 
 
 def test_uptime_kuma(kuma: Kuma, url: Url, box: SandboxThread) -> None:
@@ -115,43 +114,40 @@ process_notification(NotificationContextData({
 
 
 @pytest.fixture(scope="module")
-def changedetection(python_with: Callable[..., Environment], wheel: Path) -> Environment:
+def changedetection(python_with: Callable[..., Path], wheel: Path) -> Path:
     """Return changedetection.io with the dependencies of its notifications; all dependencies take half a gigabyte."""
     needed = "apprise loguru flask flask-babel brotli diff-match-patch chardet pydantic panzi-json-logic pluggy pytz"
     more = "requests[socks] jinja2 linkify-it-py websockets"
     return python_with(
         "changedetection",
-        Step(("changedetection.io==0.60.10",), options=("--no-deps",)),
-        Step((*needed.split(), *more.split())),
+        ("--no-deps", "changedetection.io==0.60.10"),
+        (*needed.split(), *more.split()),
         wheel=wheel,
     )
 
 
-def test_changedetection(changedetection: Environment, script: Program, url: Url, box: SandboxThread) -> None:
-    done = script(CHANGED, url(A), "htmlcolor", python=changedetection.python)
+def test_changedetection(changedetection: Path, script: Program, url: Url, box: SandboxThread) -> None:
+    done = script(CHANGED, url(A), "htmlcolor", python=changedetection)
     assert done.returncode == 0, done.stderr
     assert texts(box) == [(A, "标题\nERROR 页面变了 https://example.com")]
     box.call(lambda platform: platform.faults.next("drop_after"))
-    done = script(CHANGED, url(B), "text", python=changedetection.python)
+    done = script(CHANGED, url(B), "text", python=changedetection)
     assert done.returncode != 0
     assert "It may have arrived" in done.stderr
     assert len(texts(box)) == 2
 
 
 @pytest.fixture
-def mailrise(
-    python_with: Callable[..., Environment], wheel: Path, url: Url, free_port: int, tmp_path: Path
-) -> Iterator[int]:
+def mailrise(python_with: Callable[..., Path], wheel: Path, url: Url, free_port: int, tmp_path: Path) -> Iterator[int]:
     """Run Mailrise, which turns e-mail into notifications, with the newest Apprise that it supports.
 
     Mailrise 1.4.0 asks for a theme of None, which Apprise rejects since 2.3.
     """
-    steps = (Step(("mailrise",)), Step(("apprise<2.3",), options=("--upgrade",)))
-    environment = python_with("mailrise", *steps, wheel=wheel)
+    python = python_with("mailrise", ("mailrise",), ("--upgrade", "apprise<2.3"), wheel=wheel)
     config = tmp_path / "mailrise.conf"
     settings = {"configs": {"alarm": {"urls": [url(A, B)]}}, "listen": {"host": "127.0.0.1", "port": free_port}}
     config.write_text(json.dumps(settings))
-    command = [str(environment.python.with_name("mailrise")), "-vv", str(config)]
+    command = [str(python.with_name("mailrise")), "-vv", str(config)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(free_port, process)

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from _environments import Environment
 
 from sms1680.apprise.retry import RetryMemory, RetryState
 from sms1680.outcomes import Outcome, Reason, Receipt
@@ -96,13 +95,13 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(dropin: Path, alone: Environment, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(dropin: Path, alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     folders = {"SMS1680_STATE_DIR": str(tmp_path_factory.mktemp("state")), "no_proxy": "127.0.0.1"}
     with SandboxThread(Config()) as box:
         for fault in FAULTS:
             box.call(lambda platform, fault=fault: platform.faults.next(fault))
         done = subprocess.run(
-            [str(alone.python), "-P", "-c", NOTIFY],
+            [str(alone), "-P", "-c", NOTIFY],
             input=json.dumps(scenarios(box.url)),
             capture_output=True,
             text=True,

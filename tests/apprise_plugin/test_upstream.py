@@ -1,5 +1,6 @@
 """Runs Apprise's own service tests on our service. They are downloaded from Apprise's source package once."""
 
+import fcntl
 import importlib.util
 import logging
 import os
@@ -14,7 +15,7 @@ from unittest import mock
 
 import apprise
 import pytest
-from _environments import Environments, UnavailableError
+from support.environments import TOOLS, VENV
 
 from sms1680.apprise import NotifySMS1680
 
@@ -56,22 +57,19 @@ class Response(mock.MagicMock):
 @pytest.fixture(scope="module")
 def sources() -> Path:
     """Return the folder of Apprise's own tests, of the installed version."""
-    environments = Environments()
-    folder = environments.folder / "apprise-sources"
+    folder = VENV / "apprise-sources"
     name = f"apprise-{apprise.__version__}"
-    try:
-        tool = environments.uv().with_name("python")
-        fetch = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "apprise", "--dest", str(folder)]
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / name).is_dir():
-            done = subprocess.run(
-                [str(tool), *fetch, name.replace("-", "==")], capture_output=True, text=True, check=False
-            )
+            fetch = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "apprise", "--dest", str(folder)]
+            command = [str(TOOLS / "python"), *fetch, name.replace("-", "==")]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 pytest.skip(f"Apprise's sources are not available: {done.stderr.strip().splitlines()[-1:]}")
             with tarfile.open(folder / f"{name}.tar.gz") as packed:
                 packed.extractall(folder, filter="data")
-    except UnavailableError as error:
-        pytest.skip(f"Apprise's sources are not available: {error}")
     (tests,) = (found for found in (folder / name / "tests", folder / name / "test") if found.is_dir())
     return tests
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import apprise
 import pytest
-from _environments import ROOT
 from apprise.plugins import details, url_to_dict
 from hypothesis import given, strategies as st
+from support import ROOT
 
 from sms1680.apprise import NotifySMS1680
 

@@ -15,14 +15,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from _browser import CHROMIUM, Browser, Tab, browse
-from _complaints import complaints
-from _demo_home_assistant import HomeAssistant, configure
-from _demo_processes import Processes, RunFolder, free_port, until
-from _environments import ROOT
-from _home_assistant import NEWEST, OLDEST
 from homeassistant.const import __version__ as version
+from support import ROOT
+from support.browser import CHROMIUM, Browser, Tab, browse
+from support.ha_log_check import complaints
 
+from demo.home_assistant import VERSIONS, HomeAssistant, configure
+from demo.processes import Processes, RunFolder, free_port, until
 from sms1680.sandbox import Config, Sandbox
 
 pytestmark = [
@@ -30,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open Home Assistant's pages with"),
 ]
 
-IS_NEWEST = version == NEWEST.version
+IS_NEWEST = version == VERSIONS["newest"]
 WRITES_PICTURES = IS_NEWEST and os.environ.get("SMS1680_WRITE_PICTURES") == "1"
 PICTURES = ROOT / "docs" / "images"
 LONGEST_START = 180.0
@@ -59,7 +58,7 @@ async def home() -> AsyncIterator[Home]:
     """A Home Assistant that runs as a program, as the demo has it, and its first user."""
     folder = RunFolder()
     config, port, log = folder.path / "config", free_port(), folder.logs / "home-assistant.log"
-    configure(config, NEWEST if IS_NEWEST else OLDEST, port)
+    configure(config, version, port)
     command = [sys.executable, "-m", "homeassistant", "--config", config, "--skip-pip", "--log-no-color"]
     try:
         async with Processes() as processes, aiohttp.ClientSession() as session:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _demo_environments import make_platform
-from _environments import ROOT, Environments
-from _home_assistant import NEWEST
 from homeassistant.const import __version__ as version
+from support import ROOT
 
-WANTED = "newest" if NEWEST.version == version else "oldest"
+from demo.home_assistant import VERSIONS
+
+WANTED = "newest" if version == VERSIONS["newest"] else "oldest"
 LONGEST = 240
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -28,8 +28,8 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture(scope="module", autouse=True)
 def platform_environment() -> None:
-    """The demo's own environment is there: making it needs the settings of the user's real home."""
-    make_platform(Environments())
+    """Prepare the demo's environment, which may need the package index of the user's real home."""
+    subprocess.run([sys.executable, ROOT / "scripts" / "demo", "--help"], check=True)
 
 
 @pytest.fixture

@@ -28,15 +28,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
-from _complaints import complaints
-from _demo_home_assistant import HomeAssistant, configure, push_addresses
-from _demo_platform import Account as GivenAccount
-from _demo_processes import Processes, free_port, signal_group, until
-from _environments import clean_environment
-from _home_assistant import NEWEST, OLDEST
 from homeassistant.const import __version__ as version
+from support.ha_log_check import complaints
 
 from custom_components.sms1680.store.db import HistoryQuery, MessageStore, StoredIn
+from demo.home_assistant import HomeAssistant, configure, push_addresses
+from demo.platform import Account as GivenAccount
+from demo.processes import Processes, free_port, signal_group, until
 from sms1680.sandbox import Account, Config, PushRules, Sandbox
 from sms1680.sandbox.push_queue import Push, PushQueue
 
@@ -117,7 +115,7 @@ class House:
         self.home = HomeAssistant(session, f"http://127.0.0.1:{self.port}")
         self._processes = processes
         self._state = folder / "state"
-        configure(self.folder, NEWEST if version == NEWEST.version else OLDEST, self.port)
+        configure(self.folder, version, self.port)
         witness = self.folder / "custom_components" / "witness"
         witness.mkdir()
         (witness / "__init__.py").write_text(WITNESS)
@@ -128,7 +126,7 @@ class House:
 
     async def start(self) -> asyncio.subprocess.Process:
         command = [sys.executable, "-m", "homeassistant", "--config", str(self.folder), "--skip-pip", "--log-no-color"]
-        variables = {**clean_environment(), "SMS1680_STATE_DIR": str(self._state), "PYTHONUTF8": "1"}
+        variables = {**os.environ, "SMS1680_STATE_DIR": str(self._state), "PYTHONUTF8": "1"}
         return await self._processes.start(command, variables, self.folder, log=self.log)
 
     async def is_up(self) -> None:

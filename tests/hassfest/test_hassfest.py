@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from _environments import ROOT
+from support import ROOT
 
 INTEGRATION = ROOT / "custom_components" / "sms1680"
 LANGUAGES = ("en", "zh-Hans")

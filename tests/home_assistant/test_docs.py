@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from _docs import HOME_ASSISTANT_PAGES, LANGUAGES, all_examples, cells, path_of, table_of
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.recorder.db_schema import EventData, Events, EventTypes
 from homeassistant.components.recorder.util import session_scope
@@ -26,6 +25,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, RecorderInstanceContextManager
+from support.pages import HOME_ASSISTANT_PAGES, LANGUAGES, all_examples, cells, path_of, table_of
 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.account import batching as sharing

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from _environments import ROOT
-from _house import CORE, core_imports
+from support import ROOT
+from support.repo_rules import CORE, core_imports
 
 
 def test_the_core_imports_the_standard_library_and_in_its_carriers_httpx() -> None:

@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from _environments import ROOT
-from _house import LONGEST, findings
+from support import ROOT
+from support.repo_rules import LONGEST, findings
 
 
 @pytest.fixture

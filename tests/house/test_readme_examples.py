@@ -15,7 +15,7 @@ from pathlib import Path
 import apprise
 import pytest
 import yaml
-from _docs import Example, all_examples
+from support.pages import Example, all_examples
 
 import sms1680.apprise
 from sms1680.sandbox import Account, Config, Message, Sandbox, SandboxThread

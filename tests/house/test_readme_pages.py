@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from _docs import LANGUAGES, PAGES, all_examples, cells, examples, path_of, table_of, tables
-from _environments import ROOT
-from _lanes import LANES
+from bootstrap import LANES
+from support import ROOT
+from support.pages import LANGUAGES, PAGES, all_examples, cells, examples, path_of, table_of, tables
 
 from sms1680 import AsyncClient, Client, SpendingLimits, cli
 from sms1680.apprise import NotifySMS1680
@@ -117,14 +117,14 @@ def test_commands_in_examples_exist(example: Any) -> None:
     for script in re.findall(r"\bscripts/\w+", example.text):
         assert (ROOT / script).stat().st_mode & 0o111
     for lane in re.findall(r"scripts/test ([\w-]+)", example.text):
-        assert lane in {lane.name for lane in LANES}
+        assert lane in LANES
     for path in re.findall(r"\b(?:tests|benchmarks)/[\w/.]+", example.text):
         assert (ROOT / path).exists()
 
 
 def test_every_lane_is_documented() -> None:
     for language in LANGUAGES:
-        assert [lane.name for lane in LANES if f"`{lane.name}`" not in prose("docs/development", language)] == []
+        assert [lane for lane in LANES if f"`{lane}`" not in prose("docs/development", language)] == []
 
 
 def test_package_is_installed_from_one_address() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from _docs import LANGUAGES, PAGES, tables, write_table
-from _environments import ROOT
+from support import ROOT
+from support.pages import LANGUAGES, PAGES, tables, write_table
 
 from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, outcomes, push, text
 from sms1680.cli import _EXITS

@@ -10,8 +10,8 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
-from _environments import ROOT
-from _wheel import build
+from support import ROOT
+from support.wheel import build
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
@@ -21,7 +21,7 @@ FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel that the lane installed, or one built now."""
     given = os.environ.get("SMS1680_WHEEL")
-    path = Path(given) if given else build(Path(sys.executable), tmp_path_factory.mktemp("wheel"))
+    path = Path(given) if given else build(tmp_path_factory.mktemp("wheel"))
     return zipfile.ZipFile(path)
 
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
-from _browser import CHROMIUM, Tab, browse
 from aiohttp import web
+from support.browser import CHROMIUM, Tab, browse
 
 from sms1680.sandbox import Account, Config, Platform, Sandbox
 from sms1680.sandbox.accounts import AccountState

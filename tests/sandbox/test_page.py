@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from _browser import Tab
+from support.browser import Tab
 
 from sms1680 import sandbox
 from sms1680.sandbox import Account, Sandbox

@@ -1,4 +1,4 @@
-"""The programs that `scripts/demo` starts: each in a process group of its own, all ended when the demo ends."""
+"""The programs that the demo starts: each in its own process group, all ended when the demo ends."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import shutil
 import signal
 import socket
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from types import TracebackType
-from typing import Awaitable, Callable, Mapping, Sequence, TypeVar
+from typing import Self, TypeVar
 
-from _environments import ROOT, clean_environment
+from . import ROOT
 
 FOLDER = ROOT / ".demo"
-PATIENCE_AT_THE_END = 15.0
-LOOK_AGAIN = 0.05
-# What the user has set for their own programs must not reach into the demo, least of all a proxy: it is all loopback.
+TERMINATE_TIMEOUT = 15.0
+POLL_INTERVAL = 0.05
+# The user's settings for their own programs must not affect the demo, above all no proxy: it runs on loopback only.
 FOREIGN = ("SMS1680_", "APPRISE_", "HASS_", "XDG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 Found = TypeVar("Found")
 
 
 class DemoError(Exception):
-    """A step did not hold; the text says what was seen instead."""
+    """A step failed; the text says what was seen instead."""
 
 
 async def until(look: Callable[[], Awaitable[Found | None]], what: str, seconds: float = 30.0) -> Found:
-    """Looks until something is there, and returns it. Raises DemoError after so many seconds, naming `what`."""
+    """Poll until something is there, and return it. Raise DemoError after this many seconds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
@@ -38,18 +38,18 @@ async def until(look: Callable[[], Awaitable[Found | None]], what: str, seconds:
             return found
         if loop.time() > end:
             raise DemoError(f"after {seconds:.0f} s there was still no {what}")
-        await asyncio.sleep(LOOK_AGAIN)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 def free_port() -> int:
-    """Returns a port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 class RunFolder:
-    """A folder in .demo/ for one run; what runs that were killed have left there is deleted."""
+    """A folder in .demo/ for one run. Folders of runs that were killed are deleted."""
 
     def __init__(self) -> None:
         FOLDER.mkdir(exist_ok=True)
@@ -58,23 +58,18 @@ class RunFolder:
             for left in FOLDER.glob("run-*"):
                 with suppress(OSError), (left / "lock").open("a") as lock:
                     flock(lock.fileno(), LOCK_EX | LOCK_NB)  # fails while that run goes on
-                    shutil.rmtree(str(left), ignore_errors=True)
-            self.path = Path(tempfile.mkdtemp(prefix="run-", dir=str(FOLDER)))
+                    shutil.rmtree(left, ignore_errors=True)
+            self.path = Path(tempfile.mkdtemp(prefix="run-", dir=FOLDER))
             self._lock = (self.path / "lock").open("a")
             flock(self._lock.fileno(), LOCK_EX)
+        self.logs = self.path / "logs"
         for name in ("home", "tmp", "state", "logs"):
             (self.path / name).mkdir()
 
-    @property
-    def logs(self) -> Path:
-        """Where the programs' output goes."""
-        return self.path / "logs"
-
     def variables(self) -> dict[str, str]:
-        """Returns the variables that programs run with: whatever they write lies in this folder."""
-        own = {name: value for name, value in clean_environment().items() if not name.upper().startswith(FOREIGN)}
+        """Return the variables of the programs: they write into this folder only."""
         return {
-            **own,
+            **{name: value for name, value in os.environ.items() if not name.upper().startswith(FOREIGN)},
             "HOME": str(self.path / "home"),
             "TMPDIR": str(self.path / "tmp"),
             "SMS1680_STATE_DIR": str(self.path / "state"),
@@ -82,26 +77,22 @@ class RunFolder:
         }
 
     def close(self, *, keep: bool) -> None:
-        """Deletes the folder, or keeps it for a look at its logs until the next run."""
+        """Delete the folder, or leave it with its logs until the next run."""
         if not keep:
-            shutil.rmtree(str(self.path), ignore_errors=True)
+            shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
 
 
 class Processes:
-    """The programs that run. Use it as `async with`: at its end all of them are ended, with what they have started."""
+    """The running programs. `async with` ends all of them, and the programs that they have started."""
 
     def __init__(self) -> None:
         self._started: list[asyncio.subprocess.Process] = []
 
-    async def __aenter__(self) -> Processes:  # noqa: PYI034 - typing.Self is newer than what may read this
-        """Begins without any."""
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Ends them, the last started first."""
+    async def __aexit__(self, *_: object) -> None:
         for process in reversed(self._started):
             await self.end(process)
 
@@ -114,32 +105,32 @@ class Processes:
         log: Path | None = None,
         piped: bool = False,
     ) -> asyncio.subprocess.Process:
-        """Starts a program in `folder`. What it says goes to `log`, or to pipes of its own."""
+        """Start a program in `folder`. Its output goes to `log`, or into pipes."""
         with (log or Path(os.devnull)).open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *map(str, command),
-                cwd=str(folder),
+                cwd=folder,
                 env=dict(variables),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if piped else output,
                 stderr=asyncio.subprocess.PIPE if piped and log is None else output,
-                start_new_session=True,  # so that all it starts can be ended with it, and Ctrl-C is ours to handle
+                start_new_session=True,  # so that its children end with it, and Ctrl-C reaches only the demo
             )
         self._started.append(process)
         return process
 
     async def end(self, process: asyncio.subprocess.Process) -> None:
-        """Ends a program and all it has started: asked first, then by force."""
+        """End a program and its children: SIGTERM first, then SIGKILL."""
         if process.returncode is None:
             signal_group(process, signal.SIGTERM)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(process.wait(), PATIENCE_AT_THE_END)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), TERMINATE_TIMEOUT)
         signal_group(process, signal.SIGKILL)
         await process.wait()
         self._started.remove(process)
 
 
 def signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """Sends a signal to a program and what it has started."""
+    """Send a signal to a program and its children."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -1,7 +1,10 @@
-"""The search of Home Assistant's log finds what it is for: otherwise its "nothing" would say nothing."""
+"""The check of Home Assistant's log finds every complaint and every secret, and nothing else."""
+
+import hashlib
+from pathlib import Path
 
 import pytest
-from _complaints import complaints
+from support.ha_log_check import complaints, digests, leaks
 
 TIME = "2026-11-25 20:00:00.123"
 WELL = f"{TIME} INFO (MainThread) [homeassistant.setup] Setup of domain sms1680 took 0.12 seconds"
@@ -23,11 +26,11 @@ ValueError"""
         f"{TIME} WARNING (MainThread) [x] y\n" + TRACEBACK.format(place="client/push"),
     ],
 )
-def test_what_speaks_against_the_integration_is_found(complaint: str) -> None:
+def test_complaint_about_the_integration_is_found(complaint: str) -> None:
     assert complaints(f"{WELL}\n{complaint}\n{WELL}\n") == [complaint]
 
 
-def test_a_warning_of_pythons_own_is_found_with_what_stands_before_it() -> None:
+def test_warning_of_python_is_found_with_the_record_before_it() -> None:
     warning = "/config/custom_components/sms1680/push.py:7: DeprecationWarning: x is deprecated"
     assert complaints(f"{WELL}\n{warning}\n{WELL}") == [f"{WELL}\n{warning}"]
 
@@ -46,5 +49,37 @@ def test_a_warning_of_pythons_own_is_found_with_what_stands_before_it() -> None:
         + TRACEBACK.replace("ValueError", "homeassistant.exceptions.HomeAssistantError: The message was refused"),
     ],
 )
-def test_nothing_else_is(harmless: str) -> None:
+def test_other_records_are_not_complaints(harmless: str) -> None:
     assert complaints(f"{WELL}\n{harmless}\n{WELL}") == []
+
+
+SECRETS = {"a password": "s3cret/pass", "a number": "13800000001", "a text": "后门 打开"}
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("login with s3cret/pass", "a password"),
+        ("GET /sendXSms.do?password=s3cret%2Fpass&xh=", "a password"),
+        ("to +8613800000001", "a number"),
+        ("content=后门 打开", "a text"),
+        ("content=%e5%90%8e%e9%97%a8+%E6%89%93%E5%BC%80", "a text"),
+        ("content=%E5%90%8E%E9%97%A8%20%E6%89%93%E5%BC%80", "a text"),
+        (r'{"content": "\u540e\u95e8 \u6253\u5f00"}', "a text"),
+        (r"sending b'content=\xe5\x90\x8e\xe9\x97\xa8 \xe6\x89\x93\xe5\xbc\x80'", "a text"),
+    ],
+)
+def test_secret_is_found_in_every_spelling(tmp_path: Path, line: str, name: str) -> None:
+    log = tmp_path / "home-assistant.log"
+    log.write_text(f"all is well\n{line}\n", "utf-8")
+    assert leaks([log], SECRETS) == [f"{name} in home-assistant.log, line 2"]
+
+
+def test_masked_number_is_not_a_leak(tmp_path: Path) -> None:
+    log = tmp_path / "apprise.log"
+    log.write_bytes(b"INFO - sms1680: accepted (id 261122174648000001): 138****0001\n\xff\xfe\n")
+    assert leaks([log], SECRETS) == []
+
+
+def test_digest_of_a_password_is_a_secret_too() -> None:
+    assert digests("s3cret") == ["s3cret", hashlib.md5(b"s3cret").hexdigest()]

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from _environments import ROOT
+from support import ROOT
 
 LANGUAGES = {"en": "", "zh": ".zh-Hans"}
 HOME_ASSISTANT_PAGES = tuple(

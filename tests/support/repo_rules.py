@@ -1,4 +1,4 @@
-"""The house's own rules that no general tool knows: what the core may import, unfinished marks, long files."""
+"""The rules of this repository that no general tool checks: imports of the core, unfinished marks, long files."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 CORE = "custom_components/sms1680/client"
 CARRIERS = "http/httpx_transport.py"  # the one module of the core that may import httpx
 LONGEST = 600
 
-# Written in two halves, so that this file does not find itself.
+# Split, so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(TO" + "DO|FIX" + "ME|XX" + r"X)\b")
 TEXT = {".py", ".md", ".yaml", ".yml", ".json", ".toml", ".js", ".css", ".html", ".sh", ".pyi", ""}
 
 
 def findings(root: Path) -> list[str]:
-    """Returns what breaks the house's rules, one line each."""
+    """Return one line for each violation."""
     return [*core_imports(root / CORE, root), *unfinished_marks(root), *long_files(root)]
 
 
 def core_imports(core: Path, root: Path) -> Iterator[str]:
-    """Yields each import of the core that is neither relative nor the standard library (httpx: carriers only)."""
+    """Yield each import of the core that is neither relative nor of the standard library (httpx: transport only)."""
     for path in sorted(core.rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"), str(path))
         for_types = set(imports_for_types(tree))
@@ -38,7 +38,7 @@ def core_imports(core: Path, root: Path) -> Iterator[str]:
 
 
 def absolute_imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yields line and name of each import that is not relative, inside functions too."""
+    """Yield line and name of each absolute import, also inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -47,21 +47,21 @@ def absolute_imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def imports_for_types(tree: ast.AST) -> Iterator[int]:
-    """Yields the lines of imports below `if TYPE_CHECKING:`, which import nothing at run time."""
+    """Yield the lines of imports below `if TYPE_CHECKING:`, which do not run."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             yield from (statement.lineno for statement in node.body)
 
 
 def escaping_imports(tree: ast.AST, depth: int) -> Iterator[tuple[int, str]]:
-    """Yields relative imports with more dots than there are folders of the core above the file."""
+    """Yield relative imports with more dots than the file has folders of the core above it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level > depth:
             yield node.lineno, "." * node.level + (node.module or "")
 
 
 def tracked(root: Path) -> list[Path]:
-    """Returns the text files that git knows or would take."""
+    """Return the text files that git tracks or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=str(root),
@@ -73,7 +73,7 @@ def tracked(root: Path) -> list[Path]:
 
 
 def unfinished_marks(root: Path) -> Iterator[str]:
-    """Yields each mark of something that was left for later."""
+    """Yield each mark of unfinished work."""
     for path in tracked(root):
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             found = UNFINISHED.search(line)
@@ -82,7 +82,7 @@ def unfinished_marks(root: Path) -> Iterator[str]:
 
 
 def long_files(root: Path) -> Iterator[str]:
-    """Yields each program that has grown too long for doing one thing."""
+    """Yield each Python file above the limit of lines."""
     for path in tracked(root):
         if path.suffix == ".py":
             lines = path.read_text("utf-8").count("\n")
@@ -91,6 +91,6 @@ def long_files(root: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    found = findings(Path(__file__).resolve().parent.parent)
+    found = findings(Path(__file__).resolve().parents[2])
     print("\n".join(found), end="\n" if found else "")
     sys.exit(1 if found else 0)

@@ -8,9 +8,10 @@ import itertools
 import json
 import shutil
 import time
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, AsyncIterator
+from typing import Any
 
 import aiohttp
 
@@ -107,7 +108,7 @@ class Tab:
         """Goes to an address."""
         await self.command("Page.navigate", url=url)
 
-    async def run(self, expression: str) -> Any:  # noqa: ANN401 - whatever the page gives
+    async def run(self, expression: str) -> Any:
         """Returns what a JavaScript expression (or the promise it is) gives. Raises PageError where it throws."""
         result = await self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in result:

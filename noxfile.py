@@ -1,0 +1,227 @@
+"""Test lanes and checks, one nox session each. scripts/test and scripts/lint start them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, Mapping, NamedTuple, Sequence
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from bootstrap import is_test_path  # noqa: E402
+from interpreters import find_python  # noqa: E402
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.envdir = ".venv"
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_venv = "yes"
+
+PYPROJECT: Dict[str, Any] = nox.project.load_toml(ROOT / "pyproject.toml")
+INTEGRATION = "custom_components/sms1680"
+CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/sandbox", "tests/house")
+# The tests of the pages and of the kill take longest, so they start first.
+HOME_ASSISTANT_TESTS = ("tests/e2e", "tests/hassfest", "tests/home_assistant")
+# What a forgotten package or entry point can break, and nothing else.
+WHEEL_TESTS = (
+    "tests/house/test_wheel.py",
+    "tests/apprise_plugin/test_loaders.py",
+    "tests/core/test_import.py",
+    "tests/core/test_cli.py",
+    "tests/sandbox/test_command.py",
+)
+# Home Assistant's list of the versions that it works with, in the folder of its environment.
+PINS = "lib/python*/site-packages/homeassistant/package_constraints.txt"
+EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", ".")
+WHEEL_SOURCES = ("pyproject.toml", "LICENSE", "README.md", "custom_components", "apprise_plugin", "sandbox")
+NO_TESTS_COLLECTED = 5
+
+Step = Sequence[str]  # the arguments of one `uv pip install`
+
+
+def group(name: str) -> tuple[str, ...]:
+    """Return the requirements of a dependency group in pyproject.toml."""
+    return tuple(nox.project.dependency_groups(PYPROJECT, name))
+
+
+def core_steps(packages: str) -> tuple[Step, ...]:
+    """Return the packages of a core lane."""
+    return ((*group("test"), *group(packages)),)
+
+
+def home_assistant_steps(end: str) -> tuple[Step, ...]:
+    """Return the packages of Home Assistant's `oldest` or `newest` release, with what it needs to run as a program."""
+    steps: list[Step] = [
+        group(f"home-assistant-{end}"),
+        ("--constraint", PINS, *group(f"home-assistant-{end}-program")),
+    ]
+    if end == "newest":  # in other versions than it pins, because only these have wheels
+        steps.append(group("home-assistant-newest-unpinned"))
+    return (*steps, EDITABLE)
+
+
+class Lane(NamedTuple):
+    """One environment and the tests that run in it."""
+
+    python: str
+    tests: Sequence[str]
+    shown: Sequence[str]  # the packages whose versions the summary names
+    steps: Sequence[Step]
+    from_wheel: bool = False
+    measured: bool = False  # whether the lane enforces the coverage of each file of the integration
+
+
+LANES = {
+    "core-oldest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (*core_steps("oldest"), EDITABLE)),
+    "core-newest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (*core_steps("newest"), EDITABLE)),
+    "wheel": Lane("3.11", WHEEL_TESTS, ("apprise", "httpx"), core_steps("newest"), from_wheel=True),
+    "ha-oldest": Lane("3.13", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("oldest")),
+    "ha-newest": Lane(
+        "3.14.2", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("newest"), measured=True
+    ),
+}
+
+
+def python(*wanted: str) -> str:
+    """Return the first of these Pythons that is on this machine; otherwise the first version, which uv then installs."""
+    found = next(filter(None, map(find_python, wanted)), None)
+    return found or ".".join(wanted[0].split(".")[:2])
+
+
+def prepare(session: nox.Session, steps: Sequence[Step], *, wheel: bool = False) -> None:
+    """Install the packages, unless the environment has them from an earlier run."""
+    folder = Path(session.virtualenv.location)
+    stamp = folder / "stamp"
+    definition = [PYPROJECT["build-system"], PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]]
+    parts = [str(ROOT), session.python, steps, definition, wheel_contents() if wheel else ""]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    with (ROOT / ".venv" / f"{session.name}.lock").open("w") as lock:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)  # released with the file; a second run waits until this is done
+        if stamp.is_file() and stamp.read_text("utf-8") == key:
+            return
+        stamp.unlink() if stamp.exists() else None
+        session.virtualenv.reuse_existing = False  # type: ignore[attr-defined]  # remove an older or a broken one
+        session.virtualenv.create()
+        for step in steps:
+            session.install(*(str(next(folder.glob(PINS))) if argument == PINS else argument for argument in step))
+        if wheel:
+            session.run_install("python", "-P", "tests/support/wheel.py", str(folder / "wheel"), silent=True)
+            session.install("--no-deps", *map(str, (folder / "wheel").glob("*.whl")))
+        stamp.write_text(key, "utf-8")
+
+
+def wheel_contents() -> str:
+    """Return a hash of every file that the wheel is built from."""
+    contents = hashlib.sha256()
+    for name in WHEEL_SOURCES:
+        for path in sorted((ROOT / name).rglob("*")) if (ROOT / name).is_dir() else [ROOT / name]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                contents.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return contents.hexdigest()
+
+
+def versions(session: nox.Session, lane: Lane) -> str:
+    """Return the versions that the lane runs with."""
+    code = "import platform, sys; from importlib.metadata import version; print(platform.python_version(), "
+    code += "*(f'{name} {version(name)}' for name in sys.argv[1:]), sep=', ')"
+    shown = session.run_install("python", "-c", code, *lane.shown, silent=True, log=False)
+    return f"Python {str(shown).strip()}"
+
+
+def run_lane(session: nox.Session) -> None:
+    """Run the tests of a lane with pytest."""
+    lane = LANES[session.name]
+    folder = Path(session.virtualenv.location)
+    prepare(session, lane.steps, wheel=lane.from_wheel)
+    for name in ("results.xml", "note.txt"):
+        (folder / name).unlink() if (folder / name).exists() else None
+    shown = versions(session, lane)
+    (folder / "versions.txt").write_text(shown, "utf-8")
+    session.log(f"=== {session.name}: {shown}")
+    options = [f"--junit-xml={folder / 'results.xml'}", "-o", f"cache_dir={folder / 'pytest-cache'}"]
+    variables = {"COVERAGE_FILE": str(folder / "coverage")}
+    if lane.from_wheel:
+        variables["SMS1680_WHEEL"] = str(next((folder / "wheel").glob("*.whl")))
+    if lane.tests == HOME_ASSISTANT_TESTS:
+        # Home Assistant's own code warns often. A warning in our code is an error.
+        options += ["-o", "filterwarnings=default\nerror:::custom_components\\.sms1680"]
+    if not any(map(is_test_path, session.posargs)):
+        options += lane.tests
+    whole = not session.posargs
+    if whole:
+        options += ["-n", "auto", "--maxprocesses=4", "--dist=worksteal"]
+    report = folder / "coverage.json"
+    if whole and lane.measured:
+        options += [f"--cov={INTEGRATION}", f"--cov-report=json:{report}"]
+    pytest = ["python", "-P", "-m", "pytest", *options, *session.posargs]
+    session.run(*pytest, env=variables, success_codes=[0, NO_TESTS_COLLECTED])
+    if whole and lane.measured:
+        session.run("python", "-P", "tests/support/coverage_floor.py", str(report), str(folder / "note.txt"))
+
+
+for lane_name, each in LANES.items():
+    nox.session(run_lane, name=lane_name, python=python(each.python))
+
+
+# What mypy checks on the oldest Python, and the folder that it stands for: the core is checked under its installed name.
+TYPED = {
+    "typings/sms1680": f"{INTEGRATION}/client",
+    **{name: name for name in ("apprise_plugin", "sandbox", "scripts", "tests/support", "noxfile.py")},
+}
+
+
+@nox.session(python=python("3.11", "3.12", "3.13", "3.14"))
+def lint(session: nox.Session) -> None:
+    """Check style, format, types of the core and the rules of this repository: nox -s lint -- [--fix] [PATH ...]."""
+    prepare(session, [group("lint")])
+    fix = ["--fix"] if "--fix" in session.posargs else []
+    paths = [argument for argument in session.posargs if not argument.startswith("-")]
+    typed = [name for name, folder in TYPED.items() if concerns(folder, paths)]
+    checks = {
+        "ruff check": ["ruff", "check", "--quiet", "--output-format=concise", *fix, *(paths or ["."])],
+        "ruff format": ["ruff", "format", "--quiet", *([] if fix else ["--diff"]), *(paths or ["."])],
+        "repository rules": ["python", "-P", "tests/support/repo_rules.py"],
+    }
+    if typed:
+        checks["mypy"] = ["mypy", "--no-error-summary", *typed]
+    run_checks(session, checks)
+
+
+@nox.session(python=python(LANES["ha-newest"].python))
+def types(session: nox.Session) -> None:
+    """Check the types of the integration with those of the newest Home Assistant."""
+    if concerns(INTEGRATION, [argument for argument in session.posargs if not argument.startswith("-")]):
+        prepare(session, (*home_assistant_steps("newest")[:-1], group("mypy")))
+        run_checks(session, {"mypy": ["mypy", "--no-error-summary", "--python-version=3.14", INTEGRATION]})
+
+
+@nox.session(python=python("3.11", "3.12", "3.13", "3.14"))
+def demo(session: nox.Session) -> None:
+    """Prepare the environment of scripts/demo: the wheel, as users install it, because it has Apprise's plugin file."""
+    prepare(session, [(*group("newest"), "setuptools>=77")], wheel=True)
+
+
+def concerns(folder: str, paths: Sequence[str]) -> bool:
+    """Return whether one of these paths is in the folder or contains it; without paths, everything is checked."""
+    room = ROOT / folder
+    chosen = [ROOT / path for path in paths]
+    return not chosen or any(room == path or room in path.parents or path in room.parents for path in chosen)
+
+
+def run_checks(session: nox.Session, checks: Mapping[str, Sequence[str]]) -> None:
+    """Run every check, so that one run shows all that there is to mend, then fail if any of them failed."""
+    caches = {f"{tool}_CACHE_DIR": str(ROOT / ".venv" / "cache" / tool.lower()) for tool in ("MYPY", "RUFF")}
+    failed = []
+    for name, command in checks.items():
+        try:
+            session.run(*command, env=caches)
+        except nox.command.CommandFailed:
+            failed.append(name)
+    if failed:
+        session.error(f"{', '.join(failed)} found something")
