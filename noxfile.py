@@ -7,7 +7,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import nox
 
@@ -23,7 +23,7 @@ nox.options.envdir = ".venv"
 nox.options.error_on_missing_interpreters = True
 nox.options.reuse_venv = "yes"
 
-PYPROJECT: Dict[str, Any] = nox.project.load_toml(ROOT / "pyproject.toml")
+PYPROJECT: dict[str, Any] = nox.project.load_toml(ROOT / "pyproject.toml")
 INTEGRATION = "custom_components/sms1680"
 CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/sandbox", "tests/house")
 # The tests of the pages and of the kill take longest, so they start first.
@@ -89,7 +89,7 @@ LANES = {
 
 
 def python(*wanted: str) -> str:
-    """Return the first of these Pythons that is on this machine; otherwise the first version, which uv then installs."""
+    """Return the first of these Pythons on this machine. If none is there, uv installs the first version."""
     found = next(filter(None, map(find_python, wanted)), None)
     return found or ".".join(wanted[0].split(".")[:2])
 
@@ -166,13 +166,13 @@ def run_lane(session: nox.Session) -> None:
 
 
 for lane_name, each in LANES.items():
-    nox.session(run_lane, name=lane_name, python=python(each.python))
+    nox.session(name=lane_name, python=python(each.python))(run_lane)
 
 
-# What mypy checks on the oldest Python, and the folder that it stands for: the core is checked under its installed name.
+# What mypy checks on the oldest Python, with its folder. The core is checked under its installed name.
 TYPED = {
     "typings/sms1680": f"{INTEGRATION}/client",
-    **{name: name for name in ("apprise_plugin", "sandbox", "scripts", "tests/support", "noxfile.py")},
+    **{name: name for name in ("apprise_plugin", "demo", "sandbox", "scripts", "tests/support", "noxfile.py")},
 }
 
 

@@ -59,10 +59,9 @@ class Programs:
 
     async def start_install(self, end: str) -> asyncio.subprocess.Process:
         """Start to install the `newest` or `oldest` Home Assistant into the environment of its lane, if need be."""
-        nox = [VENV / "tools" / "bin" / "python", "-m", "nox", "-f", ROOT / "noxfile.py"]
-        options = ("--install-only", "--error-on-missing-interpreters", "-s", f"ha-{end}")
+        command = f"-m nox -f noxfile.py --install-only --error-on-missing-interpreters -s ha-{end}"
         # With the user's own settings of index, mirror and proxy.
-        return await self._processes.start([*nox, *options], os.environ, ROOT, piped=True)
+        return await self._processes.start([VENV / "tools/bin/python", *command.split()], os.environ, ROOT, piped=True)
 
     async def installed(self, end: str, install: asyncio.subprocess.Process, step: Step, transcript: Transcript) -> str:
         """Wait for Home Assistant's environment and show the progress; return the end of the range that it is of."""
@@ -108,8 +107,7 @@ class Programs:
         home.version = await until(home.running, "Home Assistant that is fully up", START_TIMEOUT)
         await home.connect()
         seconds = time.monotonic() - began
-        python = (environment / "versions.txt").read_text("utf-8").partition(",")[0]
-        step.lines.append(f"Home Assistant {home.version} with {python} on {home.address}, up in {seconds:.1f} s")
+        step.lines.append(f"Home Assistant {home.version} on {home.address}, up in {seconds:.1f} s")
         step.facts.update(version=home.version, start_seconds=round(seconds, 1))
         step.detail = home.version
         return home
@@ -118,7 +116,7 @@ class Programs:
         async def watch() -> None:
             code = await process.wait()
             if not self.ended.done():
-                self.ended.set_result(f"{name} has ended by itself with exit code {code}: {tail(log.read_bytes())}")
+                self.ended.set_result(f"{name} has ended by itself with exit code {code}: {last_lines(log)}")
 
         self._watching.append(asyncio.create_task(watch()))
 
@@ -128,6 +126,11 @@ def pipe(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
     if stream is None:
         raise DemoError("the output of this program goes elsewhere")
     return stream
+
+
+def last_lines(log: Path) -> str:
+    """Return the last lines of a log."""
+    return tail(log.read_bytes())
 
 
 def tail(output: bytes) -> str:

@@ -117,8 +117,10 @@ class Story:
             f"sms1680://{quote(account.username)}:{quote(account.password)}@{account.product_id}/{NUMBER}"
             f"?gateway={quote(account.gateway, safe='')}&signature={quote(SIGNATURE)}"
         )
-        command = [Path(sys.executable).with_name("apprise"), "-vv", "-b", FROM_APPRISE, url]
-        process = await self.processes.start(command, self.folder.variables(), self.folder.path, piped=True)
+        program = Path(sys.executable).with_name("apprise")
+        process = await self.processes.start(
+            [program, "-vv", "-b", FROM_APPRISE, url], self.folder.variables(), self.folder.path, piped=True
+        )
         output, errors = await asyncio.wait_for(process.communicate(), 60)
         (self.folder.logs / "apprise.log").write_bytes(output + errors)
         if process.returncode != 0 or not output.strip() or b"ERROR" in output:
