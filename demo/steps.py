@@ -64,7 +64,7 @@ STEPS = (
     ("platform", "Platform and phone page are up", "短信平台和手机页面已启动"),
     ("apprise", "Apprise sends, called as Uptime Kuma calls it", "Apprise 发送短信（调用方式同 Uptime Kuma）"),
     ("home_assistant", "Home Assistant is up", "Home Assistant 已启动"),
-    ("account", "Account, recipient and automation are set up", "已添加帐号、接收人和自动化"),
+    ("account", "Account, recipient and automation are set up", "已添加账户、接收人和自动化"),
     ("send", "Home Assistant sends and receives the delivery report", "Home Assistant 发送短信，并收到状态报告"),
     ("unknown", "A response is cut off: unknown, so not sent again", "应答中断：结果不明，不会自动重发"),
     ("forbidden", "A forbidden word: the error explains it", "禁用词语：用文字说明原因"),

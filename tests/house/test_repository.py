@@ -57,9 +57,9 @@ def test_every_mention_of_the_repository_is_of_its_one_address() -> None:
     assert astray == set()
 
 
-@pytest.mark.parametrize("word", ["账号", "账户", "收件人", "违禁词", "用户名称"])
+@pytest.mark.parametrize("word", ["账号", "帐户", "收件人", "违禁词", "用户名称"])
 def test_chinese_is_written_in_the_words_of_the_house(word: str) -> None:
-    """帐号, 接收人, 禁用词语, 登陆名称: in whatever a person may read, but for what the platform says itself."""
+    """账户, 接收人, 禁用词语 and 登录名称 in every text for people. Only the platform's own sentences differ."""
     quoted = ROOT / "custom_components/sms1680/client/cmpp/wire/results.py"
     astray = [
         str(path.relative_to(ROOT))
