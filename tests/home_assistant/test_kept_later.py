@@ -167,13 +167,13 @@ class TestDamage:
         self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, told: list[Event]
     ) -> None:
         await send(hass, keep_trying="00:02:00")
-        keep = store_of(hass).keep
+        keep = store_of(hass).save_deferred
 
         def damaged(*args: Any, **more: Any) -> Any:
             damage(hass)
             return keep(*args, **more)
 
-        store_of(hass).keep = damaged  # type: ignore[method-assign]
+        store_of(hass).save_deferred = damaged  # type: ignore[method-assign]
         for _ in range(3):
             await later(hass, freezer, minutes=1)
         assert ends(told) == [("not_sent", "no_connection")]
@@ -189,7 +189,7 @@ class TestDamage:
             return failed
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store_of(hass), "keep", fail)
+            patch.setattr(store_of(hass), "save_deferred", fail)
             await later(hass, freezer, hours=8)
             assert sent(sandbox) == []
         await later(hass, freezer, minutes=1)
@@ -552,7 +552,7 @@ class TestKeeping:
     ) -> None:
         failed: Future[int] = Future()
         failed.set_exception(StoreError("SQLITE_FULL"))
-        monkeypatch.setattr(MessageStore, "keep", lambda *_, **__: failed)
+        monkeypatch.setattr(MessageStore, "save_deferred", lambda *_, **__: failed)
         waiting = entry.runtime_data.deferred
         assert not await waiting.async_enqueue(kept(), dt_util.utcnow() + timedelta(hours=1))
         assert waiting.waiting == 0
