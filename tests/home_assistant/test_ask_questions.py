@@ -434,12 +434,12 @@ class Conversations(RuleBasedStateMachine):
         part = data.draw(st.sampled_from([part for part in self.prompts if part.state is PromptState.OVER]))
         if part not in self.went:
             return
-        now = [other for other in self.prompts if other.state is PromptState.OPEN and other.place == part.slot]
+        now = [other for other in self.prompts if other.state is PromptState.OPEN and other.slot == part.slot]
         heard = self.desk.match_reply(part.number, part.extension or "", "是")
         if now:
             assert heard is not None
             assert (heard.id, heard.over) == ("yes", False)
-            assert now[0].answered is not None
+            assert now[0].answer is not None
             last, ended = self.last[part.slot]
             if last is part and part.answer is None and part not in self.answered_late:
                 assert now[0].critical or self.clock.now - ended >= GRACE
@@ -466,7 +466,7 @@ class Conversations(RuleBasedStateMachine):
     @invariant()
     def no_place_is_taken_twice_and_none_is_left_empty(self) -> None:
         for number in (ALICE, BOB):
-            mine = [part for part in getattr(self, "parts", []) if part.number == number]
+            mine = [part for part in getattr(self, "prompts", []) if part.number == number]
             opened = [part for part in mine if part.state is PromptState.OPEN]
             queued = [part for part in mine if part.state is PromptState.QUEUED]
             assert len(opened) == len({part.slot for part in opened})
