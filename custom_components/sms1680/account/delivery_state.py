@@ -1,4 +1,4 @@
-"""Where a message stands, in words."""
+"""The delivery state of a message, as a sentence and as an action response."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _EXPIRED = ("No delivery report came within 48 hours.", "48 小时内没有收�
 
 
 def reason_sentence(hass: HomeAssistant, message: DeliveryUpdate | StoredOut) -> str | None:
-    """Return why a message stands where it does, in Home Assistant's language; None where that needs no words."""
-    spoken = language(hass)
+    """Return the reason of a message's state in Home Assistant's language, None if the state needs no explanation."""
+    lang = language(hass)
     if message.state is DeliveryState.EXPIRED:
-        return _EXPIRED[spoken == "zh"]
+        return _EXPIRED[lang == "zh"]
     if message.state in (DeliveryState.FAILED, DeliveryState.PENDING) and message.status is not None:
-        return DeliveryReport("", message.number, message.status).sentence(spoken)
+        return DeliveryReport("", message.number, message.status).sentence(lang)
     if message.reason is not None and message.state is not DeliveryState.DELIVERED:
-        return Reason(message.reason).sentence(spoken)
+        return Reason(message.reason).sentence(lang)
     return None
 
 
 def state_response(hass: HomeAssistant, message: DeliveryUpdate | StoredOut) -> dict[str, Any]:
-    """Return where a message stands, as actions answer it.
+    """Return the delivery state of a message as the response of an action.
 
-    matched: `id` where the platform's reports named the message, `number` where they could only be found to be its own
-    by number and time, None before any came.
+    matched: `id` if the reports carry the id of the message, `number` if they were assigned to it by number and time,
+    None before the first report.
     """
     return {
         "state": message.state.value,

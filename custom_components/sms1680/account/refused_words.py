@@ -1,4 +1,4 @@
-"""The words that the platform refused, remembered for each account so that the next text can be warned of."""
+"""Words that the platform refused, stored per account so that `estimate` can warn about them."""
 
 from __future__ import annotations
 
@@ -8,50 +8,47 @@ from typing import Final
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.storage import Store
 
+from ..client.bounded import BoundedDict
 from ..const import DOMAIN
 
 _VERSION: Final = 1
 _SAVE_DELAY: Final = 10  # seconds
-_MOST: Final = 200
-_LONGEST: Final = 30
-_BETWEEN: Final = re.compile(r"[,，;；、|\s]+")
+_MAX_WORDS: Final = 200
+_MAX_LENGTH: Final = 30
+_SEPARATORS: Final = re.compile(r"[,，;；、|\s]+")
 
 
 class RefusedWords:
-    """The words of one account, the latest last; as many as 200, the oldest are forgotten."""
+    """The refused words of one account: at most 200, the newest last."""
 
     def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
         self._store = _store(hass, entry_id)
-        self._words: dict[str, None] = {}
+        self._words = BoundedDict[str, None](_MAX_WORDS)
 
     async def async_load(self) -> None:
-        """Take up what was kept."""
-        self._words = dict.fromkeys(await self._store.async_load() or [])
+        """Load the stored words."""
+        self._words.update(dict.fromkeys(await self._store.async_load() or []))
 
     @property
     def words(self) -> list[str]:
-        """The words, the latest last."""
+        """The words, the newest last."""
         return list(self._words)
 
     @callback
-    def learn(self, told: str | None, text: str) -> None:
-        """Remember the words that the platform named in its refusal of a text; what is not in the text is none."""
+    def learn(self, detail: str | None, text: str) -> None:
+        """Store the words that the platform named when it refused a text, as far as they occur in the text."""
         lowered = text.casefold()
-        named = [
-            word for word in _BETWEEN.split(told or "") if 0 < len(word) <= _LONGEST and word.casefold() in lowered
-        ]
+        words = (word for word in _SEPARATORS.split(detail or "") if 0 < len(word) <= _MAX_LENGTH)
+        named = [word for word in words if word.casefold() in lowered]
         if not named:
             return
         for word in named:
-            self._words.pop(word, None)
             self._words[word] = None
-        while len(self._words) > _MOST:
-            del self._words[next(iter(self._words))]
         self._store.async_delay_save(lambda: self.words, _SAVE_DELAY)
 
 
 async def async_remove_refused_words(hass: HomeAssistant, entry_id: str) -> None:
-    """Forget what was kept of an account that is no more."""
+    """Delete the stored words of a removed account."""
     await _store(hass, entry_id).async_remove()
 
 

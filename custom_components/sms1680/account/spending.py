@@ -1,6 +1,6 @@
-"""The guard on spending in Home Assistant: its limits from the options, and what it does told once, not per message.
+"""The spending limits of an account, and one event and one repair whenever a limit is reached.
 
-The core's guard holds messages back; here that becomes one event and one repair, and four fifths of a limit a warning.
+The core's spending guard holds the messages back. At four fifths of a limit a repair of severity warning appears.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ LIMITS: Final = (
     CONF_NUMBER_LIMIT,
     CONF_AUTOMATIC_LIMIT,
 )
-# Which limit stands behind a reason, and how long after the last message that was held back it counts as crossed.
+# By reason: the limit, and how many seconds after the last refused message it still counts as reached.
 _LIMITS: Final[dict[Reason, tuple[str, float]]] = {
     Reason.HOURLY_LIMIT: ("hour", NUMBER_WINDOW),
     Reason.DAILY_LIMIT: ("day", NUMBER_WINDOW),
     Reason.NUMBER_LIMIT: ("number", NUMBER_WINDOW),
     Reason.AUTOMATIC_LIMIT: ("automatic", HOUR),
 }
-_LOOK_AGAIN: Final = 60.0  # seconds, while something is told
+_CHECK_INTERVAL: Final = 60.0  # seconds, while a repair is shown
 
 
 def spending_limits(options: Mapping[str, Any]) -> SpendingLimits:
-    """Return the limits that an account's options set; 0 switches one off."""
+    """Return the limits in the options of an account; 0 disables a limit."""
 
     def limit(name: str, default: int | None) -> int | None:
         return options.get(name, default) or None
@@ -65,9 +65,9 @@ def spending_limits(options: Mapping[str, Any]) -> SpendingLimits:
 
 
 class BudgetMonitor:
-    """Tells of one account when a limit is crossed, and takes it back when there is room again.
+    """Reports when an account reaches a spending limit, and clears the repair when the limit has room again.
 
-    spent: what was spent; asked off the loop, for it reads a file. `record` is to be called with each receipt.
+    spent: returns what was spent; called in the executor because it reads a file. Call `record` with each receipt.
     """
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], spent: Callable[[], Spending]) -> None:
@@ -75,97 +75,97 @@ class BudgetMonitor:
         self._entry = entry
         self._spent = spent
         self._limits = spending_limits(entry.options)
-        self._held_back: dict[Reason, datetime] = {}
-        self._crossed: set[Reason] = set()
-        self._looking = False
-        self._again = False
-        self._later: CALLBACK_TYPE | None = None
-        self._job = HassJob(self._look_later, "sms1680 spending", cancel_on_shutdown=True)
+        self._last_refused: dict[Reason, datetime] = {}
+        self._reached: set[Reason] = set()
+        self._checking = False
+        self._check_again = False
+        self._timer: CALLBACK_TYPE | None = None
+        self._job = HassJob(self._on_timer, "sms1680 spending", cancel_on_shutdown=True)
 
     @property
     def reached_limits(self) -> list[Reason]:
-        """The limits that are reached, as the reasons that what goes beyond them is refused with."""
-        return [reason for reason in _LIMITS if reason in self._crossed]
+        """The limits that are reached, as the reasons with which further messages are refused."""
+        return [reason for reason in _LIMITS if reason in self._reached]
 
     @callback
     def async_start(self) -> None:
-        """Look at what earlier runs and other programs have spent."""
-        self._look()
+        """Check what earlier runs and other programs have spent."""
+        self._check()
 
     @callback
     def async_stop(self) -> None:
-        """Look no more, and take back what is told: the next start looks anew."""
-        self._cancel()
+        """Stop checking and delete the repairs; the next start creates them again if they still apply."""
+        self._cancel_timer()
         for repair in (SPENDING_LIMIT, SPENDING_CLOSE, SPENDING_UNCOUNTED):
             repair.async_delete(self._hass, self._entry)
 
     @callback
     def record(self, receipt: Receipt) -> None:
-        """Take in what became of one number."""
+        """Process the outcome of one number."""
         if receipt.outcome is Outcome.REFUSED and receipt.reason in _LIMITS:
-            self._held_back[receipt.reason] = dt_util.utcnow()
-            self._look()
+            self._last_refused[receipt.reason] = dt_util.utcnow()
+            self._check()
         elif receipt.outcome.may_arrive:
-            self._look()
+            self._check()
 
     @callback
-    def _look_later(self, _: datetime) -> None:
-        self._later = None
-        self._look()
+    def _on_timer(self, _: datetime) -> None:
+        self._timer = None
+        self._check()
 
-    def _cancel(self) -> None:
-        if self._later is not None:
-            self._later()
-            self._later = None
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer()
+            self._timer = None
 
-    def _look(self) -> None:
-        """Look in the background, once for what comes together."""
-        if self._looking:
-            self._again = True
+    def _start_timer(self) -> None:
+        self._timer = async_call_later(self._hass, _CHECK_INTERVAL, self._job)
+
+    def _check(self) -> None:
+        """Check in the background, once for calls in quick succession."""
+        if self._checking:
+            self._check_again = True
             return
-        self._looking = True
-        self._entry.async_create_background_task(self._hass, self._async_look(), "sms1680 spending")
+        self._checking = True
+        self._entry.async_create_background_task(self._hass, self._async_check(), "sms1680 spending")
 
-    async def _async_look(self) -> None:
+    async def _async_check(self) -> None:
         try:
             while True:
-                self._again = False
+                self._check_again = False
                 try:
                     spending = await self._hass.async_add_executor_job(self._spent)
                 except sqlite3.Error as error:
-                    self._tell_uncounted(error)
+                    # Nothing is counted: messages are sent without any limit.
+                    SPENDING_UNCOUNTED.async_create(self._hass, self._entry, problem=error_kind(error))
+                    self._cancel_timer()
+                    self._start_timer()
                 else:
                     SPENDING_UNCOUNTED.async_delete(self._hass, self._entry)
-                    self._tell(spending)
-                if not self._again:
+                    self._update(spending)
+                if not self._check_again:
                     return
         finally:
-            self._looking = False
+            self._checking = False
 
-    def _tell(self, spending: Spending) -> None:
-        now = dt_util.utcnow()
-        crossed = {reason for reason, last in self._held_back.items() if self._is_crossed(reason, last, now, spending)}
+    def _update(self, spending: Spending) -> None:
+        """Fire the event of newly reached limits, and update the repairs."""
+        reached = {reason for reason in self._last_refused if self._is_reached(reason, spending)}
         for reason in _LIMITS:
-            if reason in crossed - self._crossed:
+            if reason in reached - self._reached:
                 self._fire(reason, spending)
-        if crossed != self._crossed:
-            self._crossed = crossed
-            self._tell_crossed()
+        if reached != self._reached:
+            self._reached = reached
+            self._update_limit_issue()
         close = spending.is_close(self._limits)
-        self._tell_close(spending if close and not crossed else None)
-        self._cancel()
-        if crossed or close:
-            self._later = async_call_later(self._hass, _LOOK_AGAIN, self._job)
+        self._update_close_issue(spending if close and not reached else None)
+        self._cancel_timer()
+        if reached or close:
+            self._start_timer()
 
-    def _tell_uncounted(self, error: sqlite3.Error) -> None:
-        """Tell that nothing is counted: messages go out all the same, and nothing holds them back."""
-        SPENDING_UNCOUNTED.async_create(self._hass, self._entry, problem=error_kind(error))
-        self._cancel()
-        self._later = async_call_later(self._hass, _LOOK_AGAIN, self._job)
-
-    def _is_crossed(self, reason: Reason, last: datetime, now: datetime, spending: Spending) -> bool:
-        """Tell whether a limit still counts as crossed: a moment's room between two messages is no end of it."""
-        if now - last < timedelta(seconds=_LIMITS[reason][1]):
+    def _is_reached(self, reason: Reason, spending: Spending) -> bool:
+        """Return whether a limit still counts as reached, even if there is room for a moment between two messages."""
+        if dt_util.utcnow() - self._last_refused[reason] < timedelta(seconds=_LIMITS[reason][1]):
             return True
         if reason is Reason.HOURLY_LIMIT:
             return spending.is_close(SpendingLimits(hour=self._limits.hour, day=None))
@@ -179,15 +179,15 @@ class BudgetMonitor:
         data = {ATTR_CONFIG_ENTRY_ID: self._entry.entry_id, "reason": reason.value, "spent": spent, "limit": limit}
         async_fire(self._hass, EVENT_SPENDING_LIMIT, data)
 
-    def _tell_crossed(self) -> None:
-        if not self._crossed:
+    def _update_limit_issue(self) -> None:
+        if not self._reached:
             SPENDING_LIMIT.async_delete(self._hass, self._entry)
             return
-        spoken = language(self._hass)
-        reasons = "\n".join(f"- {reason.sentence(spoken)}" for reason in _LIMITS if reason in self._crossed)
+        lang = language(self._hass)
+        reasons = "\n".join(f"- {reason.sentence(lang)}" for reason in _LIMITS if reason in self._reached)
         SPENDING_LIMIT.async_create(self._hass, self._entry, reasons=reasons)
 
-    def _tell_close(self, spending: Spending | None) -> None:
+    def _update_close_issue(self, spending: Spending | None) -> None:
         if spending is None:
             SPENDING_CLOSE.async_delete(self._hass, self._entry)
             return

@@ -1,4 +1,4 @@
-"""What an account has sent and received, kept over a restart; numbers and texts are not."""
+"""What an account has sent and received, stored across restarts without numbers and texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..const import DOMAIN, signal_statistics
 _VERSION = 1
 _SAVE_DELAY = 10  # seconds
 _BURST = 1  # second
-_ERRORS_KEPT = 10
+_MAX_ERRORS = 10
 
 
 class _StoredStatistics(TypedDict):
@@ -29,11 +29,11 @@ class _StoredStatistics(TypedDict):
 
 
 class Statistics:
-    """Counts of one account.
+    """Counters of one account.
 
-    price: of a part, None where it is not known. messages, parts: accepted or held by the platform, one message a
-    number. spent: parts at the price of their time.
-    last_push: when an uplink or a report last came in. outcomes, errors: since the entry was set up.
+    price: of one part, None if unknown. messages, parts: accepted or held by the platform; a message to several numbers
+    counts once per number. spent: each part at the price when it was sent. last_push: when the platform last pushed an
+    uplink or a report. outcomes, errors: since the entry was set up.
     """
 
     def __init__(self, hass: HomeAssistant, entry_id: str, price: float | None) -> None:
@@ -48,26 +48,26 @@ class Statistics:
         self._burst: CALLBACK_TYPE | None = None
         self._end_burst_job = HassJob(self._end_burst, "sms1680 last push", cancel_on_shutdown=True)
         self.outcomes: Counter[Outcome] = Counter()
-        self.errors: deque[tuple[datetime, Reason]] = deque(maxlen=_ERRORS_KEPT)
+        self.errors: deque[tuple[datetime, Reason]] = deque(maxlen=_MAX_ERRORS)
 
     async def async_load(self) -> None:
-        """Take up what was kept."""
-        if kept := await self._store.async_load():
-            self.messages = kept["messages"]
-            self.parts = kept["parts"]
-            self.spent = kept["spent"]
-            self.last_push = dt_util.parse_datetime(kept["last_push"]) if kept["last_push"] else None
+        """Load the stored counters."""
+        if stored := await self._store.async_load():
+            self.messages = stored["messages"]
+            self.parts = stored["parts"]
+            self.spent = stored["spent"]
+            self.last_push = dt_util.parse_datetime(stored["last_push"]) if stored["last_push"] else None
 
     async def async_save(self) -> None:
-        """Keep what there is now."""
+        """Store the counters now."""
         if self._burst is not None:
             self._burst()
             self._burst = None
-        await self._store.async_save(self._kept())
+        await self._store.async_save(self._as_stored())
 
     @callback
     def record(self, receipt: Receipt) -> None:
-        """Count what became of one number."""
+        """Count the outcome of one number."""
         self.outcomes[receipt.outcome] += 1
         if receipt.outcome.is_success:
             self.messages += 1
@@ -79,7 +79,7 @@ class Statistics:
 
     @callback
     def record_push(self, when: datetime) -> None:
-        """Note that a push came in; of a burst, the first and, a second later, the last is told."""
+        """Record the time of a push; of a burst, only the first and, one second later, the last update the entities."""
         self.last_push = when
         if self._burst is None:
             self._changed()
@@ -91,10 +91,10 @@ class Statistics:
         self._changed()
 
     def _changed(self) -> None:
-        self._store.async_delay_save(self._kept, _SAVE_DELAY)
+        self._store.async_delay_save(self._as_stored, _SAVE_DELAY)
         async_dispatcher_send(self._hass, signal_statistics(self._entry_id))
 
-    def _kept(self) -> _StoredStatistics:
+    def _as_stored(self) -> _StoredStatistics:
         return {
             "messages": self.messages,
             "parts": self.parts,
@@ -104,7 +104,7 @@ class Statistics:
 
 
 async def async_remove_statistics(hass: HomeAssistant, entry_id: str) -> None:
-    """Forget what was kept of an account that is no more."""
+    """Delete the stored counters of a removed account."""
     await _store(hass, entry_id).async_remove()
 
 
