@@ -26,7 +26,7 @@ class Desk:
     def __init__(self) -> None:
         self.now = 0.0
         self.tracker = ReportTracker(0.0)
-        self.processor = DeliverProcessor(self.tracker, "10690001", assembly_time=60.0, hold=30.0)
+        self.processor = DeliverProcessor(self.tracker, "10690001", assembly_time=60.0, ack_timeout=30.0)
         self.sequence = 0
         self.via = "link"
 
@@ -375,4 +375,4 @@ def test_the_wire_log_takes_octets_as_they_come_and_shows_no_number(golden: dict
     assert all(number.encode().hex() not in line for line in digits for number in ("901234", "10690001"))
     assert not any(re.search(r"\d{11}", line) for line in whole)
     WireLog(whole.append).log_sent(b"GET / HTTP/1.1\r\n")
-    assert whole[-1] == "→ 16 octets that are no CMPP"
+    assert whole[-1] == "→ 16 octets that are not CMPP"

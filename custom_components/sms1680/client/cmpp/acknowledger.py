@@ -1,6 +1,6 @@
-"""Hands on what comes in, once each, and acknowledges it when it is safe (cmpp2.md, trap 3).
+"""Passes replies and delivery reports to the application, and acknowledges each once it is safe (docs/cmpp.md, trap 3).
 
-By default it is safe in the queue of the async iterator; with a callback, when the callback has returned.
+With `on_incoming` an item is safe when the callback has returned; without it, in the queue of the async iterator.
 """
 
 from __future__ import annotations
@@ -26,162 +26,163 @@ _UNREADABLE: Final = 1
 
 
 class Acknowledger:
-    """From the link to the application."""
+    """Connects the protocol's DELIVERs with the application's callback or iterator."""
 
-    def __init__(self, processor: DeliverProcessor, on_incoming: OnIncoming | None, hold: float) -> None:
-        """Take the application's callback, and the seconds that it may take."""
+    def __init__(self, processor: DeliverProcessor, on_incoming: OnIncoming | None, ack_timeout: float) -> None:
+        """Call `on_incoming` with each item, for `ack_timeout` seconds at most."""
         self._processor = processor
         self._on_incoming = on_incoming
-        self._hold = hold
+        self._ack_timeout = ack_timeout
         self._queue: asyncio.Queue[Incoming | None] = asyncio.Queue()
         self._pending: asyncio.Queue[tuple[PendingItem, float]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
         self._retries: dict[PendingItem, asyncio.TimerHandle] = {}
         self._closing = False
         self._full = False
-        self._ended = False
+        self._finished = False
 
-    def on_deliver(self, link: CMPPProtocol, event: DeliverReceived, now: float, *, in_flight: bool) -> None:
-        """Take a DELIVER of a link."""
+    def on_deliver(self, protocol: CMPPProtocol, event: DeliverReceived, now: float, *, in_flight: bool) -> None:
+        """Process a DELIVER. in_flight: a SUBMIT waits for its response."""
         if self._closing and self._on_incoming is not None:
-            return  # it could not be acknowledged any more, and comes again
-        delivery = InboundDeliver(event.pdu, link)
+            return  # the gateway repeats it on the next connection
+        deliver = InboundDeliver(event.pdu, protocol)
         try:
-            handed = self._processor.process(delivery, now, in_flight=in_flight)
+            items = self._processor.process(deliver, now, in_flight=in_flight)
         except CodecError as error:
-            _LOGGER.warning("A delivery report can't be read and is refused: %s", error)
-            link.session.acknowledge(event.pdu, _UNREADABLE)
+            _LOGGER.warning("CMPP: refused a delivery report that can't be read: %s", error)
+            protocol.session.acknowledge(event.pdu, _UNREADABLE)
             return
-        self.dispatch(handed)
-        if self._on_incoming is None and not handed:
-            self._acknowledge([delivery])  # it waits in memory: no safer than in the queue
+        self.dispatch(items)
+        if self._on_incoming is None and not items:
+            self._acknowledge([deliver])  # it waits in memory, as safe as in the queue
 
-    def dispatch(self, handed: list[PendingItem]) -> None:
-        """Hand on what is new, and acknowledge what is not."""
-        for one in handed:
-            if one.value is None:
-                self._acknowledge(self._processor.settle(one, accepted=True))
+    def dispatch(self, items: list[PendingItem]) -> None:
+        """Pass new items to the application and acknowledge the known ones."""
+        for item in items:
+            if item.value is None:
+                self._acknowledge(self._processor.settle(item, accepted=True))
             elif self._on_incoming is None:
-                self._acknowledge(self._processor.settle(one, accepted=self._enqueue(one.value)))
+                self._acknowledge(self._processor.settle(item, accepted=self._enqueue(item.value)))
             else:
-                self._pending.put_nowait((one, asyncio.get_running_loop().time() + self._hold))
+                self._pending.put_nowait((item, asyncio.get_running_loop().time() + self._ack_timeout))
                 if self._worker is None:
-                    self._worker = asyncio.create_task(self._run_callback())
+                    self._worker = asyncio.create_task(self._process_pending(self._on_incoming))
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is due, None where nothing waits."""
+        """The time of the next `tick`, or None."""
         return self._processor.deadline
 
     def tick(self, now: float) -> None:
-        """Hand on what has waited long enough."""
-        handed, due = self._processor.tick(now)
-        self.dispatch(handed)
+        """Dispatch or acknowledge the items whose waiting time is over."""
+        items, due = self._processor.tick(now)
+        self.dispatch(items)
         self._acknowledge(due)
 
     async def drain(self) -> None:
-        """Return when all that was taken is with the application, while the link can still acknowledge it.
+        """Wait until the application has every received item, while the protocol can still acknowledge it.
 
-        Of what waits for its other half only that is handed on which the gateway will not send again.
+        Incomplete items that the gateway will repeat are left out.
         """
         self._closing = True
-        left = list(self._retries)
+        retries = list(self._retries)
         for handle in self._retries.values():
             handle.cancel()
         self._retries.clear()
-        self.dispatch(left + self._processor.flush(include_unacknowledged=self._on_incoming is None))
+        self.dispatch(retries + self._processor.flush(include_unacknowledged=self._on_incoming is None))
         if self._worker is not None:
             await asyncio.wait({self._worker})
 
     def finish(self) -> None:
-        """End the iterator behind all that is left."""
+        """End the iterator after the remaining items."""
         if self._on_incoming is None:
             self.dispatch(self._processor.flush())
-        self._ended = True
+        self._finished = True
         self._queue.put_nowait(None)
 
     async def get(self) -> Incoming | None:
-        """Return the next reply or report; None at the end."""
-        if self._ended and self._queue.empty():
+        """Return the next reply or report, or None at the end."""
+        if self._finished and self._queue.empty():
             return None
         value = await self._queue.get()
         self._full = False
         if value is None:
-            self._queue.put_nowait(None)  # for whoever else waits
+            self._queue.put_nowait(None)  # for the other iterators
         return value
 
     def _enqueue(self, value: Incoming) -> bool:
-        """Put a value into the iterator's queue; a full one takes nothing, and the gateway keeps it for later."""
+        """Add a value to the iterator's queue. Return False if the queue is full: the gateway repeats it later."""
         if self._queue.qsize() < _MAX_QUEUED:
             self._queue.put_nowait(value)
             return True
         if not self._full:
             self._full = True
-            _LOGGER.warning("%d replies and reports wait to be read; no more are acknowledged until then", _MAX_QUEUED)
+            _LOGGER.warning("CMPP: %d unread replies and reports; new ones are not acknowledged", _MAX_QUEUED)
         return False
 
-    async def _run_callback(self) -> None:
-        """Ask the application about one thing after the other."""
+    async def _process_pending(self, on_incoming: OnIncoming) -> None:
+        """Call the application with one pending item after the other."""
         try:
             while not self._pending.empty():
-                handed, until = self._pending.get_nowait()
-                if handed.value is not None:
-                    self._on_result(handed, handed.value, await self._call_application(handed.value, until))
+                item, until = self._pending.get_nowait()
+                if item.value is not None:
+                    self._on_result(item, item.value, await _call(on_incoming, item.value, until))
         finally:
             self._worker = None
 
-    async def _call_application(self, value: Incoming, until: float) -> str | None:
-        """Ask the application; return what kept it from taking a value, None where it is safe.
-
-        until: on the loop's clock; what had no turn by then is not taken, and the gateway sends it again.
-        """
-        assert self._on_incoming is not None  # noqa: S101 - only then it is asked
-        if asyncio.get_running_loop().time() >= until:
-            return TimeoutError.__name__
-        try:
-            async with asyncio.timeout_at(until):
-                answer = self._on_incoming(value)
-                if inspect.isawaitable(answer):
-                    await answer
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            return type(error).__name__  # something that the application waited for was cancelled
-        except Exception as error:  # noqa: BLE001 - whatever it is, the message must not be lost by it
-            return type(error).__name__  # no more of it: a traceback could quote the text
-        return None
-
-    def _on_result(self, handed: PendingItem, value: Incoming, refusal: str | None) -> None:
-        """Take the application's word, and acknowledge what it has."""
-        if refusal is not None and handed.acknowledged:
-            self._schedule_retry(handed, refusal)
+    def _on_result(self, item: PendingItem, value: Incoming, error: str | None) -> None:
+        """Settle an item after the application's callback. error: the name of the callback's exception."""
+        if error is not None and item.acknowledged:
+            self._schedule_retry(item, error)
             return
-        if refusal is None:
+        if error is None:
             if self._queue.qsize() >= _MAX_QUEUED:
-                self._queue.get_nowait()  # the application has it already
+                self._queue.get_nowait()  # the callback has processed it already
             self._queue.put_nowait(value)
         else:
-            _LOGGER.error("What came in was not taken (%s); it is not acknowledged, so it comes again", refusal)
-        self._acknowledge(self._processor.settle(handed, accepted=refusal is None))
+            _LOGGER.error("CMPP: on_incoming failed with %s; the gateway will send the item again", error)
+        self._acknowledge(self._processor.settle(item, accepted=error is None))
 
-    def _schedule_retry(self, handed: PendingItem, refusal: str) -> None:
-        """Keep what only we have: the gateway will not send all of it again."""
+    def _schedule_retry(self, item: PendingItem, error: str) -> None:
+        """Call the application again later, since the gateway will not repeat all of the item."""
         if self._closing:
-            _LOGGER.error(
-                "What came in was not taken (%s) before the end, and will not come again: it is lost", refusal
-            )
+            _LOGGER.error("CMPP: on_incoming failed with %s while closing; an acknowledged item is lost", error)
             return
-        _LOGGER.error("What came in was not taken (%s); it is offered again in %.0f s", refusal, self._hold)
-        self._retries[handed] = asyncio.get_running_loop().call_later(self._hold, self._retry, handed)
+        _LOGGER.error("CMPP: on_incoming failed with %s; retrying in %.0f s", error, self._ack_timeout)
+        self._retries[item] = asyncio.get_running_loop().call_later(self._ack_timeout, self._retry, item)
 
-    def _retry(self, handed: PendingItem) -> None:
-        del self._retries[handed]
-        self.dispatch([handed])
+    def _retry(self, item: PendingItem) -> None:
+        del self._retries[item]
+        self.dispatch([item])
 
-    def _acknowledge(self, deliveries: list[InboundDeliver]) -> None:
-        for delivery in deliveries:
-            if not delivery.acknowledged and isinstance(delivery.via, CMPPProtocol):
-                delivery.acknowledged = delivery.via.session.acknowledge(delivery.pdu)
-        for link in {delivery.via for delivery in deliveries if isinstance(delivery.via, CMPPProtocol)}:
-            link.flush()
+    def _acknowledge(self, delivers: list[InboundDeliver]) -> None:
+        protocols: set[CMPPProtocol] = set()
+        for deliver in delivers:
+            if isinstance(deliver.connection, CMPPProtocol):
+                protocols.add(deliver.connection)
+                if not deliver.acknowledged:
+                    deliver.acknowledged = deliver.connection.session.acknowledge(deliver.pdu)
+        for protocol in protocols:
+            protocol.flush()
+
+
+async def _call(on_incoming: OnIncoming, value: Incoming, until: float) -> str | None:
+    """Call the application. Return the name of its exception, or None on success.
+
+    until: the deadline on the loop's clock; after it the callback is not called, and the gateway repeats the DELIVER.
+    """
+    if asyncio.get_running_loop().time() >= until:
+        return TimeoutError.__name__
+    try:
+        async with asyncio.timeout_at(until):
+            result = on_incoming(value)
+            if inspect.isawaitable(result):
+                await result
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return type(error).__name__  # the callback awaited something that was cancelled
+    except Exception as error:  # noqa: BLE001 - no exception of the callback can lose the message
+        return type(error).__name__  # the name only: a traceback could quote the text
+    return None

@@ -1,6 +1,6 @@
-"""When to connect again: never a login storm, never for good (protocol.md, section 6; cmpp2.md, trap 15).
+"""The delay before the next connection: no login storm, and no final failure (docs/cmpp.md, trap 15).
 
-No clock, no sleep, no chance of its own: all three are handed in.
+Without a clock, a sleep or a random source of its own.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ __all__ = ["Backoff"]
 _STABLE: Final = 60.0
 
 
-class _Steps(NamedTuple):
+class _Range(NamedTuple):
     first: float
     longest: float
 
 
-_NETWORK: Final = _Steps(1.0, 60.0)
-_SUSPENDED: Final = _Steps(60.0, 15 * 60.0)
-_WRONG_SETTINGS: Final = _Steps(5 * 60.0, 60 * 60.0)
+_NETWORK: Final = _Range(1.0, 60.0)
+_SUSPENDED: Final = _Range(60.0, 15 * 60.0)
+_WRONG_SETTINGS: Final = _Range(5 * 60.0, 60 * 60.0)
 
 
 @dataclass(slots=True)
 class Backoff:
-    """How long to wait after each connection that failed or ended.
+    """Computes the delay after each failed or ended connection.
 
-    A lost one comes back after a second, then each time after twice as long, up to a minute. A login refused for the
-    account's settings (authentication, address, version) waits 5 minutes to an hour; "suspended", which may mean too
-    many connections as well, 1 to 15 minutes. Each wait is lengthened by chance, by a half at most and up to the
-    longest, so that many clients don't come back at once. What connected_for for less than a minute counts as failed.
+    The delay doubles with each failure: from 1 s to 1 min after a lost connection; from 1 to 15 min after a login
+    refused as suspended (or because of too many connections); from 5 min to 1 h after a login refused for wrong
+    settings (authentication, address, version). A random extra of up to half of the delay, within the maximum, keeps
+    many clients from reconnecting at the same time. A connection that lasts for less than a minute counts as failed.
 
-    random: gives 0.0 to 1.0.
+    random: returns 0.0 to 1.0.
     """
 
     random: Callable[[], float]
-    _steps: _Steps = _NETWORK
-    _wait: float = 0.0
+    _range: _Range = _NETWORK
+    _delay: float = 0.0
 
     def next_delay(self, closed: SessionClosed | None, connected_for: float) -> float:
-        """Return the seconds to wait. closed: how the session ended, None where there was no connection.
+        """Return the seconds to wait. closed: the end of the session, or None without a connection.
 
-        connected_for: seconds from the login to the end, 0 where there was no login.
+        connected_for: seconds from the login to the end, 0 without a login.
         """
-        steps = _steps_of(closed, connected_for)
-        if steps is not self._steps or connected_for >= _STABLE:
-            self._steps, self._wait = steps, 0.0
-        self._wait = min(self._wait * 2, steps.longest) if self._wait else steps.first
-        return min(self._wait * (1 + 0.5 * self.random()), steps.longest)
+        delays = _range_of(closed, connected_for)
+        if delays is not self._range or connected_for >= _STABLE:
+            self._range, self._delay = delays, 0.0
+        self._delay = min(self._delay * 2, delays.longest) if self._delay else delays.first
+        return min(self._delay * (1 + 0.5 * self.random()), delays.longest)
 
 
-def _steps_of(closed: SessionClosed | None, connected_for: float) -> _Steps:
+def _range_of(closed: SessionClosed | None, connected_for: float) -> _Range:
     if closed is None or connected_for:
         return _NETWORK
     if closed.reason is Reason.SUSPENDED:

@@ -199,7 +199,7 @@ class CMPPClient:
         hold = positive("answer_timeout", answer_timeout) / 2
         tracker = ReportTracker(clock(), join=join_reports)
         processor = DeliverProcessor(
-            tracker, source_number, assembly_time=positive("assembly_time", assembly_time), hold=hold
+            tracker, source_number, assembly_time=positive("assembly_time", assembly_time), ack_timeout=hold
         )
         self._processor = processor
         self._acknowledger = Acknowledger(processor, on_incoming, hold)

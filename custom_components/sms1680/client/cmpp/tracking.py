@@ -1,9 +1,9 @@
-"""Delivery reports matched with what was sent: by the Msg_Id of the SUBMIT_RESP, for each destination.
+"""Matches delivery reports with sent messages, by the Msg_Id of the SUBMIT_RESP and the destination.
 
-A report of a single segment is the report of its message. Those of a long one make one result: delivered when every
-segment is, failed as soon as one is. Where not all segments were accepted, each is reported by itself. ACCEPTD is not
-final. Reports come up to 48 hours later, says the standard: what
-was sent is remembered for two days at least (or the last million segments), in a few words a message.
+The reports of a long message are joined into one result: delivered once every segment is delivered, failed once one
+segment fails. If the gateway accepted only some segments, each segment's report is a result of its own. ACCEPTD is not
+final. Reports can arrive up to 48 hours later (docs/cmpp.md, section 2), so the tracker remembers messages for at
+least two days or the last million segments.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ _MAX_PER_GENERATION: Final = 500_000
 
 @dataclass(slots=True)
 class _Progress:
-    """What one destination's reports said so far: which segments are delivered, how one failed, what was handed on."""
+    """The reports of one destination so far.
+
+    delivered: the ids of the delivered segments. failed: the status of the first failed one. pending, final: whether a
+    pending or a final result was returned.
+    """
 
     delivered: set[int]
     failed: str = ""
@@ -35,13 +39,13 @@ class _Progress:
 
 @dataclass(slots=True)
 class _LongMessage:
-    """A message of several segments. whole: all of them were accepted. progress: by destination, once one reports."""
+    """A message of several segments. complete: the gateway accepted all of them. progress: by destination."""
 
     ids: tuple[int, ...]
-    whole: bool
+    complete: bool
     progress: dict[str, _Progress] | None = None
 
-    def of(self, number: str) -> _Progress:
+    def progress_of(self, number: str) -> _Progress:
         if self.progress is None:
             self.progress = {}
         return self.progress.setdefault(number, _Progress(set()))
@@ -51,7 +55,7 @@ _Generation: TypeAlias = dict[int, _LongMessage | None]
 
 
 def plain_number(number: str) -> str:
-    """Return a mainland mobile number without its 86 (trap 22), and anything else as it came."""
+    """Return a mainland mobile number without its 86 (docs/cmpp.md, trap 22), and any other number unchanged."""
     try:
         return normalise_number(number)
     except InvalidMessageError:
@@ -59,23 +63,23 @@ def plain_number(number: str) -> str:
 
 
 class ReportTracker:
-    """What was sent and waits for its reports."""
+    """The sent messages that wait for reports."""
 
     def __init__(self, now: float, *, join: bool = True) -> None:
-        """Begin empty. join: make one result of a long message's reports, else each segment's report is its own."""
+        """Begin empty. join: join the reports of a long message; otherwise each segment's report is a result."""
         self._join = join
         self._generations: list[_Generation] = [{} for _ in range(_GENERATIONS)]
         self._turned_at = now
 
     def __len__(self) -> int:
-        """Return how many segments are remembered."""
+        """Return the number of tracked segments."""
         return sum(map(len, self._generations))
 
     def add(self, ids: tuple[int, ...], total: int, now: float) -> None:
-        """Remember a message's accepted segments. total: how many it has.
+        """Track the accepted segments of a message with `total` segments.
 
-        While there are fewer ids each segment is reported by itself. The rest may become known later: what was reported
-        until then counts for the whole.
+        With fewer ids each segment is reported separately. A later call can add the missing ids; the earlier reports
+        count for the complete message.
         """
         if now - self._turned_at >= _GENERATION_SECONDS or len(self._generations[0]) >= _MAX_PER_GENERATION:
             self._turned_at = now
@@ -86,49 +90,48 @@ class ReportTracker:
         elif not self._join:
             newest.update(dict.fromkeys(ids))
         else:
-            begun = (self._find(msg_id) for msg_id in ids)
-            message = next((one for one in begun if one is not None and not one.whole), None) or _LongMessage(
-                ids, whole=False
-            )
-            message.ids, message.whole = ids, len(ids) == total
+            found = (self._find(msg_id) for msg_id in ids)
+            partial = (message for message in found if message is not None and not message.complete)
+            message = next(partial, None) or _LongMessage(ids, complete=False)
+            message.ids, message.complete = ids, len(ids) == total
             newest.update(dict.fromkeys(ids, message))
 
     def is_known(self, msg_id: int) -> bool:
-        """Tell whether a report's Msg_Id is of something that was sent."""
-        return any(msg_id in known for known in self._generations)
+        """Return whether a Msg_Id belongs to a tracked segment."""
+        return any(msg_id in generation for generation in self._generations)
 
     def resolve(self, report: ReportContent) -> DeliveryReport | None:
-        """Return what a report says of its message at its destination; None where it says nothing new of the whole.
+        """Return the result of a report for its message and destination, or None if the result has not changed.
 
-        A report for nothing that is known is handed on as it is, and changes nothing.
+        The report of an unknown message is returned as it is.
         """
         number = plain_number(report.dest_terminal_id)
         own = DeliveryReport(str(report.msg_id), number, report.stat)
         message = self._find(report.msg_id)
         if message is None:
             return own
-        progress = message.of(number)
+        progress = message.progress_of(number)
         if own.state is ReportState.DELIVERED:
             progress.delivered.add(report.msg_id)
         elif own.state is not ReportState.PENDING:
             progress.failed = progress.failed or report.stat
-        return self._resolve_long(message, progress, own) if message.whole else own
+        return self._join_result(message, progress, own) if message.complete else own
 
-    def _resolve_long(self, message: _LongMessage, progress: _Progress, own: DeliveryReport) -> DeliveryReport | None:
-        """Return what is new of a whole message by a report of one of its segments."""
+    def _join_result(self, message: _LongMessage, progress: _Progress, own: DeliveryReport) -> DeliveryReport | None:
+        """Return the result of a complete long message after one segment's report, or None if it has not changed."""
         pending = own.state is ReportState.PENDING
         if progress.final or (pending and progress.pending):
             return None
-        told = DeliveryReport(str(message.ids[0]), own.number, progress.failed or own.status)
+        result = DeliveryReport(str(message.ids[0]), own.number, progress.failed or own.status)
         if pending and not progress.failed:
             progress.pending = True
-            return told
+            return result
         if not progress.failed and len(progress.delivered) < len(message.ids):
             return None
         progress.final = True
         progress.delivered.clear()
-        return told
+        return result
 
     def _find(self, msg_id: int) -> _LongMessage | None:
-        """Return the long message that a Msg_Id belongs to, None for a single one and for what is not known."""
+        """Return the long message of a Msg_Id, or None for a single segment and an unknown id."""
         return next((known[msg_id] for known in self._generations if msg_id in known), None)

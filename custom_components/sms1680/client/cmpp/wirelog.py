@@ -1,4 +1,4 @@
-"""A log of what goes over the wire, for when it is asked for: hexadecimal, with texts, numbers and secrets masked."""
+"""Logs PDUs as hexadecimal text, with texts, numbers and secrets masked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMES: Final = {
     7: "CANCEL",
     8: "ACTIVE_TEST",
 }
-# Where a PDU holds nothing that must not be seen: everything else of it is masked, our own number and SP id too.
+# The octets that are safe to log; all others are masked, including the source number and the SP id.
 _VISIBLE: Final[dict[int, tuple[tuple[int, int], ...]]] = {
     Connect.COMMAND_ID: ((34, 39),),
     ConnectResp.COMMAND_ID: ((12, 13), (29, 30)),
@@ -32,22 +32,22 @@ _REPORT_VISIBLE: Final = ((12, 20), (41, 54), (75, 112), (133, 137))
 
 
 class WireLog:
-    """Writes one line a PDU: direction, command, Sequence_Id, octets; masked ones are `··`.
+    """Writes one line per PDU: direction, command, Sequence_Id, octets; `··` is a masked octet.
 
-    Four octets stand together, since eleven digits in a row could be taken for a telephone number.
+    Octets are grouped by four, so that no line contains eleven digits in a row that look like a phone number.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        """Take what a line is written with."""
+        """Call `write` with each line."""
         self._write = write
         self._rest = {"→": b"", "←": b""}
 
     def log_sent(self, octets: bytes) -> None:
-        """Write what goes out."""
+        """Log outbound octets."""
         self._feed("→", octets)
 
     def log_received(self, octets: bytes) -> None:
-        """Write what comes in, however it was cut."""
+        """Log inbound octets, cut anywhere."""
         self._feed("←", octets)
 
     def _feed(self, direction: str, octets: bytes) -> None:
@@ -56,7 +56,7 @@ class WireLog:
         while len(stream) - begin >= HEADER:
             length = int.from_bytes(stream[begin : begin + 4], "big")
             if not HEADER <= length <= MAX_LENGTH:
-                self._write(f"{direction} {len(stream) - begin} octets that are no CMPP")
+                self._write(f"{direction} {len(stream) - begin} octets that are not CMPP")
                 begin = len(stream)
             elif len(stream) - begin < length:
                 break
