@@ -1,4 +1,4 @@
-"""Lets Home Assistant's backup copy a message store that is whole, while messages go on coming in."""
+"""Keep the file of the message store consistent while Home Assistant creates a backup."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _LOGGER = logging.getLogger(__name__)
 
 
 async def async_pre_backup(hass: HomeAssistant) -> None:
-    """Leave the file alone from now on."""
+    """Stop writing to the file."""
     await _async_backup(hass, begin=True)
 
 
 async def async_post_backup(hass: HomeAssistant) -> None:
-    """Write into the file again."""
+    """Resume writing to the file."""
     await _async_backup(hass, begin=False)
 
 
@@ -26,5 +26,5 @@ async def _async_backup(hass: HomeAssistant, *, begin: bool) -> None:
     try:
         await hass.data[DATA_STORE].async_backup(begin=begin)
     except StoreError as error:
-        # The rest of the backup is worth having without it.
-        _LOGGER.warning("The message store could not be prepared for the backup (%s)", error)
+        # The rest of the backup is still useful.
+        _LOGGER.warning("Could not prepare the message store for the backup (%s)", error)

@@ -1,4 +1,4 @@
-"""The binary sensors of an account: a low balance, whether a message would go out, and the connection over CMPP."""
+"""Binary sensors of an account: low balance, ability to send, and CMPP connection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def async_setup_entry(
     entry: Sms1680ConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the binary sensors of an account, as its ways have them."""
+    """Add the binary sensors that the transports of an account support."""
     sensors: list[AccountEntity] = [CanSend(entry)]
     if (coordinator := entry.runtime_data.coordinator) is not None:
         sensors.append(LowBalance(entry, coordinator))
@@ -33,7 +33,7 @@ async def async_setup_entry(
 
 
 class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySensorEntity):
-    """Whether the balance is below its threshold; unavailable and unknown as the balance itself."""
+    """Whether the balance is below the threshold. It is unavailable or unknown when the balance is."""
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
 
@@ -48,7 +48,7 @@ class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySen
 
 
 class CanSend(AccountEntity, BinarySensorEntity):
-    """Whether a message would go out, as far as is known; always available. `reason` says what is in the way."""
+    """Whether no known problem prevents sending. It is always available; `reason` is the problem."""
 
     def __init__(self, entry: Sms1680ConfigEntry) -> None:
         super().__init__(entry, "can_send")
@@ -73,7 +73,7 @@ class CanSend(AccountEntity, BinarySensorEntity):
 
 
 class Connected(AccountEntity, BinarySensorEntity):
-    """Whether the connection over CMPP stands; always available. `reason` says why not, null before the first try."""
+    """Whether the CMPP connection is up. It is always available; `reason` is null until the first attempt ended."""
 
     _attr_device_class = BinarySensorDeviceClass.CONNECTIVITY
     _attr_entity_category = EntityCategory.DIAGNOSTIC

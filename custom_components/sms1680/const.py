@@ -1,4 +1,4 @@
-"""The names of the integration: its domain, what entries and recipients hold, options, events and signals."""
+"""Constants: the domain, the keys of entries, subentries and options, defaults, events and signals."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Final
 DOMAIN: Final = "sms1680"
 SUBENTRY_RECIPIENT: Final = "recipient"
 
-# What an entry's data holds: each of its ways in a mapping of its own, at least one, and the two secrets of the push
-# addresses.
+# The data of an entry: a mapping for each transport (at least one), and the two secrets of the push addresses.
 CONF_HTTP: Final = "http"
 CONF_CMPP: Final = "cmpp"
 CONF_SP_ID: Final = "sp_id"
 CONF_SERVICE_ID: Final = "service_id"
-# Which of them a dialog is about.
+# The transport that a reauthentication dialog is about.
 CONF_TRANSPORT: Final = "transport"
 CONF_PRODUCT_ID: Final = "product_id"
 CONF_GATEWAY: Final = "gateway"
 CONF_PASSWORD_MD5: Final = "password_md5"  # noqa: S105 - a name, as the next
 CONF_PUSH_SECRET: Final = "push_secret"  # noqa: S105
 
-# What a recipient's subentry holds besides its title.
+# The data of a recipient's subentry.
 CONF_NUMBER: Final = "number"
 CONF_PERSON: Final = "person"
 CONF_EXTENSION: Final = "extension"
@@ -29,14 +28,14 @@ CONF_TOTP_SECRET: Final = "totp_secret"  # noqa: S105
 CONF_QUIET_FROM: Final = "quiet_from"
 CONF_QUIET_TO: Final = "quiet_to"
 CONF_TIME_ZONE: Final = "time_zone"
-# The next ones are fields of the action that sends as well.
+# These are also fields of the action `send_message`.
 CONF_KEEP_TRYING: Final = "keep_trying"
 CONF_FALLBACK_ACCOUNT: Final = "fallback_account"
 CONF_FALLBACK: Final = "fallback"
 CONF_FALLBACK_ACTIONS: Final = "fallback_actions"
 CONF_REPORT_WITHIN: Final = "report_within"
 
-# Options of an entry; each may be missing.
+# The options of an entry. All are optional.
 CONF_SIGNATURE: Final = "signature"
 CONF_SIGNATURE_PLACE: Final = "signature_place"
 CONF_RATE: Final = "rate"
@@ -66,11 +65,11 @@ DEFAULT_PUSH_ANSWER: Final = "0"
 DEFAULT_REPEAT_WINDOW: Final = 5  # seconds
 DEFAULT_LOW_BALANCE: Final = 100  # parts
 DEFAULT_BALANCE_INTERVAL: Final = 60  # minutes
-DEFAULT_KEEP_DAYS: Final = 30  # 0: nothing on the disk
-DEFAULT_MOST_KEPT: Final = 50_000  # messages that went out, as many that came in, and as many reports
+DEFAULT_KEEP_DAYS: Final = 30  # 0: store nothing on disk
+DEFAULT_MOST_KEPT: Final = 50_000  # of each kind: sent messages, received messages, delivery reports
 DEFAULT_KEEP_TEXTS: Final = True
 
-# homeassistant.const has it from 2025.10 on.
+# homeassistant.const has this since 2025.10.
 ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
 
 EVENT_MESSAGE_RECEIVED: Final = "sms1680_message_received"
@@ -79,40 +78,39 @@ EVENT_DELAYED_MESSAGE: Final = "sms1680_delayed_message"
 EVENT_SPENDING_LIMIT: Final = "sms1680_spending_limit"
 EVENT_COMMAND: Final = "sms1680_command"
 
-# {channel} is any word: some platforms put the product's number there.
+# {channel} can be any word: some platforms put the product ID there.
 PUSH_PATH: Final = "/api/sms1680/{secret}/{channel}"
 
-
-# Dispatcher signals. The store was found damaged and begun anew; rows of what was kept for later were deleted (a list).
+# Dispatcher signals: the store was damaged and recreated; deferred messages were deleted (carries a list of rows).
 SIGNAL_STORE_RECREATED: Final = f"{DOMAIN}_store_recreated"
 SIGNAL_DEFERRED_DELETED: Final = f"{DOMAIN}_deferred_deleted"
 
 
 def signal_message(entry_id: str) -> str:
-    """Return the dispatcher signal of uplinks; it carries the data of the bus event."""
+    """Return the dispatcher signal of uplinks, which carries the data of the bus event."""
     return f"{DOMAIN}_{entry_id}_message_received"
 
 
 def signal_report(entry_id: str) -> str:
-    """Return the dispatcher signal of delivery reports; it carries the data of the bus event."""
+    """Return the dispatcher signal of delivery reports, which carries the data of the bus event."""
     return f"{DOMAIN}_{entry_id}_delivery_report"
 
 
 def signal_recipient_added(entry_id: str) -> str:
-    """Return the dispatcher signal of a new recipient; it carries the subentry."""
+    """Return the dispatcher signal of a new recipient, which carries the subentry."""
     return f"{DOMAIN}_{entry_id}_recipient_added"
 
 
 def signal_statistics(entry_id: str) -> str:
-    """Return the dispatcher signal that what was counted has changed; it carries nothing."""
+    """Return the dispatcher signal of changed statistics, which carries nothing."""
     return f"{DOMAIN}_{entry_id}_statistics"
 
 
 def signal_health(entry_id: str) -> str:
-    """Return the dispatcher signal that an account's standing with the platform has changed; it carries nothing."""
+    """Return the dispatcher signal of a changed account health, which carries nothing."""
     return f"{DOMAIN}_{entry_id}_health"
 
 
 def signal_delivery(entry_id: str) -> str:
-    """Return the dispatcher signal of where a message stands; it carries a `store.DeliveryUpdate`."""
+    """Return the dispatcher signal of a changed delivery state, which carries a `DeliveryUpdate`."""
     return f"{DOMAIN}_{entry_id}_delivery"

@@ -1,4 +1,4 @@
-"""What may be shown to someone who helps: counts, states and settings; no number, text, address, secret or name."""
+"""Diagnostics that are safe to share: counts, states and settings, but no number, text, address, secret or name."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ _REDACTED = {
     CONF_HOST,
     CONF_SERVICE_ID,
     CONF_SP_ID,
-    # They hold the user name, or a recipient's name and number.
+    # These contain the user name, or the name and number of a recipient.
     "title",
     "unique_id",
 }
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> dict[str, Any]:
-    """Return what is known of an account."""
+    """Return the diagnostics of an account."""
     receiver = async_get_registry(hass).processors.get(entry.entry_id)
     storage = hass.data[DATA_STORE]
     diagnostics: dict[str, Any] = {
@@ -74,12 +74,12 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Sms1680
         "store": await storage.async_counts(entry),
     }
     if entry.state is ConfigEntryState.LOADED:
-        diagnostics |= _running(entry)
+        diagnostics |= _runtime_diagnostics(entry)
     return diagnostics
 
 
-def _running(entry: Sms1680ConfigEntry) -> dict[str, Any]:
-    """Return what is known only while the entry is set up."""
+def _runtime_diagnostics(entry: Sms1680ConfigEntry) -> dict[str, Any]:
+    """Return the diagnostics that exist only while the entry is set up."""
     statistics, balance = entry.runtime_data.statistics, entry.runtime_data.coordinator
     connection = entry.runtime_data.health.connection
     return {

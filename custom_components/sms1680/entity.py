@@ -1,4 +1,4 @@
-"""What the entities share: the devices of an account and of its recipients, and how recipients come and go."""
+"""Base entities and devices of accounts and recipients."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .const import CONF_CMPP, CONF_HTTP, DOMAIN, signal_recipient_added
 from .coordinator import Sms1680ConfigEntry
 from .recipients import recipients
 
-# The entities that there are only for an account with this way, by domain and key.
-_OF_A_WAY: Final = {
+# Entities that exist only for accounts with this transport, by platform and key.
+_BY_TRANSPORT: Final = {
     CONF_HTTP: ((Platform.SENSOR, "balance"), (Platform.BINARY_SENSOR, "low_balance")),
     CONF_CMPP: ((Platform.BINARY_SENSOR, "connected"),),
 }
-# 2026.8 and later want via_device_id; before that there is only via_device.
+# Home Assistant 2026.8 and later use via_device_id, older versions via_device.
 _HAS_VIA_DEVICE_ID = hasattr(dr, "async_get_device_id_by_identifier")
 
 
 def account_device_info(entry: Sms1680ConfigEntry) -> DeviceInfo:
-    """Return the device of an account."""
+    """Return the device info of an account."""
     return DeviceInfo(
         identifiers={(DOMAIN, entry.entry_id)},
         entry_type=DeviceEntryType.SERVICE,
@@ -38,7 +38,7 @@ def account_device_info(entry: Sms1680ConfigEntry) -> DeviceInfo:
 
 
 def recipient_device_info(hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> DeviceInfo:
-    """Return the device of a recipient, which hangs on its account's."""
+    """Return the device info of a recipient, which is connected via the device of its account."""
     info = DeviceInfo(
         identifiers={(DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}")},
         entry_type=DeviceEntryType.SERVICE,
@@ -59,7 +59,7 @@ def async_add_recipient_entities(
     async_add_entities: AddConfigEntryEntitiesCallback,
     make: Callable[[ConfigSubentry], Iterable[Entity]],
 ) -> None:
-    """Add the entities of each recipient, of those who come later too, without reloading the entry."""
+    """Add the entities of each recipient, including recipients that are added later without a reload."""
 
     @callback
     def add(subentry: ConfigSubentry) -> None:
@@ -72,16 +72,16 @@ def async_add_recipient_entities(
 
 @callback
 def async_remove_stale_entities(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Let go of the entities of a way that the account has no more."""
+    """Remove the entities of transports that the account no longer has."""
     registry = er.async_get(hass)
-    for way, keys in _OF_A_WAY.items():
-        for domain, key in keys if way not in entry.data else ():
+    for transport, keys in _BY_TRANSPORT.items():
+        for domain, key in keys if transport not in entry.data else ():
             if entity_id := registry.async_get_entity_id(domain, DOMAIN, f"{entry.entry_id}_{key}"):
                 registry.async_remove(entity_id)
 
 
 class AccountEntity(Entity):
-    """An entity of an account's device."""
+    """Base of the entities of an account."""
 
     _attr_has_entity_name = True
     _attr_should_poll = False
@@ -94,7 +94,7 @@ class AccountEntity(Entity):
 
 
 class RecipientEntity(Entity):
-    """An entity of a recipient's device."""
+    """Base of the entities of a recipient."""
 
     _attr_has_entity_name = True
     _attr_should_poll = False
@@ -107,5 +107,5 @@ class RecipientEntity(Entity):
 
     @property
     def subentry(self) -> ConfigSubentry:
-        """The recipient as it is now: name and number may be changed while the entity lives."""
+        """The current subentry: name and number can change while the entity exists."""
         return self.entry.subentries.get(self._subentry.subentry_id, self._subentry)

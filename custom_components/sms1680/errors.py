@@ -1,4 +1,4 @@
-"""What a person is told when a message did not go out as it should: Home Assistant's errors, translated."""
+"""Home Assistant's translated errors for messages that were not sent or not delivered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .client import Outcome, Reason, Receipt, Repeat, ReportState, SMS1680Error,
 from .client.outcomes import Language
 from .const import DOMAIN
 
-# The most serious first: it names the error.
+# The most serious outcome comes first and determines the error.
 _ERRORS: Final = {
     Outcome.UNKNOWN: "outcome_unknown",
     Outcome.REFUSED: "outcome_refused",
@@ -31,48 +31,49 @@ _REPEAT: Final[dict[Repeat, tuple[str, str]]] = {
 
 
 class DropReason(StrEnum):
-    """Why a message that was kept for later was not tried any more, where that was ours to say."""
+    """Why a deferred message was dropped without a further attempt."""
 
     TOO_LATE = "too_late"
     RECIPIENT_REMOVED = "recipient_removed"
     UNREADABLE = "unreadable"
 
-    def sentence(self, spoken: Language) -> str:
-        """Return it in one of the two languages."""
-        return _DROP_SENTENCES[self][spoken == "zh"]
+    def sentence(self, lang: Language) -> str:
+        """Return the reason as a sentence."""
+        return _DROP_SENTENCES[self][lang == "zh"]
 
 
 _NO_REPORT: Final = ("No report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
 _DROP_SENTENCES: Final = {
     DropReason.TOO_LATE: (
-        "It was not sent: its time had passed while this program was not running.",
+        "Not sent: its time passed while Home Assistant was not running.",
         "没有发出：程序未运行期间已错过发送时间。",
     ),
     DropReason.RECIPIENT_REMOVED: (
-        "It was not sent: the recipient was removed meanwhile.",
+        "Not sent: the recipient was removed.",
         "没有发出：该接收人已被删除。",
     ),
     DropReason.UNREADABLE: (
-        "It was not sent: it was kept by another version of this program, and can't be read by this one.",
+        "Not sent: another version of this integration stored it in a form that this version cannot read.",
         "没有发出：它由本程序的另一版本保存，当前版本无法读取。",
     ),
 }
 
 
 def language(hass: HomeAssistant) -> Language:
-    """Return the core's language that suits Home Assistant's."""
+    """Return the language of the core's sentences that matches Home Assistant's language."""
     return "zh" if hass.config.language.lower().startswith("zh") else "en"
 
 
 def send_error(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]]) -> HomeAssistantError | None:
-    """Return the one error of a message: whom it failed for, why, and whether it may be repeated; None for no one.
+    """Return one error for all failed recipients, or None.
 
-    results: the recipient's name, if it has one, and the receipt.
+    The error names each recipient, the reason, and whether sending can be repeated.
+    results: for each number the recipient's name, if it has one, and the receipt.
     """
-    bad = [(name, receipt) for name, receipt in results if receipt.outcome in _ERRORS]
+    failed = [(name, receipt) for name, receipt in results if receipt.outcome in _ERRORS]
     for outcome, key in _ERRORS.items():
-        if any(receipt.outcome is outcome for _, receipt in bad):
-            details = "\n".join(_line(name, receipt, language(hass)) for name, receipt in bad)
+        if any(receipt.outcome is outcome for _, receipt in failed):
+            details = "\n".join(_line(name, receipt, language(hass)) for name, receipt in failed)
             return _error(key, {"details": details})
     return None
 
@@ -80,36 +81,35 @@ def send_error(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]
 def not_delivered_error(
     hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt, Mapping[str, Any] | None]]
 ) -> HomeAssistantError | None:
-    """Return the error of a message that was waited for and is not with everybody; None where it is.
+    """Return one error for all recipients without a report of successful delivery, or None.
 
-    results: the recipient's name, if it has one, the receipt, and the data of the last delivery report, if one came.
+    results: for each number the recipient's name, if it has one, the receipt, and the last delivery report, if any.
     """
-    spoken = language(hass)
-    late = _NO_REPORT[spoken == "zh"]
+    no_report = _NO_REPORT[language(hass) == "zh"]
     lines = []
     for name, receipt, report in results:
         if report is None or not report["settled"]:
-            what = late
+            problem = no_report
         elif report["state"] != ReportState.DELIVERED:
-            what = report["reason"] or late
+            problem = report["reason"] or no_report
         else:
             continue
-        lines.append(f"{f'{name} ' if name else ''}{mask_number(receipt.number)}: {what}")
+        lines.append(f"{f'{name} ' if name else ''}{mask_number(receipt.number)}: {problem}")
     return _error("not_delivered", {"details": "\n".join(lines)}) if lines else None
 
 
 def invalid_message_error(hass: HomeAssistant, error: SMS1680Error) -> ServiceValidationError:
-    """Return the error of a message that can't be sent as it stands; nothing was sent."""
+    """Return the error of an invalid message. Nothing was sent."""
     return validation_error("invalid_message", problem=error.sentence(language(hass)))
 
 
 def balance_error(hass: HomeAssistant, error: SMS1680Error) -> HomeAssistantError:
-    """Return the error of a question to the platform (the balance) that got no answer or a refusal."""
+    """Return the error of a balance query that failed or was refused."""
     return _error("no_balance", {"problem": error.sentence(language(hass))})
 
 
 def validation_error(key: str, **placeholders: str) -> ServiceValidationError:
-    """Return the error of a call that is wrong in itself."""
+    """Return the error of an invalid action call."""
     return ServiceValidationError(
         translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders or None
     )
@@ -119,8 +119,8 @@ def _error(key: str, placeholders: dict[str, str]) -> HomeAssistantError:
     return HomeAssistantError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
 
 
-def _line(name: str | None, receipt: Receipt, spoken: Language) -> str:
-    # The word that was refused is what its writer needs; any other answer of the platform's stays out of the logs.
+def _line(name: str | None, receipt: Receipt, lang: Language) -> str:
+    # The author needs the refused word. Any other detail of the platform's response must not reach the log.
     word = f" ({receipt.detail})" if receipt.reason is Reason.FORBIDDEN_WORDS and receipt.detail else ""
-    repeat = _REPEAT[receipt.repeat][1 if spoken == "zh" else 0]
-    return f"{f'{name} ' if name else ''}{receipt.sentence(spoken)}{word} {repeat}"
+    repeat = _REPEAT[receipt.repeat][lang == "zh"]
+    return f"{f'{name} ' if name else ''}{receipt.sentence(lang)}{word} {repeat}"

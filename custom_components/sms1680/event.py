@@ -1,7 +1,7 @@
 """Event entities: the inbox of an account, and the messages of each recipient.
 
-They tell what happens, once: what already happened is fired again by none of them, neither after a restart nor after a
-reload, and a push that came again is not shown at all. Automations that must miss nothing listen to the bus events.
+Each entity shows an event once: it restores nothing after a restart or reload, and ignores repeated pushes. Automations
+that must not miss anything use the bus events.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
 
-PARALLEL_UPDATES = 0  # nothing is asked
+PARALLEL_UPDATES = 0  # the entities do not poll
 
 EVENT_RECEIVED = "received"
 EVENT_ACCEPTED_COMMAND = "command"
@@ -27,14 +27,14 @@ EVENT_OPTED_OUT = "opted_out"
 # "delivered" and "failed" are states of a delivery report.
 EVENT_TYPES = [EVENT_RECEIVED, EVENT_ACCEPTED_COMMAND, EVENT_OPTED_OUT, "delivered", "failed"]
 
-# Of an event's data, what is no news for who looks at the entity.
-_LEFT_OUT = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled")
+# Data of the bus event that the entity's attributes omit as redundant.
+_OMITTED = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled")
 
 
 async def async_setup_entry(
     hass: HomeAssistant, entry: Sms1680ConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add the inbox, and the messages of each recipient."""
+    """Add the inbox of the account and the messages of each recipient."""
     async_add_entities([InboxEvents(entry, "inbox")])
     async_add_recipient_entities(
         hass, entry, async_add_entities, lambda subentry: [RecipientEvents(hass, entry, subentry, "messages")]
@@ -42,7 +42,7 @@ async def async_setup_entry(
 
 
 class _MessageEvents(EventEntity):
-    """What came in for an entry, as events of an entity that has nothing to do with the connection's state."""
+    """Base of the event entities. They are available whether the account is connected or not."""
 
     entry: Sms1680ConfigEntry
     _attr_event_types = EVENT_TYPES
@@ -51,8 +51,8 @@ class _MessageEvents(EventEntity):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        for signal, heard in ((signal_message, self._message), (signal_report, self._report)):
-            self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), heard))
+        for signal, handler in ((signal_message, self._on_message), (signal_report, self._on_report)):
+            self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), handler))
 
     @override
     async def async_get_last_state(self) -> State | None:
@@ -60,41 +60,41 @@ class _MessageEvents(EventEntity):
         return None
 
     @property
-    def _of(self) -> str | None:
-        """The subentry whose events this entity tells, or None for all."""
+    def _subentry_id(self) -> str | None:
+        """The subentry whose events this entity shows, None for all."""
         return None
 
     @callback
-    def _message(self, data: dict[str, Any]) -> None:
+    def _on_message(self, data: dict[str, Any]) -> None:
         event_type = EVENT_RECEIVED
         if data["opted_out"]:
             event_type = EVENT_OPTED_OUT
         elif data["command"] == AuthResult.ACCEPTED:
             event_type = EVENT_ACCEPTED_COMMAND
-        self._tell(event_type, data)
+        self._trigger(event_type, data)
 
     @callback
-    def _report(self, data: dict[str, Any]) -> None:
+    def _on_report(self, data: dict[str, Any]) -> None:
         if data["state"] in EVENT_TYPES:
-            self._tell(data["state"], data)
+            self._trigger(data["state"], data)
 
-    def _tell(self, event_type: str, data: dict[str, Any]) -> None:
-        if self._of in (None, data["subentry_id"]) and not data["redelivered"]:
-            self._trigger_event(event_type, {key: value for key, value in data.items() if key not in _LEFT_OUT})
+    def _trigger(self, event_type: str, data: dict[str, Any]) -> None:
+        if self._subentry_id in (None, data["subentry_id"]) and not data["redelivered"]:
+            self._trigger_event(event_type, {key: value for key, value in data.items() if key not in _OMITTED})
             self.async_set_context(told_of() or Context())
             self.async_write_ha_state()
 
 
 class InboxEvents(_MessageEvents, AccountEntity):
-    """All that comes in for an account, of people who are no recipients too."""
+    """Everything that an account receives, including messages from unknown numbers."""
 
 
 class RecipientEvents(_MessageEvents, RecipientEntity):
-    """What a recipient wrote, and what became of what was sent to them."""
+    """The replies of a recipient and the delivery reports of the messages to them."""
 
     _attr_translation_key = "messages"
 
     @property
     @override
-    def _of(self) -> str | None:
+    def _subentry_id(self) -> str | None:
         return self.subentry.subentry_id

@@ -44,9 +44,9 @@ class Repair:
         data: dict[str, str | int | float | None] | None = None,
         **placeholders: str,
     ) -> None:
-        """Create the issue of an account, or the global one if there is no entry; update it if it exists.
+        """Create the issue of an account, or the global issue if `entry` is None; update an existing issue.
 
-        data: for the dialog that fixes the issue. placeholders: of the translation, besides the account's name.
+        data: for the dialog that fixes the issue. placeholders: of the translation, in addition to the account's name.
         """
         ir.async_create_issue(
             hass,
@@ -77,7 +77,7 @@ class Repair:
 
 
 LOW_BALANCE: Final = Repair("low_balance", ir.IssueSeverity.WARNING, transport=CONF_HTTP)
-# Why the platform refuses messages, where a person has to act. Refused credentials start reauthentication instead.
+# Problems at the platform that a person has to fix. Refused credentials start reauthentication instead.
 PROBLEMS: Final = {
     reason: Repair(f"problem_{reason}", prefix=reason.value, transport=transport)
     for reason, transport in (
@@ -88,7 +88,7 @@ PROBLEMS: Final = {
         (Reason.SUSPENDED, CONF_CMPP),
     )
 }
-# Why the CMPP connection fails, where a person has to act. A network failure ends by itself.
+# Problems of the CMPP connection that a person has to fix. A network failure ends by itself.
 CONNECTION_PROBLEMS: Final = {
     reason: Repair(key, transport=CONF_CMPP)
     for reason, key in (

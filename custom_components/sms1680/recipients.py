@@ -1,4 +1,4 @@
-"""The recipients of an account, and whom a message is addressed to."""
+"""The recipients of an account, and the addressees of messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .const import CONF_EXTENSION, CONF_NUMBER, SUBENTRY_RECIPIENT
 
 @dataclass(frozen=True)
 class Addressee:
-    """Whom a message is addressed to: a recipient of an account, or a number without name and subentry."""
+    """The addressee of a message: a recipient of an account, or a plain number without name and subentry."""
 
     entry: ConfigEntry[Any]
     number: str
@@ -34,7 +34,7 @@ def recipients(entry: ConfigEntry[Any]) -> list[ConfigSubentry]:
 
 
 def find_recipient(number: str, among: Iterable[ConfigSubentry]) -> ConfigSubentry | None:
-    """Return the recipient that has this comparable number, if there is one; theirs are kept in that form."""
+    """Return the recipient with this number in comparable form, or None. Subentries store the comparable form."""
     for subentry in among:
         if subentry.data[CONF_NUMBER] == number:
             return subentry

@@ -1,4 +1,4 @@
-"""Repairs that a person can settle in Home Assistant itself."""
+"""The dialogs of fixable repairs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .issues import LOCKED_OUT
 
 
 class UnlockFlow(ConfirmRepairFlow):
-    """Lets a recipient that was locked out command again."""
+    """Unlocks the commands of a recipient."""
 
     @override
     async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> Any:
-        """Ask, then unlock."""
+        """Ask for confirmation, then unlock."""
         if user_input is not None and self.data is not None:
             entry = self.hass.config_entries.async_get_entry(str(self.data["entry_id"]))
             if entry is not None:

@@ -1,4 +1,4 @@
-"""The sensors of an account: its balance, what it has sent and spent, and when the platform last pushed something."""
+"""Sensors for the balance, statistics and last push of an account, and for the last message to each recipient."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SPENT: Final = "spent"
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticDescription(SensorEntityDescription):
-    """A sensor of what was counted."""
+    """Describes a sensor of the account's statistics."""
 
     value: Callable[[Statistics], float | datetime | None]
 
@@ -57,7 +57,7 @@ STATISTICS = (
         suggested_display_precision=2,
         value=lambda statistics: round(statistics.spent, 4),
     ),
-    # On by default though it changes often: it is how one sees whether the platform reaches this place at all.
+    # Enabled by default although it changes often: it shows whether pushes from the platform arrive at all.
     StatisticDescription(
         key="last_push",
         device_class=SensorDeviceClass.TIMESTAMP,
@@ -72,7 +72,7 @@ async def async_setup_entry(
     entry: Sms1680ConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the sensors of an account, and those of each recipient."""
+    """Add the sensors of an account and of its recipients."""
     async_add_recipient_entities(
         hass,
         entry,
@@ -86,7 +86,7 @@ async def async_setup_entry(
 
 @callback
 def async_enable_spent_sensor(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Switch the sensor of what was spent on that is off for want of a price, now that there is one."""
+    """Enable the sensor of the costs if a price was set after it had been created disabled."""
     registry = er.async_get(hass)
     entity_id = registry.async_get_entity_id(Platform.SENSOR, DOMAIN, f"{entry.entry_id}_{_SPENT}")
     if entity_id is None or not entry.options.get(CONF_PRICE):
@@ -96,7 +96,7 @@ def async_enable_spent_sensor(hass: HomeAssistant, entry: Sms1680ConfigEntry) ->
 
 
 class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], SensorEntity):
-    """The messages left, in parts. Unavailable while the platform does not tell it, unknown where it never will."""
+    """The balance in parts: unavailable while the query fails, unknown if the account has no permission to query it."""
 
     _attr_state_class = SensorStateClass.MEASUREMENT
 
@@ -111,7 +111,7 @@ class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], Sensor
 
 
 class StatisticSensor(AccountEntity, SensorEntity):
-    """Something that was counted; always available."""
+    """A sensor of the account's statistics. It is always available."""
 
     entity_description: StatisticDescription
 
@@ -133,10 +133,10 @@ class StatisticSensor(AccountEntity, SensorEntity):
 
 
 class _LastDelivery(RecipientEntity, SensorEntity):
-    """Something of the last message to a recipient; unknown until one is sent."""
+    """Base of the sensors for the last message to a recipient. They are unknown until one is sent."""
 
     _attr_entity_category = EntityCategory.DIAGNOSTIC
-    _last: DeliveryUpdate | None = None
+    _latest: DeliveryUpdate | None = None
 
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry, key: str) -> None:
         super().__init__(hass, entry, subentry, key)
@@ -145,29 +145,30 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     @override
     async def async_added_to_hass(self) -> None:
         signal = signal_delivery(self.entry.entry_id)
-        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._hear))
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_delivery))
         store = self.hass.data[DATA_STORE].for_entry(self.entry).store
         with contextlib.suppress(StoreError):
             recipient = self.subentry.subentry_id
-            for change in await asyncio.wrap_future(store.latest(self.entry.entry_id, [recipient])):
-                self._take(change)
+            for update in await asyncio.wrap_future(store.latest(self.entry.entry_id, [recipient])):
+                self._apply(update)
 
     @callback
-    def _hear(self, change: DeliveryUpdate) -> None:
-        if change.recipient == self.subentry.subentry_id and self._take(change):
+    def _on_delivery(self, update: DeliveryUpdate) -> None:
+        if update.recipient == self.subentry.subentry_id and self._apply(update):
             self.async_set_context(told_of() or Context())
             self.async_write_ha_state()
 
-    def _take(self, change: DeliveryUpdate) -> bool:
-        """Take up a message that is none before the last; tell whether it is."""
-        newest = self._last is None or (change.row, change.order) > (self._last.row, self._last.order)
-        if newest:
-            self._last = change
-        return newest
+    def _apply(self, update: DeliveryUpdate) -> bool:
+        """Apply an update unless it is older than the current state; return whether it was applied."""
+        latest = self._latest
+        is_newer = latest is None or (update.row, update.order) > (latest.row, latest.order)
+        if is_newer:
+            self._latest = update
+        return is_newer
 
 
 class LastDeliveryState(_LastDelivery):
-    """Where the last message stands."""
+    """The delivery state of the last message."""
 
     _attr_device_class = SensorDeviceClass.ENUM
     _attr_options = [state.value for state in DeliveryState]  # noqa: RUF012 - the base class's own type
@@ -178,11 +179,11 @@ class LastDeliveryState(_LastDelivery):
     @property
     @override
     def native_value(self) -> str | None:
-        return self._last.state.value if self._last else None
+        return self._latest.state.value if self._latest else None
 
 
 class LastDeliveryTime(_LastDelivery):
-    """Since when the last message stands where it does."""
+    """When the delivery state of the last message last changed."""
 
     _attr_device_class = SensorDeviceClass.TIMESTAMP
 
@@ -192,4 +193,4 @@ class LastDeliveryTime(_LastDelivery):
     @property
     @override
     def native_value(self) -> datetime | None:
-        return self._last.at if self._last else None
+        return self._latest.at if self._latest else None

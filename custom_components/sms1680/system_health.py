@@ -1,4 +1,4 @@
-"""What the system's own report says of this integration: whether the platform is reachable, and when it last pushed."""
+"""System health: whether the platform is reachable, and when it last pushed something."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .coordinator import Sms1680ConfigEntry
 
 @callback
 def async_register(hass: HomeAssistant, register: system_health.SystemHealthRegistration) -> None:  # noqa: ARG001
-    """Register what there is to tell."""
+    """Register the system health callback."""
     register.async_register_info(_async_info)
 
 
@@ -36,10 +36,10 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
 
 
 async def _async_reachable(hass: HomeAssistant, gateways: set[str]) -> str | dict[str, str]:
-    """Tell whether all gateways answer; if not, what is the matter with one that doesn't."""
-    answer: str | dict[str, str] = "ok"
+    """Return whether all gateways respond, or else the problem of one that does not."""
+    result: str | dict[str, str] = "ok"
     for gateway in sorted(gateways):
-        answer = await system_health.async_check_can_reach_url(hass, gateway)
-        if answer != "ok":
+        result = await system_health.async_check_can_reach_url(hass, gateway)
+        if result != "ok":
             break
-    return answer
+    return result

@@ -110,7 +110,7 @@ class AccountHealth:
 
     @callback
     def on_balance(self, balance: int | None) -> None:
-        """Update the balance; None if the account may not query it.
+        """Update the balance; None if the account has no permission to query it.
 
         The platform responded, so only problems that a balance query cannot detect may remain.
         """
@@ -150,7 +150,7 @@ class AccountHealth:
         self._changed()
 
     def _is_connection_problem(self, transport: str, reason: Reason) -> bool:
-        """Return whether a message over CMPP failed only because there is no connection, which has its own repair."""
+        """Return whether a message over CMPP failed only because the connection, which has its own repair, is down."""
         suspended = reason is Reason.SUSPENDED and self.connection is not None and self.connection.connected
         return transport == CONF_CMPP and reason in _TRANSPORT_PROBLEMS and not suspended
 
