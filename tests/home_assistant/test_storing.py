@@ -459,7 +459,7 @@ class TestLife:
     ) -> None:
         await hass.async_add_executor_job(shelf_of(hass, entry).store.close)
         await backup.async_pre_backup(hass)
-        assert "could not be prepared for the backup (closed)" in caplog.text
+        assert "Could not prepare the message store for the backup (closed)" in caplog.text
 
     @pytest.mark.usefixtures("entry")
     async def test_home_assistants_backup_knows_the_platform(self, hass: HomeAssistant) -> None:
