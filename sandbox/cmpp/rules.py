@@ -68,7 +68,7 @@ class Rules:
     platform: Platform
     reports: SegmentReports
     _serials: count[int] = field(default_factory=count)
-    _assembler: SegmentAssembler = field(default_factory=lambda: SegmentAssembler(_ASSEMBLY_TIME))
+    _assembler: SegmentAssembler[int] = field(default_factory=lambda: SegmentAssembler(_ASSEMBLY_TIME))
 
     def login(self, pdu: Connect, address: str, connections: int) -> tuple[int, AccountState | None]:
         """Return the Status for a CONNECT, and the account if the login succeeds.
@@ -125,7 +125,7 @@ class Rules:
                 self._schedule_early_report(account, pdu, msg_id)
                 return SubmitDecision(OK, msg_id)
             body = b"".join(whole[0].parts.values())
-            ids = tuple([token for token in whole[0].tokens if isinstance(token, int)])
+            ids = tuple(whole[0].tokens)
         result = self._submit_message(account, pdu, body, ids)
         code = _RESULTS[result.verdict]
         return SubmitDecision(code, 0 if code else msg_id, account, result)

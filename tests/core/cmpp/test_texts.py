@@ -59,7 +59,7 @@ def test_every_segment_fits_can_be_read_alone_and_all_together_are_the_text(
 
 
 def test_a_text_beyond_255_segments_is_refused() -> None:
-    with pytest.raises(ValueError, match="at most 255"):
+    with pytest.raises(ValueError, match="maximum 255"):
         write_text_content("门" * (67 * 255 + 1))
 
 

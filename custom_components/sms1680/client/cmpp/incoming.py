@@ -87,7 +87,7 @@ class DeliverProcessor:
         """
         self._tracker = tracker
         self._source_number = source_number
-        self._assembler = SegmentAssembler(assembly_time)
+        self._assembler: SegmentAssembler[PendingItem] = SegmentAssembler(assembly_time)
         self._ack_timeout = ack_timeout
         self._seen: BoundedDict[object, PendingItem] = BoundedDict(_MAX_SEEN)
         self._open_ids: set[int] = set()
@@ -232,9 +232,9 @@ class DeliverProcessor:
         for deliver in item.delivers:
             self._ack_deadlines.pop(deliver, None)
 
-    def _combine(self, assembled: AssembledMessage) -> PendingItem:
+    def _combine(self, assembled: AssembledMessage[PendingItem]) -> PendingItem:
         """Return the item of an uplink with several segments; `…` marks a missing one in its text."""
-        segments = [token for token in assembled.tokens if isinstance(token, PendingItem)]
+        segments = assembled.tokens
         pdu = segments[0].delivers[0].pdu
         pieces = [read_text_content(join_content(run, pdu.msg_fmt), pdu.msg_fmt) for run in _runs(assembled)]
         whole = PendingItem(None, seen_at=max(segment.seen_at for segment in segments))
@@ -265,7 +265,7 @@ class DeliverProcessor:
         return (name, pdu.src_terminal_id, hash(pdu.msg_content))
 
 
-def _runs(assembled: AssembledMessage) -> Iterable[list[bytes]]:
+def _runs(assembled: AssembledMessage[PendingItem]) -> Iterable[list[bytes]]:
     """Yield the segments between two missing ones."""
     run: list[bytes] = []
     for number in range(1, assembled.total + 1):

@@ -1,8 +1,8 @@
-"""Octets to PDUs and back: `decode`, `encode`, and a `Decoder` for a stream (CMPP 2.0, chapter 7).
+"""Converts octets to PDUs and back: `decode`, `encode`, and `Decoder` for a stream (CMPP 2.0, chapter 7).
 
-EncodedSegments strictly, read with patience: where other implementations are known to err harmlessly, what they send is
-understood, and never written (cmpp2.md, traps 8, 9, 16 to 22 and 24). A PDU that can't be read raises `CodecError`,
-which names the field and its octet; a command that is not known becomes `Unknown`.
+The codec writes strictly and reads leniently: it accepts the known harmless errors of other implementations, and never
+makes them (docs/cmpp.md, traps 8, 9, 16 to 22 and 24). An invalid PDU raises `CodecError`, which names the field and
+its octet; an unknown command becomes `Unknown`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .errors import CodecError
-from .layout import HEADER, U8, U32, U64, Layout, Octets, Text, decode_error, mutable_twin
+from .layout import HEADER, U8, U32, U64, Field, Layout, Octets, Text, decode_error, mutable_twin
 from .messages import read_deliver, read_submit, write_deliver, write_submit
 from .pdus import (
     PDU,
@@ -26,6 +26,8 @@ from .pdus import (
     DeliverResp,
     Query,
     QueryResp,
+    Request,
+    Response,
     Submit,
     SubmitResp,
     Terminate,
@@ -36,13 +38,13 @@ from .pdus import (
 __all__ = ["MAX_LENGTH", "Decoder", "decode", "encode"]
 
 MAX_LENGTH: Final = 4096
-"""The longest PDU that is read, in octets. The longest that is written has 2377."""
+"""Maximum octets of an inbound PDU. The longest outbound one has 2377."""
 
 _COUNTERS = ("mt_tlmsg", "mt_tlusr", "mt_scs", "mt_wt", "mt_fl", "mo_scs", "mo_wt", "mo_fl")
 _QUERY = {"time": Text(8), "query_type": U8, "query_code": Text(10)}
 _ANSWER = {"msg_id": U64, "result": U8}
 
-_FIXED: dict[type[Any], dict[str, Any]] = {
+_FIXED: dict[type[Request | Response], dict[str, Field]] = {
     Connect: {"source_addr": Text(6), "authenticator_source": Octets(16), "version": U8, "timestamp": U32},
     ConnectResp: {"status": U8, "authenticator_ismg": Octets(16), "version": U8},
     Terminate: {},
@@ -56,18 +58,18 @@ _FIXED: dict[type[Any], dict[str, Any]] = {
     ActiveTest: {},
     ActiveTestResp: {"reserved": U8},
 }
-"""The fields behind the header of each PDU of fixed length."""
+"""The fields after the header of each PDU with a fixed length."""
 
 _SIZE_IN_3_0 = {ConnectResp.COMMAND_ID: 33, SubmitResp.COMMAND_ID: 24, DeliverResp.COMMAND_ID: 24}
 
-Reader = Callable[[bytes], Any]
+Reader = Callable[[bytes], PDU]
 Writer = Callable[[Any], bytes]
 
 
 def decode(data: bytes) -> PDU:
-    """Return the PDU that these octets are: one PDU, all of it and nothing else.
+    """Return the PDU in these octets, which must be exactly one PDU.
 
-    Raises CodecError, naming the field and its octet, for anything else, and nothing but that whatever the octets.
+    Raises CodecError for any other octets, and no other exception.
     """
     if data.__class__ is not bytes:
         data = bytes(data)
@@ -77,41 +79,40 @@ def decode(data: bytes) -> PDU:
             raise _length_error(data)
         reader = _VARIABLE.get(data[4:8], _read_other)
     try:
-        return reader(data)  # type: ignore[no-any-return]
+        return reader(data)
     except struct.error:
         raise _length_error(data) from None
 
 
 def encode(pdu: PDU) -> bytes:
-    """Return the octets of a PDU. Raises CodecError, naming the field and its octet, for a value that doesn't fit."""
+    """Return the octets of a PDU. Raises CodecError for a value that does not fit."""
     writer = _WRITERS.get(pdu.__class__)
     if writer is None:
-        raise CodecError("command_id", 4, f"{type(pdu).__name__} is no PDU")
+        raise CodecError("command_id", 4, f"{type(pdu).__name__} is not a PDU")
     return writer(pdu)
 
 
 class Decoder:
-    """Puts PDUs together from the octets of a connection, however they were cut.
+    """Splits the octets of a connection into PDUs.
 
-    Between two calls it holds less than one PDU of `max_length` octets.
+    Between two calls it buffers less than one PDU of `max_length` octets.
     """
 
     def __init__(self, max_length: int = MAX_LENGTH) -> None:
-        """Take the longest PDU, in octets, that is let in."""
+        """Reject PDUs longer than `max_length` octets."""
         self._max_length = max_length
         self._rest = b""
         self._broken = False
 
     @property
     def pending(self) -> int:
-        """Octets of a PDU that has not come whole yet."""
+        """Number of buffered octets of an incomplete PDU."""
         return len(self._rest)
 
     def receive(self, data: bytes) -> list[PDU | CodecError]:
-        """Return what has come whole with these octets, in its order.
+        """Return the PDUs that these octets complete, in order, with a `CodecError` for each invalid PDU.
 
-        A PDU that can't be read is a `CodecError` in its place, and the next one follows. Behind a `fatal` one (a
-        Total_Length that can't be) nothing is read any more: the connection must be closed.
+        After a `fatal` error (an impossible Total_Length) the decoder ignores all further octets: close the connection.
         """
         found: list[PDU | CodecError] = []
         if self._broken:
@@ -126,7 +127,7 @@ class Decoder:
             else:
                 length = int.from_bytes(prefix[:4], "big")
                 if not HEADER <= length <= self._max_length:
-                    problem = f"{length}, it must be {HEADER} to {self._max_length}"
+                    problem = f"{length}, must be {HEADER} to {self._max_length}"
                     found.append(CodecError("total_length", 0, problem, fatal=True))
                     self._broken, begin = True, end
                     break
@@ -143,49 +144,49 @@ class Decoder:
 
 
 def _length_error(data: bytes) -> CodecError:
-    problem = f"it must be the {len(data)} octets that are there, and {HEADER} to {MAX_LENGTH}"
+    problem = f"must be {len(data)}, the number of octets, and {HEADER} to {MAX_LENGTH}"
     return CodecError("total_length", 0, problem, fatal=True)
 
 
 def _read_other(data: bytes) -> PDU:
-    """Read a well-framed PDU of an unknown command, or of a wrong length."""
+    """Return an `Unknown` for an unknown command. Raises CodecError for a known command with a wrong length."""
     command_id = int.from_bytes(data[4:8], "big")
     size = _SIZES.get(command_id)
     if size is None:
         return Unknown(sequence_id=int.from_bytes(data[8:HEADER], "big"), command_id=command_id, body=data[HEADER:])
-    problem = f"{len(data)}, this command has {size}"
+    problem = f"{len(data)} instead of {size}"
     if len(data) == _SIZE_IN_3_0.get(command_id):
-        problem += "; the other side speaks CMPP 3.0, this is 2.0"
+        problem += "; the peer speaks CMPP 3.0, not 2.0"
     raise decode_error(data, "total_length", 0, problem)
 
 
 def _write_unknown(pdu: Unknown) -> bytes:
     total = HEADER + len(pdu.body)
     if total > MAX_LENGTH:
-        raise CodecError("total_length", 0, f"{total}, at most {MAX_LENGTH}", command_id=pdu.command_id)
+        raise CodecError("total_length", 0, f"{total}, maximum {MAX_LENGTH}", command_id=pdu.command_id)
     return Layout(pdu.command_id).write(total, pdu) + pdu.body
 
 
-def _fixed_reader(layout: Layout, cls: type[Any]) -> Reader:
-    draft, unpack = mutable_twin(cls), layout.read if layout.texts else layout.unpacker.unpack
+def _fixed_reader(layout: Layout, cls: type[Request | Response]) -> Reader:
+    twin, unpack = mutable_twin(cls), layout.read if layout.texts else layout.unpacker.unpack
 
-    def read(data: bytes) -> object:
-        made = draft(*unpack(data))
+    def read(data: bytes) -> PDU:
+        made = twin(*unpack(data))
         made.__class__ = cls
         return made
 
     return read
 
 
-def _answer_reader(layout: Layout, cls: type[Any]) -> Reader:
-    """Read the answer that goes with each message, without a constructor."""
-    draft, unpack, new = mutable_twin(cls), layout.unpacker.unpack, object.__new__
+def _answer_reader(layout: Layout, cls: type[Request | Response]) -> Reader:
+    """Return a reader without a constructor call, for the response to each message."""
+    twin, unpack, new = mutable_twin(cls), layout.unpacker.unpack, object.__new__
 
-    def read(data: bytes) -> object:
-        made: Any = new(draft)  # type: ignore[arg-type]
+    def read(data: bytes) -> PDU:
+        made: Any = new(twin)  # type: ignore[arg-type]
         made.sequence_id, made.msg_id, made.result = unpack(data)
         made.__class__ = cls
-        return made
+        return made  # type: ignore[no-any-return]
 
     return read
 
@@ -195,7 +196,7 @@ def _fixed_writer(layout: Layout) -> Writer:
 
 
 def _answer_writer(layout: Layout) -> Writer:
-    """One answer goes with each message: written straight, the blame found by the layout."""
+    """Return a writer that packs the response to each message directly; the layout finds a faulty field."""
     pack, size, command_id = layout.packer.pack, layout.size, layout.command_id
 
     def write(pdu: SubmitResp | DeliverResp) -> bytes:
@@ -208,7 +209,7 @@ def _answer_writer(layout: Layout) -> Writer:
 
 
 _READERS: dict[bytes, Reader] = {}
-"""By Total_Length and Command_Id. Each raises struct.error for octets of another length."""
+"""By Total_Length and Command_Id. Each raises struct.error for a different length."""
 _VARIABLE: dict[bytes, Reader] = {
     struct.pack(">I", Submit.COMMAND_ID): read_submit,
     struct.pack(">I", Deliver.COMMAND_ID): read_deliver,
@@ -223,7 +224,7 @@ for _cls, _table in _FIXED.items():
     _READERS[struct.pack(">II", _layout.size, _cls.COMMAND_ID)] = _reader(_layout, _cls)
     _WRITERS[_cls] = _writer(_layout)
 
-# ACTIVE_TEST_RESP without its octet, CANCEL_RESP with four as in 3.0 (traps 9 and 24).
+# ACTIVE_TEST_RESP without its octet, and CANCEL_RESP with four as in CMPP 3.0 (docs/cmpp.md, traps 9 and 24).
 _READERS[struct.pack(">II", HEADER, ActiveTestResp.COMMAND_ID)] = lambda data: ActiveTestResp(
     sequence_id=struct.unpack(">8xI", data)[0]
 )

@@ -1,4 +1,4 @@
-"""The codec's own error: which field of which PDU, and at which octet."""
+"""The error of the codec, which names the field of the PDU and its octet."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["CodecError"]
 
 
 class CodecError(SMS1680Error, ValueError):
-    """Octets that are no CMPP 2.0 PDU, or values that no PDU can carry.
+    """The octets are not a CMPP 2.0 PDU, or a value does not fit into its field.
 
-    field: its name, as the attribute's (total_length and command_id of the header). offset: the octet of the PDU at
-    which it begins, counted from the first of Total_Length. command_id, sequence_id: of the PDU, as far as they could
-    be read. fatal: the stream can't be followed any further, so the connection must be closed.
+    field: the name of the attribute, or total_length or command_id of the header. offset: the octet of the PDU at
+    which the field begins, from 0. command_id, sequence_id: of the PDU, 0 if they could not be read. fatal: the stream
+    is out of step, so the connection must be closed.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class CodecError(SMS1680Error, ValueError):
         sequence_id: int = 0,
         fatal: bool = False,
     ) -> None:
-        """Say what is wrong with the field; `problem` never quotes a number, a secret or a text."""
+        """Describe the problem, without quoting a number, a secret or a text."""
         super().__init__(
             f"CMPP {command_id:#x}: {field} at octet {offset}: {problem}",
             f"CMPP {command_id:#x}：字段 {field}（第 {offset} 字节）：{problem}",

@@ -1,13 +1,13 @@
-"""Long messages: the user data header of their segments, references, and segments put together (GSM 03.40, 9.2.3.24).
+"""Long messages: user data headers, references, and the assembly of segments (docs/cmpp.md, section 3).
 
-No clock of its own: the time is handed in.
+Without a clock of its own: callers pass the time in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from ...bounded import BoundedDict
 
@@ -24,6 +24,8 @@ _CONCATENATED_8: Final = 0x00
 _CONCATENATED_16: Final = 0x08
 _MAX_DESTINATIONS: Final = 20_000
 
+T = TypeVar("T")
+
 
 def concatenation_header(reference: int, total: int, number: int) -> bytes:
     """Return the header of a segment with an 8-bit reference: `05 00 03 RR TT NN`."""
@@ -31,7 +33,7 @@ def concatenation_header(reference: int, total: int, number: int) -> bytes:
 
 
 class Concatenation(NamedTuple):
-    """Which segment of which message this is. number: from 1 to total. wide: the reference has 16 bits."""
+    """The position of a segment in its message. number: 1 to total. wide: the reference has 16 bits."""
 
     reference: int
     total: int
@@ -40,9 +42,9 @@ class Concatenation(NamedTuple):
 
 
 def split_header(content: bytes) -> tuple[Concatenation | None, bytes]:
-    """Return what the user data header says of the segment, and the content behind the header.
+    """Return the concatenation of a segment, or None, and the content after the user data header.
 
-    A header that can't be one is content: nothing is dropped. Other information elements are skipped.
+    An invalid header counts as content, so that no text is lost. Other information elements are skipped.
     """
     if not content or content[0] + 1 > len(content):
         return None, content
@@ -64,20 +66,20 @@ def split_header(content: bytes) -> tuple[Concatenation | None, bytes]:
 
 
 class ReferenceCounter:
-    """References of long messages: 8 bits that count up for each destination, from a random start (trap 7).
+    """The references of long messages: 8 bits that count up per destination (docs/cmpp.md, trap 7).
 
-    A phone takes segments of equal reference and total for one message, so a reference must not come back soon.
+    A phone joins segments with the same reference and total, so a reference must not repeat soon.
     """
 
     def __init__(self, first: Callable[[], int]) -> None:
-        """Take what gives the random start, 0 to 255."""
+        """Start each new destination at `first()`, a random number from 0 to 255."""
         self._first = first
         self._next: BoundedDict[str, int] = BoundedDict(_MAX_DESTINATIONS)
 
     def allocate(self, destinations: Iterable[str]) -> dict[int, list[str]]:
-        """Return the destinations by the reference that their next long message has.
+        """Return the destinations grouped by the reference of their next long message.
 
-        Those that always get the same messages stay together; new ones begin together.
+        Destinations that always get the same messages share a group, and new ones start together.
         """
         groups: dict[int, list[str]] = {}
         first = self._first()
@@ -88,72 +90,70 @@ class ReferenceCounter:
         return groups
 
 
-class AssembledMessage(NamedTuple):
-    """A message put together. parts: what came, by segment number; fewer than total where it is incomplete."""
+class AssembledMessage(NamedTuple, Generic[T]):
+    """An assembled message. parts: the content of each received segment, by its number. tokens: as passed to `add`."""
 
-    key: object
     parts: dict[int, bytes]
     total: int
-    tokens: list[object]
+    tokens: list[T]
 
     @property
     def incomplete(self) -> bool:
-        """Whether a segment never came."""
+        """Whether a segment is missing."""
         return len(self.parts) < self.total
 
 
 @dataclass(slots=True)
-class _PartialMessage:
+class _PartialMessage(Generic[T]):
     deadline: float
     total: int
     parts: dict[int, bytes] = field(default_factory=dict)
-    tokens: list[object] = field(default_factory=list)
+    tokens: list[T] = field(default_factory=list)
 
 
-class SegmentAssembler:
-    """Puts the segments of uplinks together; what does not become whole in time is handed on all the same.
+class SegmentAssembler(Generic[T]):
+    """Assembles the segments of uplinks, and returns incomplete messages after a time limit.
 
-    At most `max_messages` messages are begun at a time: of more, the oldest is handed on as it is.
+    With more than `max_messages` incomplete messages the oldest one is returned as it is.
     """
 
     def __init__(self, time_limit: float, max_messages: int = 1000) -> None:
-        """Take the seconds that a message may take from its first segment to its last."""
+        """Allow `time_limit` seconds from the first segment of a message to its last."""
         self._time_limit = time_limit
         self._max_messages = max_messages
-        self._begun: dict[object, _PartialMessage] = {}
+        self._partial: dict[Hashable, _PartialMessage[T]] = {}
 
     def add(
-        self, key: object, segment: Concatenation, body: bytes, token: object, now: float
-    ) -> list[AssembledMessage]:
-        """Take a segment; return what is handed on by it: nothing, the whole message, or an older one for want of room.
+        self, key: Hashable, segment: Concatenation, body: bytes, token: T, now: float
+    ) -> list[AssembledMessage[T]]:
+        """Add a segment. Return the message that it completes, or the oldest one if there are too many.
 
-        key: sender, receiver, format. token: whatever belongs to this segment (its acknowledgement). A segment that
-        comes twice replaces the first (trap 7).
+        key: identifies sender, recipient and format. token: any value that belongs to the segment. A segment that
+        arrives twice replaces the first one (docs/cmpp.md, trap 7).
         """
-        whole = (key, segment.reference, segment.total, segment.wide)
-        begun = self._begun.get(whole)
-        if begun is None:
-            begun = self._begun[whole] = _PartialMessage(now + self._time_limit, segment.total)
-        begun.parts[segment.number] = body
-        begun.tokens.append(token)
-        if len(begun.parts) == segment.total:
-            return [self._finish(whole)]
-        return [self._finish(next(iter(self._begun)))] if len(self._begun) > self._max_messages else []
+        message = (key, segment.reference, segment.total, segment.wide)
+        partial = self._partial.get(message)
+        if partial is None:
+            partial = self._partial[message] = _PartialMessage(now + self._time_limit, segment.total)
+        partial.parts[segment.number] = body
+        partial.tokens.append(token)
+        if len(partial.parts) == segment.total:
+            return [self._pop(message)]
+        return [self._pop(next(iter(self._partial)))] if len(self._partial) > self._max_messages else []
 
-    def expire(self, now: float) -> list[AssembledMessage]:
-        """Return the messages whose time is up."""
-        return [self._finish(whole) for whole, begun in list(self._begun.items()) if begun.deadline <= now]
+    def expire(self, now: float) -> list[AssembledMessage[T]]:
+        """Return the incomplete messages whose time limit is over."""
+        return [self._pop(message) for message, partial in list(self._partial.items()) if partial.deadline <= now]
 
-    def flush(self) -> list[AssembledMessage]:
-        """Return every message that was begun: at the end nothing is kept back."""
-        return [self._finish(whole) for whole in list(self._begun)]
+    def flush(self) -> list[AssembledMessage[T]]:
+        """Return every incomplete message."""
+        return [self._pop(message) for message in list(self._partial)]
 
     @property
     def deadline(self) -> float | None:
-        """When the next message's time is up, None where none was begun."""
-        return next(iter(self._begun.values())).deadline if self._begun else None
+        """The time limit of the oldest incomplete message, or None."""
+        return next(iter(self._partial.values())).deadline if self._partial else None
 
-    def _finish(self, whole: object) -> AssembledMessage:
-        begun = self._begun.pop(whole)
-        key = whole[0]  # type: ignore[index]
-        return AssembledMessage(key, dict(sorted(begun.parts.items())), begun.total, begun.tokens)
+    def _pop(self, message: Hashable) -> AssembledMessage[T]:
+        partial = self._partial.pop(message)
+        return AssembledMessage(dict(sorted(partial.parts.items())), partial.total, partial.tokens)

@@ -1,8 +1,8 @@
-"""SUBMIT and DELIVER, the two PDUs of variable length that carry messages (CMPP 2.0, 7.4.3.1 and 7.4.5.1).
+"""SUBMIT and DELIVER, the two PDUs with variable length, which carry the messages (CMPP 2.0, 7.4.3.1 and 7.4.5.1).
 
-One of these is read or written for each message. What an account repeats in nearly every one (service code, fee,
-source number, format) lies together in the middle of the PDU: that block is checked and converted once and
-remembered, which is most of the work.
+Each message needs one of them. The fields that an account repeats in nearly every message (service code, fee, source
+number, format) are adjacent. A `Block` checks and converts them once and caches the result, which saves most of the
+time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 MAX_DESTINATIONS: Final = 99
-"""Destinations of a SUBMIT: less than 100, says the standard; 100 are read (trap 19)."""
+"""Maximum destinations of an outbound SUBMIT. Inbound ones can have 100 (docs/cmpp.md, trap 19)."""
 MSISDN: Final = 21
 RESERVE: Final = 8
 _BLANK: Final = bytes(RESERVE)
@@ -56,7 +56,7 @@ _SUBMIT = Layout(
 _SUBMIT_BLOCK = Block(_SUBMIT, "msg_level", "src_id")
 _SUBMIT_HEAD = struct.Struct(f">IIIQBBB{_SUBMIT_BLOCK.format}B")
 _SUBMIT_HEAD_READER = struct.Struct(f">8xIQBBB{_SUBMIT_BLOCK.format}B")
-_SUBMIT_LEAST = _SUBMIT.size + 1 + RESERVE
+_SUBMIT_MIN = _SUBMIT.size + 1 + RESERVE
 
 _DELIVER = Layout(
     Deliver.COMMAND_ID,
@@ -76,17 +76,17 @@ _DELIVER_HEAD_READER = struct.Struct(f">8xIQ{_DELIVER_BLOCK.format}{MSISDN}sBB")
 
 _SUBMIT_COMMAND: Final = Submit.COMMAND_ID
 _DELIVER_COMMAND: Final = Deliver.COMMAND_ID
-_UNFIT = (ValueError, TypeError, AttributeError, struct.error)
+_DOES_NOT_FIT = (ValueError, TypeError, AttributeError, struct.error)
 
-_draft_submit: Any = mutable_twin(Submit)
-_draft_deliver: Any = mutable_twin(Deliver)
+_submit_twin: Any = mutable_twin(Submit)
+_deliver_twin: Any = mutable_twin(Deliver)
 _new: Any = object.__new__
 
 
 def max_content(msg_fmt: int) -> int:
-    """Return how many octets of content a message of this Msg_Fmt may have, a user data header included.
+    """Return the maximum octets of content for a Msg_Fmt, user data header included.
 
-    The text of 2.0 says "less than 160" for ASCII; 160 are written where asked for, since gateways take them.
+    The standard says "less than 160" for ASCII, but gateways accept 160.
     """
     return 160 if msg_fmt == 0 else 140
 
@@ -94,9 +94,9 @@ def max_content(msg_fmt: int) -> int:
 def read_submit(data: bytes) -> Submit:
     """Return a SUBMIT. `data` is one whole PDU of that command."""
     length = len(data)
-    if length < _SUBMIT_LEAST:
-        raise decode_error(data, "total_length", 0, f"{length}, a SUBMIT has at least {_SUBMIT_LEAST}")
-    made = _new(_draft_submit)
+    if length < _SUBMIT_MIN:
+        raise decode_error(data, "total_length", 0, f"{length}, minimum {_SUBMIT_MIN} for SUBMIT")
+    made = _new(_submit_twin)
     (
         made.sequence_id,
         made.msg_id,
@@ -111,7 +111,7 @@ def read_submit(data: bytes) -> Submit:
         raise decode_error(data, "dest_usr_tl", _SUBMIT.size - 1, f"{count} destinations in {length} octets")
     at_reserve = length - RESERVE
     if data[at_length] != at_reserve - at_length - 1:
-        problem = f"{data[at_length]}, but {at_reserve - at_length - 1} octets are there"
+        problem = f"{data[at_length]} instead of {at_reserve - at_length - 1}"
         raise decode_error(data, "msg_length", at_length, problem)
     (
         made.msg_level,
@@ -141,13 +141,13 @@ def read_submit(data: bytes) -> Submit:
 def read_deliver(data: bytes) -> Deliver:
     """Return a DELIVER. `data` is one whole PDU of that command.
 
-    The content is what is really there, whatever Msg_Length says: 0 before the 60 octets of a report has been seen, and
-    71 octets (traps 20 and 21).
+    The content is taken from the octets present, whatever Msg_Length says: some gateways send reports with Msg_Length 0
+    or with 71 octets (docs/cmpp.md, traps 20 and 21).
     """
     at_reserve = len(data) - RESERVE
     if at_reserve < _DELIVER.size:
-        raise decode_error(data, "total_length", 0, f"{len(data)}, a DELIVER has at least {_DELIVER.size + RESERVE}")
-    made = _new(_draft_deliver)
+        raise decode_error(data, "total_length", 0, f"{len(data)}, minimum {_DELIVER.size + RESERVE} for DELIVER")
+    made = _new(_deliver_twin)
     made.sequence_id, made.msg_id, block, sender, kind, msg_length = _DELIVER_HEAD_READER.unpack_from(data)
     made.dest_id, made.service_id, made.tp_pid, made.tp_udhi, made.msg_fmt = _DELIVER_BLOCK.read(block)
     made.src_terminal_id = read_text(sender)
@@ -155,15 +155,15 @@ def read_deliver(data: bytes) -> Deliver:
     made.msg_content = data[_DELIVER.size : at_reserve]
     made.reserve = "" if data.endswith(_BLANK) else read_text(data[at_reserve:])
     if msg_length != at_reserve - _DELIVER.size and kind != 1:
-        made.msg_content, made.reserve = _what_is_there(data[_DELIVER.size :], msg_length), ""
+        made.msg_content, made.reserve = _actual_content(data[_DELIVER.size :], msg_length), ""
     made.__class__ = Deliver
     return made  # type: ignore[no-any-return]
 
 
-def _what_is_there(body: bytes, msg_length: int) -> bytes:
-    """Return the content of a message whose Msg_Length is wrong: lost it would be for good, since nobody sends it anew.
+def _actual_content(body: bytes, msg_length: int) -> bytes:
+    """Return the content of a message with a wrong Msg_Length, without padding after that length.
 
-    body: the content and the reserve, which may be missing. Padding behind Msg_Length is left out.
+    body: the content and the reserve, if it is present. The gateway does not repeat a message that is lost here.
     """
     content = body[:-RESERVE]
     if msg_length > len(content):
@@ -172,17 +172,17 @@ def _what_is_there(body: bytes, msg_length: int) -> bytes:
 
 
 def submit_maker(msg_src: str, service_id: str) -> Callable[..., Submit]:
-    """Return a function that makes an account's SUBMITs at a third of the constructor's cost: one goes per message.
+    """Return a function that makes an account's SUBMITs in a third of the constructor's time.
 
-    It takes sequence_id, pk_total, pk_number, msg_fmt, valid_time, at_time, src_id, dest_terminal_id and msg_content;
-    TP_udhi is set for what has several segments, all other fields have the class's defaults.
+    Its arguments are sequence_id, pk_total, pk_number, msg_fmt, valid_time, at_time, src_id, dest_terminal_id and
+    msg_content. It sets TP_udhi if there are several segments; all other fields have their defaults.
     """
     usual = {field.name: field.default for field in fields(Submit)}
     msg_id, registered, level = usual["msg_id"], usual["registered_delivery"], usual["msg_level"]
     fee_usertype, fee_terminal_id, tp_pid = usual["fee_usertype"], usual["fee_terminal_id"], usual["tp_pid"]
     fee_type, fee_code, reserve = usual["fee_type"], usual["fee_code"], usual["reserve"]
 
-    def make(  # noqa: PLR0917 - keywords would cost half of what this saves
+    def make(  # noqa: PLR0917 - keywords would cost half of the time saved
         sequence_id: int,
         pk_total: int,
         pk_number: int,
@@ -193,7 +193,7 @@ def submit_maker(msg_src: str, service_id: str) -> Callable[..., Submit]:
         dest_terminal_id: tuple[str, ...],
         msg_content: bytes,
     ) -> Submit:
-        made = _draft_submit(
+        made = _submit_twin(
             sequence_id,
             msg_id,
             pk_total,
@@ -223,7 +223,7 @@ def submit_maker(msg_src: str, service_id: str) -> Callable[..., Submit]:
 
 
 def write_submit(pdu: Submit) -> bytes:
-    """Return a SUBMIT's octets; raise CodecError naming the field for a value that doesn't fit."""
+    """Return the octets of a SUBMIT. Raises CodecError for a value that does not fit."""
     destinations = pdu.dest_terminal_id
     content = pdu.msg_content
     count, length = len(destinations), len(content)
@@ -247,7 +247,7 @@ def write_submit(pdu: Submit) -> bytes:
             pdu.src_id,
         )
         head = _SUBMIT_HEAD.pack(
-            _SUBMIT_LEAST + MSISDN * count + length,
+            _SUBMIT_MIN + MSISDN * count + length,
             _SUBMIT_COMMAND,
             pdu.sequence_id,
             pdu.msg_id,
@@ -258,12 +258,12 @@ def write_submit(pdu: Submit) -> bytes:
             count,
         )
         return b"%b%b%c%b%b" % (head, numbers, length, content, _write_reserve(pdu.reserve) if pdu.reserve else _BLANK)
-    except _UNFIT:
-        raise _blame_submit(pdu) from None
+    except _DOES_NOT_FIT:
+        raise _submit_error(pdu) from None
 
 
 def write_deliver(pdu: Deliver) -> bytes:
-    """Return a DELIVER's octets; raise CodecError naming the field for a value that doesn't fit."""
+    """Return the octets of a DELIVER. Raises CodecError for a value that does not fit."""
     content = pdu.msg_content
     length = len(content)
     try:
@@ -280,8 +280,8 @@ def write_deliver(pdu: Deliver) -> bytes:
             length,
         )
         return b"%b%b%b" % (head, content, _write_reserve(pdu.reserve) if pdu.reserve else _BLANK)
-    except _UNFIT:
-        raise _blame(_DELIVER, pdu, _DELIVER.size - 1) from None
+    except _DOES_NOT_FIT:
+        raise _encode_error(_DELIVER, pdu, _DELIVER.size - 1) from None
 
 
 def _read_numbers(data: bytes, end: int) -> tuple[str, ...]:
@@ -299,29 +299,29 @@ def _write_reserve(reserve: str) -> bytes:
     return write_text(reserve, RESERVE).ljust(RESERVE, b"\0")
 
 
-def _blame_submit(pdu: Submit) -> CodecError:
-    """Return the error that names what can't be written of this SUBMIT."""
+def _submit_error(pdu: Submit) -> CodecError:
+    """Return the error for the field of a SUBMIT that cannot be encoded."""
     count = pdu.dest_usr_tl
     if not 1 <= count <= MAX_DESTINATIONS:
-        return _SUBMIT.error("dest_usr_tl", pdu, f"{count} destinations, it takes 1 to {MAX_DESTINATIONS}")
+        return _SUBMIT.error("dest_usr_tl", pdu, f"{count} destinations, must be 1 to {MAX_DESTINATIONS}")
     for place, number in enumerate(pdu.dest_terminal_id):
         try:
             _write_number(number)
-        except (ValueError, AttributeError) as wrong:
-            problem = f"destination {place + 1}: {wrong}"
+        except (ValueError, AttributeError) as error:
+            problem = f"destination {place + 1}: {error}"
             return _SUBMIT.error("dest_terminal_id", pdu, problem, _SUBMIT.size + MSISDN * place)
-    return _blame(_SUBMIT, pdu, _SUBMIT.size + MSISDN * count)
+    return _encode_error(_SUBMIT, pdu, _SUBMIT.size + MSISDN * count)
 
 
-def _blame(layout: Layout, pdu: Submit | Deliver, at_length: int) -> CodecError:
+def _encode_error(layout: Layout, pdu: Submit | Deliver, at_length: int) -> CodecError:
     content, longest = pdu.msg_content, max_content(pdu.msg_fmt)
     if len(content) > longest:
-        return layout.error("msg_length", pdu, f"{len(content)} octets, at most {longest}", at_length)
+        return layout.error("msg_length", pdu, f"{len(content)} octets, maximum {longest}", at_length)
     try:
         layout.write(0, pdu)
         _write_reserve(pdu.reserve)
     except CodecError as error:
         return error
-    except (ValueError, AttributeError) as wrong:
-        return layout.error("reserve", pdu, str(wrong), at_length + 1 + len(content))
-    return layout.error("msg_content", pdu, "not octets", at_length + 1)
+    except (ValueError, AttributeError) as error:
+        return layout.error("reserve", pdu, str(error), at_length + 1 + len(content))
+    return layout.error("msg_content", pdu, "not bytes", at_length + 1)

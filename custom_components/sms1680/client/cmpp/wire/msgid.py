@@ -1,6 +1,6 @@
-"""Msg_Id, the gateway's name of a segment: 64 bits (CMPP 2.0, 7.4.3.2).
+"""Msg_Id, the gateway's 64-bit id of a segment (docs/cmpp.md, section 2).
 
-Gateways fill it as they like, so it is compared as a whole and never taken apart to decide anything.
+Gateways fill it in different ways, so the code compares it as a whole and never uses its parts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MsgId:
-    """A Msg_Id taken apart as the standard has it, for people who look at one.
+    """The parts of a Msg_Id according to the standard, for people to read.
 
     month 1 to 12, day 1 to 31, hour 0 to 23, minute and second 0 to 59: when the gateway made it, China time.
     gateway: its code, 22 bits. sequence: 16 bits.
@@ -39,7 +39,7 @@ class MsgId:
 
     @classmethod
     def of(cls, number: int) -> MsgId:
-        """Take a 64-bit number apart; what a gateway with other habits put there comes out as it is."""
+        """Split a 64-bit number; the values are not checked."""
         values, above = {}, 64
         for name, shift in _FIELDS:
             values[name] = (number >> shift) & ((1 << (above - shift)) - 1)

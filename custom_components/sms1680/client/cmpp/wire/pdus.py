@@ -1,10 +1,10 @@
-"""The messages of CMPP 2.0 that an SP meets, one frozen class a command.
+"""The PDUs of CMPP 2.0 that an SP sends or receives, one frozen class per command.
 
-Attributes carry the standard's own field names in lower case. Octet strings are ``str`` without their padding, binary
-fields are ``bytes``, a Msg_Id is an unsigned 64-bit ``int``. Lengths that follow from other fields (``msg_length``,
-``dest_usr_tl``) are properties, so that they can't disagree with them.
+The attributes have the field names of the standard in lower case. Octet strings are ``str`` without padding, binary
+fields are ``bytes``, and a Msg_Id is an unsigned 64-bit ``int``. Lengths of other fields (``msg_length``,
+``dest_usr_tl``) are properties.
 
-Nothing is checked here: the codec does, when the octets are written (CMPP 2.0, chapter 7).
+These classes check nothing; the codec checks the values when it encodes them (CMPP 2.0, chapter 7).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 RESPONSE: Final = 0x80000000
-"""The bit that turns a request's Command_Id into that of its response."""
+"""The bit that a response's Command_Id adds to that of its request."""
 
 VERSION: Final = 0x20
 _NO_AUTHENTICATOR = bytes(16)
@@ -46,7 +46,7 @@ _NO_AUTHENTICATOR = bytes(16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connect:
-    """CMPP_CONNECT: the SP logs in (7.4.1.1). The authenticator is not shown in ``repr``."""
+    """CMPP_CONNECT: the SP logs in (7.4.1.1). ``repr`` hides the authenticator."""
 
     COMMAND_ID: ClassVar[int] = 0x1
 
@@ -62,7 +62,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectResp:
-    """CMPP_CONNECT_RESP: status 0 lets the SP in (7.4.1.2)."""
+    """CMPP_CONNECT_RESP: the login is accepted with status 0 (7.4.1.2)."""
 
     COMMAND_ID: ClassVar[int] = RESPONSE | 0x1
 
@@ -77,7 +77,7 @@ class ConnectResp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminate:
-    """CMPP_TERMINATE: either side ends the session (7.4.2.1)."""
+    """CMPP_TERMINATE: the client or the gateway ends the session (7.4.2.1)."""
 
     COMMAND_ID: ClassVar[int] = 0x2
 
@@ -97,9 +97,8 @@ class TerminateResp:
 class Submit:
     """CMPP_SUBMIT: one segment to up to 99 destinations (7.4.3.1).
 
-    The defaults are those of an SP that pays for its own messages and wants delivery reports. ``valid_time`` and
-    ``at_time`` are SMPP 3.3 absolute times of 16 characters, empty for the gateway's default and for now.
-    ``repr`` shows neither destinations nor content.
+    By default the SP pays for the message and requests delivery reports. ``valid_time`` and ``at_time`` are SMPP 3.3
+    absolute times of 16 characters; empty means the gateway's default and now. ``repr`` hides destinations and content.
     """
 
     COMMAND_ID: ClassVar[int] = 0x4
@@ -133,7 +132,7 @@ class Submit:
 
     @property
     def udh(self) -> bytes:
-        """The user data header that the content begins with, its length octet included; empty where there is none."""
+        """The user data header of the content with its length octet, or empty."""
         return self.msg_content[: self.msg_content[0] + 1] if self.tp_udhi & 1 and self.msg_content else b""
 
     @property
@@ -150,7 +149,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitResp:
-    """CMPP_SUBMIT_RESP: the gateway's id of the segment, or why it was refused (7.4.3.2)."""
+    """CMPP_SUBMIT_RESP: the gateway's id of the segment, or the reason for a refusal (7.4.3.2)."""
 
     COMMAND_ID: ClassVar[int] = RESPONSE | 0x4
 
@@ -160,12 +159,12 @@ class SubmitResp:
 
     @property
     def seed_meaning(self) -> str:
-        """What the platform's document says of this result (table 3.3), empty for one that it does not know."""
+        """The wording of the platform's document for this result (docs/protocol.md, section 3), or empty."""
         return submit_text(self.result)
 
     @property
     def msg_id_parts(self) -> dict[str, int]:
-        """The Msg_Id taken apart as the standard has it: for reading only, gateways fill it as they like."""
+        """The parts of the Msg_Id according to the standard, for people to read; gateways fill it in different ways."""
         return asdict(MsgId.of(self.msg_id))
 
 
@@ -173,7 +172,7 @@ class SubmitResp:
 class Deliver:
     """CMPP_DELIVER: an uplink message, or with ``registered_delivery`` 1 a delivery report (7.4.5.1).
 
-    ``repr`` shows neither the sender nor the content.
+    ``repr`` hides the sender and the content.
     """
 
     COMMAND_ID: ClassVar[int] = 0x5
@@ -202,7 +201,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverResp:
-    """CMPP_DELIVER_RESP: ``msg_id`` is that of the DELIVER itself, not the one in a report (7.4.5.2)."""
+    """CMPP_DELIVER_RESP: ``msg_id`` is the DELIVER's own, not the one in a report (7.4.5.2)."""
 
     COMMAND_ID: ClassVar[int] = RESPONSE | 0x5
 
@@ -213,7 +212,7 @@ class DeliverResp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """CMPP_QUERY: statistics of a day, ``time`` as YYYYMMDD; type 0 all, 1 of one Service_Id (7.4.4.1)."""
+    """CMPP_QUERY: the statistics of a day, ``time`` as YYYYMMDD; type 0 all, 1 one Service_Id (7.4.4.1)."""
 
     COMMAND_ID: ClassVar[int] = 0x6
 
@@ -226,7 +225,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResp:
-    """CMPP_QUERY_RESP: messages and users received from the SP, then sent, waiting and failed, both ways (7.4.4.2)."""
+    """CMPP_QUERY_RESP: messages and users from the SP, and those sent, waiting and failed, MT and MO (7.4.4.2)."""
 
     COMMAND_ID: ClassVar[int] = RESPONSE | 0x6
 
@@ -246,7 +245,7 @@ class QueryResp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """CMPP_CANCEL: take back a message that was not sent yet (7.4.6.1)."""
+    """CMPP_CANCEL: cancel a message that the gateway has not sent yet (7.4.6.1)."""
 
     COMMAND_ID: ClassVar[int] = 0x7
 
@@ -256,7 +255,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelResp:
-    """CMPP_CANCEL_RESP: 0 taken back, 1 not (7.4.6.2)."""
+    """CMPP_CANCEL_RESP: 0 cancelled, 1 not (7.4.6.2)."""
 
     COMMAND_ID: ClassVar[int] = RESPONSE | 0x7
 
@@ -266,7 +265,7 @@ class CancelResp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveTest:
-    """CMPP_ACTIVE_TEST: is the other side still there? (7.4.7.1)."""
+    """CMPP_ACTIVE_TEST: checks that the peer responds (7.4.7.1)."""
 
     COMMAND_ID: ClassVar[int] = 0x8
 
@@ -285,7 +284,7 @@ class ActiveTestResp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """A well-framed PDU whose command an SP need not know, kept as it came."""
+    """A PDU with valid framing and an unknown command."""
 
     sequence_id: int
     command_id: int

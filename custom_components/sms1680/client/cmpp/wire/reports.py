@@ -21,12 +21,12 @@ _SHORT = struct.Struct(">Q7s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContent:
-    """What became of one segment at one destination.
+    """The delivery status of one segment at one destination.
 
-    msg_id: that of the SUBMIT_RESP. stat: seven characters, `DELIVRD` alone is success and `ACCEPTD` not final.
-    submit_time, done_time: YYMMDDHHMM, China time. dest_terminal_id: as it came, with or without 86.
-    smsc_sequence: of the SMSC. What a short report (trap 21) lacks is empty, but for the destination, which is the
-    DELIVER's Src_terminal_Id too.
+    msg_id: from the SUBMIT_RESP. stat: seven characters; only `DELIVRD` is success, and `ACCEPTD` is not final.
+    submit_time, done_time: YYMMDDHHMM, China time. dest_terminal_id: as received, with or without 86. smsc_sequence:
+    from the SMSC. The missing fields of a short report (docs/cmpp.md, trap 21) are empty, except for the destination,
+    which is the DELIVER's Src_terminal_Id.
     """
 
     msg_id: int
@@ -38,13 +38,13 @@ class ReportContent:
 
     @classmethod
     def of(cls, pdu: Deliver) -> ReportContent:
-        """Read the report in a DELIVER. Raises CodecError where there is not even a Msg_Id and a Stat.
+        """Read the report of a DELIVER. Raises CodecError if the content has no Msg_Id and Stat.
 
-        Its fields are ASCII whatever Msg_Fmt says, and TP_udhi means nothing here (trap 8).
+        The fields are ASCII whatever Msg_Fmt says, and TP_udhi has no meaning here (docs/cmpp.md, trap 8).
         """
         content = pdu.msg_content
         if len(content) < _SHORT.size:
-            problem = f"a report of {len(content)} octets, it has at least {_SHORT.size}"
+            problem = f"a report of {len(content)} octets, minimum {_SHORT.size}"
             raise CodecError(
                 "msg_content", _CONTENT_AT, problem, command_id=Deliver.COMMAND_ID, sequence_id=pdu.sequence_id
             )
@@ -63,12 +63,12 @@ class ReportContent:
         )
 
     def __bytes__(self) -> bytes:
-        """Return the 60 octets. Raises ValueError for a value that doesn't fit."""
+        """Return the 60 octets. Raises ValueError for a value that does not fit."""
         texts = [write_text(getattr(self, name), size) for name, size in _SIZES.items()]
         try:
             return _LAYOUT.pack(self.msg_id, *texts, self.smsc_sequence)
-        except struct.error as wrong:
-            raise ValueError(str(wrong)) from None
+        except struct.error as error:
+            raise ValueError(str(error)) from None
 
     def __repr__(self) -> str:
         return f"ReportContent(msg_id={self.msg_id}, stat={self.stat!r}, {mask_number(self.dest_terminal_id)})"

@@ -1,7 +1,7 @@
-"""What Status and Result mean: the platform's own tables (document, 3.2 and 3.3) beside the standard's.
+"""The meanings of Status and Result: the platform's tables (docs/protocol.md, section 3) and the standard's.
 
-The text of a Result depends on who answers: 3 is "account suspended" at the platform and "sequence repeated" in the
-standard. Which table holds is a setting; the named reasons are the same as over HTTP (protocol.md, section 6).
+A Result depends on the gateway: 3 is "account suspended" at the platform and "sequence id repeated" in the standard.
+A setting selects the table. The reasons are the same as over HTTP (docs/protocol.md, section 6).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CONNECT: Final[dict[int, Reason]] = {
     4: Reason.VERSION,
     5: Reason.SUSPENDED,
 }
-"""Table 3.2: why a login was refused; what is not in it has no reason but that (`Reason.LOGIN`)."""
+"""The reasons for a refused login by Status (docs/protocol.md, section 3); any other Status is `Reason.LOGIN`."""
 
 _COMMON: Final = {
     1: Reason.MALFORMED,
@@ -54,7 +54,7 @@ SUBMIT: Final[dict[ResultTable, dict[int, Reason]]] = {
         13: Reason.NUMBER,
     },
 }
-"""Table 3.3: why a SUBMIT was refused; 0 is accepted, and what stands in neither table is not understood."""
+"""The reasons for a refused SUBMIT by Result (docs/protocol.md, section 3). 0 is accepted; other values are unknown."""
 
 SUBMIT_TEXTS: Final[dict[ResultTable, tuple[str, ...]]] = {
     "1680": (
@@ -91,10 +91,10 @@ SUBMIT_TEXTS: Final[dict[ResultTable, tuple[str, ...]]] = {
         "Dest_terminal_Id error",
     ),
 }
-"""The two tables' own words, by Result."""
+"""The original wording of both tables, by Result."""
 
 
 def submit_text(result: int, table: ResultTable = "1680") -> str:
-    """Return a table's own words for a Result, empty where it has none."""
+    """Return the original wording of a table for a Result, or an empty string."""
     texts = SUBMIT_TEXTS[table]
     return texts[result] if result < len(texts) else ""

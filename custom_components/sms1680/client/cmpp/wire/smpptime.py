@@ -1,19 +1,20 @@
-"""Times as SUBMIT has them: SMPP 3.3 absolute, `YYMMDDhhmmss` `t` `nn` `p` (CMPP 2.0, 7.4.3.1; cmpp2.md, section 2)."""
+"""The times of SUBMIT and CONNECT (docs/cmpp.md, section 2)."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from ...http.requests import CHINA
+from datetime import datetime, timedelta, timezone
+from typing import Final
 
 __all__ = ["connect_timestamp", "smpp_time"]
 
+_CHINA: Final = timezone(timedelta(hours=8))
+
 
 def smpp_time(when: datetime) -> str:
-    """Return an aware time as China Standard Time: tenths 0, 32 quarter hours east."""
-    return when.astimezone(CHINA).strftime("%y%m%d%H%M%S") + "032+"
+    """Return an aware time as SMPP 3.3 absolute time `YYMMDDhhmmsstnnp`: tenths 0, 32 quarter hours east of UTC."""
+    return when.astimezone(_CHINA).strftime("%y%m%d%H%M%S") + "032+"
 
 
 def connect_timestamp(now: datetime) -> str:
-    """Return the ten digits `MMDDHHMMSS` of CONNECT, in China's time whatever the host's zone (trap 14)."""
-    return now.astimezone(CHINA).strftime("%m%d%H%M%S")
+    """Return the ten digits `MMDDHHMMSS` of CONNECT in China time, whatever the host's zone (docs/cmpp.md, trap 14)."""
+    return now.astimezone(_CHINA).strftime("%m%d%H%M%S")

@@ -1,4 +1,4 @@
-"""Texts to Msg_Content and back: encodings, and segments that cut no character (CMPP 2.0, 7.4.3.1; GSM 03.40)."""
+"""Converts texts to Msg_Content and back, in segments that cut no character (docs/cmpp.md, sections 2 and 3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 Encoding = Literal["auto", "ucs2", "gbk"]
-"""What a text goes out as: ASCII where it can and UCS2 else, always UCS2, or GBK where every character has one."""
+"""auto: ASCII if possible, else UCS2. ucs2: always UCS2. gbk: GBK if every character has a code in it, else UCS2."""
 
 ASCII: Final = 0
 UCS2: Final = 8
@@ -36,9 +36,9 @@ _PART: Final = 134
 
 @dataclass(frozen=True, slots=True)
 class EncodedSegments:
-    """A text as it goes out: its Msg_Fmt, and the content of each segment, without a user data header.
+    """An encoded text: its Msg_Fmt and the content of each segment, without user data headers.
 
-    More than one segment need a header each; one has room for it.
+    Each of several segments has room for its header.
     """
 
     msg_fmt: int
@@ -49,11 +49,11 @@ class EncodedSegments:
 
 
 def write_text_content(text: str, encoding: Encoding = "auto", added_units: int = 0) -> EncodedSegments:
-    """Return a text as segments: one of at most 140 octets (159 for ASCII), else several of at most 134.
+    """Return the segments of a text: one of at most 140 octets (159 for ASCII), or several of at most 134.
 
-    text: with its signature, without lone surrogates. added_units: what the platform itself puts in front (its
-    signature): room is left for it in the first segment, and it is taken for Chinese. Long ASCII goes out as UCS2,
-    since gateways don't agree on what an ASCII segment holds. No surrogate pair and no GBK character is cut.
+    text: with its signature, without lone surrogates. added_units: the length of the signature that the platform
+    prepends, in UTF-16 units; the first segment leaves room for it, assuming Chinese. Long ASCII is sent as UCS2,
+    since gateways disagree on the size of an ASCII segment. Surrogate pairs and GBK characters are never cut.
 
     Raises ValueError for more than 255 segments.
     """
@@ -69,15 +69,15 @@ def write_text_content(text: str, encoding: Encoding = "auto", added_units: int 
         msg_fmt, segments = UCS2, tuple(piece.encode("utf-16-be") for piece in pieces)
         segments = (segments[0][2 * added_units :], *segments[1:])
     if len(segments) > MAX_SEGMENTS:
-        raise ValueError(f"{len(segments)} segments, at most {MAX_SEGMENTS}")
+        raise ValueError(f"{len(segments)} segments, maximum {MAX_SEGMENTS}")
     return EncodedSegments(msg_fmt, segments)
 
 
 def read_text_content(content: bytes, msg_fmt: int) -> str:
-    """Return the text of an uplink's content without its user data header; whatever the octets, it never fails.
+    """Return the text of an uplink's content without its user data header. Never fails.
 
-    ASCII with octets beyond it is read as GB18030, as gateways mean it; of UCS2 with an odd length the last octet is
-    dropped (trap 17). Binary and unknown formats are given as hexadecimal digits, unless they are plain ASCII.
+    ASCII with octets from 0x80 is read as GB18030, and UCS2 with an odd length without its last octet (docs/cmpp.md,
+    trap 17). Binary and unknown formats are returned as hexadecimal digits, unless they are printable ASCII.
     """
     if msg_fmt == GB18030:
         return content.decode("gb18030", "replace")
@@ -90,10 +90,10 @@ def read_text_content(content: bytes, msg_fmt: int) -> str:
 
 
 def join_content(segments: Sequence[bytes], msg_fmt: int) -> bytes:
-    """Return the content of an uplink's segments that follow each other.
+    """Return the joined content of consecutive segments of an uplink.
 
-    A UCS2 segment with an odd length loses its last octet (trap 17), which would shift all that follows; unless the
-    next one is odd as well: then a character was cut between the two.
+    A UCS2 segment with an odd length loses its last octet, which would shift the rest (docs/cmpp.md, trap 17). If the
+    next segment is odd as well, a character was cut between the two, and both stay complete.
     """
     if not _is_ucs2(msg_fmt):
         return b"".join(segments)
@@ -106,7 +106,7 @@ def join_content(segments: Sequence[bytes], msg_fmt: int) -> bytes:
 
 
 def _is_ucs2(msg_fmt: int) -> bool:
-    """Tell UCS2 in any message class: 8, and as seen 9 and 0x18 (GSM 03.38, general data coding)."""
+    """Return whether a Msg_Fmt is UCS2 in any message class: 8, 9 or 0x18 (GSM 03.38, general data coding)."""
     return msg_fmt & ~0x13 == UCS2
 
 
