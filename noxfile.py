@@ -36,6 +36,7 @@ WHEEL_TESTS = (
     "tests/core/test_cli.py",
     "tests/sandbox/test_command.py",
 )
+TYPED = ("apprise_plugin", "demo", "sandbox", "scripts", "tests/support", "noxfile.py")
 # Home Assistant's list of the versions that it works with, in the folder of its environment.
 PINS = "lib/python*/site-packages/homeassistant/package_constraints.txt"
 EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", ".")
@@ -45,14 +46,9 @@ NO_TESTS_COLLECTED = 5
 Step = Sequence[str]  # the arguments of one `uv pip install`
 
 
-def group(name: str) -> tuple[str, ...]:
-    """Return the requirements of a dependency group in pyproject.toml."""
-    return tuple(nox.project.dependency_groups(PYPROJECT, name))
-
-
-def core_steps(packages: str) -> tuple[Step, ...]:
-    """Return the packages of a core lane."""
-    return ((*group("test"), *group(packages)),)
+def group(*names: str) -> tuple[str, ...]:
+    """Return the requirements of dependency groups in pyproject.toml."""
+    return tuple(nox.project.dependency_groups(PYPROJECT, *names))
 
 
 def home_assistant_steps(end: str) -> tuple[Step, ...]:
@@ -78,9 +74,9 @@ class Lane(NamedTuple):
 
 
 LANES = {
-    "core-oldest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (*core_steps("oldest"), EDITABLE)),
-    "core-newest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (*core_steps("newest"), EDITABLE)),
-    "wheel": Lane("3.11", WHEEL_TESTS, ("apprise", "httpx"), core_steps("newest"), from_wheel=True),
+    "core-oldest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (group("test", "oldest"), EDITABLE)),
+    "core-newest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (group("test", "newest"), EDITABLE)),
+    "wheel": Lane("3.11", WHEEL_TESTS, ("apprise", "httpx"), (group("test", "newest"),), from_wheel=True),
     "ha-oldest": Lane("3.13", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("oldest")),
     "ha-newest": Lane(
         "3.14.2", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("newest"), measured=True
@@ -139,8 +135,6 @@ def run_lane(session: nox.Session) -> None:
     lane = LANES[session.name]
     folder = Path(session.virtualenv.location)
     prepare(session, lane.steps, wheel=lane.from_wheel)
-    for name in ("results.xml", "note.txt"):
-        (folder / name).unlink() if (folder / name).exists() else None
     shown = versions(session, lane)
     (folder / "versions.txt").write_text(shown, "utf-8")
     session.log(f"=== {session.name}: {shown}")
@@ -169,49 +163,36 @@ for lane_name, each in LANES.items():
     nox.session(name=lane_name, python=python(each.python))(run_lane)
 
 
-# What mypy checks on the oldest Python, with its folder. The core is checked under its installed name.
-TYPED = {
-    "typings/sms1680": f"{INTEGRATION}/client",
-    **{name: name for name in ("apprise_plugin", "demo", "sandbox", "scripts", "tests/support", "noxfile.py")},
-}
-
-
 @nox.session(python=python("3.11", "3.12", "3.13", "3.14"))
 def lint(session: nox.Session) -> None:
-    """Check style, format, types of the core and the rules of this repository: nox -s lint -- [--fix] [PATH ...]."""
+    """Check style, types of the core, spelling, layers and the rules of this repository: [--fix] [PATH ...]."""
     prepare(session, [group("lint")])
     fix = ["--fix"] if "--fix" in session.posargs else []
-    paths = [argument for argument in session.posargs if not argument.startswith("-")]
-    typed = [name for name, folder in TYPED.items() if concerns(folder, paths)]
+    where = [argument for argument in session.posargs if not argument.startswith("-")] or ["."]
     checks = {
-        "ruff check": ["ruff", "check", "--quiet", "--output-format=concise", *fix, *(paths or ["."])],
-        "ruff format": ["ruff", "format", "--quiet", *([] if fix else ["--diff"]), *(paths or ["."])],
+        "ruff check": ["ruff", "check", "--quiet", "--output-format=concise", *fix, *where],
+        "ruff format": ["ruff", "format", "--quiet", *([] if fix else ["--diff"]), *where],
         "repository rules": ["python", "-P", "tests/support/repo_rules.py"],
+        # The core is checked under its installed name, which is a link.
+        "mypy": ["mypy", "--no-error-summary", "typings/sms1680", *TYPED],
     }
-    if typed:
-        checks["mypy"] = ["mypy", "--no-error-summary", *typed]
     run_checks(session, checks)
 
 
 @nox.session(python=python(LANES["ha-newest"].python))
 def types(session: nox.Session) -> None:
-    """Check the types of the integration with those of the newest Home Assistant."""
-    if concerns(INTEGRATION, [argument for argument in session.posargs if not argument.startswith("-")]):
-        prepare(session, (*home_assistant_steps("newest")[:-1], group("mypy")))
-        run_checks(session, {"mypy": ["mypy", "--no-error-summary", "--python-version=3.14", INTEGRATION]})
+    """Check the types of the integration with those of the newest Home Assistant: [PATH ...]."""
+    paths = [argument for argument in session.posargs if not argument.startswith("-")]
+    if paths and not any(str(Path(path).resolve()).startswith(str(ROOT / INTEGRATION)) for path in paths):
+        session.skip("no path in the integration")
+    prepare(session, (*home_assistant_steps("newest")[:-1], group("mypy")))
+    run_checks(session, {"mypy": ["mypy", "--no-error-summary", "--python-version=3.14", INTEGRATION]})
 
 
 @nox.session(python=python("3.11", "3.12", "3.13", "3.14"))
 def demo(session: nox.Session) -> None:
     """Prepare the environment of scripts/demo: the wheel, as users install it, because it has Apprise's plugin file."""
     prepare(session, [(*group("newest"), "setuptools>=77")], wheel=True)
-
-
-def concerns(folder: str, paths: Sequence[str]) -> bool:
-    """Return whether one of these paths is in the folder or contains it; without paths, everything is checked."""
-    room = ROOT / folder
-    chosen = [ROOT / path for path in paths]
-    return not chosen or any(room == path or room in path.parents or path in room.parents for path in chosen)
 
 
 def run_checks(session: nox.Session, checks: Mapping[str, Sequence[str]]) -> None:

@@ -174,27 +174,14 @@ class HomeAssistant:
         if ended.get("reason") != "reconfigure_successful":
             raise unfinished(ended)
 
-    async def connected(self) -> str:
-        """Wait until the account is connected over CMPP, and return the entity that shows it."""
-
-        async def look() -> str | None:
-            for entity in await self.command("config/entity_registry/list"):
-                mine = entity["platform"] == DOMAIN and entity["translation_key"] == "connected"
-                if mine and await self.state(entity["entity_id"]) == "on":
-                    return str(entity["entity_id"])
-            return None
-
-        return await until(look, "connection over CMPP")
-
     async def add_automation(self, name: str, automation: Mapping[str, Any]) -> str:
         """Save an automation as the editor does, and return its entity once it is on."""
         await self.request("POST", f"/api/config/automation/config/{name}", json=automation)
 
         async def look() -> str | None:
-            for state in await self.request("GET", "/api/states"):
-                if state["attributes"].get("id") == name and state["state"] == "on":
-                    return str(state["entity_id"])
-            return None
+            states = await self.request("GET", "/api/states")
+            mine = (one for one in states if one["attributes"].get("id") == name and one["state"] == "on")
+            return next((str(one["entity_id"]) for one in mine), None)
 
         return await until(look, "automation that is on")
 
@@ -254,16 +241,17 @@ class HomeAssistant:
                     await self._changed.wait()
         raise DemoError(f"after {seconds:.0f} s there was still no event {kind} that fits")
 
-    async def notify_entity(self) -> str:
-        """Wait for the recipient's notify entity, and return its id."""
+    async def entity(self, kind: str, ready: Callable[[str], bool], key: str | None = None) -> str:
+        """Wait until an entity of this kind, and with this translation key, has such a state; return its id."""
 
         async def look() -> str | None:
-            listed = await self.command("config/entity_registry/list")
-            mine = [entity["entity_id"] for entity in listed if entity["platform"] == DOMAIN]
-            found = next((entity for entity in mine if entity.startswith("notify.")), None)
-            return found if found and await self.state(found) != "unavailable" else None
+            for entity in await self.command("config/entity_registry/list"):
+                mine = entity["platform"] == DOMAIN and entity["entity_id"].startswith(f"{kind}.")
+                if mine and key in (None, entity["translation_key"]) and ready(await self.state(entity["entity_id"])):
+                    return str(entity["entity_id"])
+            return None
 
-        return await until(look, "notify entity of the recipient")
+        return await until(look, f"{kind} entity that is ready")
 
     async def translated(self, error: Mapping[str, Any], language: str) -> str:
         """Return an error as the frontend shows it in this language. Raise DemoError if it has no translation."""

@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 from . import ROOT
 
@@ -46,6 +47,40 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def relay_to(gateway: str) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """Relay connections to the gateway from a port of its own; yield its address and a function that closes it."""
+    parts = urlsplit(gateway)
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, out = await asyncio.open_connection(parts.hostname, parts.port)
+        writers.update((writer, out))
+        directions = [asyncio.ensure_future(copy(reader, out)), asyncio.ensure_future(copy(answers, writer))]
+        await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        for direction in directions:
+            direction.cancel()
+        for one in (writer, out):
+            one.close()
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+
+    async def close() -> None:
+        server.close()
+        for writer in writers:
+            writer.close()
+
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", close
+    finally:
+        await close()
 
 
 class RunFolder:

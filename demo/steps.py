@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,9 @@ from support.ha_log_check import complaints, digests, leaks
 
 from sms1680 import mask_number
 
-from .alarms import ask, fall_back
 from .home_assistant import CommandError, HomeAssistant, push_addresses
 from .platform import Platform
-from .processes import DemoError, Processes, RunFolder
+from .processes import DemoError, Processes, RunFolder, relay_to
 from .programs import tail
 from .transcript import Step
 
@@ -36,6 +37,7 @@ OVER_CMPP = "门窗已全部锁好。回复任意内容可确认。"
 REPLY_OVER_CMPP = "1\n谢谢，收到"
 ANSWER = "已收到，警笛已关闭。"
 QUESTION = "车库门开了 10 分钟，要关上吗？回复 是 或 不"
+YES = "好的"
 QUESTION_CMPP = "浇花系统要启动吗？回复 是 或 不"
 SMOKE = "厨房烟雾报警，请立即查看。"
 # How often the platform must have each text at the end.
@@ -138,7 +140,7 @@ class Story:
         account = self._account = await home.add_account(self.platform.account, SIGNATURE)
         step.lines.append(f"the dialog tested the account and saved it as {account['title']!r}")
         await home.add_recipient(account, RECIPIENT, NUMBER)
-        self._notify = await home.notify_entity()
+        self._notify = await home.entity("notify", lambda state: state != "unavailable")
         step.lines.append(f"recipient {RECIPIENT}, {PHONE}: {self._notify}")
         addresses = push_addresses(account)
         self.secrets["the push addresses' secret"] = addresses["uplink_address"].split("/")[-3]
@@ -224,7 +226,7 @@ class Story:
         pushed = await platform.pushed()
         step.lines.append("the platform has no push address any longer: nothing can come in over the webhook")
         await home.add_cmpp(self._account, platform.account)
-        entity = await home.connected()
+        entity = await home.entity("binary_sensor", lambda state: state == "on", "connected")
         step.lines.append(f"the dialog logged in over CMPP and added it; {entity} is {await home.state(entity)}")
         await home.act("notify.send_message", {"message": OVER_CMPP}, entity=self._notify)
         held = await self._shown_once(step, OVER_CMPP)
@@ -245,16 +247,55 @@ class Story:
 
     async def question(self, step: Step) -> None:
         """Ask over HTTP; the answer comes in over the webhook."""
-        await ask(self._home, self.platform, step, entity=self._notify, question=QUESTION, number=NUMBER)
+        await self._ask(step, QUESTION)
 
     async def question_cmpp(self, step: Step) -> None:
         """Ask over CMPP, which the answer uses, too."""
-        await ask(self._home, self.platform, step, entity=self._notify, question=QUESTION_CMPP, number=NUMBER)
+        await self._ask(step, QUESTION_CMPP)
+
+    async def _ask(self, step: Step, question: str) -> None:
+        """Ask with sms1680.ask_question and answer from the phone."""
+        fields = {"question": question, "answers": [{"id": "yes"}, {"id": "no"}], "timeout": "00:01:00"}
+        asking = asyncio.ensure_future(self._home.act("sms1680.ask_question", fields, entity=self._notify, answer=True))
+        try:
+            shown = await self.platform.shown(question)
+            step.lines.append(f"sms1680.ask_question; the phone {PHONE} shows: {shown['text']}")
+            await self.platform.post("reply", number=NUMBER, content=YES)
+            answer = await asking
+        finally:
+            asking.cancel()
+        expect(answer["id"], "yes", f"the answer (reason {answer.get('reason')})")
+        step.lines.append(
+            f"the phone answered {YES!r}; the action returned id {answer['id']!r} from {answer['recipient']}, "
+            f"{answer['elapsed']:.2f} s after it started"
+        )
+        step.facts.update(id=answer["id"], elapsed=answer["elapsed"])
 
     async def around(self, step: Step) -> None:
-        """Send an alarm from an account whose gateway is down."""
-        own = self._account
-        await fall_back(self._home, self.platform, step, first=own, signature=SIGNATURE, alarm=SMOKE, number=NUMBER)
+        """Add a second account whose gateway then goes down, and send an alarm that the first account takes over."""
+        home, platform = self._home, self.platform
+        async with relay_to(platform.account.gateway) as (gateway, close):
+            second = await home.add_account(replace(platform.account, gateway=gateway), SIGNATURE)
+            step.lines.append("a second account was added, which reaches the platform at another address")
+            await close()
+        step.lines.append("that address was closed: it refuses connections")
+        first_id, second_id = (account["result"]["entry_id"] for account in (self._account, second))
+        fields = {"number": NUMBER, "config_entry_id": second_id, "message": SMOKE, "priority": "critical"}
+        began, clock = time.time(), time.monotonic()
+        answer = await home.act("sms1680.send_message", {**fields, "fallback_account": first_id}, answer=True)
+        seconds = time.monotonic() - clock
+        (message,) = answer["messages"]
+        (fallback,) = message["fallback"]
+        seen = (message["outcome"], message["reason"], fallback["to"], fallback["outcome"])
+        expect(seen, ("not_sent", "no_connection", first_id, "accepted"), "the response of the action")
+        step.lines.append(f"the second account: outcome {seen[0]}, reason {seen[1]}; the first account: {seen[3]}")
+        arrived = (await platform.shown(SMOKE))["sent_at"] - began
+        step.lines.append(
+            f"the alarm was on the phone {arrived:.1f} s after the call; the action answered after {seconds:.1f} s"
+        )
+        await home.request("DELETE", f"/api/config/config_entries/entry/{second_id}")
+        step.facts.update(outcome=message["outcome"], taken=fallback["outcome"], seconds=round(arrived, 1))
+        step.detail = f"{arrived:.1f} s"
         await self._shown_once(step, SMOKE)
 
     async def ledger(self, step: Step) -> None:

@@ -28,19 +28,8 @@ LANES = ("core-oldest", "core-newest", "wheel", "ha-oldest", "ha-newest")
 
 # Variables that would make uv, nox or an interpreter use another environment or other sessions.
 MISLEADING = (
-    "NOXPYTHON",
-    "NOXEXTRAPYTHON",
-    "NOXFORCEPYTHON",
-    "NOXSESSION",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONSAFEPATH",
-    "UV_PROJECT",
-    "UV_PROJECT_ENVIRONMENT",
-    "UV_PYTHON",
-    "UV_SYSTEM_PYTHON",
-    "UV_WORKING_DIR",
-    "VIRTUAL_ENV",
+    "NOXEXTRAPYTHON NOXFORCEPYTHON NOXPYTHON NOXSESSION PYTHONHOME PYTHONPATH PYTHONSAFEPATH UV_PROJECT "
+    "UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_WORKING_DIR VIRTUAL_ENV"
 )
 
 
@@ -70,7 +59,7 @@ def say(text: str) -> None:
 
 def environment() -> dict[str, str]:
     """Return the user's variables, without the misleading ones and with every cache below `.venv`."""
-    user = {name: value for name, value in os.environ.items() if value and name not in MISLEADING}
+    user = {name: value for name, value in os.environ.items() if value and name not in MISLEADING.split()}
     cache = VENV / "cache"
     caches = {"UV_CACHE_DIR": str(cache / "uv"), "PIP_CACHE_DIR": str(cache / "pip")}
     own_python = "SMS1680_PYTHON_{}_{}".format(*sys.version_info[:2])
@@ -117,6 +106,8 @@ def run_nox(sessions: Sequence[str], arguments: Sequence[str], variables: dict[s
     missing = "no-" if variables.get("SMS1680_MISSING_PYTHON") == "skip" else ""
     command = [str(TOOLS / "bin" / "python"), "-m", "nox", "-f", str(ROOT / "noxfile.py"), "--report", str(report)]
     command += [f"--{missing}error-on-missing-interpreters", "-s", *sessions, "--", *arguments]
+    for left in (VENV / name / file for name in sessions for file in ("results.xml", "note.txt")):
+        left.unlink() if left.exists() else None
     subprocess.call(command, cwd=str(ROOT), env=variables)
     try:
         reported = {session["name"]: session for session in json.loads(report.read_text("utf-8"))["sessions"]}
@@ -130,27 +121,21 @@ def read_result(name: str, reported: dict[str, str]) -> Result:
     """Return the result of a session from the report of nox and the files that the session left."""
     result = Result(name, status=reported.get("result", "aborted"), note=reported.get("reason") or "")
     folder = VENV / name
-    for counts in results_of(folder / "results.xml"):
+    junit = folder / "results.xml"
+    for counts in ET.parse(str(junit)).getroot().iter("testsuite") if junit.is_file() else ():  # noqa: S314
         failed = int(counts.get("failures", 0)) + int(counts.get("errors", 0))
         skipped = int(counts.get("skipped", 0))
         result.failed += failed
         result.skipped += skipped
         result.passed += int(counts.get("tests", 0)) - failed - skipped
         result.seconds += float(counts.get("time", 0.0))
-    if result.status not in ("skipped", "aborted"):
+    if junit.is_file():
         for attribute, file in (("versions", "versions.txt"), ("note", "note.txt")):
             if (folder / file).is_file():
                 setattr(result, attribute, (folder / file).read_text("utf-8"))
     if not result.good and not result.failed and not result.note:
         result.note = "it did not end well; see above"
     return result
-
-
-def results_of(report: Path) -> list[ET.Element]:
-    """Return the counts in the JUnit report of pytest."""
-    if not report.is_file():
-        return []
-    return list(ET.parse(str(report)).getroot().iter("testsuite"))  # noqa: S314 - written by pytest
 
 
 def summarise(results: Sequence[Result]) -> int:

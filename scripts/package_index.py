@@ -10,15 +10,6 @@ from typing import Mapping
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-UV_INDEX_VARIABLES = (
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL",
-    "UV_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_FIND_LINKS",
-    "UV_NO_INDEX",
-)
-
 
 def uv_settings(pip_config: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that make uv use the settings of pip.
@@ -71,7 +62,8 @@ def parse_pip_config(text: str) -> dict[str, str]:
 
 def uv_has_own_index(environment: Mapping[str, str]) -> bool:
     """Return whether the user has set an index for uv, in a variable or in a file of uv."""
-    if any(environment.get(name) for name in UV_INDEX_VARIABLES):
+    names = ("DEFAULT_INDEX", "INDEX_URL", "INDEX", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX")
+    if any(environment.get(f"UV_{name}") for name in names):
         return True
     home = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or "~").expanduser() / ".config")
     files = [
