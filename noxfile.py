@@ -27,7 +27,7 @@ PYPROJECT: dict[str, Any] = nox.project.load_toml(ROOT / "pyproject.toml")
 INTEGRATION = "custom_components/sms1680"
 CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/sandbox", "tests/house")
 # The tests of the pages and of the kill take longest, so they start first.
-HOME_ASSISTANT_TESTS = ("tests/e2e", "tests/hassfest", "tests/home_assistant")
+HOME_ASSISTANT_TESTS = ("tests/e2e", "tests/hassfest", "tests/home_assistant", "tests/house/test_layout.py")
 # What a forgotten package or entry point can break, and nothing else.
 WHEEL_TESTS = (
     "tests/house/test_wheel.py",
@@ -173,6 +173,8 @@ def lint(session: nox.Session) -> None:
         "ruff check": ["ruff", "check", "--quiet", "--output-format=concise", *fix, *where],
         "ruff format": ["ruff", "format", "--quiet", *([] if fix else ["--diff"]), *where],
         "repository rules": ["python", "-P", "tests/support/repo_rules.py"],
+        "spelling": ["codespell", *where],
+        "layers": ["lint-imports", "--no-logo", "--cache-dir=.venv/cache/import-linter"],
         # The core is checked under its installed name, which is a link.
         "mypy": ["mypy", "--no-error-summary", "typings/sms1680", *TYPED],
     }
@@ -187,6 +189,12 @@ def types(session: nox.Session) -> None:
         session.skip("no path in the integration")
     prepare(session, (*home_assistant_steps("newest")[:-1], group("mypy")))
     run_checks(session, {"mypy": ["mypy", "--no-error-summary", "--python-version=3.14", INTEGRATION]})
+
+
+@nox.session(python=python("3.13", "3.14"))
+def house(session: nox.Session) -> None:
+    """Print the measures of the layout, the size of the code and its English: [--english FOLDER ...]."""
+    session.run("python", "-P", "tests/support/layout.py", *session.posargs)
 
 
 @nox.session(python=python("3.11", "3.12", "3.13", "3.14"))
