@@ -9,41 +9,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names, from the package that mypy knows
-    from sms1680.account import Account, PasswordForm
+    from sms1680.account import DEFAULT_GATEWAY, Account, PasswordForm, gateway_url
     from sms1680.errors import InvalidMessageError, InvalidSettingError, SendError
     from sms1680.http.client import PACKET_SIZE, Client
-    from sms1680.http.requests import DEFAULT_GATEWAY, gateway_url, send_options
-    from sms1680.http.transport import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
+    from sms1680.http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
     from sms1680.limits.settings import SpendingLimits
     from sms1680.limits.shared_state import state_folders
     from sms1680.masking import MASK, mask_number
     from sms1680.numbers import normalise_number
-    from sms1680.outcomes import Outcome, Reason, Receipt, Repeat
+    from sms1680.outcomes import Outcome, Reason, Repeat
+    from sms1680.plan import check_extension
+    from sms1680.receipts import Receipt
     from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
 else:
-    from ..account import Account, PasswordForm  # noqa: TID252
+    from ..account import DEFAULT_GATEWAY, Account, PasswordForm, gateway_url  # noqa: TID252
     from ..errors import InvalidMessageError, InvalidSettingError, SendError  # noqa: TID252
     from ..http.client import PACKET_SIZE, Client  # noqa: TID252
-    from ..http.requests import DEFAULT_GATEWAY, gateway_url, send_options  # noqa: TID252
-    from ..http.transport import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts  # noqa: TID252
+    from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError  # noqa: TID252
     from ..limits.settings import SpendingLimits  # noqa: TID252
     from ..limits.shared_state import state_folders  # noqa: TID252
     from ..masking import MASK, mask_number  # noqa: TID252
     from ..numbers import normalise_number  # noqa: TID252
-    from ..outcomes import Outcome, Reason, Receipt, Repeat  # noqa: TID252
+    from ..outcomes import Outcome, Reason, Repeat  # noqa: TID252
+    from ..plan import check_extension  # noqa: TID252
+    from ..receipts import Receipt  # noqa: TID252
     from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units  # noqa: TID252
 
 __all__ = [
     "DEFAULT_GATEWAY",
-    "LONGEST_ANSWER",
+    "LONGEST_RESPONSE",
     "MASK",
     "MAX_LENGTH",
     "PACKET_SIZE",
     "USER_AGENT",
     "Account",
-    "Answer",
     "Client",
-    "Failure",
     "InvalidMessageError",
     "InvalidSettingError",
     "Outcome",
@@ -52,16 +52,18 @@ __all__ = [
     "Receipt",
     "Repeat",
     "Request",
+    "Response",
     "SendError",
     "Signature",
     "SignaturePlace",
     "SpendingLimits",
     "Timeouts",
+    "TransportError",
+    "check_extension",
     "gateway_url",
     "is_signed",
     "mask_number",
     "normalise_number",
-    "send_options",
     "split_units",
     "state_folders",
     "units",

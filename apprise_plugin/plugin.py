@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
@@ -29,9 +29,9 @@ from .core import (
     SignaturePlace,
     SpendingLimits,
     Timeouts,
+    check_extension,
     gateway_url,
     mask_number,
-    send_options,
     units,
 )
 from .credentials import make_account
@@ -138,7 +138,7 @@ class NotifySMS1680(NotifyBase):
             )
             checked = Signature(signature or "-", self.place)  # validates the place even without a signature
             self._signature = checked if signature else None
-            send_options(None, self.extension, datetime.now(UTC))
+            check_extension(self.extension)
         except InvalidMessageError as error:
             self.logger.error("sms1680: %s", error)  # noqa: TRY400 - the sentence says everything
             raise ImproperlyConfigured(str(error)) from None

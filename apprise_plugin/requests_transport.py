@@ -17,7 +17,7 @@ from email.message import Message
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError as PoolProxyError
 
-from .core import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
+from .core import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
 
 _LOGGER = logging.getLogger(__name__)
 _CHUNK = 4096
@@ -54,15 +54,15 @@ class RequestsTransport:
         self._until = until
         self._clock = clock
 
-    def exchange(self, request: Request) -> Answer | Failure:
+    def exchange(self, request: Request) -> Response | TransportError:
         """Return the response, or the failure. Never raises."""
         if request.secret_url or request.method != "POST":
             # urllib3 logs the URL of each request.
-            return Failure(begun=False, detail="RefusedMethod")
+            return TransportError(begun=False, detail="RefusedMethod")
         remaining = self._until - self._clock()
         if remaining <= 0:
-            return Failure(begun=False, detail="TimeLimit")
-        result: queue.SimpleQueue[Answer | Failure] = queue.SimpleQueue()
+            return TransportError(begun=False, detail="TimeLimit")
+        result: queue.SimpleQueue[Response | TransportError] = queue.SimpleQueue()
         worker = threading.Thread(
             target=lambda: result.put(self._post(request, remaining)), name="sms1680-exchange", daemon=True
         )
@@ -73,12 +73,12 @@ class RequestsTransport:
         try:
             return result.get(timeout=remaining)
         except queue.Empty:
-            return Failure(begun=True, detail="TimeLimit")
+            return TransportError(begun=True, detail="TimeLimit")
 
     def close(self) -> None:
         """Do nothing: each connection is closed at the end of its exchange."""
 
-    def _post(self, request: Request, seconds: float) -> Answer | Failure:
+    def _post(self, request: Request, seconds: float) -> Response | TransportError:
         try:
             response = requests.post(
                 request.url,
@@ -90,7 +90,7 @@ class RequestsTransport:
                     **dict(request.headers),
                 },
                 auth=_no_auth,
-                timeout=(min(self._timeouts.connect, seconds), min(self._timeouts.answer, seconds)),
+                timeout=(min(self._timeouts.connect, seconds), min(self._timeouts.response, seconds)),
                 verify=self._verify,
                 allow_redirects=False,
                 stream=True,
@@ -108,17 +108,17 @@ def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     return prepared
 
 
-def _read(response: requests.Response) -> Answer | Failure:
+def _read(response: requests.Response) -> Response | TransportError:
     body = b""
     with response:
         for chunk in response.raw.stream(_CHUNK, decode_content=False):
             body += chunk
-            if len(body) > LONGEST_ANSWER:
-                return Failure(begun=True, detail="AnswerTooLong")
+            if len(body) > LONGEST_RESPONSE:
+                return TransportError(begun=True, detail="AnswerTooLong")
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and len(body) < int(announced):
-        return Failure(begun=True, detail="AnswerCut")  # urllib3 1.26 does not check the length
-    return Answer(
+        return TransportError(begun=True, detail="AnswerCut")  # urllib3 1.26 does not check the length
+    return Response(
         response.status_code,
         body,
         _charset(response.headers.get("Content-Type", "")),
@@ -159,8 +159,8 @@ def _in_handshake(reason: object) -> bool:
     )
 
 
-def _failure(error: Exception, *, begun: bool) -> Failure:
+def _failure(error: Exception, *, begun: bool) -> TransportError:
     # Only the type: the text of an error may quote the URL.
     kind = type(error).__name__
     _LOGGER.debug("No response: %s; the request %s", kind, "may have been sent" if begun else "was not sent")
-    return Failure(begun=begun, detail=kind)
+    return TransportError(begun=begun, detail=kind)

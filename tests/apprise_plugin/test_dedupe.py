@@ -13,7 +13,8 @@ import pytest
 
 from sms1680.apprise import dedupe as module
 from sms1680.apprise.dedupe import FILE, Dedupe, PreviousSend
-from sms1680.outcomes import Outcome, Receipt
+from sms1680.outcomes import Outcome
+from sms1680.receipts import Receipt
 from sms1680.sandbox import Fault, SandboxThread
 
 A, B = "13800000000", "13900000001"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sms1680.apprise.requests_transport import RequestsTransport
-from sms1680.http.transport import Answer, Failure, Request, Timeouts
+from sms1680.http.transport import Request, Response, Timeouts, TransportError
 
 BODY = b"username=demo&content=x"
 Behaviour = Callable[[socket.socket], None]
@@ -103,7 +103,7 @@ def answer(raw: bytes) -> Behaviour:
 
 def exchange(
     address: str, *, seconds: float = 10.0, connect: float = 2.0, wait: float = 5.0, verify: bool = True
-) -> Answer | Failure:
+) -> Response | TransportError:
     carrier = RequestsTransport(Timeouts(connect, wait), verify=verify, until=time.monotonic() + seconds)
     form = (("Content-Type", "application/x-www-form-urlencoded"),)
     try:
@@ -128,7 +128,7 @@ def test_response(serve: Callable[..., Server]) -> None:
         seen.append(read(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=GBK\r\nContent-Length: 4\r\n\r\n1,ab")
 
-    assert exchange(f"http://{serve(behave).address}") == Answer(200, b"1,ab", "gbk", complete_length=True)
+    assert exchange(f"http://{serve(behave).address}") == Response(200, b"1,ab", "gbk", complete_length=True)
     head = seen[0].partition(b"\r\n\r\n")[0].decode().lower()
     assert head.startswith("post /sendxsms.do http/1.1\r\n")
     assert "accept-encoding: identity" in head
@@ -137,12 +137,12 @@ def test_response(serve: Callable[..., Server]) -> None:
 
 def test_missing_charset_is_none(serve: Callable[..., Server]) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n"
-    assert exchange(f"http://{serve(answer(raw)).address}") == Answer(200, b"1", None, complete_length=True)
+    assert exchange(f"http://{serve(answer(raw)).address}") == Response(200, b"1", None, complete_length=True)
 
 
 def test_missing_length_is_reported(serve: Callable[..., Server]) -> None:
     raw = b"HTTP/1.0 200 OK\r\n\r\n1"
-    assert exchange(f"http://{serve(answer(raw)).address}") == Answer(200, b"1", None, complete_length=False)
+    assert exchange(f"http://{serve(answer(raw)).address}") == Response(200, b"1", None, complete_length=False)
 
 
 @pytest.mark.parametrize(
@@ -160,14 +160,14 @@ def test_missing_length_is_reported(serve: Callable[..., Server]) -> None:
 )
 def test_faulty_response_may_have_been_processed(serve: Callable[..., Server], raw: bytes) -> None:
     result = exchange(f"http://{serve(answer(raw)).address}")
-    assert isinstance(result, Failure)
+    assert isinstance(result, TransportError)
     assert result.begun
 
 
 def test_redirects_are_not_followed(serve: Callable[..., Server]) -> None:
     elsewhere = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"))
     raw = f"HTTP/1.1 307 Moved\r\nLocation: http://{elsewhere.address}/\r\nContent-Length: 0\r\n\r\n".encode()
-    assert exchange(f"http://{serve(answer(raw)).address}") == Answer(307, b"", None, complete_length=True)
+    assert exchange(f"http://{serve(answer(raw)).address}") == Response(307, b"", None, complete_length=True)
 
 
 def test_missing_response_times_out(serve: Callable[..., Server]) -> None:
@@ -176,7 +176,7 @@ def test_missing_response_times_out(serve: Callable[..., Server]) -> None:
         server.ended.wait(10)
 
     server = serve(behave)
-    assert exchange(f"http://{server.address}", wait=0.2) == Failure(begun=True, detail="ReadTimeout")
+    assert exchange(f"http://{server.address}", wait=0.2) == TransportError(begun=True, detail="ReadTimeout")
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
@@ -189,17 +189,17 @@ def test_slow_response_ends_at_the_time_limit(serve: Callable[..., Server], head
 
     server = serve(behave)
     began = time.monotonic()
-    assert exchange(f"http://{server.address}", seconds=0.5) == Failure(begun=True, detail="TimeLimit")
+    assert exchange(f"http://{server.address}", seconds=0.5) == TransportError(begun=True, detail="TimeLimit")
     assert time.monotonic() - began < 2
 
 
 def test_closed_port_is_not_begun(free_port: int) -> None:
-    assert exchange(f"http://127.0.0.1:{free_port}") == Failure(begun=False, detail="ConnectionError")
+    assert exchange(f"http://127.0.0.1:{free_port}") == TransportError(begun=False, detail="ConnectionError")
 
 
 def test_unknown_host_is_not_begun() -> None:
     result = exchange("http://no-such-host.invalid", seconds=60)
-    assert isinstance(result, Failure)
+    assert isinstance(result, TransportError)
     assert not result.begun
 
 
@@ -213,20 +213,22 @@ def test_connect_timeout_is_not_begun() -> None:
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(address)
-        assert exchange("http://{}:{}".format(*address), connect=0.3) == Failure(begun=False, detail="ConnectTimeout")
+        assert exchange("http://{}:{}".format(*address), connect=0.3) == TransportError(
+            begun=False, detail="ConnectTimeout"
+        )
         for one in waiting:
             one.close()
 
 
 def test_untrusted_certificate_is_not_begun(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
     server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
-    assert exchange(f"https://{server.address}") == Failure(begun=False, detail="SSLError")
+    assert exchange(f"https://{server.address}") == TransportError(begun=False, detail="SSLError")
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_verification_can_be_disabled(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
     server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
-    assert exchange(f"https://{server.address}", verify=False) == Answer(200, b"1", None, complete_length=True)
+    assert exchange(f"https://{server.address}", verify=False) == Response(200, b"1", None, complete_length=True)
 
 
 def test_certificates_of_the_host_are_used(
@@ -235,9 +237,9 @@ def test_certificates_of_the_host_are_used(
     (tmp_path / "trusted.pem").write_text(CERTIFICATE)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "trusted.pem"))
     server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
-    assert exchange(f"https://{server.address}") == Answer(200, b"1", None, complete_length=True)
+    assert exchange(f"https://{server.address}") == Response(200, b"1", None, complete_length=True)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
-    assert exchange(f"https://{server.address}") == Failure(begun=False, detail="OSError")
+    assert exchange(f"https://{server.address}") == TransportError(begun=False, detail="OSError")
 
 
 def test_server_without_tls_is_not_begun(serve: Callable[..., Server]) -> None:
@@ -245,7 +247,7 @@ def test_server_without_tls_is_not_begun(serve: Callable[..., Server]) -> None:
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    assert exchange(f"https://{serve(behave).address}") == Failure(begun=False, detail="SSLError")
+    assert exchange(f"https://{serve(behave).address}") == TransportError(begun=False, detail="SSLError")
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
@@ -256,15 +258,15 @@ def test_tls_error_after_the_request_may_have_been_processed(serve: Callable[...
             bare.sendall(b"\x17\x03\x03\x00\x20" + b"\x00" * 32)  # a record that cannot be decrypted
 
     result = exchange(f"https://{serve(behave, tls).address}", verify=False)
-    assert isinstance(result, Failure)
+    assert isinstance(result, TransportError)
     assert result.begun
 
 
 def test_unreachable_proxy_is_not_begun(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port}")
-    assert exchange("http://sms.invalid") == Failure(begun=False, detail="ProxyError")
-    assert exchange("https://sms.invalid") == Failure(begun=False, detail="ProxyError")
+    assert exchange("http://sms.invalid") == TransportError(begun=False, detail="ProxyError")
+    assert exchange("https://sms.invalid") == TransportError(begun=False, detail="ProxyError")
 
 
 def test_refused_tunnel_is_not_begun(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +275,7 @@ def test_refused_tunnel_is_not_begun(serve: Callable[..., Server], monkeypatch: 
         connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
     monkeypatch.setenv("https_proxy", f"http://{serve(behave).address}")
-    assert exchange("https://sms.invalid") == Failure(begun=False, detail="ProxyError")
+    assert exchange("https://sms.invalid") == TransportError(begun=False, detail="ProxyError")
 
 
 def test_request_dropped_by_a_proxy_may_have_been_processed(
@@ -281,13 +283,13 @@ def test_request_dropped_by_a_proxy_may_have_been_processed(
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{serve(answer(b'')).address}")
     result = exchange("http://sms.invalid")
-    assert isinstance(result, Failure)
+    assert isinstance(result, TransportError)
     assert result.begun
 
 
 def test_unsupported_proxy_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    assert exchange("http://sms.invalid") == Failure(begun=False, detail="InvalidSchema")
+    assert exchange("http://sms.invalid") == TransportError(begun=False, detail="InvalidSchema")
 
 
 def test_netrc_is_not_read(serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,11 +310,11 @@ def test_netrc_is_not_read(serve: Callable[..., Server], tmp_path: Path, monkeyp
 )
 def test_secret_urls_are_refused(request_: Request) -> None:
     carrier = RequestsTransport(Timeouts(), until=time.monotonic() + 5)
-    assert carrier.exchange(request_) == Failure(begun=False, detail="RefusedMethod")
+    assert carrier.exchange(request_) == TransportError(begun=False, detail="RefusedMethod")
 
 
 def test_no_request_starts_after_the_time_limit(free_port: int) -> None:
-    assert exchange(f"http://127.0.0.1:{free_port}", seconds=0) == Failure(begun=False, detail="TimeLimit")
+    assert exchange(f"http://127.0.0.1:{free_port}", seconds=0) == TransportError(begun=False, detail="TimeLimit")
 
 
 def test_missing_thread_is_not_begun(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
@@ -320,4 +322,4 @@ def test_missing_thread_is_not_begun(monkeypatch: pytest.MonkeyPatch, free_port:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert exchange(f"http://127.0.0.1:{free_port}") == Failure(begun=False, detail="RuntimeError")
+    assert exchange(f"http://127.0.0.1:{free_port}") == TransportError(begun=False, detail="RuntimeError")

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from sms1680.apprise.retry import RetryMemory, RetryState
-from sms1680.outcomes import Outcome, Reason, Receipt
+from sms1680.outcomes import Outcome, Reason
+from sms1680.receipts import Receipt
 from sms1680.sandbox import Config, SandboxThread
 
 A, B, C = "13800000000", "13900000001", "13700000002"

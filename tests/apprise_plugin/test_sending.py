@@ -137,7 +137,10 @@ def test_refusal_is_logged_with_its_reason_and_without_the_word(
     assert service(A).notify("开发票") is False
     assert not box.platform.messages
     assert log == [
-        ("ERROR", "sms1680: 138****0000: refused. The text has words that the platform forbids. Send another text.")
+        (
+            "ERROR",
+            "sms1680: 138****0000: refused. The text contains words that the platform forbids. Send a different text.",
+        )
     ]
 
 
@@ -158,7 +161,7 @@ def test_unsent_message_is_logged_as_not_sent(service: Service, log: list[tuple[
     assert service.notify(TEXT) is False
     ((level, line),) = log
     assert level == "ERROR"
-    assert "138****0000: not sent. No connection to the platform came about; nothing left." in line
+    assert "138****0000: not sent. Could not connect to the platform; nothing was sent." in line
 
 
 def test_partial_success_logs_both_lines(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:

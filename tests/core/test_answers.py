@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import AuthenticationError, NoAnswerError, Outcome, Reason, RefusedError, Repeat, SMS1680Error
-from sms1680.http.responses import TABLES, Again, read_answer, read_balance
-from sms1680.http.transport import Answer, Failure
+from sms1680.http.responses import TABLES, read_balance, read_response
+from sms1680.http.transport import Response, TransportError
+from sms1680.verdict import RetryMode
 
 SEND, TEMPLATE, BATCH = TABLES
 
 
-def answer(body: str | bytes, status: int = 200, charset: str | None = None, *, complete: bool = True) -> Answer:
-    return Answer(status, body.encode() if isinstance(body, str) else body, charset, complete)
+def answer(body: str | bytes, status: int = 200, charset: str | None = None, *, complete: bool = True) -> Response:
+    return Response(status, body.encode() if isinstance(body, str) else body, charset, complete)
 
 
 # (answer of send, of template and batch, reason, outcome, whether it may be repeated, whether the others go on)
@@ -53,12 +54,12 @@ def test_the_law(
     repeat: Repeat,
     goes_on: bool,
 ) -> None:
-    verdict = read_answer(path, answer(body))
+    verdict = read_response(path, answer(body))
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
     assert verdict.goes_on == (goes_on or (path == BATCH and reason is Reason.FORBIDDEN_WORDS))
     assert reason is None or reason.repeat is repeat
-    again = {Reason.TOO_FAST: Again.SLOWER, Reason.TOO_MANY: Again.SMALLER}
-    assert verdict.again is again.get(reason, Again.NO)  # type: ignore[arg-type]
+    again = {Reason.TOO_FAST: RetryMode.SLOWER, Reason.TOO_MANY: RetryMode.SMALLER}
+    assert verdict.retry is again.get(reason, RetryMode.NO)  # type: ignore[arg-type]
 
 
 def test_every_code_of_the_tables_stands_in_the_law() -> None:
@@ -72,7 +73,7 @@ def test_every_code_of_the_tables_stands_in_the_law() -> None:
 )
 @pytest.mark.parametrize(("body", "outcome"), [("1,261122", "accepted"), ("-14", "refused"), ("3", "held")])
 def test_padding_is_survived(padded: str, body: str, outcome: str) -> None:
-    verdict = read_answer(SEND, answer(padded.format(body)))
+    verdict = read_response(SEND, answer(padded.format(body)))
     assert (verdict.outcome, verdict.message_id) == (outcome, "261122" if outcome == "accepted" else None)
 
 
@@ -88,12 +89,12 @@ def test_padding_is_survived(padded: str, body: str, outcome: str) -> None:
     ],
 )
 def test_the_id_is_opaque_text(body: str, message_id: str | None) -> None:
-    verdict = read_answer(SEND, answer(body))
+    verdict = read_response(SEND, answer(body))
     assert (verdict.outcome, verdict.message_id) == (Outcome.ACCEPTED, message_id)
 
 
 def test_a_template_may_answer_with_an_id_too() -> None:
-    assert read_answer(TEMPLATE, answer("1,77")).message_id == "77"
+    assert read_response(TEMPLATE, answer("1,77")).message_id == "77"
 
 
 @pytest.mark.parametrize(
@@ -119,22 +120,22 @@ def test_a_template_may_answer_with_an_id_too() -> None:
     ],
 )
 def test_what_is_not_in_the_table_is_unknown_and_never_guessed(body: str) -> None:
-    verdict = read_answer(SEND, answer(body))
+    verdict = read_response(SEND, answer(body))
     assert (verdict.outcome, verdict.reason, verdict.goes_on) == (Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, True)
     assert verdict.reason.repeat is Repeat.NEVER_BY_ITSELF
-    assert verdict.again is Again.NO
+    assert verdict.retry is RetryMode.NO
 
 
 @pytest.mark.parametrize("path", [TEMPLATE, BATCH])
 @pytest.mark.parametrize("body", ["2", "3", "13", "-13", "8"])
 def test_each_call_keeps_its_own_table(path: str, body: str) -> None:
-    assert read_answer(path, answer(body)).outcome is Outcome.UNKNOWN
+    assert read_response(path, answer(body)).outcome is Outcome.UNKNOWN
 
 
 def test_a_bare_1_is_believed_only_where_it_cannot_be_the_beginning_of_another_code() -> None:
-    assert read_answer(SEND, answer("1", complete=False)).outcome is Outcome.UNKNOWN
-    assert read_answer(SEND, answer("1,2", complete=False)).outcome is Outcome.ACCEPTED
-    assert read_answer(TEMPLATE, answer("1", complete=False)).outcome is Outcome.ACCEPTED
+    assert read_response(SEND, answer("1", complete=False)).outcome is Outcome.UNKNOWN
+    assert read_response(SEND, answer("1,2", complete=False)).outcome is Outcome.ACCEPTED
+    assert read_response(TEMPLATE, answer("1", complete=False)).outcome is Outcome.ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -149,28 +150,28 @@ def test_a_bare_1_is_believed_only_where_it_cannot_be_the_beginning_of_another_c
     ],
 )
 def test_the_http_status(status: int, outcome: str, reason: Reason, goes_on: bool) -> None:
-    verdict = read_answer(SEND, answer("1,2", status))
+    verdict = read_response(SEND, answer("1,2", status))
     assert (verdict.outcome, verdict.reason, verdict.goes_on) == (outcome, reason, goes_on)
 
 
 def test_no_answer_is_unknown_unless_nothing_ever_left() -> None:
-    lost = read_answer(SEND, Failure(begun=True, detail="ReadTimeout"))
-    assert (lost.outcome, lost.reason, lost.goes_on, lost.again) == (Outcome.UNKNOWN, Reason.LOST, True, Again.NO)
-    never = read_answer(SEND, Failure(begun=False, detail="ConnectError"))
+    lost = read_response(SEND, TransportError(begun=True, detail="ReadTimeout"))
+    assert (lost.outcome, lost.reason, lost.goes_on, lost.retry) == (Outcome.UNKNOWN, Reason.LOST, True, RetryMode.NO)
+    never = read_response(SEND, TransportError(begun=False, detail="ConnectError"))
     assert (never.outcome, never.reason, never.goes_on) == (Outcome.NOT_SENT, Reason.NO_CONNECTION, False)
-    assert never.again is Again.RECONNECT
+    assert never.retry is RetryMode.RECONNECT
 
 
 def test_forbidden_words_are_read_in_the_charset_they_came_in() -> None:
-    assert read_answer(SEND, answer("8,发票".encode("gb18030"))).detail == "发票"
-    assert read_answer(SEND, answer("8,发票".encode("gbk"), charset="GBK")).detail == "发票"
-    assert read_answer(SEND, answer("8,发票".encode(), charset="no-such-charset")).detail == "发票"
-    assert read_answer(SEND, answer("8,发票".encode(), charset="ascii")).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode("gb18030"))).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode("gbk"), charset="GBK")).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode(), charset="no-such-charset")).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode(), charset="ascii")).detail == "发票"
 
 
 def test_what_was_not_understood_keeps_its_first_200_characters_masked() -> None:
     body = f"<p>user 13812345678 pw e10adc3949ba59abbe56e057f20f883e text 后门打开 plain s3cret</p>{'x' * 500}"
-    detail = read_answer(SEND, answer(body), ["s3cret"], ["后门打开"]).detail
+    detail = read_response(SEND, answer(body), ["s3cret"], ["后门打开"]).detail
     assert detail is not None
     assert len(detail) == 200
     for secret in ("13812345678", "e10adc3949ba59abbe56e057f20f883e", "s3cret", "后门打开"):
@@ -192,7 +193,7 @@ def test_random_octets_are_never_fatal_and_never_taken_for_accepted(
     charset: str | None,
     complete: bool,
 ) -> None:
-    verdict = read_answer(path, Answer(status, body, charset, complete))
+    verdict = read_response(path, Response(status, body, charset, complete))
     if verdict.outcome is Outcome.ACCEPTED:
         assert status == 200
         assert b"1" in body
@@ -231,12 +232,12 @@ def test_anything_else_is_no_balance(body: str) -> None:
 @pytest.mark.parametrize(
     ("came", "reason"),
     [
-        (Failure(begun=True, detail="ReadTimeout"), Reason.LOST),
-        (Failure(begun=False, detail="ConnectError"), Reason.NO_CONNECTION),
+        (TransportError(begun=True, detail="ReadTimeout"), Reason.LOST),
+        (TransportError(begun=False, detail="ConnectError"), Reason.NO_CONNECTION),
         (answer("x", 500), Reason.NOT_UNDERSTOOD),
     ],
 )
-def test_a_balance_without_an_answer_says_so(came: Answer | Failure, reason: Reason) -> None:
+def test_a_balance_without_an_answer_says_so(came: Response | TransportError, reason: Reason) -> None:
     with pytest.raises(NoAnswerError) as raised:
         read_balance(came)
     assert raised.value.reason is reason
@@ -251,6 +252,6 @@ def test_a_balance_at_a_wrong_address_is_a_refusal() -> None:
 @given(st.binary(max_size=60))
 def test_a_balance_of_random_octets_raises_our_own_errors_only(body: bytes) -> None:
     try:
-        assert read_balance(Answer(200, body)) >= 0
+        assert read_balance(Response(200, body)) >= 0
     except SMS1680Error:
         return

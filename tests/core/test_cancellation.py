@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from sms1680 import Account, AsyncClient, Client, Outcome, Reason, Receipt
-from sms1680.http.transport import Answer, Request
+from sms1680.http.transport import Request, Response
 from sms1680.sandbox import Fault, Sandbox
 
 NUMBERS = [f"1391100000{digit}" for digit in range(4)]
@@ -95,7 +95,7 @@ async def test_a_client_of_somebody_else_is_not_closed(box: Sandbox) -> None:
 class Interrupted:
     """A carrier in whose midst Ctrl-C is pressed."""
 
-    def exchange(self, _: Request) -> Answer:
+    def exchange(self, _: Request) -> Response:
         raise KeyboardInterrupt
 
     def close(self) -> None:

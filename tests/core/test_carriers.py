@@ -14,31 +14,31 @@ import httpx
 import pytest
 
 from sms1680.http import httpx_transport as carriers
-from sms1680.http.httpx_transport import AsyncHttpxCarrier, HttpxCarrier
-from sms1680.http.transport import LONGEST_ANSWER, Answer, Failure, Request, Timeouts
+from sms1680.http.httpx_transport import AsyncHttpxTransport, HttpxTransport
+from sms1680.http.transport import LONGEST_RESPONSE, Request, Response, Timeouts, TransportError
 from sms1680.sandbox import SandboxThread
 
 FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
-SHORT = Timeouts(connect=0.3, answer=0.3)
+SHORT = Timeouts(connect=0.3, response=0.3)
 
-Exchange = Callable[..., Answer | Failure]
+Exchange = Callable[..., Response | TransportError]
 
 
 def post(base: str) -> Request:
     return Request("POST", f"{base}/sendXSms.do", b"mobile=1", FORM)
 
 
-def blocking(request: Request, **settings: Any) -> Answer | Failure:
-    carrier = HttpxCarrier(SHORT, **settings)
+def blocking(request: Request, **settings: Any) -> Response | TransportError:
+    carrier = HttpxTransport(SHORT, **settings)
     try:
         return carrier.exchange(request)
     finally:
         carrier.close()
 
 
-def looping(request: Request, **settings: Any) -> Answer | Failure:
-    async def run() -> Answer | Failure:
-        carrier = AsyncHttpxCarrier(SHORT, **settings)
+def looping(request: Request, **settings: Any) -> Response | TransportError:
+    async def run() -> Response | TransportError:
+        carrier = AsyncHttpxTransport(SHORT, **settings)
         try:
             return await carrier.exchange(request)
         finally:
@@ -109,26 +109,26 @@ def closed() -> str:
 
 
 def test_a_refused_connection_never_left(exchange: Exchange) -> None:
-    assert exchange(post(closed())) == Failure(begun=False, detail="ConnectError")
+    assert exchange(post(closed())) == TransportError(begun=False, detail="ConnectError")
 
 
 def test_a_name_that_does_not_exist_never_left(exchange: Exchange) -> None:
-    assert exchange(post("http://platform.invalid")) == Failure(begun=False, detail="ConnectError")
+    assert exchange(post("http://platform.invalid")) == TransportError(begun=False, detail="ConnectError")
 
 
 def test_a_tls_handshake_that_fails_never_left(exchange: Exchange, box: SandboxThread) -> None:
-    assert exchange(post(box.url.replace("http", "https"))) == Failure(begun=False, detail="ConnectError")
+    assert exchange(post(box.url.replace("http", "https"))) == TransportError(begun=False, detail="ConnectError")
 
 
 def test_a_tls_handshake_without_an_answer_never_left(exchange: Exchange, peer: Callable[..., Peer]) -> None:
     silent = peer(None)
-    assert exchange(post(silent.url.replace("http", "https"))) == Failure(begun=False, detail="ConnectTimeout")
+    assert exchange(post(silent.url.replace("http", "https"))) == TransportError(begun=False, detail="ConnectTimeout")
 
 
 def test_a_proxy_that_refuses_never_left(exchange: Exchange, peer: Callable[..., Peer]) -> None:
     proxy = peer(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     came = exchange(post("https://platform.invalid"), proxy=proxy.url)
-    assert came == Failure(begun=False, detail="ProxyError")
+    assert came == TransportError(begun=False, detail="ProxyError")
     assert proxy.heard.startswith(b"CONNECT")
 
 
@@ -136,19 +136,19 @@ def test_a_proxy_that_refuses_never_left(exchange: Exchange, peer: Callable[...,
     ("url", "kind"), [("ftp://h/sendXSms.do", "UnsupportedProtocol"), ("http://h:x/", "InvalidURL")]
 )
 def test_an_address_that_is_none_never_left(exchange: Exchange, url: str, kind: str) -> None:
-    assert exchange(Request("POST", url, b"")) == Failure(begun=False, detail=kind)
+    assert exchange(Request("POST", url, b"")) == TransportError(begun=False, detail=kind)
 
 
 async def test_no_connection_free_in_time_never_left(peer: Callable[..., Peer]) -> None:
     silent = peer(b"", stays=True)
     limits = httpx.Limits(max_connections=1)
     async with httpx.AsyncClient(limits=limits) as client:
-        carrier = AsyncHttpxCarrier(Timeouts(connect=0.05, answer=5), client)
+        carrier = AsyncHttpxTransport(Timeouts(connect=0.05, response=5), client)
         first = asyncio.create_task(carrier.exchange(post(silent.url)))
         await asyncio.to_thread(silent.called.wait, 5)
-        assert await carrier.exchange(post(silent.url)) == Failure(begun=False, detail="PoolTimeout")
+        assert await carrier.exchange(post(silent.url)) == TransportError(begun=False, detail="PoolTimeout")
         first.cancel()
-        assert await first == Failure(begun=True, detail="cancelled")
+        assert await first == TransportError(begun=True, detail="cancelled")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_no_connection_free_in_time_never_left(peer: Callable[..., Peer]) 
         (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n1,26", True, "ReadTimeout"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n1,2", False, "RemoteProtocolError"),
         (b"SSH-2.0-OpenSSH\r\n", False, "RemoteProtocolError"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LONGEST_ANSWER + 1), False, "ReadError"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LONGEST_RESPONSE + 1), False, "ReadError"),
     ],
 )
 def test_whatever_goes_wrong_later_may_have_left(
@@ -172,7 +172,7 @@ def test_whatever_goes_wrong_later_may_have_left(
     kind: str,
 ) -> None:
     other = peer(says, stays=stays)
-    assert exchange(post(other.url)) == Failure(begun=True, detail=kind)
+    assert exchange(post(other.url)) == TransportError(begun=True, detail=kind)
     assert other.heard.startswith(b"POST /sendXSms.do HTTP/1.1\r\n")
 
 
@@ -191,7 +191,7 @@ def test_an_answer_says_whether_its_length_was_announced(
     charset: str | None,
 ) -> None:
     came = exchange(post(peer(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n1,26").url))
-    assert came == Answer(200, b"1,26", charset, complete)
+    assert came == Response(200, b"1,26", charset, complete)
 
 
 def test_an_answer_that_drips_is_given_up_in_time(
@@ -201,7 +201,7 @@ def test_an_answer_that_drips_is_given_up_in_time(
     clock = [0.0, 31.0]
     monkeypatch.setattr(carriers, "_Body", lambda timeout: original(timeout, iter(clock).__next__))
     drips = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1,26", stays=True)
-    assert exchange(post(drips.url)) == Failure(begun=True, detail="ReadTimeout")
+    assert exchange(post(drips.url)) == TransportError(begun=True, detail="ReadTimeout")
 
 
 def test_a_secret_address_reaches_no_log(
@@ -210,7 +210,7 @@ def test_a_secret_address_reaches_no_log(
     caplog.set_level(logging.DEBUG)
     other = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n12")
     request = Request("GET", f"{other.url}/balance.do?username=kuai&password=e10adc39", secret_url=True)
-    assert exchange(request) == Answer(200, b"12", None, complete_length=True)
+    assert exchange(request) == Response(200, b"12", None, complete_length=True)
     assert b"GET /balance.do?username=kuai&password=e10adc39 HTTP/1.1" in other.heard
     assert "balance.do" in caplog.text  # httpx does log the address
     assert "e10adc39" not in caplog.text
@@ -218,9 +218,9 @@ def test_a_secret_address_reaches_no_log(
 
 
 def test_connections_are_kept(box: SandboxThread) -> None:
-    carrier = HttpxCarrier(SHORT)
+    carrier = HttpxTransport(SHORT)
     for _ in range(3):
-        assert isinstance(carrier.exchange(post(box.url)), Answer)
+        assert isinstance(carrier.exchange(post(box.url)), Response)
     pool = carrier._client._transport._pool  # type: ignore[attr-defined]
     assert len(pool.connections) == 1
     carrier.close()

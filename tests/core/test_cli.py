@@ -89,15 +89,15 @@ def test_not_sent_has_its_own_code_and_says_that_it_may_be_repeated(run: Run) ->
     done = run("send", "--to", "13911000000", "--patience", "0", TEXT, SMS1680_GATEWAY="http://127.0.0.1:9")
     assert done.returncode == 5
     assert "safe to send again" in done.stdout
-    assert "No connection" in done.stderr
+    assert "Could not connect" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["send", "--to", "555", "x"], "number 1 is not"),
-        (["send", "--to", "13911000000", "--at", "tomorrow", "x"], "--at is not a time"),
-        (["send", "--to", "13911000000", "--at", "2020-01-01", "x"], "past"),
+        (["send", "--to", "13911000000", "--at", "tomorrow", "x"], "--at must be a time"),
+        (["send", "--to", "13911000000", "--at", "2020-01-01", "x"], "must be in the future"),
         (["send", "--to", "13911000000", "--password-file", "/no/such/file", "x"], "password file"),
         (["balance", "--gateway", "nonsense"], "gateway"),
     ],
@@ -134,7 +134,7 @@ def test_a_plain_password_where_the_platform_wants_it(run: Run, make_box: Callab
 def test_an_estimate_needs_no_account(run: Run) -> None:
     done = run("estimate", "--json", "--signature", "某某", "水" * 67, SMS1680_USERNAME="")
     assert json.loads(done.stdout) == {"parts": 2, "characters": 71, "flow": 2, "warnings": []}
-    assert "warning: there is no signature" in run("estimate", "x").stdout
+    assert "warning: the signature 【…】 is missing" in run("estimate", "x").stdout
 
 
 def test_help_names_every_command(run: Run) -> None:

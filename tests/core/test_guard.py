@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from sms1680 import InvalidMessageError, Reason, RefusedError, Spending, SpendingLimits
+from sms1680 import InvalidMessageError, Outcome, Reason, Receipt, RefusedError, Spending, SpendingLimits
 from sms1680.limits import ledger
-from sms1680.limits.budget import DAY, HOUR, Guard
-from sms1680.limits.settings import UNLIMITED
+from sms1680.limits.budget import DAY, HOUR, SpendingGuard
 from sms1680.sandbox import SandboxThread
 
 Told = TypeVar("Told")
 NUMBERS = [f"1391100000{digit}" for digit in range(10)]
+UNLIMITED = SpendingLimits(hour=None, day=None, number=None, automatic=None)
 
 
 def done(steps: Generator[float, None, Told]) -> Told:
@@ -57,9 +57,12 @@ def clock() -> Clock:
     return Clock()
 
 
-def reasons(guard: Guard, *parts: int, number: str = "", critical: bool = False, automatic: bool = False) -> list[Any]:
+def reasons(
+    guard: SpendingGuard, *parts: int, number: str = "", critical: bool = False, automatic: bool = False
+) -> list[Any]:
     messages = [(number or NUMBERS[place % 10], count) for place, count in enumerate(parts)]
-    return [one.reason for one in done(guard.admit(messages, critical=critical, automatic=automatic))]
+    reservation = done(guard.reserve(messages, critical=critical, automatic=automatic))
+    return [reservation.refused.get(item) for item in range(len(messages))]
 
 
 def test_the_defaults_are_the_promised_ones() -> None:
@@ -68,7 +71,7 @@ def test_the_defaults_are_the_promised_ones() -> None:
 
 
 def test_parts_of_an_hour_and_of_a_day(clock: Clock) -> None:
-    guard = Guard("a", SpendingLimits(hour=6, day=10, reserve=2, number=None), clock)
+    guard = SpendingGuard("a", SpendingLimits(hour=6, day=10, reserve=2, number=None), clock)
     assert reasons(guard, 3, 3, 1) == [None, None, Reason.HOURLY_LIMIT]
     clock.now += HOUR + 1
     assert reasons(guard, 3, 2, 1) == [None, Reason.DAILY_LIMIT, None]
@@ -80,13 +83,13 @@ def test_parts_of_an_hour_and_of_a_day(clock: Clock) -> None:
 
 
 def test_what_is_critical_passes_the_hour_but_not_the_day(clock: Clock) -> None:
-    guard = Guard("a", SpendingLimits(hour=1, day=5, reserve=2, number=1), clock)
+    guard = SpendingGuard("a", SpendingLimits(hour=1, day=5, reserve=2, number=1), clock)
     assert reasons(guard, 1, 1) == [None, Reason.HOURLY_LIMIT]
     assert reasons(guard, 1, 1, 1, 1, 1, 1, 1, number=NUMBERS[0], critical=True) == [None] * 6 + [Reason.DAILY_LIMIT]
 
 
 def test_one_number_gets_so_many_within_ten_minutes(clock: Clock) -> None:
-    guard = Guard("a", SpendingLimits(number=2), clock)
+    guard = SpendingGuard("a", SpendingLimits(number=2), clock)
     assert reasons(guard, 1, 1, 1, number=NUMBERS[0]) == [None, None, Reason.NUMBER_LIMIT]
     assert reasons(guard, 1, number=NUMBERS[1]) == [None]
     clock.now += 601
@@ -94,16 +97,16 @@ def test_one_number_gets_so_many_within_ten_minutes(clock: Clock) -> None:
 
 
 def test_what_is_automatic_has_its_own_lower_limit(clock: Clock) -> None:
-    guard = Guard("a", SpendingLimits(automatic=2), clock)
+    guard = SpendingGuard("a", SpendingLimits(automatic=2), clock)
     assert reasons(guard, 1, 1, 1, automatic=True) == [None, None, Reason.AUTOMATIC_LIMIT]
     assert reasons(guard, 1, critical=True, automatic=True) == [Reason.AUTOMATIC_LIMIT]
     assert reasons(guard, 1) == [None]
 
 
 def test_what_cost_nothing_is_given_back(clock: Clock) -> None:
-    guard = Guard("a", SpendingLimits(hour=2), clock)
-    admissions = done(guard.admit([(NUMBERS[0], 2), (NUMBERS[1], 1)], critical=False, automatic=False))
-    done(guard.give_back(admissions))
+    guard = SpendingGuard("a", SpendingLimits(hour=2), clock)
+    reservation = done(guard.reserve([(NUMBERS[0], 2), (NUMBERS[1], 1)], critical=False, automatic=False))
+    done(guard.refund(reservation, [Receipt(NUMBERS[0], Outcome.NOT_SENT)]))
     assert reasons(guard, 2) == [None]
 
 
@@ -125,7 +128,7 @@ def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.booleans(), st.floats(0, HOUR)), max_size=40))
 def test_no_limit_is_ever_passed(sends: list[tuple[int, bool, bool, float]]) -> None:
     clock, limits = Clock(), SpendingLimits(hour=20, day=50, reserve=7, number=None, automatic=8)
-    guard = Guard(f"a{sends}", limits, clock)
+    guard = SpendingGuard(f"a{sends}", limits, clock)
     normal: list[tuple[float, int]] = []
     every: list[tuple[float, int]] = []
     for parts, critical, automatic, after in sends:
@@ -140,10 +143,10 @@ def test_no_limit_is_ever_passed(sends: list[tuple[int, bool, bool, float]]) -> 
 
 
 def test_two_programs_share_one_count_which_holds_no_number(clock: Clock, state_folder: Path) -> None:
-    one, other = Guard("a", SpendingLimits(hour=3), clock), Guard("a", SpendingLimits(hour=3), clock)
+    one, other = SpendingGuard("a", SpendingLimits(hour=3), clock), SpendingGuard("a", SpendingLimits(hour=3), clock)
     assert reasons(one, 2) == [None]
     assert reasons(other, 1, 1) == [None, Reason.HOURLY_LIMIT]
-    assert reasons(Guard("b", SpendingLimits(hour=3), clock), 3) == [None]
+    assert reasons(SpendingGuard("b", SpendingLimits(hour=3), clock), 3) == [None]
     for file in state_folder.iterdir():
         assert file.stat().st_mode & 0o077 == 0
         assert NUMBERS[0].encode() not in file.read_bytes()
@@ -153,16 +156,16 @@ def test_eight_processes_at_once_keep_the_limit() -> None:
     program = """
         import time
         from sms1680 import SpendingLimits
-        from sms1680.limits.budget import Guard
-        guard = Guard("a", SpendingLimits(hour=50, number=None), time.time)
+        from sms1680.limits.budget import SpendingGuard
+        guard = SpendingGuard("a", SpendingLimits(hour=50, number=None), time.time)
         passed = 0
         for turn in range(25):
-            steps = guard.admit([(str(turn), 1)], critical=False, automatic=False)
+            steps = guard.reserve([(str(turn), 1)], critical=False, automatic=False)
             try:
                 while True:
                     time.sleep(next(steps))
             except StopIteration as stop:
-                passed += stop.value[0].reason is None
+                passed += not stop.value.refused
         print(passed)
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
@@ -173,46 +176,46 @@ def test_eight_processes_at_once_keep_the_limit() -> None:
 def test_a_ledger_that_is_taken_is_waited_for_and_at_last_left_alone(
     clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = Guard("a", SpendingLimits(hour=1), clock)
+    guard = SpendingGuard("a", SpendingLimits(hour=1), clock)
     [file] = state_folder.glob("*.spent")
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    steps = guard.admit([(NUMBERS[0], 5)], critical=False, automatic=False)
+    steps = guard.reserve([(NUMBERS[0], 5)], critical=False, automatic=False)
     assert next(steps) == pytest.approx(0.005)
     holder.execute("ROLLBACK")
     with pytest.raises(StopIteration) as stop:
         next(steps)
-    assert stop.value.value[0].reason is Reason.HOURLY_LIMIT
+    assert stop.value.value.refused == {0: Reason.HOURLY_LIMIT}
     holder.execute("BEGIN IMMEDIATE")
-    waits = list(told := Returning(guard.admit([(NUMBERS[0], 5)], critical=False, automatic=False)))
+    waits = list(told := Returning(guard.reserve([(NUMBERS[0], 5)], critical=False, automatic=False)))
     assert sum(waits) == pytest.approx(2.0)
-    assert told.value[0].reason is None  # an alarm does not die of its accounting
-    assert "can't be counted" in caplog.text
+    assert told.value.refused == {}  # an alarm does not die of its accounting
+    assert "cannot be counted" in caplog.text
     holder.close()
 
 
 def test_a_damaged_file_is_begun_anew(clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert reasons(Guard("a", SpendingLimits(hour=3), clock), 3) == [None]
+    assert reasons(SpendingGuard("a", SpendingLimits(hour=3), clock), 3) == [None]
     [file] = state_folder.glob("*.spent")
     for part in state_folder.glob("*.spent*"):
         part.unlink()
     file.write_bytes(b"no database" * 1000)
-    assert reasons(Guard("a", SpendingLimits(hour=3), clock), 3, 1) == [None, Reason.HOURLY_LIMIT]
+    assert reasons(SpendingGuard("a", SpendingLimits(hour=3), clock), 3, 1) == [None, Reason.HOURLY_LIMIT]
     assert "damaged" in caplog.text
 
 
 def test_where_nothing_can_be_shared_it_counts_for_itself(
-    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(ledger._Warned, "done", False)
-    guard = Guard("a", SpendingLimits(hour=1), clock, str(tmp_path / "file"))
+    ledger._warn_unshared.cache_clear()
+    guard = SpendingGuard("a", SpendingLimits(hour=1), clock, str(tmp_path / "file"))
     assert reasons(guard, 1, 1) == [None, Reason.HOURLY_LIMIT]
     assert "within this process only" in caplog.text
 
 
 def test_a_clock_that_was_set_back_frees_what_lies_in_the_future(clock: Clock) -> None:
-    guard = Guard("a", SpendingLimits(hour=1), clock)
+    guard = SpendingGuard("a", SpendingLimits(hour=1), clock)
     assert reasons(guard, 1) == [None]
     clock.now -= 7 * DAY
     assert reasons(guard, 1) == [None]

@@ -17,9 +17,9 @@ def test_the_core_needs_no_httpx_where_a_carrier_is_handed_in() -> None:
 import sys
 sys.modules["httpx"] = None  # any import of it fails
 import sms1680
-from sms1680.http.transport import Answer
+from sms1680.http.transport import Response
 class Carrier:
-    def exchange(self, request): return Answer(200, b"1,77")
+    def exchange(self, request): return Response(200, b"1,77")
     def close(self): pass
 account = sms1680.Account("u", "p", product_id="1")
 with sms1680.Client(account, carrier=Carrier()) as sms:

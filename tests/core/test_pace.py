@@ -1,4 +1,4 @@
-"""The account's pace under a clock of our own, and shared by real processes."""
+"""The account's limiter under a clock of our own, and shared by real processes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from sms1680.limits import shared_state as pacefiles
-from sms1680.limits.rate import SLOWEST, DeadlineError, Pace, Place
-from sms1680.limits.shared_state import AT_ONCE, OwnPlaces, Record, SharedPlaces, open_places
+from sms1680.limits import slots as slots_module
+from sms1680.limits.rate import SLOWEST, DeadlineError, RateLimiter, Slot
+from sms1680.limits.slots import SLOT_COUNT, Record, SharedSlots, Slots, open_slots
 
 
 class World:
@@ -58,7 +58,7 @@ class Log(list[tuple[str, float, float]]):
 
 def sender(
     world: World,
-    pace: Pace,
+    limiter: RateLimiter,
     log: Log,
     name: str,
     *,
@@ -69,27 +69,27 @@ def sender(
     too_fast: int = 0,
 ) -> Generator[float, None, None]:
     for _ in range(packets):
-        place: Place = yield from pace.acquire(items, priority, None)  # type: ignore[arg-type]
+        slot: Slot = yield from limiter.acquire(items, priority, None)  # type: ignore[arg-type]
         began = world.now
         yield answer
         log.append((name, began, world.now))
-        pace.settle(place, too_fast=too_fast > 0)
+        limiter.release(slot, too_fast=too_fast > 0)
         too_fast -= 1
 
 
 def test_the_next_submit_waits_items_by_rate_from_the_answer_on(world: World) -> None:
-    pace, log = Pace("a", 10, world.clock), Log()
-    world.start(sender(world, pace, log, "x", items=5, packets=3, answer=0.3))
+    limiter, log = RateLimiter("a", 10, world.clock), Log()
+    world.start(sender(world, limiter, log, "x", items=5, packets=3, answer=0.3))
     world.run()
     gaps = [began - ended for (_, _, ended), (_, began, _) in pairwise(log)]
     assert gaps == pytest.approx([0.5, 0.5])
 
 
 def test_with_a_rate_one_is_under_way_at_a_time_without_one_five(world: World) -> None:
-    for rate, most in ((10, 1), (None, AT_ONCE)):
-        pace, log = Pace(f"r{rate}", rate, world.clock), Log()
+    for rate, most in ((10, 1), (None, SLOT_COUNT)):
+        limiter, log = RateLimiter(f"r{rate}", rate, world.clock), Log()
         for name in range(12):
-            world.start(sender(world, pace, log, str(name), answer=1.0))
+            world.start(sender(world, limiter, log, str(name), answer=1.0))
         world.run()
         assert len(log) == 12
         assert max(sum(began <= moment < ended for _, began, ended in log) for _, moment, _ in log) == most
@@ -108,10 +108,12 @@ def test_whoever_sends_the_rule_holds_and_the_time_is_used(
 ) -> None:
     world, log = World(), Log()
     key = f"{rate}{packets}{shared}{os.urandom(4).hex()}"
-    paces = [Pace(key, rate, world.clock)] if shared else [Pace(key, rate, world.clock) for _ in packets]
+    limiters = (
+        [RateLimiter(key, rate, world.clock)] if shared else [RateLimiter(key, rate, world.clock) for _ in packets]
+    )
     for number, (items, answer, after) in enumerate(packets):
-        pace = paces[number % len(paces)]
-        world.start(sender(world, pace, log, str(items), items=items, answer=answer), after)
+        limiter = limiters[number % len(limiters)]
+        world.start(sender(world, limiter, log, str(items), items=items, answer=answer), after)
     world.run()
     assert len(log) == len(packets)
     log.sort(key=lambda entry: entry[1])
@@ -119,22 +121,22 @@ def test_whoever_sends_the_rule_holds_and_the_time_is_used(
         assert began >= ended + int(items) / rate - 1e-6
     busy = sum(int(items) / rate + ended - began for items, began, ended in log)
     idle = max(after for *_, after in packets)
-    # Each look for a place that was busy may be late by a twentieth of what was waited, or by 50 ms.
+    # Each look for a slot that was busy may be late by a twentieth of what was waited, or by 50 ms.
     assert log[-1][1] - 1000.0 <= busy + idle + 0.06 * len(packets)
 
 
 def test_what_is_critical_goes_first_and_a_large_send_holds_the_pace_for_one_packet(world: World) -> None:
-    pace, log = Pace("a", 10, world.clock), Log()
-    world.start(sender(world, pace, log, "large", items=10, packets=5, answer=0.1))
-    world.start(sender(world, pace, log, "small"), 0.1)
-    world.start(sender(world, pace, log, "alarm", priority="critical"), 0.2)
+    limiter, log = RateLimiter("a", 10, world.clock), Log()
+    world.start(sender(world, limiter, log, "large", items=10, packets=5, answer=0.1))
+    world.start(sender(world, limiter, log, "small"), 0.1)
+    world.start(sender(world, limiter, log, "alarm", priority="critical"), 0.2)
     world.run()
     assert log.names()[:4] == ["large", "alarm", "small", "large"]
 
 
 def test_an_alarm_of_another_process_goes_first(world: World, state_folder: Path) -> None:
     # Two turnstiles over the same files stand for two processes.
-    ours, theirs = Pace("a", 10, world.clock), Pace("a", 10, world.clock, str(state_folder))
+    ours, theirs = RateLimiter("a", 10, world.clock), RateLimiter("a", 10, world.clock, str(state_folder))
     log = Log()
     for number in range(4):
         world.start(sender(world, ours, log, f"normal{number}", answer=0.1), number / 1000)
@@ -145,8 +147,8 @@ def test_an_alarm_of_another_process_goes_first(world: World, state_folder: Path
 
 
 def test_too_fast_slows_down_to_ten_times_and_recovers(world: World) -> None:
-    pace, log = Pace("a", 10, world.clock), Log()
-    world.start(sender(world, pace, log, "x", packets=30, answer=0.0, too_fast=5))
+    limiter, log = RateLimiter("a", 10, world.clock), Log()
+    world.start(sender(world, limiter, log, "x", packets=30, answer=0.0, too_fast=5))
     world.run()
     gaps = [began - ended for (_, _, ended), (_, began, _) in pairwise(log)]
     assert gaps[:5] == pytest.approx([0.2, 0.4, 0.8, SLOWEST / 10, SLOWEST / 10])
@@ -155,7 +157,7 @@ def test_too_fast_slows_down_to_ten_times_and_recovers(world: World) -> None:
 
 
 def test_too_fast_without_a_rate_makes_everyone_pause(world: World) -> None:
-    one, other, log = Pace("a", None, world.clock), Pace("a", None, world.clock), Log()
+    one, other, log = RateLimiter("a", None, world.clock), RateLimiter("a", None, world.clock), Log()
     world.start(sender(world, one, log, "x", answer=0.0, too_fast=1))
     world.start(sender(world, other, log, "y", answer=0.0), 0.1)
     world.run()
@@ -163,7 +165,7 @@ def test_too_fast_without_a_rate_makes_everyone_pause(world: World) -> None:
 
 
 def test_a_rate_that_one_client_knows_holds_for_those_who_do_not(world: World) -> None:
-    knows, knows_not, log = Pace("a", 2, world.clock), Pace("a", None, world.clock), Log()
+    knows, knows_not, log = RateLimiter("a", 2, world.clock), RateLimiter("a", None, world.clock), Log()
     world.start(sender(world, knows, log, "x", items=4, answer=0.1))
     for name in "yz":
         world.start(sender(world, knows_not, log, name, items=2, answer=0.1), 0.2)
@@ -172,29 +174,29 @@ def test_a_rate_that_one_client_knows_holds_for_those_who_do_not(world: World) -
 
 
 def test_a_deadline_that_cannot_be_met_is_told_at_once(world: World) -> None:
-    pace, log = Pace("a", 10, world.clock), Log()
-    world.start(sender(world, pace, log, "x", items=100))
+    limiter, log = RateLimiter("a", 10, world.clock), Log()
+    world.start(sender(world, limiter, log, "x", items=100))
     world.run()
     with pytest.raises(DeadlineError):
-        next(pace.acquire(1, "normal", world.now + 5))
+        next(limiter.acquire(1, "normal", world.now + 5))
     assert world.now == pytest.approx(1000.02)
-    place = next_place(world, pace, deadline=world.now + 11)
+    slot = next_place(world, limiter, deadline=world.now + 11)
     assert world.now == pytest.approx(1010.02)
-    pace.settle(place, submitted=False)
-    assert next_place(world, pace) is not None  # what never left costs no time
+    limiter.release(slot, submitted=False)
+    assert next_place(world, limiter) is not None  # what never left costs no time
     assert world.now == pytest.approx(1010.02)
 
 
 def test_no_turn_begins_behind_its_deadline_though_nothing_is_in_the_way(world: World) -> None:
     with pytest.raises(DeadlineError):
-        next(Pace("a", None, world.clock).acquire(1, "normal", world.now - 0.001))
+        next(RateLimiter("a", None, world.clock).acquire(1, "normal", world.now - 0.001))
 
 
-def next_place(world: World, pace: Pace, deadline: float | None = None) -> Place:
-    taken: list[Place] = []
+def next_place(world: World, limiter: RateLimiter, deadline: float | None = None) -> Slot:
+    taken: list[Slot] = []
 
     def wait() -> Generator[float, None, None]:
-        taken.append((yield from pace.acquire(1, "normal", deadline)))
+        taken.append((yield from limiter.acquire(1, "normal", deadline)))
 
     world.start(wait())
     world.run()
@@ -202,37 +204,37 @@ def next_place(world: World, pace: Pace, deadline: float | None = None) -> Place
 
 
 def test_giving_up_leaves_the_queue_as_it_was(world: World) -> None:
-    pace, log = Pace("a", 10, world.clock), Log()
-    place = next_place(world, pace)
-    waiting = pace.acquire(50, "critical", None)
+    limiter, log = RateLimiter("a", 10, world.clock), Log()
+    slot = next_place(world, limiter)
+    waiting = limiter.acquire(50, "critical", None)
     next(waiting)
     waiting.close()
-    pace.settle(place)
-    world.start(sender(world, pace, log, "x"))
+    limiter.release(slot)
+    world.start(sender(world, limiter, log, "x"))
     world.run()
     assert log[0][1] - 1000.0 == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("jump", [-500.0, 86400.0])
 def test_a_clock_that_jumps_never_makes_us_wait_longer_than_our_items_explain(world: World, jump: float) -> None:
-    pace, log = Pace("a", 10, world.clock), Log()
-    world.start(sender(world, pace, log, "x", items=20))
+    limiter, log = RateLimiter("a", 10, world.clock), Log()
+    world.start(sender(world, limiter, log, "x", items=20))
     world.run()
     world.now += jump
     began = world.now
-    world.start(sender(world, pace, log, "y"))
+    world.start(sender(world, limiter, log, "y"))
     world.run()
     assert log[-1][1] - began <= 2.0 + 0.06
 
 
 def test_a_holder_that_hangs_does_not_stop_an_alarm_for_ever(world: World, state_folder: Path) -> None:
-    hanging = Pace("a", 10, world.clock, str(state_folder))
-    place = next_place(world, hanging)
-    pace, log = Pace("a", 10, world.clock), Log()
-    world.start(sender(world, pace, log, "alarm", priority="critical"))
+    hanging = RateLimiter("a", 10, world.clock, str(state_folder))
+    slot = next_place(world, hanging)
+    limiter, log = RateLimiter("a", 10, world.clock), Log()
+    world.start(sender(world, limiter, log, "alarm", priority="critical"))
     world.run()
     assert 170 < log[0][1] - 1000.0 < 200
-    hanging.settle(place)
+    hanging.release(slot)
 
 
 @given(st.binary(max_size=60) | st.builds(lambda n: Record(1.0, 2.0, 3.0, 4.0).pack()[:n], st.integers(0, 45)))
@@ -242,49 +244,49 @@ def test_a_damaged_record_is_no_record(data: bytes) -> None:
 
 
 def test_a_record_survives_its_file(tmp_path: Path) -> None:
-    places = open_places("a", str(tmp_path))
-    places.write(Record(5.0, 2.0, 10.0, 4.0))
-    assert open_places("a", str(tmp_path)).read() == Record(5.0, 2.0, 10.0, 4.0)
-    assert open_places("b", str(tmp_path)).read() == Record()
+    slots = open_slots("a", str(tmp_path))
+    slots.write(Record(5.0, 2.0, 10.0, 4.0))
+    assert open_slots("a", str(tmp_path)).read() == Record(5.0, 2.0, 10.0, 4.0)
+    assert open_slots("b", str(tmp_path)).read() == Record()
     for file in tmp_path.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_two_copies_of_the_module_exclude_each_other_in_one_process(tmp_path: Path) -> None:
-    one, other = SharedPlaces(tmp_path, "x"), SharedPlaces(tmp_path, "x")
-    assert [one.take(1), other.take(1)] == [0, None]
-    assert [other.take(AT_ONCE) for _ in range(5)] == [1, 2, 3, 4, None]
-    one.free(0)
-    assert other.take(1) == 0
-    ended = one.announce()
-    assert other.urgent()
+    one, other = SharedSlots(tmp_path, "x"), SharedSlots(tmp_path, "x")
+    assert [one.acquire(1), other.acquire(1)] == [0, None]
+    assert [other.acquire(SLOT_COUNT) for _ in range(5)] == [1, 2, 3, 4, None]
+    one.release(0)
+    assert other.acquire(1) == 0
+    ended = one.announce_urgent()
+    assert other.has_urgent()
     ended()
-    assert not other.urgent()
+    assert not other.has_urgent()
 
 
 @pytest.mark.parametrize("folder", ["file", "open"])
 def test_where_nothing_can_be_shared_the_process_paces_itself_and_says_so_once(
-    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, folder: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = tmp_path / folder
+    path = tmp_path / folder
     if folder == "file":
-        place.write_text("")
+        path.write_text("")
     else:
-        place.mkdir()
-        place.chmod(0o777)  # anybody could put a trap there
-    monkeypatch.setattr(pacefiles._Warned, "done", False)
-    assert isinstance(open_places("a", str(place)), OwnPlaces)
-    assert isinstance(open_places("b", str(place)), OwnPlaces)
+        path.mkdir()
+        path.chmod(0o777)  # anybody could put a trap there
+    slots_module._warn_unshared.cache_clear()
+    assert isinstance(open_slots("a", str(path)), Slots)
+    assert isinstance(open_slots("b", str(path)), Slots)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_the_rule_holds_within_one_process_too(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(pacefiles._Warned, "done", True)
-    paces = [Pace("a", 10, world.clock, str(tmp_path / "file")) for _ in range(3)]
+    monkeypatch.setattr(slots_module, "_warn_unshared", lambda: None)
+    limiters = [RateLimiter("a", 10, world.clock, str(tmp_path / "file")) for _ in range(3)]
     log = Log()
     for number in range(6):
-        world.start(sender(world, paces[number % 3], log, "x", answer=0.5))
+        world.start(sender(world, limiters[number % 3], log, "x", answer=0.5))
     world.run()
     gaps = [began - ended for (_, _, ended), (_, began, _) in pairwise(log)]
     assert all(gap >= 0.1 - 1e-9 for gap in gaps)
@@ -294,14 +296,14 @@ def test_a_child_after_a_fork_has_locks_of_its_own(tmp_path: Path) -> None:
     program = """
         import os, sys
         from pathlib import Path
-        from sms1680.limits.shared_state import SharedPlaces
-        places = SharedPlaces(Path(sys.argv[1]), "x")
-        assert places.take(1) == 0
+        from sms1680.limits.slots import SharedSlots
+        slots = SharedSlots(Path(sys.argv[1]), "x")
+        assert slots.acquire(1) == 0
         child = os.fork()
         if child == 0:
-            os._exit(0 if places.take(1) is None else 1)
+            os._exit(0 if slots.acquire(1) is None else 1)
         status = os.waitpid(child, 0)[1]
-        assert SharedPlaces(Path(sys.argv[1]), "x").take(1) is None, "the child's end freed the parent's place"
+        assert SharedSlots(Path(sys.argv[1]), "x").acquire(1) is None, "the child's end freed the parent's slot"
         sys.exit(os.waitstatus_to_exitcode(status))
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], check=True, timeout=30)
@@ -309,19 +311,19 @@ def test_a_child_after_a_fork_has_locks_of_its_own(tmp_path: Path) -> None:
 
 PROCESS = """
     import sys, time
-    from sms1680.limits.rate import Pace
-    pace = Pace("account", 200.0, time.monotonic)
+    from sms1680.limits.rate import RateLimiter
+    limiter = RateLimiter("account", 200.0, time.monotonic)
     for _ in range(int(sys.argv[1])):
-        turn = pace.acquire(1, "normal", None)
+        turn = limiter.acquire(1, "normal", None)
         try:
             while True:
                 time.sleep(next(turn))
         except StopIteration as taken:
-            place = taken.value
+            slot = taken.value
         began = time.monotonic()
         time.sleep(0.002)
         print(began, time.monotonic())
-        pace.settle(place)
+        limiter.release(slot)
 """
 
 
@@ -339,8 +341,8 @@ def test_eight_processes_share_one_pace() -> None:
 def test_a_process_that_dies_frees_its_place() -> None:
     program = """
         import os, sys
-        from sms1680.limits.shared_state import open_places
-        assert open_places("account", None).take(1) == 0
+        from sms1680.limits.slots import open_slots
+        assert open_slots("account", None).acquire(1) == 0
         print("taken", flush=True)
         sys.stdin.read()
     """
@@ -349,8 +351,8 @@ def test_a_process_that_dies_frees_its_place() -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "taken\n"
-    places = open_places("account", None)
-    assert places.take(1) is None
+    slots = open_slots("account", None)
+    assert slots.acquire(1) is None
     process.kill()
     process.communicate(timeout=30)
-    assert places.take(1) == 0
+    assert slots.acquire(1) == 0

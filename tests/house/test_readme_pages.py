@@ -23,7 +23,8 @@ from sms1680.apprise.arguments import OPTION_ALIASES, OPTIONS
 from sms1680.apprise.command import FOLDERS
 from sms1680.apprise.plugin import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT
 from sms1680.cmpp import CMPPClient
-from sms1680.http.client import _Face
+from sms1680.cmpp.client_settings import CMPPSettings
+from sms1680.http.client import HTTPSettings
 from sms1680.limits.shared_state import state_folders
 from sms1680.options import SendOptions
 
@@ -197,8 +198,8 @@ def settings_of(*kinds: type) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("table", "kinds"),
     [
-        pytest.param("settings", (_Face, Client, AsyncClient), id="http"),
-        pytest.param("cmpp-settings", (CMPPClient,), id="cmpp"),
+        pytest.param("settings", (HTTPSettings, Client, AsyncClient), id="http"),
+        pytest.param("cmpp-settings", (CMPPSettings, CMPPClient), id="cmpp"),
     ],
 )
 def test_every_client_setting_is_documented_with_its_default(

@@ -14,14 +14,15 @@ import yaml
 from support import ROOT
 from support.pages import LANGUAGES, PAGES, tables, write_table
 
-from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, outcomes, push, text
+from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, push, text
 from sms1680.cli import _EXITS
 from sms1680.cmpp.wire.results import CONNECT, SUBMIT
-from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE, PATIENCE
-from sms1680.http.requests import _LETTERS, _LONGEST_EXTENSION
+from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE
 from sms1680.http.responses import BALANCE, DYNAMIC, SEND
-from sms1680.http.transport import ANSWER_TIMEOUT, CONNECT_TIMEOUT
-from sms1680.limits.shared_state import AT_ONCE
+from sms1680.http.transport import CONNECT_TIMEOUT, RESPONSE_TIMEOUT
+from sms1680.limits.base_client import PATIENCE
+from sms1680.limits.slots import SLOT_COUNT
+from sms1680.plan import LETTERS, LONGEST_EXTENSION
 from sms1680.push import LONGEST_PUSH, MOST_FIELDS
 
 INTEGRATION = ROOT / "custom_components" / "sms1680"
@@ -122,7 +123,7 @@ def outcome_table(language: str) -> str:
         ("结果", "说明", "能否重发", "退出码"),
     )[at]
     rows = [
-        (code(outcome), outcomes._OUTCOMES[outcome][at], AGAIN[outcome][at], str(_EXITS[outcome]))
+        (code(outcome), outcome.sentence("zh" if at else "en"), AGAIN[outcome][at], str(_EXITS[outcome]))
         for outcome in Outcome
     ]
     return markdown(head, rows)
@@ -216,18 +217,18 @@ LIMITS: list[tuple[Words, str]] = [
     (("Characters of a single part", "一条的字数"), f"{text.SINGLE_UNITS}"),
     (("Characters of each part of a longer text", "拆分后每条的字数"), f"{text.PART_UNITS}"),
     (("Characters of a signature, without brackets", "签名字数，不含括号"), f"1–{text._LONGEST_SIGNATURE}"),
-    (("Digits of an extension", "扩展号位数"), f"1–{_LONGEST_EXTENSION}"),
+    (("Digits of an extension", "扩展号位数"), f"1–{LONGEST_EXTENSION}"),
     (
         ("Digits of source number and extension together (the platform's limit)", "接入号加扩展号的位数（平台限制）"),
         "21",
     ),
-    (("Values of a template", "模板变量"), f"{len(_LETTERS)} (`{{{_LETTERS[0]}}}`–`{{{_LETTERS[-1]}}}`), `{{PHONE}}`"),
+    (("Values of a template", "模板变量"), f"{len(LETTERS)} (`{{{LETTERS[0]}}}`–`{{{LETTERS[-1]}}}`), `{{PHONE}}`"),
     (("Characters that a template's values must not contain", "变量内容中不可出现"), "`,` `;`"),
     (("Characters that a batch's texts must not contain", "批量发送的内容中不可出现"), "`|` `$`"),
-    (("Parallel requests if the rate is unknown", "流量未知时的并发请求数"), f"{AT_ONCE}"),
+    (("Parallel requests if the rate is unknown", "流量未知时的并发请求数"), f"{SLOT_COUNT}"),
     (("Seconds of retries (`patience`)", "重试时间（`patience`），秒"), f"{PATIENCE:g}"),
     (("Seconds to wait for a connection", "连接超时，秒"), f"{CONNECT_TIMEOUT:g}"),
-    (("Seconds to wait for an answer", "应答超时，秒"), f"{ANSWER_TIMEOUT:g}"),
+    (("Seconds to wait for an answer", "应答超时，秒"), f"{RESPONSE_TIMEOUT:g}"),
     (("Size of a push, and number of its fields", "推送的大小、字段数"), f"{LONGEST_PUSH // 1024} KiB, {MOST_FIELDS}"),
 ]
 

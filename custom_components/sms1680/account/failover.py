@@ -25,7 +25,7 @@ from ..client import (
 )
 from ..client.cmpp import CMPPClient
 from ..client.errors import error_of
-from ..client.http.client import PATIENCE
+from ..client.limits.base_client import PATIENCE
 from ..client.numbers import Number, normalise_numbers
 from ..client.options import SendOptions
 from ..const import CONF_CMPP, CONF_HTTP

@@ -21,9 +21,9 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
 from ..client import Estimate, InvalidMessageError, Outcome, Reason, Receipt
-from ..client.http.requests import fill
 from ..client.numbers import Number
 from ..client.options import SendOptions
+from ..client.plan import fill
 from ..const import CONF_NUMBER, SUBENTRY_RECIPIENT
 from ..context import is_automatic
 from ..store.db import DeliveryUpdate, Dispatch, Outgoing, RecordedOutcome, comparable_number

@@ -23,7 +23,7 @@ from homeassistant.helpers.typing import ConfigType, VolDictType
 from ..account.clients import async_make_client
 from ..account.spending import LIMITS
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
-from ..client.http.requests import gateway_url
+from ..client.account import gateway_url
 from ..client.text import Signature
 from ..const import (
     CONF_GATEWAY,

@@ -1,12 +1,12 @@
-"""A client for the enterprise SMS platform 1680: messages out, replies and delivery reports in.
+"""A client for the enterprise SMS platform 1680: send messages, receive replies and delivery reports.
 
     account = sms1680.Account("user", "password", product_id="61341")
     with sms1680.Client(account, signature="某某科技") as sms:
         for receipt in sms.send(["13911000000", "13688888888"], "后门 22:41 打开"):
             print(receipt.outcome, receipt.message_id)
 
-A number's outcome is `accepted`, `held`, `refused`, `not_sent` (safe to send again) or `unknown` (never sent again by
-itself). `AsyncClient` has the same names, awaited. `sms1680.cmpp` speaks CMPP 2.0.
+The outcome of each number is `accepted`, `held`, `refused`, `not_sent` (safe to send again) or `unknown` (never sent
+again automatically). `AsyncClient` has the same methods, awaited. `sms1680.cmpp` is the client for CMPP 2.0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .account import Account
+from .account import DEFAULT_GATEWAY, Account
 from .errors import (
     AuthenticationError,
     BalanceError,
@@ -29,12 +29,12 @@ from .errors import (
     UnknownOutcomeError,
 )
 from .http.client import AsyncClient, Client
-from .http.requests import DEFAULT_GATEWAY
 from .limits.settings import Spending, SpendingLimits
 from .masking import mask_number
 from .numbers import normalise_number
-from .outcomes import Outcome, Reason, Receipt, Repeat
+from .outcomes import Outcome, Reason, Repeat
 from .push import DeliveryReport, Reply, ReportState, parse_push
+from .receipts import Receipt
 from .text import Concern, Estimate, TextWarning, estimate
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import `sms1680.cmpp` when it is first used: most programs send over HTTP only."""
+    """Import `sms1680.cmpp` on first use, because most programs use only HTTP."""
     if name == "cmpp":
         return import_module(f"{__name__}.cmpp")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

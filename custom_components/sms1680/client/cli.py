@@ -1,7 +1,7 @@
-"""The command line `sms1680`: send, balance, estimate; other rooms of the house add theirs (sandbox, apprise).
+"""The command line `sms1680`: send, balance, estimate. Entry points add more commands (sandbox, apprise).
 
-Secrets come from the environment or a file, for a command line is open to every user of a machine. The exit code tells
-what became of the message: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 means that nothing was tried.
+Secrets come from the environment or a file, because every user of a machine can read its command lines. The exit code
+is the outcome: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 means that nothing was attempted.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .account import Account, PasswordForm
+from .account import DEFAULT_GATEWAY, Account, PasswordForm
 from .errors import InvalidMessageError, SMS1680Error
-from .http.client import PATIENCE, Client
-from .http.requests import DEFAULT_GATEWAY
-from .outcomes import Language, Outcome, Receipt
+from .http.client import Client
+from .limits.base_client import PATIENCE
+from .outcomes import Language, Outcome
+from .receipts import Receipt
 from .text import Estimate, estimate
 
 COMMANDS = "sms1680.commands"
@@ -35,12 +36,12 @@ _EXITS = {
     Outcome.NOT_SENT: 5,
     Outcome.UNKNOWN: 6,
 }
-# What weighs most decides where a call has several numbers.
+# The most serious outcome decides the exit code of a call.
 _WEIGHT = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = _parser(given)
     options, unknown = parser.parse_known_args(given)
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
     except SMS1680Error as error:
-        _tell(options, error.receipts, language, error)
+        _print(options, error.receipts, language, error)
         print(f"sms1680: {error.sentence(language)}", file=sys.stderr)
         if isinstance(error, InvalidMessageError):
             return EXIT_INVALID
@@ -67,7 +68,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sms1680",
         description="SMS through the platform 1680.",
-        epilog="Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 nothing tried, 1 another error.",
+        epilog="Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 nothing attempted, 1 other error.",
     )
     parser.set_defaults(is_missing=False)
     commands = parser.add_subparsers(title="commands", required=True)
@@ -75,7 +76,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     for add in ours.values():
         add(commands)
     if given[:1] and given[0] in ours:
-        return parser  # the other rooms are large, and a send in the night should not wait for them
+        return parser  # the other commands are large, and an urgent message must not wait for them
     for entry in sorted(metadata.entry_points(group=COMMANDS), key=lambda entry: entry.name):
         _add_other(commands, entry)
     return parser
@@ -100,25 +101,25 @@ def _missing(what: str) -> int:
 def _add_send(commands: Any) -> None:  # noqa: ANN401 - argparse names no public type
     parser = commands.add_parser("send", help="send one text to one or more numbers")
     _add_account(parser)
-    parser.add_argument("--to", action="append", required=True, metavar="NUMBER", help="may be given again")
+    parser.add_argument("--to", action="append", required=True, metavar="NUMBER", help="can be repeated")
     parser.add_argument("--at", metavar="TIME", help="when to send: ISO 8601, with a zone or in this machine's")
-    parser.add_argument("--extension", help="digits behind the sender's number; a reply carries them back")
+    parser.add_argument("--extension", help="digits after the sender's number; a reply includes them")
     parser.add_argument("--priority", choices=("normal", "critical"), default="normal")
     _add_signature(parser)
     parser.add_argument("--rate", type=float, help="items a second that the platform allows the account")
-    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds of trying again where nothing left")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for retries while nothing was sent")
     parser.add_argument("text", help="the text, or - to read it from standard input")
     parser.set_defaults(run=_send)
 
 
 def _add_balance(commands: Any) -> None:  # noqa: ANN401
-    parser = commands.add_parser("balance", help="how many messages are left of the product")
+    parser = commands.add_parser("balance", help="the remaining messages of the product")
     _add_account(parser)
     parser.set_defaults(run=_balance)
 
 
 def _add_estimate(commands: Any) -> None:  # noqa: ANN401
-    parser = commands.add_parser("estimate", help="what a text costs one number, and what may be blocked in it")
+    parser = commands.add_parser("estimate", help="the cost of a text for one number, and content that can be blocked")
     _add_signature(parser)
     _add_json(parser)
     parser.add_argument("text", help="the text, or - to read it from standard input")
@@ -126,7 +127,7 @@ def _add_estimate(commands: Any) -> None:  # noqa: ANN401
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
-    account = parser.add_argument_group("account", "each also from the environment")
+    account = parser.add_argument_group("account", "also from these environment variables")
     account.add_argument("--username", default=os.environ.get("SMS1680_USERNAME"), help="SMS1680_USERNAME")
     account.add_argument("--product", default=os.environ.get("SMS1680_PRODUCT_ID"), help="SMS1680_PRODUCT_ID")
     account.add_argument(
@@ -138,9 +139,9 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
         "--password-file",
         type=Path,
         metavar="FILE",
-        help="its first line is the password; else SMS1680_PASSWORD or SMS1680_PASSWORD_MD5",
+        help="a file with the password in its first line; otherwise SMS1680_PASSWORD or SMS1680_PASSWORD_MD5",
     )
-    account.add_argument("--plain", action="store_true", help="send the password as it is instead of its MD5")
+    account.add_argument("--plain", action="store_true", help="send the plain password instead of its MD5")
     account.add_argument("--proxy", default=os.environ.get("SMS1680_PROXY"), help="SMS1680_PROXY")
     _add_json(parser)
 
@@ -151,7 +152,7 @@ def _add_signature(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="answer with one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
 
 
 def _send(options: argparse.Namespace) -> int:
@@ -161,7 +162,7 @@ def _send(options: argparse.Namespace) -> int:
             at = datetime.fromisoformat(options.at).astimezone()
         except ValueError:
             raise InvalidMessageError(
-                "--at is not a time like 2026-11-22T20:00:00+08:00", "--at 不是有效的时间"
+                "--at must be a time such as 2026-11-22T20:00:00+08:00", "--at 不是有效的时间"
             ) from None
     with _client(
         options,
@@ -173,7 +174,7 @@ def _send(options: argparse.Namespace) -> int:
         receipts = sms.send(
             options.to, _text(options.text), at=at, extension=options.extension, priority=options.priority
         )
-    _tell(options, receipts, _language())
+    _print(options, receipts, _language())
     return _exit_code(receipts)
 
 
@@ -185,23 +186,23 @@ def _balance(options: argparse.Namespace) -> int:
 
 
 def _estimate(options: argparse.Namespace) -> int:
-    told = estimate(_text(options.text), signature=options.signature, signature_place=options.signature_place)
-    print(json.dumps(_as_json(told), ensure_ascii=False) if options.json else _as_lines(told))
+    result = estimate(_text(options.text), signature=options.signature, signature_place=options.signature_place)
+    print(json.dumps(_as_json(result), ensure_ascii=False) if options.json else _as_lines(result))
     return EXIT_ACCEPTED
 
 
-def _as_json(told: Estimate) -> dict[str, object]:
+def _as_json(result: Estimate) -> dict[str, object]:
     return {
-        "parts": told.parts,
-        "characters": told.characters,
-        "flow": told.flow,
-        "warnings": [{"concern": warning.concern.value, "found": warning.found} for warning in told.warnings],
+        "parts": result.parts,
+        "characters": result.characters,
+        "flow": result.flow,
+        "warnings": [{"concern": warning.concern.value, "found": warning.found} for warning in result.warnings],
     }
 
 
-def _as_lines(told: Estimate) -> str:
-    lines = [f"{told.parts} parts, {told.characters} characters, {told.flow} items of flow"]
-    return "\n".join(lines + [f"warning: {warning.sentence()}" for warning in told.warnings])
+def _as_lines(result: Estimate) -> str:
+    lines = [f"{result.parts} parts, {result.characters} characters, {result.flow} flow items"]
+    return "\n".join(lines + [f"warning: {warning.sentence()}" for warning in result.warnings])
 
 
 def _client(options: argparse.Namespace, **settings: Any) -> Client:
@@ -225,7 +226,7 @@ def _secret(options: argparse.Namespace) -> tuple[str | None, str | None]:
         lines = options.password_file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
         raise InvalidMessageError(
-            f"the password file can't be read ({type(error).__name__})", f"无法读取密码文件（{type(error).__name__}）"
+            f"the password file cannot be read ({type(error).__name__})", f"无法读取密码文件（{type(error).__name__}）"
         ) from None
     return (lines[0].strip() if lines else ""), None
 
@@ -234,18 +235,18 @@ def _text(given: str) -> str:
     return sys.stdin.read().rstrip("\n") if given == "-" else given
 
 
-def _tell(
+def _print(
     options: argparse.Namespace, receipts: Sequence[Receipt], language: Language, error: SMS1680Error | None = None
 ) -> None:
     if options.json:
-        told: dict[str, object] = {"receipts": [_receipt(receipt, language) for receipt in receipts]}
+        result: dict[str, object] = {"receipts": [_receipt(receipt, language) for receipt in receipts]}
         if error is not None:
-            told |= {"error": error.sentence(language), "reason": error.reason.value if error.reason else None}
-        print(json.dumps(told, ensure_ascii=False))
+            result |= {"error": error.sentence(language), "reason": error.reason.value if error.reason else None}
+        print(json.dumps(result, ensure_ascii=False))
         return
     for receipt in receipts:
-        told_id = f" id={receipt.message_id}" if receipt.message_id else ""
-        print(f"{receipt.sentence(language)}{told_id}")
+        message_id = f" id={receipt.message_id}" if receipt.message_id else ""
+        print(f"{receipt.sentence(language)}{message_id}")
 
 
 def _receipt(receipt: Receipt, language: Language) -> dict[str, object]:

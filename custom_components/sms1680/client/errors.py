@@ -1,46 +1,49 @@
-"""The errors of the core. Each says what happened, what it means for the message, and what to do, in two languages."""
+"""The errors of the core. Each has a sentence in English and Chinese: what happened, its effect, and what to do."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .outcomes import Language, Outcome, Reason, Receipt
+from .outcomes import Language, Outcome, Reason
+from .receipts import Receipt
 
 
 class SMS1680Error(Exception):
-    """The root. `receipts` tells what became of each number; it is empty where nothing was to be sent."""
+    """The base of all errors. receipts: the receipt of each number; empty if the call sends nothing."""
 
     receipts: tuple[Receipt, ...] = ()
     reason: Reason | None = None
 
     def __init__(self, en: str, zh: str | None = None) -> None:
-        """Keep the sentence in both languages; neither ever holds a secret, a whole number or a text."""
         super().__init__(en)
         self._sentences = {"en": en, "zh": zh or en}
 
     def sentence(self, language: Language = "en") -> str:
-        """Return what happened, in one of the two languages."""
+        """Return the sentence in the given language. It never contains a secret, a whole number or a text."""
         return self._sentences[language]
 
 
 class InvalidMessageError(SMS1680Error, ValueError):
-    """The call can't be made as it stands; nothing was sent."""
+    """The arguments of the call are invalid; nothing was sent."""
 
 
 class InvalidSettingError(InvalidMessageError):
-    """An account or a client can't be made with these settings; nothing can be sent with them."""
+    """The settings of an account or a client are invalid."""
 
 
 class InvalidPushError(SMS1680Error, ValueError):
-    """What came in is neither an uplink nor a delivery report of the platform."""
+    """A push from the platform is neither an uplink nor a delivery report."""
 
 
 class NoAnswerError(SMS1680Error):
-    """A question to the platform (the balance) found no connection, no answer, or none that could be understood."""
+    """A query (balance, login) got no connection, no answer, or an answer that was not understood.
+
+    reason: no_connection, lost or not_understood. detail: the answer, masked.
+    """
 
     def __init__(self, reason: Reason, detail: str | None = None) -> None:
-        """Take the reason (no_connection, lost or not_understood) and what came instead, masked."""
         en, zh = _NO_ANSWER[reason]
         tail = f" ({detail})" if detail else ""
         super().__init__(en + tail, zh + tail)
@@ -50,37 +53,36 @@ class NoAnswerError(SMS1680Error):
 
 _NO_ANSWER = {
     Reason.NO_CONNECTION: (
-        "No connection to the platform. Check the network and the gateway's address.",
+        "Could not connect to the platform. Check the network and the gateway's address.",
         "无法连接平台，请检查网络和平台地址。",
     ),
-    Reason.LOST: ("The platform did not answer in time. Try again.", "平台未及时应答，请重试。"),
+    Reason.LOST: ("The platform did not respond in time. Try again.", "平台未及时应答，请重试。"),
     Reason.NOT_UNDERSTOOD: (
-        "The platform's answer was not understood. Check the gateway's address.",
+        "The platform's response was not understood. Check the gateway's address.",
         "无法识别平台的应答，请检查平台地址。",
     ),
 }
 
 
 class SendError(SMS1680Error):
-    """A send in which some number was neither accepted nor held; `receipts` has all of them, in the order given."""
+    """At least one number was neither accepted nor held. receipts: of all numbers, in the order of the call."""
 
     def __init__(self, receipts: Sequence[Receipt], reason: Reason) -> None:
-        """Take the receipts of the whole call and the reason that names the error."""
         self.receipts = tuple(receipts)
         self.reason = reason
         super().__init__(_summary(self.receipts, reason, "en"), _summary(self.receipts, reason, "zh"))
 
     def __reduce__(self) -> tuple[type[SendError], tuple[tuple[Receipt, ...], Reason | None]]:
-        """Support pickling, without the caller's context: it may hold anything."""
+        """Support pickling, without the caller's context, which can be any object."""
         return type(self), (tuple([replace(receipt, context=None) for receipt in self.receipts]), self.reason)
 
 
 class UnknownOutcomeError(SendError):
-    """Some number may have been sent to, or not: never repeated by itself."""
+    """For at least one number it is unknown whether the message was sent; it is not repeated automatically."""
 
 
 class RefusedError(SendError):
-    """The platform surely refused some number."""
+    """The platform refused the message for at least one number."""
 
 
 class AuthenticationError(RefusedError):
@@ -92,7 +94,7 @@ class BalanceError(RefusedError):
 
 
 class NotSentError(SendError):
-    """Some number was certainly not sent to: safe to send again to those with `not_sent`."""
+    """For at least one number the message was certainly not sent; it is safe to send it there again."""
 
 
 _SPECIAL: dict[Reason, type[RefusedError]] = {
@@ -102,20 +104,22 @@ _SPECIAL: dict[Reason, type[RefusedError]] = {
 
 
 def refusal(receipts: Sequence[Receipt], reason: Reason) -> RefusedError:
-    """Return the error of a sure refusal; `receipts` may be empty (a balance that may not be asked)."""
+    """Return the error of a certain refusal. receipts: empty for queries such as the balance."""
     return _SPECIAL.get(reason, RefusedError)(receipts, reason)
 
 
 def error_of(receipts: Sequence[Receipt]) -> SendError | None:
-    """Return the error that a call with these receipts raises: unknown before refused before not sent, or None."""
-    for outcome in (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT):
-        for receipt in receipts:
-            if receipt.outcome is outcome and receipt.reason is not None:
-                if outcome is Outcome.UNKNOWN:
-                    return UnknownOutcomeError(receipts, receipt.reason)
-                if outcome is Outcome.REFUSED:
-                    return refusal(receipts, receipt.reason)
-                return NotSentError(receipts, receipt.reason)
+    """Return the error that a call with these receipts raises, or None.
+
+    Unknown outcomes go before refusals, and these before numbers that were not sent.
+    """
+    reasons = {receipt.outcome: receipt.reason for receipt in reversed(receipts) if receipt.reason is not None}
+    if (reason := reasons.get(Outcome.UNKNOWN)) is not None:
+        return UnknownOutcomeError(receipts, reason)
+    if (reason := reasons.get(Outcome.REFUSED)) is not None:
+        return refusal(receipts, reason)
+    if (reason := reasons.get(Outcome.NOT_SENT)) is not None:
+        return NotSentError(receipts, reason)
     return None
 
 
@@ -123,8 +127,5 @@ def _summary(receipts: Sequence[Receipt], reason: Reason, language: Language) ->
     sentence = reason.sentence(language)
     if len(receipts) < 2:
         return sentence
-    counts: dict[Outcome, int] = {}
-    for receipt in receipts:
-        counts[receipt.outcome] = counts.get(receipt.outcome, 0) + 1
-    told = ", ".join(f"{outcome.value} {count}" for outcome, count in counts.items())
-    return f"{sentence} ({told})"
+    counts = Counter(receipt.outcome.value for receipt in receipts)
+    return f"{sentence} ({', '.join(f'{outcome} {count}' for outcome, count in counts.items())})"

@@ -1,4 +1,4 @@
-"""What may be shown of a number, a secret or a foreign text: nothing here ever prints one whole."""
+"""Mask numbers, secrets and foreign texts before they are shown."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HEX_SECRET = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
 def mask_number(number: str) -> str:
-    """Return a sender's or receiver's number as it may be shown: `138****0000`.
+    """Return a phone number masked for display: `138****0000`.
 
-    Of an eleven digit number the first three and the last four are kept, of a shorter one (a short code, another
-    country's) at most the first two and the last two, of four characters or fewer nothing.
+    Eleven digits show the first three and the last four. A shorter number (a short code, a foreign number) shows at
+    most the first two and the last two, and four characters or fewer show nothing.
     """
     if len(number) <= 4:
         return MASK
@@ -31,7 +31,7 @@ def mask_number(number: str) -> str:
 def mask_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Return the first 200 characters of a foreign text without the given secrets, numbers and digests.
 
-    For an answer that was not understood: it may quote what was sent.
+    Used for answers that were not understood, because they can quote the message.
     """
     for secret in sorted((secret for secret in secrets if len(secret) > 2), key=len, reverse=True):
         text = text.replace(secret, MASK)

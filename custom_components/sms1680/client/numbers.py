@@ -1,4 +1,4 @@
-"""Mainland mobile numbers, in whatever way people write them."""
+"""Mainland Chinese mobile numbers in all common spellings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import InvalidMessageError
 
 Number = str | int
 
-# Besides blanks, hyphens and brackets: the invisible direction marks that address books copy along.
+# Blanks, hyphens, brackets, and the invisible direction marks that address books copy.
 _PUNCTUATION = re.compile(r"[\s()\[\]（）【】.·\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff-]+")
 _MOBILE = re.compile(r"(?:\+?86|0086)?(1[3-9][0-9]{9})")
 _PLAIN = re.compile(r"1[3-9][0-9]{9}")
@@ -18,12 +18,11 @@ _LONGEST = 40
 
 
 def normalise_number(value: Number, place: str = "the number") -> str:
-    """Return a mainland mobile number as the platform takes it: eleven digits.
+    """Return a mainland mobile number as eleven digits.
 
-    `+86`, `86`, `0086`, blanks, hyphens, brackets and full-width digits are understood, integers too.
-    A str is one number; `place` names it in the error, which never shows more than its length.
-
-    Raises InvalidMessageError where the value is not such a number (chapter 2.1 knows no other).
+    Accepted: `+86`, `86` and `0086` in front, blanks, hyphens, brackets, full-width digits, and integers.
+    Raises InvalidMessageError, which names `place` and never shows the value, for anything else: the platform accepts
+    only these numbers (docs/protocol.md, section 2).
     """
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value
@@ -41,9 +40,9 @@ def normalise_number(value: Number, place: str = "the number") -> str:
 
 
 def normalise_numbers(numbers: Number | Iterable[Number]) -> list[str]:
-    """Return the numbers of a call, in its order, duplicates kept.
+    """Return the numbers of a call in their order, with duplicates. A str is one number.
 
-    Raises InvalidMessageError for no number at all, and for the first that is not a mobile number, naming its place.
+    Raises InvalidMessageError for an empty list, and for the first invalid number, which it names by its place.
     """
     if isinstance(numbers, str | int):
         return [normalise_number(numbers)]

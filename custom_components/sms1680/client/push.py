@@ -1,6 +1,6 @@
-"""What the platform pushes to us: uplinks (MO) and delivery reports (document, chapters 2.5, 2.6 and 4.5).
+"""The platform's pushes: uplinks (MO) and delivery reports (docs/protocol.md, sections 2.5 and 2.6).
 
-The bytes come from the network: bounded, parsed strictly, and nothing but InvalidPushError is ever raised.
+The octets come from the network. They are limited in size and parsed strictly; the only error is InvalidPushError.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Push = str | bytes | Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class ReportState(StrEnum):
-    """What a delivery report says of its number."""
+    """The state in a delivery report."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -36,11 +36,11 @@ class ReportState(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reply:
-    """An SMS that came in (uplink, MO).
+    """A received SMS (uplink, MO).
 
-    number: the sender as it came, whatever it is (a short code, another country's); no proof of who wrote it.
-    extension: the digits behind our own number, or our whole number, as the platform sends it; "" where none came.
-    message_id: "" where the platform sent none, which is usual. incomplete: segments of it were lost (CMPP).
+    number: the sender as received, also a short code or a foreign number; it does not prove the sender's identity.
+    extension: the digits after our number, or our complete number, as the platform sends it; "" if there are none.
+    message_id: usually "", because the platform sends none. incomplete: segments are missing (CMPP).
     """
 
     number: str
@@ -50,13 +50,12 @@ class Reply:
     incomplete: bool = False
 
     def __repr__(self) -> str:
-        """Show neither the number whole nor the text."""
         return f"Reply({mask_number(self.number)}, {len(self.content)} characters, extension={self.extension!r})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DeliveryReport:
-    """The platform's word on one number of one message. `status` is as it came; protocol.md section 7 reads it."""
+    """The platform's report on one number of one message. status: as received (docs/protocol.md, section 7)."""
 
     message_id: str
     number: str
@@ -64,20 +63,19 @@ class DeliveryReport:
 
     @property
     def state(self) -> ReportState:
-        """What the status means; `pending` is not final."""
+        """The meaning of the status; `pending` is not final."""
         return _status(self.status)[0]
 
     @property
     def repeat(self) -> Repeat:
-        """Whether the message may be sent to this number again."""
+        """Whether the message can be sent to this number again."""
         return _status(self.status)[1]
 
     def sentence(self, language: Language = "en") -> str:
-        """Return what the status means, in one of the two languages."""
+        """Return the meaning of the status in the given language."""
         return _status(self.status)[3 if language == "zh" else 2]
 
     def __repr__(self) -> str:
-        """Show the number masked."""
         return f"DeliveryReport({mask_number(self.number)}, message_id={self.message_id!r}, status={self.status!r})"
 
 
@@ -85,47 +83,44 @@ _DELIVERED = (ReportState.DELIVERED, Repeat.NO, "Delivered to the phone.", "已�
 _STATUSES: dict[str, tuple[ReportState, Repeat, str, str]] = {
     "0": _DELIVERED,
     "DELIVRD": _DELIVERED,
-    "ACCEPTD": (ReportState.PENDING, Repeat.NO, "On its way; not final.", "传送中，尚未最终确认。"),
+    "ACCEPTD": (ReportState.PENDING, Repeat.NO, "In transit; not final.", "传送中，尚未最终确认。"),
     "KX:1000": (
         ReportState.FAILED,
         Repeat.YES,
-        "The platform could not submit the message. It may be sent again, best by another way.",
+        "The platform could not submit the message. Send it again, preferably over another channel.",
         "平台下行提交失败，可以重发，最好改用其他途径。",
     ),
     "KX:2000": (
         ReportState.FAILED,
         Repeat.YES,
-        "The channel's gateway does not exist. It may be sent again, best by another way.",
+        "The gateway of the channel does not exist. Send it again, preferably over another channel.",
         "通道网关不存在，可以重发，最好改用其他途径。",
     ),
     "KX:3000": (
         ReportState.FAILED,
         Repeat.NEVER_BY_ITSELF,
-        "A deducted report: unclear whether the message arrived. Ask the platform.",
+        "Deducted report: delivery is uncertain. Ask the platform.",
         "扣量状态报告：是否送达不明，请咨询平台。",
     ),
     "KX:4000": (
         ReportState.FAILED,
         Repeat.OTHER_TEXT,
-        "The same content went to this number too often. Send it with a changed text.",
+        "The same text was sent to this number too often. Change the text and send it again.",
         "同样内容在一定时间内下发次数过多，请更改内容后再发。",
     ),
 }
 
 
 def parse_push(query: Push) -> Reply | DeliveryReport:
-    """Read what the platform pushed.
+    """Parse a push of the platform: a Reply (with `content`) or a DeliveryReport (with `status` and `msgid`).
 
-    query: the raw query string or form body (best, for then its own charset rules apply), or a framework's decoded
-    fields as a mapping or as pairs. At most 16 KiB and 50 fields.
-
-    Returns a Reply (it has a `content`) or a DeliveryReport (it has a `status` and a `msgid`).
-    Raises InvalidPushError for anything else.
+    query: the raw query string or form body (recommended, because it is decoded by the platform's charset rules), or
+    decoded fields as a mapping or pairs. At most 16 KiB and 50 fields. Raises InvalidPushError.
     """
     fields = _fields(query)
     number = _bounded(fields, "mobile", _LONGEST_NUMBER)
     if not number:
-        raise InvalidPushError("the push names no number (mobile)", "推送缺少号码（mobile）")
+        raise InvalidPushError("the push has no number (mobile)", "推送缺少号码（mobile）")
     message_id = _bounded(fields, "msgid", _LONGEST_ID)
     if "content" in fields:
         extension = _bounded(fields, "xh", _LONGEST_NUMBER)
@@ -142,12 +137,12 @@ def parse_push(query: Push) -> Reply | DeliveryReport:
 def _fields(query: Push) -> dict[str, str]:
     pairs = _raw_pairs(query) if isinstance(query, str | bytes) else _given_pairs(query)
     if pairs:
-        # The pattern of chapter 2.6 ends in a semicolon, whichever field comes last.
+        # The documented pattern ends with a semicolon after the last field (docs/protocol.md, section 2.6).
         name, value = pairs[-1]
         pairs[-1] = (name, value if name == "content" else value.rstrip(";"))
     fields: dict[str, str] = {}
     for name, value in pairs:
-        if not fields.get(name):  # the first that says something
+        if not fields.get(name):  # the first one with a value
             fields[name] = value
     return fields
 
@@ -161,7 +156,7 @@ def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
     if len(pairs) > MOST_FIELDS:
         raise _too_much()
     if pairs and pairs[-1].startswith(b"content="):
-        # Behind a raw text only the pattern's own semicolon goes; an escaped one (%3B) belongs to the text.
+        # Remove only the pattern's own semicolon; an escaped one (%3B) belongs to the text.
         pairs[-1] = pairs[-1].removesuffix(b";")
     split = (pair.partition(b"=") for pair in pairs)
     return [(_text(name), _text(value)) for name, _, value in split]
@@ -174,7 +169,7 @@ def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[t
         size = 0
         for name, value in given:
             if not isinstance(name, str) or not isinstance(value, str):
-                raise InvalidPushError("the push holds something that is not text", "推送含非文本内容")
+                raise InvalidPushError("the push contains a value that is not text", "推送含非文本内容")
             size += len(name) + len(value)
             pairs.append((name, value))
             if len(pairs) > MOST_FIELDS or size > LONGEST_PUSH:
@@ -197,7 +192,7 @@ def _text(octets: bytes) -> str:
 
 
 def _decode_again(content: str) -> str:
-    """Decode once more what was encoded twice: nothing but escapes of valid UTF-8 (protocol.md section 5, 2.6)."""
+    """Decode a text that was encoded twice: it has only escapes of valid UTF-8 (docs/protocol.md, section 5, 2.6)."""
     if _ESCAPED_TWICE.fullmatch(content):
         try:
             return unquote_to_bytes(content).decode()
@@ -209,7 +204,7 @@ def _decode_again(content: str) -> str:
 def _bounded(fields: Mapping[str, str], name: str, longest: int) -> str:
     value = fields.get(name, "").strip()
     if len(value) > longest or (value and not value.isprintable()):
-        raise InvalidPushError(f"the push's field {name} is malformed", f"推送的字段 {name} 格式有误")
+        raise InvalidPushError(f"the field {name} of the push is malformed", f"推送的字段 {name} 格式有误")
     return value
 
 
@@ -224,6 +219,6 @@ def _status(status: str) -> tuple[ReportState, Repeat, str, str]:
     return (
         ReportState.FAILED,
         Repeat.NEVER_BY_ITSELF,
-        f"Not delivered; the platform says {status}.",
+        f"Not delivered; the platform reported {status}.",
         f"未送达，平台状态为 {status}。",
     )

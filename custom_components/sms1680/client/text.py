@@ -1,4 +1,4 @@
-"""The text of a message: its signature, what it costs, and what carriers and platforms are known to block."""
+"""The text of a message: its signature, its cost, and content that carriers or the platform block."""
 
 from __future__ import annotations
 
@@ -24,53 +24,54 @@ _SIGNED_BEHIND = re.compile(r"【[^【】]{1,30}】\s*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The 【…】 that carriers demand, and where it stands.
+    """The 【…】 that carriers require.
 
-    name: without brackets, 1 to 30 characters. place: "front", "behind", or "platform" where the platform adds it
-    itself (then it is counted and not written).
+    name: 1 to 30 characters; brackets around it are removed. place: "front", "behind", or "platform" if the platform
+    adds the signature (it is then counted but not written). Raises InvalidSettingError.
     """
 
     name: str
     place: SignaturePlace = "front"
 
     def __post_init__(self) -> None:
-        """Take the name with or without its brackets; raise InvalidSettingError."""
         name = self.name.strip().removeprefix("【").removesuffix("】").strip()
         if not 1 <= len(name) <= _LONGEST_SIGNATURE or "【" in name or "】" in name or not name.isprintable():
             raise InvalidSettingError(
-                "a signature has 1 to 30 characters and no brackets inside", "签名须为 1 至 30 个字，且内部不含【】"
+                "the signature must have 1 to 30 characters and no brackets inside",
+                "签名须为 1 至 30 个字，且内部不含【】",
             )
         if self.place not in ("front", "behind", "platform"):
             raise InvalidSettingError(
-                "a signature's place is front, behind or platform", "签名位置只能是 front、behind 或 platform"
+                "the place of the signature must be front, behind or platform",
+                "签名位置只能是 front、behind 或 platform",
             )
         object.__setattr__(self, "name", name)
 
     def write(self, text: str) -> str:
-        """Return the text as it is handed to the platform."""
+        """Return the text with the signature, unless it has one or the platform adds it."""
         if self.place == "platform" or is_signed(text):
             return text
         return f"【{self.name}】{text}" if self.place == "front" else f"{text}【{self.name}】"
 
     def added_units(self, text: str) -> int:
-        """Return the UTF-16 units that the platform adds to this text by itself."""
+        """Return the number of UTF-16 units that the platform adds to this text."""
         return units(self.name) + 2 if self.place == "platform" and not is_signed(text) else 0
 
 
 def is_signed(text: str) -> bool:
-    """Tell whether the text has a signature at either end."""
+    """Return whether the text has a signature at either end."""
     return _SIGNED_FRONT.match(text) is not None or _SIGNED_BEHIND.search(text) is not None
 
 
 def units(text: str) -> int:
-    """Return the length in UTF-16 code units: what an SMS is measured in."""
+    """Return the length in UTF-16 code units, the unit of SMS lengths."""
     if text.isascii():
         return len(text)
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def split_units(text: str, room: int) -> Iterator[str]:
-    """Cut the text into pieces of at most `room` UTF-16 units, never inside a surrogate pair."""
+    """Split the text into pieces of at most `room` UTF-16 units, never inside a surrogate pair."""
     start = used = 0
     for position, character in enumerate(text):
         width = 2 if character > "\uffff" else 1
@@ -82,9 +83,9 @@ def split_units(text: str, room: int) -> Iterator[str]:
 
 
 def count_parts(text: str, added_units: int = 0) -> int:
-    """Return what a text is billed in: 1 up to 70 units, else parts of 67 (protocol.md section 5, "length").
+    """Return the billed parts: 1 up to 70 units, otherwise parts of 67 (docs/protocol.md, section 5).
 
-    added_units: what the platform puts in front by itself (its own signature).
+    added_units: UTF-16 units that the platform adds in front (its own signature).
     """
     length = units(text) + added_units
     if length <= SINGLE_UNITS:
@@ -95,12 +96,12 @@ def count_parts(text: str, added_units: int = 0) -> int:
 
 
 def count_flow(length: int) -> int:
-    """Return what the flow rule counts for a text of so many UTF-16 units (chapter 4.3: length / 70, rounded up)."""
+    """Return the flow items of so many UTF-16 units: length / 70, rounded up (docs/protocol.md, section 5)."""
     return max(1, -(-length // SINGLE_UNITS))
 
 
 class Concern(StrEnum):
-    """What a text may be blocked for."""
+    """A kind of content that carriers or the platform block."""
 
     LINK = "link"
     DOMAIN = "domain"
@@ -113,33 +114,35 @@ class Concern(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TextWarning:
-    """One thing in a text that carriers or platforms are known to block. `found` is the place in the text itself."""
+    """A part of a text that carriers or the platform can block. found: that part."""
 
     concern: Concern
     found: str = ""
 
     def sentence(self, language: Language = "en") -> str:
-        """Return the warning in one of the two languages."""
+        """Return the warning in the given language."""
         en, zh = _CONCERNS[self.concern]
         shown = f" “{self.found}”" if self.found else ""
         return (zh if language == "zh" else en) + shown
 
     def __repr__(self) -> str:
-        """Show no piece of the text."""
         return f"TextWarning({self.concern.value})"
 
 
 _CONCERNS = {
-    Concern.LINK: ("links are often blocked unless registered:", "链接未报备时常被拦截："),
-    Concern.DOMAIN: ("domain names are often taken for links and blocked:", "域名常被视为链接而拦截："),
+    Concern.LINK: ("unregistered links are often blocked:", "链接未报备时常被拦截："),
+    Concern.DOMAIN: ("domain names are often blocked as links:", "域名常被视为链接而拦截："),
     Concern.IP_ADDRESS: ("IP addresses are often blocked:", "IP 地址常被拦截："),
     Concern.EMAIL: ("e-mail addresses are blocked by some platforms:", "部分平台拦截邮箱地址："),
     Concern.PHONE_NUMBER: ("phone numbers in a text are often blocked:", "内容中的电话号码常被拦截："),
-    Concern.NO_SIGNATURE: ("there is no signature 【…】: carriers block such messages", "缺少签名【…】，运营商会拦截"),
+    Concern.NO_SIGNATURE: (
+        "the signature 【…】 is missing: carriers block such messages",
+        "缺少签名【…】，运营商会拦截",
+    ),
     Concern.REFUSED_WORD: ("this was refused before:", "该词语曾被拒绝："),
 }
 
-# In this order: what an earlier pattern took is not found again by a later one.
+# A later pattern does not match the same characters again.
 _PATTERNS: tuple[tuple[Concern, re.Pattern[str]], ...] = (
     (Concern.LINK, re.compile(r"(?i)(?<![a-z0-9])(?:(?:https?|ftp)://|www\.)[^\s，。；、）】]+")),
     (Concern.EMAIL, re.compile(r"(?a:[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+)")),
@@ -151,10 +154,10 @@ _PATTERNS: tuple[tuple[Concern, re.Pattern[str]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a text would cost one receiver, before it is sent.
+    """The estimated cost of a text for one number.
 
-    characters: UTF-16 code units, signature included (an emoji counts two). parts: what is billed, 70 units for one,
-    67 a part once split. flow: what the platform's flow rule counts (chapter 4.3). warnings: what may be blocked.
+    characters: UTF-16 code units with the signature; an emoji counts two. parts: the billed parts, one up to 70 units,
+    otherwise 67 units each. flow: the flow items (docs/protocol.md, section 5). warnings: content that can be blocked.
     """
 
     characters: int
@@ -171,12 +174,12 @@ def estimate(
     refused_words: Iterable[str] = (),
     max_length: int = MAX_LENGTH,
 ) -> Estimate:
-    """Count and check a text as it would be sent to one receiver; nothing is sent.
+    """Count and check a text for one number; nothing is sent.
 
-    signature, signature_place: as for the client. refused_words: words that the platform refused before.
-    max_length: the most UTF-16 units, signature included.
+    signature, signature_place: see `ClientOptions`. refused_words: words that the platform refused earlier.
+    max_length: the maximum of UTF-16 units with the signature.
 
-    Raises InvalidMessageError for a text that can't be sent at all (empty, too long, broken characters).
+    Raises InvalidMessageError if the text cannot be sent (empty, too long, incomplete characters).
     """
     signed = Signature(signature, signature_place) if signature else None
     written = prepare(text, signed, max_length)
@@ -191,7 +194,7 @@ def estimate(
 
 
 def prepare(text: str, signature: Signature | None, max_length: int, place: str = "the text") -> str:
-    """Return the text as it goes out, with its signature; raise InvalidMessageError naming `place` where it can't."""
+    """Return the text with its signature. Raise InvalidMessageError, which names `place`, if it cannot be sent."""
     if not isinstance(text, str) or not text.strip():
         raise InvalidMessageError(f"{place} is empty", f"{place}: 短信内容为空")
     try:
@@ -204,7 +207,7 @@ def prepare(text: str, signature: Signature | None, max_length: int, place: str 
     length = units(written) + (signature.added_units(written) if signature else 0)
     if length > max_length:
         raise InvalidMessageError(
-            f"{place} has {length} characters with its signature, {max_length} are allowed",
+            f"{place} has {length} characters with its signature; at most {max_length} are allowed",
             f"{place}: 含签名共 {length} 字，上限为 {max_length} 字",
         )
     return written

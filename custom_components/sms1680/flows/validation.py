@@ -14,9 +14,9 @@ from homeassistant.core import HomeAssistant
 
 from ..account.clients import async_make_client, async_make_cmpp_client
 from ..client import Account, Reason, SMS1680Error
-from ..client.cmpp.compose import Sender
+from ..client.account import gateway_url
+from ..client.cmpp.compose import SubmitSettings
 from ..client.errors import InvalidSettingError, NoAnswerError
-from ..client.http.requests import gateway_url
 from ..client.text import Signature
 from ..const import (
     CONF_CMPP,
@@ -128,7 +128,7 @@ def parse_cmpp(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
     right = {CONF_SP_ID: "1", CONF_SOURCE_NUMBER: "1", CONF_SERVICE_ID: ""}
     for name, error in _FIELD_ERRORS.items():
         try:
-            Sender(**{**right, name: way[name]})
+            SubmitSettings(**{**right, name: way[name]})
         except InvalidSettingError:
             errors[name] = error
     return way, errors

@@ -15,9 +15,10 @@ from homeassistant.util import dt as dt_util
 from ..account.journal import Sender
 from ..client import InvalidMessageError, Receipt, SendError
 from ..client.cmpp.compose import full_number
-from ..client.http.requests import Plan, fill, plan_batch, plan_send, plan_template, send_options
+from ..client.http.requests import check_separators
 from ..client.options import Priority, SendOptions
-from ..client.text import MAX_LENGTH, Signature
+from ..client.plan import SendPlan, check_extension, check_time, fill, plan_batch, plan_send, plan_template
+from ..client.text import Signature
 from ..const import CONF_CMPP, CONF_HTTP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_SOURCE_NUMBER
 from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
@@ -43,11 +44,10 @@ class Options:
 class Way[T]:
     """One of the platform's three calls, for addressees with what each of them gets.
 
-    plan: checks the items, as the core does. over_http: its calls can't carry all signs. send: sends them. text: what
-    one addressee gets, without the signature.
+    plan: checks the items, as the core does. send: sends them. text: what one addressee gets, without the signature.
     """
 
-    plan: Callable[..., Plan]
+    plan: Callable[..., SendPlan]
     send: Callable[[Sender, Items[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
     text: Callable[[Addressee, T], str]
 
@@ -55,7 +55,7 @@ class Way[T]:
 def one_text(text: str) -> Way[None]:
     """Return the call that sends one text to all (chapter 2.1)."""
 
-    def plan(items: Items[None], *, over_http: bool, **common: Any) -> Plan:  # noqa: ARG001 - this call carries all
+    def plan(items: Items[None], **common: Any) -> SendPlan:
         return plan_send([addressee.number for addressee, _ in items], text, **common)
 
     async def send(client: Sender, items: Items[None], given: SendOptions) -> tuple[Receipt, ...]:
@@ -70,7 +70,7 @@ def one_template(template: str) -> Way[Sequence[str]]:
     def rows(items: Items[Sequence[str]]) -> list[list[str | int]]:
         return [[addressee.number, *values] for addressee, values in items]
 
-    def plan(items: Items[Sequence[str]], **common: Any) -> Plan:
+    def plan(items: Items[Sequence[str]], **common: Any) -> SendPlan:
         return plan_template(template, rows(items), **common)
 
     async def send(client: Sender, items: Items[Sequence[str]], given: SendOptions) -> tuple[Receipt, ...]:
@@ -85,7 +85,7 @@ def own_texts() -> Way[str]:
     def pairs(items: Items[str]) -> list[tuple[str | int, str]]:
         return [(addressee.number, text) for addressee, text in items]
 
-    def plan(items: Items[str], **common: Any) -> Plan:
+    def plan(items: Items[str], **common: Any) -> SendPlan:
         return plan_batch(pairs(items), **common)
 
     async def send(client: Sender, items: Items[str], given: SendOptions) -> tuple[Receipt, ...]:
@@ -138,15 +138,16 @@ def check[T](hass: HomeAssistant, items: Items[T], way: Way[T], options: Options
     try:
         for addressee, _ in items:
             extension = _extension(addressee, options)
-            send_options(options.at, extension, dt_util.utcnow())
+            check_time(options.at, dt_util.utcnow())
+            check_extension(extension)
             if (cmpp := addressee.entry.data.get(CONF_CMPP)) is not None:
                 full_number(cmpp[CONF_SOURCE_NUMBER], extension or "")
         entries = {addressee.entry.entry_id: addressee.entry for addressee, _ in items}
         for entry in entries.values():
             own = [item for item in items if item[0].entry is entry]
-            way.plan(
-                own, over_http=CONF_HTTP in entry.data, signature=_signature(entry), max_length=MAX_LENGTH, options=()
-            )
+            plan = way.plan(own, signature=_signature(entry))
+            if CONF_HTTP in entry.data:
+                check_separators(plan)
     except InvalidMessageError as error:
         raise invalid_message_error(hass, error) from None
 

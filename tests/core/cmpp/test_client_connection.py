@@ -20,6 +20,7 @@ from sms1680 import (
     RefusedError,
     UnknownOutcomeError,
 )
+from sms1680.account import account_key
 from sms1680.cmpp.client import CMPPClient
 from sms1680.cmpp.dispatcher import Dispatcher
 from sms1680.cmpp.status import Status
@@ -34,7 +35,7 @@ from sms1680.cmpp.wire.pdus import (
     Terminate,
     TerminateResp,
 )
-from sms1680.limits.rate import Pace, pace_key
+from sms1680.limits.rate import RateLimiter
 
 Make = Callable[..., CMPPClient]
 NUMBER = "13800138000"
@@ -225,7 +226,7 @@ async def test_a_pace_that_fails_leaves_no_call_waiting(
     client = connect(rate=1000.0)
     await client.send(NUMBER, "first")
     with monkeypatch.context() as patched:
-        patched.setattr(Pace, "acquire", broken)
+        patched.setattr(RateLimiter, "acquire", broken)
         await refused_with(client, UnknownOutcomeError)
     assert (await client.send(NUMBER, "third"))[0].outcome is Outcome.ACCEPTED
     assert len(gateway.all(Submit)) == 2
@@ -342,7 +343,7 @@ async def test_the_wire_log_masks_what_must_not_be_seen(gateway: Any, connect: M
 
 
 async def test_the_pace_is_shared_with_the_accounts_http_way(gateway: Any, connect: Make, refused_with: Any) -> None:
-    http = Pace(pace_key("http://api.1680.me", "user"), 1000.0, time.monotonic)
+    http = RateLimiter(account_key("http://api.1680.me", "user"), 1000.0, time.monotonic)
     turn = http.acquire(1, "normal", None)
     with pytest.raises(StopIteration) as taken:
         next(turn)
@@ -352,7 +353,7 @@ async def test_the_pace_is_shared_with_the_accounts_http_way(gateway: Any, conne
     error = await refused_with(client, NotSentError, deadline=0.05)
     assert error.reason is Reason.DEADLINE
     assert gateway.all(Submit) == []
-    http.settle(taken.value.value)
+    http.release(taken.value.value)
     assert (await send)[0].outcome is Outcome.ACCEPTED
 
 

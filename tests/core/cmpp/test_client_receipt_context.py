@@ -10,7 +10,7 @@ import pytest
 from sms1680 import Outcome, Receipt, SendError, SpendingLimits, UnknownOutcomeError
 from sms1680.cmpp import CMPPClient
 from sms1680.cmpp.wire.pdus import Submit
-from sms1680.limits.ledger import LedgerBusyError, SharedLedger
+from sms1680.limits.ledger import Ledger, LedgerBusyError
 
 Make = Callable[..., CMPPClient]
 NUMBERS = [f"1380013800{digit}" for digit in range(6)]
@@ -104,12 +104,12 @@ async def test_a_call_cancelled_at_the_guard_carries_context_and_index(
     recorded: list[Receipt] = []
     waits = asyncio.Event()
 
-    def busy(_: SharedLedger) -> None:
+    def busy(_: Ledger) -> None:
         waits.set()
         raise LedgerBusyError
 
     client = connect(spending=SpendingLimits(), state_dir=str(tmp_path), on_receipt=recorded.append)
-    monkeypatch.setattr(SharedLedger, "writing", busy)
+    monkeypatch.setattr(Ledger, "writing", busy)
     context = object()
     sending = asyncio.create_task(client.send([ONE, TWO], "hello", context=context))
     await waits.wait()

@@ -11,7 +11,7 @@ import pytest
 from sms1680 import Account, AsyncClient, BalanceError, NotSentError, Outcome, Reason, Receipt, RefusedError
 from sms1680.cmpp import CMPPClient
 from sms1680.cmpp.wire.pdus import Submit
-from sms1680.limits.ledger import LedgerBusyError, SharedLedger
+from sms1680.limits.ledger import Ledger, LedgerBusyError
 from sms1680.limits.settings import Spending, SpendingLimits
 from sms1680.sandbox import Account as SandboxAccount, Config, Sandbox
 
@@ -104,12 +104,12 @@ async def test_a_call_that_is_cancelled_before_it_is_counted_is_told(
     told: list[Receipt] = []
     waits = asyncio.Event()
 
-    def busy(_: SharedLedger) -> None:
+    def busy(_: Ledger) -> None:
         waits.set()
         raise LedgerBusyError
 
     client = connect(spending=SpendingLimits(), state_dir=str(tmp_path), on_receipt=told.append)
-    monkeypatch.setattr(SharedLedger, "writing", busy)
+    monkeypatch.setattr(Ledger, "writing", busy)
     sending = asyncio.create_task(client.send(ONE, "一"))
     await waits.wait()
     sending.cancel()

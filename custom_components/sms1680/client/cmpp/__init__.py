@@ -1,7 +1,7 @@
-"""CMPP 2.0, the platform's own recommendation: one outgoing connection that sends, and brings replies and reports back.
+"""CMPP 2.0: one outgoing connection that sends messages and receives replies and delivery reports.
 
-`decode` and `encode` turn octets into PDUs and back, `Session` keeps the rules of a connection without a socket or a
-clock, `CMPPClient` carries it with asyncio (chapter 3 of the platform's document, and the standard of China Mobile).
+`decode` and `encode` convert octets and PDUs, `Session` holds the rules of a connection without a socket or a clock,
+and `CMPPClient` is the asyncio client (docs/protocol.md, section 3, and docs/cmpp.md).
 """
 
 from __future__ import annotations

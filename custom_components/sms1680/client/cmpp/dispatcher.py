@@ -1,7 +1,7 @@
-"""Lets segments go when they may: a place in the window, the account's pace, and the caller's patience.
+"""Submits queued segments as the window, the account's rate and the caller's patience allow.
 
-While nothing bounds the pace, the window alone does, and as many PDUs as it has room for are written at once. With a
-rate known, or after "too fast", each SUBMIT waits for the account's turn, which it shares with the HTTP way.
+As long as the rate is unlimited, only the window counts, and all PDUs that fit are written at once. With a known
+rate, or after "too fast", each SUBMIT waits for a slot of the account, which HTTP shares.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ..http.responses import Again, Verdict
-from ..limits.rate import Clock, DeadlineError, Pace, Place
+from ..limits.rate import Clock, DeadlineError, RateLimiter, Slot
 from ..options import Priority
 from ..outcomes import Outcome, Reason
-from .compose import Sender
+from ..verdict import RetryMode, Verdict
+from .compose import SubmitSettings
 from .events import ResponseReceived
 from .outgoing import Call, Outbox, Segment
 from .protocol import CMPPProtocol
@@ -26,32 +26,31 @@ __all__ = ["Dispatcher", "Sleep"]
 
 Sleep = Callable[[float], Awaitable[object]]
 Ticket = tuple[Segment, "asyncio.Future[Verdict] | None"]
-"""What the session hands back with an answer: the segment, and who waits for the verdict."""
+"""The session's key for a SUBMIT: the segment, and the future of its verdict if a task waits for it."""
 
 _LOGGER: Final = logging.getLogger(__name__)
 _LOST: Final = Verdict(Outcome.UNKNOWN, Reason.LOST)
 _TOO_LATE: Final = Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
 _CANCELLED: Final = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
-_FOR_CORRECTION: Final = frozenset({Reason.AUTHENTICATION, Reason.IP, Reason.VERSION, Reason.MALFORMED})
+_NEEDS_CORRECTION: Final = frozenset({Reason.AUTHENTICATION, Reason.IP, Reason.VERSION, Reason.MALFORMED})
 
 
 class Dispatcher:
-    """The way from the outbox to the link that is up, if one is."""
+    """Moves segments from the outbox to the current connection. on_flushed: called after each flush."""
 
     def __init__(
         self,
         outbox: Outbox,
-        pace: Pace,
-        sender: Sender,
+        limiter: RateLimiter,
+        settings: SubmitSettings,
         *,
         clock: Clock,
         sleep: Sleep,
-        flushed: Callable[[], object],
+        on_flushed: Callable[[], object],
     ) -> None:
-        """Begin without a link. flushed: told after each flush, since `deadline` may be another."""
         self._outbox = outbox
-        self._pace = pace
-        self._make_submit = submit_maker(sender.sp_id, sender.service_id)
+        self._limiter = limiter
+        self._make_submit = submit_maker(settings.sp_id, settings.service_id)
         self._clock = clock
         self._sleep = sleep
         self._link: CMPPProtocol | None = None
@@ -59,66 +58,66 @@ class Dispatcher:
         self._down_reason: Reason | None = None
         self._sweep_due: float | None = None
         self._in_flight = 0
-        self._flushed = flushed
-        self._flush_soon = False
+        self._on_flushed = on_flushed
+        self._flush_scheduled = False
         self._changed = asyncio.Event()
         self._pacers: dict[Priority, asyncio.Task[None]] = {}
 
     @property
     def busy(self) -> bool:
-        """Whether anything waits, or has no answer yet."""
+        """Whether segments are queued or in flight."""
         return bool(self._in_flight or self._pacers or self._outbox.waiting_lanes())
 
     # --- calls ---
 
     def add(self, call: Call) -> None:
-        """Let a call go as soon as it may."""
+        """Queue a call."""
         self._outbox.add(call)
         self._sweep_by(self._expires(call))
         if call.stopped is not None:
             self._sweep()
-        elif not self._flush_soon:
-            # Calls that are made at the same time go out in one piece.
-            self._flush_soon = True
+        elif not self._flush_scheduled:
+            # Write concurrent calls in one piece.
+            self._flush_scheduled = True
             asyncio.get_running_loop().call_soon(self.flush)
 
     def abandon(self, call: Call) -> None:
-        """Let nothing more of a call go; what is in flight is answered in the background."""
+        """Stop a call; segments in flight are answered in the background."""
         self._outbox.stop(call, _CANCELLED)
         self._sweep()
 
     async def drain(self) -> None:
-        """Return when nothing waits and everything that went has its answer."""
+        """Return when nothing is queued and every SUBMIT has its answer."""
         while self.busy:
             await self._change()
 
     def stop(self) -> None:
-        """Settle all that waits: it surely did not go."""
+        """Settle all queued segments as not sent."""
         self._outbox.sweep(lambda _: _CANCELLED)
         for pacer in self._pacers.values():
             pacer.cancel()
 
-    # --- the link ---
+    # --- the connection ---
 
-    def up(self, link: CMPPProtocol) -> None:
-        """Take a link on which messages can go."""
+    def on_connected(self, link: CMPPProtocol) -> None:
+        """Start to submit over a new connection."""
         self._link = link
         self.flush()
 
-    def down(self, reason: Reason | None) -> None:
-        """Do without a link. reason: why, as far as it is known; each call waits as long as its patience lasts."""
+    def on_disconnected(self, reason: Reason | None) -> None:
+        """Queue segments without a connection, each call as long as its patience lasts. reason: None if unknown."""
         if self._link is not None:
             self._link, self._down_since = None, self._clock()
         self._down_reason = reason
         self._sweep()
         self._notify()
 
-    def pump(self) -> None:
-        """Let go what may go now. The caller flushes the link."""
+    def send_pending(self) -> None:
+        """Submit all segments that can be sent now. The caller flushes the connection."""
         link, outbox = self._link, self._outbox
         if not outbox.waiting_lanes():
             return
-        if not self._pace.is_free():
+        if not self._limiter.is_unlimited():
             self._start_pacers()
             return
         if link is None:
@@ -129,27 +128,27 @@ class Dispatcher:
 
     # --- answers ---
 
-    def answered(self, event: ResponseReceived) -> None:
-        """Take an answer to a SUBMIT."""
+    def on_response(self, event: ResponseReceived) -> None:
+        """Handle the answer to a SUBMIT."""
         ticket: Ticket = event.key
         segment, waiter = ticket
         pdu = event.pdu
         if not isinstance(pdu, SubmitResp):
             return
         if event.late:
-            self._outbox.answered_late(segment, pdu)
+            self._outbox.on_late_response(segment, pdu)
             return
         self._in_flight -= 1
-        verdict = self._outbox.answered(segment, pdu)
-        if verdict.again is not Again.NO:
-            if waiter is None and self._pace.is_free():
-                self._slow_down(segment)  # once for all that were in flight together
-            self._again(segment, verdict)
+        verdict = self._outbox.on_response(segment, pdu)
+        if verdict.retry is not RetryMode.NO:
+            if waiter is None and self._limiter.is_unlimited():
+                self._slow_down(segment)  # once for all segments that were in flight together
+            self._retry(segment, verdict)
         if waiter is not None and not waiter.done():
             waiter.set_result(verdict)
 
-    def unanswered(self, ticket: Ticket) -> None:
-        """Take that no answer came, or will come: the message may have gone."""
+    def on_no_response(self, ticket: Ticket) -> None:
+        """Handle a SUBMIT whose answer is lost: the message may have been sent."""
         segment, waiter = ticket
         self._in_flight -= 1
         self._outbox.settle(segment, _LOST)
@@ -157,44 +156,44 @@ class Dispatcher:
             waiter.set_result(_LOST)
 
     def flush(self) -> None:
-        """Let go what may go now, write it, and wake those who wait for a change."""
-        self._flush_soon = False
-        self.pump()
+        """Submit all segments that can be sent now, write them, and wake the waiting tasks."""
+        self._flush_scheduled = False
+        self.send_pending()
         if self._link is not None:
             self._link.flush()
-        self._flushed()
+        self._on_flushed()
         self._notify()
 
     # --- time ---
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is due, None where nothing waits."""
+        """When `tick` is due, None if nothing is queued."""
         return self._sweep_due
 
     def tick(self, now: float) -> None:
-        """Settle the calls whose patience or deadline is over."""
+        """Settle the calls whose patience or deadline has ended."""
         if self._sweep_due is not None and now >= self._sweep_due:
             self._sweep()
 
     def _expires(self, call: Call) -> float | None:
-        limits = call.limits
-        until = limits.deadline
+        options = call.options
+        until = options.deadline
         if self._link is None:
-            end = max(limits.began, self._down_since) + limits.patience
+            end = max(options.began, self._down_since) + options.patience
             until = end if until is None else min(until, end)
         return until
 
     def _expired(self, call: Call) -> Verdict | None:
-        limits, now = call.limits, self._clock()
-        if limits.deadline is not None and now >= limits.deadline:
+        options, now = call.options, self._clock()
+        if options.deadline is not None and now >= options.deadline:
             return _TOO_LATE
         if self._link is not None:
             return None
         reason = self._down_reason
-        if reason in _FOR_CORRECTION:
+        if reason in _NEEDS_CORRECTION:
             return Verdict(Outcome.REFUSED, reason, goes_on=False)
-        if now >= max(limits.began, self._down_since) + limits.patience:
+        if now >= max(options.began, self._down_since) + options.patience:
             return Verdict(Outcome.NOT_SENT, reason or Reason.NO_CONNECTION, goes_on=False)
         return None
 
@@ -213,51 +212,51 @@ class Dispatcher:
 
     def _submit(self, link: CMPPProtocol, segment: Segment, waiter: asyncio.Future[Verdict] | None, now: float) -> None:
         message, number = segment
-        call, letter = message.call, message.letter
-        if call.limits.deadline is not None and now >= call.limits.deadline:
+        call, encoded = message.call, message.encoded
+        if call.options.deadline is not None and now >= call.options.deadline:
             self._outbox.settle(segment, _TOO_LATE)
             if waiter is not None:
                 waiter.set_result(_TOO_LATE)
             return
         if message.tried_at is None:
             message.tried_at = now
-        session, total = link.session, len(letter.contents)
+        session, total = link.session, len(encoded.contents)
         sequence = session.next_sequence_id()
-        times = call.times
+        fields = call.fields
         pdu = self._make_submit(
             sequence,
             total,
             number + 1,
-            letter.msg_fmt,
-            times.valid_time,
-            times.at_time,
-            times.src_id,
+            encoded.msg_fmt,
+            fields.valid_time,
+            fields.at_time,
+            fields.src_id,
             message.numbers,
-            letter.contents[number],
+            encoded.contents[number],
         )
         session.send(write_submit(pdu), sequence, (segment, waiter), now)
         self._in_flight += 1
 
-    def _again(self, segment: Segment, verdict: Verdict) -> None:
-        """Try a segment again that was refused as too fast, while its patience lasts."""
+    def _retry(self, segment: Segment, verdict: Verdict) -> None:
+        """Queue a segment again that was refused as too fast, or settle it if its patience has ended."""
         message = segment.message
-        limits, now = message.call.limits, self._clock()
-        began = limits.began if message.tried_at is None else message.tried_at
-        late = limits.deadline is not None and now >= limits.deadline
-        if late or now - began >= limits.patience or message.call.stopped is not None:
+        options, now = message.call.options, self._clock()
+        began = options.began if message.tried_at is None else message.tried_at
+        late = options.deadline is not None and now >= options.deadline
+        if late or now - began >= options.patience or message.call.stopped is not None:
             self._outbox.settle(segment, verdict)
         else:
             self._outbox.put_back(segment)
 
-    # --- the pace ---
+    # --- the rate ---
 
     def _slow_down(self, segment: Segment) -> None:
-        """Tell the account's pace of a "too fast" that came while nothing bounded it."""
-        turn = self._pace.acquire(segment.items, "critical", None)
+        """Report a "too fast" to the account's rate limiter while the rate was unlimited."""
+        turn = self._limiter.acquire(segment.flow, "critical", None)
         try:
             next(turn)
-        except StopIteration as taken:
-            self._pace.settle(taken.value, too_fast=True)
+        except StopIteration as stop:
+            self._limiter.release(stop.value, too_fast=True)
         finally:
             turn.close()
 
@@ -267,34 +266,34 @@ class Dispatcher:
                 self._pacers[lane] = asyncio.create_task(self._pace_lane(lane))
 
     async def _pace_lane(self, lane: Priority) -> None:
-        """Let the segments of a lane go one by one, each at the account's turn."""
+        """Submit the segments of a lane one by one, each in a slot of the account."""
         try:
-            while not self._pace.is_free() and (segment := await self._next(lane)) is not None:
-                place = await self._turn(segment)
-                if place is not None:
-                    await self._exchange(segment, place)
-        except Exception as error:  # noqa: BLE001 - the next segments may go well
-            _LOGGER.error("CMPP: a message could not be submitted at its turn: %s", type(error).__name__)  # noqa: TRY400
+            while not self._limiter.is_unlimited() and (segment := await self._next(lane)) is not None:
+                slot = await self._acquire(segment)
+                if slot is not None:
+                    await self._exchange(segment, slot)
+        except Exception as error:  # noqa: BLE001 - the next segments can succeed
+            _LOGGER.error("CMPP: a message could not be submitted in its slot: %s", type(error).__name__)  # noqa: TRY400
         finally:
             del self._pacers[lane]
         self.flush()
 
     async def _next(self, lane: Priority) -> Segment | None:
-        """Return the next segment once there is a link for it; it stays in the outbox until then."""
+        """Return the next segment once there is a connection; it stays in the outbox until then."""
         while self._link is None and lane in self._outbox.waiting_lanes():
             await self._change()
         return self._outbox.next(lane)
 
-    async def _turn(self, segment: Segment) -> Place | None:
-        """Wait for the account's turn; None where the segment is settled without one."""
-        limits = segment.message.call.limits
-        turn = self._pace.acquire(segment.items, limits.priority, limits.deadline)
+    async def _acquire(self, segment: Segment) -> Slot | None:
+        """Wait for a slot of the account; return None if the segment was settled without one."""
+        options = segment.message.call.options
+        turn = self._limiter.acquire(segment.flow, options.priority, options.deadline)
         try:
             while not self._outbox.drop_if_stopped(segment):
                 await self._sleep(next(turn))
-        except StopIteration as taken:
-            place: Place = taken.value
-            return place
+        except StopIteration as stop:
+            slot: Slot = stop.value
+            return slot
         except DeadlineError:
             self._outbox.settle(segment, _TOO_LATE)
         except asyncio.CancelledError:
@@ -307,11 +306,11 @@ class Dispatcher:
             turn.close()
         return None
 
-    async def _exchange(self, segment: Segment, place: Place) -> None:
-        """Submit a segment and give its place back with the answer; without a link it waits in the outbox again."""
+    async def _exchange(self, segment: Segment, slot: Slot) -> None:
+        """Submit a segment and release its slot with the answer. Without a connection, queue the segment again."""
         waiter: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         verdict: Verdict | None = None
-        gone = False
+        submitted = False
         try:
             while (link := self._link) is not None and not link.session.can_send(self._clock()):
                 link.flush()
@@ -322,22 +321,23 @@ class Dispatcher:
             if self._outbox.drop_if_stopped(segment):
                 return
             self._submit(link, segment, waiter, self._clock())
-            gone = True
+            submitted = True
             link.flush()
             verdict = await waiter
         except asyncio.CancelledError:
-            if not gone:
+            if not submitted:
                 self._outbox.settle(segment, _CANCELLED)
             raise
         except Exception:
-            if not gone:
+            if not submitted:
                 self._outbox.settle(segment, _LOST)
             raise
         finally:
-            self._pace.settle(place, submitted=gone, too_fast=verdict is not None and verdict.again is Again.SLOWER)
+            too_fast = verdict is not None and verdict.retry is RetryMode.SLOWER
+            self._limiter.release(slot, submitted=submitted, too_fast=too_fast)
 
     async def _change(self) -> None:
-        """Wait until something changed: an answer, the link, what waits."""
+        """Wait for a change: an answer, the connection, the queue."""
         self._changed.clear()
         await self._changed.wait()
 

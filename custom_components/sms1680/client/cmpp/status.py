@@ -1,4 +1,4 @@
-"""How the connection of a client stands, for people and for programs that show it."""
+"""The status of a CMPP connection."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["Status"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """connected: messages can go. reason: why not, None where nothing went wrong. retry_in: seconds until the next try.
+    """The status of a connection.
 
-    code: the Status of a refused login (document, 3.2). detail: what was wrong with the other side's octets.
+    connected: logged in. reason: the cause of a failure, None if there was none. retry_in: seconds until the next
+    attempt. code: the Status of a refused login (docs/protocol.md, section 3.2). detail: the error in received octets.
     """
 
     connected: bool
@@ -23,7 +24,7 @@ class Status:
     detail: str | None = None
 
     def sentence(self, language: Language = "en") -> str:
-        """Return what is the matter and what to do, in one of the two languages."""
+        """Return the status, and what to do, in the given language."""
         if self.connected:
             return "已连接平台。" if language == "zh" else "Connected to the platform."
         if self.reason is None:

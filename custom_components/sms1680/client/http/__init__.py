@@ -1,1 +1,1 @@
-"""The HTTP transport of the platform: requests, responses, and the clients that carry them."""
+"""The platform's HTTP interface: requests, responses and the clients."""

@@ -1,6 +1,6 @@
-"""What carries a request to the platform and its answer back, over httpx: the one place that knows it.
+"""The HTTP transports over httpx. No other module imports httpx.
 
-A carrier never raises: it returns an `Answer` or a `Failure`, and a failure says whether the request may have begun.
+A transport never raises. It returns a `Response` or a `TransportError`, which says whether the request has begun.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import httpx
 
-from .transport import LONGEST_ANSWER, USER_AGENT, Answer, Failure, Request, Timeouts
+from .transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
 
 _LOGGER = logging.getLogger(__name__)
 _HEADERS = (
@@ -24,7 +24,7 @@ _HEADERS = (
     ("Connection", "keep-alive"),
 )
 
-# Tried: behind none of these has a single octet of the request left.
+# Measured: after each of these errors, no octet of the request was sent.
 _NOT_BEGUN = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -36,7 +36,7 @@ _NOT_BEGUN = (
 
 
 class _QuietURL(httpx.URL):
-    """An address whose query reaches no log: httpx writes the address of each request at INFO."""
+    """A URL without its query in logs: httpx logs the URL of each request at INFO."""
 
     def __str__(self) -> str:
         return super().__str__().partition("?")[0]
@@ -44,17 +44,16 @@ class _QuietURL(httpx.URL):
     __repr__ = __str__
 
 
-class HttpxCarrier:
-    """Carries over a blocking httpx client."""
+class HttpxTransport:
+    """A blocking transport. Raises ValueError for an invalid proxy address or TLS setting."""
 
     def __init__(self, timeouts: Timeouts, *, proxy: str | None = None, verify: bool = True) -> None:
-        """Raise ValueError where the proxy's address or the TLS setting can't be used."""
         self._timeout = _httpx_timeout(timeouts)
         with _usable_address():
             self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
 
-    def exchange(self, request: Request) -> Answer | Failure:
-        """Return the answer, or the failure; never raises."""
+    def exchange(self, request: Request) -> Response | TransportError:
+        """Return the response or the error; never raise."""
         try:
             response = self._client.send(_build(request, self._timeout), stream=True, auth=None, follow_redirects=False)
             try:
@@ -64,16 +63,19 @@ class HttpxCarrier:
             finally:
                 response.close()
         except Exception as error:  # noqa: BLE001
-            return _failure(error)
-        return _answer(response, body.octets)
+            return _transport_error(error)
+        return _response(response, body.octets)
 
     def close(self) -> None:
         """Close the client."""
         self._client.close()
 
 
-class AsyncHttpxCarrier:
-    """Carries over an asyncio httpx client."""
+class AsyncHttpxTransport:
+    """An asyncio transport. Raises ValueError for an invalid proxy address or TLS setting.
+
+    client: a client to use instead of a new one; it is not closed.
+    """
 
     def __init__(
         self,
@@ -83,10 +85,6 @@ class AsyncHttpxCarrier:
         proxy: str | None = None,
         verify: bool = True,
     ) -> None:
-        """Take a client of somebody else's, which is never closed here, or make one.
-
-        Raises ValueError where the proxy's address or the TLS setting can't be used.
-        """
         self._timeout = _httpx_timeout(timeouts)
         self._owns_client = client is None
         with _usable_address():
@@ -94,8 +92,8 @@ class AsyncHttpxCarrier:
                 timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
             )
 
-    async def exchange(self, request: Request) -> Answer | Failure:
-        """Return the answer, or the failure; never raises."""
+    async def exchange(self, request: Request) -> Response | TransportError:
+        """Return the response or the error; never raise."""
         try:
             response = await self._client.send(
                 _build(request, self._timeout), stream=True, auth=None, follow_redirects=False
@@ -107,33 +105,33 @@ class AsyncHttpxCarrier:
             finally:
                 await response.aclose()
         except asyncio.CancelledError:
-            # Only a loop that is being torn down cancels this; the request may have left.
-            return Failure(begun=True, detail="cancelled")
+            # Only the shutdown of the event loop cancels this. The request may have been sent.
+            return TransportError(begun=True, detail="cancelled")
         except Exception as error:  # noqa: BLE001
-            return _failure(error)
-        return _answer(response, body.octets)
+            return _transport_error(error)
+        return _response(response, body.octets)
 
     async def aclose(self) -> None:
-        """Close the client, if it is ours."""
+        """Close the client unless the caller owns it."""
         if self._owns_client:
             await self._client.aclose()
 
 
 @contextmanager
 def _usable_address() -> Iterator[None]:
-    """Let a proxy's address that httpx can't read be a ValueError, and not quoted: it may hold a password."""
+    """Raise ValueError for an invalid proxy address without quoting it: it can contain a password."""
     try:
         yield
     except httpx.InvalidURL:
-        raise ValueError("the proxy's address can't be read") from None
+        raise ValueError("the proxy address is invalid") from None
 
 
 def _httpx_timeout(timeouts: Timeouts) -> httpx.Timeout:
-    return httpx.Timeout(timeouts.answer, connect=timeouts.connect, pool=timeouts.connect)
+    return httpx.Timeout(timeouts.response, connect=timeouts.connect, pool=timeouts.connect)
 
 
 class _Body:
-    """An answer's octets as they come, bounded in size and time."""
+    """The octets of a response, limited in size and time."""
 
     def __init__(self, timeout: httpx.Timeout, clock: Callable[[], float] = time.monotonic) -> None:
         self.octets = b""
@@ -142,14 +140,14 @@ class _Body:
 
     def add(self, chunk: bytes) -> None:
         self.octets += chunk
-        if len(self.octets) > LONGEST_ANSWER:
-            raise httpx.ReadError("the answer is too long")
+        if len(self.octets) > LONGEST_RESPONSE:
+            raise httpx.ReadError("the response is too long")
         if self._clock() > self._end:
-            raise httpx.ReadTimeout("the answer took too long")
+            raise httpx.ReadTimeout("the response took too long")
 
 
 def _build(request: Request, timeout: httpx.Timeout) -> httpx.Request:
-    """Build the request apart from the client, whose merging of headers and addresses costs more than all else."""
+    """Build the request without the client, whose merging of headers and URLs is the largest cost of a request."""
     url = _url(request.url) if not request.secret_url else _QuietURL(request.url)
     built = httpx.Request(
         request.method,
@@ -159,7 +157,7 @@ def _build(request: Request, timeout: httpx.Timeout) -> httpx.Request:
         extensions={"timeout": timeout.as_dict()},
     )
     if request.secret_url:
-        built.url = url  # httpx makes a plain one of it
+        built.url = url  # httpx replaced it with a plain URL
     return built
 
 
@@ -168,9 +166,9 @@ def _url(address: str) -> httpx.URL:
     return httpx.URL(address)
 
 
-def _answer(response: httpx.Response, body: bytes) -> Answer:
+def _response(response: httpx.Response, body: bytes) -> Response:
     headers = response.headers
-    return Answer(
+    return Response(
         response.status_code,
         body,
         response.charset_encoding,
@@ -178,9 +176,9 @@ def _answer(response: httpx.Response, body: bytes) -> Answer:
     )
 
 
-def _failure(error: Exception) -> Failure:
+def _transport_error(error: Exception) -> TransportError:
     begun = not isinstance(error, _NOT_BEGUN)
-    # Only the kind: an error's own text may quote the address.
+    # Log the type only: the error's text can quote the address.
     kind = type(error).__name__
-    _LOGGER.debug("No answer: %s, the request %s", kind, "may have left" if begun else "never left")
-    return Failure(begun=begun, detail=kind)
+    _LOGGER.debug("No response: %s, the request %s", kind, "may have been sent" if begun else "was not sent")
+    return TransportError(begun=begun, detail=kind)

@@ -1,62 +1,20 @@
-"""What an answer of the platform means for the numbers of its packet (protocol.md section 6: one table a call).
+"""The meaning of the platform's HTTP responses (docs/protocol.md, section 6: one table per interface).
 
-An answer is judged by its exact first token, never by a substring or the HTTP status alone; what is not in the call's
-own table may have been sent.
+Only the exact first token of a response counts, never a substring or the HTTP status alone. If the token is not in
+the table of the interface, the message may have been sent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 
 from ..errors import NoAnswerError, RefusedError, refusal
 from ..masking import mask_text
 from ..outcomes import Outcome, Reason
-from .transport import Answer, Failure
-
-
-class Again(Enum):
-    """Whether the same packet is tried again by itself: only after an answer that is a sure no."""
-
-    NO = 0
-    SLOWER = 1
-    SMALLER = 2
-    RECONNECT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What an answer means for the numbers of its packet, and whether the other packets still go out."""
-
-    outcome: Outcome
-    reason: Reason | None = None
-    message_id: str | None = None
-    detail: str | None = None
-    goes_on: bool = True
-    again: Again = Again.NO
-
-
-_STOPS = frozenset(
-    {
-        Reason.AUTHENTICATION,
-        Reason.BALANCE,
-        Reason.EMPTY,
-        Reason.FORBIDDEN_WORDS,
-        Reason.PERMISSION,
-        Reason.PRODUCT,
-        Reason.USER,
-        Reason.PARAMETER,
-        Reason.IP,
-        Reason.SIGNATURE,
-        Reason.LONG_NUMBER,
-        Reason.WRONG_ADDRESS,
-        Reason.NO_CONNECTION,
-    }
-)
-_HELD = frozenset({Reason.REVIEW, Reason.MANUAL})
-_AGAIN = {Reason.TOO_FAST: Again.SLOWER, Reason.TOO_MANY: Again.SMALLER}
+from ..plan import SendKind
+from ..verdict import RetryMode, Verdict, verdict_of
+from .transport import Response, TransportError
 
 Table = Mapping[str, Reason | None]
 
@@ -105,9 +63,8 @@ BALANCE: Table = {
     "-9": Reason.PERMISSION,
     "-14": Reason.IP,
 }
-TABLES: Mapping[str, Table] = {"/sendXSms.do": SEND, "/sendDIYSms.do": DYNAMIC, "/sendPackSms.do": DYNAMIC}
+TABLES: Mapping[SendKind, Table] = {"send": SEND, "template": DYNAMIC, "batch": DYNAMIC}
 
-_BATCH = "/sendPackSms.do"
 _PADDING = "\ufeff\u200b\u200c\u200d\u2060\x00"
 _COMMA = re.compile("[,，]")
 _MESSAGE_ID = re.compile(r"\S{1,64}")
@@ -118,44 +75,46 @@ _REFUSED = range(400, 500)
 _TOO_MANY_REQUESTS = 429
 
 
-def read_answer(path: str, answer: Answer | Failure, secrets: Sequence[str] = (), texts: Sequence[str] = ()) -> Verdict:
-    """Return what an answer to a sending call means for the numbers of its packet.
+def read_response(
+    kind: SendKind, response: Response | TransportError, secrets: Sequence[str] = (), texts: Sequence[str] = ()
+) -> Verdict:
+    """Return the verdict for the packet that was sent.
 
-    path: of the call, which has its own table. secrets: the passwords. texts: the message's own. An answer that was
-    not understood may quote any of these, and its detail must not; of a refusal the named words are the point.
+    secrets: the passwords. texts: the texts of the message. Both are masked in the detail of a response that was not
+    understood; the detail of a refusal shows the refused words.
     """
-    if isinstance(answer, Failure):
-        if answer.begun:
-            return Verdict(Outcome.UNKNOWN, Reason.LOST, detail=answer.detail)
+    if isinstance(response, TransportError):
+        if response.begun:
+            return Verdict(Outcome.UNKNOWN, Reason.LOST, detail=response.detail)
         return Verdict(
-            Outcome.NOT_SENT, Reason.NO_CONNECTION, detail=answer.detail, goes_on=False, again=Again.RECONNECT
+            Outcome.NOT_SENT, Reason.NO_CONNECTION, detail=response.detail, goes_on=False, retry=RetryMode.RECONNECT
         )
-    if answer.status != _OK:
-        return _read_status(answer, (*secrets, *texts))
-    text = decode(answer)
+    if response.status != _OK:
+        return _read_status(response, (*secrets, *texts))
+    text = decode(response)
     code, _, tail = _split(text)
-    if code not in TABLES[path] or (TABLES[path][code] is Reason.TOO_FAST and tail):
+    if code not in TABLES[kind] or (TABLES[kind][code] is Reason.TOO_FAST and tail):
         return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=mask_text(text, (*secrets, *texts)))
-    reason = TABLES[path][code]
+    reason = TABLES[kind][code]
     if reason is None:
-        return _read_acceptance(path, answer, text, tail, secrets)
-    return verdict_of(reason, mask_text(tail, secrets) if tail else None, batch=path == _BATCH)
+        return _read_acceptance(kind, response, text, tail, secrets)
+    return verdict_of(reason, mask_text(tail, secrets) if tail else None, own_texts=kind == "batch")
 
 
-def read_balance(answer: Answer | Failure, secrets: Iterable[str] = ()) -> int:
-    """Return the balance in parts (chapter 2.4).
+def read_balance(response: Response | TransportError, secrets: Iterable[str] = ()) -> int:
+    """Return the balance in parts.
 
-    Only the table's five negative values are errors and only a non-negative whole number is a balance.
-    Raises RefusedError (AuthenticationError among them) and NoAnswerError.
+    Only the five negative values of the table are errors, and only a whole number from 0 is a balance.
+    Raises RefusedError (including AuthenticationError) and NoAnswerError.
     """
-    if isinstance(answer, Failure):
-        raise NoAnswerError(Reason.LOST if answer.begun else Reason.NO_CONNECTION, answer.detail)
-    if answer.status != _OK:
-        verdict = _read_status(answer, secrets)
+    if isinstance(response, TransportError):
+        raise NoAnswerError(Reason.LOST if response.begun else Reason.NO_CONNECTION, response.detail)
+    if response.status != _OK:
+        verdict = _read_status(response, secrets)
         if verdict.outcome is Outcome.REFUSED and verdict.reason is not None:
             raise refusal((), verdict.reason)
         raise NoAnswerError(Reason.NOT_UNDERSTOOD, verdict.detail)
-    text = decode(answer)
+    text = decode(response)
     code, comma, _ = _split(text)
     if _BALANCE.fullmatch(code) and code.isascii() and not comma:
         return int(code)
@@ -166,19 +125,19 @@ def read_balance(answer: Answer | Failure, secrets: Iterable[str] = ()) -> int:
     raise error
 
 
-def decode(answer: Answer) -> str:
-    """Return the text of an answer: by its header's charset, as UTF-8, as GB18030, whichever fits first."""
-    for charset in (answer.charset, "utf-8", "gb18030"):
+def decode(response: Response) -> str:
+    """Return the text of a response, decoded by the charset of its header, as UTF-8 or as GB18030."""
+    for charset in (response.charset, "utf-8", "gb18030"):
         if charset:
             try:
-                return answer.body.decode(charset)
+                return response.body.decode(charset)
             except (UnicodeError, LookupError, ValueError):
                 continue
-    return answer.body.decode("utf-8", "replace")
+    return response.body.decode("utf-8", "replace")
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """Return the first token, the comma if there is one, and what stands behind it, all without padding."""
+    """Return the first token, the comma (or ""), and the rest, all without padding."""
     stripped = _strip(text)
     found = _COMMA.search(stripped)
     if found is None:
@@ -193,29 +152,19 @@ def _strip(text: str) -> str:
     return text
 
 
-def _read_status(answer: Answer, secrets: Iterable[str]) -> Verdict:
-    if answer.status == _TOO_MANY_REQUESTS:
-        return verdict_of(Reason.TOO_FAST, None, batch=False)
-    if answer.status in _REDIRECT or answer.status in _REFUSED:
-        return verdict_of(Reason.WRONG_ADDRESS, f"HTTP {answer.status}", batch=False)
-    detail = mask_text(f"HTTP {answer.status} {decode(answer)}".strip(), secrets)
+def _read_status(response: Response, secrets: Iterable[str]) -> Verdict:
+    if response.status == _TOO_MANY_REQUESTS:
+        return verdict_of(Reason.TOO_FAST)
+    if response.status in _REDIRECT or response.status in _REFUSED:
+        return verdict_of(Reason.WRONG_ADDRESS, f"HTTP {response.status}")
+    detail = mask_text(f"HTTP {response.status} {decode(response)}".strip(), secrets)
     return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=detail)
 
 
-def _read_acceptance(path: str, answer: Answer, text: str, tail: str, secrets: Iterable[str]) -> Verdict:
-    cut = not tail and "," not in text and not answer.complete_length
-    if TABLES[path] is SEND and cut:
-        # Without a length nobody can tell a bare 1 from the beginning of 10, 11, 12 or 13.
+def _read_acceptance(kind: SendKind, response: Response, text: str, tail: str, secrets: Iterable[str]) -> Verdict:
+    cut = not tail and "," not in text and not response.complete_length
+    if TABLES[kind] is SEND and cut:
+        # Without a length, a bare 1 can be a truncated 10, 11, 12 or 13.
         return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=mask_text(text, secrets))
     message_id = tail if _MESSAGE_ID.fullmatch(tail) else None
     return Verdict(Outcome.ACCEPTED, message_id=message_id)
-
-
-def verdict_of(reason: Reason, detail: str | None, *, batch: bool) -> Verdict:
-    """Return what a named reason of the platform means for its packet, over HTTP and CMPP alike.
-
-    batch: each number had a text of its own, so that forbidden words in one say nothing of the others.
-    """
-    goes_on = reason not in _STOPS or (batch and reason is Reason.FORBIDDEN_WORDS)
-    outcome = Outcome.HELD if reason in _HELD else Outcome.REFUSED
-    return Verdict(outcome, reason, detail=detail, goes_on=goes_on, again=_AGAIN.get(reason, Again.NO))

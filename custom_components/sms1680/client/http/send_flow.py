@@ -1,134 +1,111 @@
-"""A send from its first packet to its last receipt, without a socket, a sleep or a clock of its own.
+"""A call over HTTP, from its first packet to its last receipt, without a socket, a sleep or a clock of its own.
 
-`Sending.steps` is a generator: it yields what it wants done (an `Exchange` with the platform, a `Sleep`), is sent what
-came of it, and returns the receipts. A blocking and an asyncio client carry the same steps.
+`SendFlow.steps` is a generator: it yields commands (an `Exchange`, or the seconds to sleep), receives the results, and
+returns the receipts. The blocking and the asyncio client execute the same commands.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ..account import Account
-from ..limits.rate import Clock, DeadlineError, Pace, Place
-from ..options import Priority
-from ..outcomes import Outcome, Reason, Receipt
-from .requests import Plan, post
-from .responses import Again, Verdict, read_answer
-from .transport import Answer, Failure, Request
+from ..limits.rate import Clock, DeadlineError, RateLimiter, Slot
+from ..options import CallOptions
+from ..outcomes import Outcome, Reason
+from ..plan import SendPlan
+from ..receipts import OnReceipt, Receipt, call_hook
+from ..verdict import RetryMode, Verdict
+from .requests import build_send
+from .responses import read_response
+from .transport import Request, Response, TransportError
 
 if TYPE_CHECKING:
-    from ..limits.budget import Guard
+    from ..limits.budget import SpendingGuard
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
-_NO_ANSWER = Failure(begun=True, detail="no answer")
+_NO_RESPONSE = TransportError(begun=True, detail="no answer")
+_CANCELLED = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Wish: carry this request and come back with the answer. Once begun it must be let end."""
+    """Command: send this request and return the response. Once begun, it must be allowed to end."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Wish: come back after so many seconds."""
-
-    seconds: float
-
-
-Effect = Exchange | Sleep
-Steps = Generator[Effect, Answer | Failure | None, tuple[Receipt, ...]]
-OnReceipt = Callable[[Receipt], object]
+_Result = TypeVar("_Result")
+Command = Exchange | float
+"""An exchange, or the seconds to sleep."""
+Steps = Generator[Command, Response | TransportError | None, _Result]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How a send is cut and bounded.
-
-    packet_size: items a packet, 1 to 1000. patience: seconds of trying one packet again. deadline: on the client's
-    clock, no request begins behind it; None is no bound. priority: the lane. automatic: for the guard on spending.
-    """
-
-    packet_size: int
-    patience: float
-    deadline: float | None
-    priority: Priority
-    automatic: bool = False
-
-
-class Sending:
-    """One call on its way: `send`, `send_template` or `send_batch`."""
+class SendFlow:
+    """One call of `send`, `send_template` or `send_batch`. packet_size: flow items per request, 1 to 1000."""
 
     def __init__(
         self,
-        plan: Plan,
-        limits: Limits,
+        plan: SendPlan,
+        options: CallOptions,
+        packet_size: int,
         *,
         gateway: str,
         account: Account,
-        pace: Pace,
+        limiter: RateLimiter,
         clock: Clock,
         on_receipt: OnReceipt | None,
-        guard: Guard | None = None,
-        context: object = None,
+        guard: SpendingGuard | None = None,
     ) -> None:
         self._plan = plan
-        self._limits = limits
+        self._options = options
+        self._packet_size = packet_size
         self._gateway = gateway
         self._account = account
-        self._pace = pace
+        self._limiter = limiter
         self._clock = clock
         self._on_receipt = on_receipt
         self._guard = guard
-        self._context = context
-        self._packet_size = limits.packet_size
+        self._texts = plan.private_texts()
         self._abandoned = False
 
     def abandon(self) -> None:
-        """Nobody waits for the result any more: what is under way ends and is recorded, nothing else begins."""
+        """Begin nothing more: the caller has gone. The request in flight ends and its result is recorded."""
         self._abandoned = True
 
-    def steps(self) -> Steps:
-        """Send packet after packet; returns a receipt for each place of the caller's list, in its order."""
+    def steps(self) -> Steps[tuple[Receipt, ...]]:
+        """Send packet after packet; return a receipt for each place of the caller's list."""
         places = self._plan.places
         receipts = yield from self._packets() if self._guard is None else self._guarded(self._guard)
         return tuple([receipts[place] for place in places])
 
-    def _guarded(self, guard: Guard) -> Generator[Effect, Answer | Failure | None, list[Receipt]]:
-        """Send what the guard on spending admits, and tell the rest that it was held back."""
-        whole = self._plan
-        messages = [(number, whole.parts_of(index)) for index, number in enumerate(whole.numbers)]
-        critical = self._limits.priority == "critical"
-        admissions = yield from _waiting(guard.admit(messages, critical=critical, automatic=self._limits.automatic))
-        held = {
-            index: self._receipt(index, Verdict(Outcome.REFUSED, admission.reason))
-            for index, admission in enumerate(admissions)
-            if admission.reason is not None
-        }
-        if held:
-            self._plan = whole.only([index for index in range(len(admissions)) if index not in held])
-        went = iter((yield from self._packets()))
-        receipts = [held[index] if index in held else next(went) for index in range(len(admissions))]
-        costless = [
-            admission for admission, receipt in zip(admissions, receipts, strict=True) if receipt.outcome.is_failure
+    def _guarded(self, guard: SpendingGuard) -> Steps[list[Receipt]]:
+        """Send the items that the spending guard admits."""
+        options = self._options
+        reservation = yield from guard.reserve(
+            self._plan.billing(), critical=options.priority == "critical", automatic=options.automatic
+        )
+        refused = [
+            self._receipt(item, Verdict(Outcome.REFUSED, reason)) for item, reason in reservation.refused.items()
         ]
-        yield from _waiting(guard.give_back(costless))
-        return receipts
+        if refused:
+            self._plan = self._plan.only(reservation.admitted)
+        sent = yield from self._packets()
+        yield from guard.refund(reservation, sent)
+        return reservation.merge(refused, sent)
 
-    def _packets(self) -> Generator[Effect, Answer | Failure | None, list[Receipt]]:
+    def _packets(self) -> Steps[list[Receipt]]:
         plan = self._plan
         receipts: list[Receipt] = []
         while (start := len(receipts)) < len(plan.numbers):
             end = self._packet_end(start)
             verdict = yield from self._packet(start, end)
-            if verdict.again is Again.SMALLER and end - start > 1:
-                # A sure no to this size: go on with half of it, for the rest of the call too.
+            if verdict.retry is RetryMode.SMALLER and end - start > 1:
+                # The platform refused this size: use half of it for the rest of the call.
                 self._packet_size = max(1, plan.flow_of(start, end) // 2)
                 continue
             receipts += self._receipts(start, end, verdict)
@@ -138,125 +115,98 @@ class Sending:
                 break
         return receipts
 
-    def _packet(self, start: int, end: int) -> Generator[Effect, Answer | Failure | None, Verdict]:
-        """Send one packet until its verdict is final, or its patience ends."""
+    def _packet(self, start: int, end: int) -> Steps[Verdict]:
+        """Send one packet until its verdict is final or its patience ends."""
         began = self._clock()
         pause = _FIRST_PAUSE
-        items = self._plan.flow_of(start, end)
+        flow = self._plan.flow_of(start, end)
         while True:
             if self._abandoned:
-                return Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
+                return _CANCELLED
             try:
-                verdict, wait = yield from self._attempt(start, end, items)
+                verdict, wait = yield from self._attempt(start, end, flow)
             except DeadlineError:
                 return Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
-            if verdict.again is Again.RECONNECT:
+            if verdict.retry is RetryMode.RECONNECT:
                 wait, pause = pause, min(pause * 2, _LONGEST_PAUSE)
-            elif verdict.again is not Again.SLOWER:
+            elif verdict.retry is not RetryMode.SLOWER:
                 return verdict
-            if not self._may_wait(began, wait):
+            if not self._can_wait(began, wait):
                 return verdict
-            if verdict.again is Again.RECONNECT:
-                yield Sleep(wait)
+            if verdict.retry is RetryMode.RECONNECT:
+                yield wait
 
-    def _may_wait(self, began: float, wait: float) -> bool:
-        behind = self._clock() + wait
-        in_time = self._limits.deadline is None or behind <= self._limits.deadline
-        return not self._abandoned and in_time and behind - began <= self._limits.patience
+    def _can_wait(self, began: float, wait: float) -> bool:
+        end = self._clock() + wait
+        in_time = self._options.deadline is None or end <= self._options.deadline
+        return not self._abandoned and in_time and end - began <= self._options.patience
 
-    def _attempt(
-        self, start: int, end: int, items: int
-    ) -> Generator[Effect, Answer | Failure | None, tuple[Verdict, float]]:
-        """Wait for the account's turn and submit once; returns the verdict and the seconds until the next turn."""
-        place = yield from self._turn(items)
-        if place is None:
-            return Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False), 0.0
-        answer: Answer | Failure | None = None
+    def _attempt(self, start: int, end: int, flow: int) -> Steps[tuple[Verdict, float]]:
+        """Wait for a slot and submit once; return the verdict and the seconds until the next slot."""
+        slot = yield from self._acquire(flow)
+        if slot is None:
+            return _CANCELLED, 0.0
         verdict: Verdict | None = None
         try:
-            answer = yield Exchange(post(self._gateway, self._account, self._plan, start, end))
-            verdict = read_answer(self._plan.path, answer or _NO_ANSWER, self._account.secrets(), self._plan.texts)
+            response = yield Exchange(build_send(self._gateway, self._account, self._plan, start, end))
+            verdict = read_response(self._plan.kind, response or _NO_RESPONSE, self._account.secrets(), self._texts)
         finally:
             if verdict is None:
-                # Interrupted from outside (Ctrl-C): the request may have left, and somebody must hear of it.
+                # Interrupted (Ctrl-C): the request may have been sent, so record it.
                 self._receipts(start, end, Verdict(Outcome.UNKNOWN, Reason.LOST))
-            wait = self._pace.settle(
-                place,
-                submitted=verdict is None or verdict.again is not Again.RECONNECT,
-                too_fast=verdict is not None and verdict.again is Again.SLOWER,
+            wait = self._limiter.release(
+                slot,
+                submitted=verdict is None or verdict.retry is not RetryMode.RECONNECT,
+                too_fast=verdict is not None and verdict.retry is RetryMode.SLOWER,
             )
         _LOGGER.debug(
             "%s of %d items: %s%s",
-            self._plan.path,
-            items,
+            self._plan.kind,
+            flow,
             verdict.outcome.value,
             f", {verdict.reason.value}" if verdict.reason else "",
         )
         return verdict, wait
 
-    def _turn(self, items: int) -> Generator[Effect, Answer | Failure | None, Place | None]:
-        """Wait for the account's turn; returns None where the call was abandoned meanwhile."""
-        turn = self._pace.acquire(items, self._limits.priority, self._limits.deadline)
+    def _acquire(self, flow: int) -> Steps[Slot | None]:
+        """Wait for a slot of the account; return None if the call was abandoned."""
+        turn = self._limiter.acquire(flow, self._options.priority, self._options.deadline)
         try:
             while not self._abandoned:
-                yield Sleep(next(turn))
-        except StopIteration as taken:
-            place: Place = taken.value
-            return place
+                yield next(turn)
+        except StopIteration as stop:
+            slot: Slot = stop.value
+            return slot
         finally:
             turn.close()
         return None
 
     def _packet_end(self, start: int) -> int:
-        """Return where the packet that begins at `start` ends: as many receivers as its items allow, at least one."""
+        """Return the end of the packet that begins at `start`: as many items as its flow allows, at least one."""
         plan = self._plan
-        if len(plan.flow) == 1:
+        if plan.kind == "send":
             return min(len(plan.numbers), start + max(1, self._packet_size // plan.flow[0]))
-        end, items = start + 1, plan.flow[start]
-        while end < len(plan.numbers) and items + plan.flow[end] <= self._packet_size:
-            items += plan.flow[end]
+        end, flow = start + 1, plan.flow[start]
+        while end < len(plan.numbers) and flow + plan.flow[end] <= self._packet_size:
+            flow += plan.flow[end]
             end += 1
         return end
 
     def _receipts(self, start: int, end: int, verdict: Verdict) -> list[Receipt]:
-        return [self._receipt(index, verdict) for index in range(start, end)]
+        return [self._receipt(item, verdict) for item in range(start, end)]
 
-    def _receipt(self, index: int, verdict: Verdict) -> Receipt:
-        """Make the receipt of one receiver, and hand it to who records them."""
+    def _receipt(self, item: int, verdict: Verdict) -> Receipt:
         receipt = Receipt(
-            self._plan.numbers[index],
+            self._plan.numbers[item],
             verdict.outcome,
             verdict.message_id,
             verdict.reason,
-            self._plan.parts_of(index),
+            self._plan.parts_of(item),
             verdict.detail,
             (verdict.message_id,) if verdict.message_id else (),
-            context=self._context,
-            index=self._plan.index_of(index),
+            context=self._options.context,
+            index=self._plan.index_of(item),
         )
         if self._on_receipt is not None:
-            tell(self._on_receipt, receipt)
+            call_hook(self._on_receipt, receipt)
         return receipt
-
-
-_Told = TypeVar("_Told")
-
-
-def _waiting(steps: Generator[float, None, _Told]) -> Generator[Effect, Answer | Failure | None, _Told]:
-    """Sleep for as long as these steps say, and return what they return."""
-    while True:
-        try:
-            seconds = next(steps)
-        except StopIteration as stop:
-            told: _Told = stop.value
-            return told
-        yield Sleep(seconds)
-
-
-def tell(on_receipt: OnReceipt, receipt: Receipt) -> None:
-    """Hand a receipt to the caller's recorder; an error there must not cost the other receipts."""
-    try:
-        on_receipt(receipt)
-    except Exception as error:  # noqa: BLE001
-        # Its kind only: a traceback could quote the number.
-        _LOGGER.error("The recorder of receipts failed with %s; the send goes on", type(error).__name__)  # noqa: TRY400

@@ -1,4 +1,4 @@
-"""One exchange with the platform: what goes out, what comes back, and what carries it (any HTTP library)."""
+"""One HTTP exchange with the platform, independent of the HTTP library."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 CONNECT_TIMEOUT = 5.0
-ANSWER_TIMEOUT = 30.0
-LONGEST_ANSWER = 64 * 1024
+RESPONSE_TIMEOUT = 30.0
+LONGEST_RESPONSE = 64 * 1024
 USER_AGENT = "sms1680"
 
 
 class Timeouts(NamedTuple):
-    """Seconds until connected, and seconds without any answer."""
+    """Seconds until connected, and seconds without a response."""
 
     connect: float = CONNECT_TIMEOUT
-    answer: float = ANSWER_TIMEOUT
+    response: float = RESPONSE_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, ready to be carried. `secret_url`: the address holds a secret and must reach no log."""
+    """One HTTP request. secret_url: the address contains a secret and must not be logged."""
 
     method: str
     url: str
@@ -29,16 +29,15 @@ class Request:
     secret_url: bool = False
 
     def __repr__(self) -> str:
-        """Show no secret."""
         return f"Request({self.method} {self.url.partition('?')[0]})"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer as it came.
+class Response:
+    """One HTTP response.
 
-    complete_length: its length was announced, so that a cut answer would have been noticed.
-    charset: of the Content-Type header, None where there is none.
+    complete_length: the response announced its length, so a truncated one would be noticed.
+    charset: from the Content-Type header, None if it has none.
     """
 
     status: int
@@ -47,23 +46,23 @@ class Answer:
     complete_length: bool = True
 
     def __repr__(self) -> str:
-        """Show nothing of the body: it may quote what was sent."""
-        return f"Answer({self.status}, {len(self.body)} octets)"
+        # The body can quote the message.
+        return f"Response({self.status}, {len(self.body)} octets)"
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """No answer came. begun: the request may have left; False only where it certainly did not."""
+class TransportError:
+    """No response arrived. begun: the request may have been sent; False only if it certainly was not."""
 
     begun: bool
     detail: str
 
 
-class Carrier(Protocol):
-    """Carries one request at a time of each thread; `close` gives its connections back."""
+class HTTPTransport(Protocol):
+    """A blocking HTTP transport, used by several threads at once."""
 
-    def exchange(self, request: Request) -> Answer | Failure:
-        """Return the answer, or the failure; never raises."""
+    def exchange(self, request: Request) -> Response | TransportError:
+        """Return the response or the error; never raise."""
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""

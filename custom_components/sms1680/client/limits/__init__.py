@@ -1,1 +1,1 @@
-"""What limits sending: the account's rate, its slots, and the spending budget."""
+"""The rate and the spending budget of an account, shared by all its clients on a machine."""

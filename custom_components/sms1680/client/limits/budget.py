@@ -1,7 +1,7 @@
-"""A guard on spending: so many parts an hour and a day, so many messages to one number, less for what is automatic.
+"""The spending guard: limits on parts per hour and day, on messages per number, and on automatic messages.
 
-It belongs to the account like the pace, and is shared by the processes of a machine. What it holds back is told as
-`refused` with its reason and costs nothing. Nothing here sleeps or reads a clock that was not handed in.
+Like the rate limiter, it belongs to the account and is shared by the processes of a machine. A message above a limit
+is refused with its own reason and costs nothing. Nothing here sleeps or reads its own clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from ..outcomes import Reason
-from .ledger import Entry, Ledger, LedgerBusyError, LedgerError, open_ledger
+from ..receipts import Receipt
+from .ledger import Entry, LedgerBusyError, LedgerError, open_ledger
 from .settings import Spending, SpendingLimits
 
 _LOGGER = logging.getLogger(__name__)
@@ -26,18 +27,27 @@ _BUSY_TRIES = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """The guard's word on one message: the entry that counts it, or the reason that holds it back."""
+class Reservation:
+    """The guard's decision on the items of a call. entries: the ledger entry of each admitted item, if counted."""
 
-    entry: int | None = None
-    reason: Reason | None = None
+    entries: dict[int, int | None]
+    refused: dict[int, Reason]
+
+    @property
+    def admitted(self) -> list[int]:
+        """The admitted items."""
+        return list(self.entries)
+
+    def merge(self, refused: Sequence[Receipt], sent: Sequence[Receipt]) -> list[Receipt]:
+        """Return the receipts of all items in their order."""
+        receipts = dict(zip(self.refused, refused, strict=True)) | dict(zip(self.entries, sent, strict=True))
+        return [receipts[item] for item in range(len(receipts))]
 
 
-class Guard:
-    """The guard of one account.
+class SpendingGuard:
+    """The spending guard of one account.
 
-    key: as the pace has it. limits: what may be spent. now: seconds since 1970, for they outlive a restart.
-    state_dir: as for the pace.
+    key: see `account_key`. now: seconds since 1970, because the count survives a restart. state_dir: see `RateLimiter`.
     """
 
     def __init__(
@@ -46,29 +56,38 @@ class Guard:
         self.limits = limits
         self._key = key
         self._now = now
-        self._ledger: Ledger = open_ledger(key, state_dir)
+        self._ledger = open_ledger(key, state_dir)
 
-    def admit(
+    def reserve(
         self, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool
-    ) -> Generator[float, None, list[Admission]]:
-        """Count messages (number and parts) that are about to go out, as far as the limits allow, in their order.
+    ) -> Generator[float, None, Reservation]:
+        """Count messages (number and parts) before they are sent, in their order, as far as the limits allow.
 
-        Yields seconds to sleep while another process holds the ledger; returns a word on each. Where nothing can be
-        counted, everything is admitted: an alarm must not die of its accounting.
+        Yield seconds to sleep while another process locks the ledger. If nothing can be counted, all messages are
+        admitted: an alarm must not fail because of its accounting.
         """
-        admissions: list[Admission] = [Admission()] * len(messages)
+        reservations = [Reservation(dict.fromkeys(range(len(messages))), {})]
 
-        def admit() -> None:
-            admissions[:] = self._admit(messages, critical=critical, automatic=automatic)
+        def reserve() -> None:
+            reservations.append(self._reserve(messages, critical=critical, automatic=automatic))
 
-        yield from self._writing(admit)
-        return admissions
+        yield from self._writing(reserve)
+        return reservations[-1]
 
-    def give_back(self, admissions: Sequence[Admission]) -> Generator[float, None, None]:
-        """Take messages out of the count that certainly cost nothing. Yields as `admit` does."""
-        entries = [admission.entry for admission in admissions if admission.entry is not None]
+    def refund(self, reservation: Reservation, receipts: Sequence[Receipt]) -> Generator[float, None, None]:
+        """Remove the messages that certainly cost nothing from the count. Yield as `reserve` does.
+
+        receipts: of the admitted items.
+        """
+        pairs = zip(reservation.entries.values(), receipts, strict=True)
+        entries = [entry for entry, receipt in pairs if entry is not None and receipt.outcome.is_failure]
         if entries:
             yield from self._writing(lambda: self._ledger.remove(entries))
+
+    def spending(self) -> Spending:
+        """Return the amount spent."""
+        now = self._now()
+        return Spending(self._ledger.parts(now - HOUR), self._ledger.parts(now - DAY))
 
     def _writing(self, write: Callable[[], None]) -> Generator[float, None, None]:
         for _ in range(_BUSY_TRIES):
@@ -81,36 +100,32 @@ class Guard:
                 break
             else:
                 return
-        _LOGGER.warning("What is spent can't be counted at the moment; messages go out all the same")
+        _LOGGER.warning("Spending cannot be counted; messages are sent without a limit")
 
-    def spending(self) -> Spending:
-        """Return what was spent."""
-        now = self._now()
-        return Spending(self._ledger.parts(now - HOUR), self._ledger.parts(now - DAY))
-
-    def _admit(self, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool) -> list[Admission]:
+    def _reserve(self, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool) -> Reservation:
         now = self._now()
         ledger = self._ledger
-        ledger.forget(now - DAY, now)
+        ledger.prune(now - DAY, now)
         hour, day = ledger.parts(now - HOUR), ledger.parts(now - DAY)
-        own_hour = ledger.parts(now - HOUR, automatic=True) if automatic else 0
-        admissions = []
-        for number, parts in messages:
-            mark = self._mark(number)
-            reason = self._reason(hour + parts, day + parts, own_hour + parts if automatic else 0, critical=critical)
+        automatic_hour = ledger.parts(now - HOUR, automatic=True) if automatic else 0
+        reservation = Reservation({}, {})
+        for item, (number, parts) in enumerate(messages):
+            number_hash = self._number_hash(number)
+            of_automatic = automatic_hour + parts if automatic else 0
+            reason = self._reason(hour + parts, day + parts, of_automatic, critical=critical)
             most = None if critical else self.limits.number
-            if reason is None and most is not None and ledger.messages(now - NUMBER_WINDOW, mark) >= most:
+            if reason is None and most is not None and ledger.messages(now - NUMBER_WINDOW, number_hash) >= most:
                 reason = Reason.NUMBER_LIMIT
             if reason is not None:
-                admissions.append(Admission(reason=reason))
+                reservation.refused[item] = reason
                 continue
-            hour, day, own_hour = hour + parts, day + parts, own_hour + parts
-            admissions.append(Admission(entry=ledger.add(Entry(now, parts, automatic, mark))))
-        return admissions
+            hour, day, automatic_hour = hour + parts, day + parts, automatic_hour + parts
+            reservation.entries[item] = ledger.add(Entry(now, parts, automatic, number_hash))
+        return reservation
 
-    def _reason(self, hour: int, day: int, own_hour: int, *, critical: bool) -> Reason | None:
+    def _reason(self, hour: int, day: int, automatic_hour: int, *, critical: bool) -> Reason | None:
         limits = self.limits
-        if limits.automatic is not None and own_hour > limits.automatic:
+        if limits.automatic is not None and automatic_hour > limits.automatic:
             return Reason.AUTOMATIC_LIMIT
         if limits.day is not None and day > limits.day + (limits.reserve if critical else 0):
             return Reason.DAILY_LIMIT
@@ -118,6 +133,5 @@ class Guard:
             return Reason.HOURLY_LIMIT
         return None
 
-    def _mark(self, number: str) -> bytes:
-        """Return what stands for a number in the ledger: enough to count by, and no number."""
+    def _number_hash(self, number: str) -> bytes:
         return hashlib.sha256(f"{self._key}\n{number}".encode()).digest()[:8]

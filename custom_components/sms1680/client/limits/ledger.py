@@ -1,23 +1,21 @@
-"""What was spent lately, in a small SQLite file shared by the processes of a machine, or in memory.
+"""The recent spending of an account, in a small SQLite file shared by the processes of a machine, or in memory.
 
-There is no busy timeout: who finds the ledger taken is told so and waits by itself, so that no event loop is blocked.
+There is no busy timeout: a caller that finds the ledger locked gets an error and waits itself, so no event loop blocks.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import sqlite3
 import threading
 import weakref
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import ClassVar
 
-from .shared_state import STATE_DIR, state_folders
+from .shared_state import STATE_DIR, state_folders, state_name
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -31,60 +29,34 @@ CREATE INDEX IF NOT EXISTS spent_at ON spent (at);
 
 
 class LedgerBusyError(Exception):
-    """Another process writes at the moment."""
+    """Another process is writing."""
 
 
 class LedgerError(Exception):
-    """The ledger can't be kept: a full disk, a damaged file."""
+    """The ledger cannot be written: a full disk, a damaged file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message: when (seconds since 1970), its parts, whether it was automatic, and what stands for its number."""
+    """One message. at: seconds since 1970. number_hash: identifies the number without showing it."""
 
     at: float
     parts: int
     automatic: bool
-    mark: bytes
+    number_hash: bytes
 
 
-class Ledger(ABC):
-    """The entries of one account."""
+class Ledger:
+    """The entries of one account. One connection, used by one thread at a time.
 
-    @abstractmethod
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the ledger for a few reads and writes that belong together; raises LedgerBusyError."""
-
-    @abstractmethod
-    def add(self, entry: Entry) -> int:
-        """Add an entry and return its name."""
-
-    @abstractmethod
-    def remove(self, entries: Sequence[int]) -> None:
-        """Take entries out again."""
-
-    @abstractmethod
-    def forget(self, before: float, after: float) -> None:
-        """Drop what is older than `before`, and what a clock that was set back has left in the future."""
-
-    @abstractmethod
-    def parts(self, since: float, *, automatic: bool = False) -> int:
-        """Return the parts since then, of all messages or of the automatic ones."""
-
-    @abstractmethod
-    def messages(self, since: float, mark: bytes) -> int:
-        """Return how many messages went to one number since then."""
-
-
-class SharedLedger(Ledger):
-    """A ledger in a file. One connection, used by one thread at a time."""
+    path: the file, or ":memory:" for a ledger of this process only.
+    """
 
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
         try:
-            # A commit waits for no disk: a power cut may cost the last entries, and the file stays sound.
+            # A commit does not wait for the disk: a power cut can lose the last entries but does not damage the file.
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_SCHEMA)
@@ -96,7 +68,7 @@ class SharedLedger(Ledger):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """See `Ledger.writing`."""
+        """Lock the ledger for reads and writes that belong together. Raise LedgerBusyError or LedgerError."""
         with self._lock:
             try:
                 self._database.execute("BEGIN IMMEDIATE")
@@ -114,73 +86,63 @@ class SharedLedger(Ledger):
                 self._roll_back()
                 raise
 
-    def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._database.execute("ROLLBACK")
-
     def add(self, entry: Entry) -> int:
-        """See `Ledger.add`."""
-        values = (entry.at, entry.parts, entry.automatic, entry.mark)
+        """Add an entry and return its id."""
+        values = (entry.at, entry.parts, entry.automatic, entry.number_hash)
         row = self._database.execute("INSERT INTO spent (at, parts, automatic, mark) VALUES (?, ?, ?, ?)", values)
         return row.lastrowid or 0
 
     def remove(self, entries: Sequence[int]) -> None:
-        """See `Ledger.remove`."""
+        """Remove entries."""
         self._database.executemany("DELETE FROM spent WHERE id = ?", [(entry,) for entry in entries])
 
-    def forget(self, before: float, after: float) -> None:
-        """See `Ledger.forget`."""
+    def prune(self, before: float, after: float) -> None:
+        """Remove the entries older than `before`, and those after `after`, left by a clock that was set back."""
         self._database.execute("DELETE FROM spent WHERE at < ? OR at > ?", (before, after))
 
     def parts(self, since: float, *, automatic: bool = False) -> int:
-        """See `Ledger.parts`."""
+        """Return the parts since then, of all messages or of the automatic ones."""
         query = "SELECT COALESCE(SUM(parts), 0) FROM spent WHERE at > ? AND automatic >= ?"
         return int(self._database.execute(query, (since, automatic)).fetchone()[0])
 
-    def messages(self, since: float, mark: bytes) -> int:
-        """See `Ledger.messages`."""
+    def messages(self, since: float, number_hash: bytes) -> int:
+        """Return the number of messages to one number since then."""
         query = "SELECT COUNT(*) FROM spent WHERE at > ? AND mark = ?"
-        return int(self._database.execute(query, (since, mark)).fetchone()[0])
+        return int(self._database.execute(query, (since, number_hash)).fetchone()[0])
 
-
-class OwnLedger(SharedLedger):
-    """A ledger of this process alone."""
-
-    def __init__(self) -> None:
-        super().__init__(":memory:")
-
-
-class _Warned:
-    """That the fallback is told once a process."""
-
-    done: ClassVar[bool] = False
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._database.execute("ROLLBACK")
 
 
 def open_ledger(key: str, state_dir: str | None) -> Ledger:
-    """Return the account's ledger: shared where the machine lets us, else this process's own, with one warning."""
-    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    """Return the account's ledger: shared by the machine's processes if possible."""
     for folder in state_folders(state_dir):
-        ledger = _open(folder / f"{name}.spent")
+        ledger = _open(folder / f"{state_name(key)}.spent")
         if ledger is not None:
             return ledger
-    if not _Warned.done:
-        _Warned.done = True
-        _LOGGER.warning(
-            "Spending is counted within this process only, since no folder for it can be written. Set %s to one",
-            STATE_DIR,
-        )
-    return OwnLedger()
+    _warn_unshared()
+    return Ledger(":memory:")
+
+
+@cache
+def _warn_unshared() -> None:
+    _LOGGER.warning(
+        "Spending is counted within this process only, because no folder for shared state can be written. "
+        "Set %s to such a folder",
+        STATE_DIR,
+    )
 
 
 def _open(path: Path) -> Ledger | None:
     with contextlib.suppress(OSError, sqlite3.OperationalError):
         path.touch(mode=0o600)
         try:
-            return SharedLedger(str(path))
+            return Ledger(str(path))
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            _LOGGER.warning("The count of what was spent was damaged, and begins anew")
+            _LOGGER.warning("The spending ledger was damaged; counting starts again from zero")
             path.unlink()
-            return SharedLedger(str(path))
+            return Ledger(str(path))
     return None

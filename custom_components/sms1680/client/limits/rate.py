@@ -1,8 +1,8 @@
-"""The account's pace: who may submit next, and when (document, chapters 4.3 and 4.4; protocol.md section 5).
+"""The rate limit of an account: which packet is submitted next, and when (docs/protocol.md, section 5).
 
-With a rate known, one submit of the account is under way at a time and the next may go `items / rate` seconds after
-the answer to it; else five are under way at once. "Too fast" slows the pace by itself, up to ten times, and every
-answer that is not brings it back. Nothing here sleeps or reads a clock that was not handed in: `acquire` yields the
+With a known rate, one packet of the account is in flight at a time, and the next one follows `items / rate` seconds
+after the answer; otherwise five are in flight at once. "Too fast" slows the account down automatically, at most ten
+times, and every other answer speeds it up again. Nothing here sleeps or reads its own clock: `acquire` yields the
 seconds to wait.
 """
 
@@ -17,7 +17,8 @@ from enum import IntEnum
 from itertools import count
 
 from ..options import Priority
-from .shared_state import AT_ONCE, NO_PLACE, STATE_DIR, Places, Record, open_places
+from .shared_state import STATE_DIR
+from .slots import NO_SLOT, SLOT_COUNT, Record, Slots, open_slots
 
 Clock = Callable[[], float]
 
@@ -34,11 +35,11 @@ _NO_TIME = 1e-6
 
 
 class DeadlineError(Exception):
-    """The account's pace leaves no turn before the deadline."""
+    """The account's rate leaves no slot before the deadline."""
 
 
 class Lane(IntEnum):
-    """The two lanes: what is urgent goes first."""
+    """The two lanes; the urgent one goes first."""
 
     CRITICAL = 0
     NORMAL = 1
@@ -46,7 +47,7 @@ class Lane(IntEnum):
 
 @dataclass(order=True, slots=True)
 class _Ticket:
-    """One packet that waits for its turn."""
+    """One packet in the queue."""
 
     lane: Lane
     turn: int
@@ -55,137 +56,128 @@ class _Ticket:
 
 
 @dataclass(slots=True)
-class Place:
-    """The right to submit one packet, until it is given back with `Pace.settle`."""
+class Slot:
+    """The right to submit one packet, until `RateLimiter.release`."""
 
     index: int
     items: int
 
 
-class _Turnstile:
-    """What all clients of one account in this process share: the queue, and the places they share with others."""
+class SharedState:
+    """The queue and the slots that all clients of one account in this process share."""
 
     def __init__(self, key: str, state_dir: str | None) -> None:
         self.lock = threading.Lock()
-        self.waiting: list[_Ticket] = []
+        self.queue: list[_Ticket] = []
         self.turns = count()
-        self.places: Places = open_places(key, state_dir)
-        weakref.finalize(self, self.places.close)
+        self.slots: Slots = open_slots(key, state_dir)
+        weakref.finalize(self, self.slots.close)
 
 
-_turnstiles: weakref.WeakValueDictionary[tuple[str, str | None], _Turnstile] = weakref.WeakValueDictionary()
-_turnstiles_lock = threading.Lock()
+_states: weakref.WeakValueDictionary[tuple[str, str | None], SharedState] = weakref.WeakValueDictionary()
+_states_lock = threading.Lock()
 
 
-def pace_key(gateway: str, username: str) -> str:
-    """Return the name of an account's pace, the same for every way to the platform (HTTP and CMPP)."""
-    return f"{gateway}\n{username}"
+class RateLimiter:
+    """The rate limiter of one account for one client.
 
-
-class Pace:
-    """The pace of one account as one client sees it.
-
-    key: names the account (gateway and user name). rate: items a second, None where it is not known.
-    state_dir: the folder shared with the machine's other processes, None for the usual one. clock: seconds, monotonic,
-    the same for all processes of the machine.
+    key: see `account_key`. rate: items per second, None if unknown. clock: monotonic seconds, the same in all
+    processes of the machine. state_dir: the folder shared by these processes, None for the usual one.
     """
 
     def __init__(self, key: str, rate: float | None, clock: Clock, state_dir: str | None = None) -> None:
         state_dir = state_dir or os.environ.get(STATE_DIR)
-        with _turnstiles_lock:
-            turnstile = _turnstiles.get((key, state_dir))
-            if turnstile is None:
-                turnstile = _turnstiles[(key, state_dir)] = _Turnstile(key, state_dir)
-        self._turnstile = turnstile
+        with _states_lock:
+            state = _states.get((key, state_dir))
+            if state is None:
+                state = _states[(key, state_dir)] = SharedState(key, state_dir)
+        self._state = state
         self._rate = rate
         self._clock = clock
 
-    def acquire(self, items: int, priority: Priority, deadline: float | None) -> Generator[float, None, Place]:
-        """Wait for a turn: yields the seconds to sleep before looking again, and returns the place taken.
+    def acquire(self, items: int, priority: Priority, deadline: float | None) -> Generator[float, None, Slot]:
+        """Wait for a slot: yield the seconds to sleep before the next look, and return the slot.
 
-        items: what the flow rule counts for the packet. deadline: on the same clock; no turn begins behind it.
-
-        Raises DeadlineError as soon as it is certain that the turn can't come in time.
+        items: the flow items of the packet. deadline: no slot begins after this time of the client's clock.
+        Raise DeadlineError as soon as no slot can begin before the deadline.
         """
-        turnstile = self._turnstile
-        places = turnstile.places
+        state, slots = self._state, self._state.slots
         lane = Lane.CRITICAL if priority == "critical" else Lane.NORMAL
-        ticket = _Ticket(lane, next(turnstile.turns), items, self._rate)
+        ticket = _Ticket(lane, next(state.turns), items, self._rate)
         wait = _Wait(self._clock)
-        self._hold_to(deadline)
-        with turnstile.lock:
-            if not turnstile.waiting and (place := self._try(ticket, wait)) is not None:
-                return place
-            turnstile.waiting.append(ticket)
-            turnstile.waiting.sort()
-        announced = places.announce() if lane is Lane.CRITICAL else None
+        self._check_deadline(deadline)
+        with state.lock:
+            if not state.queue and (slot := self._try(ticket, wait)) is not None:
+                return slot
+            state.queue.append(ticket)
+            state.queue.sort()
+        withdraw = slots.announce_urgent() if lane is Lane.CRITICAL else None
         try:
             while True:
-                self._hold_to(deadline)
-                with turnstile.lock:
-                    ahead = turnstile.waiting.index(ticket)
-                    if ahead == 0 and (place := self._try(ticket, wait)) is not None:
-                        return place
-                    queued = sum(self._cost(other.items, other.rate) for other in turnstile.waiting[:ahead])
-                remaining = wait.remaining(places.read()) + queued
+                self._check_deadline(deadline)
+                with state.lock:
+                    ahead = state.queue.index(ticket)
+                    if ahead == 0 and (slot := self._try(ticket, wait)) is not None:
+                        return slot
+                    queued = sum(self._cost(other.items, other.rate) for other in state.queue[:ahead])
+                remaining = wait.remaining(slots.read()) + queued
                 if deadline is not None and self._clock() + remaining > deadline:
                     raise DeadlineError
                 yield min(remaining or wait.next_look(ahead), _LONGEST_SLEEP)
         finally:
-            with turnstile.lock:
-                turnstile.waiting.remove(ticket)
-            if announced is not None:
-                announced()
+            with state.lock:
+                state.queue.remove(ticket)
+            if withdraw is not None:
+                withdraw()
 
-    def settle(self, place: Place, *, submitted: bool = True, too_fast: bool = False) -> float:
-        """Give a place back when the answer came (or will not come); return the seconds until the next turn.
+    def release(self, slot: Slot, *, submitted: bool = True, too_fast: bool = False) -> float:
+        """Release a slot after the answer, or once none is expected; return the seconds until the next slot.
 
-        submitted: False where the packet certainly never left, which costs no time. too_fast: the platform's answer.
+        submitted: False if the packet was certainly not sent, which costs no time. too_fast: the platform's answer.
         """
-        places = self._turnstile.places
-        with self._turnstile.lock:
+        slots = self._state.slots
+        with self._state.lock:
             cost = 0.0
-            old = places.read()
+            old = slots.read()
             if submitted:
                 slowness = min(SLOWEST, old.slowness * 2) if too_fast else max(1.0, old.slowness * _RECOVERY)
                 rate = self._known_rate(old)
-                cost = _cost(place.items, rate, slowness)
+                cost = _cost(slot.items, rate, slowness)
                 if rate is not None or slowness > 1 or old.slowness > 1:
-                    now = self._clock()
-                    places.write(Record(now, cost, rate or 0.0, slowness))
-            places.free(place.index)
+                    slots.write(Record(self._clock(), cost, rate or 0.0, slowness))
+            slots.release(slot.index)
         return cost
 
-    def is_free(self) -> bool:
-        """Tell whether nobody knows a rate and the platform asked nobody to slow down.
+    def is_unlimited(self) -> bool:
+        """Return whether no rate is known and the platform did not ask anyone to slow down.
 
-        A way to the platform that has a window of its own (CMPP) needs no place then.
+        A transport with its own window (CMPP) needs no slot then.
         """
-        record = self._turnstile.places.read()
+        record = self._state.slots.read()
         return record.slowness <= 1 and self._known_rate(record) is None
 
-    def _hold_to(self, deadline: float | None) -> None:
+    def _check_deadline(self, deadline: float | None) -> None:
         if deadline is not None and self._clock() > deadline:
             raise DeadlineError
 
-    def _try(self, ticket: _Ticket, wait: _Wait) -> Place | None:
-        """Take a place if it is this ticket's turn now."""
-        places = self._turnstile.places
-        if wait.remaining(places.read()) > 0:
+    def _try(self, ticket: _Ticket, wait: _Wait) -> Slot | None:
+        """Acquire a slot if this ticket can go now."""
+        slots = self._state.slots
+        if wait.remaining(slots.read()) > 0:
             return None
-        if ticket.lane is Lane.NORMAL and places.urgent():
+        if ticket.lane is Lane.NORMAL and slots.has_urgent():
             return None
-        record = places.read()
-        index = places.take(1 if self._known_rate(record) is not None else AT_ONCE)
+        record = slots.read()
+        index = slots.acquire(1 if self._known_rate(record) is not None else SLOT_COUNT)
         if index is None:
-            return Place(NO_PLACE, ticket.items) if wait.is_stuck(record) else None
-        if wait.remaining(places.read()) > 0:  # somebody's answer came between the look and the lock
-            places.free(index)
+            return Slot(NO_SLOT, ticket.items) if wait.is_stuck(record) else None
+        if wait.remaining(slots.read()) > 0:  # another answer arrived between the look and the lock
+            slots.release(index)
             return None
-        return Place(index, ticket.items)
+        return Slot(index, ticket.items)
 
     def _known_rate(self, record: Record) -> float | None:
-        """Return our own rate, or that which another client of the account told."""
+        """Return our own rate, or the recent rate of another client of the account."""
         if self._rate is not None:
             return self._rate
         if record.rate > 0 and 0 <= self._clock() - record.answered_at < _RATE_IS_FRESH:
@@ -193,12 +185,12 @@ class Pace:
         return None
 
     def _cost(self, items: int, rate: float | None) -> float:
-        record = self._turnstile.places.read()
+        record = self._state.slots.read()
         return _cost(items, rate if rate is not None else self._known_rate(record), record.slowness)
 
 
 class _Wait:
-    """How long one ticket still has to wait: never longer than the record's own cost, whatever the clocks do."""
+    """The remaining wait of one ticket: at most the record's own cost, even if a clock jumps."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -208,14 +200,14 @@ class _Wait:
         self._blocked: tuple[Record, float] | None = None
 
     def remaining(self, record: Record) -> float:
-        """Return the seconds until the next submit may go, as the record has it."""
+        """Return the seconds until the next submit according to the record."""
         if record.cost <= 0:
             return 0.0
         now = self._clock()
         if record != self._seen:
             self._seen, self._seen_at = record, now
         elapsed = now - record.answered_at
-        if elapsed < 0:  # the record is from before a restart of the clock: count from when it was first seen
+        if elapsed < 0:  # the clock restarted after this record: count from its first sight
             elapsed = now - self._seen_at
         left = record.cost - elapsed
         if left <= _NO_TIME:
@@ -224,9 +216,9 @@ class _Wait:
         return left
 
     def is_stuck(self, record: Record) -> bool:
-        """Tell whether the places are taken for so long without any answer that who holds them must be hanging.
+        """Return whether all slots were taken for so long without an answer that their holders must be hanging.
 
-        A stopped process keeps its locks; an alarm must not wait for it for ever.
+        A stopped process keeps its locks, and an alarm must not wait for it forever.
         """
         now = self._clock()
         if self._blocked is None or self._blocked[0] != record:
@@ -234,7 +226,7 @@ class _Wait:
         return now - self._blocked[1] > _LONGEST_HOLD
 
     def next_look(self, ahead: int) -> float:
-        """Return the seconds until it is worth looking again for a free place: a small share of the time of looking."""
+        """Return the seconds until the next look for a free slot: a small share of the time spent looking."""
         now = self._clock()
         if self._looking_since is None:
             self._looking_since = now

@@ -1,4 +1,4 @@
-"""How much may be spent, and what was: the settings and the word of the guard on spending (`guard.py`)."""
+"""The spending limits of an account, and the amount spent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _WARNING_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class SpendingLimits:
-    """How much may be spent; None switches a limit off.
+    """The spending limits of an account; None disables a limit.
 
-    hour, day: parts within the last 60 minutes and 24 hours. reserve: parts a day besides, for what is critical, which
-    the hour does not bind either. number: messages to one number within ten minutes. automatic: parts an hour of what
-    stems from our own events (an automation that answers a reply).
+    hour, day: parts within the last 60 minutes and 24 hours. reserve: more parts per day for critical messages only;
+    the hourly limit does not apply to these. number: messages to one number within ten minutes. automatic: parts per
+    hour for messages that react to our own events (such as an automation that answers a reply).
 
-    Raises InvalidSettingError for anything but whole numbers from 0.
+    Raises InvalidSettingError unless all are whole numbers from 0.
     """
 
     hour: int | None = 60
@@ -33,17 +33,14 @@ class SpendingLimits:
         amount("reserve", self.reserve)
 
 
-UNLIMITED = SpendingLimits(hour=None, day=None, number=None, automatic=None)
-
-
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What was spent, in parts, within the last hour and the last day."""
+    """The parts spent within the last hour and the last day."""
 
     hour: int
     day: int
 
     def is_close(self, limits: SpendingLimits) -> bool:
-        """Tell whether four fifths of a limit are used up."""
+        """Return whether 80 % of a limit are used up."""
         pairs = ((self.hour, limits.hour), (self.day, limits.day))
         return any(limit is not None and used >= limit * _WARNING_SHARE for used, limit in pairs)

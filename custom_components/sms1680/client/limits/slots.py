@@ -1,0 +1,214 @@
+"""The five submit slots of an account and the record of its last answer, shared by the processes of a machine.
+
+Each slot is an exclusive `flock` on its own descriptor. A crash releases it, and two copies of this module in one
+process exclude each other too; record locks (fcntl) would not. The last answer is a small record in the file of the
+first slot. If no file can be written or locked, the slots belong to this process only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .shared_state import STATE_DIR, state_folders, state_name
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+SLOT_COUNT = 5
+NO_SLOT = -1
+
+_LOGGER = logging.getLogger(__name__)
+_LAYOUT = struct.Struct("<4sddddI")
+_MAGIC = b"P1\x00\x00"
+_LONGEST_COST = 100_000.0
+_ANNOUNCE_TRIES = 100
+_LOOK_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The last answer of the platform.
+
+    answered_at: its time, in monotonic seconds. cost: seconds until the next submit. rate: items per second, 0 if
+    unknown. slowness: factor from 1 to 10.
+    """
+
+    answered_at: float = 0.0
+    cost: float = 0.0
+    rate: float = 0.0
+    slowness: float = 1.0
+
+    def pack(self) -> bytes:
+        """Return the record in its file format."""
+        body = _LAYOUT.pack(_MAGIC, self.answered_at, self.cost, self.rate, self.slowness, 0)[:-4]
+        return body + struct.pack("<I", zlib.crc32(body))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Record:
+        """Read a record; return the empty record for anything damaged or implausible."""
+        if len(data) != _LAYOUT.size:
+            return cls()
+        magic, answered_at, cost, rate, slowness, check = _LAYOUT.unpack(data)
+        plausible = 0 <= cost < _LONGEST_COST and rate >= 0 and 1 <= slowness <= 10
+        if magic != _MAGIC or check != zlib.crc32(data[:-4]) or not plausible or not math.isfinite(answered_at):
+            return cls()
+        return cls(answered_at, cost, rate, slowness)
+
+
+class Slots:
+    """The slots and the record of an account within this process."""
+
+    def __init__(self) -> None:
+        self._record = Record()
+        self._taken = [False] * SLOT_COUNT
+
+    def read(self) -> Record:
+        """Return the record of the account's last answer."""
+        return self._record
+
+    def write(self, record: Record) -> None:
+        """Store the record of the account's last answer."""
+        self._record = record
+
+    def acquire(self, limit: int) -> int | None:
+        """Acquire one of the first `limit` slots; return None if all are taken."""
+        for index in range(limit):
+            if not self._taken[index] and self._lock(index):
+                self._taken[index] = True
+                return index
+        return None
+
+    def release(self, index: int) -> None:
+        """Release a slot."""
+        if index != NO_SLOT and self._taken[index]:
+            self._taken[index] = False
+            self._unlock(index)
+
+    def has_urgent(self) -> bool:
+        """Return whether another process has an urgent packet waiting."""
+        return False
+
+    def announce_urgent(self) -> Callable[[], None]:
+        """Announce an urgent packet to all processes; return a function that withdraws it."""
+        return lambda: None
+
+    def close(self) -> None:
+        """Release everything."""
+        self._taken = [False] * SLOT_COUNT
+
+    def _lock(self, index: int) -> bool:  # noqa: ARG002
+        return True
+
+    def _unlock(self, index: int) -> None:
+        """Release the lock of a slot."""
+
+
+class SharedSlots(Slots):
+    """Slots as locked files, each with one descriptor that is opened on first use."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__()
+        self._folder = folder
+        self._name = name
+        self._process = os.getpid()
+        self._descriptors: dict[str, int] = {}
+        self._open("0")  # the record's file: fail here if nothing can be written
+
+    def read(self) -> Record:
+        """Return the record of the account's last answer."""
+        return Record.unpack(os.pread(self._open("0"), _LAYOUT.size, 0))
+
+    def write(self, record: Record) -> None:
+        """Store the record of the account's last answer."""
+        os.pwrite(self._open("0"), record.pack(), 0)
+
+    def release(self, index: int) -> None:
+        """Release a slot, except one that the parent process acquired before a fork."""
+        if self._process == os.getpid():
+            super().release(index)
+
+    def has_urgent(self) -> bool:
+        """Return whether any process has an urgent packet waiting."""
+        descriptor = self._open("urgent")
+        # Other readers lock the file for a moment too; only an announcement holds it longer.
+        if any(_lock(descriptor, exclusive=True) for _ in range(_LOOK_TRIES)):
+            _unlock(descriptor)
+            return False
+        return True
+
+    def announce_urgent(self) -> Callable[[], None]:
+        """Announce an urgent packet to all processes; return a function that withdraws it."""
+        descriptor = _open_file(self._folder / f"{self._name}.urgent")
+        # A reader locks the file only for a moment: a few tries are enough, and waiting would block an event loop.
+        any(_lock(descriptor, exclusive=False) for _ in range(_ANNOUNCE_TRIES))
+        return lambda: os.close(descriptor)
+
+    def close(self) -> None:
+        """Release everything and close the files."""
+        for descriptor in self._descriptors.values():
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._descriptors.clear()
+        super().close()
+
+    def _lock(self, index: int) -> bool:
+        return _lock(self._open(str(index)), exclusive=True)
+
+    def _unlock(self, index: int) -> None:
+        _unlock(self._descriptors[str(index)])
+
+    def _open(self, suffix: str) -> int:
+        if self._process != os.getpid():
+            # After a fork, the copied descriptors still hold the parent's locks.
+            self.close()
+            self._process = os.getpid()
+        descriptor = self._descriptors.get(suffix)
+        if descriptor is None:
+            descriptor = self._descriptors[suffix] = _open_file(self._folder / f"{self._name}.{suffix}")
+        return descriptor
+
+
+def open_slots(key: str, state_dir: str | None) -> Slots:
+    """Return the account's slots: shared by the machine's processes if possible."""
+    for folder in state_folders(state_dir) if fcntl is not None else ():
+        with contextlib.suppress(OSError):
+            return SharedSlots(folder, state_name(key))
+    _warn_unshared()
+    return Slots()
+
+
+@cache
+def _warn_unshared() -> None:
+    _LOGGER.warning(
+        "The rate of the account is limited within this process only, because no folder for shared state can be "
+        'written and locked; other programs that use the same account can cause "too fast". Set %s to such a folder',
+        STATE_DIR,
+    )
+
+
+def _open_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _lock(descriptor: int, *, exclusive: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _unlock(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
