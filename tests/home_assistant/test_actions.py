@@ -247,7 +247,7 @@ class TestEstimate:
             "characters": 80,
             "flow": 2,
             "cost": 0.09,
-            "warnings": ["links are often blocked unless registered: “http://a.cn”"],
+            "warnings": ["unregistered links are often blocked: “http://a.cn”"],
         }
         assert not sandbox.platform.messages
 

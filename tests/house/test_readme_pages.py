@@ -102,10 +102,8 @@ def test_chinese_pages_do_not_call_the_platform_a_gateway(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_chinese_pages_use_the_words_of_home_assistant(page: str) -> None:
-    """The platform's own 登陆名称 is quoted once where its staff would say it; reasons are the core's sentences."""
-    shown = (
-        prose(page, "zh").replace("（平台文档写作“登陆名称”）", "").replace(tables(page, "zh").get("reasons", ""), "")
-    )
+    """The platform's own 登陆名称 is quoted where its staff would say it."""
+    shown = prose(page, "zh").replace("（平台文档写作“登陆名称”）", "")
     assert [word for word in ("帐号", "账号", "帐户", "登陆", "触发器", "余额") if word in shown] == []
 
 

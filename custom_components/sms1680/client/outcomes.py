@@ -152,7 +152,7 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     Reason.BALANCE: (
         Repeat.AFTER_TOPPING_UP,
         "The balance is too low. Top up the product.",
-        "余额不足，请充值。",
+        "剩余条数不足，请充值。",
     ),
     Reason.VARIABLE: (
         Repeat.AFTER_CORRECTION,
