@@ -43,7 +43,7 @@ class TestOptions:
         assert [datetime.fromtimestamp(one.due_at, at.tzinfo) for one in sandbox.platform.messages] == [at, at]
 
     async def test_the_past_is_refused(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
-        with pytest.raises(ServiceValidationError, match="past"):
+        with pytest.raises(ServiceValidationError, match="must be in the future"):
             await act(hass, "send_message", message="x", number=ALICE, at="2020-01-01 00:00:00")
         assert not sandbox.platform.messages
 
@@ -226,7 +226,7 @@ class TestBalance:
 
     async def test_a_refusal_is_told(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         sandbox.platform.faults.choose = lambda call: Fault(verdict=Verdict.IP) if call is Call.BALANCE else None
-        with pytest.raises(HomeAssistantError, match="public address is not authorised"):
+        with pytest.raises(HomeAssistantError, match="public IP address is not authorized"):
             await act(hass, "get_balance")
         state = hass.states.get("binary_sensor.home_can_send")
         assert state is not None

@@ -60,7 +60,7 @@ async def test_it_ends_when_every_number_is_settled(hass: HomeAssistant, hear: H
     failed = {
         "state": "failed",
         "settled": True,
-        "reason": "The channel's gateway does not exist. It may be sent again, best by another way.",
+        "reason": "The gateway of the channel does not exist. Send it again, preferably over another channel.",
         "matched": "id",
     }
     assert [(told["recipient"], told["delivery"]) for told in answer["messages"]] == [
@@ -73,7 +73,7 @@ async def test_it_ends_when_the_time_is_up(hass: HomeAssistant, hear: Hear, sand
     sending = send(hass, wait=1)
     await hear((await ids(sandbox))[ALICE], ALICE, "ACCEPTD")
     alice, bob = (told["delivery"] for told in (await sending)["messages"])
-    assert (alice["state"], alice["settled"], alice["reason"]) == ("pending", False, "On its way; not final.")
+    assert (alice["state"], alice["settled"], alice["reason"]) == ("pending", False, "In transit; not final.")
     assert bob == {"state": "accepted", "settled": False, "reason": None, "matched": None}
 
 
@@ -82,7 +82,7 @@ async def test_nothing_is_waited_for_that_was_refused(hass: HomeAssistant) -> No
     answer = await send(hass, message="发票", entity_id="notify.alice", wait=3600)
     (told,) = answer["messages"]
     assert (told["outcome"], told["delivery"]["state"], told["delivery"]["settled"]) == ("refused", "refused", True)
-    assert told["delivery"]["reason"].startswith("The text has words that the platform forbids")
+    assert told["delivery"]["reason"].startswith("The text contains words that the platform forbids")
     with pytest.raises(HomeAssistantError, match="refused"):
         await send(hass, answer=False, message="发票", entity_id="notify.alice", wait=3600)
 
@@ -115,7 +115,7 @@ async def test_without_an_answer_asked_for_what_did_not_arrive_is_an_error(
     with pytest.raises(HomeAssistantError) as caught:
         await sending
     assert caught.value.translation_key == "not_delivered"
-    assert "Alice 138****0001: Not delivered; the platform says X." in str(caught.value)
+    assert "Alice 138****0001: Not delivered; the platform reported X." in str(caught.value)
     assert "Bob 138****0002: No report came in time; it may still arrive." in str(caught.value)
 
 

@@ -94,7 +94,7 @@ async def test_the_newest_first_with_all_that_is_known(hass: HomeAssistant, fill
         "state_since": "2026-05-01T08:00:00+00:00",
         "state": "failed",
         "settled": True,
-        "reason": "The platform could not submit the message. It may be sent again, best by another way.",
+        "reason": "The platform could not submit the message. Send it again, preferably over another channel.",
         "matched": "id",
     }
     assert (sent["recipient"], sent["state"], sent["reason"]) == (None, "accepted", None)

@@ -251,7 +251,7 @@ class TestTest:
                 "state": report,
                 "settled": True,
                 "status": "X",
-                "reason": "Not delivered; the platform says X.",
+                "reason": "Not delivered; the platform reported X.",
                 "redelivered": False,
             }
             if report:
@@ -294,7 +294,7 @@ class TestTest:
         assert message.number == ALICE
         assert "Test from Home Assistant" in message.text
         assert result["description_placeholders"] == {
-            "problem": "Not delivered; the platform says X." if report == "failed" else ""
+            "problem": "Not delivered; the platform reported X." if report == "failed" else ""
         }
         assert (await enter(hass, result))["step_id"] == "init"
 

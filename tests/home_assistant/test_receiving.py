@@ -150,8 +150,8 @@ async def test_the_extensions_of_recipients_are_known(
     ("status", "state", "settled", "reason"),
     [
         ("0", "delivered", True, None),
-        ("ACCEPTD", "pending", False, "On its way; not final."),
-        ("MA:0001", "failed", True, "Not delivered; the platform says MA:0001."),
+        ("ACCEPTD", "pending", False, "In transit; not final."),
+        ("MA:0001", "failed", True, "Not delivered; the platform reported MA:0001."),
     ],
 )
 async def test_what_a_report_says(

@@ -278,7 +278,7 @@ async def test_a_held_message_is_told_as_a_pending_report(
         "status": "held",
         "state": "pending",
         "settled": False,
-        "reason": "The platform holds the message until a person has reviewed its words.",
+        "reason": "The platform holds the message for a review of its words.",
         "automatic": False,
         "redelivered": False,
     }

@@ -142,7 +142,7 @@ class TestCrossing:
             await hass.services.async_call(
                 "notify", "send_message", {"entity_id": "notify.bob", "message": "门开了"}, blocking=True
             )
-        assert "refused. Our own guard" in str(raised.value.translation_placeholders)
+        assert "refused. Your own hourly spending limit" in str(raised.value.translation_placeholders)
 
 
 class TestWarning:

@@ -56,7 +56,7 @@ _NO_ANSWER = {
         "Could not connect to the platform. Check the network and the gateway's address.",
         "无法连接平台，请检查网络和平台地址。",
     ),
-    Reason.LOST: ("The platform did not respond in time. Try again.", "平台未及时应答，请重试。"),
+    Reason.LOST: ("The platform did not answer in time. Try again.", "平台未及时应答，请重试。"),
     Reason.NOT_UNDERSTOOD: (
         "The platform's response was not understood. Check the gateway's address.",
         "无法识别平台的应答，请检查平台地址。",
