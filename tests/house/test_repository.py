@@ -139,3 +139,27 @@ def test_every_folder_of_tests_belongs_to_a_lane() -> None:
     folders = {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}" for path in (ROOT / "tests").rglob("test_*.py")}
     noxfile = (ROOT / "noxfile.py").read_text("utf-8")
     assert folders <= set(re.findall(r'"(tests/\w+)"', noxfile))
+
+
+def test_pre_commit_runs_the_pinned_versions() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    pins = dict(name.split("==") for name in GROUPS["lint"] if isinstance(name, str))
+    revisions = {hook["repo"].rpartition("/")[2].removesuffix("-pre-commit"): hook.get("rev") for hook in hooks}
+    assert revisions == {"ruff": f"v{pins['ruff']}", "codespell": f"v{pins['codespell']}", "local": None}
+
+
+def test_the_changelog_has_the_version() -> None:
+    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("form", ["bug", "feature", "config"])
+def test_issue_form_is_valid(form: str) -> None:
+    fields = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text("utf-8"))
+    assert fields.keys() >= ({"blank_issues_enabled"} if form == "config" else {"name", "description", "body"})
+    ids = [field["id"] for field in fields.get("body", []) if field["type"] != "markdown"]
+    assert len(ids) == len(set(ids))
+
+
+def test_contributing_names_every_lane() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert [lane for lane in LANES if f"`{lane}`" not in page] == []
