@@ -1,4 +1,4 @@
-"""A dictionary with a maximum size, for what a long-running process remembers."""
+"""A dictionary with a maximum size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The codec against golden PDUs, against streams cut anywhere, and against what other implementations get wrong."""
+"""The codec with golden PDUs, split streams, and the known errors of other implementations."""
 
 import dataclasses
 import pickle
@@ -36,7 +36,7 @@ def expected_fields(vector: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def test_golden_pdu_is_decoded_to_its_fields(vector: dict[str, Any]) -> None:
+def test_golden_pdu_decodes_to_its_fields(vector: dict[str, Any]) -> None:
     pdu = decode(bytes.fromhex(vector["hex"]))
     found = {key: getattr(pdu, key) for key in expected_fields(vector)}
     if "dest_terminal_id" in found:
@@ -45,12 +45,12 @@ def test_golden_pdu_is_decoded_to_its_fields(vector: dict[str, Any]) -> None:
     assert "CMPP_" + "".join(f"_{c}" if c.isupper() else c for c in type(pdu).__name__)[1:].upper() == vector["command"]
 
 
-def test_golden_pdu_is_encoded_to_its_octets(vector: dict[str, Any]) -> None:
+def test_golden_pdu_encodes_to_its_octets(vector: dict[str, Any]) -> None:
     octets = bytes.fromhex(vector["hex"])
     assert encode(decode(octets)) == octets
 
 
-def test_golden_report_is_read_and_written(vector: dict[str, Any]) -> None:
+def test_golden_report_is_decoded_and_encoded(vector: dict[str, Any]) -> None:
     report = vector["fields"].get("report")
     pdu = decode(bytes.fromhex(vector["hex"]))
     if report is None:
@@ -62,7 +62,7 @@ def test_golden_report_is_read_and_written(vector: dict[str, Any]) -> None:
     assert bytes(content) == pdu.msg_content
 
 
-def test_msg_id_is_taken_apart_and_put_together(golden: dict[str, bytes]) -> None:
+def test_msg_id_is_split_and_joined(golden: dict[str, bytes]) -> None:
     pdu = decode(golden["submit_resp_result_0"])
     assert isinstance(pdu, SubmitResp)
     parts = MsgId.of(pdu.msg_id)
@@ -71,7 +71,7 @@ def test_msg_id_is_taken_apart_and_put_together(golden: dict[str, bytes]) -> Non
     assert int(parts) == pdu.msg_id
 
 
-def test_pdus_are_frozen_compared_by_value_and_survive_pickling(vector: dict[str, Any]) -> None:
+def test_pdus_are_frozen_comparable_and_picklable(vector: dict[str, Any]) -> None:
     pdu = decode(bytes.fromhex(vector["hex"]))
     with pytest.raises(dataclasses.FrozenInstanceError):
         pdu.sequence_id = 1  # type: ignore[misc]
@@ -81,7 +81,7 @@ def test_pdus_are_frozen_compared_by_value_and_survive_pickling(vector: dict[str
     assert pickle.loads(pickle.dumps(pdu)) == pdu
 
 
-def test_what_was_decoded_equals_what_is_made_by_hand(golden: dict[str, bytes]) -> None:
+def test_decoded_pdu_equals_a_constructed_one(golden: dict[str, bytes]) -> None:
     assert decode(golden["deliver_mo_ucs2"]) == Deliver(
         sequence_id=301,
         msg_id=13483777559335272451,
@@ -93,7 +93,7 @@ def test_what_was_decoded_equals_what_is_made_by_hand(golden: dict[str, bytes]) 
     )
 
 
-def test_pdus_without_a_golden_one_make_the_round_trip() -> None:
+def test_pdus_without_a_golden_vector_round_trip() -> None:
     answer = QueryResp(sequence_id=7, time="20261122", query_type=1, query_code="HELP", mt_tlmsg=1, mo_fl=2**32 - 1)
     octets = encode(answer)
     assert len(octets) == 12 + 51
@@ -105,7 +105,7 @@ def test_pdus_without_a_golden_one_make_the_round_trip() -> None:
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 
-def test_stream_cut_at_every_octet(golden: dict[str, bytes]) -> None:
+def test_stream_split_at_every_octet_decodes_the_same(golden: dict[str, bytes]) -> None:
     octets = b"".join(golden.values())
     whole = [decode(pdu) for pdu in golden.values()]
     for cut in range(len(octets) + 1):
@@ -114,13 +114,13 @@ def test_stream_cut_at_every_octet(golden: dict[str, bytes]) -> None:
         assert decoder.pending == 0
 
 
-def test_stream_that_comes_octet_by_octet(golden: dict[str, bytes]) -> None:
+def test_stream_of_single_octets_decodes_the_same(golden: dict[str, bytes]) -> None:
     decoder = Decoder()
     found = [pdu for octet in b"".join(golden.values()) for pdu in decoder.receive(bytes((octet,)))]
     assert found == [decode(pdu) for pdu in golden.values()]
 
 
-def test_a_bad_pdu_in_the_stream_does_not_cost_its_neighbours(golden: dict[str, bytes]) -> None:
+def test_invalid_pdu_in_a_stream_does_not_affect_its_neighbours(golden: dict[str, bytes]) -> None:
     bad = bytearray(golden["submit_ascii"])
     bad[150] += 1  # Msg_Length
     first, error, last = Decoder().receive(golden["active_test"] + bytes(bad) + golden["terminate"])
@@ -131,7 +131,7 @@ def test_a_bad_pdu_in_the_stream_does_not_cost_its_neighbours(golden: dict[str, 
 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 11, 4097, 2**31, 2**32 - 1])
-def test_an_impossible_length_ends_the_stream_at_once(golden: dict[str, bytes], length: int) -> None:
+def test_impossible_length_ends_the_stream(golden: dict[str, bytes], length: int) -> None:
     decoder = Decoder()
     header = struct.pack(">III", length, 4, 1)
     before, error = decoder.receive(golden["active_test"] + header + golden["terminate"])
@@ -142,7 +142,7 @@ def test_an_impossible_length_ends_the_stream_at_once(golden: dict[str, bytes], 
     assert decoder.pending == 0
 
 
-def test_memory_is_bounded_by_one_pdu() -> None:
+def test_decoder_buffers_at_most_one_pdu() -> None:
     decoder = Decoder(max_length=300)
     assert decoder.receive(struct.pack(">III", 300, 99, 1)) == []
     assert decoder.receive(bytes(287)) == []
@@ -205,7 +205,7 @@ def connect(**changes: Any) -> Connect:
         (Unknown(sequence_id=1, command_id=9, body=bytes(4096)), "total_length", 0),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(pdu: cmpp.PDU, field: str, offset: int) -> None:
+def test_encode_names_the_field_that_does_not_fit(pdu: cmpp.PDU, field: str, offset: int) -> None:
     with pytest.raises(CodecError) as caught:
         encode(pdu)
     assert (caught.value.field, caught.value.offset) == (field, offset)
@@ -213,7 +213,7 @@ def test_what_does_not_fit_is_named(pdu: cmpp.PDU, field: str, offset: int) -> N
     assert f"{field}（第 {offset} 字节）" in caught.value.sentence("zh")
 
 
-def test_what_is_no_pdu_is_not_encoded() -> None:
+def test_encode_rejects_other_objects() -> None:
     with pytest.raises(CodecError, match="str is not a PDU"):
         encode("hello")  # type: ignore[arg-type]
 
@@ -229,7 +229,7 @@ def test_what_is_no_pdu_is_not_encoded() -> None:
         ("active_test_resp", {7: 2}, "total_length", 0),
     ],
 )
-def test_what_can_not_be_read_is_named(
+def test_decode_names_the_invalid_field(
     golden: dict[str, bytes], name: str, change: dict[int, int], field: str, offset: int
 ) -> None:
     octets = bytearray(golden[name])
@@ -241,36 +241,36 @@ def test_what_can_not_be_read_is_named(
 
 
 @pytest.mark.parametrize(("msg_length", "behind"), [(0, b""), (1, b""), (200, b""), (2, bytes(12))])
-def test_a_message_is_read_whatever_its_msg_length_says(msg_length: int, behind: bytes) -> None:
+def test_message_with_wrong_msg_length_is_decoded(msg_length: int, behind: bytes) -> None:
     octets = bytearray(encode(deliver(msg_content=b"TD" + behind)))
     octets[76] = msg_length
     assert decode(bytes(octets)) == deliver(msg_content=b"TD")
 
 
-def test_a_message_without_the_reserve_is_read() -> None:
+def test_message_without_reserve_is_decoded() -> None:
     octets = bytearray(encode(deliver(msg_content=b"what is open?"))[:-8])
     octets[3] = len(octets)
     assert decode(bytes(octets)) == deliver(msg_content=b"what is open?")
 
 
 @pytest.mark.parametrize("name", ["submit_ascii", "deliver_mo_ascii", "submit_resp_result_0", "connect_v20_jan"])
-def test_every_cut_of_a_pdu_is_an_error_and_no_crash(golden: dict[str, bytes], name: str) -> None:
+def test_truncated_pdu_raises_codec_error(golden: dict[str, bytes], name: str) -> None:
     octets = golden[name]
     for length in range(len(octets)):
         with pytest.raises(CodecError):
             decode(octets[:length])
         shorter = length.to_bytes(4, "big") + octets[4:length]
         if name == "deliver_mo_ascii" and length >= 85:
-            assert isinstance(decode(shorter), Deliver)  # read as far as it is there
+            assert isinstance(decode(shorter), Deliver)  # decoded from the octets present
             continue
         with pytest.raises(CodecError):
             decode(shorter)
 
 
-# --- old sins of others: read, never written (cmpp2.md section 6) ----------------------------------------------------
+# --- errors of other implementations (docs/cmpp.md, section 6) --------------------------------------------------------
 
 
-def test_trap_9_active_test_resp_without_its_octet() -> None:
+def test_trap_9_active_test_resp_without_reserved_octet_is_decoded() -> None:
     assert decode(bytes.fromhex("0000000c80000008000001f4")) == ActiveTestResp(sequence_id=500)
     assert len(encode(ActiveTestResp(sequence_id=500))) == 13
 
@@ -284,7 +284,7 @@ def test_trap_16_padding_is_cut_at_the_first_nul_and_blanks_are_stripped(golden:
     assert (pdu.dest_id, pdu.service_id) == ("1069000", "HELP123450")
 
 
-def test_trap_16_octets_beyond_ascii_are_read_and_never_written(golden: dict[str, bytes]) -> None:
+def test_trap_16_non_ascii_octets_are_decoded_and_never_encoded(golden: dict[str, bytes]) -> None:
     octets = bytearray(golden["deliver_mo_ascii"])
     octets[41:45] = "业".encode("gb18030") * 2
     pdu = decode(bytes(octets))
@@ -294,7 +294,7 @@ def test_trap_16_octets_beyond_ascii_are_read_and_never_written(golden: dict[str
         write_text("é", 4)
 
 
-def test_trap_19_a_hundred_destinations_are_read(golden: dict[str, bytes]) -> None:
+def test_trap_19_one_hundred_destinations_are_decoded_and_not_encoded(golden: dict[str, bytes]) -> None:
     one = golden["submit_ascii"]
     octets = (len(one) + 99 * 21).to_bytes(4, "big") + one[4:128] + b"\x64" + one[129:150] * 100 + one[150:]
     pdu = decode(octets)
@@ -305,7 +305,7 @@ def test_trap_19_a_hundred_destinations_are_read(golden: dict[str, bytes]) -> No
 
 
 @pytest.mark.parametrize("declared", [0, 60, 255])
-def test_trap_20_a_report_is_what_is_really_there(golden: dict[str, bytes], declared: int) -> None:
+def test_trap_20_report_content_ignores_msg_length(golden: dict[str, bytes], declared: int) -> None:
     octets = bytearray(golden["deliver_report_delivrd"])
     octets[76] = declared
     pdu = decode(bytes(octets))
@@ -313,7 +313,7 @@ def test_trap_20_a_report_is_what_is_really_there(golden: dict[str, bytes], decl
     assert encode(pdu) == golden["deliver_report_delivrd"]
 
 
-def test_trap_20_a_report_as_long_as_in_3_0() -> None:
+def test_trap_20_report_with_71_octets_is_decoded() -> None:
     content = struct.pack(">Q7s10s10s32sI", 5, b"DELIVRD", b"2611220733", b"2611220734", b"8613800138000", 9)
     pdu = decode(encode(deliver(registered_delivery=1, msg_content=content)))
     assert isinstance(pdu, Deliver)
@@ -322,46 +322,46 @@ def test_trap_20_a_report_as_long_as_in_3_0() -> None:
     assert report.dest_terminal_id == "8613800138000"
 
 
-def test_trap_21_a_short_report_is_msg_id_and_stat() -> None:
+def test_trap_21_short_report_has_msg_id_and_stat() -> None:
     short = deliver(registered_delivery=1, msg_content=struct.pack(">Q7s", 5, b"UNDELIV"))
     assert ReportContent.of(short) == ReportContent(msg_id=5, stat="UNDELIV", dest_terminal_id="13800138000")
     with pytest.raises(CodecError, match="msg_content at octet 77"):
         ReportContent.of(deliver(registered_delivery=1, msg_content=bytes(14)))
 
 
-def test_trap_24_cancel_resp_with_one_octet_or_four() -> None:
+def test_trap_24_cancel_resp_with_one_or_four_octets_is_decoded() -> None:
     assert decode(bytes.fromhex("0000000d800000070000000101")) == CancelResp(sequence_id=1, success_id=1)
     assert decode(bytes.fromhex("00000010800000070000000100000001")) == CancelResp(sequence_id=1, success_id=1)
     assert len(encode(CancelResp(sequence_id=1, success_id=1))) == 13
 
 
-def test_trap_25_an_answer_in_the_layout_of_3_0_is_called_by_its_name() -> None:
+def test_trap_25_cmpp_3_0_response_is_named_in_the_error() -> None:
     with pytest.raises(CodecError, match=r"speaks CMPP 3\.0"):
         decode(struct.pack(">IIII16sB", 33, 0x80000001, 1, 0, bytes(16), 0x30))
 
 
-def test_unknown_commands_are_survived() -> None:
+def test_unknown_command_round_trips() -> None:
     octets = struct.pack(">III", 16, 0x12345678, 9) + b"body"
     pdu = decode(octets)
     assert pdu == Unknown(sequence_id=9, command_id=0x12345678, body=b"body")
     assert encode(pdu) == octets
 
 
-# --- nothing is shown ------------------------------------------------------------------------------------------------
+# --- repr -------------------------------------------------------------------------------------------------------------
 
 
-def test_no_repr_shows_a_number_a_secret_or_a_text(vector: dict[str, Any]) -> None:
+def test_repr_hides_numbers_secrets_and_texts(vector: dict[str, Any]) -> None:
     shown = repr(decode(bytes.fromhex(vector["hex"])))
     assert "138001380" not in shown
     assert "msg_content" not in shown
     assert "authenticator" not in shown
 
 
-def test_reports_show_their_number_masked() -> None:
+def test_report_repr_masks_the_number() -> None:
     assert "138****8000" in repr(ReportContent(msg_id=1, stat="DELIVRD", dest_terminal_id="13800138000"))
 
 
-def test_connect_pdus_show_what_helps() -> None:
+def test_repr_shows_the_other_fields() -> None:
     assert repr(ConnectResp(sequence_id=1, status=3)) == "ConnectResp(sequence_id=1, status=3, version=0x20)"
     assert repr(Unknown(sequence_id=1, command_id=9, body=b"x")) == "Unknown(sequence_id=1, command_id=0x9, 1 octets)"
     assert repr(Cancel(sequence_id=1, msg_id=2)) == "Cancel(sequence_id=1, msg_id=2)"

@@ -1,4 +1,4 @@
-"""The codec on PDUs drawn at random, and on octets that a fault or an enemy changed."""
+"""The codec with random PDUs, and with random or mutated octets."""
 
 import contextlib
 import random
@@ -98,7 +98,7 @@ PDUS: st.SearchStrategy[PDU] = st.one_of(
 
 
 @given(PDUS)
-def test_every_pdu_makes_the_round_trip(pdu: PDU) -> None:
+def test_every_pdu_round_trips(pdu: PDU) -> None:
     octets = encode(pdu)
     assert int.from_bytes(octets[:4], "big") == len(octets)
     assert decode(octets) == pdu
@@ -106,7 +106,7 @@ def test_every_pdu_makes_the_round_trip(pdu: PDU) -> None:
 
 
 @given(st.lists(PDUS, max_size=8), st.randoms(use_true_random=False))
-def test_a_stream_cut_anywhere_gives_the_same_pdus(pdus: list[PDU], chance: random.Random) -> None:
+def test_stream_split_anywhere_decodes_the_same(pdus: list[PDU], chance: random.Random) -> None:
     octets = b"".join(map(encode, pdus))
     decoder, found, place = Decoder(), [], 0
     while place < len(octets):
@@ -117,7 +117,7 @@ def test_a_stream_cut_anywhere_gives_the_same_pdus(pdus: list[PDU], chance: rand
 
 
 @given(st.binary(max_size=400))
-def test_random_octets_raise_nothing_but_the_codecs_own_error(octets: bytes) -> None:
+def test_random_octets_raise_only_codec_errors(octets: bytes) -> None:
     with contextlib.suppress(CodecError):
         decode(octets)
     decoder = Decoder()
@@ -125,8 +125,8 @@ def test_random_octets_raise_nothing_but_the_codecs_own_error(octets: bytes) -> 
     assert decoder.pending < 4096
 
 
-def test_mutated_pdus_raise_nothing_but_the_codecs_own_error(golden: dict[str, bytes]) -> None:
-    """The same as benchmarks/cmpp/fuzz.py does a million times."""
+def test_mutated_pdus_raise_only_codec_errors(golden: dict[str, bytes]) -> None:
+    """Run a short version of benchmarks/cmpp/fuzz.py."""
     chance = random.Random(1680)
     seeds = list(golden.values())
     read = 0

@@ -1,4 +1,4 @@
-"""Texts to octets and back, segments, references, and uplinks put together."""
+"""Text encoding, segments, references, assembled uplinks, times and authenticators."""
 
 import itertools
 import random
@@ -39,32 +39,30 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60
         ("a" * 66 + "😀" + "b" * 10, "ucs2", UCS2, [132, 24]),
     ],
 )
-def test_formats_and_sizes(text: str, encoding: Any, msg_fmt: int, sizes: list[int]) -> None:
+def test_text_is_encoded_with_format_and_sizes(text: str, encoding: Any, msg_fmt: int, sizes: list[int]) -> None:
     written = write_text_content(text, encoding)
     assert (written.msg_fmt, [len(segment) for segment in written.segments]) == (msg_fmt, sizes)
     assert text[:3] not in repr(written)
 
 
 @given(TEXT, st.sampled_from(["auto", "ucs2", "gbk"]), st.integers(0, 32))
-def test_every_segment_fits_can_be_read_alone_and_all_together_are_the_text(
-    text: str, encoding: Any, added: int
-) -> None:
+def test_each_segment_fits_and_decodes_alone(text: str, encoding: Any, added: int) -> None:
     written = write_text_content(text, encoding, added)
     segments = written.segments
-    # No character is cut: each segment is whole by itself.
+    # No character is cut, so each segment decodes alone.
     assert "".join(read_text_content(segment, written.msg_fmt) for segment in segments) == text
     room = (159 if written.msg_fmt == ASCII else 140) if len(segments) == 1 else 134
     assert max(map(len, segments)) <= room
     assert len(segments[0]) + 2 * added <= room
 
 
-def test_a_text_beyond_255_segments_is_refused() -> None:
+def test_text_with_more_than_255_segments_is_rejected() -> None:
     with pytest.raises(ValueError, match="maximum 255"):
         write_text_content("门" * (67 * 255 + 1))
 
 
 @given(st.binary(max_size=200), st.integers(0, 255))
-def test_reading_never_fails(content: bytes, msg_fmt: int) -> None:
+def test_decoding_a_text_never_fails(content: bytes, msg_fmt: int) -> None:
     assert isinstance(read_text_content(content, msg_fmt), str)
 
 
@@ -81,11 +79,11 @@ def test_reading_never_fails(content: bytes, msg_fmt: int) -> None:
         (b"plain", 3, "plain"),
     ],
 )
-def test_trap_17_formats_of_uplinks(content: bytes, msg_fmt: int, text: str) -> None:
+def test_trap_17_uplink_formats_are_decoded(content: bytes, msg_fmt: int, text: str) -> None:
     assert read_text_content(content, msg_fmt) == text
 
 
-def test_golden_texts_are_read(vector: dict[str, Any]) -> None:
+def test_golden_texts_are_decoded(vector: dict[str, Any]) -> None:
     for key, text in vector["fields"].items():
         if key != "msg_content_text":
             continue
@@ -111,18 +109,18 @@ def test_golden_texts_are_read(vector: dict[str, Any]) -> None:
         (b"", (None, b"")),
     ],
 )
-def test_user_data_headers(content: bytes, found: tuple[Concatenation | None, bytes]) -> None:
+def test_user_data_header_is_split_off(content: bytes, found: tuple[Concatenation | None, bytes]) -> None:
     assert split_header(content) == found
 
 
 @given(st.binary(max_size=160))
-def test_no_header_makes_reading_fail(content: bytes) -> None:
+def test_splitting_a_header_never_fails(content: bytes) -> None:
     concatenation, body = split_header(content)
     assert content.endswith(body)
     assert concatenation is None or 1 <= concatenation.number <= concatenation.total
 
 
-def test_trap_7_references_count_up_for_each_destination_and_wrap() -> None:
+def test_trap_7_references_count_up_per_destination_and_wrap() -> None:
     references = ReferenceCounter(iter([254, 7, 7, *[7] * 300]).__next__)
     assert references.allocate(["A", "B"]) == {254: ["A", "B"]}
     assert references.allocate(["A"]) == {255: ["A"]}
@@ -131,7 +129,7 @@ def test_trap_7_references_count_up_for_each_destination_and_wrap() -> None:
     assert sorted(seen) == list(range(256))
 
 
-def test_references_forget_the_destinations_that_were_longest_unused() -> None:
+def test_reference_counter_drops_the_least_recently_used_destinations() -> None:
     references = ReferenceCounter(lambda: 7)
     for number in range(20_001):
         references.allocate([str(number)])
@@ -139,7 +137,7 @@ def test_references_forget_the_destinations_that_were_longest_unused() -> None:
     assert references.allocate(["20000"]) == {8: ["20000"]}
 
 
-# --- uplinks put together --------------------------------------------------------------------------------------------
+# --- assembled uplinks ------------------------------------------------------------------------------------------------
 
 
 def add(
@@ -149,7 +147,7 @@ def add(
     return assembler.add(("sender", "us", ASCII), segment, text.encode(), text, now)
 
 
-def test_segments_in_any_order_make_the_message() -> None:
+def test_segments_are_assembled_in_any_order() -> None:
     for order in itertools.permutations([1, 2, 3]):
         assembler = SegmentAssembler(60)
         *nothing, [whole] = [add(assembler, f"part{number}", number, 3) for number in order]
@@ -159,7 +157,7 @@ def test_segments_in_any_order_make_the_message() -> None:
         assert assembler.deadline is None
 
 
-def test_a_segment_that_comes_twice_replaces_the_first() -> None:
+def test_repeated_segment_replaces_the_first() -> None:
     assembler = SegmentAssembler(60)
     add(assembler, "old", 1, 2)
     assert add(assembler, "new", 1, 2) == []
@@ -168,7 +166,7 @@ def test_a_segment_that_comes_twice_replaces_the_first() -> None:
     assert whole.tokens == ["old", "new", "end"]
 
 
-def test_messages_with_other_references_are_kept_apart() -> None:
+def test_messages_with_different_references_are_separate() -> None:
     assembler = SegmentAssembler(60)
     add(assembler, "a1", 1, 2, reference=1)
     add(assembler, "b1", 1, 2, reference=2)
@@ -176,7 +174,7 @@ def test_messages_with_other_references_are_kept_apart() -> None:
     assert list(whole.parts.values()) == [b"b1", b"b2"]
 
 
-def test_what_is_there_when_time_is_up_is_handed_on_marked() -> None:
+def test_expired_message_is_returned_as_incomplete() -> None:
     assembler = SegmentAssembler(60)
     add(assembler, "b", 2, 3, now=100.0)
     assert assembler.deadline == 160.0
@@ -186,30 +184,30 @@ def test_what_is_there_when_time_is_up_is_handed_on_marked() -> None:
     assert assembler.expire(1000.0) == []
 
 
-def test_memory_is_bounded_and_nothing_is_swallowed() -> None:
+def test_too_many_partial_messages_return_the_oldest() -> None:
     assembler = SegmentAssembler(60, max_messages=3)
-    handed = [part for reference in range(10) for part in add(assembler, str(reference), 1, 2, reference=reference)]
-    handed += assembler.flush()
-    assert [part.parts[1] for part in handed] == [str(reference).encode() for reference in range(10)]
-    assert all(part.incomplete for part in handed)
+    returned = [part for reference in range(10) for part in add(assembler, str(reference), 1, 2, reference=reference)]
+    returned += assembler.flush()
+    assert [part.parts[1] for part in returned] == [str(reference).encode() for reference in range(10)]
+    assert all(part.incomplete for part in returned)
 
 
-def test_a_long_text_makes_the_whole_way_through_pdus() -> None:
+def test_long_text_round_trips_through_pdus() -> None:
     text = "后门 22:41 打开。" * 30 + "😀" * 20
     written = write_text_content(text)
-    deliveries = []
+    delivers = []
     for number, body in enumerate(written.segments, 1):
         content = concatenation_header(9, len(written.segments), number) + body
         pdu = Deliver(
             sequence_id=number, msg_id=number, dest_id="1069", src_terminal_id="13800138000", tp_udhi=0x40,
             msg_fmt=written.msg_fmt, msg_content=content,
         )  # fmt: skip
-        deliveries.append(decode(encode(pdu)))
-    random.Random(1).shuffle(deliveries)
+        delivers.append(decode(encode(pdu)))
+    random.Random(1).shuffle(delivers)
     assembler, whole = SegmentAssembler(60), []
-    for delivery in deliveries:
-        assert isinstance(delivery, Deliver)
-        segment, body = split_header(delivery.msg_content)
+    for deliver in delivers:
+        assert isinstance(deliver, Deliver)
+        segment, body = split_header(deliver.msg_content)
         assert segment is not None
         whole += assembler.add("key", segment, body, None, 0.0)
     assert read_text_content(b"".join(whole[0].parts.values()), written.msg_fmt) == text
@@ -218,13 +216,13 @@ def test_a_long_text_makes_the_whole_way_through_pdus() -> None:
 # --- times and authenticators ----------------------------------------------------------------------------------------
 
 
-def test_times_are_chinas() -> None:
+def test_times_are_china_time() -> None:
     when = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
     assert smpp_time(when) == "261122200000032+"
     assert connect_timestamp(datetime(2026, 1, 1, 16, 4, 5, tzinfo=UTC)) == "0102000405"
 
 
-def test_golden_authenticators(vector: dict[str, Any]) -> None:
+def test_golden_authenticators_are_reproduced(vector: dict[str, Any]) -> None:
     fields = vector["fields"]
     if vector["command"] == "CMPP_CONNECT" and len(fields["source_addr"]) == 6:
         octets = bytes.fromhex(vector["hex"])
@@ -243,7 +241,7 @@ def test_golden_authenticators(vector: dict[str, Any]) -> None:
         assert "input_secret" not in fields or fields["source_addr"] == "1680"
 
 
-def test_trap_13_a_short_sp_id_is_hashed_unpadded() -> None:
+def test_trap_13_short_sp_id_is_hashed_without_padding() -> None:
     made = connect_request(2, "1680", "888888", "1122073321")
     assert made == Connect(
         sequence_id=2, source_addr="1680", authenticator_source=made.authenticator_source, timestamp=1122073321

@@ -84,7 +84,7 @@ class SessionClosed(NamedTuple):
     """
 
     cause: CloseCause
-    unanswered: tuple[Key, ...]
+    unanswered: tuple[Key, ...] = ()
     status: int | None = None
     reason: Reason | None = None
     detail: str | None = None

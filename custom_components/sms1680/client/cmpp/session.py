@@ -103,7 +103,7 @@ class Session:
         self._authenticator = b""
         self._version: int | None = None
         self._terminate_sequence_id = 0
-        self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED, ())
+        self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED)
 
     def __repr__(self) -> str:
         return f"Session({self._settings.sp_id[:1]}{MASK}, {self.state}, {len(self._in_flight)} in flight)"
@@ -154,7 +154,7 @@ class Session:
         """End the session from the client's side."""
         if self.state not in _ENDING:
             self._state_deadline = now + self._settings.linger
-            self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED, ())
+            self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED)
         self._move(Trigger.CLOSE)
         return self._pop_events()
 
@@ -194,7 +194,7 @@ class Session:
         if self.state in _ENDING:
             self._move(Trigger.CONNECTION_LOST)
         else:
-            self._fail(Trigger.CONNECTION_LOST, CloseCause.CONNECTION_LOST)
+            self._fail(Trigger.CONNECTION_LOST, SessionClosed(CloseCause.CONNECTION_LOST))
         return self._pop_events()
 
     # --- time ---
@@ -232,7 +232,7 @@ class Session:
             if self.state in _ENDING:
                 self._move(Trigger.TIMEOUT)
             else:
-                self._fail(Trigger.TIMEOUT, CloseCause.TIMED_OUT)
+                self._fail(Trigger.TIMEOUT, SessionClosed(CloseCause.TIMED_OUT))
         return self._pop_events()
 
     def _oldest_request(self) -> tuple[int, Key, float]:
@@ -257,7 +257,7 @@ class Session:
     def _test(self, now: float) -> None:
         """Send an ACTIVE_TEST, or close the session after too many unanswered ones."""
         if self._unanswered_tests >= self._settings.attempts:
-            self._fail(Trigger.TIMEOUT, CloseCause.TIMED_OUT)
+            self._fail(Trigger.TIMEOUT, SessionClosed(CloseCause.TIMED_OUT))
         else:
             self._unanswered_tests += 1
             self._last_test_at = now
@@ -294,13 +294,13 @@ class Session:
         settings = self._settings
         if pdu.status:
             reason = CONNECT.get(pdu.status, Reason.LOGIN)
-            self._fail(Trigger.LOGIN_REFUSED, CloseCause.LOGIN_REFUSED, status=pdu.status, reason=reason)
+            self._fail(Trigger.LOGIN_REFUSED, SessionClosed(CloseCause.LOGIN_REFUSED, status=pdu.status, reason=reason))
             return
         if not is_authentic(pdu.authenticator_ismg, pdu.status, self._authenticator, settings.secret):
             self._events.append(UnauthenticatedGateway())
             if settings.require_gateway_auth:
                 detail = "the gateway did not prove that it knows the secret"
-                self._fail(Trigger.PROTOCOL_ERROR, CloseCause.PROTOCOL_ERROR, detail=detail)
+                self._fail(Trigger.PROTOCOL_ERROR, SessionClosed(CloseCause.PROTOCOL_ERROR, detail=detail))
                 return
         self._version = pdu.version
         self._move(Trigger.LOGIN_ACCEPTED)
@@ -310,7 +310,7 @@ class Session:
             self._move(Trigger.PDU_RECEIVED)
         self._terminate_sequence_id = pdu.sequence_id
         if self.state not in _ENDING:
-            self._close_event = SessionClosed(CloseCause.GATEWAY_CLOSED, ())
+            self._close_event = SessionClosed(CloseCause.GATEWAY_CLOSED)
             self._state_deadline = now + self._settings.linger
         self._move(Trigger.TERMINATE)
 
@@ -318,23 +318,15 @@ class Session:
         self._events.append(DecodeFailed(error))
         login_failed = self.state is SessionState.LOGGING_IN and error.command_id == ConnectResp.COMMAND_ID
         if error.fatal or login_failed:
-            self._fail(Trigger.PROTOCOL_ERROR, CloseCause.PROTOCOL_ERROR, detail=error.problem)
+            self._fail(Trigger.PROTOCOL_ERROR, SessionClosed(CloseCause.PROTOCOL_ERROR, detail=error.problem))
         elif error.command_id == Deliver.COMMAND_ID:
             # Without a response the gateway would repeat it and lose a slot of its window.
             self._out.append(encode(DeliverResp(sequence_id=error.sequence_id, msg_id=0, result=_STRUCTURE_ERROR)))
 
     # --- transitions ---
 
-    def _fail(
-        self,
-        trigger: Trigger,
-        cause: CloseCause,
-        *,
-        status: int | None = None,
-        reason: Reason | None = None,
-        detail: str | None = None,
-    ) -> None:
-        self._close_event = SessionClosed(cause, (), status, reason, detail)
+    def _fail(self, trigger: Trigger, closed: SessionClosed) -> None:
+        self._close_event = closed
         self._move(trigger)
 
     def _move(self, trigger: Trigger) -> None:

@@ -36,7 +36,7 @@ STATES: Final = {
 
 
 class Trigger(StrEnum):
-    """What starts a transition."""
+    """The cause of a transition."""
 
     START = "start"
     LOGIN_ACCEPTED = "login accepted"
@@ -68,7 +68,7 @@ TRIGGERS: Final = {
 
 
 class Action(StrEnum):
-    """What the session does during a transition."""
+    """The action of the session during a transition."""
 
     NONE = "–"
     SEND_CONNECT = "send CONNECT"
