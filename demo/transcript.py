@@ -23,7 +23,7 @@ class Step:
     id: str
     en: str
     zh: str
-    detail: str = ""  # a few words beside the title on the page
+    detail: str = ""  # shown next to the title on the page
     lines: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0

@@ -102,7 +102,7 @@ def prepared() -> dict[str, str]:
 def run_nox(sessions: Sequence[str], arguments: Sequence[str], variables: dict[str, str]) -> list[Result]:
     """Run sessions with nox and return their results."""
     report = VENV / f"report-{os.getpid()}.json"
-    # A variable of its own, because CI decides for the whole run whether the newest Python may be missing.
+    # CI sets this on a machine that can't have the Python of the newest Home Assistant.
     missing = "no-" if variables.get("SMS1680_MISSING_PYTHON") == "skip" else ""
     command = [str(TOOLS / "bin" / "python"), "-m", "nox", "-f", str(ROOT / "noxfile.py"), "--report", str(report)]
     command += [f"--{missing}error-on-missing-interpreters", "-s", *sessions, "--", *arguments]

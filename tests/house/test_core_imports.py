@@ -1,4 +1,4 @@
-"""The core stands on the standard library alone, and on httpx in its carrier module."""
+"""The core imports only the standard library, and httpx in its transport module."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from support import ROOT
 from support.repo_rules import CORE, core_imports
 
 
-def test_the_core_imports_the_standard_library_and_in_its_carriers_httpx() -> None:
+def test_core_imports_only_the_standard_library_and_httpx() -> None:
     assert list((ROOT / CORE).rglob("*.py"))
     assert list(core_imports(ROOT / CORE, ROOT)) == []
 
@@ -36,7 +36,7 @@ def test_the_core_imports_the_standard_library_and_in_its_carriers_httpx() -> No
         ("cmpp/a.py", "from ...const import X", ["client/cmpp/a.py:1: ...const leads out of the core"]),
     ],
 )
-def test_what_counts_as_leaving_the_core(tmp_path: Path, file: str, text: str, found: list[str]) -> None:
+def test_other_imports_are_found(tmp_path: Path, file: str, text: str, found: list[str]) -> None:
     path = tmp_path / "client" / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""What must be the same in several files is the same: version, address, lanes, ranges, the two READMEs."""
+"""Facts that several files repeat agree: version, address, lanes, ranges, the two READMEs."""
 
 import json
 import re
@@ -17,7 +17,7 @@ ADDRESS: str = PROJECT["urls"]["Repository"]
 OWNER, REPOSITORY = ADDRESS.removeprefix("https://github.com/").split("/")
 INTEGRATION = ROOT / "custom_components" / "sms1680"
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-Hans.md"}
-# Every way in which a page names a repository: the site itself, its raw files, badges, and the button for HACS.
+# The forms of a repository's address: the site, its raw files, badges, and the button for HACS.
 MENTIONS = (
     re.compile(r"(?:github\.com|raw\.githubusercontent\.com)/(?P<owner>[\w.-]+)/(?P<repository>[\w.-]+)"),
     re.compile(r"img\.shields\.io/github/[\w/-]*?/(?P<owner>[\w.-]+)/(?P<repository>sms1680[\w.-]*)"),
@@ -30,23 +30,23 @@ def manifest() -> dict[str, object]:
 
 
 def mentions(text: str) -> set[str]:
-    """The repositories of ours that a text names: by our name, or under our owner."""
+    """The repositories with our name or our owner that a text names."""
     matches = [match for way in MENTIONS for match in way.finditer(text)]
     found = {(match["owner"], match["repository"].removesuffix(".git")) for match in matches}
     return {f"{owner}/{name}" for owner, name in found if owner == OWNER or name == REPOSITORY}
 
 
-def test_the_version_stands_in_the_project_and_the_manifest_agrees() -> None:
+def test_manifest_has_the_version_of_the_project() -> None:
     assert manifest()["version"] == PROJECT["version"]
 
 
-def test_the_manifest_leads_to_the_repository() -> None:
+def test_manifest_links_to_the_repository() -> None:
     assert str(manifest()["documentation"]).startswith(ADDRESS)
     assert manifest()["issue_tracker"] == f"{ADDRESS}/issues"
     assert f"@{OWNER}" in list(manifest()["codeowners"])  # type: ignore[call-overload]
 
 
-def test_every_mention_of_the_repository_is_of_its_one_address() -> None:
+def test_every_mention_of_the_repository_has_its_address() -> None:
     astray = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in tracked(ROOT)
@@ -58,7 +58,7 @@ def test_every_mention_of_the_repository_is_of_its_one_address() -> None:
 
 
 @pytest.mark.parametrize("word", ["账号", "帐户", "收件人", "违禁词", "用户名称"])
-def test_chinese_is_written_in_the_words_of_the_house(word: str) -> None:
+def test_chinese_texts_use_one_term(word: str) -> None:
     """账户, 接收人, 禁用词语 and 登录名称 in every text for people. Only the platform's own sentences differ."""
     quoted = ROOT / "custom_components/sms1680/client/cmpp/wire/results.py"
     astray = [
@@ -79,17 +79,17 @@ def test_chinese_is_written_in_the_words_of_the_house(word: str) -> None:
         ("https://raw.githubusercontent.com/somebody/sms1680/main/x.png", "somebody/sms1680"),
     ],
 )
-def test_a_mention_is_recognised_in_every_form(text: str, found: str) -> None:
+def test_mention_is_recognised_in_every_form(text: str, found: str) -> None:
     assert mentions(text) == {found}
 
 
 @pytest.mark.parametrize("name", ["a peer: https://github.com/caronc/apprise", "no address at all"])
-def test_other_repositories_are_none_of_ours(name: str) -> None:
+def test_other_repositories_are_not_mentions(name: str) -> None:
     assert mentions(name) == set()
 
 
 def headings(path: Path) -> list[int]:
-    """The levels of a page's headings, in order, without what stands in code."""
+    """The levels of a page's headings in order, without code blocks."""
     prose = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     return [len(marks) for marks in re.findall(r"^(#+) ", prose, flags=re.MULTILINE)]
 
@@ -99,19 +99,19 @@ def code(path: Path) -> list[str]:
     return re.findall(r"^```(\w*)", path.read_text("utf-8"), flags=re.MULTILINE)
 
 
-def test_both_readmes_have_the_same_chapters_and_examples() -> None:
+def test_readmes_have_the_same_chapters_and_examples() -> None:
     assert headings(READMES["en"]) == headings(READMES["zh"])
     assert code(READMES["en"]) == code(READMES["zh"])
 
 
 @pytest.mark.parametrize("readme", READMES.values(), ids=READMES.keys())
-def test_what_a_readme_links_to_in_the_tree_is_there(readme: Path) -> None:
+def test_links_of_a_readme_into_the_tree_exist(readme: Path) -> None:
     linked = re.findall(r"(?:\]\(|src=\"|href=\")(?![a-z]+:|#)([^)\s\"#]+)", readme.read_text("utf-8"))
     assert linked
     assert [target for target in linked if not (readme.parent / target).exists()] == []
 
 
-def test_the_oldest_lane_runs_the_lower_end_of_every_range() -> None:
+def test_oldest_lane_runs_the_lower_end_of_every_range() -> None:
     ranges = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]]
     lower = dict(requirement.split(">=") for requirement in ranges)
     tested = dict(requirement.split("==") for requirement in GROUPS["oldest"])
@@ -119,7 +119,7 @@ def test_the_oldest_lane_runs_the_lower_end_of_every_range() -> None:
     assert {name: version for name, version in lower.items() if not f"{tested[name]}.".startswith(f"{version}.")} == {}
 
 
-def test_hacs_asks_for_the_oldest_home_assistant_that_is_tested() -> None:
+def test_hacs_requires_the_oldest_tested_home_assistant() -> None:
     assert json.loads((ROOT / "hacs.json").read_text("utf-8"))["homeassistant"] in {
         name.removeprefix("homeassistant==") for name in GROUPS["home-assistant-oldest"]
     }

@@ -1,4 +1,4 @@
-"""The wheel holds all that the tree holds: a package forgotten in pyproject.toml is missing there and nowhere else."""
+"""The wheel has every file of the tree; a package forgotten in pyproject.toml is missing only there."""
 
 import importlib.metadata
 import importlib.util
@@ -19,14 +19,14 @@ FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel that the lane installed, or one built now."""
+    """The wheel of the lane, or a new one."""
     given = os.environ.get("SMS1680_WHEEL")
     path = Path(given) if given else build(tmp_path_factory.mktemp("wheel"))
     return zipfile.ZipFile(path)
 
 
 def shipped() -> dict[str, Path]:
-    """Every file of the mapped folders by its place in the wheel; the innermost mapped folder decides."""
+    """Every file of the mapped folders by its path in the wheel; the innermost mapped folder counts."""
     deepest_first = sorted(FOLDERS.items(), key=lambda item: -len(item[1]))
     places: dict[Path, str] = {}
     for package, folder in deepest_first:
@@ -37,12 +37,12 @@ def shipped() -> dict[str, Path]:
     return {place: path for path, place in places.items()}
 
 
-def test_the_wheel_holds_every_file_of_the_mapped_folders_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_wheel_has_exactly_the_files_of_the_mapped_folders(wheel: zipfile.ZipFile) -> None:
     in_wheel = {name for name in wheel.namelist() if ".dist-info/" not in name and not name.endswith("/")}
     assert in_wheel == set(shipped())
 
 
-def test_the_files_in_the_wheel_are_those_of_the_tree(wheel: zipfile.ZipFile) -> None:
+def test_files_in_the_wheel_equal_those_of_the_tree(wheel: zipfile.ZipFile) -> None:
     different = [place for place, path in shipped().items() if wheel.read(place) != path.read_bytes()]
     assert different == []
 
@@ -51,11 +51,11 @@ def test_every_mapped_package_is_listed_and_every_listed_one_mapped() -> None:
     assert sorted(PROJECT["tool"]["setuptools"]["packages"]) == sorted(FOLDERS)
 
 
-def test_the_loader_stands_among_apprises_plugins_and_brings_no_package_file(wheel: zipfile.ZipFile) -> None:
+def test_wheel_adds_only_the_loader_to_apprise(wheel: zipfile.ZipFile) -> None:
     assert [name for name in wheel.namelist() if name.startswith("apprise/")] == ["apprise/plugins/sms1680.py"]
 
 
-def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
+def test_metadata_of_the_wheel(wheel: zipfile.ZipFile) -> None:
     (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     told = HeaderParser().parsestr(wheel.read(metadata).decode("utf-8"))
     assert told["Name"] == "sms1680"
@@ -66,8 +66,8 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
 
 
 @pytest.mark.parametrize("package", [name for name in FOLDERS if name != "apprise.plugins"])
-def test_the_lane_runs_what_it_says(package: str) -> None:
-    """Editable lanes run the tree; the wheel's lane runs what was installed, and the tree is out of reach."""
+def test_lane_imports_the_tree_or_the_wheel(package: str) -> None:
+    """Editable lanes import the tree. The lane `wheel` imports the installed wheel and can't import the tree."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin is not None
@@ -84,5 +84,5 @@ def test_the_lane_runs_what_it_says(package: str) -> None:
     ],
     ids=lambda entry_point: entry_point.name,
 )
-def test_every_entry_point_leads_somewhere(entry_point: importlib.metadata.EntryPoint) -> None:
+def test_every_entry_point_is_callable(entry_point: importlib.metadata.EntryPoint) -> None:
     assert callable(entry_point.load())

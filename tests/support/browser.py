@@ -1,4 +1,4 @@
-"""A headless Chromium, for tests that look at pages and use them as a person does."""
+"""Drive a headless Chromium, for tests that use pages as a person does."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Any
 import aiohttp
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-LONGEST_WAIT = 60.0  # seconds; on a busy machine a big page takes its time
+LONGEST_WAIT = 60.0  # seconds; a big page is slow on a busy machine
 LOOK_AGAIN = 0.05
-STEADY = 5  # looks in which an element stays where it is before it is clicked on
+STEADY = 5  # polls in which an element must not move before it is clicked
 
-# What each page gets: `seek` finds the elements that are seen, in shadow trees too, by selector and by their text, and
-# waits until everything that moves has come to rest.
+# Every page gets `seek`: it finds visible elements by selector and text, also in shadow trees, and waits for the end of
+# animations.
 SEEK = """
 window.seek = {
   *deep(root = document) {
@@ -61,15 +61,15 @@ window.seek = {
 
 
 class PageError(Exception):
-    """A page's program failed, or the page went away while something was asked of it."""
+    """A script of a page failed, or the page closed during a command."""
 
 
 class Tab:
-    """A browser's page, spoken to over Chromium's DevTools protocol.
+    """A page of the browser, controlled over Chromium's DevTools protocol.
 
-    Elements are named by JavaScript expressions: what a page holds is found in the page.
+    Elements are given as JavaScript expressions, which run in the page.
 
-    problems: exceptions and errors of the page's own programs, and what the browser logged about it.
+    problems: exceptions and errors of the page's scripts, and the browser's log entries about it.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -78,7 +78,7 @@ class Tab:
         self.problems: list[str] = []
 
     async def command(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Gives the browser a command and returns its result. Raises PageError where it is refused."""
+        """Send the browser a command and return its result. Raise PageError if the browser refuses it."""
         serial = next(self._serials)
         await self._socket.send_json({"id": serial, "method": method, "params": parameters})
         while True:
@@ -96,7 +96,7 @@ class Tab:
                 self.problems.append(message["params"]["entry"]["text"])
 
     async def prepare(self, width: int, height: int) -> None:
-        """Makes the page as large, and lets it believe that a person looks at it."""
+        """Set the size of the page and emulate focus."""
         for domain in ("Page", "Runtime", "Log"):
             await self.command(f"{domain}.enable")
         await self.command("Page.addScriptToEvaluateOnNewDocument", source=SEEK)
@@ -105,20 +105,20 @@ class Tab:
         await self.command("Emulation.setDeviceMetricsOverride", **size)
 
     async def open(self, url: str) -> None:
-        """Goes to an address."""
+        """Open an address."""
         await self.command("Page.navigate", url=url)
 
     async def run(self, expression: str) -> Any:
-        """Returns what a JavaScript expression (or the promise it is) gives. Raises PageError where it throws."""
+        """Return the value of a JavaScript expression or promise. Raise PageError if it throws."""
         result = await self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in result:
             raise PageError(result["exceptionDetails"])
         return result["result"].get("value")
 
     async def until(self, condition: str, seconds: float = LONGEST_WAIT) -> None:
-        """Waits until a JavaScript condition holds, whatever pages come and go meanwhile.
+        """Wait until a JavaScript condition holds, also across page loads.
 
-        Raises AssertionError with the text of the page, where it does not come to that.
+        Raise AssertionError with the text of the page after this many seconds.
         """
         end = time.monotonic() + seconds
         while True:
@@ -126,15 +126,15 @@ class Tab:
                 if await self.run(f"Boolean({condition})"):
                     return
             if time.monotonic() > end:
-                raise AssertionError(f"it did not come to {condition}; the page holds {await self.text()}")
+                raise AssertionError(f"{condition} did not become true; the page shows {await self.text()}")
             await asyncio.sleep(LOOK_AGAIN)
 
     async def text(self) -> str:
-        """Returns the words that the page shows."""
+        """Return the visible text of the page."""
         return str(await self.run("seek.text()"))
 
     async def click(self, element: str) -> None:
-        """Waits for an element that stands still, and clicks on its middle. Raises AssertionError if none comes."""
+        """Wait until an element is visible and does not move, then click its center. Raise AssertionError otherwise."""
         where = f"""((element) => {{
             element.scrollIntoView({{block: 'center', behavior: 'instant'}});
             const {{x, y, width, height}} = element.getBoundingClientRect();
@@ -150,9 +150,9 @@ class Tab:
             await self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     async def write(self, field: str, text: str) -> None:
-        """Waits for a field and writes a text in place of what is in it, until the text is there.
+        """Wait for a field and replace its content. Repeat it until the field has the text.
 
-        Raises AssertionError if it does not come to that.
+        Raise AssertionError after the longest wait.
         """
         take = f"((field) => {{ field.focus(); field.select(); return seek.focused() === field; }})({field})"
         holds = f"({field}).value === {json.dumps(text)}"
@@ -162,10 +162,10 @@ class Tab:
             await self.command("Input.insertText", text=text)
             if await self.run(holds):  # else a menu that was just closing took the focus
                 return
-        raise AssertionError(f"{field} does not take a text; the page holds {await self.text()}")
+        raise AssertionError(f"{field} does not accept a text; the page shows {await self.text()}")
 
     async def picture(self, *elements: str, margin: int = 0) -> bytes:
-        """Returns what elements and what is between them look like, with so many pixels around, as a PNG file."""
+        """Return a PNG of the box around these elements, with a margin in pixels."""
         await self.command("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
         await self.run("seek.rest()")
         clip = await self.run(
@@ -183,7 +183,7 @@ class Tab:
 
 
 class Browser:
-    """A Chromium that runs."""
+    """A running Chromium."""
 
     def __init__(self, session: aiohttp.ClientSession, stack: AsyncExitStack, port: int) -> None:
         self._session = session
@@ -191,7 +191,7 @@ class Browser:
         self._port = port
 
     async def tab(self, width: int = 1200, height: int = 900) -> Tab:
-        """Opens a page."""
+        """Open a page."""
         async with self._session.put(f"http://127.0.0.1:{self._port}/json/new?about:blank") as answer:
             target = await answer.json()
         socket = self._session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
@@ -202,7 +202,7 @@ class Browser:
 
 @asynccontextmanager
 async def browse(folder: Path) -> AsyncIterator[Browser]:
-    """Starts a Chromium whose profile lies in `folder`, and ends it."""
+    """Run a Chromium with its profile in `folder`."""
     process = await asyncio.create_subprocess_exec(
         str(CHROMIUM),
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--lang=en"),
@@ -223,7 +223,7 @@ async def browse(folder: Path) -> AsyncIterator[Browser]:
 
 
 async def _debugging_port(process: asyncio.subprocess.Process) -> int:
-    """Returns the port that Chromium says it listens on."""
+    """Return the debugging port that Chromium prints."""
     if process.stderr is not None:
         async for line in process.stderr:
             if b"DevTools listening on" in line:

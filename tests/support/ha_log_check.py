@@ -1,7 +1,7 @@
 """Search logs for complaints about the integration, and for passwords, whole numbers and texts of messages.
 
 A complaint is Home Assistant's warning about wrong or deprecated use, an error of ours, or a traceback through our
-code. An error that only says that the platform did not answer is none.
+code. An error about a missing answer of the platform does not count.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ def line_count(path: Path) -> int:
 
 
 def measure() -> dict[str, tuple[int, list[str]]]:
-    """Return each measure, by its name in LIMITS, with the places behind it."""
+    """Return each measure of LIMITS: its value and the places that it counts."""
     production = python_files(INTEGRATION, ROOT / "apprise_plugin")
     modules = import_graph(INTEGRATION)
     rooms = room_graph(modules, INTEGRATION)

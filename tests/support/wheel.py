@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# The folders of the packages that pyproject.toml names, and what it reads besides.
+# pyproject.toml, the files that it reads and the folders of its packages.
 SOURCES = ("pyproject.toml", "LICENSE", "README.md", "custom_components", "apprise_plugin", "sandbox")
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 

@@ -1,4 +1,4 @@
-"""The house's own checks find what they are for, in a repository of git's own making."""
+"""The rules of this repository find violations and nothing else."""
 
 import subprocess
 from pathlib import Path
@@ -15,26 +15,26 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_this_repository_keeps_its_own_rules() -> None:
+def test_this_repository_follows_its_rules() -> None:
     assert findings(ROOT) == []
 
 
 @pytest.mark.parametrize("mark", ["TO" + "DO", "FIX" + "ME", "XX" + "X"])
 @pytest.mark.parametrize("name", ["a.py", "notes.md", "scripts/run", "page/x.js"])
-def test_a_mark_of_unfinished_work_is_found(repository: Path, mark: str, name: str) -> None:
+def test_mark_of_unfinished_work_is_found(repository: Path, mark: str, name: str) -> None:
     (repository / name).parent.mkdir(exist_ok=True)
     (repository / name).write_text(f"fine\n# {mark}: later\n")
     assert findings(repository) == [f"{name}:2: {mark}"]
 
 
-def test_words_that_only_look_like_one_and_files_that_git_ignores_are_let_be(repository: Path) -> None:
+def test_similar_words_and_ignored_files_are_not_marks(repository: Path) -> None:
     (repository / "a.py").write_text("MASTODON = 'XX" + "XX'\n")
     (repository / "made").mkdir()
     (repository / "made" / "b.py").write_text("# TO" + "DO\n")
     assert findings(repository) == []
 
 
-def test_a_file_that_has_grown_too_long_is_found(repository: Path) -> None:
+def test_too_long_file_is_found(repository: Path) -> None:
     (repository / "a.py").write_text("pass\n" * (LONGEST + 1))
     (repository / "b.py").write_text("pass\n" * LONGEST)
     assert findings(repository) == [f"a.py: {LONGEST + 1} lines, {LONGEST} at most"]
