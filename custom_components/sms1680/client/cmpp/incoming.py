@@ -7,7 +7,6 @@ arrived before the SUBMIT_RESP or before the receipts of their message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
@@ -265,14 +264,12 @@ class DeliverProcessor:
         return (name, pdu.src_terminal_id, hash(pdu.msg_content))
 
 
-def _runs(assembled: AssembledMessage[PendingItem]) -> Iterable[list[bytes]]:
-    """Yield the segments between two missing ones."""
-    run: list[bytes] = []
+def _runs(assembled: AssembledMessage[PendingItem]) -> list[list[bytes]]:
+    """Return the segments in lists, split at each missing one."""
+    runs: list[list[bytes]] = [[]]
     for number in range(1, assembled.total + 1):
-        part = assembled.parts.get(number)
-        if part is not None:
-            run.append(part)
-            continue
-        yield run
-        run = []
-    yield run
+        if number in assembled.parts:
+            runs[-1].append(assembled.parts[number])
+        else:
+            runs.append([])
+    return runs

@@ -90,25 +90,19 @@ class ReferenceCounter:
         return groups
 
 
-class AssembledMessage(NamedTuple, Generic[T]):
-    """An assembled message. parts: the content of each received segment, by its number. tokens: as passed to `add`."""
+@dataclass(slots=True)
+class AssembledMessage(Generic[T]):
+    """A long message. parts: the content of each received segment, by its number. tokens: as passed to `add`."""
 
-    parts: dict[int, bytes]
+    deadline: float
     total: int
-    tokens: list[T]
+    parts: dict[int, bytes] = field(default_factory=dict)
+    tokens: list[T] = field(default_factory=list)
 
     @property
     def incomplete(self) -> bool:
         """Whether a segment is missing."""
         return len(self.parts) < self.total
-
-
-@dataclass(slots=True)
-class _PartialMessage(Generic[T]):
-    deadline: float
-    total: int
-    parts: dict[int, bytes] = field(default_factory=dict)
-    tokens: list[T] = field(default_factory=list)
 
 
 class SegmentAssembler(Generic[T]):
@@ -121,7 +115,7 @@ class SegmentAssembler(Generic[T]):
         """Allow `time_limit` seconds from the first segment of a message to its last."""
         self._time_limit = time_limit
         self._max_messages = max_messages
-        self._partial: dict[Hashable, _PartialMessage[T]] = {}
+        self._partial: dict[Hashable, AssembledMessage[T]] = {}
 
     def add(
         self, key: Hashable, segment: Concatenation, body: bytes, token: T, now: float
@@ -134,7 +128,7 @@ class SegmentAssembler(Generic[T]):
         message = (key, segment.reference, segment.total, segment.wide)
         partial = self._partial.get(message)
         if partial is None:
-            partial = self._partial[message] = _PartialMessage(now + self._time_limit, segment.total)
+            partial = self._partial[message] = AssembledMessage(now + self._time_limit, segment.total)
         partial.parts[segment.number] = body
         partial.tokens.append(token)
         if len(partial.parts) == segment.total:
@@ -155,5 +149,6 @@ class SegmentAssembler(Generic[T]):
         return next(iter(self._partial.values())).deadline if self._partial else None
 
     def _pop(self, message: Hashable) -> AssembledMessage[T]:
-        partial = self._partial.pop(message)
-        return AssembledMessage(dict(sorted(partial.parts.items())), partial.total, partial.tokens)
+        assembled = self._partial.pop(message)
+        assembled.parts = dict(sorted(assembled.parts.items()))
+        return assembled

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, Final, TypeAlias
 
 from .msgid import MsgId
-from .results import submit_text
+from .results import SUBMIT_TEXTS
 
 __all__ = [
     "PDU",
@@ -160,7 +160,7 @@ class SubmitResp:
     @property
     def seed_meaning(self) -> str:
         """The wording of the platform's document for this result (docs/protocol.md, section 3), or empty."""
-        return submit_text(self.result)
+        return SUBMIT_TEXTS[self.result] if self.result < len(SUBMIT_TEXTS) else ""
 
     @property
     def msg_id_parts(self) -> dict[str, int]:

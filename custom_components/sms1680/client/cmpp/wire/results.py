@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from ...outcomes import Reason
 
-__all__ = ["CONNECT", "SUBMIT", "SUBMIT_TEXTS", "ResultTable", "submit_text"]
+__all__ = ["CONNECT", "SUBMIT", "SUBMIT_TEXTS", "ResultTable"]
 
 ResultTable = Literal["1680", "standard"]
 
@@ -56,45 +56,21 @@ SUBMIT: Final[dict[ResultTable, dict[int, Reason]]] = {
 }
 """The reasons for a refused SUBMIT by Result (docs/protocol.md, section 3). 0 is accepted; other values are unknown."""
 
-SUBMIT_TEXTS: Final[dict[ResultTable, tuple[str, ...]]] = {
-    "1680": (
-        "正确",
-        "消息结构错",
-        "命令字错",
-        "账号暂停",
-        "消息长度错",
-        "资费代码错",
-        "超过最大信息长",
-        "业务代码错",
-        "流量控制错",
-        "Submit 中 SPID 和登陆用户 ID 不匹配",
-        "用户所用产品未分配",
-        "接收短信的 MSISDN 号错",
-        "提交内容含有一级黑词，拒绝发送",
-        "余额不足拒绝发送",
-        "长号码错误",
-    ),
-    "standard": (
-        "ok",
-        "structure error",
-        "command error",
-        "sequence id repeated",
-        "length error",
-        "fee code error",
-        "message too long",
-        "service code error",
-        "flow control",
-        "the gateway does not serve this payer",
-        "Src_Id error",
-        "Msg_src error",
-        "Fee_terminal_Id error",
-        "Dest_terminal_Id error",
-    ),
-}
-"""The original wording of both tables, by Result."""
-
-
-def submit_text(result: int, table: ResultTable = "1680") -> str:
-    """Return the original wording of a table for a Result, or an empty string."""
-    texts = SUBMIT_TEXTS[table]
-    return texts[result] if result < len(texts) else ""
+SUBMIT_TEXTS: Final = (
+    "正确",
+    "消息结构错",
+    "命令字错",
+    "账号暂停",
+    "消息长度错",
+    "资费代码错",
+    "超过最大信息长",
+    "业务代码错",
+    "流量控制错",
+    "Submit 中 SPID 和登陆用户 ID 不匹配",
+    "用户所用产品未分配",
+    "接收短信的 MSISDN 号错",
+    "提交内容含有一级黑词，拒绝发送",
+    "余额不足拒绝发送",
+    "长号码错误",
+)
+"""The wording of the platform's document, by Result."""
