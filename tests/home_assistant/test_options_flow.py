@@ -15,7 +15,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.network import NoURLAvailableError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680.flows import self_test as selftest
+from custom_components.sms1680.flows import self_test
 from sms1680.sandbox import Config, Fault, Sandbox
 
 ALICE = "13800000001"
@@ -231,8 +231,8 @@ class TestTest:
 
     @pytest.fixture(autouse=True)
     def _brief(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(selftest, "REPORT_PATIENCE", 0.5)
-        monkeypatch.setattr(selftest, "REPLY_PATIENCE", 0.5)
+        monkeypatch.setattr(self_test, "REPORT_TIMEOUT", 0.5)
+        monkeypatch.setattr(self_test, "REPLY_TIMEOUT", 0.5)
 
     async def run(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, report: str | None, reply: bool | str
@@ -371,8 +371,8 @@ class TestTestOverTheWire:
         way: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(selftest, "REPORT_PATIENCE", 10)
-        monkeypatch.setattr(selftest, "REPLY_PATIENCE", 10)
+        monkeypatch.setattr(self_test, "REPORT_TIMEOUT", 10)
+        monkeypatch.setattr(self_test, "REPLY_TIMEOUT", 10)
         entry = make_entry(ways=(way,))
         await set_up(entry)
         if way == "http":

@@ -1,4 +1,4 @@
-"""The letter to the platform's staff: which addresses to push to, and what to ask for. In Chinese, for they read it."""
+"""The letter to the platform's staff, in Chinese: the push addresses, and questions about the account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..const import (
     PUSH_PATH,
 )
 
-# In a dialog's context: it follows the account's so closely that the page with the letter is passed over.
+# In the context of a dialog: it directly follows the account's dialog, whose last page with the letter is skipped.
 SHOWS_LETTER: Final = "shows_letter"
 
 _CHANNEL: Final = "1680"
@@ -57,31 +57,32 @@ _LETTER: Final = """\
 
 @dataclass(frozen=True)
 class OnboardingLetter:
-    """The letter, and by which text it is shown: `letter`, or `letter_unreachable` where a warning belongs to it."""
+    """The letter. It is shown with a warning unless the address is reachable from the internet."""
 
     text: str
     reachable: bool
 
     @property
     def name(self) -> str:
-        """The translation that shows it."""
+        """The key of the translation that shows the letter."""
         return "letter" if self.reachable else "letter_unreachable"
 
     @property
     def placeholders(self) -> dict[str, str]:
-        """What that translation takes."""
+        """The placeholders of that translation."""
         return {"letter": self.text}
 
 
 def new_push_secret() -> str:
-    """Return what makes the push addresses unguessable."""
+    """Return a new secret for the push addresses."""
     return secrets.token_urlsafe(24)
 
 
 def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]) -> OnboardingLetter:
-    """Return the letter for an entry's data and options.
+    """Return the letter for the data and options of an entry.
 
-    Where there is a listener of the account's own the addresses are its: it takes what Home Assistant's filter refuses.
+    If the account has its own listener, the letter contains its addresses: the listener accepts requests that Home
+    Assistant's filter rejects.
     """
     base = _base(hass, options.get(CONF_LISTENER_PORT))
     shown = base or "（公网地址）"
@@ -98,9 +99,9 @@ def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[s
 
 
 def _base(hass: HomeAssistant, port: int | None) -> str:
-    """Return where the addresses begin, empty where that is not known.
+    """Return the base of the addresses, empty if it is unknown.
 
-    A port of our own is none of Home Assistant Cloud's: there its address says nothing of how it is reached.
+    Home Assistant Cloud does not forward the port of a listener, so its address is of no use for a listener.
     """
     try:
         base = get_url(hass, prefer_external=True, allow_cloud=port is None)
@@ -110,14 +111,14 @@ def _base(hass: HomeAssistant, port: int | None) -> str:
 
 
 def _account(data: Mapping[str, Any]) -> str:
-    """Return what the platform's staff know the account by."""
+    """Return the account as the platform's staff know it."""
     if CONF_HTTP in data:
         return f"产品 ID：{data[CONF_HTTP][CONF_PRODUCT_ID]}"
     return f"SP_Id：{data[CONF_CMPP][CONF_SP_ID]}"
 
 
 def is_reachable(address: str) -> bool:
-    """Tell whether the platform may reach an address from the internet, as far as its host tells."""
+    """Return whether an address is reachable from the internet, judging by its host."""
     host = URL(address).host or ""
     try:
         return ip_address(host).is_global

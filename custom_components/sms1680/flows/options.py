@@ -1,4 +1,4 @@
-"""The options of an account: how it sends and receives, what it costs, the letter to the platform, and a test."""
+"""The options of an account, the letter to the platform's staff, and a test message."""
 
 from __future__ import annotations
 
@@ -12,143 +12,36 @@ from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
 from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
-from homeassistant.helpers.selector import (
-    BooleanSelector,
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
-    SelectOptionDict,
-    SelectSelector,
-    SelectSelectorConfig,
-    TextSelector,
-    TextSelectorConfig,
-)
+from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
-from ..account.spending import DEFAULT_LIMITS, LIMITS
 from ..client import InvalidMessageError
 from ..client.cmpp.compose import full_number
-from ..client.http.client import LARGEST_PACKET, PACKET_SIZE
 from ..const import (
-    CONF_AUTOMATIC_LIMIT,
-    CONF_BALANCE_INTERVAL,
     CONF_CMPP,
     CONF_COMMAND_WORDS,
-    CONF_CRITICAL_RESERVE,
-    CONF_DAILY_LIMIT,
     CONF_EXTENSION,
-    CONF_HOURLY_LIMIT,
     CONF_HTTP,
-    CONF_KEEP_DAYS,
-    CONF_KEEP_TEXTS,
-    CONF_LISTENER_PORT,
-    CONF_LOW_BALANCE,
-    CONF_MOST_KEPT,
     CONF_NETWORKS,
-    CONF_NUMBER_LIMIT,
-    CONF_PACKET_SIZE,
-    CONF_PRICE,
     CONF_PROXY,
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
     CONF_QUESTION_EXTENSIONS,
-    CONF_RATE,
-    CONF_REPEAT_WINDOW,
-    CONF_SAFE_TEXT,
-    CONF_SIGNATURE,
-    CONF_SIGNATURE_PLACE,
     CONF_SOURCE_NUMBER,
-    DEFAULT_BALANCE_INTERVAL,
-    DEFAULT_KEEP_DAYS,
-    DEFAULT_KEEP_TEXTS,
-    DEFAULT_LOW_BALANCE,
-    DEFAULT_MOST_KEPT,
     DEFAULT_PUSH_ANSWER,
-    DEFAULT_REPEAT_WINDOW,
 )
 from ..conversation.engine import ExtensionRange, InvalidRangeError
 from ..inbound.endpoints import async_register_push
 from ..recipients import recipients
 from .onboarding_letter import make_letter, new_push_secret
+from .schemas import BALANCE, CONVERSATION, INTEGERS, RECEIVING, SENDING, SENDING_OVER_CMPP, SPENDING, STORAGE
 from .self_test import SelfTest
 from .validation import is_usable_proxy, signature_errors
 
 CONF_RECIPIENT: Final = "recipient"
-_LONGEST_ANSWER: Final = 64
-
-
-def _number(least: float, most: float, step: float | None = 1) -> NumberSelector:
-    config = NumberSelectorConfig(min=least, max=most, mode=NumberSelectorMode.BOX, step=step or "any")
-    return NumberSelector(config)
-
-
-_TEXT: Final = TextSelector()
-_PLACES: Final = SelectSelector(
-    SelectSelectorConfig(options=["front", "behind", "platform"], translation_key=CONF_SIGNATURE_PLACE)
-)
-_SENDING: Final = vol.Schema(
-    {
-        vol.Optional(CONF_SIGNATURE): _TEXT,
-        vol.Optional(CONF_SIGNATURE_PLACE, default="front"): _PLACES,
-        vol.Optional(CONF_RATE): _number(0.01, 10_000, None),
-        vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
-        vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
-        vol.Optional(CONF_PROXY): _TEXT,
-        vol.Optional(CONF_SAFE_TEXT): _TEXT,
-    }
-)
-_OF_HTTP: Final = {CONF_PACKET_SIZE, CONF_PROXY}
-_SENDING_BY_CMPP: Final = vol.Schema({key: value for key, value in _SENDING.schema.items() if str(key) not in _OF_HTTP})
-_RECEIVING: Final = vol.Schema(
-    {
-        vol.Optional(CONF_PUSH_ANSWER, default=DEFAULT_PUSH_ANSWER): _TEXT,
-        vol.Optional(CONF_NETWORKS): TextSelector(TextSelectorConfig(multiple=True)),
-        vol.Optional(CONF_REPEAT_WINDOW, default=DEFAULT_REPEAT_WINDOW): _number(0, 3600),
-        vol.Optional(CONF_LISTENER_PORT): _number(1, 65535),
-    }
-)
-_CONVERSATION: Final = vol.Schema(
-    {
-        vol.Optional(CONF_QUESTION_EXTENSIONS): _TEXT,
-        vol.Optional(CONF_COMMAND_WORDS): TextSelector(TextSelectorConfig(multiple=True)),
-    }
-)
-_KEEPING: Final = vol.Schema(
-    {
-        vol.Optional(CONF_KEEP_DAYS, default=DEFAULT_KEEP_DAYS): _number(0, 3650),
-        vol.Optional(CONF_MOST_KEPT, default=DEFAULT_MOST_KEPT): _number(100, 1_000_000),
-        vol.Optional(CONF_KEEP_TEXTS, default=DEFAULT_KEEP_TEXTS): BooleanSelector(),
-    }
-)
-_BALANCE: Final = vol.Schema(
-    {
-        vol.Optional(CONF_PRICE): _number(0, 100, None),
-        vol.Optional(CONF_LOW_BALANCE, default=DEFAULT_LOW_BALANCE): _number(0, 10_000_000),
-        vol.Optional(CONF_BALANCE_INTERVAL, default=DEFAULT_BALANCE_INTERVAL): _number(1, 1440),
-    }
-)
-_MOST_PARTS: Final = 1_000_000
-_SPENDING: Final = vol.Schema(
-    {
-        vol.Optional(CONF_HOURLY_LIMIT, default=DEFAULT_LIMITS.hour): _number(0, _MOST_PARTS),
-        vol.Optional(CONF_DAILY_LIMIT, default=DEFAULT_LIMITS.day): _number(0, _MOST_PARTS),
-        vol.Optional(CONF_CRITICAL_RESERVE, default=DEFAULT_LIMITS.reserve): _number(0, _MOST_PARTS),
-        vol.Optional(CONF_NUMBER_LIMIT, default=DEFAULT_LIMITS.number): _number(0, _MOST_PARTS),
-        vol.Optional(CONF_AUTOMATIC_LIMIT, default=DEFAULT_LIMITS.automatic): _number(0, _MOST_PARTS),
-    }
-)
-_WHOLE: Final = {
-    *LIMITS,
-    CONF_PACKET_SIZE,
-    CONF_REPEAT_WINDOW,
-    CONF_LISTENER_PORT,
-    CONF_KEEP_DAYS,
-    CONF_MOST_KEPT,
-    CONF_LOW_BALANCE,
-    CONF_BALANCE_INTERVAL,
-}
-_NOTHING: Final = vol.Schema({})
+_MAX_ANSWER_LENGTH: Final = 64
+_EMPTY: Final = vol.Schema({})
 _DIGITS: Final = frozenset("0123456789")
-# Whether the report came, whether a reply did.
+# By whether the delivery report and the reply arrived.
 _RESULTS: Final = {
     (True, True): "test_passed",
     (True, False): "test_no_reply",
@@ -158,7 +51,7 @@ _RESULTS: Final = {
 
 
 class Sms1680OptionsFlow(OptionsFlow):
-    """The options' dialogs."""
+    """The dialogs of the options."""
 
     _test: SelfTest
 
@@ -168,27 +61,16 @@ class Sms1680OptionsFlow(OptionsFlow):
         self._stage = "sending"
         self._reported = False
         self._problem: str | None = None
+        self._result = ""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:  # noqa: ARG002
-        """Choose what to set, to see or to try."""
-        return self.async_show_menu(
-            step_id="init",
-            menu_options=[
-                "sending",
-                "receiving",
-                "keeping",
-                "conversation",
-                "balance",
-                "spending",
-                "letter",
-                "renew_secret",
-                "test",
-            ],
-        )
+        """Show the menu of the options."""
+        options = ["sending", "receiving", "keeping", "conversation", "balance", "spending"]
+        return self.async_show_menu(step_id="init", menu_options=[*options, "letter", "renew_secret", "test"])
 
     async def async_step_sending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set how messages go out."""
-        schema = _SENDING if CONF_HTTP in self.config_entry.data else _SENDING_BY_CMPP
+        """Set how messages are sent."""
+        schema = SENDING if CONF_HTTP in self.config_entry.data else SENDING_OVER_CMPP
         errors: dict[str, str] = {}
         if user_input is not None:
             errors = signature_errors(user_input)
@@ -201,7 +83,7 @@ class Sms1680OptionsFlow(OptionsFlow):
         return self._form("sending", schema, user_input, errors)
 
     async def async_step_receiving(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set how what the platform pushes is taken."""
+        """Set how pushes from the platform are received."""
         errors: dict[str, str] = {}
         if user_input is not None:
             given = {**user_input, CONF_NETWORKS: []}
@@ -211,14 +93,14 @@ class Sms1680OptionsFlow(OptionsFlow):
             except ValueError:
                 errors[CONF_NETWORKS] = "invalid_networks"
             answer = user_input.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER)
-            if not answer.isprintable() or len(answer) > _LONGEST_ANSWER:
+            if not answer.isprintable() or len(answer) > _MAX_ANSWER_LENGTH:
                 errors[CONF_PUSH_ANSWER] = "invalid_answer"
             if not errors:
-                return self._save(_RECEIVING, given)
-        return self._form("receiving", _RECEIVING, user_input, errors)
+                return self._save(RECEIVING, given)
+        return self._form("receiving", RECEIVING, user_input, errors)
 
     async def async_step_conversation(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set what questions go out with, and what commands begin with."""
+        """Set the extensions of questions and the words that start a command."""
         errors: dict[str, str] = {}
         if user_input is not None:
             words = [word.strip() for word in user_input.get(CONF_COMMAND_WORDS, []) if word.strip()]
@@ -228,26 +110,20 @@ class Sms1680OptionsFlow(OptionsFlow):
             if error := self._range_error(user_input.get(CONF_QUESTION_EXTENSIONS)):
                 errors[CONF_QUESTION_EXTENSIONS] = error
             if not errors:
-                return self._save(_CONVERSATION, given)
-        return self._form("conversation", _CONVERSATION, user_input, errors)
+                return self._save(CONVERSATION, given)
+        return self._form("conversation", CONVERSATION, user_input, errors)
 
     async def async_step_keeping(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set what is kept of messages, and how long."""
-        if user_input is not None:
-            return self._save(_KEEPING, user_input)
-        return self._form("keeping", _KEEPING, None, {})
+        """Set which messages are stored, and for how long."""
+        return self._save_or_form("keeping", STORAGE, user_input)
 
     async def async_step_spending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set how much may be spent."""
-        if user_input is not None:
-            return self._save(_SPENDING, user_input)
-        return self._form("spending", _SPENDING, None, {})
+        """Set the spending limits."""
+        return self._save_or_form("spending", SPENDING, user_input)
 
     async def async_step_balance(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set what a part costs and when the balance is low."""
-        if user_input is not None:
-            return self._save(_BALANCE, user_input)
-        return self._form("balance", _BALANCE, None, {})
+        """Set the price of a part, and the threshold of a low balance."""
+        return self._save_or_form("balance", BALANCE, user_input)
 
     async def async_step_letter(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Show the letter to the platform's staff."""
@@ -255,15 +131,15 @@ class Sms1680OptionsFlow(OptionsFlow):
             return await self.async_step_init()
         letter = make_letter(self.hass, self.config_entry.data, self.config_entry.options)
         return self.async_show_form(
-            step_id=letter.name, data_schema=_NOTHING, description_placeholders=letter.placeholders
+            step_id=letter.name, data_schema=_EMPTY, description_placeholders=letter.placeholders
         )
 
     async_step_letter_unreachable = async_step_letter
 
     async def async_step_renew_secret(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Make the push addresses anew, then show the letter with them."""
+        """Replace the secrets of the push addresses, then show the letter with the new addresses."""
         if user_input is None:
-            return self.async_show_form(step_id="renew_secret", data_schema=_NOTHING)
+            return self.async_show_form(step_id="renew_secret", data_schema=_EMPTY)
         data = {
             **self.config_entry.data,
             CONF_WEBHOOK_ID: webhook.async_generate_id(),
@@ -274,69 +150,59 @@ class Sms1680OptionsFlow(OptionsFlow):
         return await self.async_step_letter()
 
     async def async_step_test(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Choose who gets the test message."""
+        """Choose the recipient of the test message."""
         entry = self.config_entry
         if entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
-        known = {subentry.subentry_id: subentry for subentry in recipients(entry)}
-        if not known:
+        by_id = {subentry.subentry_id: subentry for subentry in recipients(entry)}
+        if not by_id:
             return self.async_abort(reason="no_recipient")
-        if user_input is not None and user_input[CONF_RECIPIENT] in known:
+        if user_input is not None and user_input[CONF_RECIPIENT] in by_id:
             self._task = None
-            self._test = SelfTest(self.hass, entry, known[user_input[CONF_RECIPIENT]])
+            self._test = SelfTest(self.hass, entry, by_id[user_input[CONF_RECIPIENT]])
             self._test.start()
             self._stop_test = self._test.stop
             return await self.async_step_test_run()
-        choices = [SelectOptionDict(value=key, label=subentry.title) for key, subentry in known.items()]
+        choices = [SelectOptionDict(value=key, label=subentry.title) for key, subentry in by_id.items()]
         schema = vol.Schema({vol.Required(CONF_RECIPIENT): SelectSelector(SelectSelectorConfig(options=choices))})
         return self.async_show_form(step_id="test", data_schema=schema)
 
     async def async_step_test_run(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:  # noqa: ARG002
-        """Send the test message, wait for its delivery report, then for a reply to it."""
+        """Send the test message, wait for its delivery report, then for a reply."""
         if self._task is None:
             self._begin_stage("sending", self._test.async_send())
-        elif self._task.done() and (ended := self._end_stage(self._task.result())):
+        elif self._task.done() and (result := self._end_stage(self._task.result())):
             self._test.stop()
-            return self.async_show_progress_done(next_step_id=ended)
+            self._result = result
+            return self.async_show_progress_done(next_step_id=result)
         return self.async_show_progress(
             step_id="test_run", progress_action=f"test_{self._stage}", progress_task=self._task
         )
 
     async def async_step_test_failed(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Tell why the message was not accepted."""
-        return await self._result("test_failed", user_input)
+        """Show the result of the test."""
+        if user_input is not None:
+            return await self.async_step_init()
+        placeholders = {"problem": self._problem or ""}
+        return self.async_show_form(step_id=self._result, data_schema=_EMPTY, description_placeholders=placeholders)
 
-    async def async_step_test_undelivered(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Tell that the report came and what it said."""
-        return await self._result("test_undelivered", user_input)
-
-    async def async_step_test_passed(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Tell that all went well."""
-        return await self._result("test_passed", user_input)
-
-    async def async_step_test_no_reply(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Tell that the report came, and no reply."""
-        return await self._result("test_no_reply", user_input)
-
-    async def async_step_test_no_report(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Tell that the reply came, and no report."""
-        return await self._result("test_no_report", user_input)
-
-    async def async_step_test_nothing(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Tell that nothing came."""
-        return await self._result("test_nothing", user_input)
+    async_step_test_undelivered = async_step_test_failed
+    async_step_test_passed = async_step_test_failed
+    async_step_test_no_reply = async_step_test_failed
+    async_step_test_no_report = async_step_test_failed
+    async_step_test_nothing = async_step_test_failed
 
     @callback
     @override
     def async_remove(self) -> None:
-        """Hear no more once the dialog is closed; a message that is under way is sent all the same."""
+        """Stop the test when the dialog is closed. A message in flight is still sent."""
         if self._stop_test is not None:
             self._stop_test()
         if self._task is not None:
             self._task.cancel()
 
     def _end_stage(self, result: Any) -> str | None:  # noqa: ANN401 - of three kinds of tasks
-        """Take in what came of a stage; return the step that tells the result, or None where the test goes on."""
+        """Process the result of a stage; return the result of the test as a step, None if the test continues."""
         if self._stage == "sending":
             self._problem = result
             if self._problem:
@@ -354,17 +220,11 @@ class Sms1680OptionsFlow(OptionsFlow):
 
     def _begin_stage(self, stage: str, waiting: Coroutine[Any, Any, Any]) -> None:
         self._stage = stage
-        # Not eager: one that is done at once would have the form's input taken for the next step's.
+        # Not eager: if the task ended at once, the next step would receive the input of this form.
         self._task = self.hass.async_create_background_task(waiting, "sms1680 test", eager_start=False)
 
-    async def _result(self, step_id: str, user_input: dict[str, Any] | None) -> ConfigFlowResult:
-        if user_input is not None:
-            return await self.async_step_init()
-        placeholders = {"problem": self._problem or ""}
-        return self.async_show_form(step_id=step_id, data_schema=_NOTHING, description_placeholders=placeholders)
-
     def _range_error(self, text: str | None) -> str | None:
-        """Return what is wrong with a range of extensions; none at all is allowed."""
+        """Return the error of a range of extensions. No range is valid too."""
         if not text:
             return None
         try:
@@ -384,11 +244,14 @@ class Sms1680OptionsFlow(OptionsFlow):
         filled = self.add_suggested_values_to_schema(schema, shown or self.config_entry.options)
         return self.async_show_form(step_id=step_id, data_schema=filled, errors=errors)
 
+    def _save_or_form(self, step_id: str, schema: vol.Schema, user_input: Mapping[str, Any] | None) -> ConfigFlowResult:
+        return self._form(step_id, schema, None, {}) if user_input is None else self._save(schema, user_input)
+
     def _save(self, schema: vol.Schema, given: Mapping[str, Any]) -> ConfigFlowResult:
-        """Keep what was given; what was left empty is as if it had never been set."""
-        here = {str(name) for name in schema.schema}
-        others = {name: value for name, value in self.config_entry.options.items() if name not in here}
+        """Save the options of a form; empty ones are removed."""
+        in_form = {str(name) for name in schema.schema}
+        others = {name: value for name, value in self.config_entry.options.items() if name not in in_form}
         values = {
-            name: int(value) if name in _WHOLE else value for name, value in given.items() if value not in ("", [])
+            name: int(value) if name in INTEGERS else value for name, value in given.items() if value not in ("", [])
         }
         return self.async_create_entry(data={**others, **values})

@@ -1,4 +1,4 @@
-"""Adding and changing a recipient: a person or a phone that gets messages and may answer, and perhaps command."""
+"""Dialogs for adding and changing a recipient: a person or phone that gets messages, replies, and may send commands."""
 
 from __future__ import annotations
 
@@ -11,16 +11,9 @@ from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryFlow,
 from homeassistant.const import CONF_CODE, CONF_NAME, CONF_PIN
 from homeassistant.core import callback
 from homeassistant.helpers.selector import (
-    EntitySelector,
-    EntitySelectorConfig,
     QrCodeSelector,
     QrCodeSelectorConfig,
     QrErrorCorrectionLevel,
-    SelectSelector,
-    SelectSelectorConfig,
-    TextSelector,
-    TextSelectorConfig,
-    TextSelectorType,
 )
 from homeassistant.util import dt as dt_util
 
@@ -38,23 +31,11 @@ from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TO
 from ..conversation.engine import ExtensionRange
 from ..conversation.engine.commands import is_pin, is_weak_pin
 from .onboarding_letter import SHOWS_LETTER, make_letter
-from .schemas import RECIPIENT_FIELDS, async_recipient_errors, recipient_settings
+from .schemas import CODE, RECIPIENT
+from .validation import async_delivery_errors, delivery_settings
 
-_LONGEST_EXTENSION: Final = 20
+_MAX_EXTENSION_LENGTH: Final = 20
 _SECRETS: Final = (CONF_PIN, CONF_TOTP_SECRET)
-_CODE: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="one-time-code"))
-_RECIPIENT: Final = vol.Schema(
-    {
-        vol.Required(CONF_NAME): TextSelector(),
-        vol.Required(CONF_NUMBER): TextSelector(TextSelectorConfig(type=TextSelectorType.TEL)),
-        vol.Optional(CONF_PERSON): EntitySelector(EntitySelectorConfig(domain="person")),
-        vol.Optional(CONF_EXTENSION): TextSelector(),
-        vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): SelectSelector(
-            SelectSelectorConfig(options=[COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP], translation_key=CONF_COMMANDS)
-        ),
-        **RECIPIENT_FIELDS,
-    }
-)
 
 
 class RecipientFlow(ConfigSubentryFlow):
@@ -63,7 +44,7 @@ class RecipientFlow(ConfigSubentryFlow):
     @callback
     @override
     def async_create_entry(self, **shown: Any) -> SubentryFlowResult:
-        """Show the letter to the platform at the end of a dialog that took the place of the account's last page."""
+        """Show the onboarding letter at the end if this dialog replaced the last page of the account's dialog."""
         if self.context.get(SHOWS_LETTER):
             entry = self._get_entry()
             letter = make_letter(self.hass, entry.data, entry.options)
@@ -73,35 +54,35 @@ class RecipientFlow(ConfigSubentryFlow):
     def __init__(self) -> None:
         self._name = ""
         self._recipient: dict[str, Any] = {}
-        self._kept: dict[str, Any] = {}
+        self._stored: dict[str, Any] = {}
         self._secret = pyotp.random_base32()
 
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
-        """Ask for a new recipient."""
+        """Add a recipient."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = self._check(user_input, None) | await async_recipient_errors(user_input)
+            errors = self._check(user_input, None) | await async_delivery_errors(user_input)
             if not errors:
-                return await self._go_on()
+                return await self._async_next()
         return self._form("user", user_input, errors)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Change a recipient."""
         subentry = self._get_reconfigure_subentry()
-        self._kept = {name: subentry.data[name] for name in _SECRETS if name in subentry.data}
+        self._stored = {name: subentry.data[name] for name in _SECRETS if name in subentry.data}
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = self._check(user_input, subentry.subentry_id) | await async_recipient_errors(user_input)
+            errors = self._check(user_input, subentry.subentry_id) | await async_delivery_errors(user_input)
             if not errors:
-                return await self._go_on()
+                return await self._async_next()
         shown = {name: value for name, value in subentry.data.items() if name not in _SECRETS}
         return self._form("reconfigure", user_input or {CONF_NAME: subentry.title, **shown}, errors)
 
     async def async_step_pin(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
-        """Ask for the PIN; the one that there is stays where none is given."""
+        """Ask for the PIN; if the field is left empty, keep the stored PIN."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            pin = user_input.get(CONF_PIN, "").strip() or self._kept.get(CONF_PIN, "")
+            pin = user_input.get(CONF_PIN, "").strip() or self._stored.get(CONF_PIN, "")
             if not is_pin(pin):
                 errors[CONF_PIN] = "invalid_pin"
             elif is_weak_pin(pin, self._recipient[CONF_NUMBER]):
@@ -109,13 +90,13 @@ class RecipientFlow(ConfigSubentryFlow):
             else:
                 self._recipient[CONF_PIN] = pin
                 return self._save()
-        schema = vol.Schema({vol.Optional(CONF_PIN): _CODE})
+        schema = vol.Schema({vol.Optional(CONF_PIN): CODE})
         return self.async_show_form(
             step_id="pin", data_schema=schema, errors=errors, description_placeholders={"words": self._words}
         )
 
     async def async_step_totp(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
-        """Show the secret, for an app to make codes from, and ask for one of them."""
+        """Show the secret for an authenticator app, and ask for a code to verify it."""
         errors: dict[str, str] = {}
         codes = pyotp.TOTP(self._secret)
         if user_input is not None:
@@ -131,7 +112,7 @@ class RecipientFlow(ConfigSubentryFlow):
                 vol.Optional("qr_code"): QrCodeSelector(
                     QrCodeSelectorConfig(data=uri, scale=5, error_correction_level=QrErrorCorrectionLevel.QUARTILE)
                 ),
-                vol.Required(CONF_CODE): _CODE,
+                vol.Required(CONF_CODE): CODE,
             }
         )
         return self.async_show_form(
@@ -143,18 +124,18 @@ class RecipientFlow(ConfigSubentryFlow):
 
     @property
     def _words(self) -> str:
-        """The words that begin a command of this account."""
+        """The words that start a command of this account."""
         return ", ".join(self._get_entry().options.get(CONF_COMMAND_WORDS) or ()) or "-"
 
-    async def _go_on(self) -> SubentryFlowResult:
-        """Ask for what the recipient is to prove commands with, or save."""
+    async def _async_next(self) -> SubentryFlowResult:
+        """Ask for the PIN or a code if the recipient may send commands, otherwise save."""
         commands = self._recipient.get(CONF_COMMANDS)
         if commands == COMMANDS_PIN:
             return await self.async_step_pin()
         if commands == COMMANDS_TOTP:
-            if CONF_TOTP_SECRET not in self._kept:
+            if CONF_TOTP_SECRET not in self._stored:
                 return await self.async_step_totp()
-            self._recipient[CONF_TOTP_SECRET] = self._kept[CONF_TOTP_SECRET]
+            self._recipient[CONF_TOTP_SECRET] = self._stored[CONF_TOTP_SECRET]
         return self._save()
 
     def _save(self) -> SubentryFlowResult:
@@ -169,11 +150,11 @@ class RecipientFlow(ConfigSubentryFlow):
         return self.async_create_entry(title=self._name, data=self._recipient, unique_id=self._recipient[CONF_NUMBER])
 
     def _form(self, step_id: str, shown: dict[str, Any] | None, errors: dict[str, str]) -> SubentryFlowResult:
-        schema = self.add_suggested_values_to_schema(_RECIPIENT, shown)
+        schema = self.add_suggested_values_to_schema(RECIPIENT, shown)
         return self.async_show_form(step_id=step_id, data_schema=schema, errors=errors)
 
     def _check(self, given: dict[str, Any], own_id: str | None) -> dict[str, str]:
-        """Take up what was given; return what is wrong with it."""
+        """Set the recipient from the input; return the errors by field."""
         errors: dict[str, str] = {}
         others = [other for other in self._get_entry().subentries.values() if other.subentry_id != own_id]
         recipient: dict[str, Any] = {CONF_PERSON: given[CONF_PERSON]} if given.get(CONF_PERSON) else {}
@@ -191,13 +172,13 @@ class RecipientFlow(ConfigSubentryFlow):
                 errors[CONF_NUMBER] = "already_configured"
         if extension := given.get(CONF_EXTENSION, "").strip():
             recipient[CONF_EXTENSION] = extension
-            if not (extension.isascii() and extension.isdigit() and len(extension) <= _LONGEST_EXTENSION):
+            if not (extension.isascii() and extension.isdigit() and len(extension) <= _MAX_EXTENSION_LENGTH):
                 errors[CONF_EXTENSION] = "invalid_extension"
             elif self._is_for_questions(extension):
                 errors[CONF_EXTENSION] = "question_extension"
         if given.get(CONF_COMMANDS, COMMANDS_NONE) != COMMANDS_NONE:
             recipient[CONF_COMMANDS] = given[CONF_COMMANDS]
-        recipient |= recipient_settings(given)
+        recipient |= delivery_settings(given)
         self._recipient = recipient
         return errors
 

@@ -1,38 +1,213 @@
-"""The fields of a recipient's dialog by which a person says when not to disturb it, and what comes next."""
+"""The forms of all dialogs: accounts, options and recipients."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import voluptuous as vol
+from homeassistant.const import (
+    CONF_HOST,
+    CONF_NAME,
+    CONF_PASSWORD,
+    CONF_PORT,
+    CONF_SSL,
+    CONF_USERNAME,
+    CONF_VERIFY_SSL,
+)
 from homeassistant.helpers.selector import (
     ActionSelector,
+    BooleanSelector,
     ConfigEntrySelector,
     ConfigEntrySelectorConfig,
     DurationSelector,
     EntitySelector,
     EntitySelectorConfig,
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
     TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
     TimeSelector,
 )
 from homeassistant.helpers.typing import VolDictType
-from homeassistant.util import dt as dt_util
 
+from ..account.spending import DEFAULT_LIMITS, LIMITS
+from ..client import DEFAULT_GATEWAY
+from ..client.cmpp.client import PORT
+from ..client.http.client import LARGEST_PACKET, PACKET_SIZE
 from ..const import (
+    CONF_AUTOMATIC_LIMIT,
+    CONF_BALANCE_INTERVAL,
+    CONF_COMMAND_WORDS,
+    CONF_COMMANDS,
+    CONF_CRITICAL_RESERVE,
+    CONF_DAILY_LIMIT,
+    CONF_EXTENSION,
     CONF_FALLBACK,
     CONF_FALLBACK_ACCOUNT,
     CONF_FALLBACK_ACTIONS,
+    CONF_GATEWAY,
+    CONF_HOURLY_LIMIT,
+    CONF_KEEP_DAYS,
+    CONF_KEEP_TEXTS,
     CONF_KEEP_TRYING,
+    CONF_LISTENER_PORT,
+    CONF_LOW_BALANCE,
+    CONF_MOST_KEPT,
+    CONF_NETWORKS,
+    CONF_NUMBER,
+    CONF_NUMBER_LIMIT,
+    CONF_PACKET_SIZE,
+    CONF_PERSON,
+    CONF_PRICE,
+    CONF_PRODUCT_ID,
+    CONF_PROXY,
+    CONF_PUSH_ANSWER,
+    CONF_QUESTION_EXTENSIONS,
     CONF_QUIET_FROM,
     CONF_QUIET_TO,
+    CONF_RATE,
+    CONF_REPEAT_WINDOW,
     CONF_REPORT_WITHIN,
+    CONF_SAFE_TEXT,
+    CONF_SERVICE_ID,
+    CONF_SIGNATURE,
+    CONF_SIGNATURE_PLACE,
+    CONF_SOURCE_NUMBER,
+    CONF_SP_ID,
     CONF_TIME_ZONE,
+    DEFAULT_BALANCE_INTERVAL,
+    DEFAULT_KEEP_DAYS,
+    DEFAULT_KEEP_TEXTS,
+    DEFAULT_LOW_BALANCE,
+    DEFAULT_MOST_KEPT,
+    DEFAULT_PUSH_ANSWER,
+    DEFAULT_REPEAT_WINDOW,
     DOMAIN,
 )
-from ..deferred.policy import to_seconds
+from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP
 
-RECIPIENT_FIELDS: Final[VolDictType] = {
+CONF_PASSWORD_FORM: Final = "password_form"  # noqa: S105 - a name
+FORM_MD5: Final = "md5"
+FORM_PLAIN_FOR_BALANCE: Final = "plain_for_balance"
+FORM_GIVEN_AS_MD5: Final = "given_as_md5"
+_MAX_PARTS: Final = 1_000_000
+
+
+def _number(minimum: float, maximum: float, step: float | None = 1) -> NumberSelector:
+    config = NumberSelectorConfig(min=minimum, max=maximum, mode=NumberSelectorMode.BOX, step=step or "any")
+    return NumberSelector(config)
+
+
+_TEXT: Final = TextSelector()
+_TEXTS: Final = TextSelector(TextSelectorConfig(multiple=True))
+_PASSWORD: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD))
+_URL: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.URL))
+_PASSWORD_FORMS: Final = SelectSelector(
+    SelectSelectorConfig(
+        options=[FORM_MD5, FORM_PLAIN_FOR_BALANCE, FORM_GIVEN_AS_MD5],
+        mode=SelectSelectorMode.DROPDOWN,
+        translation_key=CONF_PASSWORD_FORM,
+    )
+)
+_SIGNATURE_PLACES: Final = SelectSelector(
+    SelectSelectorConfig(options=["front", "behind", "platform"], translation_key=CONF_SIGNATURE_PLACE)
+)
+_COMMANDS: Final = SelectSelector(
+    SelectSelectorConfig(options=[COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP], translation_key=CONF_COMMANDS)
+)
+
+# Accounts
+PASSWORD_FIELDS: Final[VolDictType] = {vol.Required(CONF_PASSWORD): _PASSWORD}
+PASSWORD_FORM_FIELDS: Final[VolDictType] = {vol.Optional(CONF_PASSWORD_FORM, default=FORM_MD5): _PASSWORD_FORMS}
+HTTP_FIELDS: Final[VolDictType] = {
+    vol.Required(CONF_USERNAME): _TEXT,
+    **PASSWORD_FIELDS,
+    vol.Required(CONF_PRODUCT_ID): _TEXT,
+    vol.Required(CONF_GATEWAY, default=DEFAULT_GATEWAY): _URL,
+}
+SIGNATURE_FIELDS: Final[VolDictType] = {vol.Optional(CONF_SIGNATURE): _TEXT}
+CMPP_FIELDS: Final[VolDictType] = {
+    vol.Required(CONF_HOST): _TEXT,
+    vol.Required(CONF_PORT, default=PORT): NumberSelector(
+        NumberSelectorConfig(min=1, max=65535, mode=NumberSelectorMode.BOX)
+    ),
+    vol.Optional(CONF_SSL, default=False): BooleanSelector(),
+    vol.Optional(CONF_VERIFY_SSL, default=True): BooleanSelector(),
+    vol.Required(CONF_SP_ID): _TEXT,
+    **PASSWORD_FIELDS,
+    vol.Required(CONF_SOURCE_NUMBER): _TEXT,
+    vol.Optional(CONF_SERVICE_ID): _TEXT,
+}
+
+# Options
+_HTTP_OPTIONS: Final = {CONF_PACKET_SIZE, CONF_PROXY}
+SENDING: Final = vol.Schema(
+    {
+        vol.Optional(CONF_SIGNATURE): _TEXT,
+        vol.Optional(CONF_SIGNATURE_PLACE, default="front"): _SIGNATURE_PLACES,
+        vol.Optional(CONF_RATE): _number(0.01, 10_000, None),
+        vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
+        vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
+        vol.Optional(CONF_PROXY): _TEXT,
+        vol.Optional(CONF_SAFE_TEXT): _TEXT,
+    }
+)
+SENDING_OVER_CMPP: Final = vol.Schema(
+    {key: value for key, value in SENDING.schema.items() if str(key) not in _HTTP_OPTIONS}
+)
+RECEIVING: Final = vol.Schema(
+    {
+        vol.Optional(CONF_PUSH_ANSWER, default=DEFAULT_PUSH_ANSWER): _TEXT,
+        vol.Optional(CONF_NETWORKS): _TEXTS,
+        vol.Optional(CONF_REPEAT_WINDOW, default=DEFAULT_REPEAT_WINDOW): _number(0, 3600),
+        vol.Optional(CONF_LISTENER_PORT): _number(1, 65535),
+    }
+)
+CONVERSATION: Final = vol.Schema(
+    {vol.Optional(CONF_QUESTION_EXTENSIONS): _TEXT, vol.Optional(CONF_COMMAND_WORDS): _TEXTS}
+)
+STORAGE: Final = vol.Schema(
+    {
+        vol.Optional(CONF_KEEP_DAYS, default=DEFAULT_KEEP_DAYS): _number(0, 3650),
+        vol.Optional(CONF_MOST_KEPT, default=DEFAULT_MOST_KEPT): _number(100, 1_000_000),
+        vol.Optional(CONF_KEEP_TEXTS, default=DEFAULT_KEEP_TEXTS): BooleanSelector(),
+    }
+)
+BALANCE: Final = vol.Schema(
+    {
+        vol.Optional(CONF_PRICE): _number(0, 100, None),
+        vol.Optional(CONF_LOW_BALANCE, default=DEFAULT_LOW_BALANCE): _number(0, 10_000_000),
+        vol.Optional(CONF_BALANCE_INTERVAL, default=DEFAULT_BALANCE_INTERVAL): _number(1, 1440),
+    }
+)
+SPENDING: Final = vol.Schema(
+    {
+        vol.Optional(CONF_HOURLY_LIMIT, default=DEFAULT_LIMITS.hour): _number(0, _MAX_PARTS),
+        vol.Optional(CONF_DAILY_LIMIT, default=DEFAULT_LIMITS.day): _number(0, _MAX_PARTS),
+        vol.Optional(CONF_CRITICAL_RESERVE, default=DEFAULT_LIMITS.reserve): _number(0, _MAX_PARTS),
+        vol.Optional(CONF_NUMBER_LIMIT, default=DEFAULT_LIMITS.number): _number(0, _MAX_PARTS),
+        vol.Optional(CONF_AUTOMATIC_LIMIT, default=DEFAULT_LIMITS.automatic): _number(0, _MAX_PARTS),
+    }
+)
+# Options that are stored as integers; number selectors return floats.
+INTEGERS: Final = {
+    *LIMITS,
+    CONF_PACKET_SIZE,
+    CONF_REPEAT_WINDOW,
+    CONF_LISTENER_PORT,
+    CONF_KEEP_DAYS,
+    CONF_MOST_KEPT,
+    CONF_LOW_BALANCE,
+    CONF_BALANCE_INTERVAL,
+}
+
+# Recipients
+DELIVERY_FIELDS: Final[VolDictType] = {
     vol.Optional(CONF_QUIET_FROM): TimeSelector(),
     vol.Optional(CONF_QUIET_TO): TimeSelector(),
     vol.Optional(CONF_TIME_ZONE): TextSelector(),
@@ -42,30 +217,14 @@ RECIPIENT_FIELDS: Final[VolDictType] = {
     vol.Optional(CONF_FALLBACK_ACTIONS): ActionSelector(),
     vol.Optional(CONF_REPORT_WITHIN): DurationSelector(),
 }
-_DURATIONS: Final = (CONF_KEEP_TRYING, CONF_REPORT_WITHIN)
-
-
-def recipient_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given as a recipient keeps it; what was left empty is not there."""
-    settings = {str(name): given[str(name)] for name in RECIPIENT_FIELDS if given.get(str(name))}
-    if zone := settings.pop(CONF_TIME_ZONE, "").strip():
-        settings[CONF_TIME_ZONE] = zone
-    for name in _DURATIONS:
-        if to_seconds(settings.get(name)) is None:
-            settings.pop(name, None)
-    return settings
-
-
-async def async_recipient_errors(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with what was given."""
-    settings = recipient_settings(given)
-    errors: dict[str, str] = {}
-    begin, end = settings.get(CONF_QUIET_FROM), settings.get(CONF_QUIET_TO)
-    if (begin is None) != (end is None):
-        errors[CONF_QUIET_TO if end is None else CONF_QUIET_FROM] = "both_times"
-    elif begin is not None and dt_util.parse_time(begin) == dt_util.parse_time(end or ""):
-        errors[CONF_QUIET_TO] = "same_time"
-    zone = settings.get(CONF_TIME_ZONE)
-    if zone is not None and await dt_util.async_get_time_zone(zone) is None:
-        errors[CONF_TIME_ZONE] = "invalid_time_zone"
-    return errors
+RECIPIENT: Final = vol.Schema(
+    {
+        vol.Required(CONF_NAME): TextSelector(),
+        vol.Required(CONF_NUMBER): TextSelector(TextSelectorConfig(type=TextSelectorType.TEL)),
+        vol.Optional(CONF_PERSON): EntitySelector(EntitySelectorConfig(domain="person")),
+        vol.Optional(CONF_EXTENSION): TextSelector(),
+        vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): _COMMANDS,
+        **DELIVERY_FIELDS,
+    }
+)
+CODE: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="one-time-code"))

@@ -1,4 +1,4 @@
-"""One SMS to a recipient, and whether its delivery report and a reply to it find their way back."""
+"""A test message to a recipient, to check that its delivery report and a reply arrive."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..const import CONF_EXTENSION, CONF_NUMBER, signal_message, signal_report
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import language
 
-REPORT_PATIENCE: Final = 60.0  # seconds
-REPLY_PATIENCE: Final = 180.0
+REPORT_TIMEOUT: Final = 60.0  # seconds
+REPLY_TIMEOUT: Final = 180.0
 
-# With its time, so that platforms which drop equal texts let a second test pass.
+# The time makes each text unique: some platforms drop equal texts.
 _TEXTS: Final = {
     "en": "Test from Home Assistant, {time}. Please answer 1.",
     "zh": "Home Assistant 测试 {time}，请回复 1。",
@@ -27,7 +27,7 @@ _TEXTS: Final = {
 
 
 class SelfTest:
-    """A test of one recipient. It hears reports and replies from `start` to `stop`."""
+    """A test of one recipient. It receives reports and replies between `start` and `stop`."""
 
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, recipient: ConfigSubentry) -> None:
         self._hass = hass
@@ -35,29 +35,29 @@ class SelfTest:
         self._recipient = recipient
         self._message_id: str | None = None
         self._reports: dict[str, dict[str, Any]] = {}
-        self._reply = False
-        self._heard = asyncio.Event()
-        self._stop: list[Callable[[], None]] = []
+        self._replied = False
+        self._changed = asyncio.Event()
+        self._unsubscribe: list[Callable[[], None]] = []
 
     @callback
     def start(self) -> None:
-        """Begin to hear: a report may come before the answer to the send."""
+        """Subscribe to reports and replies. A report can arrive before the response to sending."""
         entry_id = self._entry.entry_id
-        self._stop = [
-            async_dispatcher_connect(self._hass, signal_report(entry_id), self._hear_report),
-            async_dispatcher_connect(self._hass, signal_message(entry_id), self._hear_reply),
+        self._unsubscribe = [
+            async_dispatcher_connect(self._hass, signal_report(entry_id), self._on_report),
+            async_dispatcher_connect(self._hass, signal_message(entry_id), self._on_reply),
         ]
 
     @callback
     def stop(self) -> None:
-        """Hear no more."""
-        while self._stop:
-            self._stop.pop()()
+        """Unsubscribe."""
+        while self._unsubscribe:
+            self._unsubscribe.pop()()
 
     async def async_send(self) -> str | None:
-        """Send the message; return in words why it was not simply accepted, or None."""
-        spoken = language(self._hass)
-        text = _TEXTS[spoken].format(time=dt_util.now().strftime("%H:%M:%S"))
+        """Send the message; return a sentence if it was not accepted, otherwise None."""
+        lang = language(self._hass)
+        text = _TEXTS[lang].format(time=dt_util.now().strftime("%H:%M:%S"))
         data = self._recipient.data
         try:
             receipts = await self._entry.runtime_data.client.send(
@@ -66,22 +66,22 @@ class SelfTest:
         except SendError as error:
             receipts = error.receipts
         except InvalidMessageError as error:
-            return error.sentence(spoken)
+            return error.sentence(lang)
         (receipt,) = receipts
         self._message_id = receipt.message_id
-        return None if receipt.outcome is Outcome.ACCEPTED else receipt.sentence(spoken)
+        return None if receipt.outcome is Outcome.ACCEPTED else receipt.sentence(lang)
 
     async def async_wait_for_report(self) -> bool:
-        """Wait for a final delivery report; return whether one came."""
-        return await self._wait(lambda: self._final_report() is not None, REPORT_PATIENCE)
+        """Wait for a final delivery report; return whether it arrived."""
+        return await self._wait(lambda: self._final_report() is not None, REPORT_TIMEOUT)
 
     async def async_wait_for_reply(self) -> bool:
-        """Wait for a reply; return whether one came."""
-        return await self._wait(lambda: self._reply, REPLY_PATIENCE)
+        """Wait for a reply; return whether it arrived."""
+        return await self._wait(lambda: self._replied, REPLY_TIMEOUT)
 
     @property
     def delivery_problem(self) -> str | None:
-        """What the report said where the message did not arrive."""
+        """The reason in the delivery report if the message was not delivered."""
         report = self._final_report()
         return None if report is None or report["state"] == ReportState.DELIVERED else report["reason"]
 
@@ -89,24 +89,24 @@ class SelfTest:
         report = self._reports.get(self._message_id or "")
         return report if report and report["settled"] else None
 
-    async def _wait(self, condition: Callable[[], bool], patience: float) -> bool:
+    async def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 while not condition():
-                    self._heard.clear()
-                    await self._heard.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             return False
         return True
 
     @callback
-    def _hear_report(self, report: dict[str, Any]) -> None:
+    def _on_report(self, report: dict[str, Any]) -> None:
         self._reports[report["message_id"]] = report
-        self._heard.set()
+        self._changed.set()
 
     @callback
-    def _hear_reply(self, message: dict[str, Any]) -> None:
-        # What comes again may be an answer to anything that was sent before.
+    def _on_reply(self, message: dict[str, Any]) -> None:
+        # A repeated push may be a reply to an earlier message.
         if message["number"] == self._recipient.data[CONF_NUMBER] and not message["redelivered"]:
-            self._reply = True
-            self._heard.set()
+            self._replied = True
+            self._changed.set()

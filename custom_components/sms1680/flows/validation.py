@@ -1,4 +1,4 @@
-"""What a dialog can find out about an account before it is saved: what is written wrongly, what the platform says."""
+"""Validation of dialogs: checks of the input, and attempts to reach the platform with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
 
 from ..account.clients import async_make_client, async_make_cmpp_client
 from ..client import Account, Reason, SMS1680Error
@@ -22,21 +23,22 @@ from ..const import (
     CONF_CMPP,
     CONF_GATEWAY,
     CONF_HTTP,
+    CONF_KEEP_TRYING,
     CONF_PASSWORD_MD5,
     CONF_PRODUCT_ID,
+    CONF_QUIET_FROM,
+    CONF_QUIET_TO,
+    CONF_REPORT_WITHIN,
     CONF_SERVICE_ID,
     CONF_SIGNATURE,
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
+    CONF_TIME_ZONE,
 )
+from ..deferred.policy import to_seconds
+from .schemas import CONF_PASSWORD_FORM, DELIVERY_FIELDS, FORM_GIVEN_AS_MD5, FORM_MD5, FORM_PLAIN_FOR_BALANCE
 
-CONF_PASSWORD_FORM: Final = "password_form"  # noqa: S105 - a name
-FORM_MD5: Final = "md5"
-FORM_PLAIN_FOR_BALANCE: Final = "plain_for_balance"
-FORM_GIVEN_AS_MD5: Final = "given_as_md5"
-PASSWORD_FORMS: Final = [FORM_MD5, FORM_PLAIN_FOR_BALANCE, FORM_GIVEN_AS_MD5]
-
-# Of the balance's answers: a product that is not the account's has no code of its own there, it is "failed".
+# The responses to a balance query. It has no code for a wrong product, only "failed".
 _ERRORS: Final[Mapping[Reason, str]] = {
     Reason.AUTHENTICATION: "invalid_auth",
     Reason.IP: "ip",
@@ -50,7 +52,7 @@ _ERRORS: Final[Mapping[Reason, str]] = {
 }
 NOT_PERMITTED: Final = "permission"
 
-# Of a login over CMPP (document, 3.2).
+# The responses to a login over CMPP (platform document, chapter 3.2).
 _CMPP_ERRORS: Final[Mapping[Reason, str]] = {
     Reason.AUTHENTICATION: "cmpp_auth",
     Reason.IP: "cmpp_ip",
@@ -66,32 +68,32 @@ _FIELD_ERRORS: Final = {
     CONF_SOURCE_NUMBER: "invalid_source_number",
     CONF_SERVICE_ID: "invalid_service_id",
 }
-_LOGIN_PATIENCE: Final = 10.0  # seconds
-_NO_HOST: Final = frozenset("/@?#[]\\")
+_LOGIN_TIMEOUT: Final = 10.0  # seconds
+_DURATIONS: Final = (CONF_KEEP_TRYING, CONF_REPORT_WITHIN)
+_NOT_IN_HOST: Final = frozenset("/@?#[]\\")
 
 
 def parse_http(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the HTTP way as an entry keeps it, and what is written wrongly (field to error).
+    """Return the data of the HTTP transport, and the errors by field.
 
-    Of the password only what goes over the wire is kept: its MD5, unless the platform wants the plain one for the
-    balance.
+    The data contains the MD5 of the password, or the password itself if the platform requires it for balance queries.
     """
     errors: dict[str, str] = {}
     form = given.get(CONF_PASSWORD_FORM, FORM_MD5)
     password = given[CONF_PASSWORD]
-    way = {
+    data = {
         CONF_USERNAME: given[CONF_USERNAME].strip(),
         CONF_PRODUCT_ID: given[CONF_PRODUCT_ID].strip(),
         CONF_GATEWAY: given[CONF_GATEWAY].strip(),
     }
     try:
-        way[CONF_GATEWAY] = gateway_url(way[CONF_GATEWAY])
+        data[CONF_GATEWAY] = gateway_url(data[CONF_GATEWAY])
     except InvalidSettingError:
         errors[CONF_GATEWAY] = "invalid_gateway"
     for name in (CONF_USERNAME, CONF_PRODUCT_ID):
-        if not way[name]:
+        if not data[name]:
             errors[name] = "empty"
-        elif not way[name].isprintable():
+        elif not data[name].isprintable():
             errors[name] = "invisible_signs"
     try:
         account = Account(
@@ -104,14 +106,14 @@ def parse_http(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
         wrong = "md5_expected" if form == FORM_GIVEN_AS_MD5 else "md5_given"
         errors[CONF_PASSWORD] = wrong if password else "empty"
     else:
-        way |= {CONF_PASSWORD: password} if form == FORM_PLAIN_FOR_BALANCE else {CONF_PASSWORD_MD5: account.password}
-    return way, errors
+        data |= {CONF_PASSWORD: password} if form == FORM_PLAIN_FOR_BALANCE else {CONF_PASSWORD_MD5: account.password}
+    return data, errors
 
 
 def parse_cmpp(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the CMPP way as an entry keeps it, and what is written wrongly (field to error)."""
-    way = {
-        CONF_HOST: _one_spelling(given[CONF_HOST].strip()),
+    """Return the data of the CMPP transport, and the errors by field."""
+    data = {
+        CONF_HOST: _normalise_host(given[CONF_HOST].strip()),
         CONF_PORT: int(given[CONF_PORT]),
         CONF_SSL: given.get(CONF_SSL, False),
         CONF_VERIFY_SSL: given.get(CONF_VERIFY_SSL, True),
@@ -121,36 +123,36 @@ def parse_cmpp(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
         CONF_SERVICE_ID: given.get(CONF_SERVICE_ID, "").strip(),
     }
     errors: dict[str, str] = {}
-    if not _is_host(way[CONF_HOST]):
+    if not _is_host(data[CONF_HOST]):
         errors[CONF_HOST] = "invalid_host"
-    if not way[CONF_PASSWORD]:
+    if not data[CONF_PASSWORD]:
         errors[CONF_PASSWORD] = "empty"
-    right = {CONF_SP_ID: "1", CONF_SOURCE_NUMBER: "1", CONF_SERVICE_ID: ""}
+    valid = {CONF_SP_ID: "1", CONF_SOURCE_NUMBER: "1", CONF_SERVICE_ID: ""}
     for name, error in _FIELD_ERRORS.items():
         try:
-            SubmitSettings(**{**right, name: way[name]})
+            SubmitSettings(**{**valid, name: data[name]})
         except InvalidSettingError:
             errors[name] = error
-    return way, errors
+    return data, errors
 
 
-def _one_spelling(host: str) -> str:
-    """Return a host as it is compared: accounts are told apart by it."""
+def _normalise_host(host: str) -> str:
+    """Return the form of a host that identifies an account."""
     return host.lower().rstrip(".")
 
 
 def _is_host(host: str) -> bool:
-    """Tell whether it is a name or an address alone: with a colon, an IPv6 address."""
+    """Return whether a text is a host name or an IP address without a port."""
     if ":" in host:
         try:
             IPv6Address(host)
         except ValueError:
             return False
-    return bool(host) and not any(sign.isspace() or sign in _NO_HOST for sign in host)
+    return bool(host) and not any(sign.isspace() or sign in _NOT_IN_HOST for sign in host)
 
 
 def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with a signature; none at all is allowed."""
+    """Return the errors of the signature by field. No signature is valid too."""
     if signature := given.get(CONF_SIGNATURE):
         try:
             Signature(signature)
@@ -160,40 +162,40 @@ def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_usable_proxy(address: str | None) -> bool:
-    """Tell whether an address is one of a proxy; none at all is allowed.
+    """Return whether an address is empty or a usable proxy.
 
-    httpx takes SOCKS only with a library that Home Assistant does not bring.
+    SOCKS is not usable: httpx supports it only with a library that Home Assistant does not include.
     """
     if not address:
         return True
     try:
-        httpx.Client(proxy=address, verify=False, trust_env=False).close()  # noqa: S501 - it connects to nobody
+        httpx.Client(proxy=address, verify=False, trust_env=False).close()  # noqa: S501 - no connection is made
         return urlsplit(address).port != 0 and not any(sign.isspace() for sign in address)
     except (ValueError, ImportError, httpx.InvalidURL):
         return False
 
 
-def transport_id(name: str, way: Mapping[str, Any]) -> str:
-    """Return what an account is told apart by: where it is, whose, and over HTTP which product."""
+def transport_id(name: str, data: Mapping[str, Any]) -> str:
+    """Return the id of an account over one transport: address, user, and over HTTP the product."""
     if name == CONF_CMPP:
-        return f"{_one_spelling(way[CONF_HOST])} {way[CONF_SP_ID]}"
-    return f"{gateway_url(way[CONF_GATEWAY])} {way[CONF_USERNAME]} {way[CONF_PRODUCT_ID]}"
+        return f"{_normalise_host(data[CONF_HOST])} {data[CONF_SP_ID]}"
+    return f"{gateway_url(data[CONF_GATEWAY])} {data[CONF_USERNAME]} {data[CONF_PRODUCT_ID]}"
 
 
 def account_id(data: Mapping[str, Any]) -> str:
-    """Return the id of an account with these ways: the HTTP way's where it has one."""
+    """Return the unique id of an account: the id over HTTP if it has that transport, otherwise over CMPP."""
     name = CONF_HTTP if CONF_HTTP in data else CONF_CMPP
     return transport_id(name, data[name])
 
 
 async def async_check_http_account(
-    hass: HomeAssistant, way: Mapping[str, Any], options: Mapping[str, Any]
+    hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]
 ) -> str | None:
-    """Ask the platform for the balance; return None where it told it, else the error's name."""
+    """Query the balance; return None on success, otherwise the key of the error."""
     try:
-        client = await async_make_client(hass, way, options)
+        client = await async_make_client(hass, data, options)
     except InvalidSettingError:
-        # What was given is checked before this: it is a proxy of the options that can't be used any more.
+        # The data was validated before, so the proxy in the options is no longer usable.
         return "invalid_proxy"
     try:
         await client.balance()
@@ -204,9 +206,9 @@ async def async_check_http_account(
     return None
 
 
-async def async_check_cmpp_login(hass: HomeAssistant, way: Mapping[str, Any]) -> str | None:
-    """Log in and out again; return None where the platform let us, else the error's name."""
-    client = await async_make_cmpp_client(hass, way, {}, login_timeout=_LOGIN_PATIENCE)
+async def async_check_cmpp_login(hass: HomeAssistant, data: Mapping[str, Any]) -> str | None:
+    """Log in and out again; return None on success, otherwise the key of the error."""
+    client = await async_make_cmpp_client(hass, data, {}, login_timeout=_LOGIN_TIMEOUT)
     try:
         await client.try_login()
     except SMS1680Error as error:
@@ -216,3 +218,29 @@ async def async_check_cmpp_login(hass: HomeAssistant, way: Mapping[str, Any]) ->
     finally:
         await client.aclose()
     return None
+
+
+def delivery_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the delivery settings of a recipient without empty ones."""
+    settings = {str(name): given[str(name)] for name in DELIVERY_FIELDS if given.get(str(name))}
+    if zone := settings.pop(CONF_TIME_ZONE, "").strip():
+        settings[CONF_TIME_ZONE] = zone
+    for name in _DURATIONS:
+        if to_seconds(settings.get(name)) is None:
+            settings.pop(name, None)
+    return settings
+
+
+async def async_delivery_errors(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the errors of the delivery settings by field."""
+    settings = delivery_settings(given)
+    errors: dict[str, str] = {}
+    begin, end = settings.get(CONF_QUIET_FROM), settings.get(CONF_QUIET_TO)
+    if (begin is None) != (end is None):
+        errors[CONF_QUIET_TO if end is None else CONF_QUIET_FROM] = "both_times"
+    elif begin is not None and dt_util.parse_time(begin) == dt_util.parse_time(end or ""):
+        errors[CONF_QUIET_TO] = "same_time"
+    zone = settings.get(CONF_TIME_ZONE)
+    if zone is not None and await dt_util.async_get_time_zone(zone) is None:
+        errors[CONF_TIME_ZONE] = "invalid_time_zone"
+    return errors
