@@ -1,4 +1,4 @@
-"""Writes uplinks into a store as fast as it can, and prints each one's number once it is safe, until it is killed.
+"""Write uplinks to a store until killed, and print the number of each one after it is stored.
 
 python store_writer.py DATABASE FIRST_NUMBER
 """
@@ -16,7 +16,7 @@ TOGETHER = 20
 
 
 def main(path: Path, first: int) -> None:
-    # The store without the integration around it, which would import Home Assistant.
+    # Import the store without the integration's package, which would import Home Assistant.
     package = types.ModuleType("standalone")
     package.__path__ = [str(Path(__file__).parents[2] / "custom_components" / "sms1680")]
     sys.modules["standalone"] = package

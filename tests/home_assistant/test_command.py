@@ -1,4 +1,4 @@
-"""Commands by SMS in Home Assistant: believed for their code alone, which nobody else ever sees."""
+"""Commands by SMS in Home Assistant: authenticated by their code, which appears nowhere."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MakeEntry = Callable[..., MockConfigEntry]
 SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 Connect = Callable[[], Awaitable[None]]
 
-new_shape = pytest.mark.skipif(
+with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
 
@@ -54,7 +54,7 @@ def recipient(name: str, number: str, **more: str) -> ConfigSubentryDataWithId:
 
 @pytest.fixture
 async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
-    """An account whose Alice has a PIN, whose Bob has an app, and whose Carol may not command."""
+    """An account: Alice has a PIN, Bob an authenticator app, and Carol has commands turned off."""
     made = make_entry(
         options={const.CONF_COMMAND_WORDS: ["撤防", "开门"]},
         recipients=[
@@ -78,16 +78,16 @@ def commands(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
 
 
 @pytest.fixture
-def come(hass: HomeAssistant, entry: MockConfigEntry) -> Callable[..., Awaitable[None]]:
+def receive(hass: HomeAssistant, entry: MockConfigEntry) -> Callable[..., Awaitable[None]]:
     async def run(text: str, number: str = ALICE, **more: Any) -> None:
-        receiver = async_get_registry(hass).async_get(entry)
-        (await receiver.async_receive(Reply(number, text, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
+        processor = async_get_registry(hass).async_get(entry)
+        (await processor.async_receive(Reply(number, text, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
         await hass.async_block_till_done()
 
     return run
 
 
-Come = Callable[..., Awaitable[None]]
+Receive = Callable[..., Awaitable[None]]
 
 
 def locked(hass: HomeAssistant) -> ir.IssueEntry | None:
@@ -95,10 +95,10 @@ def locked(hass: HomeAssistant) -> ir.IssueEntry | None:
     return next((issue for issue in issues if issue.issue_id.startswith("locked_out")), None)
 
 
-async def test_a_command_with_its_pin(
-    come: Come, messages: list[Event], commands: list[Event], entry: MockConfigEntry
+async def test_command_with_pin_fires_its_event(
+    receive: Receive, messages: list[Event], commands: list[Event], entry: MockConfigEntry
 ) -> None:
-    await come("撤防 车库 ４７１１３５０。")
+    await receive("撤防 车库 ４７１１３５０。")
     (command,) = commands
     (message,) = messages
     assert command.data == {
@@ -119,10 +119,10 @@ async def test_a_command_with_its_pin(
 
 
 @pytest.mark.parametrize("reloaded", [False, True])
-async def test_a_command_with_a_time_based_code_works_once(
+async def test_time_based_code_works_once(
     hass: HomeAssistant,
     entry: MockConfigEntry,
-    come: Come,
+    receive: Receive,
     *,
     messages: list[Event],
     commands: list[Event],
@@ -131,16 +131,16 @@ async def test_a_command_with_a_time_based_code_works_once(
 ) -> None:
     freezer.move_to(NOW)
     code = pyotp.TOTP(SECRET).now()
-    await come(f"开门 {code}", BOB)
+    await receive(f"开门 {code}", BOB)
     if reloaded:
         assert await hass.config_entries.async_reload(entry.entry_id)
-    await come(f"开门 再来 {code}", BOB)
+    await receive(f"开门 再来 {code}", BOB)
     assert [(command.data["word"], command.data["proof"]) for command in commands] == [("开门", "totp")]
     assert [message.data["command"] for message in messages] == ["accepted", "refused"]
 
 
 @pytest.mark.parametrize(
-    ("text", "number", "verdict"),
+    ("text", "number", "result"),
     [
         ("撤防", ALICE, None),
         ("撤防 4711351", ALICE, "refused"),
@@ -150,20 +150,20 @@ async def test_a_command_with_a_time_based_code_works_once(
         ("撤防 4711350", BOB, "refused"),
     ],
 )
-async def test_everything_else_stays_an_ordinary_reply(
-    come: Come, messages: list[Event], commands: list[Event], *, text: str, number: str, verdict: str | None
+async def test_other_texts_are_no_commands(
+    receive: Receive, messages: list[Event], commands: list[Event], *, text: str, number: str, result: str | None
 ) -> None:
-    await come(text, number)
+    await receive(text, number)
     assert not commands
-    assert [(message.data["number"], message.data["command"]) for message in messages] == [(number, verdict)]
+    assert [(message.data["number"], message.data["command"]) for message in messages] == [(number, result)]
 
 
-async def test_what_comes_again_or_in_part_is_no_command(
-    come: Come, messages: list[Event], commands: list[Event]
+async def test_redelivered_or_incomplete_uplink_is_no_command(
+    receive: Receive, messages: list[Event], commands: list[Event]
 ) -> None:
-    await come("撤防 4711350")
-    await come("撤防 4711350")
-    await come("开门 4711350", incomplete=True)
+    await receive("撤防 4711350")
+    await receive("撤防 4711350")
+    await receive("开门 4711350", incomplete=True)
     assert len(commands) == 1
     assert [(message.data["redelivered"], message.data["command"]) for message in messages] == [
         (False, "accepted"),
@@ -172,16 +172,16 @@ async def test_what_comes_again_or_in_part_is_no_command(
     ]
 
 
-async def test_no_code_is_seen_by_anybody(
+async def test_codes_appear_nowhere(
     hass: HomeAssistant,
     entry: MockConfigEntry,
-    come: Come,
+    receive: Receive,
     *,
     freezer: FrozenDateTimeFactory,
     caplog: pytest.LogCaptureFixture,
     hass_storage: dict[str, Any],
 ) -> None:
-    """Right or wrong, of a PIN or an app, in two halves or not, with a word that was mistyped or not."""
+    """Try valid and wrong codes, PINs and time-based codes, codes in two halves, and mistyped words."""
     freezer.move_to(NOW)
     caplog.set_level(logging.DEBUG)
     events = async_capture_events(hass, "*")
@@ -198,11 +198,11 @@ async def test_no_code_is_seen_by_anybody(
         f"开门 {code[:3]} {code[3:]} 谢谢": BOB,
     }
     for text, number in texts.items():
-        await come(text, number)
-    kept = await asyncio.wrap_future(
+        await receive(text, number)
+    stored = await asyncio.wrap_future(
         hass.data[DATA_STORE].for_entry(entry).store.messages(HistoryQuery(entries=[entry.entry_id]))
     )
-    assert sorted(one.content or "" for one in kept if isinstance(one, StoredIn)) == sorted(
+    assert sorted(one.content or "" for one in stored if isinstance(one, StoredIn)) == sorted(
         ["撤防", "撤访 ****", "撤防 **** 谢谢", "撤防", "开门", "开们 ****", "开们 ****", "开们****", "开门 **** 谢谢"]
     )
     diagnostics = await async_get_config_entry_diagnostics(hass, entry)
@@ -210,19 +210,19 @@ async def test_no_code_is_seen_by_anybody(
     await hass.async_block_till_done()
     assert f"sms1680.commands.{entry.entry_id}" in hass_storage
     logged = [record.getMessage() for record in caplog.records]
-    told = json.dumps(
+    everything = json.dumps(
         [*(event.data for event in events), states, diagnostics, hass_storage, logged], default=repr, ensure_ascii=False
     )
-    assert "撤防 **** 谢谢" in told
+    assert "撤防 **** 谢谢" in everything
     for secret in (PIN, "0815777", code, f"{code[:3]} {code[3:]}", f"{code[:3]}-{code[3:]}", SECRET):
-        assert secret not in told
+        assert secret not in everything
 
 
 @pytest.mark.parametrize("running", [True, False])
-async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
+async def test_wrong_codes_lock_out_and_the_repair_unlocks(
     hass: HomeAssistant,
     entry: MockConfigEntry,
-    come: Come,
+    receive: Receive,
     *,
     commands: list[Event],
     messages: list[Event],
@@ -233,8 +233,8 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     assert await async_setup_component(hass, "repairs", {})
     for attempt in range(MAX_WRONG):
         assert locked(hass) is None
-        await come(f"撤防 100{attempt}")
-    await come(f"撤防 {PIN}")
+        await receive(f"撤防 100{attempt}")
+    await receive(f"撤防 {PIN}")
     assert not commands
     assert [message.data["command"] for message in messages] == [
         *["refused"] * (MAX_WRONG - 1),
@@ -246,10 +246,10 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     assert issue.is_fixable
     assert issue.translation_placeholders is not None
     assert issue.translation_placeholders["recipient"] == "Alice"
-    # It outlives a reload.
+    # The lock-out survives a reload.
     assert await hass.config_entries.async_reload(entry.entry_id)
     freezer.tick(10)
-    await come(f"撤防 {PIN}")
+    await receive(f"撤防 {PIN}")
     assert not commands
     if not running:
         assert await hass.config_entries.async_unload(entry.entry_id)
@@ -264,29 +264,29 @@ async def test_wrong_codes_lock_out_tell_so_and_can_be_unlocked(
     if not running:
         assert await hass.config_entries.async_setup(entry.entry_id)
     freezer.tick(10)
-    await come(f"撤防 {PIN}")
+    await receive(f"撤防 {PIN}")
     assert len(commands) == 1
 
 
-async def test_a_command_that_is_accepted_after_the_lock_out_takes_its_repair_back(
-    hass: HomeAssistant, come: Come, commands: list[Event], freezer: FrozenDateTimeFactory
+async def test_accepted_command_deletes_the_lock_out_repair(
+    hass: HomeAssistant, receive: Receive, commands: list[Event], freezer: FrozenDateTimeFactory
 ) -> None:
     for attempt in range(MAX_WRONG):
-        await come(f"撤防 100{attempt}")
+        await receive(f"撤防 100{attempt}")
     freezer.tick(3600)
-    await come(f"撤防 {PIN}")
+    await receive(f"撤防 {PIN}")
     assert len(commands) == 1
     assert locked(hass) is None
 
 
 @pytest.mark.parametrize("running", [True, False])
-async def test_removing_a_recipient_takes_its_repairs_back_and_forgets_it(
-    hass: HomeAssistant, entry: MockConfigEntry, come: Come, hass_storage: dict[str, Any], *, running: bool
+async def test_removed_recipient_deletes_its_repairs_and_state(
+    hass: HomeAssistant, entry: MockConfigEntry, receive: Receive, hass_storage: dict[str, Any], *, running: bool
 ) -> None:
     for attempt in range(MAX_WRONG):
-        await come(f"撤防 100{attempt}")
-    await come("TD")
-    await come("TD", CAROL)
+        await receive(f"撤防 100{attempt}")
+    await receive("TD")
+    await receive("TD", CAROL)
     ours = [issue.issue_id for issue in ir.async_get(hass).issues.values() if issue.domain == const.DOMAIN]
     assert len(ours) == 3
     if not running:
@@ -300,11 +300,11 @@ async def test_removing_a_recipient_takes_its_repairs_back_and_forgets_it(
     assert hass_storage[f"sms1680.commands.{entry.entry_id}"]["data"] == {}
 
 
-async def test_removing_the_account_forgets_its_lock_outs(
-    hass: HomeAssistant, entry: MockConfigEntry, come: Come, hass_storage: dict[str, Any]
+async def test_removed_account_deletes_its_lock_outs(
+    hass: HomeAssistant, entry: MockConfigEntry, receive: Receive, hass_storage: dict[str, Any]
 ) -> None:
     for attempt in range(MAX_WRONG):
-        await come(f"撤防 100{attempt}")
+        await receive(f"撤防 100{attempt}")
     assert f"sms1680.commands.{entry.entry_id}" in hass_storage
     await hass.config_entries.async_remove(entry.entry_id)
     await hass.async_block_till_done()
@@ -313,14 +313,14 @@ async def test_removing_the_account_forgets_its_lock_outs(
 
 
 async def automate(hass: HomeAssistant, triggers: dict[str, Any]) -> list[ServiceCall]:
-    calls = async_mock_service(hass, "test", "acted")
-    automation = {"id": "command", "alias": "command", "triggers": triggers, "actions": {"action": "test.acted"}}
+    calls = async_mock_service(hass, "test", "act")
+    automation = {"id": "command", "alias": "command", "triggers": triggers, "actions": {"action": "test.act"}}
     assert await async_setup_component(hass, "automation", {"automation": [automation]})
     await hass.async_block_till_done()
     return calls
 
 
-@new_shape
+@with_triggers
 @pytest.mark.parametrize(
     ("options", "count"),
     [
@@ -332,50 +332,52 @@ async def automate(hass: HomeAssistant, triggers: dict[str, Any]) -> list[Servic
         ({"recipient": "Bob"}, 0),
     ],
 )
-async def test_the_trigger(hass: HomeAssistant, come: Come, options: dict[str, Any], count: int) -> None:
+async def test_command_trigger_filters_by_word_text_and_recipient(
+    hass: HomeAssistant, receive: Receive, options: dict[str, Any], count: int
+) -> None:
     calls = await automate(hass, {"trigger": "sms1680.command", "options": options})
     for text in (f"撤防 {PIN}", f"开门 车库 {PIN}", f"开门{PIN}", "开门 1000", "开门"):
-        await come(text)
+        await receive(text)
     assert len(calls) == count
 
 
-async def test_elsewhere_the_event_does(hass: HomeAssistant, come: Come) -> None:
+async def test_event_trigger_receives_commands(hass: HomeAssistant, receive: Receive) -> None:
     event = {"trigger": "event", "event_type": "sms1680_command", "event_data": {"word": "开门"}}
     calls = await automate(hass, event)
-    await come(f"开门 {PIN}")
-    await come("开门 1000")
+    await receive(f"开门 {PIN}")
+    await receive("开门 1000")
     assert len(calls) == 1
 
 
-@new_shape
-async def test_a_command_triggers_no_trigger_for_messages(hass: HomeAssistant, come: Come) -> None:
-    """With a wrong code its word is all that is left of it, and must not do what the word alone would."""
+@with_triggers
+async def test_command_does_not_run_message_triggers(hass: HomeAssistant, receive: Receive) -> None:
+    """A command with a wrong code must not act like a message that contains only its word."""
     calls = await automate(hass, {"trigger": "sms1680.message_received", "matches": "开门"})
-    await come(f"开门 {PIN}")
-    await come("开门 1000")
+    await receive(f"开门 {PIN}")
+    await receive("开门 1000")
     assert not calls
-    await come("开门")
+    await receive("开门")
     assert len(calls) == 1
 
 
-@new_shape
-async def test_a_trigger_may_be_told_of_accepted_commands_and_never_of_others(hass: HomeAssistant, come: Come) -> None:
+@with_triggers
+async def test_option_handled_includes_accepted_commands_only(hass: HomeAssistant, receive: Receive) -> None:
     calls = await automate(hass, {"trigger": "sms1680.message_received", "handled": True})
-    await come("开门 1000")
+    await receive("开门 1000")
     assert not calls
-    await come(f"开门 {PIN}")
+    await receive(f"开门 {PIN}")
     assert len(calls) == 1
 
 
-async def test_the_event_entities_show_it_as_a_command(hass: HomeAssistant, come: Come) -> None:
-    await come(f"开门 车库 {PIN}")
+async def test_event_entities_show_commands(hass: HomeAssistant, receive: Receive) -> None:
+    await receive(f"开门 车库 {PIN}")
     for entity_id in ("event.home_inbox", "event.alice_messages"):
         state = hass.states.get(entity_id)
         assert state is not None
         assert (state.attributes["event_type"], state.attributes["content"]) == ("command", "开门 车库")
 
 
-async def test_over_the_whole_way(
+async def test_pushed_command_fires_its_event(
     hass: HomeAssistant, entry: MockConfigEntry, commands: list[Event], *, sandbox: Sandbox, connect: Connect
 ) -> None:
     await connect()
@@ -386,11 +388,11 @@ async def test_over_the_whole_way(
     assert entry.entry_id == commands[0].data["config_entry_id"]
 
 
-async def test_a_command_that_came_during_a_reload_is_one_all_the_same(
-    hass: HomeAssistant, entry: MockConfigEntry, come: Come, commands: list[Event], messages: list[Event]
+async def test_command_during_a_reload_is_accepted_afterwards(
+    hass: HomeAssistant, entry: MockConfigEntry, receive: Receive, commands: list[Event], messages: list[Event]
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
-    await come(f"撤防 {PIN}")
+    await receive(f"撤防 {PIN}")
     assert not messages
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -1,4 +1,4 @@
-"""Reading commands, taking their codes out, and judging them: once, so many times, and in time."""
+"""Parse commands, remove their codes, and authenticate them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Clock:
         ("开 灯 123456789012", ("开", "灯", "123456789012")),
     ],
 )
-def test_a_command_is_a_word_what_follows_and_a_code(content: str, read: tuple[str, str, str]) -> None:
+def test_command_has_word_text_and_code(content: str, read: tuple[str, str, str]) -> None:
     attempt = read_command(content, WORDS, PIN)
     assert attempt == CommandAttempt(*read)
 
@@ -60,16 +60,16 @@ def test_a_command_is_a_word_what_follows_and_a_code(content: str, read: tuple[s
 @pytest.mark.parametrize(
     "content", ["撤防", "撤防 471", "请撤防 4711", "4711 撤防", "撤防 4711 谢谢", "", "撤防 1234567890123"]
 )
-def test_everything_else_is_no_command(content: str) -> None:
+def test_other_texts_are_no_commands(content: str) -> None:
     assert read_command(content, WORDS, PIN) is None
 
 
-def test_a_time_based_code_may_stand_in_two_halves_as_the_apps_show_it() -> None:
+def test_time_based_code_can_have_two_halves() -> None:
     assert read_command("撤防 123 456", WORDS, TOTP) == CommandAttempt("撤防", "", "123456")
     assert read_command("撤防 123 456", WORDS, PIN) is None
 
 
-def test_the_code_is_in_no_text_and_no_repr() -> None:
+def test_code_is_in_no_text_and_no_repr() -> None:
     attempt = read_command("开门 车库 4711", WORDS, PIN)
     assert attempt is not None
     assert without_code(attempt) == "开门 车库"
@@ -84,76 +84,76 @@ def test_the_code_is_in_no_text_and_no_repr() -> None:
         ("我在 47110 号，4712", "我在 47110 号，4712"),
     ],
 )
-def test_a_right_code_in_another_text_is_masked(content: str, masked: str) -> None:
+def test_valid_code_in_other_text_is_masked(content: str, masked: str) -> None:
     assert mask_codes(content, PIN, NOW) == masked
 
 
-def test_a_time_based_code_in_another_text_is_masked_while_it_is_right() -> None:
+def test_time_based_code_is_masked_while_it_is_valid() -> None:
     assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW) == "撤访 ****"
     assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW + 3600) == f"撤访 {code(NOW)}"
 
 
 @pytest.mark.parametrize(
-    "written", ["撤访 {} {}", "撤防 {} {} 谢谢", "撤访{}-{}", "撤访{}　{}", "1{}{}", "{}{}{}{}", "{}{}9"]
+    "notation", ["撤访 {} {}", "撤防 {} {} 谢谢", "撤访{}-{}", "撤访{}　{}", "1{}{}", "{}{}{}{}", "{}{}9"]
 )
-def test_it_is_masked_in_two_halves_and_among_other_digits(written: str) -> None:
+def test_code_is_masked_in_halves_and_among_digits(notation: str) -> None:
     halves = code(NOW)[:3], code(NOW)[3:]
-    masked = mask_codes(written.format(*halves, *halves), TOTP, NOW)
+    masked = mask_codes(notation.format(*halves, *halves), TOTP, NOW)
     assert "****" in masked
     assert masked.replace("****", "").strip("撤访防谢 19") == ""
     assert mask_codes(f"撤访 {halves[0]} 和 {halves[1]}", TOTP, NOW) == f"撤访 {halves[0]} 和 {halves[1]}"
 
 
-@pytest.mark.parametrize(("steps", "right"), [(-4, False), (-3, True), (0, True), (1, True), (2, False)])
-def test_a_time_based_code_is_right_for_about_two_minutes(steps: int, *, right: bool) -> None:
-    assert (step_of(code(NOW, steps), TOTP.valid_codes(NOW)) is not None) is right
+@pytest.mark.parametrize(("steps", "valid"), [(-4, False), (-3, True), (0, True), (1, True), (2, False)])
+def test_time_based_code_is_valid_for_two_minutes(steps: int, *, valid: bool) -> None:
+    assert (step_of(code(NOW, steps), TOTP.valid_codes(NOW)) is not None) is valid
 
 
-def test_the_codes_are_those_of_rfc_6238() -> None:
-    """Appendix B, SHA-1, at 59 and 1111111109 seconds; the codes there have two digits more."""
+def test_codes_match_rfc_6238() -> None:
+    """Use the SHA-1 vectors of appendix B at 59 and 1111111109 seconds, without their first two digits."""
     secret = Secret("totp", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
     assert step_of("287082", secret.valid_codes(59)) == 1
     assert step_of("081804", secret.valid_codes(1111111109)) == 37037036
 
 
-def test_a_time_based_code_works_once_and_none_before_it() -> None:
+def test_time_based_code_works_once_and_invalidates_earlier_ones() -> None:
     clock = Clock()
-    gate = CommandAuthenticator(clock)
-    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW))) is AuthResult.ACCEPTED
-    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW))) is AuthResult.REFUSED
-    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW, -1))) is AuthResult.REFUSED
+    authenticator = CommandAuthenticator(clock)
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW))) is AuthResult.ACCEPTED
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW))) is AuthResult.REFUSED
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", code(NOW, -1))) is AuthResult.REFUSED
     assert (
-        CommandAuthenticator(clock, gate.states).authenticate("a", TOTP, CommandAttempt("开", "", code(NOW)))
+        CommandAuthenticator(clock, authenticator.states).authenticate("a", TOTP, CommandAttempt("开", "", code(NOW)))
         is AuthResult.REFUSED
     )
     clock.now += 30
-    assert gate.authenticate("a", TOTP, CommandAttempt("开", "", code(clock.now))) is AuthResult.ACCEPTED
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", code(clock.now))) is AuthResult.ACCEPTED
 
 
-def test_wrong_codes_in_a_row_lock_out_and_longer_each_time() -> None:
+def test_consecutive_wrong_codes_lock_out_longer_each_time() -> None:
     clock = Clock()
-    gate = CommandAuthenticator(clock)
-    wrong, right = CommandAttempt("开", "", "0000"), CommandAttempt("开", "", "4711")
-    for lasts in (*LOCK_OUTS, LOCK_OUTS[-1]):
-        assert [gate.authenticate("a", PIN, wrong) for _ in range(MAX_WRONG)] == [
+    authenticator = CommandAuthenticator(clock)
+    wrong, valid = CommandAttempt("开", "", "0000"), CommandAttempt("开", "", "4711")
+    for duration in (*LOCK_OUTS, LOCK_OUTS[-1]):
+        assert [authenticator.authenticate("a", PIN, wrong) for _ in range(MAX_WRONG)] == [
             *[AuthResult.REFUSED] * (MAX_WRONG - 1),
             AuthResult.LOCKED_OUT,
         ]
-        assert gate.locked_until("a") == clock.now + lasts
-        clock.now += lasts - 1
-        assert gate.authenticate("a", PIN, right) is AuthResult.LOCKED_OUT
+        assert authenticator.locked_until("a") == clock.now + duration
+        clock.now += duration - 1
+        assert authenticator.authenticate("a", PIN, valid) is AuthResult.LOCKED_OUT
         clock.now += 1
-        assert gate.locked_until("a") is None
-    assert gate.authenticate("a", PIN, right) is AuthResult.ACCEPTED
-    assert gate.authenticate("b", PIN, wrong) is AuthResult.REFUSED
+        assert authenticator.locked_until("a") is None
+    assert authenticator.authenticate("a", PIN, valid) is AuthResult.ACCEPTED
+    assert authenticator.authenticate("b", PIN, wrong) is AuthResult.REFUSED
 
 
-def test_a_lock_out_outlives_a_restart_and_can_be_lifted() -> None:
+def test_lock_out_survives_a_restart_and_can_be_ended() -> None:
     clock = Clock()
-    gate = CommandAuthenticator(clock)
+    authenticator = CommandAuthenticator(clock)
     for _ in range(MAX_WRONG):
-        gate.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
-    later = CommandAuthenticator(clock, gate.states)
+        authenticator.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
+    later = CommandAuthenticator(clock, authenticator.states)
     assert later.authenticate("a", PIN, CommandAttempt("开", "", "4711")) is AuthResult.LOCKED_OUT
     later.unlock("a")
     assert later.authenticate("a", PIN, CommandAttempt("开", "", "4711")) is AuthResult.ACCEPTED
@@ -174,35 +174,35 @@ def test_a_lock_out_outlives_a_restart_and_can_be_lifted() -> None:
         ("4" * 13, False, True),
     ],
 )
-def test_which_pins_there_are_and_which_are_tried_first(pin: str, *, possible: bool, weak: bool) -> None:
+def test_valid_and_weak_pins(pin: str, *, possible: bool, weak: bool) -> None:
     assert is_pin(pin) is possible
     if possible:
         assert is_weak_pin(pin, "13800000001") is weak
 
 
 class Guessing(RuleBasedStateMachine):
-    """Whatever is tried when: never more wrong codes are looked at than the lock-outs allow."""
+    """In any sequence, no more wrong codes are checked than the lock-outs allow."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.gate = CommandAuthenticator(self.clock)
+        self.authenticator = CommandAuthenticator(self.clock)
         self.wrong = 0
         self.locked = 0.0
 
     @rule(times=st.integers(1, 8))
     def guess(self, times: int) -> None:
         for _ in range(times):
-            verdict = self.gate.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
-            assert verdict is not AuthResult.ACCEPTED
+            result = self.authenticator.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
+            assert result is not AuthResult.ACCEPTED
             if self.clock.now < self.locked:
-                assert verdict is AuthResult.LOCKED_OUT
+                assert result is AuthResult.LOCKED_OUT
                 continue
             self.wrong += 1
-            assert (verdict is AuthResult.LOCKED_OUT) == (self.wrong == MAX_WRONG)
+            assert (result is AuthResult.LOCKED_OUT) == (self.wrong == MAX_WRONG)
             if self.wrong == MAX_WRONG:
                 self.wrong = 0
-                self.locked = self.gate.locked_until("a") or 0.0
+                self.locked = self.authenticator.locked_until("a") or 0.0
                 assert self.locked >= self.clock.now + LOCK_OUTS[0]
 
     @rule(seconds=st.sampled_from([1.0, 900.0, 86_400.0]))
@@ -211,14 +211,14 @@ class Guessing(RuleBasedStateMachine):
 
     @rule()
     def succeed(self) -> None:
-        verdict = self.gate.authenticate("a", PIN, CommandAttempt("开", "", "4711"))
-        assert (verdict is AuthResult.ACCEPTED) == (self.clock.now >= self.locked)
-        if verdict is AuthResult.ACCEPTED:
+        result = self.authenticator.authenticate("a", PIN, CommandAttempt("开", "", "4711"))
+        assert (result is AuthResult.ACCEPTED) == (self.clock.now >= self.locked)
+        if result is AuthResult.ACCEPTED:
             self.wrong = 0
 
     @invariant()
-    def it_is_told_whether_it_is_locked(self) -> None:
-        assert (self.gate.locked_until("a") is not None) == (self.clock.now < self.locked)
+    def locked_until_matches_the_lock_out(self) -> None:
+        assert (self.authenticator.locked_until("a") is not None) == (self.clock.now < self.locked)
 
 
 TestGuessing = Guessing.TestCase

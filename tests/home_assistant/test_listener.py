@@ -1,4 +1,4 @@
-"""A port of our own for what Home Assistant's own server refuses."""
+"""The listener: a port for pushes that Home Assistant's server rejects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.inbound import endpoints as push, listener
+from custom_components.sms1680.inbound import endpoints, listener
 from custom_components.sms1680.inbound.registry import async_get_registry
 
 WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
@@ -45,7 +45,7 @@ def port() -> int:
 
 @pytest.fixture
 async def account(hass: HomeAssistant, make_entry: MakeEntry, port: int) -> MockConfigEntry:
-    """The usual account, with a listener."""
+    """The default account with a listener."""
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
     await set_up(hass, entry)
     return entry
@@ -58,20 +58,20 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 @pytest.fixture
 async def get(port: int) -> AsyncIterator[Get]:
-    """GETs from the listener, on 127.0.0.1: status and text."""
+    """Return a function that sends a request to the listener, and returns the status and the text."""
     async with aiohttp.ClientSession() as session:
 
-        async def ask(path: str, query: str = "", method: str = "GET", **more: Any) -> tuple[int, str]:
+        async def request(path: str, query: str = "", method: str = "GET", **more: Any) -> tuple[int, str]:
             url = URL(f"http://127.0.0.1:{port}{path}?{query}", encoded=True)
             async with session.request(method, url, **more) as response:
                 return response.status, await response.text()
 
-        yield ask
+        yield request
 
 
 @pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("address", [WEBHOOK, REPORTS, UPLINKS])
-async def test_the_same_addresses(hass: HomeAssistant, get: Get, address: str) -> None:
+async def test_listener_serves_all_addresses(hass: HomeAssistant, get: Get, address: str) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
     assert await get(address, UPLINK) == (200, "0")
@@ -81,14 +81,14 @@ async def test_the_same_addresses(hass: HomeAssistant, get: Get, address: str) -
 
 
 @pytest.mark.usefixtures("account")
-async def test_a_text_of_two_lines_by_every_way(
+async def test_multiline_text_arrives_through_the_listener(
     hass: HomeAssistant, get: Get, hass_client_no_auth: ClientSessionGenerator, caplog: pytest.LogCaptureFixture
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     http = await hass_client_no_auth()
     for address in (WEBHOOK, UPLINKS):
         refused = await http.get(URL(f"{address}?{LINES}", encoded=True))
-        assert refused.status == 400  # Home Assistant's own filter
+        assert refused.status == 400  # Home Assistant's security filter
         assert await (await http.post(address, data=LINES.encode())).text() == "0"
         assert await get(address, LINES) == (200, "0")
     assert {event.data["content"] for event in messages} == {"1\n谢谢"}
@@ -101,7 +101,7 @@ async def test_a_text_of_two_lines_by_every_way(
 @pytest.mark.parametrize(
     "text", ["a\tb", "../../etc/passwd", "<script>alert(1)</script>", "proc/self/environ", "union select (1)"]
 )
-async def test_what_home_assistant_refuses_comes_in(hass: HomeAssistant, get: Get, text: str) -> None:
+async def test_listener_accepts_texts_that_home_assistant_rejects(hass: HomeAssistant, get: Get, text: str) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     assert await get(UPLINKS, f"mobile=13800000001&content={quote(text)}") == (200, "0")
     assert [event.data["content"] for event in messages] == [text]
@@ -123,7 +123,7 @@ async def test_what_home_assistant_refuses_comes_in(hass: HomeAssistant, get: Ge
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_nothing_else_and_nothing_too_large(
+async def test_listener_rejects_other_and_oversized_requests(
     get: Get, caplog: pytest.LogCaptureFixture, *, path: str, query: str, method: str, status: int
 ) -> None:
     assert (await get(path, query, method))[0] == status
@@ -131,15 +131,17 @@ async def test_nothing_else_and_nothing_too_large(
     assert "13800000001" not in caplog.text
 
 
-async def test_the_same_networks(hass: HomeAssistant, make_entry: MakeEntry, port: int, get: Get) -> None:
+async def test_allowed_networks_apply_to_the_listener(
+    hass: HomeAssistant, make_entry: MakeEntry, port: int, get: Get
+) -> None:
     entry = make_entry(options={const.CONF_LISTENER_PORT: port, const.CONF_NETWORKS: ["192.0.2.0/24"]})
     await set_up(hass, entry)
     assert (await get(WEBHOOK, UPLINK))[0] == 403
-    # Nobody may say where he comes from, but Home Assistant's own trusted proxies.
+    # Only Home Assistant's trusted proxies can set the address.
     assert (await get(WEBHOOK, UPLINK, headers={"X-Forwarded-For": "192.0.2.1"}))[0] == 400
 
 
-async def test_it_is_off_unless_asked_for(hass: HomeAssistant, entry: MockConfigEntry, port: int) -> None:
+async def test_listener_follows_its_option(hass: HomeAssistant, entry: MockConfigEntry, port: int) -> None:
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
     hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_LISTENER_PORT: port})
@@ -151,7 +153,7 @@ async def test_it_is_off_unless_asked_for(hass: HomeAssistant, entry: MockConfig
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_it_stays_open_through_a_reload(hass: HomeAssistant, account: MockConfigEntry, get: Get) -> None:
+async def test_listener_stays_open_during_a_reload(hass: HomeAssistant, account: MockConfigEntry, get: Get) -> None:
     messages: list[Event] = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     assert await hass.config_entries.async_unload(account.entry_id)
     waiting = asyncio.create_task(get(WEBHOOK, UPLINK))
@@ -161,7 +163,9 @@ async def test_it_stays_open_through_a_reload(hass: HomeAssistant, account: Mock
 
 
 @pytest.mark.parametrize("end", ["disabled", "removed", "stopped"])
-async def test_it_closes_with_its_account(hass: HomeAssistant, account: MockConfigEntry, port: int, end: str) -> None:
+async def test_listener_closes_with_its_account(
+    hass: HomeAssistant, account: MockConfigEntry, port: int, end: str
+) -> None:
     if end == "disabled":
         await hass.config_entries.async_set_disabled_by(account.entry_id, ConfigEntryDisabler.USER)
     elif end == "removed":
@@ -173,11 +177,11 @@ async def test_it_closes_with_its_account(hass: HomeAssistant, account: MockConf
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_a_port_that_is_taken_is_told_and_the_rest_works(
+async def test_port_in_use_raises_a_repair(
     hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
-    with socket.create_server(("", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("", 0)) as blocker:
+        port = blocker.getsockname()[1]
         entry = make_entry(options={const.CONF_LISTENER_PORT: port})
         await set_up(hass, entry)
         issue = ir.async_get(hass).async_get_issue(const.DOMAIN, f"listener_port_{entry.entry_id}")
@@ -190,14 +194,14 @@ async def test_a_port_that_is_taken_is_told_and_the_rest_works(
 
 
 @pytest.mark.parametrize("end", ["disabled", "removed"])
-async def test_a_port_that_is_taken_is_logged_once_and_forgotten_with_its_account(
+async def test_port_in_use_is_logged_once_and_its_repair_is_deleted_with_the_account(
     hass: HomeAssistant, make_entry: MakeEntry, caplog: pytest.LogCaptureFixture, end: str
 ) -> None:
-    with socket.create_server(("", 0)) as taken:
-        entry = make_entry(options={const.CONF_LISTENER_PORT: taken.getsockname()[1]})
+    with socket.create_server(("", 0)) as blocker:
+        entry = make_entry(options={const.CONF_LISTENER_PORT: blocker.getsockname()[1]})
         await set_up(hass, entry)
-        (told,) = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
-        assert "Choose another port in the account's options" in told
+        (error,) = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+        assert "Choose another port in the account's options" in error
         if end == "disabled":
             await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
         else:
@@ -207,7 +211,7 @@ async def test_a_port_that_is_taken_is_logged_once_and_forgotten_with_its_accoun
 
 
 @pytest.mark.parametrize("address", [WEBHOOK, UPLINKS])
-async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_push(
+async def test_internal_error_gets_500_and_logs_nothing_of_the_push(
     hass: HomeAssistant,
     account: MockConfigEntry,
     get: Get,
@@ -217,8 +221,8 @@ async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_pu
     address: str,
 ) -> None:
     http = await hass_client_no_auth()
-    receiver = async_get_registry(hass).async_get(account)
-    with patch.object(receiver, "async_receive", side_effect=ValueError(UPLINK)):
+    processor = async_get_registry(hass).async_get(account)
+    with patch.object(processor, "async_receive", side_effect=ValueError(UPLINK)):
         assert await get(address, UPLINK) == (500, "")
         response = await http.get(URL(f"{address}?{UPLINK}", encoded=True))
         assert (response.status, await response.text()) == (500, "")
@@ -227,33 +231,33 @@ async def test_a_fault_of_our_own_is_500_by_every_way_and_says_nothing_of_the_pu
     assert UPLINK not in caplog.text
 
 
-async def test_silent_connections_are_few_and_cut(
+async def test_idle_connections_are_limited_and_cut(
     hass: HomeAssistant, make_entry: MakeEntry, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "_MAX_CONNECTIONS", 2)
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
     await set_up(hass, entry)
-    opened = hass.data[push._LISTENERS][entry.entry_id]
+    server = hass.data[endpoints._LISTENERS][entry.entry_id]
     silent: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     for known in (1, 2, 2):
         silent.append(await asyncio.open_connection("127.0.0.1", port))
-        await until(lambda known=known: len(opened.connections) == known)
+        await until(lambda known=known: len(server.connections) == known)
     reader, writer = silent.pop()
     assert await asyncio.wait_for(reader.read(), 10) == b""
     await close(writer)
     for seconds in (21, 42):
-        assert len(opened.connections) == 2
+        assert len(server.connections) == 2
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
         await hass.async_block_till_done()
     for reader, writer in silent:
         with contextlib.suppress(ConnectionResetError):
             assert await asyncio.wait_for(reader.read(), 10) == b""
         await close(writer)
-    await until(lambda: not opened.connections)
+    await until(lambda: not server.connections)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something holds that no event tells of."""
+    """Run the event loop until the condition is true."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)

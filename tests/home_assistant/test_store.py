@@ -1,4 +1,4 @@
-"""The message store by itself: what is told to be safe is safe, whatever happens to the process or the file."""
+"""The message store alone: a finished job survives a killed process and a damaged file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Make = Callable[..., MessageStore]
 
 @pytest.fixture(autouse=True)
 def _integrations() -> None:
-    """Nothing here needs Home Assistant."""
+    """Disable the fixture: these tests use no Home Assistant."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(path: Path) -> Iterator[Make]:
-    """Opens stores, and closes them at the end."""
+    """Return a function that opens stores. Close them after the test."""
     made = []
 
     def open_store(*args: Any, **kwargs: Any) -> MessageStore:
@@ -98,9 +98,9 @@ def outgoing(number: str = ALICE, at: datetime = NOON, **more: Any) -> Outgoing:
 
 def send(store: MessageStore, message: Outgoing, outcome: Outcome = Outcome.ACCEPTED, *ids: str) -> int:
     dispatch = begin(store, message)
-    (change, *_) = done(store.settle(dispatch, [(0, RecordedOutcome(outcome, message.at, None, ids))]))
-    assert [change.row] == dispatch.rows
-    return int(change.row)
+    (update, *_) = done(store.settle(dispatch, [(0, RecordedOutcome(outcome, message.at, None, ids))]))
+    assert [update.row] == dispatch.rows
+    return int(update.row)
 
 
 def begin(store: MessageStore, message: Outgoing) -> Dispatch:
@@ -119,7 +119,7 @@ def integrity(path: Path) -> str:
         return str(database.execute("PRAGMA integrity_check").fetchone()[0])
 
 
-def test_what_was_told_to_be_safe_is_there_after_a_new_start(make: Make) -> None:
+def test_messages_survive_a_restart(make: Make) -> None:
     first = make()
     send(first, outgoing(recipient="alice", due=NOON + timedelta(hours=1), automatic=True), Outcome.ACCEPTED, "007")
     later = NOON + timedelta(microseconds=1)
@@ -142,54 +142,54 @@ def test_what_was_told_to_be_safe_is_there_after_a_new_start(make: Make) -> None
 
 
 @pytest.mark.parametrize("first", [1, 2])
-def test_a_process_that_is_killed_loses_nothing_it_was_told_of(path: Path, first: int) -> None:
-    """The process tells a number once its item is safe; it is killed at a random moment, twice over."""
+def test_killed_process_loses_no_stored_uplink(path: Path, first: int) -> None:
+    """The process prints each number after its uplink is stored. It is killed twice at random moments."""
     program = Path(__file__).with_name("store_writer.py")
     chance = random.Random(first)
-    told: set[int] = set()
+    printed: set[int] = set()
     for start in (0, 1_000_000):
         with subprocess.Popen(
             [sys.executable, str(program), str(path), str(start)], stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             for _ in range(chance.randint(1, 400)):
-                told.add(int(process.stdout.readline()))
+                printed.add(int(process.stdout.readline()))
             process.send_signal(signal.SIGKILL)
-            told.update(int(line) for line in process.stdout.read().split("\n")[:-1])
+            printed.update(int(line) for line in process.stdout.read().split("\n")[:-1])
     assert integrity(path) == "ok"
     with closing(sqlite3.connect(path)) as database:
-        kept = {int(content) for (content,) in database.execute("SELECT content FROM uplink")}
-    assert told
-    assert told <= kept
+        stored = {int(content) for (content,) in database.execute("SELECT content FROM uplink")}
+    assert printed
+    assert printed <= stored
 
 
-def test_what_comes_together_shares_a_commit_and_hears_of_it_after_it(store: MessageStore) -> None:
-    told_before: list[int] = []
-    held = threading.Event()
+def test_concurrent_jobs_share_a_commit_and_finish_after_it(store: MessageStore) -> None:
+    done_before: list[int] = []
+    blocked = threading.Event()
     futures: list[Future[Any]] = []
 
     def trace(statement: str) -> None:
         if statement == "COMMIT":
-            told_before.append(sum(future.done() for future in futures))
+            done_before.append(sum(future.done() for future in futures))
 
     store._writer.submit(lambda database: database.set_trace_callback(trace))
-    store._writer.submit(lambda _: held.wait(10))
+    store._writer.submit(lambda _: blocked.wait(10))
     futures += [store.receive(uplink(str(number))) for number in range(500)]
-    held.set()
+    blocked.set()
     assert not wait(futures, 10).not_done
-    assert len(told_before) <= 3
-    assert told_before[0] == 0
-    assert max(told_before) < 500  # who shares a commit hears of it after it, also of the last one
+    assert len(done_before) <= 3
+    assert done_before[0] == 0
+    assert max(done_before) < 500  # jobs of a commit finish after it, the last one too
 
 
-def test_one_that_fails_does_not_take_its_neighbours_along(store: MessageStore) -> None:
-    held = threading.Event()
-    store._writer.submit(lambda _: held.wait(10))
+def test_failing_job_does_not_affect_others(store: MessageStore) -> None:
+    blocked = threading.Event()
+    store._writer.submit(lambda _: blocked.wait(10))
     good = store.receive(uplink("1"))
     bad = store._writer.submit(lambda database: database.execute("INSERT INTO nowhere VALUES ('secret')"))
     wrong: Future[Any] = store._writer.submit(lambda _: 1 // 0)
     late = store.receive(uplink("2"))
-    held.set()
+    blocked.set()
     assert done(good).row < done(late).row
     with pytest.raises(StoreError) as caught:
         done(bad)
@@ -199,29 +199,29 @@ def test_one_that_fails_does_not_take_its_neighbours_along(store: MessageStore) 
     assert contents(store) == ["2", "1"]
 
 
-def test_only_so_much_waits_and_a_closed_store_says_no(store: MessageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = threading.Event()
+def test_full_or_closed_store_rejects_jobs(store: MessageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = threading.Event()
     started = threading.Event()
-    store._writer.submit(lambda _: (started.set(), held.wait(10)))
+    store._writer.submit(lambda _: (started.set(), blocked.wait(10)))
     assert started.wait(10)
     monkeypatch.setattr(store._writer._tasks, "maxsize", 2)
     waiting = [store.receive(uplink(str(number))) for number in range(3)]
     with pytest.raises(StoreError, match="busy"):
         done(waiting[2])
-    held.set()
+    blocked.set()
     wait(waiting, 10)
     store.close()
     with pytest.raises(StoreError, match="closed"):
         done(store.receive(uplink()))
 
 
-def test_a_message_that_never_was_on_its_way_is_forgotten(store: MessageStore) -> None:
+def test_discarded_dispatch_is_deleted(store: MessageStore) -> None:
     dispatch = begin(store, outgoing())
     done(store.discard(dispatch))
     assert contents(store) == []
 
 
-def test_what_waits_when_it_is_closed_is_still_done(make: Make) -> None:
+def test_close_finishes_waiting_jobs(make: Make) -> None:
     store = make()
     futures = [store.receive(uplink(str(number))) for number in range(50)]
     backup = store.begin_backup()
@@ -230,23 +230,23 @@ def test_what_waits_when_it_is_closed_is_still_done(make: Make) -> None:
 
 
 class TestDamage:
-    """A file that can't be read is set aside, and all goes on."""
+    """A file that cannot be read is renamed and replaced."""
 
-    def test_found_at_the_start(self, path: Path, make: Make) -> None:
+    def test_damaged_file_is_replaced_at_open(self, path: Path, make: Make) -> None:
         path.write_bytes(b"this is no database, and never was one" * 200)
         aside: list[Path] = []
         store = make(aside.append)
         assert done(store.receive(uplink())).row
-        (kept,) = aside
-        assert kept.read_bytes().startswith(b"this is no database")
+        (stored,) = aside
+        assert stored.read_bytes().startswith(b"this is no database")
         assert integrity(path) == "ok"
 
-    def test_found_while_it_runs(self, path: Path, make: Make) -> None:
+    def test_damaged_file_is_replaced_at_runtime(self, path: Path, make: Make) -> None:
         aside: list[Path] = []
         store = make(aside.append)
         for number in range(300):
             store.receive(uplink(str(number) * 50))
-        done(store.begin_backup())  # all is in the file now, and nothing beside it
+        done(store.begin_backup())  # the file contains everything now, and the -wal file nothing
         with path.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xa5" * (path.stat().st_size - 4096))
@@ -256,43 +256,43 @@ class TestDamage:
         assert len(aside) == 1
         assert contents(store) == ["门开了"]
 
-    def test_written_by_a_later_version(self, path: Path, make: Make) -> None:
+    def test_file_of_a_later_version_is_replaced(self, path: Path, make: Make) -> None:
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA user_version = 1000")
         aside: list[Path] = []
         make(aside.append)
         assert len(aside) == 1
 
-    def test_a_send_that_was_under_way_is_kept_whole_in_the_new_one(self, path: Path, make: Make) -> None:
-        """Its row is not mistaken for another's."""
+    def test_dispatch_in_progress_is_stored_completely_in_the_new_file(self, path: Path, make: Make) -> None:
+        """Its row number does not match a row of the new file."""
         first = make()
         dispatch = begin(first, outgoing(BOB))
         first.close()
         path.write_bytes(b"damaged" * 1000)
         second = make()
         send(second, outgoing(ALICE), Outcome.ACCEPTED, "1")
-        (change,) = done(second.settle(dispatch, [(0, RecordedOutcome(Outcome.ACCEPTED, NOON, None, ("2",)))]))
-        assert change.number == BOB
+        (update,) = done(second.settle(dispatch, [(0, RecordedOutcome(Outcome.ACCEPTED, NOON, None, ("2",)))]))
+        assert update.number == BOB
         assert len(contents(second)) == 2
 
-    def test_only_the_newest_three_are_kept(self, path: Path, make: Make) -> None:
+    def test_three_damaged_files_remain(self, path: Path, make: Make) -> None:
         for _ in range(5):
             make().close()
             path.write_bytes(b"damaged" * 1000)
         make()
         assert len(list(path.parent.glob("*.damaged-*"))) == 3
 
-    def test_what_cannot_be_opened_is_said(self, path: Path) -> None:
+    def test_file_that_cannot_be_opened_raises_store_error(self, path: Path) -> None:
         path.mkdir()
         with pytest.raises(StoreError, match="SQLITE_CANTOPEN"):
             MessageStore(path).open()
 
 
 class TestMigrations:
-    """A database of any version is brought to the present one, with all that is in it."""
+    """A database of any version is migrated with its content."""
 
-    def test_a_database_of_version_1(self, path: Path, make: Make) -> None:
-        """It is made by the SQL that version 1 was made by; what is out in the world is never changed."""
+    def test_database_of_version_1_is_migrated(self, path: Path, make: Make) -> None:
+        """The database is created with the SQL of version 1, which never updates."""
         with closing(sqlite3.connect(path)) as database:
             database.executescript((Path(__file__).parent / "store_version_1.sql").read_text())
         store = make()
@@ -303,7 +303,7 @@ class TestMigrations:
         assert (sent.text, sent.state, sent.message_ids) == ("门开了", DeliveryState.ACCEPTED, ("007",))
         assert [one.item.number for one in done(store.pending("home", 9))] == [ALICE]
 
-    def test_a_step_that_fails_leaves_the_database_as_it_was(
+    def test_failing_migration_leaves_the_database_unchanged(
         self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make().close()
@@ -317,7 +317,7 @@ class TestMigrations:
             assert database.execute("PRAGMA user_version").fetchone() == (before,)
             assert not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'more'").fetchall()
 
-    def test_each_step_is_taken_once(self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_migrations_run_once(self, path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         make().close()
         before = schema.VERSION
         longer = (*schema.MIGRATIONS, "CREATE TABLE more (x)")
@@ -354,10 +354,10 @@ class TestQueries:
             ({"since": NOON - timedelta(hours=1), "until": NOON}, ["in 0", "out 1"]),
         ],
     )
-    def test_the_newest_first(self, store: MessageStore, query: dict[str, Any], found: list[str]) -> None:
+    def test_query_returns_newest_first(self, store: MessageStore, query: dict[str, Any], found: list[str]) -> None:
         assert contents(store, **query) == found
 
-    def test_no_more_than_asked_for(self, store: MessageStore) -> None:
+    def test_query_respects_the_limit(self, store: MessageStore) -> None:
         assert [one.at for one in done(store.messages(HistoryQuery(limit=2)))] == [NOON, NOON - timedelta(minutes=1)]
 
     @pytest.mark.parametrize(
@@ -370,11 +370,11 @@ class TestQueries:
             (Selection(until=NOON - timedelta(hours=1)), ["out 0", "in 0", "out 1"]),
         ],
     )
-    def test_purging(self, store: MessageStore, selection: Selection, left: list[str]) -> None:
+    def test_purge_deletes_the_selection(self, store: MessageStore, selection: Selection, left: list[str]) -> None:
         assert done(store.purge(selection)) == 7 - len(left)
         assert contents(store) == left
 
-    def test_what_is_purged_is_not_left_in_the_file(self, store: MessageStore, path: Path) -> None:
+    def test_purged_text_is_not_in_the_file(self, store: MessageStore, path: Path) -> None:
         done(store.receive(uplink("a text to be forgotten")))
         done(store.purge(Selection()))
         store.close()
@@ -382,7 +382,7 @@ class TestQueries:
         assert files
         assert not any(b"a text to be forgotten" in octets or ALICE.encode() in octets for octets in files)
 
-    def test_what_is_under_way_is_purged_only_with_its_account(self, store: MessageStore) -> None:
+    def test_purge_includes_messages_in_progress_only_on_request(self, store: MessageStore) -> None:
         begin(store, outgoing(text="under way"))
         done(store.purge(Selection()))
         assert contents(store) == ["under way"]
@@ -400,7 +400,7 @@ class TestQueries:
 class TestRetention:
     KEEP = Retention(timedelta(days=30), 1000, texts=True)
 
-    def test_what_is_old_goes(self, store: MessageStore) -> None:
+    def test_old_messages_are_pruned(self, store: MessageStore) -> None:
         for days in (0, 29, 31):
             at = NOON - timedelta(days=days)
             send(store, outgoing(at=at, text=f"out {days}"))
@@ -412,35 +412,35 @@ class TestRetention:
         assert len(contents(store, entries=["office"])) == 3
         assert done(store.counts("home")).reports == 2
 
-    def test_only_so_many_are_kept_and_the_newest_of_them(self, store: MessageStore) -> None:
+    def test_prune_keeps_the_newest_messages(self, store: MessageStore) -> None:
         for minute in range(9):
             fire(store, uplink(str(minute), at=NOON - timedelta(minutes=minute)))
         done(store.prune({"home": Retention(timedelta(days=30), 4, texts=True)}))
         assert contents(store) == ["0", "1", "2", "3"]
 
-    def test_many_of_one_kind_push_out_none_of_another(self, store: MessageStore) -> None:
+    def test_maximum_applies_to_each_kind_separately(self, store: MessageStore) -> None:
         row = send(store, outgoing(at=NOON - timedelta(hours=1)), Outcome.ACCEPTED, "1")
         rows = [done(store.receive(uplink(str(place), at=NOON - timedelta(minutes=place)))).row for place in range(20)]
         done(store.mark_fired(rows, [], texts=True))
         done(store.prune({"home": Retention(timedelta(days=30), 10, texts=True)}))
-        assert [change.row for change in done(store.current([row]))] == [row]
+        assert [update.row for update in done(store.current([row]))] == [row]
         assert len(contents(store)) == 11
 
-    def test_what_was_not_fired_goes_only_where_that_is_said(self, store: MessageStore) -> None:
+    def test_pending_uplinks_are_pruned_only_on_request(self, store: MessageStore) -> None:
         for place in range(4):
             done(store.receive(uplink(str(place), at=NOON - timedelta(minutes=place))))
         for include_pending, left in ((False, 4), (True, 2)):
             done(store.prune({"home": Retention(timedelta(days=30), 2, texts=True, include_pending=include_pending)}))
             assert len(contents(store)) == left
 
-    def test_what_was_not_fired_and_what_is_under_way_stays(self, store: MessageStore) -> None:
+    def test_pending_uplinks_and_messages_in_progress_are_not_pruned(self, store: MessageStore) -> None:
         old = NOON - timedelta(days=99)
         done(store.receive(uplink("not fired", at=old)))
         begin(store, outgoing(at=old, text="under way"))
         done(store.prune({"home": self.KEEP}))
         assert sorted(map(str, contents(store))) == ["not fired", "under way"]
 
-    def test_a_file_shrinks_with_what_is_in_it(self, store: MessageStore, path: Path) -> None:
+    def test_file_shrinks_after_pruning(self, store: MessageStore, path: Path) -> None:
         wait([store.receive(uplink("长" * 500, at=NOON - timedelta(days=40))) for _ in range(2000)], 30)
         rows = [one.row for one in done(store.pending("home", 5000))]
         done(store.mark_fired(rows, [], texts=True))
@@ -452,7 +452,7 @@ class TestRetention:
         store.close()
         assert path.stat().st_size < full / 4
 
-    def test_without_texts_they_go_once_they_were_handed_on(self, store: MessageStore) -> None:
+    def test_text_is_deleted_after_its_event(self, store: MessageStore) -> None:
         row = done(store.receive(uplink("a secret word"))).row
         (waiting,) = done(store.pending("home", 9))
         assert isinstance(waiting.item, Uplink)
@@ -460,7 +460,7 @@ class TestRetention:
         done(store.mark_fired([row], [], texts=False))
         assert contents(store) == [None]
 
-    def test_texts_go_once_they_are_no_longer_to_be_kept(self, store: MessageStore) -> None:
+    def test_prune_deletes_texts_if_the_option_is_off(self, store: MessageStore) -> None:
         send(store, outgoing())
         fire(store, uplink())
         done(store.receive(uplink("not fired")))
@@ -474,8 +474,8 @@ def fire(store: MessageStore, item: Uplink | Report) -> None:
     done(store.mark_fired([row] if is_uplink else [], [] if is_uplink else [row], texts=True))
 
 
-class TestUnfired:
-    def test_in_the_order_in_which_it_came_and_with_what_it_says(self, make: Make) -> None:
+class TestPending:
+    def test_pending_items_are_complete_and_in_order(self, make: Make) -> None:
         first = make()
         send(first, outgoing(), Outcome.ACCEPTED, "7")
         done(first.receive(uplink("1", at=NOON)))
@@ -493,7 +493,7 @@ class TestUnfired:
         assert late.earlier is False
         assert [one.item for one in done(second.pending("home", 1))] == [early.item]
 
-    def test_what_came_lately_is_known_again(self, make: Make) -> None:
+    def test_recent_items_are_returned(self, make: Make) -> None:
         first = make(now=lambda: NOON)
         old = done(first.receive(uplink("1", at=NOON - timedelta(days=2), digest=b"old"))).row
         row = done(first.receive(uplink("2", at=NOON, digest=b"two"))).row
@@ -507,32 +507,32 @@ class TestUnfired:
             (b"rep", "report", NOON + timedelta(minutes=2), False),
         ]
 
-    def test_digests_are_not_kept_for_longer_than_they_are_needed(self, store: MessageStore) -> None:
+    def test_digests_are_deleted_after_a_day(self, store: MessageStore) -> None:
         done(store.receive(uplink("1", at=NOON - timedelta(days=2))))
         done(store.prune({}))
         assert done(store.recent("home", NOON - timedelta(days=9))) == []
 
 
 class TestBackup:
-    def test_a_copy_made_while_messages_come_in_is_whole(self, store: MessageStore, path: Path, tmp_path: Path) -> None:
+    def test_copy_during_a_backup_is_consistent(self, store: MessageStore, path: Path, tmp_path: Path) -> None:
         wait([store.receive(uplink(f"before {number}")) for number in range(200)], 10)
         done(store.begin_backup())
         main = tmp_path / "copy.db"
         shutil.copy(path, main)
-        # Enough that the file would be written into, were it not left alone.
+        # Enough data for a checkpoint, which a backup prevents.
         wait([store.receive(uplink(f"meanwhile {number} " + "长" * 400)) for number in range(4000)], 30)
         shutil.copy(f"{path}-wal", f"{main}-wal")
-        # A copy is not made at one moment: its end may be torn.
+        # Copying takes time, so the end of the copy can be incomplete.
         with Path(f"{main}-wal").open("r+b") as log:
             log.truncate(Path(f"{main}-wal").stat().st_size - 1000)
         done(store.end_backup())
         assert integrity(main) == "ok"
         with closing(sqlite3.connect(main)) as database:
-            kept = [content for (content,) in database.execute("SELECT content FROM uplink")]
-        assert {f"before {number}" for number in range(200)} <= set(kept)
+            stored = [content for (content,) in database.execute("SELECT content FROM uplink")]
+        assert {f"before {number}" for number in range(200)} <= set(stored)
         assert len(contents(store)) == 1000
 
-    def test_a_purge_leaves_the_file_alone_meanwhile(self, store: MessageStore, path: Path) -> None:
+    def test_purge_during_a_backup_leaves_the_file_unchanged(self, store: MessageStore, path: Path) -> None:
         done(store.receive(uplink()))
         done(store.begin_backup())
         before = path.read_bytes()
@@ -543,7 +543,7 @@ class TestBackup:
         assert path.read_bytes() != before
 
 
-def test_a_store_in_memory_is_the_same_without_a_file(tmp_path: Path) -> None:
+def test_store_in_memory_creates_no_file(tmp_path: Path) -> None:
     store = MessageStore(None)
     store.open()
     assert store.durable is False
@@ -557,28 +557,26 @@ def test_a_store_in_memory_is_the_same_without_a_file(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.db*")) == []
 
 
-def test_nothing_of_a_message_shows_in_what_is_printed(store: MessageStore) -> None:
-    message, came, told = outgoing(), uplink("收到", id="1"), report("7")
+def test_repr_contains_no_number_and_no_text(store: MessageStore) -> None:
+    message, received, reported = outgoing(), uplink("收到", id="1"), report("7")
     send(store, message)
-    done(store.receive(came))
-    done(store.receive(told))
+    done(store.receive(received))
+    done(store.receive(reported))
     stored = done(store.messages(HistoryQuery()))
-    unfired = done(store.pending("home", 9))
-    changes = done(store.settle(Dispatch((message,)), [(0, RecordedOutcome(Outcome.REFUSED, NOON, Reason.NUMBER))]))
-    shown = repr([message, came, told, stored, unfired, changes])
+    pending = done(store.pending("home", 9))
+    updates = done(store.settle(Dispatch((message,)), [(0, RecordedOutcome(Outcome.REFUSED, NOON, Reason.NUMBER))]))
+    shown = repr([message, received, reported, stored, pending, updates])
     assert ALICE not in shown
     assert "门开了" not in shown
     assert "收到" not in shown
 
 
-def test_only_its_owner_may_read_the_file(store: MessageStore, path: Path) -> None:
+def test_file_is_readable_by_its_owner_only(store: MessageStore, path: Path) -> None:
     done(store.receive(uplink()))
     assert {file.stat().st_mode & 0o777 for file in path.parent.glob("sms1680.db*")} == {0o600}
 
 
-def test_a_file_that_another_program_holds_is_waited_for(
-    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_locked_file_fails_after_the_busy_timeout(make: Make, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "_BUSY_TIMEOUT", 0.05)
     store = make()
     other = sqlite3.connect(path)

@@ -1,4 +1,4 @@
-"""The two triggers, as an automation uses them, and what is said where Home Assistant lacks their shape."""
+"""The triggers for messages and delivery reports in automations, and the error in older versions of Home Assistant."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 
 ALICE, STRANGER = "13800000001", "13900000009"
 
-new_shape = pytest.mark.skipif(
+with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
-old_shape = pytest.mark.skipif(trigger.SUPPORTS_TRIGGERS, reason="This Home Assistant supports custom triggers")
+without_triggers = pytest.mark.skipif(trigger.SUPPORTS_TRIGGERS, reason="This Home Assistant supports custom triggers")
 
 
 async def automate(hass: HomeAssistant, kind: str, **trigger_config: Any) -> list[ServiceCall]:
-    """Set an automation up and return the list of what it does."""
-    calls = async_mock_service(hass, "test", "acted")
+    """Set up an automation, and return the list of its actions' calls."""
+    calls = async_mock_service(hass, "test", "act")
     automation = {
         "id": "sms",
         "alias": "sms",
         "triggers": {"trigger": f"sms1680.{kind}", **trigger_config},
         "actions": {
-            "action": "test.acted",
-            "data": {"number": "{{ trigger.number }}", "said": "{{ trigger.content | default(trigger.state) }}!"},
+            "action": "test.act",
+            "data": {"number": "{{ trigger.number }}", "text": "{{ trigger.content | default(trigger.state) }}!"},
         },
     }
     assert await async_setup_component(hass, "automation", {"automation": [automation]})
@@ -40,7 +40,7 @@ async def automate(hass: HomeAssistant, kind: str, **trigger_config: Any) -> lis
     return calls
 
 
-async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
+async def receive(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
     for item in items:
         (
             await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 0)
@@ -48,27 +48,27 @@ async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | Deli
     await hass.async_block_till_done()
 
 
-def said(calls: list[ServiceCall]) -> list[str]:
-    return [call.data["said"].removesuffix("!") for call in calls]
+def acted(calls: list[ServiceCall]) -> list[str]:
+    return [call.data["text"].removesuffix("!") for call in calls]
 
 
-@new_shape
-async def test_without_options_any_recipient_but_no_stranger(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+@with_triggers
+async def test_default_trigger_ignores_strangers(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     calls = await automate(hass, "message_received")
-    await come(hass, entry, Reply(ALICE, "好的"), Reply(STRANGER, "你好"), DeliveryReport("7", ALICE, "0"))
-    assert said(calls) == ["好的"]
+    await receive(hass, entry, Reply(ALICE, "好的"), Reply(STRANGER, "你好"), DeliveryReport("7", ALICE, "0"))
+    assert acted(calls) == ["好的"]
 
 
-@new_shape
-async def test_a_stranger_counts_only_from_anyone(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+@with_triggers
+async def test_option_from_anyone_includes_strangers(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     calls = await automate(hass, "message_received", options={"from": "anyone"})
-    await come(hass, entry, Reply(STRANGER, "你好"))
-    assert said(calls) == ["你好"]
+    await receive(hass, entry, Reply(STRANGER, "你好"))
+    assert acted(calls) == ["你好"]
 
 
-@new_shape
+@with_triggers
 @pytest.mark.parametrize(
-    ("options", "taken"),
+    ("options", "expected"),
     [
         ({"contains": "OPEN"}, ["please open it", "ｏｐｅｎ"]),
         ({"matches": "1|ok|好的?"}, ["１", "OK", "好"]),
@@ -79,76 +79,76 @@ async def test_a_stranger_counts_only_from_anyone(hass: HomeAssistant, entry: Mo
         ({"extension": "12"}, ["e"]),
     ],
 )
-async def test_what_it_waits_for(
-    hass: HomeAssistant, entry: MockConfigEntry, options: dict[str, Any], taken: list[str]
+async def test_trigger_options_filter_messages(
+    hass: HomeAssistant, entry: MockConfigEntry, options: dict[str, Any], expected: list[str]
 ) -> None:
     calls = await automate(hass, "message_received", **options)
     texts = ("please open it", "ｏｐｅｎ", "１", "OK", "好", "12")
-    await come(hass, entry, *(Reply(ALICE, text) for text in texts))
-    await come(hass, entry, Reply("13800000002", "b"), Reply(ALICE, "e", "10690000168012"), Reply(ALICE, "f", "2"))
-    assert said(calls) == taken
+    await receive(hass, entry, *(Reply(ALICE, text) for text in texts))
+    await receive(hass, entry, Reply("13800000002", "b"), Reply(ALICE, "e", "10690000168012"), Reply(ALICE, "f", "2"))
+    assert acted(calls) == expected
 
 
-@new_shape
-async def test_a_recipient_by_device(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+@with_triggers
+async def test_recipient_option_accepts_a_device(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     bob = next(device for device in devices if device.name == "Bob")
     calls = await automate(hass, "message_received", options={"recipient": [bob.id]})
-    await come(hass, entry, Reply(ALICE, "a"), Reply("13800000002", "b"))
-    assert said(calls) == ["b"]
+    await receive(hass, entry, Reply(ALICE, "a"), Reply("13800000002", "b"))
+    assert acted(calls) == ["b"]
 
 
-@new_shape
+@with_triggers
 @pytest.mark.parametrize(("redelivered", "times"), [(False, 1), (True, 2)])
-async def test_what_came_again_counts_only_where_asked_for(
+async def test_option_redelivered_includes_repeats(
     hass: HomeAssistant, entry: MockConfigEntry, *, redelivered: bool, times: int
 ) -> None:
     calls = await automate(hass, "message_received", redelivered=redelivered)
-    await come(hass, entry, Reply(ALICE, "1", "", "id-1"), Reply(ALICE, "1", "", "id-1"))
-    assert said(calls) == ["1"] * times
+    await receive(hass, entry, Reply(ALICE, "1", "", "id-1"), Reply(ALICE, "1", "", "id-1"))
+    assert acted(calls) == ["1"] * times
 
 
-@new_shape
-@pytest.mark.parametrize(("state", "taken"), [(None, ["delivered", "failed", "pending"]), ("failed", ["failed"])])
-async def test_delivery_reports(
-    hass: HomeAssistant, entry: MockConfigEntry, state: str | None, taken: list[str]
+@with_triggers
+@pytest.mark.parametrize(("state", "expected"), [(None, ["delivered", "failed", "pending"]), ("failed", ["failed"])])
+async def test_delivery_report_trigger_filters_by_state(
+    hass: HomeAssistant, entry: MockConfigEntry, state: str | None, expected: list[str]
 ) -> None:
     calls = await automate(hass, "delivery_report", **({"state": state} if state else {}))
-    await come(hass, entry, *(DeliveryReport(f"7{status}", ALICE, status) for status in ("0", "KX:1000", "ACCEPTD")))
-    await come(hass, entry, Reply(ALICE, "1"))
-    assert said(calls) == taken
+    await receive(hass, entry, *(DeliveryReport(f"7{status}", ALICE, status) for status in ("0", "KX:1000", "ACCEPTD")))
+    await receive(hass, entry, Reply(ALICE, "1"))
+    assert acted(calls) == expected
 
 
-@new_shape
+@with_triggers
 @pytest.mark.parametrize(
     "options", [{"matches": "("}, {"from": "someone"}, {"options": {"state": "failed"}}, {"nonsense": 1}]
 )
-async def test_nonsense_is_refused(
+async def test_invalid_options_are_rejected(
     hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
 ) -> None:
     calls = await automate(hass, "message_received", **options)
-    await come(hass, entry, Reply(ALICE, "1"))
+    await receive(hass, entry, Reply(ALICE, "1"))
     assert not calls
     assert "sms" in caplog.text
 
 
-@new_shape
-async def test_an_automation_that_goes_listens_no_more(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+@with_triggers
+async def test_disabled_automation_stops_listening(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     calls = await automate(hass, "message_received", extension="12")
-    receivers = async_get_registry(hass)
-    assert set(receivers.watched_extensions) == {"12"}
+    registry = async_get_registry(hass)
+    assert set(registry.watched_extensions) == {"12"}
     await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.sms"}, blocking=True)
-    await come(hass, entry, Reply(ALICE, "1", "12"))
+    await receive(hass, entry, Reply(ALICE, "1", "12"))
     assert not calls
-    assert not receivers.watched_extensions
+    assert not registry.watched_extensions
 
 
-@old_shape
-async def test_an_older_home_assistant_says_what_to_do(
+@without_triggers
+async def test_old_home_assistant_suggests_an_event_trigger(
     hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = await automate(hass, "message_received")
-    await come(hass, entry, Reply(ALICE, "1"))
+    await receive(hass, entry, Reply(ALICE, "1"))
     assert not calls
     assert "need Home Assistant 2025.12 or later" in caplog.text
     assert "Traceback" not in caplog.text

@@ -1,4 +1,4 @@
-"""The message store inside Home Assistant: opened with it, closed with it, and what it is told by and tells."""
+"""The message store in Home Assistant: its lifetime, the messages in it, and the sensors of the last delivery."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def path(hass: HomeAssistant) -> Path:
 
 
 @pytest.fixture
-def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
+def processor(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
     return async_get_registry(hass).async_get(entry)
 
 
@@ -71,22 +71,22 @@ def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
     return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
 
 
-def shelf_of(hass: HomeAssistant, entry: MockConfigEntry) -> StoreIntake:
+def intake_of(hass: HomeAssistant, entry: MockConfigEntry) -> StoreIntake:
     return hass.data[DATA_STORE].for_entry(entry)
 
 
-async def kept(hass: HomeAssistant, entry: MockConfigEntry, **query: Any) -> list[Any]:
-    shelf = shelf_of(hass, entry)
-    await shelf.async_flush()
-    return list(await asyncio.wrap_future(shelf.store.messages(HistoryQuery(**query))))
+async def stored(hass: HomeAssistant, entry: MockConfigEntry, **query: Any) -> list[Any]:
+    intake = intake_of(hass, entry)
+    await intake.async_flush()
+    return list(await asyncio.wrap_future(intake.store.messages(HistoryQuery(**query))))
 
 
-async def come(receiver: InboundProcessor, item: Reply | DeliveryReport) -> None:
-    (await receiver.async_receive(item, InboundSource.LISTENER, 0)).mark_acknowledged()
+async def receive(processor: InboundProcessor, item: Reply | DeliveryReport) -> None:
+    (await processor.async_receive(item, InboundSource.LISTENER, 0)).mark_acknowledged()
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Let the disk be full."""
+    """Simulate a full disk."""
 
     def full(*_: Any, **__: Any) -> Any:
         error = OSError(28, "No space left on device: 13800000001")
@@ -99,65 +99,74 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 class TestIncoming:
-    async def test_what_came_in_is_kept(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    async def test_uplink_is_stored(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
-        await come(receiver, Reply("+86" + ALICE, "收到", "12", "0042"))
-        (message,) = await kept(hass, entry)
+        await receive(processor, Reply("+86" + ALICE, "收到", "12", "0042"))
+        (message,) = await stored(hass, entry)
         assert isinstance(message, StoredIn)
         assert (message.number, message.content, message.extension) == (ALICE, "收到", "12")
         assert (message.recipient, message.via, message.fired, message.repeat) == ("alice", "listener", True, False)
 
-    async def test_what_an_earlier_run_did_not_fire_is_fired_and_marked(
+    async def test_pending_events_of_an_earlier_run_fire_as_redelivered(
         self, hass: HomeAssistant, path: Path, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
     ) -> None:
         reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
         entry = make_entry()
-        came = dt_util.utcnow() - timedelta(seconds=5)
-        await hass.async_add_executor_job(self.fill, path, entry.entry_id, came)
+        received_at = dt_util.utcnow() - timedelta(seconds=5)
+        await hass.async_add_executor_job(self.fill, path, entry.entry_id, received_at)
         await set_up(entry)
         (message,) = messages
         assert (message.data["content"], message.data["id"], message.data["via"]) == ("1", "the id", "webhook")
-        assert (message.data["redelivered"], message.data["received_at"]) == (True, came.isoformat())
+        assert (message.data["redelivered"], message.data["received_at"]) == (True, received_at.isoformat())
         assert (message.data["recipient"], message.data["subentry_id"]) == ("Alice", "alice")
         (report,) = reports
         assert (report.data["message_id"], report.data["redelivered"]) == ("7", True)
         inbox = hass.states.get("event.home_inbox")
         assert inbox is not None
         assert inbox.state == "unknown"
-        assert [message.fired for message in await kept(hass, entry)] == [True]
+        assert [message.fired for message in await stored(hass, entry)] == [True]
 
     @staticmethod
-    def fill(path: Path, entry_id: str, came: Any) -> None:
+    def fill(path: Path, entry_id: str, received_at: Any) -> None:
         store = MessageStore(path)
         store.open()
         store.receive(
             Uplink(
-                entry_id, "the id", ALICE, "1", "", "", incomplete=False, via="webhook", received_at=came, digest=b""
+                entry_id,
+                "the id",
+                ALICE,
+                "1",
+                "",
+                "",
+                incomplete=False,
+                via="webhook",
+                received_at=received_at,
+                digest=b"",
             )
         )
-        store.receive(Report(entry_id, "", ALICE, "7", "0", "webhook", came, b""))
+        store.receive(Report(entry_id, "", ALICE, "7", "0", "webhook", received_at, b""))
         store.close()
 
-    async def test_what_comes_again_after_a_restart_is_known(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    async def test_repeats_are_recognised_after_a_restart(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
-        await receiver.async_receive(Reply(ALICE, "not answered"), InboundSource.WEBHOOK, 0)
-        await come(receiver, Reply(ALICE, "answered"))
-        await shelf_of(hass, entry).async_flush()
-        later = InboundRegistry(hass).async_get(entry)
-        later._store = hass.data[DATA_STORE]
+        await processor.async_receive(Reply(ALICE, "not answered"), InboundSource.WEBHOOK, 0)
+        await receive(processor, Reply(ALICE, "answered"))
+        await intake_of(hass, entry).async_flush()
+        restarted = InboundRegistry(hass).async_get(entry)
+        restarted._store = hass.data[DATA_STORE]
         hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_REPEAT_WINDOW: 0})
         await hass.async_block_till_done(wait_background_tasks=True)
-        await later.async_restore_seen()
-        assert later._prepare(Reply(ALICE, "not answered"), InboundSource.WEBHOOK).repeat is True
-        assert later._prepare(Reply(ALICE, "answered"), InboundSource.WEBHOOK).repeat is False
+        await restarted.async_restore_seen()
+        assert restarted._prepare(Reply(ALICE, "not answered"), InboundSource.WEBHOOK).repeat is True
+        assert restarted._prepare(Reply(ALICE, "answered"), InboundSource.WEBHOOK).repeat is False
 
-    async def test_where_the_disk_is_full_it_is_fired_and_not_answered(
+    async def test_full_disk_fires_but_does_not_acknowledge(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: InboundProcessor,
+        processor: InboundProcessor,
         *,
         messages: list[Event],
         monkeypatch: pytest.MonkeyPatch,
@@ -165,17 +174,17 @@ class TestIncoming:
         fail(monkeypatch, "receive")
         for _ in range(2):
             with pytest.raises(NotAcceptedError):
-                await receiver.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 0)
+                await processor.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 0)
         assert [event.data["redelivered"] for event in messages] == [False, True]
-        assert receiver.counts["not_stored"] == 2
+        assert processor.counts["not_stored"] == 2
         monkeypatch.undo()
-        await come(receiver, Reply(ALICE, "1"))
-        assert [message.repeat for message in await kept(hass, entry)] == [True]
+        await receive(processor, Reply(ALICE, "1"))
+        assert [message.repeat for message in await stored(hass, entry)] == [True]
 
-    async def test_a_sender_who_goes_before_the_answer_loses_nothing(
-        self, hass: HomeAssistant, receiver: InboundProcessor, messages: list[Event]
+    async def test_cancelled_receive_still_fires(
+        self, hass: HomeAssistant, processor: InboundProcessor, messages: list[Event]
     ) -> None:
-        task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 0))
+        task = hass.async_create_task(processor.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 0))
         await asyncio.sleep(0)
         task.cancel()
         await hass.async_block_till_done()
@@ -187,17 +196,17 @@ class TestIncoming:
             await hass.async_block_till_done()
         assert [event.data["content"] for event in messages] == ["1"]
 
-    async def test_half_a_character_is_kept_as_its_escape(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    async def test_lone_surrogate_is_stored_as_escape(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
-        await come(receiver, Reply(ALICE, "好 \ud83d"))
-        assert [message.content for message in await kept(hass, entry)] == ["好 \\ud83d"]
+        await receive(processor, Reply(ALICE, "好 \ud83d"))
+        assert [message.content for message in await stored(hass, entry)] == ["好 \\ud83d"]
 
-    async def test_a_fault_keeps_nothing_back_that_waits_behind_it(
+    async def test_error_while_firing_does_not_block_later_items(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: InboundProcessor,
+        processor: InboundProcessor,
         *,
         messages: list[Event],
         monkeypatch: pytest.MonkeyPatch,
@@ -205,39 +214,39 @@ class TestIncoming:
     ) -> None:
         assert await hass.config_entries.async_unload(entry.entry_id)
         for text in "12":
-            await come(receiver, Reply(ALICE, text))
-        fire = receiver._fire
+            await receive(processor, Reply(ALICE, text))
+        fire = processor._fire
 
         def faulty(incoming: Any) -> None:
             if incoming.item.content == "1":
                 raise ValueError(ALICE)
             fire(incoming)
 
-        monkeypatch.setattr(receiver, "_fire", faulty)
+        monkeypatch.setattr(processor, "_fire", faulty)
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         assert [event.data["content"] for event in messages] == ["2"]
         assert "Could not fire the event of a stored message: ValueError" in caplog.text
 
-    async def test_without_texts_they_are_gone_once_they_were_fired(
+    async def test_texts_are_deleted_after_their_event_if_the_option_is_off(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
     ) -> None:
         entry = make_entry(options={const.CONF_KEEP_TEXTS: False})
         await set_up(entry)
-        await come(async_get_registry(hass).async_get(entry), Reply(ALICE, "收到"))
+        await receive(async_get_registry(hass).async_get(entry), Reply(ALICE, "收到"))
         await entry.runtime_data.client.send(ALICE, "门开了")
         assert messages[0].data["content"] == "收到"
-        assert sorted(type(message).__name__ for message in await kept(hass, entry)) == ["StoredIn", "StoredOut"]
-        assert [one.content if isinstance(one, StoredIn) else one.text for one in await kept(hass, entry)] == [
+        assert sorted(type(message).__name__ for message in await stored(hass, entry)) == ["StoredIn", "StoredOut"]
+        assert [one.content if isinstance(one, StoredIn) else one.text for one in await stored(hass, entry)] == [
             None,
             None,
         ]
 
-    async def test_what_was_kept_before_a_setting_was_changed_is_fired(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, messages: list[Event]
+    async def test_pending_event_fires_after_the_store_changed(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor, messages: list[Event]
     ) -> None:
         assert await hass.config_entries.async_unload(entry.entry_id)
-        await come(receiver, Reply(ALICE, "1"))
+        await receive(processor, Reply(ALICE, "1"))
         hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_KEEP_DAYS: 0})
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -245,7 +254,7 @@ class TestIncoming:
 
 
 class TestOutgoing:
-    async def test_a_message_is_kept_before_it_goes_out(
+    async def test_message_is_stored_before_it_is_sent(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         sandbox.platform.faults.always(Fault(stall_after=0.3))
@@ -260,36 +269,36 @@ class TestOutgoing:
             await sending
         await entry.runtime_data.client.aclose()
         await hass.async_block_till_done()
-        # What became of it is told all the same, though nobody waits.
-        assert {one.state for one in await kept(hass, entry)} == {DeliveryState.ACCEPTED}
+        # The outcome is stored although the caller was cancelled.
+        assert {one.state for one in await stored(hass, entry)} == {DeliveryState.ACCEPTED}
 
-    async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing(
+    async def test_call_cancelled_before_sending_stores_nothing(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
-        held = threading.Event()
-        shelf_of(hass, entry).store._writer.submit(lambda _: held.wait(10))
+        blocked = threading.Event()
+        intake_of(hass, entry).store._writer.submit(lambda _: blocked.wait(10))
         sending = hass.async_create_task(entry.runtime_data.client.send(ALICE, "门开了"))
         await asyncio.sleep(0)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
-        held.set()
-        assert await kept(hass, entry) == []
+        blocked.set()
+        assert await stored(hass, entry) == []
         assert not sandbox.platform.messages
 
     @staticmethod
     async def when(hass: HomeAssistant, entry: MockConfigEntry, count: int) -> list[StoredOut]:
         for _ in range(1000):
-            found = await kept(hass, entry)
+            found = await stored(hass, entry)
             if len(found) == count:
                 return found
         raise AssertionError
 
-    async def test_each_text_of_a_template_and_a_batch(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_template_and_batch_texts_are_stored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         client = entry.runtime_data.client
         await client.send_template("{A}：{PHONE}", [[ALICE, "一"], [BOB, "二"]])
         await client.send_batch([(ALICE, "甲"), (ALICE, "乙")])
-        found = [(one.number, one.text, one.message_ids, one.state) for one in await kept(hass, entry)]
+        found = [(one.number, one.text, one.message_ids, one.state) for one in await stored(hass, entry)]
         accepted = ((), DeliveryState.ACCEPTED)
         assert sorted(found) == sorted(
             [
@@ -300,22 +309,20 @@ class TestOutgoing:
             ]
         )
 
-    async def test_a_report_on_a_template_send_is_matched_by_number(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    async def test_report_of_a_template_message_is_matched_by_number(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
         await entry.runtime_data.client.send_template("{A}", [[ALICE, "一"]])
-        await come(receiver, DeliveryReport("7", ALICE, "0"))
-        (message,) = await kept(hass, entry)
+        await receive(processor, DeliveryReport("7", ALICE, "0"))
+        (message,) = await stored(hass, entry)
         assert (message.state, message.matched) == (DeliveryState.DELIVERED, "number")
 
-    async def test_a_message_that_cannot_be_sent_leaves_nothing(
-        self, hass: HomeAssistant, entry: MockConfigEntry
-    ) -> None:
+    async def test_invalid_message_stores_nothing(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         with pytest.raises(ValueError, match="empty"):
             await entry.runtime_data.client.send(ALICE, " ")
-        assert await kept(hass, entry) == []
+        assert await stored(hass, entry) == []
 
-    async def test_an_error_that_nobody_foresaw_leaves_it_unknown(
+    async def test_unexpected_error_leaves_the_message_unknown(
         self, hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def broken(*_: Any, **__: Any) -> Any:
@@ -324,11 +331,11 @@ class TestOutgoing:
         monkeypatch.setattr(entry.runtime_data.client.sender, "send", broken)
         with pytest.raises(ZeroDivisionError):
             await entry.runtime_data.client.send(ALICE, "门开了")
-        (message,) = await kept(hass, entry)
+        (message,) = await stored(hass, entry)
         assert (message.state, message.reason) == (DeliveryState.UNKNOWN, Reason.LOST)
 
     @pytest.mark.parametrize("step", ["begin", "settle"])
-    async def test_where_the_disk_is_full_it_goes_out_all_the_same(
+    async def test_full_disk_does_not_prevent_sending(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -341,31 +348,31 @@ class TestOutgoing:
         (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
         assert receipt.outcome is Outcome.ACCEPTED
         assert len(sandbox.platform.messages) == 1
-        states = [one.state for one in await kept(hass, entry)]
+        states = [one.state for one in await stored(hass, entry)]
         assert states == ([DeliveryState.ACCEPTED] if step == "begin" else [DeliveryState.SENDING])
 
-    async def test_a_disk_that_hangs_keeps_no_message_back(
+    async def test_hanging_disk_does_not_prevent_sending(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(recording, "_PATIENCE", 0.05)
-        held = threading.Event()
-        shelf_of(hass, entry).store._writer.submit(lambda _: held.wait(10))
+        blocked = threading.Event()
+        intake_of(hass, entry).store._writer.submit(lambda _: blocked.wait(10))
         (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
         assert receipt.outcome is Outcome.ACCEPTED
         assert len(sandbox.platform.messages) == 1
-        held.set()
-        (message,) = await kept(hass, entry)
+        blocked.set()
+        (message,) = await stored(hass, entry)
         assert (message.state, message.message_ids) == (DeliveryState.ACCEPTED, (receipt.message_id,))
 
-    async def test_a_receipt_of_no_known_call_is_kept_too(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_receipt_without_a_call_is_stored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         entry.runtime_data.client.record(Receipt(ALICE, Outcome.ACCEPTED, "7", message_ids=("7",)))
         await hass.async_block_till_done()
-        (message,) = await kept(hass, entry)
+        (message,) = await stored(hass, entry)
         assert (message.number, message.recipient, message.text, message.message_ids) == (ALICE, "alice", None, ("7",))
 
 
-class TestLife:
-    async def test_a_damaged_file_is_set_aside_with_a_repair(
+class TestStoreManager:
+    async def test_damaged_file_raises_a_repair(
         self, hass: HomeAssistant, path: Path, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         path.write_bytes(b"no database" * 1000)  # noqa: ASYNC240 - nothing runs yet
@@ -378,39 +385,39 @@ class TestLife:
         aside = Path(hass.config.path(issue.translation_placeholders["aside"]))
         assert (await hass.async_add_executor_job(aside.read_bytes)).startswith(b"no database")
         await entry.runtime_data.client.send(ALICE, "门开了")
-        assert len(sandbox.platform.messages) == len(await kept(hass, entry)) == 1
+        assert len(sandbox.platform.messages) == len(await stored(hass, entry)) == 1
 
-    async def test_without_a_file_all_goes_on_in_memory_with_a_repair(
+    async def test_unavailable_file_raises_a_repair_and_uses_memory(
         self, hass: HomeAssistant, path: Path, make_entry: MakeEntry, set_up: SetUp, messages: list[Event]
     ) -> None:
         path.mkdir()  # noqa: ASYNC240 - nothing runs yet
         entry = make_entry()
         await set_up(entry)
         assert ir.async_get(hass).async_get_issue(const.DOMAIN, "store_unavailable") is not None
-        await come(async_get_registry(hass).async_get(entry), Reply(ALICE, "1"))
+        await receive(async_get_registry(hass).async_get(entry), Reply(ALICE, "1"))
         await entry.runtime_data.client.send(ALICE, "门开了")
         assert len(messages) == 1
-        assert len(await kept(hass, entry)) == 2
-        assert shelf_of(hass, entry).store.durable is False
+        assert len(await stored(hass, entry)) == 2
+        assert intake_of(hass, entry).store.durable is False
         await backup.async_pre_backup(hass)
 
-    async def test_an_account_s_messages_go_when_it_is_removed(
+    async def test_removed_account_deletes_its_messages(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: InboundProcessor,
+        processor: InboundProcessor,
         make_entry: MakeEntry,
         set_up: SetUp,
     ) -> None:
         other = make_entry(title="Other", http={"product_id": "2"}, webhook_id="other", push_secret="other")
         await set_up(other)
-        await come(receiver, Reply(ALICE, "1"))
-        await come(async_get_registry(hass).async_get(other), Reply(ALICE, "2"))
+        await receive(processor, Reply(ALICE, "1"))
+        await receive(async_get_registry(hass).async_get(other), Reply(ALICE, "2"))
         await entry.runtime_data.client.send(ALICE, "门开了")
         assert await hass.config_entries.async_remove(entry.entry_id)
-        assert [one.content for one in await kept(hass, other)] == ["2"]
+        assert [one.content for one in await stored(hass, other)] == ["2"]
 
-    async def test_it_is_tidied_every_hour_and_what_expired_is_told(
+    async def test_store_is_pruned_every_hour(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, until: Until
     ) -> None:
         await entry.runtime_data.client.send(ALICE, "门开了")
@@ -421,13 +428,13 @@ class TestLife:
         freezer.tick(timedelta(days=30))
         async_fire_time_changed(hass)
         await hass.async_block_till_done(wait_background_tasks=True)
-        assert await kept(hass, entry) == []
+        assert await stored(hass, entry) == []
 
-    async def test_it_is_closed_with_home_assistant(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    async def test_store_closes_with_home_assistant(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
-        store = shelf_of(hass, entry).store
-        await come(receiver, Reply(ALICE, "1"))
+        store = intake_of(hass, entry).store
+        await receive(processor, Reply(ALICE, "1"))
         await hass.async_stop(force=True)
         assert hass.state is CoreState.stopped
         with pytest.raises(StoreError, match="closed"):
@@ -442,28 +449,28 @@ class TestLife:
         store.close()
         return [one.fired for one in found if isinstance(one, StoredIn)]
 
-    async def test_a_backup_finds_all_in_the_file_and_nothing_waits_meanwhile(
-        self, hass: HomeAssistant, path: Path, receiver: InboundProcessor, messages: list[Event]
+    async def test_backup_contains_everything_and_blocks_nothing(
+        self, hass: HomeAssistant, path: Path, processor: InboundProcessor, messages: list[Event]
     ) -> None:
-        await come(receiver, Reply(ALICE, "before"))
+        await receive(processor, Reply(ALICE, "before"))
         await backup.async_pre_backup(hass)
         copy = path.with_name("copy.db")
         copy.write_bytes(await hass.async_add_executor_job(path.read_bytes))
-        await come(receiver, Reply(ALICE, "meanwhile"))
+        await receive(processor, Reply(ALICE, "meanwhile"))
         await backup.async_post_backup(hass)
         assert len(messages) == 2
         assert await hass.async_add_executor_job(self.fired, copy) == [True]
 
-    async def test_a_backup_goes_on_without_a_store(
+    async def test_backup_continues_without_a_store(
         self, hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture
     ) -> None:
-        await hass.async_add_executor_job(shelf_of(hass, entry).store.close)
+        await hass.async_add_executor_job(intake_of(hass, entry).store.close)
         await backup.async_pre_backup(hass)
         assert "Could not prepare the message store for the backup (closed)" in caplog.text
 
     @pytest.mark.usefixtures("entry")
-    async def test_home_assistants_backup_knows_the_platform(self, hass: HomeAssistant) -> None:
-        with contextlib.suppress(ImportError):  # older ones want it
+    async def test_backup_platform_is_registered(self, hass: HomeAssistant) -> None:
+        with contextlib.suppress(ImportError):  # needed by older versions
             from homeassistant.helpers.backup import async_initialize_backup
 
             async_initialize_backup(hass)
@@ -473,76 +480,74 @@ class TestLife:
 
         assert const.DOMAIN in hass.data[DATA_MANAGER].platforms
 
-    async def test_the_diagnostics_count_and_do_not_quote(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    async def test_diagnostics_contain_counts_but_no_content(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
-        await come(receiver, Reply(ALICE, "收到"))
+        await receive(processor, Reply(ALICE, "收到"))
         await entry.runtime_data.client.send(ALICE, "门开了")
-        told = await async_get_config_entry_diagnostics(hass, entry)
-        assert told["store"]["on_disk"] is True
-        assert told["store"]["outgoing"] == {"accepted": 1}
-        assert told["store"]["uplinks"] == 1
-        assert ALICE not in str(told)
-        assert "收到" not in str(told)
-        assert "门开了" not in str(told)
-        await hass.async_add_executor_job(shelf_of(hass, entry).store.close)
-        told = await async_get_config_entry_diagnostics(hass, entry)
-        assert told["store"] == {"on_disk": True, "problem": "closed"}
+        diagnostics = await async_get_config_entry_diagnostics(hass, entry)
+        assert diagnostics["store"]["on_disk"] is True
+        assert diagnostics["store"]["outgoing"] == {"accepted": 1}
+        assert diagnostics["store"]["uplinks"] == 1
+        assert ALICE not in str(diagnostics)
+        assert "收到" not in str(diagnostics)
+        assert "门开了" not in str(diagnostics)
+        await hass.async_add_executor_job(intake_of(hass, entry).store.close)
+        diagnostics = await async_get_config_entry_diagnostics(hass, entry)
+        assert diagnostics["store"] == {"on_disk": True, "problem": "closed"}
 
 
 class TestLastDelivery:
     @staticmethod
-    def shown(hass: HomeAssistant, name: str) -> tuple[str, str]:
+    def last_delivery(hass: HomeAssistant, name: str) -> tuple[str, str]:
         state, since = (hass.states.get(f"sensor.{name}_last_delivery{what}") for what in ("_state", ""))
         assert state is not None
         assert since is not None
         return state.state, since.state
 
-    async def test_each_recipient_has_its_own(
+    async def test_each_recipient_has_a_last_delivery(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        receiver: InboundProcessor,
+        processor: InboundProcessor,
         *,
         freezer: FrozenDateTimeFactory,
         until: Until,
     ) -> None:
-        assert self.shown(hass, "alice") == ("unknown", "unknown")
+        assert self.last_delivery(hass, "alice") == ("unknown", "unknown")
         freezer.move_to("2026-05-01 12:00:00+00:00")
         (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
-        await until(lambda: self.shown(hass, "alice")[0] == "accepted")
-        assert self.shown(hass, "alice") == ("accepted", "2026-05-01T12:00:00+00:00")
+        await until(lambda: self.last_delivery(hass, "alice")[0] == "accepted")
+        assert self.last_delivery(hass, "alice") == ("accepted", "2026-05-01T12:00:00+00:00")
         freezer.tick(60)
-        await come(receiver, DeliveryReport(str(receipt.message_id), ALICE, "0"))
-        assert self.shown(hass, "alice") == ("delivered", "2026-05-01T12:01:00+00:00")
-        assert self.shown(hass, "bob") == ("unknown", "unknown")
+        await receive(processor, DeliveryReport(str(receipt.message_id), ALICE, "0"))
+        assert self.last_delivery(hass, "alice") == ("delivered", "2026-05-01T12:01:00+00:00")
+        assert self.last_delivery(hass, "bob") == ("unknown", "unknown")
 
-    async def test_it_is_there_after_a_reload(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_last_delivery_survives_a_reload(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         await entry.runtime_data.client.send(ALICE, "门开了")
         await hass.config_entries.async_reload(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
-        assert self.shown(hass, "alice")[0] == "accepted"
+        assert self.last_delivery(hass, "alice")[0] == "accepted"
 
-    async def test_a_late_report_on_an_older_message_does_not_show(
-        self, hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    async def test_report_of_an_older_message_is_ignored(
+        self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
         (older,) = await entry.runtime_data.client.send(ALICE, "一")
         (newer,) = await entry.runtime_data.client.send(ALICE, "二")
-        await come(receiver, DeliveryReport(str(newer.message_id), ALICE, "0"))
-        await come(receiver, DeliveryReport(str(older.message_id), ALICE, "X"))
-        assert self.shown(hass, "alice")[0] == "delivered"
+        await receive(processor, DeliveryReport(str(newer.message_id), ALICE, "0"))
+        await receive(processor, DeliveryReport(str(older.message_id), ALICE, "X"))
+        assert self.last_delivery(hass, "alice")[0] == "delivered"
 
-    async def test_an_older_change_that_is_heard_of_later_does_not_show(
-        self, hass: HomeAssistant, entry: MockConfigEntry
-    ) -> None:
-        older, newer = await self.changes(entry)
-        storage = hass.data[DATA_STORE]
-        storage.publish([newer])
-        storage.publish([older])
-        assert self.shown(hass, "alice")[0] == "delivered"
+    async def test_outdated_update_is_ignored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        older, newer = await self.updates(entry)
+        manager = hass.data[DATA_STORE]
+        manager.publish([newer])
+        manager.publish([older])
+        assert self.last_delivery(hass, "alice")[0] == "delivered"
 
     @staticmethod
-    async def changes(entry: MockConfigEntry) -> tuple[DeliveryUpdate, DeliveryUpdate]:
+    async def updates(entry: MockConfigEntry) -> tuple[DeliveryUpdate, DeliveryUpdate]:
         store = MessageStore(None)
         store.open()
         (alice,) = [one for one in entry.subentries.values() if one.title == "Alice"]
@@ -559,6 +564,6 @@ class TestLastDelivery:
         return accepted, delivered
 
 
-def test_an_outgoing_message_says_what_it_is() -> None:
+def test_repr_of_an_outgoing_message_masks_the_number() -> None:
     assert "138****0001" in repr(Outgoing("home", ALICE, "http", dt_util.utcnow(), "门开了"))
     assert writer.error_kind(OSError(28, ALICE)) == "OSError"

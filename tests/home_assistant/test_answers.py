@@ -1,4 +1,4 @@
-"""Which answer a reply is, however it was typed; and the words that are never one."""
+"""Match replies to answers, and recognise the words for opting out."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ CLOSE = Answers([("close", ["关", "关门"]), ("leave", ["2"]), ("yes", []), ("
         ("0", "no"),
     ],
 )
-def test_width_case_blanks_punctuation_and_signatures_are_forgiven(reply: str, answer: str) -> None:
+def test_width_case_spaces_punctuation_and_signatures_are_ignored(reply: str, answer: str) -> None:
     assert CLOSE.match(reply) == (True, answer)
 
 
 @pytest.mark.parametrize(
     "reply", ["", "  ", "。", "关窗", "好的，但是等一下", "12", "1 2", "1.0", "现在几点", "【某某科技】"]
 )
-def test_another_reply_is_no_answer(reply: str) -> None:
+def test_other_reply_is_no_answer(reply: str) -> None:
     assert CLOSE.match(reply) == (False, None)
 
 
 @pytest.mark.parametrize("reply", ["好的", "收到", "知道了", "嗯", "是", "１", "ok", "y", "Y", "Got it!", "已收到"])
-def test_the_built_in_set_of_what_acknowledges(reply: str) -> None:
+def test_built_in_acknowledgements(reply: str) -> None:
     assert Answers([("acknowledged", [])]).match(reply) == (True, "acknowledged")
 
 
@@ -71,7 +71,7 @@ def test_the_built_in_set_of_what_acknowledges(reply: str) -> None:
         ("不不", "no"),
     ],
 )
-def test_built_in_sets_know_thanks_and_what_is_said_twice(reply: str, answer: str) -> None:
+def test_built_in_sets_allow_thanks_and_repetition(reply: str, answer: str) -> None:
     answers = Answers([("acknowledged", [])] if answer == "acknowledged" else [("yes", []), ("no", [])])
     assert answers.match(reply) == (True, answer)
 
@@ -94,24 +94,24 @@ def test_built_in_sets_know_thanks_and_what_is_said_twice(reply: str, answer: st
         "吧",
     ],
 )
-def test_built_in_sets_know_no_more_than_that(reply: str) -> None:
+def test_built_in_sets_reject_ambiguous_replies(reply: str) -> None:
     for answers in ([("acknowledged", [])], [("yes", []), ("no", [])]):
         assert Answers(answers).match(reply) == (False, None)
 
 
 @given(st.sampled_from(sorted(BUILT_IN)), st.data())
-def test_each_sentence_of_a_built_in_set_is_an_answer(answer_id: str, data: st.DataObject) -> None:
+def test_every_built_in_sentence_is_an_answer(answer_id: str, data: st.DataObject) -> None:
     sentence = data.draw(st.sampled_from(BUILT_IN[answer_id]))
     assert Answers([(answer_id, [])]).match(sentence) == (True, answer_id)
 
 
-def test_what_was_written_for_the_question_comes_before_what_is_built_in() -> None:
+def test_custom_sentences_precede_built_in_ones() -> None:
     answers = Answers([("acknowledged", []), ("police", ["1"])])
     assert answers.match("1") == (True, "police")
     assert answers.match("收到") == (True, "acknowledged")
 
 
-def test_sentences_of_its_own_stand_for_the_built_in_ones() -> None:
+def test_custom_sentences_replace_the_built_in_set() -> None:
     assert Answers([("yes", ["关"])]).match("好的") == (False, None)
 
 
@@ -123,24 +123,26 @@ def test_sentences_of_its_own_stand_for_the_built_in_ones() -> None:
         ("(ok|好)[ (now|马上)]", ["OK", "好 马上", "ok now"], ["马上"]),
     ],
 )
-def test_a_sentence_may_leave_things_out_and_offer_others(sentence: str, replies: list[str], others: list[str]) -> None:
+def test_sentences_support_optional_parts_and_alternatives(
+    sentence: str, replies: list[str], others: list[str]
+) -> None:
     answers = Answers([("do", [sentence])])
     assert [answers.match(reply) for reply in replies] == [(True, "do")] * len(replies)
     assert [answers.match(reply) for reply in others] == [(False, None)] * len(others)
 
 
 @pytest.mark.parametrize("sentence", ["[ok", "ok]", "(ok]", "{name}", "<rule>", "[ok]", "。", "ok|", ""])
-def test_a_sentence_that_cant_be_meant_is_refused(sentence: str) -> None:
+def test_invalid_sentence_is_rejected(sentence: str) -> None:
     with pytest.raises(InvalidAnswerError):
         Answers([("x", [sentence])])
 
 
-def test_an_answer_without_sentences_is_one_of_the_built_in() -> None:
+def test_answer_without_sentences_must_be_built_in() -> None:
     with pytest.raises(InvalidAnswerError):
         Answers([("close", [])])
 
 
-def test_without_answers_any_reply_is_one() -> None:
+def test_any_reply_matches_without_answers() -> None:
     assert Answers().match("明天下午三点") == (True, None)
     assert Answers().match("…") == (False, None)
 
@@ -148,30 +150,30 @@ def test_without_answers_any_reply_is_one() -> None:
 @pytest.mark.parametrize(
     "reply", ["T", "td", "ＴＤ", "N", "n.", "R", " 退订 ", "TD退订", "退订回T", "回复TD退订", "【某某】退订", "退订！"]
 )
-def test_opt_out_words_are_known_and_never_an_answer(reply: str) -> None:
+def test_opt_out_words_are_never_an_answer(reply: str) -> None:
     assert is_opt_out(reply)
     assert Answers([("no", ["n", "t", "r", "td", "退订", "TD退订"])]).match(reply) == (False, None)
     assert Answers().match(reply) == (False, None)
 
 
 @pytest.mark.parametrize("reply", ["不", "no", "tv", "not", "订阅", "关", "1", "stop", ""])
-def test_other_words_are_no_opting_out(reply: str) -> None:
+def test_other_words_do_not_opt_out(reply: str) -> None:
     assert not is_opt_out(reply)
 
 
-def test_nothing_built_in_is_a_word_for_opting_out() -> None:
+def test_no_built_in_sentence_opts_out() -> None:
     words = {plain(word) for words in BUILT_IN.values() for word in words}
     assert not words & OPT_OUT
     assert all(words)
 
 
 @given(st.text(max_size=50))
-def test_a_plain_text_stays_as_it_is(text: str) -> None:
+def test_plain_is_idempotent(text: str) -> None:
     once = plain(text)
     assert plain(once) == once
 
 
 @given(st.from_regex(r"[0-9]{1,6}", fullmatch=True), st.sampled_from([".", " ", "-", ",", "，", "\n"]))
-def test_digits_that_are_apart_are_never_read_as_one_number(digits: str, between: str) -> None:
+def test_separated_digits_are_not_joined(digits: str, between: str) -> None:
     whole, halves = Answers([("n", [digits + "0"])]), between.join((digits, "0"))
     assert whole.match(halves) == (False, None)

@@ -32,7 +32,7 @@ from custom_components.sms1680.const import (
     EVENT_DELIVERY_REPORT,
     EVENT_MESSAGE_RECEIVED,
 )
-from custom_components.sms1680.inbound import endpoints as push, http_handler as answering
+from custom_components.sms1680.inbound import endpoints, http_handler
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
@@ -71,7 +71,7 @@ def raw(address: str, query: str) -> URL:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("address", ADDRESSES)
-async def test_both_kinds_on_each_address_by_both_methods(
+async def test_every_address_accepts_uplinks_and_reports_by_get_and_post(
     http: TestClient, entry: MockConfigEntry, messages: list[Event], reports: list[Event], *, address: str, method: str
 ) -> None:
     for fields in (UPLINK, REPORT):
@@ -117,7 +117,7 @@ async def test_both_kinds_on_each_address_by_both_methods(
     }
 
 
-async def test_the_platform_pushes_after_a_send_and_a_reply(
+async def test_sandbox_pushes_report_and_reply_to_the_webhook(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     http: TestClient,
@@ -137,7 +137,7 @@ async def test_the_platform_pushes_after_a_send_and_a_reply(
     assert [message.data["content"] for message in messages] == ["1 谢谢"]
 
 
-async def test_a_reload_keeps_the_addresses_and_a_removal_ends_them(
+async def test_addresses_survive_reload_and_end_with_removal(
     hass: HomeAssistant, entry: MockConfigEntry, http: TestClient, messages: list[Event]
 ) -> None:
     assert await hass.config_entries.async_reload(entry.entry_id)
@@ -145,7 +145,7 @@ async def test_a_reload_keeps_the_addresses_and_a_removal_ends_them(
     assert len(messages) == 1
     assert await hass.config_entries.async_remove(entry.entry_id)
     assert (await http.get(raw(UPLINKS, UPLINK))).status == 404
-    # What Home Assistant says of any webhook that it does not know.
+    # Home Assistant's response for unknown webhooks.
     assert await (await http.get(raw(WEBHOOK, UPLINK))).text() == ""
     assert len(messages) == 1
 
@@ -189,7 +189,7 @@ async def test_texts_reach_the_event_unchanged(
     ids=lambda fields: fields[:40],
 )
 @pytest.mark.parametrize("address", ADDRESSES)
-async def test_what_is_no_push_is_400_and_one_counted_warning(
+async def test_malformed_push_gets_400_and_is_logged_once(
     http: TestClient,
     *,
     messages: list[Event],
@@ -209,7 +209,7 @@ async def test_what_is_no_push_is_400_and_one_counted_warning(
     assert warnings == ["Rejected a push that is too large, or neither an uplink nor a delivery report (1 so far)"]
 
 
-async def test_a_body_without_end_is_not_read_to_its_end(http: TestClient, messages: list[Event]) -> None:
+async def test_endless_body_is_cut_off(http: TestClient, messages: list[Event]) -> None:
     async def flood() -> AsyncIterator[bytes]:
         yield b"mobile=13800000001&content="
         for _ in range(100):
@@ -229,7 +229,7 @@ async def test_a_body_without_end_is_not_read_to_its_end(http: TestClient, messa
         ("Content-Encoding: gzip\r\nContent-Length: 4\r\n", b"\x1f\x8bxx"),
     ],
 )
-async def test_a_body_that_breaks_off_is_no_traceback(
+async def test_truncated_body_logs_no_traceback(
     hass: HomeAssistant, http: TestClient, caplog: pytest.LogCaptureFixture, *, headers: str, body: bytes
 ) -> None:
     for address in (WEBHOOK, UPLINKS):
@@ -241,12 +241,12 @@ async def test_a_body_that_breaks_off_is_no_traceback(
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
     await hass.async_block_till_done()
-    # aiohttp itself tells of a request that it can't read; the rest is ours and Home Assistant's.
+    # aiohttp logs requests that it cannot parse. All other records come from Home Assistant or from our code.
     assert not [record for record in caplog.records if record.exc_info and record.name != "aiohttp.server"]
     assert PUSH_SECRET not in caplog.text
 
 
-async def test_a_post_may_have_its_fields_in_the_address(http: TestClient, messages: list[Event]) -> None:
+async def test_post_without_body_uses_the_query(http: TestClient, messages: list[Event]) -> None:
     assert await (await http.post(raw(WEBHOOK, UPLINK))).text() == "0"
     assert len(messages) == 1
 
@@ -262,19 +262,19 @@ async def test_a_post_may_have_its_fields_in_the_address(http: TestClient, messa
         f"/api/sms1680/{PUSH_SECRET}/1603",
     ],
 )
-async def test_a_wrong_secret_is_never_answered_as_taken(http: TestClient, messages: list[Event], address: str) -> None:
+async def test_wrong_secret_gets_404(http: TestClient, messages: list[Event], address: str) -> None:
     for response in (await http.get(raw(address, UPLINK)), await http.post(address, data=UPLINK.encode())):
         assert response.status == 404
     assert not messages
 
 
-async def test_secrets_are_compared_as_a_whole(http: TestClient) -> None:
-    with patch.object(push.hmac, "compare_digest", wraps=push.hmac.compare_digest) as compare:
+async def test_secret_comparison_takes_constant_time(http: TestClient) -> None:
+    with patch.object(endpoints.hmac, "compare_digest", wraps=endpoints.hmac.compare_digest) as compare:
         await http.get(raw(UPLINKS, UPLINK))
     assert [call.args for call in compare.call_args_list] == [(PUSH_SECRET.encode(), PUSH_SECRET.encode())]
 
 
-async def test_a_renewed_secret_ends_the_old_addresses(
+async def test_renewed_secret_disables_old_addresses(
     hass: HomeAssistant, entry: MockConfigEntry, http: TestClient, messages: list[Event]
 ) -> None:
     renewed = {**entry.data, "webhook_id": "a-new-webhook-id", CONF_PUSH_SECRET: "a-new-secret"}
@@ -289,7 +289,7 @@ async def test_a_renewed_secret_ends_the_old_addresses(
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("address", ADDRESSES)
-async def test_other_methods_are_refused_without_a_word_in_the_log(
+async def test_other_methods_get_405_and_log_no_secret(
     http: TestClient, messages: list[Event], caplog: pytest.LogCaptureFixture, *, address: str, method: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -300,7 +300,7 @@ async def test_other_methods_are_refused_without_a_word_in_the_log(
         assert secret not in caplog.text
 
 
-async def test_the_answer_is_a_setting(
+async def test_response_text_is_configurable(
     hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
     await set_up(hass, make_entry(options={CONF_PUSH_ANSWER: "OK"}))
@@ -324,7 +324,7 @@ async def test_the_answer_is_a_setting(
         ([], "203.0.113.1", 200),
     ],
 )
-async def test_networks_that_may_push_behind_a_trusted_proxy(
+async def test_allowed_networks_apply_behind_a_trusted_proxy(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     hass_client_no_auth: ClientSessionGenerator,
@@ -342,7 +342,7 @@ async def test_networks_that_may_push_behind_a_trusted_proxy(
         assert response.status == status
 
 
-async def test_nobody_but_a_trusted_proxy_says_where_a_push_comes_from(
+async def test_forwarded_address_of_an_untrusted_proxy_is_rejected(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     hass_client_no_auth: ClientSessionGenerator,
@@ -360,7 +360,7 @@ async def test_nobody_but_a_trusted_proxy_says_where_a_push_comes_from(
 
 
 @pytest.mark.parametrize(("networks", "status"), [([], 200), (["0.0.0.0/0"], 403)])
-async def test_a_cloud_webhook_has_no_network(
+async def test_cloud_webhook_is_in_no_network(
     hass: HomeAssistant, make_entry: MakeEntry, messages: list[Event], *, networks: list[str], status: int
 ) -> None:
     await set_up(hass, make_entry(options={CONF_NETWORKS: networks}))
@@ -371,15 +371,15 @@ async def test_a_cloud_webhook_has_no_network(
     assert [event.data["redelivered"] for event in messages] == ([False, True] if status == 200 else [])
 
 
-async def test_an_address_that_is_none_lies_in_no_network(hass: HomeAssistant, make_entry: MakeEntry) -> None:
+async def test_unknown_remote_address_is_in_no_network(hass: HomeAssistant, make_entry: MakeEntry) -> None:
     entry = make_entry(options={CONF_NETWORKS: ["0.0.0.0/0", "::/0"]})
     await set_up(hass, entry)
-    request = make_mocked_request("GET", f"{WEBHOOK}?{UPLINK}").clone(remote="")  # as on a Unix socket
-    receiver = async_get_registry(hass).async_get(entry)
-    assert (await answering.async_handle_push(hass, receiver, request, InboundSource.WEBHOOK)).status == 403
+    request = make_mocked_request("GET", f"{WEBHOOK}?{UPLINK}").clone(remote="")  # the remote address of a Unix socket
+    processor = async_get_registry(hass).async_get(entry)
+    assert (await http_handler.async_handle_push(hass, processor, request, InboundSource.WEBHOOK)).status == 403
 
 
-async def test_an_answer_that_was_not_written_makes_the_next_one_a_repeat(
+async def test_push_after_an_unwritten_response_is_a_repeat(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     hass_client_no_auth: ClientSessionGenerator,
@@ -397,7 +397,7 @@ async def test_an_answer_that_was_not_written_makes_the_next_one_a_repeat(
     assert [event.data["redelivered"] for event in messages] == [False, True, False, False]
 
 
-async def test_a_push_that_gives_up_waiting_is_fired_nevertheless(
+async def test_push_fires_after_its_client_disconnected(
     hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator, messages: list[Event]
 ) -> None:
     entry = make_entry(options={CONF_KEEP_DAYS: 0})
@@ -412,7 +412,7 @@ async def test_a_push_that_gives_up_waiting_is_fired_nevertheless(
 
 
 @pytest.mark.parametrize(("keep_days", "status"), [(30, 200), (0, 503)])
-async def test_what_comes_in_while_the_entry_is_down_is_answered_only_if_it_is_safe(
+async def test_push_during_unload_is_acknowledged_only_if_stored(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     hass_client_no_auth: ClientSessionGenerator,
@@ -422,7 +422,7 @@ async def test_what_comes_in_while_the_entry_is_down_is_answered_only_if_it_is_s
     keep_days: int,
     status: int,
 ) -> None:
-    monkeypatch.setattr(answering, "_PATIENCE", 0.0)
+    monkeypatch.setattr(http_handler, "_PATIENCE", 0.0)
     entry = make_entry(options={CONF_KEEP_DAYS: keep_days})
     await set_up(hass, entry)
     http = await hass_client_no_auth()
@@ -433,7 +433,7 @@ async def test_what_comes_in_while_the_entry_is_down_is_answered_only_if_it_is_s
     assert [event.data["redelivered"] for event in messages] == [False, True, True]
 
 
-async def test_two_accounts_with_one_number_do_not_mix(
+async def test_accounts_do_not_share_repeats(
     hass: HomeAssistant, entry: MockConfigEntry, make_entry: MakeEntry, http: TestClient, *, messages: list[Event]
 ) -> None:
     other = make_entry(
@@ -446,7 +446,7 @@ async def test_two_accounts_with_one_number_do_not_mix(
     assert not any(event.data["redelivered"] for event in messages)
 
 
-async def test_no_address_number_or_text_reaches_a_log(http: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_contain_no_address_number_or_text(http: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for address in ADDRESSES:
         for query in (UPLINK, REPORT, UPLINK + "%0A", UPLINK + "&x=../../etc", "x=1&" + UPLINK * 2000):
@@ -457,7 +457,7 @@ async def test_no_address_number_or_text_reaches_a_log(http: TestClient, caplog:
         assert {name for name in records if name not in TEST_CLIENTS} == set()
 
 
-async def test_what_is_pushed_to_an_old_address_reaches_no_log(
+async def test_logs_contain_nothing_of_pushes_to_old_addresses(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     http: TestClient,
@@ -470,10 +470,10 @@ async def test_what_is_pushed_to_an_old_address_reaches_no_log(
     await hass.async_block_till_done(wait_background_tasks=True)
     caplog.set_level(logging.DEBUG)
     caplog.clear()
-    await push_what_is_refused(http)
+    await push_everything(http)
     await hass.config_entries.async_remove(entry.entry_id)
-    await push_what_is_refused(http)
-    # Of an address that was renewed before Home Assistant started nothing is known but how a push looks.
+    await push_everything(http)
+    # A webhook id from before the start is unknown. The filter recognises such pushes by their fields.
     await http.get(raw("/api/webhook/an-older-one", f"{UPLINK}%0A"))
     await http.post("/api/webhook/an-older-one", data=UPLINK.encode())
     assert not messages
@@ -484,20 +484,20 @@ async def test_what_is_pushed_to_an_old_address_reaches_no_log(
     assert ir.async_get(hass).issues == {}
 
 
-async def push_what_is_refused(http: TestClient) -> None:
+async def push_everything(http: TestClient) -> None:
     for address in ADDRESSES:
         for query in (UPLINK, f"{UPLINK}%0A"):
             await http.get(raw(address, query))
             await http.post(address, data=query.encode())
 
 
-async def test_other_requests_are_logged_as_they_are(http: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_of_other_requests_stay_unchanged(http: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     assert (await http.get(raw("/api/webhook/another", "content=1%0A2"))).status == 400
     assert "unsafe byte query string: /api/webhook/another?content=1%0A2" in caplog.text
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-async def test_what_home_assistants_own_filter_refused_is_told(
+async def test_push_rejected_by_the_security_filter_raises_a_repair(
     hass: HomeAssistant, entry: MockConfigEntry, http: TestClient, *, caplog: pytest.LogCaptureFixture, address: str
 ) -> None:
     for _ in range(2):

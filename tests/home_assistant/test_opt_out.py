@@ -1,4 +1,4 @@
-"""Words for opting out: marked, told by a repair, and heard by nothing of ours."""
+"""Requests to opt out: they are marked, raise a repair, and run no trigger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sms1680.sandbox import Sandbox
 
 ALICE, STRANGER = "13800000001", "13900000009"
 
-new_shape = pytest.mark.skipif(
+with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
 
@@ -33,9 +33,9 @@ def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
     return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
 
 
-async def come(hass: HomeAssistant, entry: MockConfigEntry, text: str, number: str = ALICE, **more: Any) -> None:
-    receiver = async_get_registry(hass).async_get(entry)
-    (await receiver.async_receive(Reply(number, text, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
+async def receive(hass: HomeAssistant, entry: MockConfigEntry, text: str, number: str = ALICE, **more: Any) -> None:
+    processor = async_get_registry(hass).async_get(entry)
+    (await processor.async_receive(Reply(number, text, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
     await hass.async_block_till_done()
 
 
@@ -45,70 +45,70 @@ def repairs(hass: HomeAssistant) -> list[dict[str, str] | None]:
 
 
 @pytest.mark.parametrize("text", ["TD", "退订", "ｎ", "【某某科技】T", "回复TD退订"])
-async def test_it_is_marked_and_raises_a_repair(
+async def test_opt_out_is_marked_and_raises_a_repair(
     hass: HomeAssistant, entry: MockConfigEntry, messages: list[Event], text: str
 ) -> None:
-    await come(hass, entry, text)
-    await come(hass, entry, "收到")
+    await receive(hass, entry, text)
+    await receive(hass, entry, "收到")
     assert [message.data["opted_out"] for message in messages] == [True, False]
     assert repairs(hass) == [{"account": "Home", "who": "Alice"}]
 
 
-async def test_strangers_share_one_repair(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    await come(hass, entry, "T", STRANGER)
-    await come(hass, entry, "T", "13900000008")
+async def test_unknown_numbers_share_one_repair(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, "T", STRANGER)
+    await receive(hass, entry, "T", "13900000008")
     assert repairs(hass) == [{"account": "Home", "who": "139****0008"}]
 
 
-async def test_it_goes_with_the_account(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    await come(hass, entry, "T")
-    await come(hass, entry, "T", STRANGER)
+async def test_removed_account_deletes_its_repairs(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, "T")
+    await receive(hass, entry, "T", STRANGER)
     assert len(repairs(hass)) == 2
     await hass.config_entries.async_remove(entry.entry_id)
     assert not repairs(hass)
 
 
-async def test_it_answers_no_question_even_where_that_was_wanted(
+async def test_opt_out_never_answers_a_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
     data = {"question": "Y/N?", "answers": [{"id": "no", "sentences": ["n", "否"]}], "timeout": 20, "number": ALICE}
     call = hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
     asking = asyncio.create_task(call)
     await sandbox.wait_for(lambda platform: platform.messages)
-    receiver = async_get_registry(hass).async_get(entry)
-    await receiver.async_receive(Reply(ALICE, "N"), InboundSource.WEBHOOK, 1)
-    await receiver.async_receive(Reply(ALICE, "否"), InboundSource.WEBHOOK, 1)
+    processor = async_get_registry(hass).async_get(entry)
+    await processor.async_receive(Reply(ALICE, "N"), InboundSource.WEBHOOK, 1)
+    await processor.async_receive(Reply(ALICE, "否"), InboundSource.WEBHOOK, 1)
     answer: Any = await asking
     assert (answer["id"], answer["sentence"]) == ("no", "否")
     assert [message.data["question"] for message in messages] == [None, "answered"]
 
 
-@new_shape
+@with_triggers
 @pytest.mark.parametrize("more", [{}, {"handled": True, "redelivered": True, "from": "anyone"}])
-async def test_it_triggers_nothing(hass: HomeAssistant, entry: MockConfigEntry, more: dict[str, Any]) -> None:
-    calls = async_mock_service(hass, "test", "acted")
-    automation = {"triggers": {"trigger": "sms1680.message_received", **more}, "actions": {"action": "test.acted"}}
+async def test_opt_out_runs_no_trigger(hass: HomeAssistant, entry: MockConfigEntry, more: dict[str, Any]) -> None:
+    calls = async_mock_service(hass, "test", "act")
+    automation = {"triggers": {"trigger": "sms1680.message_received", **more}, "actions": {"action": "test.act"}}
     assert await async_setup_component(hass, "automation", {"automation": [{"id": "x", "alias": "x", **automation}]})
     await hass.async_block_till_done()
-    await come(hass, entry, "TD")
+    await receive(hass, entry, "TD")
     assert not calls
-    await come(hass, entry, "收到")
+    await receive(hass, entry, "收到")
     assert len(calls) == 1
 
 
-@new_shape
+@with_triggers
 @pytest.mark.parametrize(("more", "count"), [({}, 0), ({"handled": True}, 1)])
-async def test_an_answer_to_a_question_triggers_only_who_asks_for_it(
+async def test_option_handled_includes_answers(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, more: dict[str, Any], count: int
 ) -> None:
-    calls = async_mock_service(hass, "test", "acted")
-    automation = {"triggers": {"trigger": "sms1680.message_received", **more}, "actions": {"action": "test.acted"}}
+    calls = async_mock_service(hass, "test", "act")
+    automation = {"triggers": {"trigger": "sms1680.message_received", **more}, "actions": {"action": "test.act"}}
     assert await async_setup_component(hass, "automation", {"automation": [{"id": "x", "alias": "x", **automation}]})
     data = {"question": "好吗？", "answers": [{"id": "yes"}], "timeout": 20, "number": ALICE}
     call = hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
     asking = asyncio.create_task(call)
     await sandbox.wait_for(lambda platform: platform.messages)
-    await come(hass, entry, "好")
+    await receive(hass, entry, "好")
     await asking
     await hass.async_block_till_done()
     assert len(calls) == count
