@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.session_page import STATES, TRIGGERS, draw
 
 from sms1680 import Reason
 from sms1680.cmpp.events import (
@@ -18,7 +19,7 @@ from sms1680.cmpp.events import (
     UnauthenticatedGateway,
 )
 from sms1680.cmpp.session import Session, SessionSettings
-from sms1680.cmpp.transitions import STATES, TRANSITIONS, TRIGGERS, Action, SessionState, Trigger, draw
+from sms1680.cmpp.transitions import TRANSITIONS, Action, SessionState, Trigger
 from sms1680.cmpp.wire.auth import authenticator_ismg
 from sms1680.cmpp.wire.codec import Decoder, decode, encode
 from sms1680.cmpp.wire.errors import CodecError
@@ -171,7 +172,9 @@ def test_closed_session_ignores_every_trigger(trigger: Trigger) -> None:
 
 def test_documentation_page_is_generated_from_the_table() -> None:
     page = Path(__file__).parents[3] / "docs" / "cmpp-session.md"
-    assert page.read_text(encoding="utf-8") == draw(), "run: python -m sms1680.cmpp.transitions > docs/cmpp-session.md"
+    assert page.read_text(encoding="utf-8") == draw(), (
+        "run: python tests/support/session_page.py > docs/cmpp-session.md"
+    )
 
 
 def test_the_table_is_complete() -> None:

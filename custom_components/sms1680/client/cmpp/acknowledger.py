@@ -16,8 +16,6 @@ from .incoming import DeliverProcessor, InboundDeliver, Incoming, PendingItem
 from .protocol import CMPPProtocol
 from .wire.errors import CodecError
 
-__all__ = ["Acknowledger", "OnIncoming"]
-
 OnIncoming = Callable[[Incoming], Awaitable[object] | object]
 
 _LOGGER: Final = logging.getLogger(__name__)

@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 from ..outcomes import Reason
 from .events import CloseCause, SessionClosed
 
-__all__ = ["Backoff"]
-
 _STABLE: Final = 60.0
 
 

@@ -21,8 +21,6 @@ from .wire.auth import SP_ID_LENGTH
 from .wire.smpptime import connect_timestamp
 from .wirelog import WireLog
 
-__all__ = ["Connection", "OpenTransport"]
-
 OpenTransport = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 """Connects a transport for the protocol that the factory makes. Raises OSError."""
 

@@ -9,19 +9,6 @@ from ..outcomes import Reason
 from .wire.errors import CodecError
 from .wire.pdus import CancelResp, Deliver, QueryResp, SubmitResp
 
-__all__ = [
-    "CloseCause",
-    "DecodeFailed",
-    "DeliverReceived",
-    "Key",
-    "Ready",
-    "RequestTimedOut",
-    "ResponseReceived",
-    "SessionClosed",
-    "SessionEvent",
-    "UnauthenticatedGateway",
-]
-
 Key: TypeAlias = Any
 """A value that the client attaches to a request and gets back with its response."""
 

@@ -19,8 +19,6 @@ from .wire.pdus import Deliver
 from .wire.reports import ReportContent
 from .wire.texts import join_content, read_text_content
 
-__all__ = ["DeliverProcessor", "InboundDeliver", "Incoming", "PendingItem"]
-
 Incoming: TypeAlias = Reply | DeliveryReport
 
 _UDHI: Final = 0x41

@@ -10,8 +10,6 @@ from .events import Ready, SessionClosed, SessionEvent
 from .session import Session
 from .wirelog import WireLog
 
-__all__ = ["CMPPProtocol"]
-
 
 class CMPPProtocol(asyncio.Protocol):
     """Connects a session with its transport.

@@ -44,8 +44,6 @@ from .wire.pdus import (
 )
 from .wire.results import CONNECT
 
-__all__ = ["Session", "SessionSettings"]
-
 _SEQUENCES: Final = 2**32
 _MAX_LATE_RESPONSES: Final = 1000
 _STRUCTURE_ERROR: Final = 1

@@ -9,8 +9,6 @@ from typing import Final, Protocol
 
 from ..limits.rate import Clock
 
-__all__ = ["Scheduled", "Sleep", "Timer"]
-
 Sleep = Callable[[float], Awaitable[object]]
 
 _LOGGER: Final = logging.getLogger(__name__)

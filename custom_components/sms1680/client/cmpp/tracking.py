@@ -16,8 +16,6 @@ from ..numbers import normalise_number
 from ..push import DeliveryReport, ReportState
 from .wire.reports import ReportContent
 
-__all__ = ["ReportTracker", "plain_number"]
-
 _GENERATION_SECONDS: Final = 24 * 3600.0
 _GENERATIONS: Final = 3
 _MAX_PER_GENERATION: Final = 500_000

@@ -9,8 +9,6 @@ from .wire.codec import MAX_LENGTH
 from .wire.layout import HEADER
 from .wire.pdus import RESPONSE, Connect, ConnectResp, Deliver, Submit
 
-__all__ = ["WireLog"]
-
 _NAMES: Final = {
     1: "CONNECT",
     2: "TERMINATE",

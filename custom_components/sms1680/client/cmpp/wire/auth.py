@@ -8,8 +8,6 @@ from typing import Final
 
 from .pdus import Connect
 
-__all__ = ["SP_ID_LENGTH", "authenticator_ismg", "connect_request", "is_authentic"]
-
 SP_ID_LENGTH: Final = 6
 """Octets of Source_Addr; an SP_Id with fewer digits is short."""
 

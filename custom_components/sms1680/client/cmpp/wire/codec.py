@@ -35,8 +35,6 @@ from .pdus import (
     Unknown,
 )
 
-__all__ = ["MAX_LENGTH", "Decoder", "decode", "encode"]
-
 MAX_LENGTH: Final = 4096
 """Maximum octets of an inbound PDU. The longest outbound one has 2377."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ...errors import SMS1680Error
 
-__all__ = ["CodecError"]
-
 
 class CodecError(SMS1680Error, ValueError):
     """The octets are not a CMPP 2.0 PDU, or a value does not fit into its field.

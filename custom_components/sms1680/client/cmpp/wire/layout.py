@@ -14,22 +14,6 @@ from typing import Any, TypeVar
 
 from .errors import CodecError
 
-__all__ = [
-    "HEADER",
-    "U8",
-    "U32",
-    "U64",
-    "Block",
-    "Field",
-    "Layout",
-    "Octets",
-    "Text",
-    "decode_error",
-    "mutable_twin",
-    "read_text",
-    "write_text",
-]
-
 HEADER = 12
 """Octets of Total_Length, Command_Id and Sequence_Id."""
 

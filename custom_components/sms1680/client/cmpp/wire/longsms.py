@@ -11,15 +11,6 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from ...bounded import BoundedDict
 
-__all__ = [
-    "AssembledMessage",
-    "Concatenation",
-    "ReferenceCounter",
-    "SegmentAssembler",
-    "concatenation_header",
-    "split_header",
-]
-
 _CONCATENATED_8: Final = 0x00
 _CONCATENATED_16: Final = 0x08
 _MAX_DESTINATIONS: Final = 20_000

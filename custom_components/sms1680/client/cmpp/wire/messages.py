@@ -16,16 +16,6 @@ from .errors import CodecError
 from .layout import U8, U64, Block, Layout, Text, decode_error, mutable_twin, read_text, write_text
 from .pdus import Deliver, Submit
 
-__all__ = [
-    "MAX_DESTINATIONS",
-    "max_content",
-    "read_deliver",
-    "read_submit",
-    "submit_maker",
-    "write_deliver",
-    "write_submit",
-]
-
 MAX_DESTINATIONS: Final = 99
 """Maximum destinations of an outbound SUBMIT. Inbound ones can have 100 (docs/cmpp.md, trap 19)."""
 MSISDN: Final = 21

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["MsgId"]
-
 _FIELDS: Final = (
     ("month", 60),
     ("day", 55),

@@ -15,28 +15,6 @@ from typing import ClassVar, Final, TypeAlias
 from .msgid import MsgId
 from .results import SUBMIT_TEXTS
 
-__all__ = [
-    "PDU",
-    "RESPONSE",
-    "ActiveTest",
-    "ActiveTestResp",
-    "Cancel",
-    "CancelResp",
-    "Connect",
-    "ConnectResp",
-    "Deliver",
-    "DeliverResp",
-    "Query",
-    "QueryResp",
-    "Request",
-    "Response",
-    "Submit",
-    "SubmitResp",
-    "Terminate",
-    "TerminateResp",
-    "Unknown",
-]
-
 RESPONSE: Final = 0x80000000
 """The bit that a response's Command_Id adds to that of its request."""
 

@@ -10,8 +10,6 @@ from .errors import CodecError
 from .layout import read_text, write_text
 from .pdus import Deliver
 
-__all__ = ["ReportContent"]
-
 _CONTENT_AT = 85 - 8
 _SIZES = {"stat": 7, "submit_time": 10, "done_time": 10, "dest_terminal_id": 21}
 _LAYOUT = struct.Struct(">Q7s10s10s21sI")

@@ -10,8 +10,6 @@ from typing import Final, Literal
 
 from ...outcomes import Reason
 
-__all__ = ["CONNECT", "SUBMIT", "SUBMIT_TEXTS", "ResultTable"]
-
 ResultTable = Literal["1680", "standard"]
 
 CONNECT: Final[dict[int, Reason]] = {

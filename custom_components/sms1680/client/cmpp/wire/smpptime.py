@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-__all__ = ["connect_timestamp", "smpp_time"]
-
 _CHINA: Final = timezone(timedelta(hours=8))
 
 

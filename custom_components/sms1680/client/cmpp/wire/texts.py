@@ -9,18 +9,6 @@ from typing import Final, Literal
 
 from ...text import split_units, units
 
-__all__ = [
-    "ASCII",
-    "GB18030",
-    "MAX_SEGMENTS",
-    "UCS2",
-    "EncodedSegments",
-    "Encoding",
-    "join_content",
-    "read_text_content",
-    "write_text_content",
-]
-
 Encoding = Literal["auto", "ucs2", "gbk"]
 """auto: ASCII if possible, else UCS2. ucs2: always UCS2. gbk: GBK if every character has a code in it, else UCS2."""
 
