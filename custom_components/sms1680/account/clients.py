@@ -7,7 +7,9 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.httpx_client import get_async_client
@@ -135,6 +137,20 @@ async def async_make_ways(
             hass, cmpp, options, http, on_receipt=ways.heard_cmpp, on_incoming=on_incoming, on_status=on_status
         )
     return ways
+
+
+def is_usable_proxy(address: str | None) -> bool:
+    """Return whether an address is empty or a usable proxy.
+
+    SOCKS is not usable: httpx supports it only with a library that Home Assistant does not include.
+    """
+    if not address:
+        return True
+    try:
+        httpx.Client(proxy=address, verify=False, trust_env=False).close()  # noqa: S501 - no connection is made
+        return urlsplit(address).port != 0 and not any(sign.isspace() for sign in address)
+    except (ValueError, ImportError, httpx.InvalidURL):
+        return False
 
 
 def _tls_context(cmpp: Mapping[str, Any]) -> ssl.SSLContext | None:

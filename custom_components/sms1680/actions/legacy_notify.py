@@ -20,7 +20,7 @@ from homeassistant.core import Event, HomeAssistant, ServiceCall
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
-from ..account.clients import async_make_client
+from ..account.clients import async_make_client, is_usable_proxy
 from ..account.spending import LIMITS
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from ..client.account import gateway_url
@@ -39,7 +39,6 @@ from ..const import (
 from ..context import is_automatic, sending_for
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import invalid_message_error, send_error, validation_error
-from ..flows.validation import is_usable_proxy
 from ..outbound.message import Options, one_text
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import addressees_of_numbers, async_authorise, without_duplicates

@@ -14,6 +14,7 @@ from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
+from ..account.clients import is_usable_proxy
 from ..client import InvalidMessageError
 from ..client.cmpp.compose import full_number
 from ..const import (
@@ -35,7 +36,7 @@ from ..recipients import recipients
 from .onboarding_letter import make_letter, new_push_secret
 from .schemas import BALANCE, CONVERSATION, INTEGERS, RECEIVING, SENDING, SENDING_OVER_CMPP, SPENDING, STORAGE
 from .self_test import SelfTest
-from .validation import is_usable_proxy, signature_errors
+from .validation import signature_errors
 
 CONF_RECIPIENT: Final = "recipient"
 _MAX_ANSWER_LENGTH: Final = 64

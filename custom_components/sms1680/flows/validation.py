@@ -6,9 +6,7 @@ import ssl
 from collections.abc import Mapping
 from ipaddress import IPv6Address
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import httpx
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
@@ -159,20 +157,6 @@ def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
         except InvalidSettingError:
             return {CONF_SIGNATURE: "invalid_signature"}
     return {}
-
-
-def is_usable_proxy(address: str | None) -> bool:
-    """Return whether an address is empty or a usable proxy.
-
-    SOCKS is not usable: httpx supports it only with a library that Home Assistant does not include.
-    """
-    if not address:
-        return True
-    try:
-        httpx.Client(proxy=address, verify=False, trust_env=False).close()  # noqa: S501 - no connection is made
-        return urlsplit(address).port != 0 and not any(sign.isspace() for sign in address)
-    except (ValueError, ImportError, httpx.InvalidURL):
-        return False
 
 
 def transport_id(name: str, data: Mapping[str, Any]) -> str:
