@@ -50,7 +50,6 @@ from .wire.longsms import ReferenceCounter
 if TYPE_CHECKING:
     from ..limits.budget import Reservation, SpendingGuard
 
-__all__ = ["CMPPClient", "CMPPSendOptions"]
 
 PORT: Final = 7890
 CLOSE_TIMEOUT: Final = 10.0

@@ -19,8 +19,6 @@ from .status import Status
 from .wire.results import ResultTable
 from .wire.texts import Encoding
 
-__all__ = ["CMPPClientOptions", "CMPPSettings", "open_tcp"]
-
 CONNECT_TIMEOUT: Final = 5.0
 
 

@@ -15,8 +15,6 @@ from .wire.messages import MAX_DESTINATIONS
 from .wire.smpptime import smpp_time
 from .wire.texts import Encoding, write_text_content
 
-__all__ = ["Composer", "EncodedText", "SubmitFields", "SubmitSettings", "full_number"]
-
 _MSISDN: Final = 21
 
 

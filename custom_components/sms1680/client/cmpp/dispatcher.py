@@ -22,8 +22,6 @@ from .protocol import CMPPProtocol
 from .wire.messages import submit_maker, write_submit
 from .wire.pdus import SubmitResp
 
-__all__ = ["Dispatcher", "Sleep"]
-
 Sleep = Callable[[float], Awaitable[object]]
 Ticket = tuple[Segment, "asyncio.Future[Verdict] | None"]
 """The session's key for a SUBMIT: the segment, and the future of its verdict if a task waits for it."""

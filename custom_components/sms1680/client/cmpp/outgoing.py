@@ -21,8 +21,6 @@ from .wire.layout import mutable_twin
 from .wire.pdus import SubmitResp
 from .wire.results import SUBMIT, ResultTable
 
-__all__ = ["Call", "Outbox", "PendingMessage", "Segment"]
-
 _LANES: Final[tuple[Priority, ...]] = ("critical", "normal")
 _FIRST: Final = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
 _ACCEPTED: Final = Verdict(Outcome.ACCEPTED)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from ..outcomes import Language, Reason
 
-__all__ = ["Status"]
-
 
 @dataclass(frozen=True, slots=True)
 class Status:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..account import DEFAULT_GATEWAY, Account, account_key, gateway_url
 from ..checks import positive, whole
-from ..errors import InvalidSettingError
 from ..limits.base_client import BaseClient, ClientOptions, ClientSettings, successful
 from ..numbers import Number
 from ..options import SendOptions
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
-
-    from .httpx_transport import AsyncHttpxTransport
 
 PACKET_SIZE = 100
 LARGEST_PACKET = 1000
@@ -76,6 +72,11 @@ class HTTPSettings(ClientSettings):
         whole("packet_size", self.packet_size, LARGEST_PACKET)
         positive("connect_timeout", self.connect_timeout)
         positive("timeout", self.timeout)
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The timeouts of the transport."""
+        return Timeouts(self.connect_timeout, self.timeout)
 
 
 class _HTTPClient(BaseClient):
@@ -129,7 +130,11 @@ class Client(_HTTPClient):
         checked = HTTPSettings(**settings)
         super().__init__(account, checked)
         self._sleep = sleep
-        self._transport = carrier or _httpx_transport(checked)
+        if carrier is None:
+            from .httpx_transport import HttpxTransport  # noqa: PLC0415 - not needed with the caller's transport
+
+            carrier = HttpxTransport(checked.timeouts, proxy=checked.proxy, verify=checked.verify)
+        self._transport = carrier
 
     def send(
         self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
@@ -216,10 +221,12 @@ class AsyncClient(_HTTPClient):
         sleep: Callable[[float], Any] = asyncio.sleep,
         **settings: Unpack[HTTPClientOptions],
     ) -> None:
+        from .httpx_transport import AsyncHttpxTransport  # noqa: PLC0415 - not needed by `Client`
+
         checked = HTTPSettings(**settings)
         super().__init__(account, checked)
         self._sleep = sleep
-        self._transport = _async_httpx_transport(checked, http_client)
+        self._transport = AsyncHttpxTransport(checked.timeouts, http_client, proxy=checked.proxy, verify=checked.verify)
         self._background: set[asyncio.Task[None]] = set()
 
     async def send(
@@ -298,33 +305,3 @@ async def _finish(steps: Steps[tuple[Receipt, ...]], exchange: asyncio.Task[Resp
     except StopIteration as stop:
         first = ", ".join(receipt.outcome.value for receipt in stop.value[:1])
         _LOGGER.info("A cancelled call ended in the background: %d receipts, the first %s", len(stop.value), first)
-
-
-def _httpx_transport(settings: HTTPSettings) -> HTTPTransport:
-    from .httpx_transport import HttpxTransport  # noqa: PLC0415 - not needed with a transport of the caller
-
-    with _invalid_setting():
-        return HttpxTransport(_timeouts(settings), proxy=settings.proxy, verify=settings.verify)
-
-
-def _async_httpx_transport(settings: HTTPSettings, client: httpx.AsyncClient | None) -> AsyncHttpxTransport:
-    from .httpx_transport import AsyncHttpxTransport  # noqa: PLC0415 - as above
-
-    with _invalid_setting():
-        return AsyncHttpxTransport(_timeouts(settings), client, proxy=settings.proxy, verify=settings.verify)
-
-
-def _timeouts(settings: HTTPSettings) -> Timeouts:
-    return Timeouts(settings.connect_timeout, settings.timeout)
-
-
-@contextlib.contextmanager
-def _invalid_setting() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        # Show the type only: the proxy address can contain a password.
-        raise InvalidSettingError(
-            f"the proxy or TLS setting is invalid ({type(error).__name__})",
-            f"代理或 TLS 设置无法使用（{type(error).__name__}）",
-        ) from None

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import httpx
 
+from ..errors import InvalidSettingError
 from .transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
 
 _LOGGER = logging.getLogger(__name__)
@@ -45,11 +46,11 @@ class _QuietURL(httpx.URL):
 
 
 class HttpxTransport:
-    """A blocking transport. Raises ValueError for an invalid proxy address or TLS setting."""
+    """A blocking transport. Raises InvalidSettingError for an invalid proxy or TLS setting."""
 
     def __init__(self, timeouts: Timeouts, *, proxy: str | None = None, verify: bool = True) -> None:
         self._timeout = _httpx_timeout(timeouts)
-        with _usable_address():
+        with _checked_settings():
             self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
 
     def exchange(self, request: Request) -> Response | TransportError:
@@ -72,7 +73,7 @@ class HttpxTransport:
 
 
 class AsyncHttpxTransport:
-    """An asyncio transport. Raises ValueError for an invalid proxy address or TLS setting.
+    """An asyncio transport. Raises InvalidSettingError for an invalid proxy or TLS setting.
 
     client: a client to use instead of a new one; it is not closed.
     """
@@ -87,7 +88,7 @@ class AsyncHttpxTransport:
     ) -> None:
         self._timeout = _httpx_timeout(timeouts)
         self._owns_client = client is None
-        with _usable_address():
+        with _checked_settings():
             self._client = client or httpx.AsyncClient(
                 timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
             )
@@ -118,12 +119,14 @@ class AsyncHttpxTransport:
 
 
 @contextmanager
-def _usable_address() -> Iterator[None]:
-    """Raise ValueError for an invalid proxy address without quoting it: it can contain a password."""
+def _checked_settings() -> Iterator[None]:
     try:
         yield
-    except httpx.InvalidURL:
-        raise ValueError("the proxy address is invalid") from None
+    except (httpx.InvalidURL, ValueError, TypeError, OSError, ImportError) as error:
+        kind = type(error).__name__  # the type only: a proxy address can contain a password
+        raise InvalidSettingError(
+            f"the proxy or TLS setting is invalid ({kind})", f"代理或 TLS 设置无法使用（{kind}）"
+        ) from None
 
 
 def _httpx_timeout(timeouts: Timeouts) -> httpx.Timeout:
