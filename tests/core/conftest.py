@@ -1,4 +1,4 @@
-"""A sandbox for each test, and both clients behind one blocking face, so that each rule is tested with both."""
+"""A sandbox for each test, and one blocking interface to both clients, so that each test runs with both."""
 
 from __future__ import annotations
 

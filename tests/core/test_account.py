@@ -1,4 +1,4 @@
-"""Who sends: the password's forms, and that it is never shown."""
+"""The account: the forms of its password, which is never shown."""
 
 import pickle
 
@@ -9,7 +9,7 @@ from sms1680 import Account, InvalidMessageError
 MD5_123456 = "e10adc3949ba59abbe56e057f20f883e"
 
 
-def test_the_md5_is_the_documents_and_the_plain_one_is_not_kept() -> None:
+def test_md5_matches_the_document_and_the_plain_password_is_not_stored() -> None:
     account = Account("user", "123456", product_id="61341")
     assert account.password == account.balance_password == MD5_123456
     assert b"123456" not in pickle.dumps({name: getattr(account, name) for name in account.__slots__})
@@ -39,7 +39,7 @@ def test_each_call_has_its_own_form() -> None:
         {"password": "a", "username": "a\nb"},
     ],
 )
-def test_what_cannot_work_is_refused(arguments: dict[str, str]) -> None:
+def test_invalid_settings_are_refused(arguments: dict[str, str]) -> None:
     with pytest.raises(InvalidMessageError):
         Account(**{"username": "user", "product_id": "61341"} | arguments)
 
@@ -58,7 +58,7 @@ def test_nothing_shows_the_password_or_the_user() -> None:
         assert "kuaihuolin" not in shown
 
 
-def test_accounts_are_equal_when_they_say_the_same_on_the_wire() -> None:
+def test_accounts_with_the_same_wire_fields_are_equal() -> None:
     one = Account("user", "123456", product_id="1")
     assert one == Account("user", password_md5=MD5_123456, product_id="1")
     assert one != Account("user", "123456", product_id="2")

@@ -1,4 +1,4 @@
-"""Whoever stops waiting does not stop a request that may have begun: it ends, and its outcome is told."""
+"""Cancelling a call does not stop a request in flight: it ends, and its outcome is recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def told(receipts: list[Receipt]) -> list[tuple[str, str | None]]:
     return [(receipt.outcome.value, receipt.reason.value if receipt.reason else None) for receipt in receipts]
 
 
-async def test_a_request_under_way_ends_in_the_background_and_is_recorded(box: Sandbox) -> None:
+async def test_request_in_flight_ends_in_the_background_and_is_recorded(box: Sandbox) -> None:
     heard: list[Receipt] = []
     box.platform.faults.next(Fault(stall_after=0.3))
     sms = AsyncClient(ACCOUNT, gateway=box.url, packet_size=1, on_receipt=heard.append)
@@ -42,7 +42,7 @@ async def test_a_request_under_way_ends_in_the_background_and_is_recorded(box: S
     assert dict(box.platform.ledger) == {(NUMBERS[0], TEXT): 1}
 
 
-async def test_a_time_limit_around_a_send_is_such_a_cancellation(box: Sandbox) -> None:
+async def test_timeout_around_a_send_cancels_it(box: Sandbox) -> None:
     heard: list[Receipt] = []
     box.platform.faults.next(Fault(stall_after=0.3))
     async with AsyncClient(ACCOUNT, gateway=box.url, on_receipt=heard.append) as sms:
@@ -52,7 +52,7 @@ async def test_a_time_limit_around_a_send_is_such_a_cancellation(box: Sandbox) -
     assert told(heard) == [("accepted", None)]
 
 
-async def test_a_call_that_waits_for_its_turn_sends_nothing_any_more(box: Sandbox) -> None:
+async def test_cancelled_call_in_the_queue_sends_nothing(box: Sandbox) -> None:
     heard: list[Receipt] = []
     async with AsyncClient(ACCOUNT, gateway=box.url, rate=0.001, on_receipt=heard.append) as sms:
         await sms.send(NUMBERS[0], TEXT)
@@ -65,7 +65,7 @@ async def test_a_call_that_waits_for_its_turn_sends_nothing_any_more(box: Sandbo
     assert len(box.platform.messages) == 1
 
 
-async def test_a_cancelled_call_gives_its_place_back(box: Sandbox) -> None:
+async def test_cancelled_call_releases_its_slot(box: Sandbox) -> None:
     async with AsyncClient(ACCOUNT, gateway=box.url, rate=1000) as sms:
         box.platform.faults.next(Fault(stall_after=0.2))
         call = asyncio.create_task(sms.send(NUMBERS[0], TEXT))
@@ -75,7 +75,7 @@ async def test_a_cancelled_call_gives_its_place_back(box: Sandbox) -> None:
         assert receipt.outcome is Outcome.ACCEPTED
 
 
-async def test_calls_side_by_side_do_not_disturb_one_another(box: Sandbox) -> None:
+async def test_concurrent_calls_are_independent(box: Sandbox) -> None:
     async with AsyncClient(ACCOUNT, gateway=box.url) as sms:
         results = await asyncio.gather(*(sms.send(number, f"{TEXT}{turn}") for turn in range(10) for number in NUMBERS))
     assert {receipt.outcome for [receipt] in results} == {Outcome.ACCEPTED}
@@ -83,7 +83,7 @@ async def test_calls_side_by_side_do_not_disturb_one_another(box: Sandbox) -> No
     assert len(box.platform.messages) == 40
 
 
-async def test_a_client_of_somebody_else_is_not_closed(box: Sandbox) -> None:
+async def test_callers_http_client_is_not_closed(box: Sandbox) -> None:
     import httpx
 
     async with httpx.AsyncClient() as shared:
@@ -93,7 +93,7 @@ async def test_a_client_of_somebody_else_is_not_closed(box: Sandbox) -> None:
 
 
 class Interrupted:
-    """A carrier in whose midst Ctrl-C is pressed."""
+    """A transport that is interrupted by Ctrl-C."""
 
     def exchange(self, _: Request) -> Response:
         raise KeyboardInterrupt
@@ -102,7 +102,7 @@ class Interrupted:
         """Nothing to give back."""
 
 
-def test_ctrl_c_in_the_midst_of_a_request_is_recorded_as_unknown(make_sms: Callable[..., Client]) -> None:
+def test_ctrl_c_during_a_request_is_recorded_as_unknown(make_sms: Callable[..., Client]) -> None:
     heard: list[Receipt] = []
     sms = make_sms(carrier=Interrupted(), on_receipt=heard.append, rate=1000)
     for _ in range(2):  # and the account's one place is free again

@@ -54,7 +54,7 @@ def test_a_text_is_sent_and_the_receipt_is_printed_masked(run: Run, box: Sandbox
     assert [(message.text, message.extension) for message in box.platform.messages] == [(f"【某某】{TEXT}", "07")] * 2
 
 
-def test_scripts_read_json_and_give_the_text_on_standard_input(run: Run, box: SandboxThread) -> None:
+def test_json_output_and_text_from_standard_input(run: Run, box: SandboxThread) -> None:
     done = run("send", "--json", "--to", "13911000000", "--at", "2099-01-01T08:00:00+08:00", "-", stdin=f"{TEXT}\n")
     [receipt] = json.loads(done.stdout)["receipts"]
     [message] = box.platform.messages
@@ -73,7 +73,7 @@ def test_scripts_read_json_and_give_the_text_on_standard_input(run: Run, box: Sa
         ("half", "x", 6, "unknown"),
     ],
 )
-def test_the_exit_code_tells_the_outcomes_apart(
+def test_each_outcome_has_its_exit_code(
     run: Run, box: SandboxThread, fault: str | None, text: str, code: int, outcome: str
 ) -> None:
     if fault:
@@ -85,7 +85,7 @@ def test_the_exit_code_tells_the_outcomes_apart(
     assert ("error" in told) == (outcome != "held")
 
 
-def test_not_sent_has_its_own_code_and_says_that_it_may_be_repeated(run: Run) -> None:
+def test_not_sent_has_its_exit_code_and_allows_repeating(run: Run) -> None:
     done = run("send", "--to", "13911000000", "--patience", "0", TEXT, SMS1680_GATEWAY="http://127.0.0.1:9")
     assert done.returncode == 5
     assert "safe to send again" in done.stdout
@@ -102,13 +102,13 @@ def test_not_sent_has_its_own_code_and_says_that_it_may_be_repeated(run: Run) ->
         (["balance", "--gateway", "nonsense"], "gateway"),
     ],
 )
-def test_what_cannot_be_tried_exits_with_2_and_says_why(run: Run, arguments: list[str], says: str) -> None:
+def test_invalid_arguments_exit_with_2_and_a_reason(run: Run, arguments: list[str], says: str) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert says in done.stderr
 
 
-def test_the_person_is_spoken_to_in_their_language(run: Run) -> None:
+def test_output_uses_the_language_of_the_locale(run: Run) -> None:
     done = run("send", "--to", "13911000000", "开发票吗", LANG="zh_CN.UTF-8")
     assert "短信含有禁用词语" in done.stderr
     assert "被平台拒绝" in done.stdout
@@ -125,7 +125,7 @@ def test_the_balance_and_a_password_from_a_file(run: Run, tmp_path: Path) -> Non
     assert "password is wrong" in wrong.stderr
 
 
-def test_a_plain_password_where_the_platform_wants_it(run: Run, make_box: Callable[..., SandboxThread]) -> None:
+def test_plain_password_is_sent_on_request(run: Run, make_box: Callable[..., SandboxThread]) -> None:
     other = make_box(Config(accounts=(PlatformAccount(balance_takes_md5=False),)))
     assert run("balance", "--gateway", other.url).returncode == 1
     assert run("balance", "--gateway", other.url, "--plain").stdout == "1000\n"
@@ -144,7 +144,7 @@ def test_help_names_every_command(run: Run) -> None:
         assert f"\n    {command}" in done.stdout
 
 
-def test_a_room_that_misses_something_says_what(tmp_path: Path) -> None:
+def test_command_with_a_missing_package_names_it(tmp_path: Path) -> None:
     (tmp_path / "aiohttp.py").write_text("raise ModuleNotFoundError(name='aiohttp')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "sms1680", "sandbox", "--port", "0"]

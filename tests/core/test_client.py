@@ -86,7 +86,7 @@ def test_the_four_calls(make: Make, box: SandboxThread) -> None:
     assert sms.balance() == 995
 
 
-def test_parts_are_told_and_paid(make: Make, box: SandboxThread) -> None:
+def test_receipts_have_the_billed_parts(make: Make, box: SandboxThread) -> None:
     sms = make(box.url)
     assert [receipt.parts for receipt in sms.send(NUMBERS[:2], "水" * 71)] == [2, 2]
     assert [receipt.parts for receipt in sms.send_batch([(NUMBERS[0], "一"), (NUMBERS[1], "水" * 135)])] == [1, 3]
@@ -105,7 +105,7 @@ def test_a_scheduled_message_waits_at_the_platform(make: Make, box: SandboxThrea
     assert not message.arrived
 
 
-def test_the_plain_password_where_the_platform_wants_it(make: Make, make_box: MakeBox) -> None:
+def test_plain_password_form_is_sent(make: Make, make_box: MakeBox) -> None:
     box = make_box(one_account(balance_takes_md5=False))
     with pytest.raises(AuthenticationError):
         make(box.url).balance()
@@ -126,7 +126,7 @@ def test_the_plain_password_where_the_platform_wants_it(make: Make, make_box: Ma
         ({}, "开发票吗", RefusedError, Reason.FORBIDDEN_WORDS),
     ],
 )
-def test_a_refusal_says_why_and_nothing_is_taken_on(
+def test_refusal_has_a_reason_and_sends_nothing(
     make: Make, make_box: MakeBox, settings: dict[str, Any], text: str, error: type[RefusedError], reason: Reason
 ) -> None:
     box = make_box(one_account(**settings))
@@ -153,13 +153,13 @@ def test_a_wrong_password_is_an_authentication_error(make: Make, box: SandboxThr
         make(box.url, wrong).balance()
 
 
-def test_held_is_no_error(make: Make, make_box: MakeBox, box: SandboxThread) -> None:
+def test_held_message_raises_no_error(make: Make, make_box: MakeBox, box: SandboxThread) -> None:
     assert told(make(box.url).send(NUMBERS[0], "贷款到期")) == [("held", "review")]
     manual = make_box(one_account(manual=True))
     assert told(make(manual.url).send(NUMBERS[0], TEXT)) == [("held", "manual")]
 
 
-def test_a_long_call_goes_out_in_packets_of_items(make: Make, box: SandboxThread) -> None:
+def test_long_call_is_sent_in_packets(make: Make, box: SandboxThread) -> None:
     calls: list[object] = []
     box.platform.faults.choose = calls.append  # type: ignore[assignment]
     sms = make(box.url, packet_size=4)
@@ -174,13 +174,13 @@ def test_a_long_call_goes_out_in_packets_of_items(make: Make, box: SandboxThread
     assert all(count == 1 for count in ledger(box).values())
 
 
-def test_too_many_halves_the_packet_and_nothing_goes_twice(make: Make, make_box: MakeBox) -> None:
+def test_too_many_halves_the_packet_and_sends_nothing_twice(make: Make, make_box: MakeBox) -> None:
     box = make_box(one_account(numbers_max=3))
     assert told(make(box.url).send(NUMBERS, TEXT)) == [ACCEPTED] * 10
     assert ledger(box) == {(number, TEXT): 1 for number in NUMBERS}
 
 
-def test_what_stops_the_call_leaves_the_rest_certainly_unsent(make: Make, make_box: MakeBox) -> None:
+def test_stopping_reason_leaves_the_rest_unsent(make: Make, make_box: MakeBox) -> None:
     box = make_box(one_account(products={"61341": 2}))
     with pytest.raises(BalanceError) as raised:
         make(box.url, packet_size=1).send(NUMBERS[:5], TEXT)
@@ -189,7 +189,7 @@ def test_what_stops_the_call_leaves_the_rest_certainly_unsent(make: Make, make_b
     assert ledger(box) == {(number, TEXT): 1 for number in NUMBERS[:2]}
 
 
-def test_what_concerns_one_packet_only_lets_the_others_go_on(make: Make, box: SandboxThread) -> None:
+def test_packet_reason_does_not_stop_the_others(make: Make, box: SandboxThread) -> None:
     box.platform.faults.next("failed")
     with pytest.raises(RefusedError) as raised:
         make(box.url, packet_size=1).send(NUMBERS[:3], TEXT)
@@ -232,7 +232,7 @@ def test_unknown_comes_before_refused_before_not_sent(make: Make, make_box: Make
         ("redirect", ("refused", "wrong_address"), 0),
     ],
 )
-def test_an_odd_answer_is_told_truly_and_never_repeated(
+def test_odd_response_is_never_repeated(
     make: Make, box: SandboxThread, fault: str, outcome: tuple[str, str | None], taken_on: int
 ) -> None:
     box.platform.faults.next(fault)
@@ -248,7 +248,7 @@ def test_an_odd_answer_is_told_truly_and_never_repeated(
     assert told(sms.send(NUMBERS[1], TEXT)) == [ACCEPTED]  # the next one is not harmed
 
 
-def test_an_answer_that_trickles_is_given_up(make: Make) -> None:
+def test_trickling_response_times_out(make: Make) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         gateway = f"http://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(UnknownOutcomeError) as raised:
@@ -256,7 +256,7 @@ def test_an_answer_that_trickles_is_given_up(make: Make) -> None:
     assert raised.value.reason is Reason.LOST
 
 
-def test_too_fast_is_tried_again_by_itself_until_patience_ends(make: Make, box: SandboxThread, time: Time) -> None:
+def test_too_fast_is_retried_until_patience_ends(make: Make, box: SandboxThread, time: Time) -> None:
     sms = make(box.url, clock=time.clock, sleep=time.sleep)
     box.platform.faults.next("too_fast", 3)
     assert told(sms.send(NUMBERS[0], TEXT)) == [ACCEPTED]
@@ -270,7 +270,7 @@ def test_too_fast_is_tried_again_by_itself_until_patience_ends(make: Make, box: 
     assert ledger(box) == {(NUMBERS[0], TEXT): 1}
 
 
-def test_the_platforms_own_flow_rule_is_kept(make: Make, make_box: MakeBox) -> None:
+def test_flow_rule_of_the_platform_is_respected(make: Make, make_box: MakeBox) -> None:
     box = make_box(one_account(rate=100.0, concurrency=1))
     sms = make(box.url, rate=100, packet_size=2)
     assert told(sms.send(NUMBERS, TEXT)) == [ACCEPTED] * 10
@@ -284,7 +284,7 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_without_a_connection_nothing_left_and_it_is_tried_within_patience(make: Make, time: Time) -> None:
+def test_missing_connection_is_retried_within_patience(make: Make, time: Time) -> None:
     sms = make(closed_port(), clock=time.clock, sleep=time.sleep, packet_size=1)
     with pytest.raises(NotSentError) as raised:
         sms.send(NUMBERS[:3], TEXT)
@@ -296,7 +296,7 @@ def test_without_a_connection_nothing_left_and_it_is_tried_within_patience(make:
     assert asked.value.reason is Reason.NO_CONNECTION
 
 
-def test_a_connection_that_comes_back_in_time_delivers(make: Make, make_box: MakeBox, time: Time) -> None:
+def test_restored_connection_delivers(make: Make, make_box: MakeBox, time: Time) -> None:
     gateway = closed_port()
     boxes: list[SandboxThread] = []
 
@@ -309,7 +309,7 @@ def test_a_connection_that_comes_back_in_time_delivers(make: Make, make_box: Mak
     assert ledger(boxes[0]) == {(NUMBERS[0], TEXT): 1}
 
 
-def test_a_deadline_bounds_the_waiting_for_our_own_pace(make: Make, box: SandboxThread, time: Time) -> None:
+def test_deadline_limits_the_wait_for_a_slot(make: Make, box: SandboxThread, time: Time) -> None:
     sms = make(box.url, rate=1, packet_size=1, clock=time.clock, sleep=time.sleep)
     with pytest.raises(NotSentError) as raised:
         sms.send(NUMBERS[:5], TEXT, deadline=2.5)
@@ -319,7 +319,7 @@ def test_a_deadline_bounds_the_waiting_for_our_own_pace(make: Make, box: Sandbox
         make(box.url, deadline=0.5, clock=time.clock, sleep=time.sleep).send(NUMBERS[0], TEXT)
 
 
-def test_every_receipt_is_told_as_soon_as_it_is_known_whatever_the_listener_does(
+def test_receipts_are_passed_on_even_if_the_hook_fails(
     make: Make, make_box: MakeBox, caplog: pytest.LogCaptureFixture
 ) -> None:
     box = make_box(one_account(products={"61341": 2}))
@@ -336,7 +336,7 @@ def test_every_receipt_is_told_as_soon_as_it_is_known_whatever_the_listener_does
     assert NUMBERS[0] not in caplog.text
 
 
-def test_redirects_are_never_followed_and_a_prefix_and_a_proxy_are_kept(make: Make, make_box: MakeBox) -> None:
+def test_redirects_are_not_followed_and_prefix_and_proxy_are_used(make: Make, make_box: MakeBox) -> None:
     box = make_box(Config(path_prefix="/ztsms"))
     assert told(make(box.url + "/ztsms/").send(NUMBERS[0], TEXT)) == [ACCEPTED]
     with pytest.raises(RefusedError) as raised:
@@ -367,7 +367,7 @@ def test_redirects_are_never_followed_and_a_prefix_and_a_proxy_are_kept(make: Ma
         {"proxy": "http://user:secret@[::1"},
     ],
 )
-def test_settings_that_cannot_work_are_refused(make: Make, settings: dict[str, Any]) -> None:
+def test_invalid_client_settings_are_refused(make: Make, settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessageError) as raised:
         make("http://127.0.0.1:9", **settings)
     assert "secret" not in str(raised.value)
@@ -394,7 +394,7 @@ def test_an_estimate_has_the_clients_signature(make: Make) -> None:
         sms.estimate("水" * 95)
 
 
-def test_nothing_that_is_printed_shows_a_secret_or_a_number(make: Make, box: SandboxThread) -> None:
+def test_repr_shows_no_secret_or_number(make: Make, box: SandboxThread) -> None:
     sms = make(box.url)
     receipts = sms.send(NUMBERS[0], TEXT)
     with pytest.raises(RefusedError) as raised:

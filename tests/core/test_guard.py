@@ -1,4 +1,4 @@
-"""The guard on spending: what it lets pass, what it holds back, and that it is shared and never in the way."""
+"""The spending guard: its limits, its shared count, and its behaviour on errors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def reasons(
     return [reservation.refused.get(item) for item in range(len(messages))]
 
 
-def test_the_defaults_are_the_promised_ones() -> None:
+def test_default_limits_match_the_documentation() -> None:
     limits = SpendingLimits()
     assert (limits.hour, limits.day, limits.reserve) == (60, 200, 10)
 
@@ -82,13 +82,13 @@ def test_parts_of_an_hour_and_of_a_day(clock: Clock) -> None:
     assert reasons(guard, 6) == [None]
 
 
-def test_what_is_critical_passes_the_hour_but_not_the_day(clock: Clock) -> None:
+def test_critical_messages_ignore_the_hourly_limit_only(clock: Clock) -> None:
     guard = SpendingGuard("a", SpendingLimits(hour=1, day=5, reserve=2, number=1), clock)
     assert reasons(guard, 1, 1) == [None, Reason.HOURLY_LIMIT]
     assert reasons(guard, 1, 1, 1, 1, 1, 1, 1, number=NUMBERS[0], critical=True) == [None] * 6 + [Reason.DAILY_LIMIT]
 
 
-def test_one_number_gets_so_many_within_ten_minutes(clock: Clock) -> None:
+def test_messages_to_one_number_are_limited(clock: Clock) -> None:
     guard = SpendingGuard("a", SpendingLimits(number=2), clock)
     assert reasons(guard, 1, 1, 1, number=NUMBERS[0]) == [None, None, Reason.NUMBER_LIMIT]
     assert reasons(guard, 1, number=NUMBERS[1]) == [None]
@@ -96,21 +96,21 @@ def test_one_number_gets_so_many_within_ten_minutes(clock: Clock) -> None:
     assert reasons(guard, 1, number=NUMBERS[0]) == [None]
 
 
-def test_what_is_automatic_has_its_own_lower_limit(clock: Clock) -> None:
+def test_automatic_messages_have_a_lower_limit(clock: Clock) -> None:
     guard = SpendingGuard("a", SpendingLimits(automatic=2), clock)
     assert reasons(guard, 1, 1, 1, automatic=True) == [None, None, Reason.AUTOMATIC_LIMIT]
     assert reasons(guard, 1, critical=True, automatic=True) == [Reason.AUTOMATIC_LIMIT]
     assert reasons(guard, 1) == [None]
 
 
-def test_what_cost_nothing_is_given_back(clock: Clock) -> None:
+def test_failed_messages_are_refunded(clock: Clock) -> None:
     guard = SpendingGuard("a", SpendingLimits(hour=2), clock)
     reservation = done(guard.reserve([(NUMBERS[0], 2), (NUMBERS[1], 1)], critical=False, automatic=False))
     done(guard.refund(reservation, [Receipt(NUMBERS[0], Outcome.NOT_SENT)]))
     assert reasons(guard, 2) == [None]
 
 
-def test_a_limit_is_told_of_before_it_is_reached() -> None:
+def test_warning_precedes_the_limit() -> None:
     limits = SpendingLimits(hour=10, day=100)
     assert not Spending(7, 79).is_close(limits)
     assert Spending(8, 8).is_close(limits)
@@ -119,7 +119,7 @@ def test_a_limit_is_told_of_before_it_is_reached() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"hour": -1}, {"day": 1.5}, {"reserve": None}, {"number": True}])
-def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
+def test_invalid_limits_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessageError):
         SpendingLimits(**limits)
 
@@ -142,7 +142,7 @@ def test_no_limit_is_ever_passed(sends: list[tuple[int, bool, bool, float]]) -> 
             assert sum(count for at, count in every if at > clock.now - DAY) <= 57
 
 
-def test_two_programs_share_one_count_which_holds_no_number(clock: Clock, state_folder: Path) -> None:
+def test_programs_share_a_count_without_numbers(clock: Clock, state_folder: Path) -> None:
     one, other = SpendingGuard("a", SpendingLimits(hour=3), clock), SpendingGuard("a", SpendingLimits(hour=3), clock)
     assert reasons(one, 2) == [None]
     assert reasons(other, 1, 1) == [None, Reason.HOURLY_LIMIT]
@@ -173,7 +173,7 @@ def test_eight_processes_at_once_keep_the_limit() -> None:
     assert sum(int(process.communicate(timeout=60)[0]) for process in processes) == 50
 
 
-def test_a_ledger_that_is_taken_is_waited_for_and_at_last_left_alone(
+def test_locked_ledger_is_awaited_then_ignored(
     clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = SpendingGuard("a", SpendingLimits(hour=1), clock)
@@ -194,7 +194,7 @@ def test_a_ledger_that_is_taken_is_waited_for_and_at_last_left_alone(
     holder.close()
 
 
-def test_a_damaged_file_is_begun_anew(clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_ledger_starts_from_zero(clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert reasons(SpendingGuard("a", SpendingLimits(hour=3), clock), 3) == [None]
     [file] = state_folder.glob("*.spent")
     for part in state_folder.glob("*.spent*"):
@@ -204,9 +204,7 @@ def test_a_damaged_file_is_begun_anew(clock: Clock, state_folder: Path, caplog: 
     assert "damaged" in caplog.text
 
 
-def test_where_nothing_can_be_shared_it_counts_for_itself(
-    clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unshared_ledger_counts_per_process(clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     ledger._warn_unshared.cache_clear()
     guard = SpendingGuard("a", SpendingLimits(hour=1), clock, str(tmp_path / "file"))
@@ -214,14 +212,14 @@ def test_where_nothing_can_be_shared_it_counts_for_itself(
     assert "within this process only" in caplog.text
 
 
-def test_a_clock_that_was_set_back_frees_what_lies_in_the_future(clock: Clock) -> None:
+def test_clock_set_back_removes_future_entries(clock: Clock) -> None:
     guard = SpendingGuard("a", SpendingLimits(hour=1), clock)
     assert reasons(guard, 1) == [None]
     clock.now -= 7 * DAY
     assert reasons(guard, 1) == [None]
 
 
-def test_a_client_tells_what_was_held_back_and_sends_the_rest(make: Callable[..., Any], box: SandboxThread) -> None:
+def test_client_refuses_excess_and_sends_the_rest(make: Callable[..., Any], box: SandboxThread) -> None:
     heard: list[object] = []
     sms = make(box.url, spending=SpendingLimits(hour=3), on_receipt=heard.append)
     with pytest.raises(RefusedError) as raised:
@@ -234,7 +232,7 @@ def test_a_client_tells_what_was_held_back_and_sends_the_rest(make: Callable[...
     assert [receipt.outcome for receipt in sms.send(NUMBERS[5], "水管漏水", priority="critical")] == ["accepted"]
 
 
-def test_a_client_counts_what_was_sent_or_may_have_been(make: Callable[..., Any], box: SandboxThread) -> None:
+def test_client_counts_sent_and_unknown_messages(make: Callable[..., Any], box: SandboxThread) -> None:
     sms = make(box.url, spending=SpendingLimits())
     box.platform.faults.next("half")
     box.platform.faults.next("failed")

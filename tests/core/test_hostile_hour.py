@@ -44,7 +44,7 @@ class Hostility:
 
 
 class Hurry:
-    """Time in which sleeping costs nothing: the clock jumps ahead instead."""
+    """Simulated time: sleeping advances the clock."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -114,7 +114,7 @@ async def test_two_thousand_sends_with_faults_and_cancellations() -> None:
                     await call
 
         await asyncio.gather(*(send(turn) for turn in range(2000)))
-        await up.close()  # waits for what still ends in the background
+        await up.close()  # waits for requests in the background
         told = [(f"第{int(receipt.number[3:])}次", receipt) for receipt in heard]
         assert check(told, box.platform.ledger, 2000)["not_sent"]
 
@@ -147,7 +147,7 @@ def test_five_hundred_calls_of_several_numbers_from_five_threads() -> None:
         check(told, box.call(lambda platform: platform.ledger), 2500)
 
 
-def test_a_batch_and_a_template_keep_the_same_promise() -> None:
+def test_batch_and_template_lose_and_double_nothing() -> None:
     told: list[tuple[str, Receipt]] = []
     hurry = Hurry()
     with SandboxThread(CONFIG) as box:

@@ -1,4 +1,4 @@
-"""What importing the core costs and needs."""
+"""The imports of the core."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def run(program: str) -> str:
     ).stdout.strip()
 
 
-def test_the_core_needs_no_httpx_where_a_carrier_is_handed_in() -> None:
+def test_own_transport_needs_no_httpx() -> None:
     program = """
 import sys
 sys.modules["httpx"] = None  # any import of it fails
@@ -28,7 +28,7 @@ with sms1680.Client(account, carrier=Carrier()) as sms:
     assert run(program) == "77"
 
 
-def test_what_is_not_used_is_not_imported() -> None:
+def test_unused_packages_are_not_imported() -> None:
     program = """
 import sys, sms1680
 print(*sorted({"httpx", "aiohttp", "apprise", "sms1680.cmpp"} & set(sys.modules)))
@@ -36,7 +36,7 @@ print(*sorted({"httpx", "aiohttp", "apprise", "sms1680.cmpp"} & set(sys.modules)
     assert run(program) == ""
 
 
-def test_the_public_face_is_what_it_says() -> None:
+def test_all_public_names_exist() -> None:
     import sms1680
 
     assert all(hasattr(sms1680, name) for name in sms1680.__all__)

@@ -29,7 +29,7 @@ FULL_WIDTH = str.maketrans("0123456789+-() ", "０１２３４５６７８９＋
         "\u202a13800000000\u202c",
     ],
 )
-def test_every_way_of_writing_a_number_is_understood(written: str | int) -> None:
+def test_common_spellings_of_a_number_are_accepted(written: str | int) -> None:
     assert normalise_number(written) == "13800000000"
 
 
@@ -53,7 +53,7 @@ def test_every_way_of_writing_a_number_is_understood(written: str | int) -> None
         "9" * 100_000,
     ],
 )
-def test_what_is_no_mainland_mobile_number_is_refused_without_being_shown(written: object) -> None:
+def test_invalid_number_is_refused_and_not_shown(written: object) -> None:
     with pytest.raises(InvalidMessageError) as raised:
         normalise_number(written, "number 7")  # type: ignore[arg-type]
     assert "number 7" in str(raised.value)
@@ -74,7 +74,7 @@ def test_decoration_never_changes_the_number(number: str, prefix: str, marks: li
 
 
 @given(st.text(max_size=60) | st.integers())
-def test_anything_else_raises_our_own_error_only(value: str | int) -> None:
+def test_random_input_raises_only_core_errors(value: str | int) -> None:
     try:
         number = normalise_number(value)
     except InvalidMessageError:
@@ -84,7 +84,7 @@ def test_anything_else_raises_our_own_error_only(value: str | int) -> None:
     assert number.isdigit()
 
 
-def test_a_str_is_one_number_and_the_place_of_a_bad_one_is_named() -> None:
+def test_str_is_one_number_and_errors_name_the_place() -> None:
     assert normalise_numbers("13800000000") == ["13800000000"]
     assert normalise_numbers([13800000000, "13900000000", "13800000000"]) == [
         "13800000000",

@@ -1,4 +1,4 @@
-"""What the platform pushes, in every shape the document and the field know."""
+"""Pushes of the platform in all documented and observed variants."""
 
 from urllib.parse import quote, quote_plus
 
@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from sms1680 import DeliveryReport, InvalidPushError, Repeat, Reply, ReportState, parse_push
 
 
-def test_the_documents_patterns() -> None:
+def test_documented_patterns_are_parsed() -> None:
     assert parse_push("mobile=13911000000&content=%E5%A5%BD%E7%9A%84&xh=12345;") == Reply(
         "13911000000", "好的", "12345"
     )
@@ -40,18 +40,18 @@ def test_the_documents_patterns() -> None:
         ("msgid=0026&mobile=13911000000&status=KX%3A1000;", DeliveryReport("0026", "13911000000", "KX:1000")),
     ],
 )
-def test_the_shapes_of_real_life(query: str, expected: Reply | DeliveryReport) -> None:
+def test_observed_variants_are_parsed(query: str, expected: Reply | DeliveryReport) -> None:
     assert parse_push(query) == expected
     assert parse_push(query.encode()) == expected
 
 
-def test_octets_that_are_neither_utf8_nor_gb18030_are_not_dropped() -> None:
+def test_undecodable_octets_are_escaped() -> None:
     reply = parse_push("mobile=13911000000&content=1%FF2")
     assert isinstance(reply, Reply)
     assert reply.content == "1\\xff2"
 
 
-def test_a_frameworks_fields_are_taken_too() -> None:
+def test_decoded_fields_are_accepted() -> None:
     expected = Reply("13911000000", "好的", "12")
     assert parse_push({"mobile": "13911000000", "content": "好的", "xh": "12;"}) == expected
     assert parse_push([("mobile", "13911000000"), ("content", "好的"), ("xh", "12;")]) == expected
@@ -82,7 +82,7 @@ def test_a_frameworks_fields_are_taken_too() -> None:
         [1, 2],
     ],
 )
-def test_anything_else_is_refused_by_our_own_error(push: object) -> None:
+def test_invalid_push_is_refused(push: object) -> None:
     with pytest.raises(InvalidPushError):
         parse_push(push)  # type: ignore[arg-type]
 
@@ -137,13 +137,13 @@ def test_any_chinese_text_encoded_twice_is_decoded_twice(text: str) -> None:
         ("MK:0011", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
     ],
 )
-def test_what_a_status_means(status: str, state: ReportState, repeat: Repeat) -> None:
+def test_meaning_of_each_status(status: str, state: ReportState, repeat: Repeat) -> None:
     report = DeliveryReport("1", "13911000000", status)
     assert (report.status, report.state, report.repeat) == (status, state, repeat)
     assert report.sentence("en") != report.sentence("zh")
 
 
-def test_nothing_shows_a_number_or_a_text() -> None:
+def test_repr_shows_no_number_or_text() -> None:
     reply = Reply("13911000000", "密码是1234", "12")
     report = DeliveryReport("77", "13911000000", "0")
     for shown in (repr(reply), str(reply), repr(report), str(report)):

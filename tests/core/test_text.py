@@ -1,4 +1,4 @@
-"""What a text costs, its signature, and what may be blocked in it."""
+"""The cost of a text, its signature, and blocked content."""
 
 from itertools import pairwise
 
@@ -27,7 +27,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40
         ("😀" * 67, 3),
     ],
 )
-def test_a_text_is_billed_70_alone_and_67_a_part(text: str, parts: int) -> None:
+def test_billing_counts_70_units_then_67_per_part(text: str, parts: int) -> None:
     assert count_parts(text) == parts
 
 
@@ -46,7 +46,7 @@ def test_parts_are_the_pieces_of_the_split(text: str) -> None:
     assert count_parts(text) == expected
 
 
-def test_the_signature_stands_where_it_belongs() -> None:
+def test_signature_is_written_in_its_place() -> None:
     assert Signature("某某科技").write("门开了") == "【某某科技】门开了"
     assert Signature("【某某科技】", "behind").write("门开了") == "门开了【某某科技】"
     assert Signature("某某科技", "platform").write("门开了") == "门开了"
@@ -54,7 +54,7 @@ def test_the_signature_stands_where_it_belongs() -> None:
 
 
 @pytest.mark.parametrize("text", ["【别的】门开了", "门开了【别的】", " 【别的】门开了", "门开了【别的】 "])
-def test_a_text_that_is_signed_gets_no_second_signature(text: str) -> None:
+def test_signed_text_gets_no_second_signature(text: str) -> None:
     for place in ("front", "behind", "platform"):
         signature = Signature("某某", place)  # type: ignore[arg-type]
         assert signature.write(text) == text
@@ -62,20 +62,20 @@ def test_a_text_that_is_signed_gets_no_second_signature(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 31, "a】b", "【】", "a\nb"])
-def test_a_signature_that_carriers_would_not_take_is_refused(name: str) -> None:
+def test_invalid_signature_is_refused(name: str) -> None:
     with pytest.raises(InvalidMessageError):
         Signature(name)
 
 
 @pytest.mark.parametrize("place", ["front", "behind", "platform"])
-def test_the_signature_is_counted_wherever_it_stands(place: str) -> None:
+def test_signature_is_counted_in_every_place(place: str) -> None:
     told = estimate("水" * 66, signature="某某", signature_place=place)  # type: ignore[arg-type]
     assert (told.characters, told.parts, told.flow) == (70, 1, 1)
     told = estimate("水" * 67, signature="某某", signature_place=place)  # type: ignore[arg-type]
     assert (told.characters, told.parts, told.flow) == (71, 2, 2)
 
 
-def test_the_flow_formula_keeps_its_70_where_billing_has_67() -> None:
+def test_flow_always_divides_by_70() -> None:
     told = estimate("水" * 140)
     assert (told.parts, told.flow) == (3, 2)
 
@@ -92,7 +92,7 @@ def test_the_flow_formula_keeps_its_70_where_billing_has_67() -> None:
         ("请拨 400-123-4567", Concern.PHONE_NUMBER, "400-123-4567"),
     ],
 )
-def test_what_carriers_block_is_named(text: str, concern: Concern, found: str) -> None:
+def test_blocked_content_is_reported(text: str, concern: Concern, found: str) -> None:
     warnings = estimate("【某某】" + text).warnings
     assert [(warning.concern, warning.found) for warning in warnings] == [(concern, found)]
     assert found in warnings[0].sentence("en")
@@ -100,23 +100,23 @@ def test_what_carriers_block_is_named(text: str, concern: Concern, found: str) -
     assert found not in repr(warnings)
 
 
-def test_harmless_texts_are_not_warned_of() -> None:
+def test_harmless_text_has_no_warnings() -> None:
     assert estimate("【某某】后门 22:41 打开，温度 21.5 度，已持续 3.5 小时").warnings == ()
 
 
-def test_a_missing_signature_and_words_refused_before_are_warned_of() -> None:
+def test_missing_signature_and_refused_words_are_reported() -> None:
     told = estimate("开Invoice了", refused_words=["invoice", "赌博", ""])
     assert [warning.concern for warning in told.warnings] == [Concern.NO_SIGNATURE, Concern.REFUSED_WORD]
     assert estimate("x", signature="某某").warnings == ()
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\ud83d", "x" * 501, None, 5])
-def test_a_text_that_cannot_be_sent_is_refused(text: object) -> None:
+def test_invalid_text_is_refused(text: object) -> None:
     with pytest.raises(InvalidMessageError):
         estimate(text)  # type: ignore[arg-type]
 
 
-def test_the_limit_counts_the_signature_and_is_a_setting() -> None:
+def test_maximum_length_includes_the_signature() -> None:
     assert estimate("x" * 496, signature="某某").characters == 500
     with pytest.raises(InvalidMessageError, match=r"501.*500"):
         estimate("x" * 497, signature="某某")

@@ -160,7 +160,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def connect(gateway: Gateway) -> AsyncIterator[Callable[..., CMPPClient]]:
-    """Makes clients of the gateway that are closed behind the test."""
+    """Makes clients of the gateway and closes them after the test."""
     clients: list[CMPPClient] = []
 
     def make(**settings: Any) -> CMPPClient:

@@ -43,7 +43,7 @@ async def box() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-async def test_a_message_its_report_and_a_reply(box: Sandbox) -> None:
+async def test_message_report_and_reply_make_the_round_trip(box: Sandbox) -> None:
     async with client_of(box, signature="某某科技") as client, asyncio.timeout(20):
         [receipt] = await client.send(NUMBER, "后门 22:41 打开", extension="12")
         report = await anext(client)
@@ -65,7 +65,7 @@ async def test_a_long_message_is_one_on_the_phone_and_has_one_report(box: Sandbo
     assert [item async for item in client] == []
 
 
-async def test_what_comes_while_nobody_is_connected_waits(box: Sandbox) -> None:
+async def test_items_received_while_disconnected_are_delivered_later(box: Sandbox) -> None:
     async with client_of(box) as client:
         await client.send(NUMBER, "hello")
         await anext(client)
@@ -96,7 +96,7 @@ async def test_refusals_by_the_platform(box: Sandbox) -> None:
     await asyncio.gather(*[other.aclose() for other in clients])
 
 
-async def test_each_fault_by_itself_is_survived(box: Sandbox) -> None:
+async def test_each_fault_alone_is_survived(box: Sandbox) -> None:
     for fault in CMPPFault:
         box.cmpp.faults.clear()
         storm = Storm(box, messages=12, draw=Once(fault))
@@ -276,7 +276,7 @@ class Storm:
         pytest.param(10, True, {"rate": 2000.0}, id="rate"),
     ],
 )
-async def test_a_storm_of_faults_costs_no_message_and_doubles_none(
+async def test_storm_of_faults_loses_and_doubles_no_message(
     box: Sandbox, share: int, refuses: bool, settings: dict[str, Any]
 ) -> None:
     """SMS1680_CMPP_MESSAGES=20000 is the issue's own size, `--log-cli-level=INFO` shows what happened."""

@@ -1,4 +1,4 @@
-"""The client against a gateway on a real socket: what goes out, and what becomes of it."""
+"""Sending with the CMPP client to a gateway on a real socket."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 # --- out -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_message_goes_out_and_comes_back_as_a_receipt(gateway: Any, connect: Make) -> None:
+async def test_message_returns_a_receipt(gateway: Any, connect: Make) -> None:
     client = connect(service_id="HELP", signature="某某科技", now=lambda: NOON)
     receipts = await client.send(f"+86 {NUMBER}", "后门 22:41 打开", extension="12")
     [submit] = gateway.all(Submit)
@@ -51,7 +51,7 @@ async def test_a_message_goes_out_and_comes_back_as_a_receipt(gateway: Any, conn
     assert f"{login.timestamp:010d}" == "1122120000"
 
 
-async def test_times_are_written_as_the_protocol_has_them(gateway: Any, connect: Make) -> None:
+async def test_times_use_the_protocol_format(gateway: Any, connect: Make) -> None:
     client = connect(now=lambda: NOON)
     at = NOON + timedelta(hours=8)
     await client.send(NUMBER, "hello", at=at, valid_for=timedelta(hours=1))
@@ -61,7 +61,7 @@ async def test_times_are_written_as_the_protocol_has_them(gateway: Any, connect:
     assert (second.at_time, second.valid_time) == ("", "261122120500032+")
 
 
-async def test_a_long_message_goes_out_in_segments_with_an_id_each(gateway: Any, connect: Make) -> None:
+async def test_long_message_has_an_id_for_each_segment(gateway: Any, connect: Make) -> None:
     client = connect(signature="某某科技")
     text = "门" * 150
     [receipt] = await client.send(NUMBER, text)
@@ -79,13 +79,13 @@ async def test_a_long_message_goes_out_in_segments_with_an_id_each(gateway: Any,
     assert again.reference == (headers[0][0].reference + 1) % 256
 
 
-async def test_a_text_billed_as_two_that_goes_in_one_piece_has_one_segment(gateway: Any, connect: Make) -> None:
+async def test_text_of_two_parts_can_be_one_segment(gateway: Any, connect: Make) -> None:
     [receipt] = await connect().send(NUMBER, "a" * 150)
     assert len(gateway.all(Submit)) == 1
     assert (receipt.parts, receipt.segments, len(receipt.message_ids)) == (3, 1, 1)
 
 
-async def test_at_most_99_destinations_a_submit_and_each_number_once(gateway: Any, connect: Make) -> None:
+async def test_submit_has_at_most_99_distinct_destinations(gateway: Any, connect: Make) -> None:
     client = connect()
     numbers = [f"138{place:08d}" for place in range(250)]
     receipts = await client.send([*numbers, numbers[0]], "hello")
@@ -95,7 +95,7 @@ async def test_at_most_99_destinations_a_submit_and_each_number_once(gateway: An
     assert receipts[0].message_id != receipts[249].message_id
 
 
-async def test_templates_are_filled_in_here_and_batches_keep_their_texts(gateway: Any, connect: Make) -> None:
+async def test_client_fills_templates_and_sends_batch_texts(gateway: Any, connect: Make) -> None:
     client = connect()
     await client.send_template("{A}，你好 {PHONE}", [(NUMBER, "李先生"), ("13800210001", "王女士")])
     receipts = await client.send_batch([(NUMBER, "a|b$c"), ("13800210001", "two"), (NUMBER, "a|b$c")])
@@ -120,7 +120,7 @@ async def test_templates_are_filled_in_here_and_batches_keep_their_texts(gateway
         ((NUMBER, "hello"), {"priority": "urgent"}),
     ],
 )
-async def test_what_can_not_be_sent_is_refused_before_anything_is(
+async def test_invalid_message_is_refused_before_sending(
     gateway: Any, connect: Make, args: Any, options: Any, refused_with: Any
 ) -> None:
     client = connect(now=lambda: NOON)
@@ -193,7 +193,7 @@ async def test_table_3_3(
     assert (receipt.outcome, receipt.reason, receipt.detail) == (outcome, reason, f"Result {result}")
 
 
-async def test_the_standards_own_table_is_a_setting(gateway: Any, connect: Make, refused_with: Any) -> None:
+async def test_standard_result_table_can_be_selected(gateway: Any, connect: Make, refused_with: Any) -> None:
     gateway.on[Submit] = gateway.refuse(13)
     error = await refused_with(connect(dialect="standard"), RefusedError)
     assert error.reason is Reason.NUMBER
@@ -209,9 +209,7 @@ async def test_some_reasons_stop_the_rest_of_the_call(gateway: Any, connect: Mak
     assert len(gateway.all(Submit)) == 2
 
 
-async def test_one_wrong_number_does_not_cost_its_neighbours_theirs(
-    gateway: Any, connect: Make, refused_with: Any
-) -> None:
+async def test_wrong_number_does_not_stop_the_others(gateway: Any, connect: Make, refused_with: Any) -> None:
     def check(line: Any, pdu: Submit) -> None:
         gateway.accept(line, pdu, 11 if "13800000005" in pdu.dest_terminal_id else 0)
 
@@ -224,9 +222,7 @@ async def test_one_wrong_number_does_not_cost_its_neighbours_theirs(
     assert sorted(taken) == [number for number in numbers if number != "13800000005"]
 
 
-async def test_a_message_of_which_only_some_segments_were_accepted_says_so(
-    gateway: Any, connect: Make, refused_with: Any
-) -> None:
+async def test_partly_accepted_message_is_reported(gateway: Any, connect: Make, refused_with: Any) -> None:
     gateway.on[Submit] = gateway.refuse(0, 12)
     error = await refused_with(connect(window=1), UnknownOutcomeError, NUMBER, "门" * 150)
     [receipt] = error.receipts
@@ -236,9 +232,7 @@ async def test_a_message_of_which_only_some_segments_were_accepted_says_so(
     assert len(gateway.all(Submit)) == 2
 
 
-async def test_a_message_of_which_a_segment_was_accepted_is_never_sent_again_by_itself(
-    gateway: Any, connect: Make, refused_with: Any
-) -> None:
+async def test_partly_accepted_message_is_never_repeated(gateway: Any, connect: Make, refused_with: Any) -> None:
     client = connect(window=1)
     await client.send(NUMBER, "connected")
     gateway.on[Submit] = gateway.refuse(0, 8)
@@ -248,9 +242,7 @@ async def test_a_message_of_which_a_segment_was_accepted_is_never_sent_again_by_
     assert receipt.repeat is Repeat.NEVER_BY_ITSELF
 
 
-async def test_late_answers_to_all_segments_make_an_accepted_message_of_an_unknown_one(
-    gateway: Any, connect: Make, refused_with: Any
-) -> None:
+async def test_late_answers_turn_unknown_into_accepted(gateway: Any, connect: Make, refused_with: Any) -> None:
     waiting: list[Any] = []
     receipts: asyncio.Queue[Receipt] = asyncio.Queue()
     gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
@@ -264,7 +256,7 @@ async def test_late_answers_to_all_segments_make_an_accepted_message_of_an_unkno
     assert (second.outcome, len(second.message_ids)) == (Outcome.ACCEPTED, 2)
 
 
-async def test_too_fast_slows_the_pace_and_tries_again(gateway: Any, connect: Make) -> None:
+async def test_too_fast_slows_down_and_retries(gateway: Any, connect: Make) -> None:
     slept: list[float] = []
 
     async def sleep(delay: float) -> None:
@@ -287,7 +279,7 @@ async def test_too_fast_until_patience_ends_is_a_refusal(gateway: Any, connect: 
     assert error.reason is Reason.TOO_FAST
 
 
-async def test_a_known_rate_lets_one_submit_out_at_a_time(gateway: Any, connect: Make) -> None:
+async def test_known_rate_allows_one_submit_in_flight(gateway: Any, connect: Make) -> None:
     waiting: list[Any] = []
     gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
     client = connect(rate=1000.0)
@@ -299,7 +291,7 @@ async def test_a_known_rate_lets_one_submit_out_at_a_time(gateway: Any, connect:
     assert [receipt.outcome for send in sends for receipt in await send] == [Outcome.ACCEPTED] * 3
 
 
-async def test_the_window_is_used_and_never_exceeded_and_urgent_messages_overtake(gateway: Any, connect: Make) -> None:
+async def test_window_is_respected_and_critical_messages_overtake(gateway: Any, connect: Make) -> None:
     waiting: list[Any] = []
     gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
     client = connect(window=4)
@@ -320,7 +312,7 @@ async def test_the_window_is_used_and_never_exceeded_and_urgent_messages_overtak
 # --- no answer, no connection, no patience ---------------------------------------------------------------------------
 
 
-async def test_no_answer_within_t_is_unknown_and_not_sent_again(gateway: Any, connect: Make, refused_with: Any) -> None:
+async def test_missing_answer_within_t_is_unknown(gateway: Any, connect: Make, refused_with: Any) -> None:
     receipts: list[Receipt] = []
     gateway.on[Submit] = lambda *_: None
     client = connect(answer_timeout=0.05, on_receipt=receipts.append)
@@ -331,7 +323,7 @@ async def test_no_answer_within_t_is_unknown_and_not_sent_again(gateway: Any, co
     gateway.on[Submit] = gateway.accept
     await client.send("13800138001", "next")
     assert len(gateway.all(Submit)) == 2
-    # The late answer is told to who records, under the same number.
+    # The hook gets the late answer for the same number.
     assert [(receipt.number, receipt.outcome) for receipt in receipts] == [
         (NUMBER, Outcome.UNKNOWN),
         (NUMBER, Outcome.ACCEPTED),
@@ -339,16 +331,14 @@ async def test_no_answer_within_t_is_unknown_and_not_sent_again(gateway: Any, co
     ]
 
 
-async def test_a_lost_connection_leaves_what_was_in_flight_unknown(
-    gateway: Any, connect: Make, refused_with: Any
-) -> None:
+async def test_lost_connection_leaves_submits_in_flight_unknown(gateway: Any, connect: Make, refused_with: Any) -> None:
     gateway.on[Submit] = lambda line, _: line.transport.abort()
     error = await refused_with(connect(), UnknownOutcomeError)
     assert error.receipts[0].outcome is Outcome.UNKNOWN
     assert len(gateway.all(Submit)) == 1
 
 
-async def test_what_waits_when_the_connection_is_lost_goes_over_the_next_one(gateway: Any, connect: Make) -> None:
+async def test_queued_messages_use_the_next_connection(gateway: Any, connect: Make) -> None:
     dropped: list[Submit] = []
 
     def drop_first(line: Any, pdu: Submit) -> None:
@@ -377,7 +367,7 @@ async def test_without_a_connection_patience_ends_with_not_sent(connect: Make, g
     assert error.reason is Reason.NO_CONNECTION
 
 
-async def test_a_deadline_holds(gateway: Any, connect: Make, refused_with: Any) -> None:
+async def test_no_submit_begins_after_the_deadline(gateway: Any, connect: Make, refused_with: Any) -> None:
     gateway.on[Submit] = lambda *_: None
     client = connect(window=1)
     first = asyncio.create_task(client.send(NUMBER, "first"))
@@ -387,7 +377,7 @@ async def test_a_deadline_holds(gateway: Any, connect: Make, refused_with: Any) 
     first.cancel()
 
 
-async def test_a_cancelled_call_stops_what_has_not_gone_and_records_what_has(gateway: Any, connect: Make) -> None:
+async def test_cancelled_call_stops_queued_and_records_submitted_messages(gateway: Any, connect: Make) -> None:
     receipts: list[Receipt] = []
     waiting: list[Any] = []
     gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
@@ -405,7 +395,7 @@ async def test_a_cancelled_call_stops_what_has_not_gone_and_records_what_has(gat
     assert len(gateway.all(Submit)) == 1
 
 
-async def test_after_silence_a_test_is_answered_before_a_message_goes(gateway: Any, connect: Make) -> None:
+async def test_silent_connection_is_probed_before_a_submit(gateway: Any, connect: Make) -> None:
     ahead = [0.0]
     client = connect(clock=lambda: time.monotonic() + ahead[0])
     await client.send(NUMBER, "first")

@@ -1,4 +1,4 @@
-"""The client's connection: logins, the account's pace, the end, tunnels, and what logs may hold."""
+"""The connection of the CMPP client: logins, rate, closing, TLS and logs."""
 
 import asyncio
 import ssl
@@ -55,7 +55,7 @@ NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
         (5, RefusedError, Reason.SUSPENDED),
     ],
 )
-async def test_try_login_tells_the_refusals_apart(
+async def test_try_login_distinguishes_refusals(
     gateway: Any, connect: Make, status: int, kind: type[Exception], reason: Reason
 ) -> None:
     gateway.status = status
@@ -69,7 +69,7 @@ async def test_try_login_logs_in_and_out_again(gateway: Any, connect: Make) -> N
     assert [type(pdu) for pdu in gateway.heard] == [Connect, Terminate]
 
 
-async def test_try_login_tells_no_connection_no_answer_and_no_cmpp_apart(gateway: Any, connect: Make) -> None:
+async def test_try_login_distinguishes_connection_errors(gateway: Any, connect: Make) -> None:
     gateway.on[Connect] = lambda line, _: line.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(NoAnswerError) as caught:
         await connect().try_login()
@@ -88,7 +88,7 @@ async def test_try_login_tells_no_connection_no_answer_and_no_cmpp_apart(gateway
     assert caught.value.reason is Reason.NO_CONNECTION
 
 
-async def test_a_refused_login_backs_off_long_says_so_and_refuses_what_waits(
+async def test_refused_login_backs_off_and_refuses_queued_messages(
     gateway: Any, connect: Make, refused_with: Any
 ) -> None:
     statuses: list[Status] = []
@@ -127,9 +127,7 @@ async def test_trap_13_both_hashes_of_a_short_sp_id_are_tried(gateway: Any, conn
     assert len(gateway.all(Connect)) == 5 + 2 * padded
 
 
-async def test_an_unknown_refusal_of_the_login_is_waited_out_and_named(
-    gateway: Any, connect: Make, refused_with: Any
-) -> None:
+async def test_unknown_login_refusal_is_retried_and_reported(gateway: Any, connect: Make, refused_with: Any) -> None:
     gateway.status = 6
     error = await refused_with(connect(), NotSentError, patience=0.1)
     assert error.reason is Reason.LOGIN
@@ -138,7 +136,7 @@ async def test_an_unknown_refusal_of_the_login_is_waited_out_and_named(
     assert error.reason is Reason.VERSION
 
 
-async def test_too_many_connections_is_waited_out(gateway: Any, connect: Make) -> None:
+async def test_too_many_connections_is_retried(gateway: Any, connect: Make) -> None:
     statuses: list[Status] = []
     gateway.status = 5
 
@@ -172,7 +170,7 @@ async def test_the_status_follows_the_connection(gateway: Any, connect: Make) ->
     assert client.status.connected
 
 
-async def test_a_status_that_can_not_be_shown_does_not_end_the_connection(gateway: Any, connect: Make) -> None:
+async def test_failing_on_status_does_not_end_the_connection(gateway: Any, connect: Make) -> None:
     def show(_: Status) -> None:
         raise RuntimeError("no screen")
 
@@ -186,7 +184,7 @@ async def test_a_status_that_can_not_be_shown_does_not_end_the_connection(gatewa
     assert (await client.send(NUMBER, "second"))[0].outcome is Outcome.ACCEPTED
 
 
-async def test_errors_that_nobody_foresaw_end_neither_the_connection_nor_its_clock(
+async def test_unexpected_errors_end_neither_connection_nor_timer(
     gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed: list[str] = []
@@ -216,7 +214,7 @@ async def test_errors_that_nobody_foresaw_end_neither_the_connection_nor_its_clo
     assert "1069" not in caplog.text
 
 
-async def test_a_pace_that_fails_leaves_no_call_waiting(
+async def test_failing_rate_limiter_settles_all_calls(
     gateway: Any, connect: Make, refused_with: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Iterator[float]:
@@ -232,7 +230,7 @@ async def test_a_pace_that_fails_leaves_no_call_waiting(
     assert len(gateway.all(Submit)) == 2
 
 
-async def test_a_gateway_without_proof_is_told_once(
+async def test_unauthenticated_gateway_is_logged_once(
     gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def at_once(delay: float) -> None:
@@ -247,7 +245,7 @@ async def test_a_gateway_without_proof_is_told_once(
     assert caplog.text.count("did not prove") == 1
 
 
-async def test_a_host_that_can_not_be_a_name_is_no_connection() -> None:
+async def test_invalid_host_name_is_no_connection() -> None:
     client = CMPPClient("a" * 70 + ".example", sp_id="901234", secret="x", source_number="1069")
     with pytest.raises(NoAnswerError) as caught:
         await client.try_login()
@@ -257,7 +255,7 @@ async def test_a_host_that_can_not_be_a_name_is_no_connection() -> None:
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-async def test_closing_sends_what_it_can_and_tells_what_became_of_the_rest(
+async def test_closing_sends_queued_messages_and_settles_the_rest(
     gateway: Any, connect: Make, refused_with: Any
 ) -> None:
     waiting: list[Any] = []
@@ -319,7 +317,7 @@ async def test_tls_and_ipv6(gateway: Any, tmp_path: Path) -> None:
     server.close()
 
 
-async def test_the_wire_log_masks_what_must_not_be_seen(gateway: Any, connect: Make) -> None:
+async def test_wire_log_masks_private_data(gateway: Any, connect: Make) -> None:
     lines: list[str] = []
     client = connect(wire_log=lines.append)
     [receipt] = await client.send(NUMBER, "password 4711")
@@ -342,7 +340,7 @@ async def test_the_wire_log_masks_what_must_not_be_seen(gateway: Any, connect: M
 # --- the account's pace ----------------------------------------------------------------------------------------------
 
 
-async def test_the_pace_is_shared_with_the_accounts_http_way(gateway: Any, connect: Make, refused_with: Any) -> None:
+async def test_rate_is_shared_with_http(gateway: Any, connect: Make, refused_with: Any) -> None:
     http = RateLimiter(account_key("http://api.1680.me", "user"), 1000.0, time.monotonic)
     turn = http.acquire(1, "normal", None)
     with pytest.raises(StopIteration) as taken:
@@ -357,7 +355,7 @@ async def test_the_pace_is_shared_with_the_accounts_http_way(gateway: Any, conne
     assert (await send)[0].outcome is Outcome.ACCEPTED
 
 
-async def test_a_deadline_that_the_rate_can_not_keep_is_told_at_once(
+async def test_unreachable_deadline_at_the_known_rate_fails_at_once(
     gateway: Any, connect: Make, refused_with: Any
 ) -> None:
     client = connect(rate=0.01)
@@ -367,7 +365,7 @@ async def test_a_deadline_that_the_rate_can_not_keep_is_told_at_once(
     assert len(gateway.all(Submit)) == 1
 
 
-async def test_a_call_cancelled_while_it_waits_for_its_turn_does_not_go(gateway: Any, connect: Make) -> None:
+async def test_call_cancelled_while_waiting_for_a_slot_is_not_sent(gateway: Any, connect: Make) -> None:
     receipts: list[Receipt] = []
     client = connect(rate=0.01, on_receipt=receipts.append)
     await client.send(NUMBER, "first")
@@ -380,7 +378,7 @@ async def test_a_call_cancelled_while_it_waits_for_its_turn_does_not_go(gateway:
     assert len(gateway.all(Submit)) == 1
 
 
-async def test_closing_settles_what_waits_for_its_turn(gateway: Any, connect: Make) -> None:
+async def test_closing_settles_messages_waiting_for_a_slot(gateway: Any, connect: Make) -> None:
     client = connect(rate=0.01)
     await client.send(NUMBER, "first")
     send = asyncio.create_task(client.send(NUMBER, "second"))
@@ -391,9 +389,7 @@ async def test_closing_settles_what_waits_for_its_turn(gateway: Any, connect: Ma
     assert len(gateway.all(Submit)) == 1
 
 
-async def test_a_paced_message_goes_over_the_next_connection_when_one_is_lost(
-    gateway: Any, connect: Make, refused_with: Any
-) -> None:
+async def test_paced_message_uses_the_next_connection(gateway: Any, connect: Make, refused_with: Any) -> None:
     async def at_once(delay: float) -> None:
         await asyncio.sleep(0 if delay < 5 else delay)
 
@@ -405,7 +401,7 @@ async def test_a_paced_message_goes_over_the_next_connection_when_one_is_lost(
     assert len(gateway.all(Connect)) == 2
 
 
-async def test_a_burst_of_too_fast_slows_the_pace_once(gateway: Any, connect: Make) -> None:
+async def test_burst_of_too_fast_slows_down_once(gateway: Any, connect: Make) -> None:
     slept: list[float] = []
 
     async def sleep(delay: float) -> None:

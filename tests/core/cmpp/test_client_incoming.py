@@ -1,4 +1,4 @@
-"""What comes in over a real socket: replies and reports, once each, acknowledged when they are safe."""
+"""Receiving with the CMPP client: replies and reports, once each, acknowledged when they are safe."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 # --- in --------------------------------------------------------------------------------------------------------------
 
 
-async def test_replies_come_out_of_the_iterator_and_are_acknowledged(gateway: Any, connect: Make) -> None:
+async def test_iterator_returns_and_acknowledges_replies(gateway: Any, connect: Make) -> None:
     client = connect()
     await client.send(NUMBER, "hello")
     delivered = gateway.deliver("好的".encode("utf-16-be"), msg_fmt=8)
@@ -36,7 +36,7 @@ async def test_replies_come_out_of_the_iterator_and_are_acknowledged(gateway: An
     assert await gateway.until(DeliverResp) == [DeliverResp(sequence_id=delivered.sequence_id, msg_id=delivered.msg_id)]
 
 
-async def test_a_duplicate_is_acknowledged_again_and_handed_on_once(gateway: Any, connect: Make) -> None:
+async def test_duplicate_is_acknowledged_but_returned_once(gateway: Any, connect: Make) -> None:
     client = connect()
     await client.send(NUMBER, "hello")
     first = gateway.deliver(b"Y", msg_id=5)
@@ -53,9 +53,7 @@ async def at_once(delay: float) -> None:
     await asyncio.sleep(0 if delay < 5 else delay)
 
 
-async def test_trap_3_what_was_answered_into_a_lost_connection_is_answered_again_and_handed_on_once(
-    gateway: Any, connect: Make
-) -> None:
+async def test_trap_3_deliver_acknowledged_on_a_lost_connection_is_returned_once(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
     client = connect(on_incoming=taken.append, sleep=at_once)
     [receipt] = await client.send(NUMBER, "hello")
@@ -72,7 +70,7 @@ async def test_trap_3_what_was_answered_into_a_lost_connection_is_answered_again
     assert [type(item) for item in taken] == [Reply, DeliveryReport]
 
 
-async def test_trap_2_a_report_whose_submit_resp_was_lost_with_the_connection_is_handed_on_once(
+async def test_trap_2_report_without_its_submit_resp_is_returned_once(
     gateway: Any, connect: Make, refused_with: Any
 ) -> None:
     def report_and_hang_up(line: Any, _: Submit) -> None:
@@ -128,7 +126,7 @@ async def test_reports_of_all_segments_make_one_result(gateway: Any, connect: Ma
     ]
 
 
-async def test_a_report_of_a_segment_waits_until_the_others_have_gone(gateway: Any, connect: Make) -> None:
+async def test_report_waits_until_all_segments_are_settled(gateway: Any, connect: Make) -> None:
     ids: list[int] = []
     last: list[Any] = []
 
@@ -153,7 +151,7 @@ async def test_a_report_of_a_segment_waits_until_the_others_have_gone(gateway: A
     assert items == [DeliveryReport(str(ids[0]), NUMBER, "UNDELIV"), DeliveryReport("4711", NUMBER, "DELIVRD")]
 
 
-async def test_trap_21_short_reports_are_of_the_destination_that_the_deliver_names(gateway: Any, connect: Make) -> None:
+async def test_trap_21_short_report_uses_the_destination_of_the_deliver(gateway: Any, connect: Make) -> None:
     client = connect()
     [receipt, _] = await client.send([NUMBER, "13800138001"], "hello")
     short = int(str(receipt.message_id)).to_bytes(8, "big") + b"DELIVRD"
@@ -164,9 +162,7 @@ async def test_trap_21_short_reports_are_of_the_destination_that_the_deliver_nam
     assert items == [DeliveryReport(receipt.message_id, number, "DELIVRD") for number in (NUMBER, "13800138001")]
 
 
-async def test_reports_of_segments_come_by_themselves_where_the_application_joins_them(
-    gateway: Any, connect: Make
-) -> None:
+async def test_segment_reports_are_separate_without_join_reports(gateway: Any, connect: Make) -> None:
     client = connect(join_reports=False)
     [receipt] = await client.send(NUMBER, "门" * 150)
     reports = [(receipt.message_ids[place], stat) for place, stat in ((1, "DELIVRD"), (0, "ACCEPTD"), (2, "UNDELIV"))]
@@ -177,7 +173,7 @@ async def test_reports_of_segments_come_by_themselves_where_the_application_join
     assert [(item.message_id, item.status) async for item in client if isinstance(item, DeliveryReport)] == reports
 
 
-async def test_a_callback_decides_when_it_is_acknowledged(gateway: Any, connect: Make) -> None:
+async def test_item_is_acknowledged_when_the_callback_returns(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
     safe = asyncio.Event()
 
@@ -197,7 +193,7 @@ async def test_a_callback_decides_when_it_is_acknowledged(gateway: Any, connect:
     assert len(taken) == 1
 
 
-async def test_what_the_callback_does_not_take_is_not_acknowledged_and_comes_again(gateway: Any, connect: Make) -> None:
+async def test_rejected_item_is_not_acknowledged_and_is_resent(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
 
     def take(item: Any) -> None:
@@ -215,7 +211,7 @@ async def test_what_the_callback_does_not_take_is_not_acknowledged_and_comes_aga
     assert len(taken) == 2
 
 
-async def test_a_result_that_the_callback_does_not_take_comes_again_as_it_was(gateway: Any, connect: Make) -> None:
+async def test_rejected_report_is_resent_unchanged(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
 
     def take(item: Any) -> None:
@@ -235,7 +231,7 @@ async def test_a_result_that_the_callback_does_not_take_comes_again_as_it_was(ga
     assert taken == [DeliveryReport(str(first), NUMBER, "DELIVRD")] * 2
 
 
-async def test_segments_of_an_uplink_are_put_together(gateway: Any, connect: Make) -> None:
+async def test_segments_of_an_uplink_are_combined(gateway: Any, connect: Make) -> None:
     client = connect(assembly_time=0.05)
     await client.send(NUMBER, "hello")
     for number, text in ((2, "界"), (1, "世")):
@@ -253,7 +249,7 @@ async def test_segments_of_an_uplink_are_put_together(gateway: Any, connect: Mak
 # --- what is not taken -----------------------------------------------------------------------------------------------
 
 
-async def test_a_report_that_can_not_be_read_is_refused_and_told(
+async def test_malformed_report_is_refused_and_logged(
     gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = connect()
@@ -264,9 +260,7 @@ async def test_a_report_that_can_not_be_read_is_refused_and_told(
     assert "can't be read" in caplog.text
 
 
-async def test_a_full_queue_takes_nothing_and_the_gateway_keeps_it(
-    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_full_queue_acknowledges_nothing(gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledger, "_MAX_QUEUED", 2)
     client = connect()
     await client.send(NUMBER, "hello")
@@ -280,7 +274,7 @@ async def test_a_full_queue_takes_nothing_and_the_gateway_keeps_it(
     assert [item.content for item in (first, *rest) if isinstance(item, Reply)] == ["reply 0", "reply 1", "reply 2"]
 
 
-async def test_what_the_gateway_will_not_send_again_is_offered_again_by_ourselves(gateway: Any, connect: Make) -> None:
+async def test_acknowledged_item_is_retried_by_the_client(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
 
     def take(item: Any) -> None:
@@ -300,7 +294,7 @@ async def test_what_the_gateway_will_not_send_again_is_offered_again_by_ourselve
     assert len(taken) == 2
 
 
-async def test_a_callback_whose_own_wait_was_cancelled_has_not_taken_it(gateway: Any, connect: Make) -> None:
+async def test_cancelled_callback_counts_as_rejection(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
 
     async def take(item: Any) -> None:
@@ -318,9 +312,7 @@ async def test_a_callback_whose_own_wait_was_cancelled_has_not_taken_it(gateway:
     assert [item.content for item in taken] == ["1", "2", "1"]
 
 
-async def test_what_had_no_turn_within_half_of_t_is_not_asked_about_and_comes_again(
-    gateway: Any, connect: Make
-) -> None:
+async def test_item_queued_longer_than_half_of_t_is_resent(gateway: Any, connect: Make) -> None:
     taken: list[str] = []
     given_up = asyncio.Event()
 
@@ -349,9 +341,7 @@ def half(reference: int) -> bytes:
     return bytes((5, 0, 3, reference, 2, 1)) + b"half"
 
 
-async def test_at_the_end_half_a_reply_is_left_to_the_gateway_unless_it_was_acknowledged(
-    gateway: Any, connect: Make
-) -> None:
+async def test_closing_leaves_unacknowledged_segments_to_the_gateway(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
     client = connect(on_incoming=taken.append, answer_timeout=0.1, idle=1000.0)
     await client.send(NUMBER, "hello")
@@ -364,9 +354,7 @@ async def test_at_the_end_half_a_reply_is_left_to_the_gateway_unless_it_was_ackn
     assert len(gateway.acknowledged()) == 1
 
 
-async def test_at_the_end_what_is_being_taken_is_still_acknowledged_and_nothing_more_is_taken(
-    gateway: Any, connect: Make
-) -> None:
+async def test_closing_finishes_the_running_callback_only(gateway: Any, connect: Make) -> None:
     taken: list[str] = []
     begun, safe = asyncio.Event(), asyncio.Event()
 
@@ -390,7 +378,7 @@ async def test_at_the_end_what_is_being_taken_is_still_acknowledged_and_nothing_
     assert len(gateway.acknowledged()) == 1
 
 
-async def test_at_the_end_what_only_we_have_is_offered_once_more(
+async def test_closing_retries_acknowledged_items_once(
     gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken: list[Any] = []
@@ -413,9 +401,7 @@ async def test_at_the_end_what_only_we_have_is_offered_once_more(
     assert "item is lost" in caplog.text
 
 
-async def test_a_callback_alone_is_enough_nobody_need_iterate(
-    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_callback_works_without_an_iterator(gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledger, "_MAX_QUEUED", 2)
     taken: list[Any] = []
     client = connect(on_incoming=taken.append)
@@ -426,7 +412,7 @@ async def test_a_callback_alone_is_enough_nobody_need_iterate(
     assert len(taken) == 5
 
 
-async def test_no_log_at_any_level_holds_a_secret_a_number_or_a_text(
+async def test_logs_contain_no_secret_number_or_text(
     gateway: Any, connect: Make, caplog: pytest.LogCaptureFixture, refused_with: Any
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -1,4 +1,4 @@
-"""The guard on spending over CMPP: the same limits as over HTTP, and one count for both."""
+"""The spending guard over CMPP: the limits and the count are the same as over HTTP."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,9 +31,7 @@ HELD = (Outcome.REFUSED, Reason.HOURLY_LIMIT)
 WENT = (Outcome.ACCEPTED, None)
 
 
-async def test_what_exceeds_a_limit_is_held_back_and_the_rest_goes(
-    connect: Connect, gateway: Any, tmp_path: Path
-) -> None:
+async def test_excess_is_refused_and_the_rest_is_sent(connect: Connect, gateway: Any, tmp_path: Path) -> None:
     told: list[Receipt] = []
     client = connect(spending=SpendingLimits(hour=2), state_dir=str(tmp_path), on_receipt=told.append)
     numbers = [ONE, TWO, THREE, ONE]
@@ -58,7 +56,7 @@ async def test_the_parts_of_long_messages_count(connect: Connect, tmp_path: Path
     assert client.spending() == Spending(5, 5)
 
 
-async def test_what_is_automatic_has_a_limit_of_its_own(connect: Connect, tmp_path: Path) -> None:
+async def test_automatic_messages_have_their_own_limit(connect: Connect, tmp_path: Path) -> None:
     client = connect(spending=SpendingLimits(automatic=1), state_dir=str(tmp_path))
     assert await outcomes(client.send(ONE, "1", automatic=True)) == [WENT]
     automatic = (Outcome.REFUSED, Reason.AUTOMATIC_LIMIT)
@@ -66,7 +64,7 @@ async def test_what_is_automatic_has_a_limit_of_its_own(connect: Connect, tmp_pa
     assert await outcomes(client.send(TWO, "2")) == [WENT]
 
 
-async def test_what_was_refused_or_not_sent_costs_nothing(connect: Connect, gateway: Any, tmp_path: Path) -> None:
+async def test_refused_and_unsent_messages_cost_nothing(connect: Connect, gateway: Any, tmp_path: Path) -> None:
     client = connect(spending=SpendingLimits(), state_dir=str(tmp_path))
     gateway.on[Submit] = gateway.refuse(13)
     with pytest.raises(BalanceError):
@@ -78,7 +76,7 @@ async def test_what_was_refused_or_not_sent_costs_nothing(connect: Connect, gate
     assert client.spending() == Spending(0, 0)
 
 
-async def test_a_cancelled_call_gives_back_what_did_not_go(connect: Connect, gateway: Any, tmp_path: Path) -> None:
+async def test_cancelled_call_refunds_unsent_messages(connect: Connect, gateway: Any, tmp_path: Path) -> None:
     told: list[Receipt] = []
     client = connect(spending=SpendingLimits(), state_dir=str(tmp_path), on_receipt=told.append, window=1)
     gateway.on.pop(Submit)
@@ -98,7 +96,7 @@ async def test_a_cancelled_call_gives_back_what_did_not_go(connect: Connect, gat
     assert client.spending() == Spending(1, 1)
 
 
-async def test_a_call_that_is_cancelled_before_it_is_counted_is_told(
+async def test_call_cancelled_at_the_guard_has_receipts(
     connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Receipt] = []
@@ -118,7 +116,7 @@ async def test_a_call_that_is_cancelled_before_it_is_counted_is_told(
     assert [(receipt.number, receipt.reason) for receipt in told] == [(ONE, Reason.CANCELLED)]
 
 
-async def test_both_ways_of_an_account_share_one_count(tmp_path: Path) -> None:
+async def test_http_and_cmpp_share_one_count(tmp_path: Path) -> None:
     own = SandboxAccount()
     async with Sandbox(Config(accounts=(own,), cmpp_port=0)) as box:
         shared: dict[str, Any] = {"spending": SpendingLimits(hour=2), "state_dir": str(tmp_path)}
@@ -141,7 +139,7 @@ async def test_both_ways_of_an_account_share_one_count(tmp_path: Path) -> None:
         assert len(box.platform.messages) == 2
 
 
-async def test_receipts_are_told_in_the_callers_context(connect: Connect) -> None:
+async def test_on_receipt_runs_in_the_callers_contextvars(connect: Connect) -> None:
     call: ContextVar[str] = ContextVar("call", default="none")
     told: list[str] = []
     client = connect(on_receipt=lambda _: told.append(call.get()))

@@ -1,4 +1,4 @@
-"""Calls become requests: what is refused before anything is sent, and what stands in the form."""
+"""Plans and HTTP requests: checks before sending, and the fields of the form."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import parse_qsl
@@ -23,7 +23,7 @@ def form(plan: object, start: int = 0, end: int | None = None) -> dict[str, str]
     return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True))  # type: ignore[union-attr]
 
 
-def test_a_send_is_the_documents_form() -> None:
+def test_send_form_matches_the_document() -> None:
     at = NOW + timedelta(hours=1)
     plan = plan_send(["13911000000", "+8613688888888"], "后门 & 窗", at=at, extension="0123")
     request = build_send("http://h/p", ACCOUNT, plan, 0, 2)
@@ -39,7 +39,7 @@ def test_a_send_is_the_documents_form() -> None:
     }
 
 
-def test_the_balance_is_asked_by_get_and_its_address_is_marked_secret() -> None:
+def test_balance_request_is_a_get_with_a_secret_url() -> None:
     request = build_balance("http://h", ACCOUNT)
     assert (request.method, request.body, request.secret_url) == ("GET", None, True)
     assert request.url == "http://h/balance.do?username=user&password=e10adc3949ba59abbe56e057f20f883e&productid=61341"
@@ -62,7 +62,7 @@ def test_a_template_is_filled_with_numbers_first() -> None:
 
 
 @given(st.lists(VALUE.filter(str.strip), min_size=1, max_size=5))
-def test_what_a_template_row_says_is_what_the_platform_reads(values: list[str]) -> None:
+def test_template_row_survives_the_form(values: list[str]) -> None:
     template = "".join(f"{{{letter}}}" for letter in "ABCDE"[: len(values)])
     group = form(plan_template(template, [("13800210000", *values)]))["params"]
     assert group.split(";") == [group]
@@ -85,7 +85,7 @@ def test_what_a_template_row_says_is_what_the_platform_reads(values: list[str]) 
         ("{A}", ("x" * 500,), "row 2 has 504"),
     ],
 )
-def test_what_the_platform_would_drop_in_silence_is_refused(template: str, row: tuple[str, ...], says: str) -> None:
+def test_rows_that_the_platform_would_silently_drop_are_refused(template: str, row: tuple[str, ...], says: str) -> None:
     fine = ("13800210001", *("v" for letter in "ABCDE" if f"{{{letter}}}" in template))
     rows = [("13800210000", *row)]
     if template not in ("{B}", "你好") and "more than" not in says:
@@ -99,13 +99,13 @@ def test_what_the_platform_would_drop_in_silence_is_refused(template: str, row: 
 
 
 @pytest.mark.parametrize("template", ["{F}", "{NAME}", "{a}"])
-def test_a_placeholder_that_the_platform_lacks_is_refused(template: str) -> None:
+def test_unknown_placeholder_is_refused(template: str) -> None:
     with pytest.raises(InvalidMessageError, match="placeholder"):
         plan_template(template, [("13800210000",)])
 
 
 @pytest.mark.parametrize("row", ["13800210000", 13800210000, (), ("555", "x")])
-def test_a_row_that_is_none_is_refused(row: object) -> None:
+def test_malformed_row_is_refused(row: object) -> None:
     with pytest.raises(InvalidMessageError, match="row 1"):
         plan_template("{A}", [row])  # type: ignore[list-item]
 
@@ -116,12 +116,12 @@ def test_a_batch_pairs_numbers_and_texts_with_their_signatures() -> None:
 
 
 @pytest.mark.parametrize("text", ["a|b", "5$", "", "x" * 501])
-def test_a_text_that_a_batch_cannot_carry_is_refused_naming_the_row(text: str) -> None:
+def test_invalid_batch_text_is_refused_with_its_row(text: str) -> None:
     with pytest.raises(InvalidMessageError, match="row 2"):
         check_separators(plan_batch([("13011001111", "ok"), ("13011001112", text)]))
 
 
-def test_what_goes_by_another_way_than_http_may_hold_the_signs_of_its_forms() -> None:
+def test_separators_are_refused_over_http_only() -> None:
     plan = plan_template("{A}{B}", [("13011001111", "a,b", "c;d"), ("13011001111", "a", "b,c;d")])
     assert plan.values == [("a,b", "c;d"), ("a", "b,c;d")]
     assert plan.only([1]).values == [("a", "b,c;d")]
@@ -150,7 +150,7 @@ def test_a_time_is_sent_as_china_standard_time(naive: datetime, quarters: int) -
 
 
 @pytest.mark.parametrize("extension", [12, "1a", "1" * 21, "１", " 1", "-1"])
-def test_an_extension_that_would_not_arrive_as_meant_is_refused(extension: object) -> None:
+def test_invalid_extension_is_refused(extension: object) -> None:
     with pytest.raises(InvalidMessageError):
         check_extension(extension)  # type: ignore[arg-type]
 
@@ -175,7 +175,7 @@ def test_an_extension_keeps_its_leading_zero() -> None:
         ("http://api.1680.me:443", "http://api.1680.me:443"),
     ],
 )
-def test_the_gateways_address_may_have_port_and_prefix(address: str, base: str) -> None:
+def test_gateway_address_can_have_port_and_prefix(address: str, base: str) -> None:
     assert gateway_url(address) == base
 
 
@@ -198,6 +198,6 @@ def test_the_gateways_address_may_have_port_and_prefix(address: str, base: str) 
         None,
     ],
 )
-def test_an_address_that_cannot_be_a_gateway_is_refused(address: str) -> None:
+def test_invalid_gateway_address_is_refused(address: str) -> None:
     with pytest.raises(InvalidMessageError):
         gateway_url(address)

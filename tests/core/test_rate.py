@@ -50,7 +50,7 @@ def world() -> World:
 
 
 class Log(list[tuple[str, float, float]]):
-    """Who submitted from when to when."""
+    """The sender, begin and end of each submit."""
 
     def names(self) -> list[str]:
         return [name for name, *_ in self]
@@ -77,7 +77,7 @@ def sender(
         too_fast -= 1
 
 
-def test_the_next_submit_waits_items_by_rate_from_the_answer_on(world: World) -> None:
+def test_next_submit_waits_items_divided_by_rate(world: World) -> None:
     limiter, log = RateLimiter("a", 10, world.clock), Log()
     world.start(sender(world, limiter, log, "x", items=5, packets=3, answer=0.3))
     world.run()
@@ -85,7 +85,7 @@ def test_the_next_submit_waits_items_by_rate_from_the_answer_on(world: World) ->
     assert gaps == pytest.approx([0.5, 0.5])
 
 
-def test_with_a_rate_one_is_under_way_at_a_time_without_one_five(world: World) -> None:
+def test_known_rate_allows_one_in_flight_unknown_rate_five(world: World) -> None:
     for rate, most in ((10, 1), (None, SLOT_COUNT)):
         limiter, log = RateLimiter(f"r{rate}", rate, world.clock), Log()
         for name in range(12):
@@ -101,7 +101,7 @@ def test_with_a_rate_one_is_under_way_at_a_time_without_one_five(world: World) -
     st.lists(st.tuples(st.integers(1, 100), st.floats(0.001, 2), st.floats(0, 5)), min_size=2, max_size=12),
     st.booleans(),
 )
-def test_whoever_sends_the_rule_holds_and_the_time_is_used(
+def test_rate_holds_for_any_senders_without_idle_time(
     rate: float,
     packets: list[tuple[int, float, float]],
     shared: bool,
@@ -125,7 +125,7 @@ def test_whoever_sends_the_rule_holds_and_the_time_is_used(
     assert log[-1][1] - 1000.0 <= busy + idle + 0.06 * len(packets)
 
 
-def test_what_is_critical_goes_first_and_a_large_send_holds_the_pace_for_one_packet(world: World) -> None:
+def test_critical_packet_waits_for_one_normal_packet_at_most(world: World) -> None:
     limiter, log = RateLimiter("a", 10, world.clock), Log()
     world.start(sender(world, limiter, log, "large", items=10, packets=5, answer=0.1))
     world.start(sender(world, limiter, log, "small"), 0.1)
@@ -134,7 +134,7 @@ def test_what_is_critical_goes_first_and_a_large_send_holds_the_pace_for_one_pac
     assert log.names()[:4] == ["large", "alarm", "small", "large"]
 
 
-def test_an_alarm_of_another_process_goes_first(world: World, state_folder: Path) -> None:
+def test_critical_packet_of_another_process_goes_first(world: World, state_folder: Path) -> None:
     # Two turnstiles over the same files stand for two processes.
     ours, theirs = RateLimiter("a", 10, world.clock), RateLimiter("a", 10, world.clock, str(state_folder))
     log = Log()
@@ -156,7 +156,7 @@ def test_too_fast_slows_down_to_ten_times_and_recovers(world: World) -> None:
     assert gaps[-1] == pytest.approx(0.1)
 
 
-def test_too_fast_without_a_rate_makes_everyone_pause(world: World) -> None:
+def test_too_fast_without_a_rate_pauses_all_senders(world: World) -> None:
     one, other, log = RateLimiter("a", None, world.clock), RateLimiter("a", None, world.clock), Log()
     world.start(sender(world, one, log, "x", answer=0.0, too_fast=1))
     world.start(sender(world, other, log, "y", answer=0.0), 0.1)
@@ -164,7 +164,7 @@ def test_too_fast_without_a_rate_makes_everyone_pause(world: World) -> None:
     assert log[1][1] - log[0][2] == pytest.approx(0.5)
 
 
-def test_a_rate_that_one_client_knows_holds_for_those_who_do_not(world: World) -> None:
+def test_known_rate_applies_to_other_clients(world: World) -> None:
     knows, knows_not, log = RateLimiter("a", 2, world.clock), RateLimiter("a", None, world.clock), Log()
     world.start(sender(world, knows, log, "x", items=4, answer=0.1))
     for name in "yz":
@@ -173,7 +173,7 @@ def test_a_rate_that_one_client_knows_holds_for_those_who_do_not(world: World) -
     assert [round(began - 1000, 2) for _, began, _ in log] == pytest.approx([0, 2.1, 3.2], abs=0.06)
 
 
-def test_a_deadline_that_cannot_be_met_is_told_at_once(world: World) -> None:
+def test_unreachable_deadline_fails_at_once(world: World) -> None:
     limiter, log = RateLimiter("a", 10, world.clock), Log()
     world.start(sender(world, limiter, log, "x", items=100))
     world.run()
@@ -183,11 +183,11 @@ def test_a_deadline_that_cannot_be_met_is_told_at_once(world: World) -> None:
     slot = next_place(world, limiter, deadline=world.now + 11)
     assert world.now == pytest.approx(1010.02)
     limiter.release(slot, submitted=False)
-    assert next_place(world, limiter) is not None  # what never left costs no time
+    assert next_place(world, limiter) is not None  # a packet that was not sent costs no time
     assert world.now == pytest.approx(1010.02)
 
 
-def test_no_turn_begins_behind_its_deadline_though_nothing_is_in_the_way(world: World) -> None:
+def test_no_slot_begins_after_its_deadline(world: World) -> None:
     with pytest.raises(DeadlineError):
         next(RateLimiter("a", None, world.clock).acquire(1, "normal", world.now - 0.001))
 
@@ -203,7 +203,7 @@ def next_place(world: World, limiter: RateLimiter, deadline: float | None = None
     return taken[0]
 
 
-def test_giving_up_leaves_the_queue_as_it_was(world: World) -> None:
+def test_abandoned_wait_leaves_the_queue_intact(world: World) -> None:
     limiter, log = RateLimiter("a", 10, world.clock), Log()
     slot = next_place(world, limiter)
     waiting = limiter.acquire(50, "critical", None)
@@ -216,7 +216,7 @@ def test_giving_up_leaves_the_queue_as_it_was(world: World) -> None:
 
 
 @pytest.mark.parametrize("jump", [-500.0, 86400.0])
-def test_a_clock_that_jumps_never_makes_us_wait_longer_than_our_items_explain(world: World, jump: float) -> None:
+def test_clock_jump_never_extends_the_wait(world: World, jump: float) -> None:
     limiter, log = RateLimiter("a", 10, world.clock), Log()
     world.start(sender(world, limiter, log, "x", items=20))
     world.run()
@@ -227,7 +227,7 @@ def test_a_clock_that_jumps_never_makes_us_wait_longer_than_our_items_explain(wo
     assert log[-1][1] - began <= 2.0 + 0.06
 
 
-def test_a_holder_that_hangs_does_not_stop_an_alarm_for_ever(world: World, state_folder: Path) -> None:
+def test_hanging_slot_holder_does_not_block_forever(world: World, state_folder: Path) -> None:
     hanging = RateLimiter("a", 10, world.clock, str(state_folder))
     slot = next_place(world, hanging)
     limiter, log = RateLimiter("a", 10, world.clock), Log()
@@ -238,7 +238,7 @@ def test_a_holder_that_hangs_does_not_stop_an_alarm_for_ever(world: World, state
 
 
 @given(st.binary(max_size=60) | st.builds(lambda n: Record(1.0, 2.0, 3.0, 4.0).pack()[:n], st.integers(0, 45)))
-def test_a_damaged_record_is_no_record(data: bytes) -> None:
+def test_damaged_record_is_ignored(data: bytes) -> None:
     record = Record.unpack(data)
     assert record == Record() or record.pack() == data
 
@@ -265,9 +265,7 @@ def test_two_copies_of_the_module_exclude_each_other_in_one_process(tmp_path: Pa
 
 
 @pytest.mark.parametrize("folder", ["file", "open"])
-def test_where_nothing_can_be_shared_the_process_paces_itself_and_says_so_once(
-    tmp_path: Path, folder: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unshared_slots_warn_once(tmp_path: Path, folder: str, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / folder
     if folder == "file":
         path.write_text("")
@@ -280,7 +278,7 @@ def test_where_nothing_can_be_shared_the_process_paces_itself_and_says_so_once(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_the_rule_holds_within_one_process_too(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_holds_within_one_process(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(slots_module, "_warn_unshared", lambda: None)
     limiters = [RateLimiter("a", 10, world.clock, str(tmp_path / "file")) for _ in range(3)]
@@ -292,7 +290,7 @@ def test_the_rule_holds_within_one_process_too(tmp_path: Path, world: World, mon
     assert all(gap >= 0.1 - 1e-9 for gap in gaps)
 
 
-def test_a_child_after_a_fork_has_locks_of_its_own(tmp_path: Path) -> None:
+def test_forked_child_has_its_own_locks(tmp_path: Path) -> None:
     program = """
         import os, sys
         from pathlib import Path
@@ -327,7 +325,7 @@ PROCESS = """
 """
 
 
-def test_eight_processes_share_one_pace() -> None:
+def test_eight_processes_share_one_rate() -> None:
     program = [sys.executable, "-c", textwrap.dedent(PROCESS), "12"]
     processes = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     lines = [line for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
@@ -338,7 +336,7 @@ def test_eight_processes_share_one_pace() -> None:
         assert began - ended >= 1 / 200 - 1e-4
 
 
-def test_a_process_that_dies_frees_its_place() -> None:
+def test_dead_process_releases_its_slot() -> None:
     program = """
         import os, sys
         from sms1680.limits.slots import open_slots

@@ -1,4 +1,4 @@
-"""What certainly never left, and what may have: each failure provoked for real, with either carrier."""
+"""Real failures of both HTTP transports: certainly not sent, or possibly sent."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def exchange(request: pytest.FixtureRequest) -> Exchange:
 
 
 class Peer:
-    """A server that reads what comes, says what it was told to, and hangs up or stays silent."""
+    """A server that reads a request, sends a fixed response, and closes the connection or stays silent."""
 
     def __init__(self, says: bytes | None, *, stays: bool = False) -> None:
         self.heard = b""
@@ -108,24 +108,24 @@ def closed() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_refused_connection_never_left(exchange: Exchange) -> None:
+def test_refused_connection_sends_nothing(exchange: Exchange) -> None:
     assert exchange(post(closed())) == TransportError(begun=False, detail="ConnectError")
 
 
-def test_a_name_that_does_not_exist_never_left(exchange: Exchange) -> None:
+def test_unknown_host_name_sends_nothing(exchange: Exchange) -> None:
     assert exchange(post("http://platform.invalid")) == TransportError(begun=False, detail="ConnectError")
 
 
-def test_a_tls_handshake_that_fails_never_left(exchange: Exchange, box: SandboxThread) -> None:
+def test_failed_tls_handshake_sends_nothing(exchange: Exchange, box: SandboxThread) -> None:
     assert exchange(post(box.url.replace("http", "https"))) == TransportError(begun=False, detail="ConnectError")
 
 
-def test_a_tls_handshake_without_an_answer_never_left(exchange: Exchange, peer: Callable[..., Peer]) -> None:
+def test_silent_tls_handshake_sends_nothing(exchange: Exchange, peer: Callable[..., Peer]) -> None:
     silent = peer(None)
     assert exchange(post(silent.url.replace("http", "https"))) == TransportError(begun=False, detail="ConnectTimeout")
 
 
-def test_a_proxy_that_refuses_never_left(exchange: Exchange, peer: Callable[..., Peer]) -> None:
+def test_refusing_proxy_sends_nothing(exchange: Exchange, peer: Callable[..., Peer]) -> None:
     proxy = peer(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     came = exchange(post("https://platform.invalid"), proxy=proxy.url)
     assert came == TransportError(begun=False, detail="ProxyError")
@@ -135,11 +135,11 @@ def test_a_proxy_that_refuses_never_left(exchange: Exchange, peer: Callable[...,
 @pytest.mark.parametrize(
     ("url", "kind"), [("ftp://h/sendXSms.do", "UnsupportedProtocol"), ("http://h:x/", "InvalidURL")]
 )
-def test_an_address_that_is_none_never_left(exchange: Exchange, url: str, kind: str) -> None:
+def test_invalid_url_sends_nothing(exchange: Exchange, url: str, kind: str) -> None:
     assert exchange(Request("POST", url, b"")) == TransportError(begun=False, detail=kind)
 
 
-async def test_no_connection_free_in_time_never_left(peer: Callable[..., Peer]) -> None:
+async def test_exhausted_pool_sends_nothing(peer: Callable[..., Peer]) -> None:
     silent = peer(b"", stays=True)
     limits = httpx.Limits(max_connections=1)
     async with httpx.AsyncClient(limits=limits) as client:
@@ -164,7 +164,7 @@ async def test_no_connection_free_in_time_never_left(peer: Callable[..., Peer]) 
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LONGEST_RESPONSE + 1), False, "ReadError"),
     ],
 )
-def test_whatever_goes_wrong_later_may_have_left(
+def test_later_errors_count_as_possibly_sent(
     exchange: Exchange,
     peer: Callable[..., Peer],
     says: bytes,
@@ -183,7 +183,7 @@ def test_whatever_goes_wrong_later_may_have_left(
         (b"Content-Type: text/plain", False, None),
     ],
 )
-def test_an_answer_says_whether_its_length_was_announced(
+def test_response_tells_if_its_length_was_announced(
     exchange: Exchange,
     peer: Callable[..., Peer],
     head: bytes,
@@ -194,7 +194,7 @@ def test_an_answer_says_whether_its_length_was_announced(
     assert came == Response(200, b"1,26", charset, complete)
 
 
-def test_an_answer_that_drips_is_given_up_in_time(
+def test_slow_response_ends_at_the_timeout(
     exchange: Exchange, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = carriers._Body
@@ -204,7 +204,7 @@ def test_an_answer_that_drips_is_given_up_in_time(
     assert exchange(post(drips.url)) == TransportError(begun=True, detail="ReadTimeout")
 
 
-def test_a_secret_address_reaches_no_log(
+def test_secret_url_is_not_logged(
     exchange: Exchange, peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -217,7 +217,7 @@ def test_a_secret_address_reaches_no_log(
     assert "kuai" not in caplog.text
 
 
-def test_connections_are_kept(box: SandboxThread) -> None:
+def test_connections_are_reused(box: SandboxThread) -> None:
     carrier = HttpxTransport(SHORT)
     for _ in range(3):
         assert isinstance(carrier.exchange(post(box.url)), Response)

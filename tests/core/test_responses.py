@@ -1,4 +1,4 @@
-"""What an answer means: protocol.md section 6 is the law, line by line."""
+"""The meaning of each response: docs/protocol.md, section 6, line by line."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -15,7 +15,7 @@ def answer(body: str | bytes, status: int = 200, charset: str | None = None, *, 
     return Response(status, body.encode() if isinstance(body, str) else body, charset, complete)
 
 
-# (answer of send, of template and batch, reason, outcome, whether it may be repeated, whether the others go on)
+# (code of send, code of template and batch, reason, outcome, repeat, whether the other packets are sent)
 LAW = [
     ("1,26112216", "1", None, "accepted", Repeat.NO, True),
     ("3", "-3", Reason.REVIEW, "held", Repeat.NO, True),
@@ -46,7 +46,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("path", "body", "reason", "outcome", "repeat", "goes_on"), CASES)
-def test_the_law(
+def test_each_code_of_the_tables_has_its_verdict(
     path: str,
     body: str,
     reason: Reason | None,
@@ -62,7 +62,7 @@ def test_the_law(
     assert verdict.retry is again.get(reason, RetryMode.NO)  # type: ignore[arg-type]
 
 
-def test_every_code_of_the_tables_stands_in_the_law() -> None:
+def test_every_code_of_the_tables_is_tested() -> None:
     tested = {(path, body.partition(",")[0]) for path, body, *_ in CASES}
     assert tested == {(path, code) for path, table in TABLES.items() for code in table}
 
@@ -72,7 +72,7 @@ def test_every_code_of_the_tables_stands_in_the_law() -> None:
     ["{}", " {} ", "\r\n{}\r\n", "\ufeff{}", "{}\x00\x00\x00", "\ufeff \r\n\x00 {} \x00\r\n", "\u200b{}\u200b"],
 )
 @pytest.mark.parametrize(("body", "outcome"), [("1,261122", "accepted"), ("-14", "refused"), ("3", "held")])
-def test_padding_is_survived(padded: str, body: str, outcome: str) -> None:
+def test_padding_around_the_code_is_ignored(padded: str, body: str, outcome: str) -> None:
     verdict = read_response(SEND, answer(padded.format(body)))
     assert (verdict.outcome, verdict.message_id) == (outcome, "261122" if outcome == "accepted" else None)
 
@@ -93,7 +93,7 @@ def test_the_id_is_opaque_text(body: str, message_id: str | None) -> None:
     assert (verdict.outcome, verdict.message_id) == (Outcome.ACCEPTED, message_id)
 
 
-def test_a_template_may_answer_with_an_id_too() -> None:
+def test_template_response_can_contain_an_id() -> None:
     assert read_response(TEMPLATE, answer("1,77")).message_id == "77"
 
 
@@ -119,7 +119,7 @@ def test_a_template_may_answer_with_an_id_too() -> None:
         "1 1",
     ],
 )
-def test_what_is_not_in_the_table_is_unknown_and_never_guessed(body: str) -> None:
+def test_unlisted_code_is_unknown(body: str) -> None:
     verdict = read_response(SEND, answer(body))
     assert (verdict.outcome, verdict.reason, verdict.goes_on) == (Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, True)
     assert verdict.reason.repeat is Repeat.NEVER_BY_ITSELF
@@ -132,7 +132,7 @@ def test_each_call_keeps_its_own_table(path: str, body: str) -> None:
     assert read_response(path, answer(body)).outcome is Outcome.UNKNOWN
 
 
-def test_a_bare_1_is_believed_only_where_it_cannot_be_the_beginning_of_another_code() -> None:
+def test_bare_1_without_a_length_is_unknown() -> None:
     assert read_response(SEND, answer("1", complete=False)).outcome is Outcome.UNKNOWN
     assert read_response(SEND, answer("1,2", complete=False)).outcome is Outcome.ACCEPTED
     assert read_response(TEMPLATE, answer("1", complete=False)).outcome is Outcome.ACCEPTED
@@ -149,12 +149,12 @@ def test_a_bare_1_is_believed_only_where_it_cannot_be_the_beginning_of_another_c
         (204, "unknown", Reason.NOT_UNDERSTOOD, True),
     ],
 )
-def test_the_http_status(status: int, outcome: str, reason: Reason, goes_on: bool) -> None:
+def test_http_status_decides_before_the_body(status: int, outcome: str, reason: Reason, goes_on: bool) -> None:
     verdict = read_response(SEND, answer("1,2", status))
     assert (verdict.outcome, verdict.reason, verdict.goes_on) == (outcome, reason, goes_on)
 
 
-def test_no_answer_is_unknown_unless_nothing_ever_left() -> None:
+def test_missing_response_is_unknown_unless_the_request_never_began() -> None:
     lost = read_response(SEND, TransportError(begun=True, detail="ReadTimeout"))
     assert (lost.outcome, lost.reason, lost.goes_on, lost.retry) == (Outcome.UNKNOWN, Reason.LOST, True, RetryMode.NO)
     never = read_response(SEND, TransportError(begun=False, detail="ConnectError"))
@@ -162,14 +162,14 @@ def test_no_answer_is_unknown_unless_nothing_ever_left() -> None:
     assert never.retry is RetryMode.RECONNECT
 
 
-def test_forbidden_words_are_read_in_the_charset_they_came_in() -> None:
+def test_forbidden_words_are_decoded_in_their_charset() -> None:
     assert read_response(SEND, answer("8,发票".encode("gb18030"))).detail == "发票"
     assert read_response(SEND, answer("8,发票".encode("gbk"), charset="GBK")).detail == "发票"
     assert read_response(SEND, answer("8,发票".encode(), charset="no-such-charset")).detail == "发票"
     assert read_response(SEND, answer("8,发票".encode(), charset="ascii")).detail == "发票"
 
 
-def test_what_was_not_understood_keeps_its_first_200_characters_masked() -> None:
+def test_detail_of_an_unknown_response_is_masked_and_limited() -> None:
     body = f"<p>user 13812345678 pw e10adc3949ba59abbe56e057f20f883e text 后门打开 plain s3cret</p>{'x' * 500}"
     detail = read_response(SEND, answer(body), ["s3cret"], ["后门打开"]).detail
     assert detail is not None
@@ -186,7 +186,7 @@ def test_what_was_not_understood_keeps_its_first_200_characters_masked() -> None
     st.sampled_from([None, "utf-8", "gbk", "idna", "utf-7", "rot13", "hex"]),
     st.booleans(),
 )
-def test_random_octets_are_never_fatal_and_never_taken_for_accepted(
+def test_random_octets_are_neither_fatal_nor_accepted(
     body: bytes,
     path: str,
     status: int,
@@ -214,7 +214,7 @@ def test_a_balance_is_a_whole_number(body: str, balance: int) -> None:
         ("-14", Reason.IP),
     ],
 )
-def test_a_balance_that_is_refused_says_why(body: str, reason: Reason) -> None:
+def test_refused_balance_names_its_reason(body: str, reason: Reason) -> None:
     with pytest.raises(RefusedError) as raised:
         read_balance(answer(body))
     assert raised.value.reason is reason
@@ -223,7 +223,7 @@ def test_a_balance_that_is_refused_says_why(body: str, reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "-3", "-11", "1.5", "<html>", "1e3", "٣", "12,13", "9" * 30, "-0"])
-def test_anything_else_is_no_balance(body: str) -> None:
+def test_invalid_balance_is_not_understood(body: str) -> None:
     with pytest.raises(NoAnswerError) as raised:
         read_balance(answer(body))
     assert raised.value.reason is Reason.NOT_UNDERSTOOD
@@ -237,7 +237,7 @@ def test_anything_else_is_no_balance(body: str) -> None:
         (answer("x", 500), Reason.NOT_UNDERSTOOD),
     ],
 )
-def test_a_balance_without_an_answer_says_so(came: Response | TransportError, reason: Reason) -> None:
+def test_missing_balance_response_is_reported(came: Response | TransportError, reason: Reason) -> None:
     with pytest.raises(NoAnswerError) as raised:
         read_balance(came)
     assert raised.value.reason is reason
@@ -250,7 +250,7 @@ def test_a_balance_at_a_wrong_address_is_a_refusal() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_a_balance_of_random_octets_raises_our_own_errors_only(body: bytes) -> None:
+def test_random_balance_octets_raise_only_core_errors(body: bytes) -> None:
     try:
         assert read_balance(Response(200, body)) >= 0
     except SMS1680Error:
