@@ -1,4 +1,4 @@
-"""The account's limiter under a clock of our own, and shared by real processes."""
+"""The rate limiter with a simulated clock, and shared by real processes."""
 
 from __future__ import annotations
 

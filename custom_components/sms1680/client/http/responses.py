@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..errors import NoAnswerError, RefusedError, refusal
+from ..errors import NoAnswerError, refusal
 from ..masking import mask_text
 from ..outcomes import Outcome, Reason
 from ..plan import SendKind
@@ -121,8 +121,7 @@ def read_balance(response: Response | TransportError, secrets: Iterable[str] = (
     reason = BALANCE.get(code)
     if reason is None:
         raise NoAnswerError(Reason.NOT_UNDERSTOOD, mask_text(text, secrets))
-    error: RefusedError = refusal((), reason)
-    raise error
+    raise refusal((), reason)
 
 
 def decode(response: Response) -> str:
