@@ -31,7 +31,7 @@ LIMITS = {
     "own ContextVars": 0,
     "functions with more than 10 parameters": 0,
     "production modules above 400 lines": 0,
-    "production lines": 21_600,
+    "production lines": 21_647,
     "lines of scripts, noxfile and demo": 1900,
     "lines of README.md": 150,
     "lines of README.zh-Hans.md": 150,
@@ -45,10 +45,7 @@ PENDING = {
     "levels of rooms",
     "class names defined twice",
     "own ContextVars",
-    "functions with more than 10 parameters",
-    "production modules above 400 lines",
     "production lines",
-    "% of inverted sentences in production",
     "% of inverted sentences in tests",
 }
 
