@@ -35,31 +35,33 @@ async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
 class TestOptions:
     """When, with which extension, and how urgently."""
 
-    async def test_a_time_without_a_zone_is_home_assistants_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_time_without_zone_uses_the_zone_of_home_assistant(
+        self, hass: HomeAssistant, sandbox: Sandbox
+    ) -> None:
         await hass.config.async_set_time_zone("America/New_York")
         at = (dt_util.now() + timedelta(days=1)).replace(microsecond=0)
         await act(hass, "send_message", message="x", number=ALICE, at=at.strftime("%Y-%m-%d %H:%M:%S"))
         await act(hass, "send_message", message="y", number=ALICE, at=at.astimezone(ZoneInfo("Asia/Tokyo")).isoformat())
         assert [datetime.fromtimestamp(one.due_at, at.tzinfo) for one in sandbox.platform.messages] == [at, at]
 
-    async def test_the_past_is_refused(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_past_time_is_rejected(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         with pytest.raises(ServiceValidationError, match="must be in the future"):
             await act(hass, "send_message", message="x", number=ALICE, at="2020-01-01 00:00:00")
         assert not sandbox.platform.messages
 
-    async def test_an_extension_keeps_its_zero(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_extension_preserves_its_leading_zero(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await act(hass, "send_message", message="x", number=ALICE, extension="012")
         assert [message.extension for message in sandbox.platform.messages] == ["012"]
 
     @pytest.mark.parametrize("extension", [10, "1a", "1" * 21])
-    async def test_an_extension_that_is_none_is_refused(
+    async def test_invalid_extension_is_rejected(
         self, hass: HomeAssistant, sandbox: Sandbox, extension: object
     ) -> None:
         with pytest.raises(ServiceValidationError, match="extension"):
             await act(hass, "send_message", message="x", number=ALICE, extension=extension)
         assert not sandbox.platform.messages
 
-    async def test_each_recipient_has_its_own_extension_unless_told_otherwise(
+    async def test_call_extension_overrides_those_of_recipients(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         alice = entry.subentries["alice"]
@@ -71,13 +73,13 @@ class TestOptions:
         await act(hass, "send_message", message="y", entity_id=["notify.alice", "notify.bob"], extension="9")
         assert extensions(sandbox) == {ALICE: "9", BOB: "9"}
 
-    async def test_a_priority_is_one_of_two(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_unknown_priority_is_rejected(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await act(hass, "send_message", message="x", number=ALICE, priority="critical")
         with pytest.raises(vol.Invalid):
             await act(hass, "send_message", message="x", number=ALICE, priority="urgent")
         assert len(sandbox.platform.messages) == 1
 
-    async def test_a_text_that_is_too_long_for_one_of_two_accounts_goes_to_neither(
+    async def test_text_too_long_for_one_account_is_sent_by_none(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         sandbox.platform.accounts["homeuser"].balances["other"] = 50
@@ -110,7 +112,7 @@ def extensions(sandbox: Sandbox) -> dict[str, str]:
 class TestTemplateAndBatch:
     """Each receiver gets a text of its own."""
 
-    async def test_a_template_is_filled_in_for_each(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_template_is_filled_in_for_each_row(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         rows = [
             {"number": STRANGER, "values": ["李先生", "22:41"]},
             {"entity_id": "notify.alice", "values": ["Alice", 7]},
@@ -125,7 +127,7 @@ class TestTemplateAndBatch:
             ALICE: "【某某科技】Alice，后门 7 打开",
         }
 
-    async def test_a_batch_sends_each_its_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_batch_sends_each_row_its_own_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         messages = [{"number": STRANGER, "message": "一"}, {"entity_id": "notify.bob", "message": "二"}]
         answer = await act(hass, "send_batch", messages=messages)
         assert [told["message_id"] for told in answer["messages"]] == [None, None]
@@ -134,7 +136,7 @@ class TestTemplateAndBatch:
             BOB: "【某某科技】二",
         }
 
-    async def test_a_row_that_does_not_fit_is_named_and_nothing_is_sent(
+    async def test_invalid_row_is_named_and_nothing_is_sent(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         alice = entry.subentries["alice"]
@@ -160,7 +162,9 @@ class TestTemplateAndBatch:
             {"message": "x", "nummer": ALICE},
         ],
     )
-    async def test_a_row_has_one_receiver(self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str]) -> None:
+    async def test_row_requires_exactly_one_recipient(
+        self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str]
+    ) -> None:
         with pytest.raises(vol.Invalid):
             await act(hass, "send_batch", messages=[row])
         with pytest.raises(vol.Invalid):
@@ -174,14 +178,14 @@ class TestTemplateAndBatch:
             ({"message": "x", "number": "12345"}, "number 1 is not"),
         ],
     )
-    async def test_a_receiver_that_is_none_is_told(
+    async def test_invalid_row_recipient_is_reported(
         self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str], told: str
     ) -> None:
         with pytest.raises(ServiceValidationError, match=told):
             await act(hass, "send_batch", messages=[{"message": "y", "entity_id": "notify.bob"}, row])
         assert not sandbox.platform.messages
 
-    async def test_who_may_is_asked_of_rows_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_rows_require_permission(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         user = MockUser().add_to_hass(hass)
         user.mock_policy({"entities": {"entity_ids": {"notify.alice": True}}})
         for row in ({"number": ALICE}, {"entity_id": "notify.bob"}):
@@ -203,7 +207,7 @@ class TestTemplateAndBatch:
         )
         assert [message.number for message in sandbox.platform.messages] == [ALICE]
 
-    async def test_one_error_names_those_that_failed(self, hass: HomeAssistant) -> None:
+    async def test_error_names_all_failed_recipients(self, hass: HomeAssistant) -> None:
         messages = [
             {"entity_id": "notify.alice", "message": "发票"},
             {"entity_id": "notify.bob", "message": "发票"},
@@ -217,14 +221,18 @@ class TestTemplateAndBatch:
 class TestBalance:
     """`sms1680.get_balance` asks now, and the sensor shows it too."""
 
-    async def test_it_asks_now(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+    async def test_action_requests_the_balance(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
         sandbox.platform.accounts["homeuser"].balances["61341"] = 321
         assert await act(hass, "get_balance", config_entry_id=entry.entry_id) == {"balance": 321}
         state = hass.states.get("sensor.home_balance")
         assert state is not None
         assert state.state == "321"
 
-    async def test_a_refusal_is_told(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_refused_balance_request_raises_and_shows_the_reason(
+        self, hass: HomeAssistant, sandbox: Sandbox
+    ) -> None:
         sandbox.platform.faults.choose = lambda call: Fault(verdict=Verdict.IP) if call is Call.BALANCE else None
         with pytest.raises(HomeAssistantError, match="public IP address is not authorized"):
             await act(hass, "get_balance")
@@ -236,7 +244,7 @@ class TestBalance:
 class TestEstimate:
     """`sms1680.estimate` sends nothing."""
 
-    async def test_what_a_text_costs_and_what_may_be_blocked(
+    async def test_estimate_returns_cost_and_warnings(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         priced = make_entry(title="Priced", options={"price": 0.045}, recipients=[], webhook_id="w", push_secret="p")
@@ -251,15 +259,15 @@ class TestEstimate:
         }
         assert not sandbox.platform.messages
 
-    async def test_without_a_price_there_is_no_cost(self, hass: HomeAssistant) -> None:
+    async def test_cost_is_none_without_a_price(self, hass: HomeAssistant) -> None:
         assert (await act(hass, "estimate", message="门开了"))["cost"] is None
 
-    async def test_a_text_that_cannot_be_sent_is_told(self, hass: HomeAssistant) -> None:
+    async def test_invalid_text_is_rejected(self, hass: HomeAssistant) -> None:
         with pytest.raises(ServiceValidationError, match="empty"):
             await act(hass, "estimate", message=" ")
 
 
-async def test_what_was_sent_by_an_action_shows_at_the_notify_entity(
+async def test_message_sent_by_an_action_updates_the_notify_entity(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory
 ) -> None:
     from homeassistant.components.notify import NotifyEntity

@@ -119,7 +119,7 @@ class TestFallback:
     """What comes next, in its order, until something takes the message."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_another_account_for_the_same_number(
+    async def test_fallback_account_sends_to_the_same_numbers(
         self, hass: HomeAssistant, sandbox: Sandbox, second: MockConfigEntry
     ) -> None:
         alice, bob = await send(
@@ -132,7 +132,7 @@ class TestFallback:
         assert sandbox.platform.counts()["verdict_accepted"] == 1  # both in one request
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_then_the_entities_then_the_actions(self, hass: HomeAssistant) -> None:
+    async def test_fallback_entities_precede_fallback_actions(self, hass: HomeAssistant) -> None:
         calls = async_mock_service(hass, "script", "siren")
         (alice,) = await send(
             hass,
@@ -150,7 +150,7 @@ class TestFallback:
         assert len(calls) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_several_who_share_it_are_told_of_once(self, hass: HomeAssistant) -> None:
+    async def test_shared_fallback_is_notified_once(self, hass: HomeAssistant) -> None:
         calls: list[ServiceCall] = []
         hass.states.async_set("notify.phone", "unknown")
         hass.services.async_remove("notify", "send_message")
@@ -164,9 +164,7 @@ class TestFallback:
         assert [message["fallback"] for message in messages] == [[{"to": "notify.phone", "outcome": "done"}]] * 2
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_an_entity_that_is_unavailable_takes_nothing(
-        self, hass: HomeAssistant, second: MockConfigEntry
-    ) -> None:
+    async def test_unavailable_fallback_receives_nothing(self, hass: HomeAssistant, second: MockConfigEntry) -> None:
         hass.states.async_set("notify.phone", "unavailable")
         (alice,) = await send(hass, entity_id="notify.alice", fallback="notify.phone")
         assert alice["fallback"] == [{"to": "notify.phone", "outcome": "unavailable"}]
@@ -175,7 +173,7 @@ class TestFallback:
         assert alice["fallback"] == [{"to": second.entry_id, "outcome": "unavailable"}]
 
     @pytest.mark.parametrize(("preset", "outcome"), [("no_balance", "refused"), ("review", "held")])
-    async def test_refused_and_held_go_on_at_once(
+    async def test_refused_or_held_message_runs_fallback_at_once(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, preset: str, outcome: str
     ) -> None:
         text = "门开了"
@@ -187,7 +185,7 @@ class TestFallback:
         assert alice["outcome"] == outcome
         assert [step["to"] for step in alice["fallback"]] == [second.entry_id]
 
-    async def test_unknown_goes_on_only_where_a_repeat_is_allowed(
+    async def test_unknown_message_runs_fallback_only_if_a_repeat_is_allowed(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         data = {"entity_id": "notify.alice", "fallback_account": second.entry_id}
@@ -201,7 +199,7 @@ class TestFallback:
         assert sent(sandbox)[-1] == (ALICE, "(May be a repeat) 门开了")
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_by_the_recipients_own_setting(
+    async def test_fallback_of_the_recipient_is_used(
         self, hass: HomeAssistant, entry: MockConfigEntry, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         """The entity of the recipient goes on as well; a fallback that took the message is no error."""
@@ -219,9 +217,7 @@ class TestFallback:
             )
 
     @pytest.mark.usefixtures("entry")
-    async def test_what_is_named_must_be_there_before_anything_is_sent(
-        self, hass: HomeAssistant, sandbox: Sandbox
-    ) -> None:
+    async def test_invalid_fallback_is_rejected_before_sending(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         for wrong in ({"fallback": "notify.nobody"}, {"fallback_account": "none"}):
             with pytest.raises(ServiceValidationError):
                 await send(hass, entity_id="notify.alice", **wrong)
@@ -229,7 +225,7 @@ class TestFallback:
             await send(hass, entity_id="notify.alice", fallback_actions=[{"nonsense": 1}])
         assert sent(sandbox) == []
 
-    async def test_who_may_not_use_it_is_refused(
+    async def test_fallback_requires_permission(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         user = MockUser().add_to_hass(hass)
@@ -261,7 +257,7 @@ class TestReportWithin:
         return str(alice["message_id"])
 
     @pytest.mark.usefixtures("entry")
-    async def test_no_report_in_time(
+    async def test_missing_report_runs_fallback(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await self._alarm(hass)
@@ -273,7 +269,7 @@ class TestReportWithin:
         assert len(sent(sandbox)) == 2
 
     @pytest.mark.usefixtures("entry")
-    async def test_a_failing_report_at_once(
+    async def test_failure_report_runs_fallback_at_once(
         self, hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: Any, freezer: FrozenDateTimeFactory
     ) -> None:
         client = await hass_client_no_auth()
@@ -283,7 +279,7 @@ class TestReportWithin:
         assert len(sent(sandbox)) == 2
 
     @pytest.mark.usefixtures("entry")
-    async def test_delivered_is_enough(
+    async def test_delivery_report_cancels_fallback(
         self, hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: Any, freezer: FrozenDateTimeFactory
     ) -> None:
         client = await hass_client_no_auth()
@@ -291,7 +287,7 @@ class TestReportWithin:
         await later(hass, freezer, minutes=5)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_over_a_restart(
+    async def test_missing_report_runs_fallback_after_a_reload(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await self._alarm(hass)
@@ -300,7 +296,7 @@ class TestReportWithin:
         assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
 
     @pytest.mark.usefixtures("entry")
-    async def test_not_for_what_is_not_critical(
+    async def test_normal_message_needs_no_report(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, entity_id="notify.alice", fallback="notify.bob", report_within="00:02:00")
@@ -317,7 +313,7 @@ class TestKeepTrying:
         await hass.async_block_till_done(wait_background_tasks=True)
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_it_goes_out_when_the_gateway_is_back_over_a_restart_too(
+    async def test_message_is_sent_when_the_gateway_returns_even_after_a_reload(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -337,7 +333,7 @@ class TestKeepTrying:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_the_end_is_told_by_an_event_and_a_repair(
+    async def test_expired_message_fires_an_event_and_raises_a_repair(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -351,7 +347,7 @@ class TestKeepTrying:
         assert ALICE not in str(issue.translation_placeholders)
 
     @pytest.mark.usefixtures("entry")
-    async def test_unknown_is_never_tried_again(
+    async def test_unknown_message_is_not_retried(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         cut_off(sandbox)
@@ -361,7 +357,7 @@ class TestKeepTrying:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_a_try_that_ends_unknown_ends_it(
+    async def test_unknown_retry_is_the_last(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -374,7 +370,7 @@ class TestKeepTrying:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_what_was_on_its_way_when_the_program_was_killed_is_told_and_not_sent(
+    async def test_retry_interrupted_by_a_kill_is_reported_and_not_sent(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -391,7 +387,7 @@ class TestKeepTrying:
         assert sent(sandbox) == []
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_it_goes_on_beside_a_fallback_unless_the_same_phone_has_it(
+    async def test_retries_continue_unless_the_fallback_reached_the_same_phone(
         self, hass: HomeAssistant, second: MockConfigEntry
     ) -> None:
         hass.states.async_set("notify.phone", "unknown")
@@ -408,14 +404,14 @@ class TestSafeText:
     """What goes out where the words are refused, and what is learnt from it."""
 
     @pytest.mark.usefixtures("entry")
-    async def test_the_calls_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_call_safe_text_replaces_a_refused_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         alice, bob = await send(hass, entity_id=["notify.alice", "notify.bob"], message=FORBIDDEN, safe_text=SAFE)
         assert [(message["outcome"], message["safe_text"]) for message in (alice, bob)] == [("accepted", True)] * 2
         assert sent(sandbox) == [(ALICE, SAFE), (BOB, SAFE)]
         (alice,) = await send(hass, entity_id="notify.alice", safe_text=SAFE)
         assert alice["safe_text"] is False
 
-    async def test_the_accounts_own_for_the_entity_too(
+    async def test_account_safe_text_applies_to_the_entity(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         await set_up(make_entry(options={const.CONF_SAFE_TEXT: SAFE}))
@@ -425,14 +421,14 @@ class TestSafeText:
         assert sent(sandbox) == [(ALICE, SAFE)]
 
     @pytest.mark.usefixtures("entry")
-    async def test_a_safe_text_that_is_refused_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_refused_or_invalid_safe_text_is_not_sent(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (alice,) = await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="也有赌博")
         assert (alice["outcome"], alice["reason"], alice["safe_text"]) == ("refused", "forbidden_words", True)
         with pytest.raises(ServiceValidationError):
             await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="长" * 600)
         assert sent(sandbox) == []
 
-    async def test_refused_words_are_warned_of_over_a_restart(
+    async def test_refused_words_cause_warnings_even_after_a_restart(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
     ) -> None:
         async def warnings(text: str) -> str:
@@ -451,7 +447,7 @@ class TestSafeText:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_word_that_is_not_in_the_text_is_none(entry: MockConfigEntry) -> None:
+async def test_only_words_of_the_text_are_learned(entry: MockConfigEntry) -> None:
     words = entry.runtime_data.refused_words
     words.learn("Result 12", "门开了")
     words.learn(None, "门开了")
@@ -463,7 +459,7 @@ async def test_a_word_that_is_not_in_the_text_is_none(entry: MockConfigEntry) ->
 
 
 @pytest.mark.usefixtures("gateway_off")
-async def test_the_diagnostics_count_what_waits_and_quote_nothing(
+async def test_diagnostics_contain_counts_but_no_content(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: Any
 ) -> None:
     alice = entry.subentries["alice"]

@@ -145,7 +145,7 @@ class TestSchedule:
     """A message for another time goes out then, whatever had to be done for it."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_it_is_tried_again_with_its_time(
+    async def test_retry_uses_the_scheduled_time(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         at = dt_util.utcnow().replace(microsecond=0) + timedelta(hours=10)
@@ -157,7 +157,7 @@ class TestSchedule:
         assert stored == [(int(at.timestamp()),)]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_after_its_time_it_goes_out_at_once(
+    async def test_overdue_message_is_sent_at_once(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         at = dt_util.utcnow() + timedelta(minutes=10)
@@ -170,7 +170,7 @@ class TestSchedule:
 
     @pytest.mark.usefixtures("gateway_off")
     @pytest.mark.parametrize("insisting", [{}, {"keep_trying": "01:00:00"}])
-    async def test_what_comes_next_waits_for_it(
+    async def test_fallback_waits_for_the_scheduled_time(
         self,
         hass: HomeAssistant,
         second: MockConfigEntry,
@@ -190,7 +190,7 @@ class TestSchedule:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_a_refusal_of_the_try_in_between_goes_on_at_its_time(
+    async def test_refused_retry_runs_fallback_at_the_scheduled_time(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -207,7 +207,7 @@ class TestSchedule:
         await later(hass, freezer, hours=10)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_a_refusal_goes_on_at_its_time(
+    async def test_refused_message_runs_fallback_at_the_scheduled_time(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         sandbox.platform.accounts["homeuser"].balances["61341"] = 0
@@ -220,10 +220,10 @@ class TestSchedule:
         assert sent(sandbox) == [(ALICE, "门开了")]  # a sure no: no copy, and not marked as one
 
 
-class TestWho:
+class TestRecipients:
     """Whom it is for is looked up when it goes out."""
 
-    async def test_a_corrected_number(
+    async def test_message_is_sent_to_the_corrected_number(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass)
@@ -235,7 +235,7 @@ class TestWho:
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == [(ALICE_NOW, "门开了")]
 
-    async def test_a_recipient_who_is_no_more(
+    async def test_message_to_a_removed_recipient_is_not_sent(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -252,7 +252,7 @@ class TestWho:
         assert repairs(hass) == ["Alice"]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_each_has_a_repair(
+    async def test_each_addressee_has_its_own_repair(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
     ) -> None:
         for more in ({}, {"entity_id": "notify.bob"}):
@@ -288,7 +288,7 @@ class TestChain:
         return texts
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_unknown_ends_it(
+    async def test_unknown_step_ends_the_chain(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, phone: list[str]
     ) -> None:
         cut_off(sandbox)
@@ -297,7 +297,7 @@ class TestChain:
         assert (phone, alice["trying_until"]) == ([], None)
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_the_error_says_that_it_may_have_arrived(
+    async def test_error_of_an_unknown_step_is_outcome_unknown(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         cut_off(sandbox)
@@ -307,7 +307,7 @@ class TestChain:
         assert raised.value.translation_key == "outcome_unknown"
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_unknown_of_a_critical_one_goes_on_and_says_so(
+    async def test_unknown_step_of_a_critical_message_continues_and_marks_the_repeat(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, phone: list[str]
     ) -> None:
         cut_off(sandbox)
@@ -323,7 +323,7 @@ class TestChain:
         assert phone == ["(May be a repeat) 门开了"]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_held_goes_on_and_is_not_tried_again(
+    async def test_held_step_continues_and_is_not_retried(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -341,7 +341,7 @@ class TestChain:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("entry")
-    async def test_the_safe_text_of_the_call_is_handed_on(
+    async def test_fallback_uses_the_safe_text_of_the_call(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         sandbox.platform.accounts["homeuser"].balances["61341"] = 0
@@ -349,7 +349,7 @@ class TestChain:
         assert alice["fallback"] == [{"to": second.entry_id, "outcome": "accepted"}]
         assert sent(sandbox) == [(ALICE, "家中有警报，请查看")]
 
-    async def test_a_time_for_the_report_is_for_what_the_recipient_has_next(
+    async def test_report_within_applies_to_the_fallback_of_the_recipient(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         await set_up(make_entry(recipients=[recipient("Alice", ALICE, fallback=["notify.bob"]), recipient("Bob", BOB)]))
@@ -361,9 +361,7 @@ class TestChain:
         assert alice["fallback"] == []
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_actions_that_cannot_be_kept_are_refused_before_anything_is_sent(
-        self, hass: HomeAssistant, sandbox: Sandbox
-    ) -> None:
+    async def test_unstorable_actions_are_rejected_before_sending(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         async_mock_service(hass, "script", "siren")
         actions = [{"action": "script.siren", "data": {"day": dt_util.utcnow().date()}}]
         with pytest.raises(Exception, match="put dates and times in quotes"):
@@ -374,7 +372,9 @@ class TestChain:
 class TestWaitForDelivery:
     """Waiting for proof of a message that something else takes care of is no failure."""
 
-    async def test_in_quiet_hours(self, hass: HomeAssistant, quiet_entry: MockConfigEntry) -> None:
+    async def test_message_deferred_by_quiet_hours_is_no_failure(
+        self, hass: HomeAssistant, quiet_entry: MockConfigEntry
+    ) -> None:
         given = {"entity_id": "notify.alice", "message": "门开了", "wait_for_delivery": 30}
         await hass.services.async_call("sms1680", "send_message", given, blocking=True)
         alice = await send(hass, wait_for_delivery=30)
@@ -382,7 +382,7 @@ class TestWaitForDelivery:
         assert quiet_entry.runtime_data.deferred.waiting == 2
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_where_it_is_tried_on_or_the_fallback_took_it(
+    async def test_message_with_retries_or_fallback_is_no_failure(
         self, hass: HomeAssistant, second: MockConfigEntry
     ) -> None:
         given = {"entity_id": "notify.alice", "message": "门开了", "wait_for_delivery": 30}

@@ -60,7 +60,7 @@ async def automate(hass: HomeAssistant) -> None:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_in_an_automation_by_a_reply_from_a_phone(
+async def test_reply_continues_an_automation(
     hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]
 ) -> None:
     await connect()
@@ -72,7 +72,9 @@ async def test_in_an_automation_by_a_reply_from_a_phone(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_in_a_script(hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]) -> None:
+async def test_reply_continues_a_script(
+    hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]
+) -> None:
     await connect()
     assert await async_setup_component(hass, "script", {"script": {"ask": {"sequence": [ASK, ACT]}}})
     running = hass.async_create_task(hass.services.async_call("script", "ask", blocking=True))
@@ -82,7 +84,7 @@ async def test_in_a_script(hass: HomeAssistant, sandbox: Sandbox, connect: Conne
     assert [call.data["id"] for call in acted] == ["no"]
 
 
-async def test_two_hundred_at_once(
+async def test_two_hundred_concurrent_questions_get_their_answers(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, sandbox: Sandbox, connect: Connect
 ) -> None:
     """Twenty phones with ten questions each, whose answers come in any order, each to its own extension."""
@@ -115,7 +117,7 @@ async def test_two_hundred_at_once(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_switching_the_automation_off_ends_it_and_frees_the_phone(
+async def test_turning_the_automation_off_cancels_the_question(
     hass: HomeAssistant,
     sandbox: Sandbox,
     connect: Connect,
@@ -137,7 +139,7 @@ async def test_switching_the_automation_off_ends_it_and_frees_the_phone(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_home_assistants_end_ends_it_and_nothing_acts_on_it(
+async def test_shutdown_cancels_the_question_without_acting(
     hass: HomeAssistant, sandbox: Sandbox, connect: Connect, acted: list[ServiceCall]
 ) -> None:
     await connect()

@@ -43,7 +43,7 @@ async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | Deli
         ).mark_acknowledged()
 
 
-async def test_a_report_proves_a_message_of_which_the_platform_told_no_id(
+async def test_report_proves_delivery_of_a_message_without_an_id(
     hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = entry.runtime_data.client.sender
@@ -64,7 +64,7 @@ async def test_a_report_proves_a_message_of_which_the_platform_told_no_id(
     assert failure(hass) is None
 
 
-async def test_a_failing_report_ends_the_question_too(
+async def test_failure_report_ends_a_question_without_a_message_id(
     hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = entry.runtime_data.client.sender
@@ -83,7 +83,7 @@ async def test_a_failing_report_ends_the_question_too(
     assert (await asking)["reason"] == "not_delivered"
 
 
-async def test_the_repair_says_why_it_did_not_go_out(
+async def test_repair_names_the_reason_of_a_refused_drill(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
 ) -> None:
     await set_up(make_entry(options={const.CONF_HOURLY_LIMIT: 1}))
@@ -98,7 +98,7 @@ async def test_the_repair_says_why_it_did_not_go_out(
 @pytest.mark.parametrize(
     ("question", "fault", "outcome"), [("贷款吗？", None, "held"), ("在吗？", "html_accepted", "unknown")]
 )
-async def test_what_may_yet_arrive_may_be_answered(
+async def test_unknown_or_held_question_can_be_answered(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, question: str, fault: str | None, outcome: str
 ) -> None:
     if fault:

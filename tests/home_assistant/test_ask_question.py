@@ -62,7 +62,7 @@ async def reply(
     (await receiver.async_receive(Reply(number, text, extension, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
 
 
-async def test_the_answer_and_who_gave_it(
+async def test_response_contains_the_answer_and_its_recipient(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
     asking = start(hass, "notify.alice")
@@ -82,7 +82,7 @@ async def test_the_answer_and_who_gave_it(
     assert (message.number, message.text) == (ALICE, "【某某科技】要关上车库门吗？")
 
 
-async def test_any_reply_is_the_answer_where_none_are_named(
+async def test_any_reply_is_the_answer_without_answers(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     asking = start(hass, "notify.alice", answers=[])
@@ -94,18 +94,18 @@ async def test_any_reply_is_the_answer_where_none_are_named(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_question_needs_some_time(hass: HomeAssistant) -> None:
+async def test_timeout_must_be_positive(hass: HomeAssistant) -> None:
     with pytest.raises(vol.Invalid):
         await start(hass, "notify.alice", timeout=0)
 
 
 @pytest.mark.usefixtures("entry")
-async def test_nobody_is_asked_by_default(hass: HomeAssistant) -> None:
+async def test_target_is_required(hass: HomeAssistant) -> None:
     with pytest.raises(ServiceValidationError):
         await start(hass)
 
 
-async def test_what_yaml_makes_of_yes_and_no_and_numbers_is_understood(
+async def test_yaml_booleans_and_numbers_are_accepted_as_answers(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     asking = start(hass, "notify.alice", answers=[{"id": True}, {"id": 2, "sentences": [2, False]}])
@@ -114,7 +114,9 @@ async def test_what_yaml_makes_of_yes_and_no_and_numbers_is_understood(
     assert (await asking)["id"] == "2"
 
 
-async def test_no_answer_in_time(hass: HomeAssistant, entry: MockConfigEntry, messages: list[Event]) -> None:
+async def test_question_without_an_answer_times_out(
+    hass: HomeAssistant, entry: MockConfigEntry, messages: list[Event]
+) -> None:
     answer = await start(hass, "notify.alice", timeout={"milliseconds": 300})
     assert (answer["id"], answer["reason"]) == (None, "timeout")
     await reply(hass, entry, "是")
@@ -122,7 +124,7 @@ async def test_no_answer_in_time(hass: HomeAssistant, entry: MockConfigEntry, me
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_refused_question_is_over_at_once(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_refused_question_ends_at_once(hass: HomeAssistant, sandbox: Sandbox) -> None:
     sandbox.platform.forbidden_words.append("车库")
     answer = await start(hass, "notify.alice")
     assert (answer["id"], answer["reason"]) == (None, "refused")
@@ -130,9 +132,7 @@ async def test_a_refused_question_is_over_at_once(hass: HomeAssistant, sandbox: 
 
 
 @pytest.mark.usefixtures("no_patience")
-async def test_a_question_that_never_left_is_over_at_once(
-    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
-) -> None:
+async def test_unsent_question_ends_at_once(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
     await set_up(make_entry(http={const.CONF_GATEWAY: "http://127.0.0.1:1"}))
     answer = await start(hass, "notify.alice")
     assert (answer["id"], answer["reason"]) == (None, "not_sent")
@@ -142,7 +142,7 @@ async def test_a_question_that_never_left_is_over_at_once(
     ("status", "reason"),
     [("KX:2000", "not_delivered"), ("KX:3000", "timeout"), ("0", "timeout"), ("ACCEPTD", "timeout")],
 )
-async def test_a_failing_report_ends_it_unless_it_is_unclear(
+async def test_failure_report_ends_the_question_unless_ambiguous(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, status: str, reason: str
 ) -> None:
     asking = start(hass, "notify.alice", timeout=1)
@@ -152,7 +152,7 @@ async def test_a_failing_report_ends_it_unless_it_is_unclear(
     assert (await asking)["reason"] == reason
 
 
-async def test_one_who_cant_be_reached_leaves_it_to_the_other(
+async def test_undelivered_recipient_does_not_end_the_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     asking = start(hass, "notify.alice", "notify.bob")
@@ -167,7 +167,9 @@ async def test_one_who_cant_be_reached_leaves_it_to_the_other(
     assert [(one["id"], one["reason"]) for one in answer["answers"]] == [(None, "not_delivered"), ("no", None)]
 
 
-async def test_the_others_are_told_who_answered(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+async def test_tell_others_notifies_the_other_recipients(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
     asking = start(hass, "notify.alice", "notify.bob", number=[CAROL], tell_others="已由{name}处理")
     await sent(sandbox, 3)
     await reply(hass, entry, "1", BOB)
@@ -181,7 +183,7 @@ async def test_the_others_are_told_who_answered(hass: HomeAssistant, entry: Mock
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-async def test_everybodys_answer(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+async def test_wait_for_all_returns_every_answer(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
     asking = start(hass, "notify.alice", "notify.bob", wait_for_all=True)
     await sent(sandbox, 2)
     await reply(hass, entry, "否", BOB)
@@ -191,7 +193,7 @@ async def test_everybodys_answer(hass: HomeAssistant, entry: MockConfigEntry, sa
     assert [one["id"] for one in answer["answers"]] == ["yes", "no"]
 
 
-async def test_two_questions_to_one_phone_wait_for_each_other_without_a_range(
+async def test_questions_to_one_phone_are_asked_in_turn_without_a_range(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     first, second = start(hass, "notify.alice"), start(hass, "notify.alice", question="要关灯吗？")
@@ -209,7 +211,7 @@ async def test_two_questions_to_one_phone_wait_for_each_other_without_a_range(
     ]
 
 
-async def test_questions_with_extensions_of_their_own_never_cross(
+async def test_questions_with_extensions_get_their_own_answers(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
 ) -> None:
     """The platform's replies carry the extension alone, or the whole access number with it."""
@@ -226,7 +228,7 @@ async def test_questions_with_extensions_of_their_own_never_cross(
     assert [(await one)["id"] for one in asking] == ["no", "yes", "no", "yes", "no"]
 
 
-async def test_what_comes_again_answers_nothing(
+async def test_repeated_or_incomplete_reply_is_no_answer(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
     await reply(hass, entry, "是")
@@ -245,7 +247,7 @@ async def test_what_comes_again_answers_nothing(
     ]
 
 
-async def test_a_reply_before_the_answer_to_the_send_counts(
+async def test_reply_before_the_send_returns_is_the_answer(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, gone = entry.runtime_data.client, asyncio.Event()
@@ -264,14 +266,14 @@ async def test_a_reply_before_the_answer_to_the_send_counts(
     gone.set()
 
 
-async def test_unloading_ends_it(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+async def test_unload_ends_open_questions(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
     asking = [start(hass, "notify.alice"), start(hass, "notify.alice")]
     await sent(sandbox)
     assert await hass.config_entries.async_unload(entry.entry_id)
     assert [(await one)["reason"] for one in asking] == ["unloaded", "unloaded"]
 
 
-async def test_cancelling_frees_the_phone_once_no_answer_can_be_on_its_way(
+async def test_cancelled_question_frees_the_phone_after_the_grace_period(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "GRACE", 0.5)
@@ -283,7 +285,7 @@ async def test_cancelling_frees_the_phone_once_no_answer_can_be_on_its_way(
     assert (await second)["id"] == "yes"
 
 
-async def test_the_late_answer_to_one_question_is_none_to_the_next(
+async def test_late_answer_does_not_answer_the_next_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
     first = start(hass, "notify.alice", timeout={"milliseconds": 300}, tag="garage")
@@ -297,7 +299,7 @@ async def test_the_late_answer_to_one_question_is_none_to_the_next(
     assert (await second)["id"] == "no"
 
 
-async def test_a_critical_question_overtakes_one_that_is_open(
+async def test_critical_question_overtakes_an_open_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     first = start(hass, "notify.alice")
@@ -310,7 +312,7 @@ async def test_a_critical_question_overtakes_one_that_is_open(
 
 
 @pytest.mark.parametrize("extensions", [None, "100-199"])
-async def test_an_answer_after_a_reload_says_that_its_question_is_over(
+async def test_answer_after_a_reload_is_marked_as_over(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, *, extensions: str | None
 ) -> None:
     entry = make_entry(options={const.CONF_QUESTION_EXTENSIONS: extensions} if extensions else None)
@@ -325,7 +327,7 @@ async def test_an_answer_after_a_reload_says_that_its_question_is_over(
     assert [messages[0].data[name] for name in ("question", "answer", "tag")] == ["over", "yes", "garage"]
 
 
-async def test_an_answer_after_a_restart_says_that_its_question_is_over(
+async def test_answer_after_a_restart_is_marked_as_over(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, hass_storage: dict[str, Any]
 ) -> None:
     entry = make_entry()
@@ -354,7 +356,7 @@ async def test_an_answer_after_a_restart_says_that_its_question_is_over(
 
 
 @pytest.mark.parametrize("tell_others", ["", " "])
-async def test_nobody_is_told_where_there_is_nothing_to_tell(
+async def test_empty_tell_others_sends_nothing(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, tell_others: str
 ) -> None:
     asking = start(hass, "notify.alice", "notify.bob", tell_others=tell_others)
@@ -365,7 +367,7 @@ async def test_nobody_is_told_where_there_is_nothing_to_tell(
     assert len(sandbox.platform.messages) == 2
 
 
-async def test_what_the_others_could_not_be_told_is_warned_of(
+async def test_failed_tell_others_logs_a_warning(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.platform.forbidden_words.append("处理")
@@ -379,7 +381,7 @@ async def test_what_the_others_could_not_be_told_is_warned_of(
     assert entry.runtime_data.refused_words.words == ["处理"]
 
 
-async def test_refused_words_are_learned_and_a_safe_text_goes_out_in_their_place(
+async def test_refused_question_is_sent_as_its_safe_text(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     sandbox.platform.forbidden_words.append("车库")
@@ -399,7 +401,7 @@ async def test_refused_words_are_learned_and_a_safe_text_goes_out_in_their_place
 @pytest.mark.parametrize(
     ("begun", "outcome", "reason"), [(False, "not_sent", "not_sent"), (True, "unknown", "timeout")]
 )
-async def test_the_time_limit_before_the_send_has_ended(
+async def test_timeout_during_the_send_ends_the_question(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     monkeypatch: pytest.MonkeyPatch,
@@ -423,7 +425,7 @@ async def test_the_time_limit_before_the_send_has_ended(
     assert answer["answers"][0]["outcome"] == outcome
 
 
-async def test_a_request_that_the_time_limit_cuts_off_may_still_be_answered(
+async def test_timeout_cuts_off_the_request(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The account's pace makes it wait: the core says that it never left."""
@@ -448,7 +450,7 @@ class TestQuietHours:
         await set_up(made)
         return made
 
-    async def test_she_is_not_asked_where_they_last_longer_than_the_question(
+    async def test_question_is_not_asked_if_quiet_hours_outlast_it(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         answer = await start(hass, "notify.alice")
@@ -462,11 +464,11 @@ class TestQuietHours:
         assert [message.number for message in sandbox.platform.messages] == [BOB]
 
     @pytest.mark.usefixtures("entry")
-    async def test_a_critical_question_does_not_ask_the_clock(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_critical_question_ignores_quiet_hours(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         start(hass, "notify.alice", priority="critical")
         await sent(sandbox)
 
-    async def test_she_is_asked_when_they_end(
+    async def test_question_is_asked_after_quiet_hours(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         soon = dt_util.utcnow() + timedelta(seconds=0.5)
@@ -493,7 +495,7 @@ class TestQuietHours:
         {"safe_text": "长" * 600},
     ],
 )
-async def test_a_question_that_cant_be_asked_is_refused_before_anything_is_sent(
+async def test_invalid_question_is_rejected_before_sending(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, data: dict[str, Any]
 ) -> None:
     with pytest.raises(ServiceValidationError):

@@ -62,13 +62,13 @@ async def kept(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
     [(OUR_EVENT, True), (OUR_ENTITY, True), (ANOTHER_EVENT, False)],
     ids=["event", "entity", "another"],
 )
-async def test_by_whatever_trigger_and_action(
+async def test_message_of_an_automation_on_our_events_is_automatic(
     hass: HomeAssistant, entry: MockConfigEntry, *, action: dict[str, Any], trigger: dict[str, Any], automatic: bool
 ) -> None:
     assert await run(hass, entry, {"triggers": trigger, "actions": action}) == [automatic]
 
 
-async def test_by_the_sensor_of_the_last_delivery(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_automation_on_the_last_delivery_sensor_is_automatic(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     trigger = {"trigger": "state", "entity_id": "sensor.alice_last_delivery_state", "to": "delivered"}
     automation = {"id": "a", "alias": "a", "triggers": trigger, "actions": SEND}
     assert await async_setup_component(hass, "automation", {"automation": [automation]})
@@ -83,9 +83,7 @@ async def test_by_the_sensor_of_the_last_delivery(hass: HomeAssistant, entry: Mo
     assert await kept(hass, entry) == [True, False]
 
 
-async def test_by_an_automation_that_an_automation_led_to(
-    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
-) -> None:
+async def test_chained_automation_is_automatic(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
     assert await async_setup_component(hass, "input_boolean", {"input_boolean": {"one": {}, "two": {}}})
 
     def turn_on(name: str) -> dict[str, Any]:
@@ -105,14 +103,14 @@ async def test_by_an_automation_that_an_automation_led_to(
     assert await kept(hass, entry) == [True]
 
 
-async def test_by_a_script(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_script_of_an_automation_is_automatic(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert await async_setup_component(hass, "script", {"script": {"tell": {"sequence": [SEND]}}})
     assert await run(hass, entry, {"triggers": OUR_EVENT, "actions": {"action": "script.tell"}}) == [True]
 
 
 @pytest.mark.parametrize("action", [SEND, NOTIFY, ASK], ids=["send_message", "notify", "ask_question"])
 @pytest.mark.parametrize(("trigger", "count"), [(OUR_EVENT, 0), (ANOTHER_EVENT, 1)], ids=["event", "another"])
-async def test_it_never_goes_to_ourselves(
+async def test_automatic_message_to_our_source_number_is_blocked(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     set_up: SetUp,
@@ -128,7 +126,7 @@ async def test_it_never_goes_to_ourselves(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("number", ["10086", "106900001680", "12345", "95533"])
-async def test_nothing_goes_to_a_service_number(hass: HomeAssistant, sandbox: Sandbox, number: str) -> None:
+async def test_service_number_is_rejected(hass: HomeAssistant, sandbox: Sandbox, number: str) -> None:
     with pytest.raises(ServiceValidationError):
         await hass.services.async_call(
             const.DOMAIN, "send_message", {"number": number, "message": "你好"}, blocking=True

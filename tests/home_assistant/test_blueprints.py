@@ -94,7 +94,7 @@ def logic(node: Any, key: str = "") -> Any:
     return node if key in LOGIC or not isinstance(node, str) else ""
 
 
-def test_each_is_there_in_both_languages_which_differ_in_words_only() -> None:
+def test_both_languages_differ_in_words_only() -> None:
     names = {path.name.removesuffix(".yaml").removesuffix(".zh-Hans") for path in FILES}
     assert (len(names), len(FILES)) == (4, 8)
     for name in names:
@@ -103,7 +103,7 @@ def test_each_is_there_in_both_languages_which_differ_in_words_only() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_each_input_has_a_selector_and_is_used(path: Path) -> None:
+def test_every_input_has_a_selector_and_is_used(path: Path) -> None:
     given = load_yaml(str(path))
     assert isinstance(given, dict)
     blueprint = Blueprint(given, expected_domain="automation", schema=AUTOMATION_BLUEPRINT_SCHEMA)
@@ -135,7 +135,7 @@ class TestAskBeforeActing:
         )
         hass.states.async_set("cover.garage", "open", {"friendly_name": "车库门"})
 
-    async def test_a_yes_acts(
+    async def test_yes_runs_the_action(
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language)
@@ -149,7 +149,7 @@ class TestAskBeforeActing:
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "yes", "who": "Bob"}]
 
-    async def test_a_yes_that_is_no_longer_needed_does_not(
+    async def test_unneeded_yes_does_not_run_the_action(
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language)
@@ -160,7 +160,7 @@ class TestAskBeforeActing:
         await hass.async_block_till_done()
         assert not acted
 
-    async def test_a_no_does_the_other_thing(
+    async def test_no_runs_the_other_action(
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language)
@@ -170,13 +170,15 @@ class TestAskBeforeActing:
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "no", "who": "said so"}]
 
-    async def test_no_answer_too(self, hass: HomeAssistant, acted: list[ServiceCall], language: str) -> None:
+    async def test_missing_answer_runs_the_other_action(
+        self, hass: HomeAssistant, acted: list[ServiceCall], language: str
+    ) -> None:
         await self.begin(hass, language, timeout={"milliseconds": 200})
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "no", "who": "timeout"}]
 
     @pytest.mark.parametrize(("too_late", "count"), [({}, 1), ({"too_late": ""}, 0)])
-    async def test_a_yes_that_comes_too_late_is_told_so_once(
+    async def test_late_yes_is_answered_once(
         self,
         hass: HomeAssistant,
         sandbox: Sandbox,
@@ -220,7 +222,7 @@ class TestAcknowledgeOrEscalate:
     async def turn_off(hass: HomeAssistant) -> None:
         await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.it"}, blocking=True)
 
-    async def test_it_is_repeated_with_count_and_time_then_goes_to_the_next(
+    async def test_alarm_is_repeated_with_count_and_time_then_escalated(
         self,
         hass: HomeAssistant,
         pushed: MockConfigEntry,
@@ -240,7 +242,7 @@ class TestAcknowledgeOrEscalate:
         found = [re.search(counted, text) for _, text in messages]
         assert [match and match[1] for match in found] == ["1", "2", "1"]
 
-    async def test_it_goes_to_the_next_at_once_where_it_did_not_arrive(
+    async def test_undelivered_alarm_is_escalated_at_once(
         self,
         hass: HomeAssistant,
         pushed: MockConfigEntry,
@@ -260,7 +262,7 @@ class TestAcknowledgeOrEscalate:
         assert len(acted) == 1
 
     @pytest.mark.usefixtures("pushed")
-    async def test_a_late_acknowledgement_ends_it(
+    async def test_late_acknowledgement_ends_the_alarm(
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language, 1.5, times=1)
@@ -276,7 +278,7 @@ class TestAcknowledgeOrEscalate:
         await self.turn_off(hass)
 
     @pytest.mark.usefixtures("pushed")
-    async def test_an_acknowledgement_after_all_were_asked_counts_once(
+    async def test_acknowledgement_after_the_last_attempt_counts_once(
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language, 0.3, times=1)
@@ -289,7 +291,7 @@ class TestAcknowledgeOrEscalate:
         assert [call.data for call in acted] == [{"done": "nobody"}, {"done": "acknowledged", "who": "Alice"}]
 
     @pytest.mark.usefixtures("pushed")
-    async def test_two_acknowledgements_are_one(
+    async def test_second_acknowledgement_is_ignored(
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         go_on = {"wait_for_trigger": {"trigger": "event", "event_type": "go_on"}}
@@ -309,7 +311,7 @@ class TestAcknowledgeOrEscalate:
         assert len(sandbox.platform.messages) == 2
 
     @pytest.mark.usefixtures("pushed")
-    async def test_another_alarm_meanwhile_begins_anew_and_names_both(
+    async def test_second_alarm_restarts_and_names_both(
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language, 20)
@@ -325,7 +327,7 @@ class TestAcknowledgeOrEscalate:
         await hass.async_block_till_done()
         assert [call.data["done"] for call in acted] == ["acknowledged"]
 
-    async def test_what_could_not_be_sent_is_tried_again(
+    async def test_unsent_alarm_is_retried(
         self,
         hass: HomeAssistant,
         make_entry: Callable[..., MockConfigEntry],
@@ -353,7 +355,7 @@ class TestAcknowledgeOrEscalate:
 
     @pytest.mark.usefixtures("pushed")
     @pytest.mark.parametrize("after_restart", [True, False])
-    async def test_it_begins_again_after_a_restart(
+    async def test_open_alarm_restarts_with_home_assistant(
         self, hass: HomeAssistant, sandbox: Sandbox, language: str, *, after_restart: bool
     ) -> None:
         hass.states.async_set("binary_sensor.window", "on", {"friendly_name": "后窗"})
@@ -368,7 +370,9 @@ class TestAcknowledgeOrEscalate:
         await self.turn_off(hass)
 
     @pytest.mark.usefixtures("pushed")
-    async def test_nobody(self, hass: HomeAssistant, acted: list[ServiceCall], language: str) -> None:
+    async def test_unacknowledged_alarm_runs_the_last_action(
+        self, hass: HomeAssistant, acted: list[ServiceCall], language: str
+    ) -> None:
         await self.begin(hass, language, 0.1, times=1)
         hass.states.async_set("binary_sensor.window", "off")
         hass.states.async_set("binary_sensor.window", "on")
@@ -378,7 +382,7 @@ class TestAcknowledgeOrEscalate:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("chosen", [True, False])
-async def test_undelivered_goes_another_way(
+async def test_undelivered_message_runs_the_other_action(
     hass: HomeAssistant, pushed: MockConfigEntry, *, acted: list[ServiceCall], chosen: bool, language: str
 ) -> None:
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), pushed.entry_id)
@@ -395,7 +399,7 @@ async def test_undelivered_goes_another_way(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_what_went_the_other_way_and_is_not_delivered_either_begins_no_chain(
+async def test_undelivered_second_message_starts_no_loop(
     hass: HomeAssistant, pushed: MockConfigEntry, *, sandbox: Sandbox, acted: list[ServiceCall], language: str
 ) -> None:
     sandbox.platform.phone(BOB).report_status = "UNDELIV"
@@ -444,7 +448,7 @@ class TestWeeklyDrill:
         return (issues[0].translation_placeholders or {})["details"] if issues else None
 
     @pytest.mark.usefixtures("pushed")
-    async def test_all_is_well(
+    async def test_successful_drill_reports_success(
         self,
         hass: HomeAssistant,
         sandbox: Sandbox,
@@ -462,7 +466,7 @@ class TestWeeklyDrill:
         assert self.failure(hass) is None
 
     @pytest.mark.usefixtures("pushed")
-    async def test_a_missing_answer(
+    async def test_missing_answer_is_reported(
         self,
         hass: HomeAssistant,
         sandbox: Sandbox,
@@ -484,7 +488,7 @@ class TestWeeklyDrill:
         ]
         assert self.failure(hass) == "Bob: no answer"
 
-    async def test_a_missing_report_and_the_next_drill_that_succeeds(
+    async def test_missing_report_is_reported_until_the_next_successful_drill(
         self,
         hass: HomeAssistant,
         pushed: MockConfigEntry,
@@ -517,7 +521,7 @@ class TestWeeklyDrill:
         assert self.failure(hass) is None
         assert pushed.runtime_data
 
-    async def test_an_account_that_is_not_running(
+    async def test_unloaded_account_is_reported(
         self,
         hass: HomeAssistant,
         pushed: MockConfigEntry,
@@ -534,7 +538,7 @@ class TestWeeklyDrill:
         ]
 
     @pytest.mark.usefixtures("pushed")
-    async def test_no_other_day(
+    async def test_drill_runs_on_its_weekday_only(
         self, hass: HomeAssistant, sandbox: Sandbox, language: str, freezer: FrozenDateTimeFactory
     ) -> None:
         await self.begin(hass, language, freezer, weekday="sun")

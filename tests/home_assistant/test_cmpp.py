@@ -89,9 +89,7 @@ async def send(hass: HomeAssistant, text: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_message_goes_out_and_its_report_comes_back(
-    hass: HomeAssistant, sandbox: Sandbox, until: Until
-) -> None:
+async def test_message_is_sent_and_its_report_received(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
     await hass.services.async_call(
         "notify", "send_message", {"entity_id": "notify.alice", "message": "后门打开"}, blocking=True
@@ -105,9 +103,7 @@ async def test_a_message_goes_out_and_its_report_comes_back(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_an_uplink_of_two_lines_arrives_as_it_was_written(
-    hass: HomeAssistant, sandbox: Sandbox, until: Until
-) -> None:
+async def test_multiline_uplink_arrives_unchanged(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     await send(hass, "回复 1 关闭警报")
     uplink = sandbox.platform.reply(ALICE, "1\n谢谢")
@@ -121,7 +117,7 @@ async def test_an_uplink_of_two_lines_arrives_as_it_was_written(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_long_message_is_one_with_one_report(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_long_message_has_one_report(hass: HomeAssistant, sandbox: Sandbox) -> None:
     text = "水位过高，" * 40
     answer = await act(hass, "send_message", entity_id="notify.alice", message=text, wait_for_delivery={"seconds": 10})
     (message,) = answer["messages"]
@@ -138,7 +134,7 @@ async def test_a_long_message_is_one_with_one_report(hass: HomeAssistant, sandbo
         (("ACCEPTD", "ACCEPTD", "DELIVRD"), ["pending"]),
     ],
 )
-async def test_the_reports_of_a_long_message_are_one_over_a_restart_too(
+async def test_reports_of_a_long_message_fire_once_even_after_a_restart(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     sandbox: Sandbox,
@@ -166,7 +162,9 @@ async def test_the_reports_of_a_long_message_are_one_over_a_restart_too(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_long_uplink_comes_whole_to_its_extension(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
+async def test_long_uplink_arrives_complete_with_its_extension(
+    hass: HomeAssistant, sandbox: Sandbox, until: Until
+) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     sandbox.platform.reply(ALICE, "好的，" * 100, extension="12", username="homeuser")
     await until(lambda: messages)
@@ -175,7 +173,7 @@ async def test_a_long_uplink_comes_whole_to_its_extension(hass: HomeAssistant, s
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_template_is_filled_in_here(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_template_is_filled_in_by_the_client(hass: HomeAssistant, sandbox: Sandbox) -> None:
     rows = [{"entity_id": "notify.alice", "values": ["李先生"]}, {"number": "13911000000", "values": ["王先生"]}]
     answer = await act(hass, "send_template", template="{A}，后门打开，{PHONE}", rows=rows)
     assert [message["outcome"] for message in answer["messages"]] == ["accepted", "accepted"]
@@ -187,9 +185,7 @@ async def test_a_template_is_filled_in_here(hass: HomeAssistant, sandbox: Sandbo
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_signs_of_http_s_forms_may_stand_in_what_goes_over_cmpp(
-    hass: HomeAssistant, sandbox: Sandbox
-) -> None:
+async def test_cmpp_accepts_the_separators_of_http_forms(hass: HomeAssistant, sandbox: Sandbox) -> None:
     rows = [{"number": ALICE, "values": ["后门, 前门; 窗"]}]
     answers = [
         await act(hass, "send_template", template="{A} 打开", rows=rows),
@@ -199,7 +195,9 @@ async def test_the_signs_of_http_s_forms_may_stand_in_what_goes_over_cmpp(
     assert held(sandbox) == [(ALICE, "后门, 前门; 窗 打开"), (ALICE, "水|电 = $5")]
 
 
-async def test_with_http_too_they_may_not(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
+async def test_account_with_http_rejects_the_separators_of_http_forms(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
+) -> None:
     await set_up(make_entry(ways=("http", "cmpp")))
     with pytest.raises(ServiceValidationError) as caught:
         await act(hass, "send_batch", messages=[{"number": ALICE, "message": "水|电 = $5"}])
@@ -209,7 +207,7 @@ async def test_with_http_too_they_may_not(hass: HomeAssistant, make_entry: MakeE
 
 
 @pytest.mark.usefixtures("entry")
-async def test_without_http_there_is_no_balance(hass: HomeAssistant) -> None:
+async def test_account_without_http_has_no_balance(hass: HomeAssistant) -> None:
     with pytest.raises(ServiceValidationError) as caught:
         await act(hass, "get_balance")
     assert (caught.value.translation_key, caught.value.translation_placeholders) == ("no_http", {"account": "Home"})
@@ -219,7 +217,7 @@ async def test_without_http_there_is_no_balance(hass: HomeAssistant) -> None:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_refusal_is_told_in_words(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_refused_message_raises_a_translated_error(hass: HomeAssistant, sandbox: Sandbox) -> None:
     with pytest.raises(HomeAssistantError) as caught:
         await act(hass, "send_message", answer=False, entity_id="notify.alice", message="代开发票")
     assert caught.value.translation_key == "outcome_refused"
@@ -229,7 +227,7 @@ async def test_a_refusal_is_told_in_words(hass: HomeAssistant, sandbox: Sandbox)
     assert held(sandbox) == []
 
 
-async def test_nothing_depends_on_the_network(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
+async def test_setup_succeeds_without_the_network(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
     await set_up(make_entry(ways=("cmpp",), cmpp={"port": 1}))
     for entity in ("notify.alice", "event.home_inbox", CONNECTED):
         state = hass.states.get(entity)
@@ -238,7 +236,7 @@ async def test_nothing_depends_on_the_network(hass: HomeAssistant, make_entry: M
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_restart_of_the_platform_is_survived(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
+async def test_platform_restart_loses_nothing(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     sandbox.cmpp.down = 0.05
     sandbox.cmpp.restart_soon()
@@ -253,7 +251,7 @@ async def test_a_restart_of_the_platform_is_survived(hass: HomeAssistant, sandbo
     assert held(sandbox) == [(ALICE, "后门打开")]
 
 
-async def test_a_recipient_comes_and_changes_without_the_connection(
+async def test_changed_recipient_does_not_reconnect(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     (line,) = sandbox.cmpp.connections
@@ -264,7 +262,7 @@ async def test_a_recipient_comes_and_changes_without_the_connection(
     assert is_connected(hass)
 
 
-async def test_unloading_tells_what_became_of_what_was_in_flight(
+async def test_unload_reports_messages_in_flight_as_unknown(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CMPPClient.aclose, "__defaults__", (0.1,))
@@ -279,9 +277,7 @@ async def test_unloading_tells_what_became_of_what_was_in_flight(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_end_of_home_assistant_closes_the_connection(
-    hass: HomeAssistant, sandbox: Sandbox, until: Until
-) -> None:
+async def test_shutdown_closes_the_connection(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
     await until(lambda: not is_connected(hass))
     assert not sandbox.cmpp.connections
@@ -290,9 +286,7 @@ async def test_the_end_of_home_assistant_closes_the_connection(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_what_is_sent_while_home_assistant_stops_goes_out(
-    hass: HomeAssistant, sandbox: Sandbox, until: Until
-) -> None:
+async def test_message_during_shutdown_is_sent(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     answers: list[dict[str, Any]] = []
 
     async def say_goodbye(_: Event) -> None:
@@ -306,7 +300,7 @@ async def test_what_is_sent_while_home_assistant_stops_goes_out(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_what_is_not_safe_is_not_acknowledged(
+async def test_unstored_uplink_is_not_acknowledged(
     hass: HomeAssistant, sandbox: Sandbox, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -327,7 +321,7 @@ async def test_what_is_not_safe_is_not_acknowledged(
     assert len(messages) == 1
 
 
-async def test_an_account_that_is_suspended_while_it_is_connected_is_told(
+async def test_suspension_while_connected_raises_a_repair(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until
 ) -> None:
     state = sandbox.platform.accounts["homeuser"]
@@ -354,7 +348,7 @@ class TestRefusedLogins:
             ({"networks": ("203.0.113.0/24",)}, "ip", "connection_ip"),
         ],
     )
-    async def test_a_repair_comes_and_goes(
+    async def test_refused_login_raises_and_deletes_a_repair(
         self,
         hass: HomeAssistant,
         make_entry: MakeEntry,
@@ -379,7 +373,7 @@ class TestRefusedLogins:
         assert not [one for one in issues.issues.values() if one.domain == "sms1680"]
         assert reason_of(hass, "binary_sensor.home_can_send") is None
 
-    async def test_a_wrong_password_asks_for_the_right_one(
+    async def test_wrong_password_starts_reauthentication(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until
     ) -> None:
         entry = make_entry(ways=("cmpp",), cmpp={"password": "not it"})
@@ -398,7 +392,7 @@ class TestRefusedLogins:
         assert (await send(hass, "后门打开"))["outcome"] == "accepted"
 
 
-async def test_each_pdu_is_logged_where_that_is_wanted_with_no_number_and_no_text(
+async def test_pdu_log_contains_no_number_and_no_text(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "custom_components.sms1680")
@@ -414,7 +408,7 @@ async def test_each_pdu_is_logged_where_that_is_wanted_with_no_number_and_no_tex
     assert not [line for line in lines if any(octets in line for octets in hidden)]
 
 
-async def test_the_entities_of_a_way_go_with_it(
+async def test_removing_a_transport_removes_its_entities(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until
 ) -> None:
     entry = make_entry(ways=("http", "cmpp"))
@@ -432,7 +426,7 @@ async def test_the_entities_of_a_way_go_with_it(
     assert entities.async_get(CONNECTED) is None
 
 
-async def test_the_options_are_those_of_the_way(hass: HomeAssistant, entry: MockConfigEntry, until: Until) -> None:
+async def test_options_depend_on_the_transport(hass: HomeAssistant, entry: MockConfigEntry, until: Until) -> None:
     result = await hass.config_entries.options.async_init(entry.entry_id)
     result = await hass.config_entries.options.async_configure(result["flow_id"], {"next_step_id": "sending"})
     schema = result["data_schema"]
@@ -443,7 +437,7 @@ async def test_the_options_are_those_of_the_way(hass: HomeAssistant, entry: Mock
     assert entry.options["signature"] == "新签名"
 
 
-async def test_diagnostics_tell_of_the_connection_and_reveal_nothing(
+async def test_diagnostics_show_the_connection_but_no_secret(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
 ) -> None:
     assert await async_setup_component(hass, "diagnostics", {})
@@ -459,7 +453,7 @@ async def test_diagnostics_tell_of_the_connection_and_reveal_nothing(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_systems_report_counts_connections(hass: HomeAssistant) -> None:
+async def test_system_health_counts_connections(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, "system_health", {})
     await hass.async_block_till_done()
     info = await get_system_health_info(hass, "sms1680")

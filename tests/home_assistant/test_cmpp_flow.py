@@ -82,9 +82,7 @@ async def choose(hass: HomeAssistant, entry: MockConfigEntry, what: str) -> Conf
     return await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": what})
 
 
-async def test_an_account_that_can_log_in_is_saved(
-    hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox
-) -> None:
+async def test_successful_login_creates_the_entry(hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox) -> None:
     result = await enter(hass, await start(hass), {**given, "host": " 127.0.0.1 "})
     assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "某某科技")
     assert result["description"] == "connected"
@@ -101,7 +99,7 @@ async def test_an_account_that_can_log_in_is_saved(
     assert not sandbox.platform.messages
 
 
-async def test_no_letter_follows_where_nothing_is_pushed(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_account_without_pushes_shows_no_letter(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), given)
     if "next_flow" not in result:
         assert not hasattr(ConfigEntry, "get_subentries_of_type"), "2026.6 and later can open it"
@@ -114,7 +112,7 @@ async def test_no_letter_follows_where_nothing_is_pushed(hass: HomeAssistant, gi
     assert hass.states.get("notify.alice")
 
 
-async def test_the_service_id_and_the_signature_may_be_left_out(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_service_id_and_signature_are_optional(hass: HomeAssistant, given: dict[str, Any]) -> None:
     del given["signature"], given["service_id"]
     result = await enter(hass, await start(hass), given)
     assert (result["title"], result["result"].options) == ("SMS 1680 901680", {})
@@ -136,7 +134,7 @@ async def test_the_service_id_and_the_signature_may_be_left_out(hass: HomeAssist
         ({"signature": "【】"}, {"signature": "invalid_signature"}),
     ],
 )
-async def test_what_was_entered_wrongly_is_told_and_corrected(
+async def test_invalid_input_is_reported_and_can_be_corrected(
     hass: HomeAssistant, given: dict[str, Any], wrong: dict[str, Any], error: dict[str, str]
 ) -> None:
     result = await enter(hass, await start(hass), {**given, **wrong})
@@ -159,7 +157,7 @@ async def test_what_was_entered_wrongly_is_told_and_corrected(
         ({"cmpp_connections": 0}, "cmpp_suspended"),
     ],
 )
-async def test_what_the_platform_refuses_is_told_apart(
+async def test_refused_login_shows_its_reason(
     hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox, change: dict[str, Any], error: str
 ) -> None:
     state = sandbox.platform.accounts["homeuser"]
@@ -205,9 +203,7 @@ class TestBehindTLS:
 
         hass.loop.set_exception_handler(tell)
 
-    async def test_a_certificate_that_is_not_valid_is_told_apart(
-        self, hass: HomeAssistant, given: dict[str, Any]
-    ) -> None:
+    async def test_invalid_certificate_has_its_own_error(self, hass: HomeAssistant, given: dict[str, Any]) -> None:
         result = await enter(hass, await start(hass), given)
         assert result["errors"]["base"] in ("no_answer", "cmpp_not_understood")
         result = await enter(hass, result, {**given, "ssl": True})
@@ -216,7 +212,7 @@ class TestBehindTLS:
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert (result["result"].data["cmpp"]["ssl"], result["result"].data["cmpp"]["verify_ssl"]) == (True, False)
 
-    async def test_a_certificate_that_is_valid_is_enough(
+    async def test_valid_certificate_is_accepted(
         self,
         hass: HomeAssistant,
         given: dict[str, Any],
@@ -234,7 +230,7 @@ class TestBehindTLS:
 
 
 @pytest.mark.parametrize(("status", "error"), [(1, "cmpp_refused"), (4, "cmpp_version"), (99, "cmpp_refused")])
-async def test_other_refusals(
+async def test_connect_status_determines_the_error(
     hass: HomeAssistant, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, status: int, error: str
 ) -> None:
     with monkeypatch.context() as patch:
@@ -269,7 +265,7 @@ async def stranger() -> AsyncIterator[Callable[[bytes | None], Awaitable[int]]]:
 @pytest.mark.parametrize(
     ("answer", "error"), [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "cmpp_not_understood"), (None, "no_answer")]
 )
-async def test_another_address_is_not_the_platform(
+async def test_foreign_server_is_rejected(
     hass: HomeAssistant,
     given: dict[str, Any],
     stranger: Callable[[bytes | None], Awaitable[int]],
@@ -282,7 +278,7 @@ async def test_another_address_is_not_the_platform(
     assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_the_http_way_of_the_same_account_follows_where_it_is_wanted(
+async def test_option_add_http_shows_the_http_form(
     hass: HomeAssistant, given: dict[str, Any], http: dict[str, Any]
 ) -> None:
     result = await enter(hass, await start(hass), {**given, "add_http": True})
@@ -305,7 +301,7 @@ async def test_the_http_way_of_the_same_account_follows_where_it_is_wanted(
 
 
 @pytest.mark.parametrize("ways", [("cmpp",), BOTH])
-async def test_the_same_account_twice_is_refused(
+async def test_duplicate_account_aborts(
     hass: HomeAssistant, given: dict[str, Any], make_entry: MakeEntry, ways: tuple[str, ...]
 ) -> None:
     make_entry(ways=ways)
@@ -313,15 +309,13 @@ async def test_the_same_account_twice_is_refused(
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
 
 
-async def test_another_spelling_of_the_host_is_the_same_account(
-    hass: HomeAssistant, given: dict[str, Any], make_entry: MakeEntry
-) -> None:
+async def test_host_spelling_does_not_matter(hass: HomeAssistant, given: dict[str, Any], make_entry: MakeEntry) -> None:
     make_entry(ways=("cmpp",), cmpp={"host": "cmpp.Example.com"})
     result = await enter(hass, await start(hass), {**given, "host": "CMPP.example.com."})
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
 
 
-async def test_the_http_way_of_another_entry_is_refused(
+async def test_http_account_of_another_entry_aborts(
     hass: HomeAssistant, given: dict[str, Any], http: dict[str, Any], make_entry: MakeEntry
 ) -> None:
     make_entry()
@@ -330,7 +324,7 @@ async def test_the_http_way_of_another_entry_is_refused(
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
 
 
-async def test_the_cmpp_way_is_changed(
+async def test_reconfigure_changes_the_cmpp_account(
     hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], sandbox: Sandbox, until: Until
 ) -> None:
     del given["signature"]
@@ -350,7 +344,7 @@ async def test_the_cmpp_way_is_changed(
     await until(lambda: entry.runtime_data.health.connection.connected)
 
 
-async def test_a_way_of_another_entry_is_not_taken(
+async def test_cmpp_account_of_another_entry_aborts(
     hass: HomeAssistant, entry: MockConfigEntry, make_entry: MakeEntry, given: dict[str, Any]
 ) -> None:
     make_entry(title="Other", ways=("cmpp",), cmpp={"sp_id": "2"}, webhook_id="other", push_secret="other")
@@ -366,7 +360,7 @@ async def menu(hass: HomeAssistant, entry: MockConfigEntry) -> set[str]:
     return set(result["menu_options"])
 
 
-async def test_ways_are_added_and_removed_but_never_the_last(
+async def test_transports_are_added_and_removed_except_the_last(
     hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], http: dict[str, Any], until: Until
 ) -> None:
     assert await menu(hass, entry) == {"reconfigure_cmpp", "add_http"}
@@ -396,7 +390,7 @@ async def test_ways_are_added_and_removed_but_never_the_last(
     await until(lambda: entry.runtime_data.health.connection.connected)
 
 
-async def test_reauthentication_is_for_the_way_that_was_refused(
+async def test_reauthentication_asks_for_the_refused_transport(
     hass: HomeAssistant, make_entry: MakeEntry, until: Until
 ) -> None:
     entry = make_entry(ways=BOTH, http={"password_md5": "0" * 32})
@@ -420,7 +414,7 @@ async def test_reauthentication_is_for_the_way_that_was_refused(
     assert (entry.data["cmpp"]["password"], entry.data["http"]) == (PASSWORD, http)
 
 
-def test_an_address_that_holds_more_than_a_host_is_refused() -> None:
+def test_invalid_host_is_rejected() -> None:
     way = {"port": 7890, "sp_id": "1", "password": "x", "source_number": "1"}
     refused = ["a/b", "user@host", "host?x", "ho st", "[::1]", "1.2.3.4:7890", "gateway:7890", ""]
     assert [host for host in refused if checks.parse_cmpp({**way, "host": host})[1] != {"host": "invalid_host"}] == []

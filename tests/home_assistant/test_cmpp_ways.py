@@ -121,7 +121,7 @@ async def test_http_sends_while_cmpp_is_down(
     assert entry.runtime_data.health.can_send
 
 
-async def test_what_http_can_not_send_goes_by_cmpp(
+async def test_cmpp_sends_if_http_fails(
     make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until, told: list[Receipt]
 ) -> None:
     sandbox.platform.accounts["homeuser"].config = replace(sandbox.config.accounts[0], suspended=True)
@@ -135,7 +135,7 @@ async def test_what_http_can_not_send_goes_by_cmpp(
     assert by_cmpp(sandbox) == 1
 
 
-async def test_where_neither_way_is_open_each_number_is_told_once(
+async def test_each_number_has_one_receipt_if_both_transports_fail(
     make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]
 ) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
@@ -152,7 +152,7 @@ async def test_where_neither_way_is_open_each_number_is_told_once(
 @pytest.mark.parametrize(
     ("fault", "there"), [("drop_after", 1), ("drop_before", 0), ("lost_answer", 1), ("lost_submit", 0), ("restart", 1)]
 )
-async def test_what_may_have_gone_never_goes_again_by_the_other_way(
+async def test_unknown_message_is_not_repeated_by_the_other_transport(
     entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt], *, fault: str, there: int
 ) -> None:
     sandbox.cmpp.faults.next(fault)
@@ -162,7 +162,7 @@ async def test_what_may_have_gone_never_goes_again_by_the_other_way(
     assert told == receipts
 
 
-async def test_a_message_of_which_a_part_was_accepted_never_goes_again_by_the_other_way(
+async def test_partly_accepted_message_is_not_repeated_by_the_other_transport(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
     faults = iter([None])
@@ -181,7 +181,7 @@ async def test_a_message_of_which_a_part_was_accepted_never_goes_again_by_the_ot
     assert kept.state.value in ("unknown", "pending")
 
 
-async def test_a_refusal_by_the_platform_is_no_reason_to_ask_again(
+async def test_refused_message_is_not_repeated_by_the_other_transport(
     entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
     receipts = await send(entry, [ALICE], "代开发票")
@@ -190,7 +190,7 @@ async def test_a_refusal_by_the_platform_is_no_reason_to_ask_again(
     assert held(sandbox) == []
 
 
-async def test_a_login_that_is_refused_leaves_http(
+async def test_http_sends_after_a_refused_login(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until
 ) -> None:
     state = sandbox.platform.accounts["homeuser"]
@@ -204,7 +204,7 @@ async def test_a_login_that_is_refused_leaves_http(
     assert entry.runtime_data.health.can_send
 
 
-async def test_what_fails_over_http_alone_keeps_nothing_from_going(
+async def test_http_failure_does_not_prevent_sending_by_cmpp(
     make_entry: MakeEntry, set_up: SetUp, until: Until
 ) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"})
@@ -215,7 +215,7 @@ async def test_what_fails_over_http_alone_keeps_nothing_from_going(
     assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
 
 
-async def test_what_is_wrong_with_http_is_told_until_http_is_well(
+async def test_http_repair_remains_until_http_recovers(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     issues = ir.async_get(hass)
@@ -231,9 +231,7 @@ async def test_what_is_wrong_with_http_is_told_until_http_is_well(
     assert not issues.issues
 
 
-async def test_what_cmpp_takes_settles_what_was_wrong_with_the_message(
-    hass: HomeAssistant, entry: MockConfigEntry
-) -> None:
+async def test_message_accepted_by_cmpp_clears_message_problems(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     health = entry.runtime_data.health
     for way in BOTH:
         health.on_receipt(Receipt(ALICE, Outcome.REFUSED, reason=Reason.SIGNATURE), way)
@@ -244,7 +242,7 @@ async def test_what_cmpp_takes_settles_what_was_wrong_with_the_message(
 
 
 @pytest.mark.parametrize("removed", BOTH)
-async def test_repairs_go_with_their_way(
+async def test_removing_a_transport_deletes_its_repairs(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until, removed: str, sandbox: Sandbox
 ) -> None:
     sandbox.platform.accounts["homeuser"].config = replace(
@@ -268,7 +266,7 @@ async def test_repairs_go_with_their_way(
     await hass.config_entries.async_unload(entry.entry_id)
 
 
-async def test_a_template_and_a_batch_fall_back_as_well(
+async def test_template_and_batch_use_the_other_transport(
     make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
     entry = make_entry(ways=BOTH, cmpp={"port": 1})
@@ -281,9 +279,7 @@ async def test_a_template_and_a_batch_fall_back_as_well(
     assert client.estimate("后门打开").parts == 1
 
 
-async def test_a_call_that_is_cancelled_behind_the_first_way_is_told_once(
-    make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]
-) -> None:
+async def test_cancelled_call_has_one_receipt(make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
     await set_up(entry)
     both = entry.runtime_data.client.sender
@@ -329,7 +325,7 @@ class Stub:
         return await self.send([number for number, _ in pairs], "", **options)
 
 
-async def test_what_the_other_way_was_to_take_over_is_told_when_it_never_will() -> None:
+async def test_cancelled_takeover_reports_the_first_receipt() -> None:
     heard: list[tuple[str, str]] = []
     both = ways.Ways(lambda receipt, way: heard.append((receipt.number, way)))
     stuck = Stub(both.heard_http, sticks=True)
@@ -344,7 +340,7 @@ async def test_what_the_other_way_was_to_take_over_is_told_when_it_never_will() 
 
 
 @pytest.mark.usefixtures("hass")
-async def test_what_the_other_way_can_not_say_stays_as_it_was(entry: MockConfigEntry) -> None:
+async def test_unsupported_text_remains_not_sent(entry: MockConfigEntry) -> None:
     heard: list[tuple[str, str]] = []
     both = ways.Ways(lambda receipt, way: heard.append((receipt.number, way)))
     both.http = entry.runtime_data.client.sender.http
@@ -355,7 +351,7 @@ async def test_what_the_other_way_can_not_say_stays_as_it_was(entry: MockConfigE
     assert heard == [(ALICE, "cmpp")]
 
 
-async def test_what_a_way_that_closes_gives_up_goes_by_the_other(
+async def test_message_of_a_closing_transport_uses_the_other(
     entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
     both = ways.Ways(entry.runtime_data.client.sender._on_receipt)
@@ -366,7 +362,7 @@ async def test_what_a_way_that_closes_gives_up_goes_by_the_other(
     assert [receipt.outcome for receipt in told] == [Outcome.ACCEPTED]
 
 
-async def test_the_other_way_has_what_is_left_of_the_time() -> None:
+async def test_second_transport_has_the_remaining_time() -> None:
     both = ways.Ways(lambda *_: None)
     http, cmpp = Stub(both.heard_http), Stub(both.heard_cmpp, connected=True)
     both.http, both.cmpp = http, cmpp  # type: ignore[assignment]
@@ -377,7 +373,7 @@ async def test_the_other_way_has_what_is_left_of_the_time() -> None:
     assert http.given["patience"] == 10.0
 
 
-async def test_without_http_the_balance_can_not_be_asked() -> None:
+async def test_balance_requires_http() -> None:
     both = ways.Ways(lambda *_: None)
     both.cmpp = Stub(both.heard_cmpp)  # type: ignore[assignment]
     with pytest.raises(ways.NoHTTPError) as caught:
@@ -385,7 +381,7 @@ async def test_without_http_the_balance_can_not_be_asked() -> None:
     assert "HTTP" in caught.value.sentence("zh")
 
 
-async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
+async def test_call_cancelled_before_storing_leaves_no_trace(
     hass: HomeAssistant, entry: MockConfigEntry, told: list[Receipt]
 ) -> None:
     store = hass.data[DATA_STORE].for_entry(entry).store
@@ -401,7 +397,7 @@ async def test_what_is_cancelled_before_it_is_kept_leaves_no_trace(
     assert await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id]))) == []
 
 
-async def test_an_answer_that_comes_late_is_of_the_message_that_was_unknown(
+async def test_late_answer_settles_the_unknown_message(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until
 ) -> None:
     sandbox.cmpp.late = 0.8
@@ -428,7 +424,7 @@ async def push(client: ClientSessionGenerator, **fields: str) -> None:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_reply_that_comes_by_both_ways_counts_once(
+async def test_reply_by_both_transports_counts_once(
     hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator, until: Until
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -443,7 +439,7 @@ async def test_a_reply_that_comes_by_both_ways_counts_once(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_two_honest_replies_that_come_by_both_ways_stay_two(
+async def test_two_identical_replies_by_both_transports_count_twice(
     hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator, until: Until
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -455,7 +451,7 @@ async def test_two_honest_replies_that_come_by_both_ways_stay_two(
     assert [message.data["redelivered"] for message in messages] == [False, False, True]
 
 
-async def test_a_report_that_comes_by_both_ways_counts_once(
+async def test_report_by_both_transports_counts_once(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     hass_client_no_auth: ClientSessionGenerator,
@@ -472,7 +468,7 @@ async def test_a_report_that_comes_by_both_ways_counts_once(
     ]
 
 
-async def test_the_connections_source_number_tells_where_a_pushed_extension_begins(
+async def test_source_number_of_cmpp_determines_the_pushed_extension(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
     alice = entry.subentries["alice"]

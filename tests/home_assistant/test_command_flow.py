@@ -36,7 +36,7 @@ def data_of(entry: MockConfigEntry, name: str) -> dict[str, Any]:
     return dict(subentry.data)
 
 
-async def test_a_recipient_with_a_pin_which_may_not_be_weak(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_weak_or_invalid_pin_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"})
     for pin, error in (("", "invalid_pin"), ("12a4", "invalid_pin"), ("1234", "weak_pin"), ("0003", "weak_pin")):
         assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "pin")
@@ -49,9 +49,7 @@ async def test_a_recipient_with_a_pin_which_may_not_be_weak(hass: HomeAssistant,
     assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "pin", "pin": "4711"}
 
 
-async def test_a_pin_stays_where_no_other_is_given_and_goes_where_commands_do(
-    hass: HomeAssistant, entry: MockConfigEntry
-) -> None:
+async def test_pin_is_preserved_until_commands_are_disabled(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await enter(hass, await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"}), {"pin": "4711"})
     (carol,) = (key for key, one in entry.subentries.items() if one.title == "Carol")
     result = await enter(hass, await begin(hass, entry, carol), {**CAROL, "name": "Karola", "commands": "pin"})
@@ -62,7 +60,7 @@ async def test_a_pin_stays_where_no_other_is_given_and_goes_where_commands_do(
     assert data_of(entry, "Carol") == {"number": NUMBER}
 
 
-async def test_a_recipient_with_an_app_that_shows_the_right_code(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_authenticator_code_confirms_the_secret(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "totp"})
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "totp")
     assert result["description_placeholders"] is not None
@@ -90,7 +88,7 @@ async def options(hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, 
     return result
 
 
-async def test_words_and_extensions_are_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_command_words_and_extensions_are_saved(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     given = {"question_extensions": "100-199", "command_words": [" 撤防 ", "", "开门"]}
     assert (await options(hass, entry, given))["type"] is FlowResultType.CREATE_ENTRY
     assert entry.options[CONF_QUESTION_EXTENSIONS] == "100-199"
@@ -105,14 +103,14 @@ async def test_words_and_extensions_are_options(hass: HomeAssistant, entry: Mock
         ({"command_words": ["撤防1"]}, {"command_words": "invalid_words"}),
     ],
 )
-async def test_what_is_wrong_is_told(
+async def test_invalid_input_is_reported(
     hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], errors: dict[str, str]
 ) -> None:
     result = await options(hass, entry, given)
     assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
 
 
-async def test_questions_and_recipients_have_extensions_apart(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_question_and_recipient_extensions_must_differ(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     result = await enter(hass, await begin(hass, entry), {**CAROL, "extension": "150"})
     assert result["type"] is FlowResultType.CREATE_ENTRY
     refused = await options(hass, entry, {"question_extensions": "100-199"})
@@ -122,7 +120,7 @@ async def test_questions_and_recipients_have_extensions_apart(hass: HomeAssistan
     assert result["errors"] == {"extension": "question_extension"}
 
 
-async def test_a_range_must_fit_behind_the_source_number_of_cmpp(
+async def test_extension_range_must_fit_the_source_number(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry]
 ) -> None:
     entry = make_entry(ways=("cmpp",), cmpp={"source_number": "1" * 18})
