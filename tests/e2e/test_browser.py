@@ -112,7 +112,7 @@ async def keep(tab: Tab, name: str, *elements: str, margin: int = 16) -> None:
         (PICTURES / f"{name}.png").write_bytes(await tab.picture(*elements, margin=margin))
 
 
-async def test_the_whole_way(home: Home, box: Sandbox, browser: Browser) -> None:
+async def test_user_sets_up_an_account_and_exchanges_messages(home: Home, box: Sandbox, browser: Browser) -> None:
     tab = await browser.tab()
     await log_in(tab, home)
     letter = await add_account(tab, home, box)

@@ -103,7 +103,7 @@ def environment(process: Path) -> str:
     return (process / "environ").read_text("utf-8", "replace")
 
 
-def test_the_whole_way(start: Start, outside: dict[str, str]) -> None:
+def test_demo_completes_every_step(start: Start, outside: dict[str, str]) -> None:
     demo = start("--once", "--json")
     output, told = demo.communicate(timeout=LONGEST)
     assert demo.returncode == 0, told
@@ -139,7 +139,7 @@ def test_the_whole_way(start: Start, outside: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ended_early_it_leaves_nothing(start: Start, outside: dict[str, str], number: signal.Signals) -> None:
+def test_interrupted_demo_leaves_nothing(start: Start, outside: dict[str, str], number: signal.Signals) -> None:
     demo = start()
     until_the_page_is_up(demo)
     folder = run_folder(demo)
@@ -152,7 +152,7 @@ def test_ended_early_it_leaves_nothing(start: Start, outside: dict[str, str], nu
     assert written(outside) == []
 
 
-def test_it_fails_and_says_so_where_a_program_dies(start: Start) -> None:
+def test_demo_reports_a_program_that_dies(start: Start) -> None:
     demo = start("--once")
     until_the_page_is_up(demo)
     folder = run_folder(demo)

@@ -255,9 +255,7 @@ def check(folder: Path, text_of: Callable[[int], str], capsys: pytest.CaptureFix
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("socket_enabled")
-def test_no_uplink_is_missing_and_none_is_fired_twice_unmarked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_killed_process_loses_no_uplink_and_marks_repeats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = [f"第{serial}条" for serial in range(UPLINKS)]
     house = check(tmp_path, texts.__getitem__, capsys)
     fired = house.fired()
@@ -273,6 +271,6 @@ def test_no_uplink_is_missing_and_none_is_fired_twice_unmarked(
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("socket_enabled")
-def test_honest_repeats_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_identical_uplinks_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(tmp_path, lambda _: "1", capsys)
     shutil.rmtree(tmp_path)

@@ -90,13 +90,13 @@ def selectors(value: Any) -> Iterator[dict[str, Any]]:
             yield from selectors(inner)
 
 
-def test_the_manifest_has_the_keys_that_are_known_in_the_order_that_is_asked_for() -> None:
+def test_manifest_keys_are_known_and_sorted() -> None:
     keys = list(load("manifest.json"))
     assert set(keys) <= MANIFEST_KEYS
     assert keys == ["domain", "name", *sorted(set(keys) - {"domain", "name"})]
 
 
-def test_the_manifest_says_all_that_hassfest_and_hacs_want() -> None:
+def test_manifest_is_complete() -> None:
     manifest = load("manifest.json")
     assert {"codeowners", "documentation", "domain", "issue_tracker", "name", "version"} <= set(manifest)
     assert manifest["domain"] == INTEGRATION.name
@@ -110,7 +110,7 @@ def test_the_manifest_says_all_that_hassfest_and_hacs_want() -> None:
     assert manifest["config_flow"] is (INTEGRATION / "config_flow.py").is_file()
 
 
-def test_what_is_imported_from_other_integrations_is_depended_on() -> None:
+def test_imported_integrations_are_dependencies() -> None:
     manifest = load("manifest.json")
     known = {*manifest.get("dependencies", []), *manifest.get("after_dependencies", []), *ALWAYS_THERE}
     missing = {
@@ -135,7 +135,7 @@ def imported_integrations(tree: ast.AST) -> Iterator[str]:
                     yield alias.name.split(".")[2]
 
 
-def test_an_integration_with_a_setup_says_what_it_takes_from_yaml() -> None:
+def test_integration_with_setup_has_a_config_schema() -> None:
     tree = ast.parse((INTEGRATION / "__init__.py").read_text("utf-8"))
     functions = {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
     assigned = {
@@ -160,12 +160,12 @@ def test_translations_are_plain_text(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_keys_of_translations_are_lower_case(language: str) -> None:
+def test_translation_keys_are_lower_case(language: str) -> None:
     for path, _text in strings(translation(language)):
         assert all(re.fullmatch(r"[a-z0-9-_]+", key) for key in path.split(".")), path
 
 
-def test_both_languages_say_the_same_things_with_the_same_placeholders() -> None:
+def test_both_languages_have_the_same_keys_and_placeholders() -> None:
     english, chinese = (dict(strings(translation(language))) for language in LANGUAGES)
     assert english.keys() == chinese.keys()
     placeholder = re.compile(r"\{\w+\}")
@@ -184,18 +184,18 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{flow}.{step}.{section}", inner
 
 
-def test_every_field_of_a_flow_is_explained_and_nothing_else() -> None:
+def test_every_flow_field_has_a_description() -> None:
     for name, step in steps():
         assert set(step.get("data_description", {})) == set(step.get("data", {})), name
 
 
-def test_every_kind_of_subentry_says_what_it_is_and_how_it_begins() -> None:
+def test_every_subentry_type_has_its_texts() -> None:
     for kind, texts in translation("en").get("config_subentries", {}).items():
         assert texts["entry_type"], kind
         assert texts["initiate_flow"]["user"], kind
 
 
-def test_every_action_and_field_has_a_name_and_a_description_and_no_other_has() -> None:
+def test_every_action_and_field_has_a_name_and_a_description() -> None:
     told = translation("en")["services"]
     assert told.keys() == services().keys()
     for name, service in services().items():
@@ -208,11 +208,11 @@ def test_every_action_and_field_has_a_name_and_a_description_and_no_other_has() 
             assert set(texts) == {"name", "description"}, f"{name}.{field}"
 
 
-def test_actions_use_no_anchors_at_the_top() -> None:
+def test_actions_use_no_top_level_anchors() -> None:
     assert [name for name in services() if name.startswith(".")] == []
 
 
-def test_every_choice_of_a_selector_is_translated() -> None:
+def test_every_selector_option_is_translated() -> None:
     told = translation("en").get("selector", {})
     for select in selectors(services()):
         if "translation_key" in select:
@@ -220,13 +220,13 @@ def test_every_choice_of_a_selector_is_translated() -> None:
             assert set(told[select["translation_key"]]["options"]) == options
 
 
-def test_icons_are_of_material_design_and_every_action_has_one() -> None:
+def test_icons_are_material_design_and_every_action_has_one() -> None:
     icons = load("icons.json")
     assert [path for path, icon in strings(icons) if not re.fullmatch(r"mdi:[a-z0-9-]+", icon)] == []
     assert icons["services"].keys() == services().keys()
 
 
-def test_hacs_finds_what_it_needs() -> None:
+def test_hacs_file_is_valid() -> None:
     hacs = json.loads((ROOT / "hacs.json").read_text("utf-8"))
     assert set(hacs) <= HACS_KEYS
     assert hacs["name"]
@@ -237,13 +237,13 @@ def test_hacs_finds_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize(("name", "side"), [("icon.png", 256), ("icon@2x.png", 512)])
-def test_the_icon_has_the_size_that_is_asked_for(name: str, side: int) -> None:
+def test_icon_has_the_required_size(name: str, side: int) -> None:
     head = (INTEGRATION / "brand" / name).read_bytes()[:24]
     assert head.startswith(b"\x89PNG\r\n\x1a\n")
     assert (int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")) == (side, side)
 
 
-def test_nothing_of_the_integration_leads_outside_its_folder() -> None:
+def test_integration_imports_nothing_outside_its_folder() -> None:
     """HACS copies this folder alone."""
     outside = {
         f"{path.relative_to(ROOT)}:{node.lineno}"

@@ -50,7 +50,7 @@ async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, 
     return result
 
 
-async def test_an_account_that_works_is_saved(hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox) -> None:
+async def test_successful_check_creates_the_entry(hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox) -> None:
     result = await enter(hass, await start(hass), given)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "某某科技"
@@ -69,13 +69,13 @@ async def test_an_account_that_works_is_saved(hass: HomeAssistant, given: dict[s
     assert not sandbox.platform.messages
 
 
-async def test_without_a_signature_the_product_names_the_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_account_without_signature_is_named_after_the_product(hass: HomeAssistant, given: dict[str, Any]) -> None:
     del given["signature"]
     result = await enter(hass, await start(hass), given)
     assert (result["title"], result["result"].options) == ("SMS 1680 61341", {})
 
 
-async def test_the_letter_is_shown_after_saving(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_letter_is_shown_after_saving(hass: HomeAssistant, given: dict[str, Any]) -> None:
     await hass.config.async_update(external_url="https://home.example.com:8443")
     result = await enter(hass, await start(hass), given)
     assert result["description"] == "letter"
@@ -91,9 +91,7 @@ async def test_the_letter_is_shown_after_saving(hass: HomeAssistant, given: dict
     "address",
     [None, "http://192.168.1.2:8123", "http://homeassistant.local:8123", "http://homeassistant", "http://127.0.0.1"],
 )
-async def test_an_address_that_cannot_be_reached_is_marked(
-    hass: HomeAssistant, given: dict[str, Any], address: str | None
-) -> None:
+async def test_unreachable_address_is_marked(hass: HomeAssistant, given: dict[str, Any], address: str | None) -> None:
     if address:
         await hass.config.async_update(external_url=address, internal_url=address)
     result = await enter(hass, await start(hass), given)
@@ -101,7 +99,7 @@ async def test_an_address_that_cannot_be_reached_is_marked(
     assert "/mr" in result["description_placeholders"]["letter"]
 
 
-async def test_the_first_recipients_dialog_follows(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_recipient_form_follows_the_new_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), given)
     if "next_flow" not in result:
         assert not hasattr(ConfigEntry, "get_subentries_of_type"), "2026.6 and later can open it"
@@ -143,7 +141,7 @@ def of_account(**changes: Any) -> Callable[[Config], Config]:
         ({"password": ""}, {"password": "empty"}),
     ],
 )
-async def test_what_was_entered_wrongly_is_told_and_corrected(
+async def test_invalid_input_is_reported_and_can_be_corrected(
     hass: HomeAssistant, given: dict[str, Any], wrong: dict[str, Any], error: dict[str, str]
 ) -> None:
     result = await enter(hass, await start(hass), {**given, **wrong})
@@ -153,7 +151,7 @@ async def test_what_was_entered_wrongly_is_told_and_corrected(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_another_address_is_not_the_platform(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_foreign_address_is_rejected(hass: HomeAssistant, given: dict[str, Any]) -> None:
     right = given["gateway"]
     result = await enter(hass, await start(hass), {**given, "gateway": f"{right}/nowhere"})
     assert result["errors"] == {"base": "wrong_address"}
@@ -164,7 +162,7 @@ async def test_another_address_is_not_the_platform(hass: HomeAssistant, given: d
     ("fault", "error"),
     [("html", "not_understood"), ("error", "not_understood"), ("drop_before", "no_answer"), ("too_fast", "too_fast")],
 )
-async def test_trouble_at_the_platform_is_told_apart(
+async def test_platform_fault_determines_the_error(
     hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox, fault: str, error: str
 ) -> None:
     sandbox.platform.faults.always(fault)
@@ -174,14 +172,14 @@ async def test_trouble_at_the_platform_is_told_apart(
     assert (await enter(hass, result, given))["type"] is FlowResultType.CREATE_ENTRY
 
 
-class TestAddressesThatMayCall:
+class TestAllowedAddresses:
     """The platform takes calls from elsewhere only."""
 
     @pytest.fixture
     def sandbox_config(self, sandbox_config: Config) -> Config:
         return of_account(networks=("203.0.113.0/24",))(sandbox_config)
 
-    async def test_the_network_must_be_authorised(
+    async def test_network_must_be_authorized(
         self, hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         result = await enter(hass, await start(hass), given)
@@ -197,7 +195,7 @@ class TestBalanceNotPermitted:
     def sandbox_config(self, sandbox_config: Config) -> Config:
         return of_account(may_query_balance=False)(sandbox_config)
 
-    async def test_saved_after_a_warning(self, hass: HomeAssistant, given: dict[str, Any]) -> None:
+    async def test_account_is_saved_after_a_warning(self, hass: HomeAssistant, given: dict[str, Any]) -> None:
         result = await enter(hass, await start(hass), given)
         assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "unchecked")
         assert not hass.config_entries.async_entries("sms1680")
@@ -205,7 +203,7 @@ class TestBalanceNotPermitted:
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert result["result"].state is ConfigEntryState.LOADED
 
-    async def test_reconfigured_after_a_warning(
+    async def test_account_is_reconfigured_after_a_warning(
         self, hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any]
     ) -> None:
         result = await reconfigure(hass, entry)
@@ -216,7 +214,7 @@ class TestBalanceNotPermitted:
         assert result["step_id"] == "unchecked"
         assert (await enter(hass, result, {}))["reason"] == "reconfigure_successful"
 
-    async def test_signed_in_again_after_a_warning(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_reauthentication_succeeds_after_a_warning(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         result = await enter(hass, await entry.start_reauth_flow(hass), {"password": "new"})
         assert result["errors"] == {"base": "invalid_auth"}
         result = await enter(hass, result, {"password": PASSWORD})
@@ -224,7 +222,7 @@ class TestBalanceNotPermitted:
         assert (await enter(hass, result, {}))["reason"] == "reauth_unchecked"
         assert entry.data["http"]["password_md5"] == MD5
 
-    async def test_a_dialog_that_stood_open_leaves_the_account_alone_that_another_one_added(
+    async def test_open_form_aborts_if_another_flow_added_the_account(
         self, hass: HomeAssistant, given: dict[str, Any]
     ) -> None:
         waiting = await enter(hass, await start(hass), given)
@@ -234,7 +232,7 @@ class TestBalanceNotPermitted:
         assert (waiting["type"], waiting["reason"]) == (FlowResultType.ABORT, "already_configured")
         assert hass.config_entries.async_entries("sms1680") == [added["result"]]
 
-    async def test_a_dialog_that_stood_open_changes_no_account_into_another_one(
+    async def test_open_form_does_not_duplicate_another_account(
         self, hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], make_entry: MakeEntry
     ) -> None:
         del given["signature"]
@@ -246,7 +244,7 @@ class TestBalanceNotPermitted:
         assert entry.data["http"]["product_id"] == "61341"
 
 
-async def test_of_two_dialogs_at_once_one_adds_the_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_only_one_of_two_concurrent_flows_adds_the_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
     dialogs = [await start(hass), await start(hass)]
     results = await asyncio.gather(*(enter(hass, dialog, given) for dialog in dialogs))
     assert sorted(result["type"] for result in results) == [FlowResultType.ABORT, FlowResultType.CREATE_ENTRY]
@@ -254,9 +252,7 @@ async def test_of_two_dialogs_at_once_one_adds_the_account(hass: HomeAssistant, 
     assert len(hass.config_entries.async_entries("sms1680")) == 1
 
 
-async def test_a_proxy_that_can_not_be_used_any_more_is_told(
-    hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any]
-) -> None:
+async def test_unusable_proxy_is_reported(hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any]) -> None:
     del given["signature"]
     hass.config_entries.async_update_entry(entry, options={"proxy": "http://127.0.0.1:1"})
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -276,7 +272,9 @@ class TestPlainPasswordForTheBalance:
     def sandbox_config(self, sandbox_config: Config) -> Config:
         return of_account(balance_takes_md5=False)(sandbox_config)
 
-    async def test_the_form_is_asked_for_after_a_refusal(self, hass: HomeAssistant, given: dict[str, Any]) -> None:
+    async def test_password_form_field_appears_after_a_refusal(
+        self, hass: HomeAssistant, given: dict[str, Any]
+    ) -> None:
         result = await start(hass)
         assert "password_form" not in names(result)
         result = await enter(hass, result, given)
@@ -289,7 +287,7 @@ class TestPlainPasswordForTheBalance:
         assert result["result"].runtime_data.coordinator.data == 1000
 
 
-async def test_who_has_only_the_md5_gives_that(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_md5_password_is_accepted(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), {**given, "password": MD5})
     assert "password_form" in names(result)
     result = await enter(hass, result, {**given, "password": "too short", "password_form": "given_as_md5"})
@@ -309,7 +307,7 @@ def names(result: ConfigFlowResult) -> set[str]:
     return {str(name) for name in schema.schema}
 
 
-async def test_the_password_is_never_shown_again(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_password_is_never_shown(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), {**given, "product_id": "99999"})
     schema = result["data_schema"]
     assert schema is not None
@@ -319,13 +317,13 @@ async def test_the_password_is_never_shown_again(hass: HomeAssistant, given: dic
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_same_account_twice_is_refused(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_duplicate_account_aborts(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), {**given, "gateway": f"{given['gateway']}/"})
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
 
 
 @pytest.mark.usefixtures("entry")
-async def test_another_spelling_of_the_address_is_the_same_account(
+async def test_address_spelling_does_not_matter(
     hass: HomeAssistant, make_entry: MakeEntry, given: dict[str, Any], sandbox: Sandbox
 ) -> None:
     # An entry of an earlier version, which kept the address as it was typed.
@@ -335,9 +333,7 @@ async def test_another_spelling_of_the_address_is_the_same_account(
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
 
 
-async def test_another_product_of_the_account_is_another_account(
-    hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox
-) -> None:
+async def test_second_product_is_another_account(hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox) -> None:
     sandbox.platform.accounts["homeuser"].balances["other"] = 5
     result = await enter(hass, await start(hass), {**given, "product_id": "other"})
     assert result["type"] is FlowResultType.CREATE_ENTRY
@@ -349,7 +345,7 @@ async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlow
     return await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "reconfigure_http"})
 
 
-async def test_reconfigure(
+async def test_reconfigure_changes_the_product(
     hass: HomeAssistant, entry: MockConfigEntry, given: dict[str, Any], sandbox: Sandbox
 ) -> None:
     sandbox.platform.accounts["homeuser"].balances["other"] = 5
@@ -368,7 +364,7 @@ async def test_reconfigure(
     assert entry.data["webhook_id"] == "webhook-id-of-the-tests"
 
 
-async def test_reconfigure_into_another_account_is_refused(
+async def test_reconfigure_into_another_account_aborts(
     hass: HomeAssistant, entry: MockConfigEntry, make_entry: Callable[..., MockConfigEntry], given: dict[str, Any]
 ) -> None:
     make_entry(title="Other", http={"product_id": "other"})
@@ -378,7 +374,7 @@ async def test_reconfigure_into_another_account_is_refused(
     assert entry.data["http"]["product_id"] == "61341"
 
 
-async def test_refused_credentials_ask_for_new_ones_and_the_entities_stay(
+async def test_refused_credentials_start_reauthentication_and_preserve_entities(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry]
 ) -> None:
     entry = make_entry(http={"password_md5": "0" * 32})
@@ -399,7 +395,7 @@ async def test_refused_credentials_ask_for_new_ones_and_the_entities_stay(
     assert er.async_get(hass).async_get("notify.alice")
 
 
-async def test_reauthentication_with_the_password_it_had_reloads_once(
+async def test_reauthentication_with_the_same_password_reloads_once(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     unloaded: list[str] = []

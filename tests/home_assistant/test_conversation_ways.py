@@ -62,7 +62,7 @@ async def sent(sandbox: Sandbox, count: int = 1) -> None:
     await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
 
 
-async def test_a_question_over_cmpp(hass: HomeAssistant, connected: Connected, sandbox: Sandbox) -> None:
+async def test_question_over_cmpp_gets_its_answer(hass: HomeAssistant, connected: Connected, sandbox: Sandbox) -> None:
     await connected()
     asking = start(hass, entity_id=["notify.alice", "notify.bob"], tell_others="已由{name}处理")
     await sent(sandbox, 2)
@@ -76,7 +76,9 @@ async def test_a_question_over_cmpp(hass: HomeAssistant, connected: Connected, s
     )
 
 
-async def test_questions_with_extensions_over_cmpp(hass: HomeAssistant, connected: Connected, sandbox: Sandbox) -> None:
+async def test_questions_with_extensions_over_cmpp_get_their_own_answers(
+    hass: HomeAssistant, connected: Connected, sandbox: Sandbox
+) -> None:
     await connected(options={const.CONF_QUESTION_EXTENSIONS: "100-199"})
     asking = [start(hass, question=f"第 {number} 题？") for number in range(4)]
     await sent(sandbox, 4)
@@ -86,7 +88,7 @@ async def test_questions_with_extensions_over_cmpp(hass: HomeAssistant, connecte
     assert [(await one)["id"] for one in asking] == ["no", "yes", "no", "yes"]
 
 
-async def test_a_question_of_several_segments_is_proven_by_the_reports_of_all(
+async def test_reports_of_all_segments_prove_a_long_question(
     hass: HomeAssistant, connected: Connected, sandbox: Sandbox
 ) -> None:
     await connected()
@@ -98,7 +100,7 @@ async def test_a_question_of_several_segments_is_proven_by_the_reports_of_all(
     assert not [issue for issue in ir.async_get(hass).issues.values() if issue.translation_key == "drill_failed"]
 
 
-async def test_commands_and_opting_out_over_cmpp(
+async def test_commands_and_opt_outs_arrive_over_cmpp(
     hass: HomeAssistant, connected: Connected, sandbox: Sandbox, until: Until
 ) -> None:
     await connected(**SET_UP)
@@ -117,7 +119,7 @@ async def test_commands_and_opting_out_over_cmpp(
     }
 
 
-async def test_commands_and_opting_out_by_a_port_of_our_own(
+async def test_commands_and_opt_outs_arrive_through_the_listener(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
 ) -> None:
     port = unused_port()

@@ -48,7 +48,7 @@ async def ids(sandbox: Sandbox) -> dict[str, str]:
     return {message.number: message.message_id for message in sandbox.platform.messages}
 
 
-async def test_it_ends_when_every_number_is_settled(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+async def test_wait_ends_when_every_number_is_settled(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sending = send(hass, wait=60)
     known = await ids(sandbox)
     await hear("of another message", BOB)
@@ -69,7 +69,7 @@ async def test_it_ends_when_every_number_is_settled(hass: HomeAssistant, hear: H
     ]
 
 
-async def test_it_ends_when_the_time_is_up(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+async def test_wait_ends_with_its_timeout(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sending = send(hass, wait=1)
     await hear((await ids(sandbox))[ALICE], ALICE, "ACCEPTD")
     alice, bob = (told["delivery"] for told in (await sending)["messages"])
@@ -78,7 +78,7 @@ async def test_it_ends_when_the_time_is_up(hass: HomeAssistant, hear: Hear, sand
 
 
 @pytest.mark.usefixtures("entry")
-async def test_nothing_is_waited_for_that_was_refused(hass: HomeAssistant) -> None:
+async def test_refused_message_ends_the_wait_at_once(hass: HomeAssistant) -> None:
     answer = await send(hass, message="发票", entity_id="notify.alice", wait=3600)
     (told,) = answer["messages"]
     assert (told["outcome"], told["delivery"]["state"], told["delivery"]["settled"]) == ("refused", "refused", True)
@@ -88,9 +88,7 @@ async def test_nothing_is_waited_for_that_was_refused(hass: HomeAssistant) -> No
 
 
 @pytest.mark.usefixtures("entry")
-async def test_what_may_have_been_sent_is_settled_by_its_report(
-    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
-) -> None:
+async def test_report_settles_an_unknown_message(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sandbox.platform.faults.always("html_accepted")
     sending = send(hass, entity_id="notify.alice", wait=60)
 
@@ -107,9 +105,7 @@ async def test_what_may_have_been_sent_is_settled_by_its_report(
     assert (told["outcome"], told["delivery"]) == ("unknown", {**DELIVERED, "matched": "number"})
 
 
-async def test_without_an_answer_asked_for_what_did_not_arrive_is_an_error(
-    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
-) -> None:
+async def test_undelivered_message_without_response_raises(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sending = send(hass, answer=False, wait=1)
     await hear((await ids(sandbox))[ALICE], ALICE, "X")
     with pytest.raises(HomeAssistantError) as caught:
@@ -119,16 +115,14 @@ async def test_without_an_answer_asked_for_what_did_not_arrive_is_an_error(
     assert "Bob 138****0002: No report came in time; it may still arrive." in str(caught.value)
 
 
-async def test_without_an_answer_asked_for_and_all_delivered_it_just_ends(
-    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
-) -> None:
+async def test_delivered_message_without_response_returns(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sending = send(hass, answer=False)
     for number, message_id in (await ids(sandbox)).items():
         await hear(message_id, number)
     assert await sending is None
 
 
-async def test_reasons_are_told_in_home_assistants_language(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+async def test_reasons_are_in_the_language_of_home_assistant(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     await hass.config.async_update(language="zh-Hans")
     sending = send(hass)
     for number, message_id in (await ids(sandbox)).items():
@@ -136,7 +130,7 @@ async def test_reasons_are_told_in_home_assistants_language(hass: HomeAssistant,
     assert (await sending)["messages"][0]["delivery"]["reason"].startswith("平台下行提交失败")
 
 
-async def test_without_a_store_the_platforms_answer_is_told(
+async def test_without_a_store_the_response_has_the_accepted_state(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     for shelf in hass.data[DATA_STORE].intakes:
@@ -154,7 +148,7 @@ class TestReports:
     def reports(self, hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
         return async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
 
-    async def test_it_is_settled_when_the_message_is(
+    async def test_report_event_is_settled_with_its_message(
         self, entry: MockConfigEntry, hear: Hear, hass: HomeAssistant, reports: list[Event]
     ) -> None:
         # Of a message in two segments one was accepted: its report alone does not settle the message.
@@ -166,13 +160,13 @@ class TestReports:
             ("delivered", True, "1")
         ]
 
-    async def test_a_report_on_nothing_of_ours_is_handed_on(self, hear: Hear, reports: list[Event]) -> None:
+    async def test_report_of_an_unknown_message_fires_an_event(self, hear: Hear, reports: list[Event]) -> None:
         await hear("7", ALICE, "MA:0001")
         assert [(event.data["message_id"], event.data["settled"]) for event in reports] == [("7", True)]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_what_an_automation_of_our_events_sends_is_automatic(hass: HomeAssistant, hear: Hear) -> None:
+async def test_message_caused_by_our_events_is_automatic(hass: HomeAssistant, hear: Hear) -> None:
     sent: list[bool] = []
 
     @callback

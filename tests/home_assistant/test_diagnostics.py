@@ -55,7 +55,7 @@ async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | Deli
     await hass.async_block_till_done()
 
 
-async def test_diagnostics_count_what_happened(
+async def test_diagnostics_contain_counts(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
 ) -> None:
     client = entry.runtime_data.client
@@ -79,7 +79,7 @@ async def test_diagnostics_count_what_happened(
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-async def test_diagnostics_reveal_nothing(
+async def test_diagnostics_contain_no_secret(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     sandbox: Sandbox,
@@ -125,7 +125,7 @@ async def health(hass: HomeAssistant) -> dict[str, Any]:
     return {key: await value if asyncio.iscoroutine(value) else value for key, value in info.items()}
 
 
-async def test_system_health(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_system_health_shows_accounts_and_last_push(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert await health(hass) == {"accounts": "1/1", "last_push": None, "gateway_reachable": "ok"}
     await come(hass, entry, DeliveryReport("7", ALICE, "0"))
     last_push = (await health(hass))["last_push"]
@@ -133,7 +133,7 @@ async def test_system_health(hass: HomeAssistant, entry: MockConfigEntry) -> Non
 
 
 @pytest.mark.usefixtures("entry")
-async def test_system_health_tells_that_a_gateway_is_out_of_reach(hass: HomeAssistant, make_entry: MakeEntry) -> None:
+async def test_system_health_reports_an_unreachable_gateway(hass: HomeAssistant, make_entry: MakeEntry) -> None:
     make_entry(
         title="Other", http={const.CONF_GATEWAY: "http://127.0.0.1:1"}, webhook_id="another", push_secret="another"
     )

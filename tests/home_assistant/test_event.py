@@ -39,9 +39,7 @@ def shown(hass: HomeAssistant, entity_id: str) -> State:
     return state
 
 
-async def test_a_reply_shows_in_the_inbox_and_with_its_sender_only(
-    hass: HomeAssistant, receiver: InboundProcessor
-) -> None:
+async def test_reply_updates_the_inbox_and_its_sender_only(hass: HomeAssistant, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply("+86 138 0000 0001", "好的", "12"))
     for entity_id in (INBOX, ALICES):
         attributes = shown(hass, entity_id).attributes
@@ -56,14 +54,14 @@ async def test_a_reply_shows_in_the_inbox_and_with_its_sender_only(
     assert shown(hass, BOBS).state == STATE_UNKNOWN
 
 
-async def test_a_stranger_shows_in_the_inbox_only(hass: HomeAssistant, receiver: InboundProcessor) -> None:
+async def test_reply_of_a_stranger_updates_the_inbox_only(hass: HomeAssistant, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply(STRANGER, "你好"))
     assert shown(hass, INBOX).attributes["number"] == STRANGER
     assert {shown(hass, ALICES).state, shown(hass, BOBS).state} == {STATE_UNKNOWN}
 
 
 @pytest.mark.parametrize(("status", "event_type"), [("0", "delivered"), ("KX:1000", "failed"), ("ACCEPTD", None)])
-async def test_what_a_delivery_report_shows(
+async def test_delivery_report_updates_the_entities(
     hass: HomeAssistant, receiver: InboundProcessor, status: str, event_type: str | None
 ) -> None:
     await come(hass, receiver, DeliveryReport("7", ALICE, status))
@@ -71,7 +69,7 @@ async def test_what_a_delivery_report_shows(
     assert shown(hass, INBOX).attributes["event_type"] == event_type
 
 
-async def test_the_types_are_few_and_fixed_and_number_and_content_are_not_recorded(
+async def test_event_types_are_fixed_and_content_is_not_recorded(
     hass: HomeAssistant, receiver: InboundProcessor
 ) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
@@ -82,22 +80,20 @@ async def test_the_types_are_few_and_fixed_and_number_and_content_are_not_record
         assert {"number", "content"} <= state.state_info["unrecorded_attributes"]
 
 
-async def test_a_word_for_opting_out_is_no_message(hass: HomeAssistant, receiver: InboundProcessor) -> None:
+async def test_opt_out_has_its_own_event_type(hass: HomeAssistant, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply(ALICE, "TD"))
     for entity_id in (INBOX, ALICES):
         assert shown(hass, entity_id).attributes["event_type"] == "opted_out"
 
 
-async def test_what_came_again_is_not_shown_again(hass: HomeAssistant, receiver: InboundProcessor) -> None:
+async def test_repeat_does_not_update_the_entity(hass: HomeAssistant, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
     before = shown(hass, ALICES)
     await come(hass, receiver, Reply(ALICE, "1"))
     assert shown(hass, ALICES) is before
 
 
-async def test_a_reload_fires_nothing_again(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
-) -> None:
+async def test_reload_fires_no_event(hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
     assert await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -106,7 +102,7 @@ async def test_a_reload_fires_nothing_again(
         assert (state.state, state.attributes["event_type"]) == (STATE_UNKNOWN, None)
 
 
-async def test_a_restart_restores_nothing(hass: HomeAssistant, make_entry: Callable[[], MockConfigEntry]) -> None:
+async def test_restart_restores_no_event(hass: HomeAssistant, make_entry: Callable[[], MockConfigEntry]) -> None:
     extra = {"last_event_type": "received", "last_event_attributes": {"content": "1"}}
     told = "2026-01-01T00:00:00.000+00:00"
     mock_restore_cache_with_extra_data(hass, [(State(entity_id, told), extra) for entity_id in (INBOX, ALICES)])
@@ -118,7 +114,7 @@ async def test_a_restart_restores_nothing(hass: HomeAssistant, make_entry: Calla
         assert (state.state, state.attributes.get("content")) == (STATE_UNKNOWN, None)
 
 
-async def test_an_outage_of_the_platform_leaves_them_alone(
+async def test_platform_outage_preserves_the_events(
     hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, sandbox: Sandbox
 ) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
@@ -129,7 +125,7 @@ async def test_an_outage_of_the_platform_leaves_them_alone(
     assert shown(hass, ALICES) is before
 
 
-async def test_a_neighbour_comes_and_goes_without_them(
+async def test_new_recipient_preserves_the_events(
     hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
 ) -> None:
     await come(hass, receiver, Reply(ALICE, "1"))
@@ -152,7 +148,7 @@ async def test_a_neighbour_comes_and_goes_without_them(
     assert shown(hass, ALICES).attributes["content"] == "2"
 
 
-async def test_unique_ids_and_devices(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_entities_have_unique_ids_and_devices(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     registry = er.async_get(hass)
     found = {
         registered.entity_id: (registered.unique_id, registered.config_subentry_id)
@@ -166,7 +162,7 @@ async def test_unique_ids_and_devices(hass: HomeAssistant, entry: MockConfigEntr
     }
 
 
-async def test_a_disabled_account_keeps_its_addresses_and_fires_later(
+async def test_push_to_a_disabled_account_fires_later(
     hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
 ) -> None:
     await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)

@@ -63,7 +63,9 @@ def sent(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.usefixtures("second")
-async def test_an_entity_that_fails(hass: HomeAssistant, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_entity_runs_the_next_fallback(
+    hass: HomeAssistant, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     async def fail(call: ServiceCall) -> None:
         raise ValueError(call.data["message"])
 
@@ -78,7 +80,7 @@ async def test_an_entity_that_fails(hass: HomeAssistant, sandbox: Sandbox, caplo
 
 
 @pytest.mark.usefixtures("second")
-async def test_a_recipient_who_is_not_to_be_disturbed(hass: HomeAssistant, sandbox: Sandbox, freezer: Any) -> None:
+async def test_fallback_respects_quiet_hours(hass: HomeAssistant, sandbox: Sandbox, freezer: Any) -> None:
     freezer.move_to("2026-05-01 12:00:00+00:00")
     steps = await send(hass, fallback=["notify.carol", "notify.dave"])
     assert steps == [[("notify.carol", "quiet_hours"), ("notify.dave", "accepted")]]
@@ -86,7 +88,7 @@ async def test_a_recipient_who_is_not_to_be_disturbed(hass: HomeAssistant, sandb
     assert await send(hass, fallback=["notify.carol"], priority="critical") == [[("notify.carol", "accepted")]]
 
 
-async def test_a_recipient_whose_account_is_not_running(
+async def test_fallback_of_an_unloaded_account_is_unavailable(
     hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     assert await hass.config_entries.async_unload(second.entry_id)
@@ -95,7 +97,7 @@ async def test_a_recipient_whose_account_is_not_running(
 
 
 @pytest.mark.usefixtures("second")
-async def test_what_is_too_long_once_it_is_put_together(
+async def test_overlong_combined_fallback_fails(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [{"number": ALICE, "values": ["一" * 400]}, {"number": "13800000002", "values": ["二" * 400]}]
@@ -111,6 +113,6 @@ async def test_what_is_too_long_once_it_is_put_together(
     assert sent(sandbox) == []
 
 
-def test_what_was_missed_shows_neither_number_nor_text(entry: MockConfigEntry) -> None:
+def test_repr_contains_no_number_and_no_text(entry: MockConfigEntry) -> None:
     missed = Missed(Addressee(entry, ALICE, "Alice", "alice", None), "门开了", "refused")
     assert repr(missed) == "Missed(refused)"

@@ -58,7 +58,7 @@ async def filled(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDat
     return entry
 
 
-async def test_the_newest_first_with_all_that_is_known(hass: HomeAssistant, filled: MockConfigEntry) -> None:
+async def test_messages_are_complete_and_newest_first(hass: HomeAssistant, filled: MockConfigEntry) -> None:
     newest, sent, reply, failed = await get(hass)
     assert [one["message"] for one in (newest, sent, reply, failed)] == ["四", "三", "二", "一"]
     assert reply.pop("id")
@@ -113,24 +113,24 @@ async def test_the_newest_first_with_all_that_is_known(hass: HomeAssistant, fill
         ({"limit": 1}, "四"),
     ],
 )
-async def test_what_is_asked_for(hass: HomeAssistant, choice: dict[str, Any], found: str) -> None:
+async def test_filters_select_messages(hass: HomeAssistant, choice: dict[str, Any], found: str) -> None:
     assert "".join(one["message"] for one in await get(hass, **choice)) == found
 
 
 @pytest.mark.usefixtures("filled")
-async def test_a_time_without_a_zone_is_home_assistants_own(hass: HomeAssistant) -> None:
+async def test_time_without_zone_uses_the_zone_of_home_assistant(hass: HomeAssistant) -> None:
     await hass.config.async_set_time_zone("Asia/Shanghai")
     assert len(await get(hass, since="2026-05-01 19:00:00")) == 1
 
 
 @pytest.mark.usefixtures("filled")
-async def test_a_recipient_by_device(hass: HomeAssistant) -> None:
+async def test_device_selects_its_recipient(hass: HomeAssistant) -> None:
     alice = er.async_get(hass).async_get("notify.alice")
     assert alice is not None
     assert [one["message"] for one in await get(hass, recipient=alice.device_id)] == ["二", "一"]
 
 
-async def test_of_one_account_on_the_disk_or_not(
+async def test_account_filter_works_for_unloaded_accounts(
     hass: HomeAssistant,
     filled: MockConfigEntry,
     make_entry: MakeEntry,
@@ -165,20 +165,20 @@ async def test_of_one_account_on_the_disk_or_not(
         ({"recipient": "Bob"}, "四三二一"),
     ],
 )
-async def test_purging(hass: HomeAssistant, choice: dict[str, Any], left: str) -> None:
+async def test_purge_deletes_the_selection(hass: HomeAssistant, choice: dict[str, Any], left: str) -> None:
     assert await purge(hass, **choice) == 4 - len(left)
     assert "".join(one["message"] for one in await get(hass)) == left
 
 
 @pytest.mark.usefixtures("filled")
-async def test_purging_without_an_answer(hass: HomeAssistant) -> None:
+async def test_purge_without_response_deletes_all(hass: HomeAssistant) -> None:
     await hass.services.async_call("sms1680", "purge_messages", {}, blocking=True)
     assert await get(hass) == []
 
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("action", ["get_messages", "purge_messages"])
-async def test_only_for_administrators_and_automations(hass: HomeAssistant, action: str) -> None:
+async def test_history_requires_an_administrator(hass: HomeAssistant, action: str) -> None:
     user, admin = MockUser().add_to_hass(hass), MockUser(is_owner=True).add_to_hass(hass)
 
     async def call(user_id: str | None) -> None:
@@ -196,7 +196,7 @@ async def test_only_for_administrators_and_automations(hass: HomeAssistant, acti
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("action", ["get_messages", "purge_messages"])
-async def test_who_is_not_there_is_an_error(hass: HomeAssistant, action: str) -> None:
+async def test_unknown_account_or_recipient_is_rejected(hass: HomeAssistant, action: str) -> None:
     for data, key in (
         ({"config_entry_id": "gone"}, "no_such_account"),
         ({"recipient": ["Alice", "Carol"]}, "no_such_recipient"),
@@ -210,13 +210,13 @@ async def test_who_is_not_there_is_an_error(hass: HomeAssistant, action: str) ->
 @pytest.mark.parametrize(
     "data", [{"limit": 0}, {"limit": 1001}, {"state": "gone"}, {"direction": "up"}, {"since": "x"}]
 )
-async def test_what_makes_no_sense_is_refused(hass: HomeAssistant, data: dict[str, Any]) -> None:
+async def test_invalid_data_is_rejected(hass: HomeAssistant, data: dict[str, Any]) -> None:
     with pytest.raises(vol.Invalid):
         await get(hass, **data)
 
 
 @pytest.mark.usefixtures("filled")
-async def test_a_store_that_fails_is_told(hass: HomeAssistant) -> None:
+async def test_store_failure_raises(hass: HomeAssistant) -> None:
     for shelf in hass.data[DATA_STORE].intakes:
         await hass.async_add_executor_job(shelf.store.close)
     for call in (get, purge):
@@ -225,7 +225,7 @@ async def test_a_store_that_fails_is_told(hass: HomeAssistant) -> None:
         assert caught.value.translation_key == "store_failed"
 
 
-async def test_a_report_that_never_came_is_told_in_words(
+async def test_expired_message_has_a_reason(
     hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
 ) -> None:
     freezer.move_to("2026-05-01 08:00:00+00:00")

@@ -145,7 +145,7 @@ async def _until(condition: Callable[[], object]) -> None:
 
 class TestDamage:
     @pytest.mark.usefixtures("gateway_off")
-    async def test_what_waits_is_kept_anew_and_goes_on(
+    async def test_queued_messages_are_stored_again_after_damage(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -163,7 +163,7 @@ class TestDamage:
         assert ends(told) == [("accepted", None)]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_damage_that_the_try_itself_finds(
+    async def test_damage_found_by_a_retry_loses_nothing(
         self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, told: list[Event]
     ) -> None:
         await send(hass, keep_trying="00:02:00")
@@ -178,7 +178,7 @@ class TestDamage:
             await later(hass, freezer, minutes=1)
         assert ends(told) == [("not_sent", "no_connection")]
 
-    async def test_a_store_that_fails_lets_it_wait_on(
+    async def test_store_failure_postpones_the_message(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass)
@@ -198,7 +198,7 @@ class TestDamage:
 
     @pytest.mark.usefixtures("gateway_off")
     @pytest.mark.parametrize("change", ["json_set(message, '$.new_field', 1)", "'no json'", "'[]'"])
-    async def test_what_another_version_kept_is_told_and_keeps_nothing_else_back(
+    async def test_unreadable_message_is_reported_and_does_not_block_others(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -222,7 +222,7 @@ class TestTooLate:
     """What nobody waits for any more is told, and not sent."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_after_the_time_that_was_asked_for(
+    async def test_message_past_its_retry_period_is_not_sent(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -240,7 +240,7 @@ class TestTooLate:
         assert repairs(hass) == ["Alice"]
         assert in_store(hass) == []
 
-    async def test_days_after_the_quiet_hours(
+    async def test_message_days_after_quiet_hours_is_not_sent(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -255,7 +255,7 @@ class TestTooLate:
         await later(hass, freezer, minutes=1)
         assert (sent(sandbox), ends(told)) == ([], [("not_sent", "too_late")])
 
-    async def test_what_comes_next_days_after_the_report_was_due(
+    async def test_fallback_days_after_the_report_was_due_does_not_run(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
@@ -309,7 +309,7 @@ class TestCutShort:
             ([Receipt(ALICE, Outcome.REFUSED, reason=Reason.BALANCE)], 0, ("refused", None)),
         ],
     )
-    async def test_it_goes_on_only_where_nothing_had_left(
+    async def test_interrupted_message_is_retried_only_if_nothing_was_sent(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -336,7 +336,7 @@ class TestCutShort:
         assert ends(told) == [end, ("accepted", None)]
         assert in_store(hass) == []
 
-    async def test_what_comes_next_is_cut_short_and_not_done_twice(
+    async def test_interrupted_fallback_does_not_run_twice(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -365,7 +365,7 @@ class TestCutShort:
 class TestOneOfSeveral:
     """What befalls one message is nothing to the others."""
 
-    async def test_a_fault_of_our_own_is_told_as_unknown_and_the_next_goes_out(
+    async def test_internal_error_is_unknown_and_does_not_block_the_next(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -389,7 +389,7 @@ class TestOneOfSeveral:
         assert ends(told) == [("unknown", "lost"), ("accepted", None)]
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
-    async def test_a_purged_one_that_did_not_go_out_is_not_put_off(
+    async def test_purged_message_is_not_postponed(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, keep_trying="06:00:00")
@@ -404,7 +404,7 @@ class TestOneOfSeveral:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert (sent(sandbox), in_store(hass)) == ([], [])
 
-    async def test_nothing_comes_next_for_a_recipient_who_is_no_more(
+    async def test_removed_recipient_has_no_fallback(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
@@ -418,7 +418,7 @@ class TestOneOfSeveral:
 class TestOurOwnLimits:
     """What our own guard holds back in the morning is put off, not dropped."""
 
-    async def test_a_night_with_many_messages(
+    async def test_messages_over_the_limit_are_sent_later_in_order(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         texts = [f"第{place}" for place in range(13)]
@@ -431,7 +431,7 @@ class TestOurOwnLimits:
         assert sent(sandbox) == [(ALICE, text) for text in texts]
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
-    async def test_after_a_day_it_is_told(
+    async def test_message_over_the_limit_for_a_day_is_reported(
         self,
         hass: HomeAssistant,
         make_entry: MakeEntry,
@@ -453,18 +453,16 @@ class TestOurOwnLimits:
         assert ends(told) == [("refused", "hourly_limit")]
 
 
-class TestLetGo:
+class TestRemoval:
     """Nothing of an account, or of a number, is left behind."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_the_removal_of_the_account(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_removed_account_deletes_its_queue(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         await send(hass, keep_trying="01:00:00")
         assert await hass.config_entries.async_remove(entry.entry_id)
         assert in_store(hass) == []
 
-    async def test_what_comes_in_while_the_account_is_removed(
-        self, hass: HomeAssistant, entry: MockConfigEntry
-    ) -> None:
+    async def test_uplinks_during_removal_are_deleted(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         receiver = async_get_registry(hass).async_get(entry)
         held = threading.Event()
         store_of(hass)._writer.submit(lambda _: held.wait(10))
@@ -484,7 +482,7 @@ class TestLetGo:
         assert in_store(hass, "SELECT row FROM uplink") == []
 
     @pytest.mark.parametrize("selected", [{}, {"number": ALICE}, {"recipient": "Alice"}])
-    async def test_a_purge(
+    async def test_purge_deletes_queued_messages(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -503,7 +501,7 @@ class TestLetGo:
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
     @pytest.mark.parametrize("selected", [{"number": BOB}, {"recipient": "Bob"}, {"until": "2026-01-05 23:00:00"}])
-    async def test_a_purge_of_others(
+    async def test_purge_of_other_messages_preserves_the_queue(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -518,7 +516,7 @@ class TestLetGo:
         assert sent(sandbox) == [(ALICE, "门开了")]
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
-    async def test_a_purge_while_one_is_under_way(
+    async def test_purge_during_a_send_deletes_what_follows(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         """What goes out already ends as it may; what would have its turn behind it does not go."""
@@ -536,8 +534,8 @@ class TestLetGo:
         assert in_store(hass) == []
 
 
-class TestKeeping:
-    async def test_what_is_kept_as_the_account_was_reloaded_waits_there(
+class TestQueueing:
+    async def test_message_enqueued_during_a_reload_waits_in_the_new_queue(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         before = entry.runtime_data.deferred
@@ -547,7 +545,7 @@ class TestKeeping:
         await later(hass, freezer, hours=1)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_what_cannot_be_kept_is_told(
+    async def test_unstorable_message_is_logged(
         self, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         failed: Future[int] = Future()

@@ -60,7 +60,7 @@ async def act(hass: HomeAssistant, action: str, *, respond: bool = False, **data
     return await hass.services.async_call(domain, service, data, blocking=True, return_response=respond)
 
 
-def test_a_blocking_call_would_be_seen(hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
+def test_blocking_call_is_detected(hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
     async def block() -> None:
         open(__file__).close()  # noqa: ASYNC230, PTH123 - that is the fault
 
@@ -70,7 +70,7 @@ def test_a_blocking_call_would_be_seen(hass: HomeAssistant, caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("proxied", [False, True])
-async def test_sending_and_a_push(
+async def test_sending_and_pushes_do_not_block(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     set_up: SetUp,
@@ -92,7 +92,7 @@ async def test_sending_and_a_push(
     assert len(sandbox.platform.messages) == 302
 
 
-async def test_a_connection(
+async def test_connection_does_not_block(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, sandbox: Sandbox, until: Until
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -106,7 +106,7 @@ async def test_a_connection(
     assert await hass.config_entries.async_unload(entry.entry_id)
 
 
-async def test_a_port_of_its_own(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
+async def test_listener_does_not_block(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     port = unused_port()
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
@@ -120,7 +120,7 @@ async def test_a_port_of_its_own(hass: HomeAssistant, make_entry: MakeEntry, set
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_message_store(hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator) -> None:
+async def test_message_store_does_not_block(hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator) -> None:
     await act(hass, "notify.send_message", entity_id="notify.alice", message="x")
     client = await hass_client_no_auth()
     assert (await client.get(f"{WEBHOOK}?mobile={ALICE}&content=1")).status == 200
@@ -133,7 +133,9 @@ async def test_the_message_store(hass: HomeAssistant, hass_client_no_auth: Clien
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_question(hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator) -> None:
+async def test_question_does_not_block(
+    hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator
+) -> None:
     client = await hass_client_no_auth()
     given = {"entity_id": "notify.alice", "question": "关门吗？", "answers": [{"id": "yes"}, {"id": "no"}]}
     asking = hass.async_create_task(act(hass, "sms1680.ask_question", respond=True, **given))
@@ -142,7 +144,7 @@ async def test_a_question(hass: HomeAssistant, sandbox: Sandbox, hass_client_no_
     assert (await asking)["id"] == "yes"
 
 
-async def test_the_dialog_of_an_account(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_config_flow_does_not_block(hass: HomeAssistant, sandbox: Sandbox) -> None:
     result = await hass.config_entries.flow.async_init(const.DOMAIN, context={"source": SOURCE_USER})
     result = await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "http"})
     given = {
@@ -157,7 +159,7 @@ async def test_the_dialog_of_an_account(hass: HomeAssistant, sandbox: Sandbox) -
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-async def test_the_dialogs_of_the_options_and_of_a_recipient(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_options_and_recipient_flows_do_not_block(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     flows = hass.config_entries.options
     menu = await flows.async_init(entry.entry_id)
     for step in menu["menu_options"]:
@@ -171,7 +173,7 @@ async def test_the_dialogs_of_the_options_and_of_a_recipient(hass: HomeAssistant
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-async def test_diagnostics_and_system_health(
+async def test_diagnostics_and_system_health_do_not_block(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
 ) -> None:
     for component in ("diagnostics", "system_health"):
@@ -183,7 +185,9 @@ async def test_diagnostics_and_system_health(
     assert await info["gateway_reachable"] == "ok"
 
 
-async def test_a_line_of_yaml(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox) -> None:
+async def test_yaml_platform_does_not_block(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
+) -> None:
     own = {
         "username": "homeuser",
         "password": "s3cret-Passw0rd",

@@ -33,25 +33,23 @@ def requests(sandbox: Sandbox) -> int:
 class TestSharing:
     """Equal texts to several entities at about the same time."""
 
-    async def test_one_request_for_several_entities(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_several_entities_share_one_request(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await notify(hass, "notify.alice", "notify.bob")
         assert sorted(message.number for message in sandbox.platform.messages) == [ALICE, BOB]
         assert requests(sandbox) == 1
 
-    async def test_other_texts_go_by_themselves(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_different_texts_are_sent_separately(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await asyncio.gather(notify(hass, "notify.alice", message="一"), notify(hass, "notify.bob", message="二"))
         assert {message.number: message.text for message in sandbox.platform.messages} == {
             ALICE: "【某某科技】一",
             BOB: "【某某科技】二",
         }
 
-    async def test_the_same_text_to_the_same_recipient_twice_is_two_messages(
-        self, hass: HomeAssistant, sandbox: Sandbox
-    ) -> None:
+    async def test_repeated_call_sends_a_second_message(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await asyncio.gather(*(notify(hass, "notify.alice", "notify.bob") for _ in range(2)))
         assert sorted(message.number for message in sandbox.platform.messages) == [ALICE, ALICE, BOB, BOB]
 
-    async def test_other_extensions_go_by_themselves(
+    async def test_different_extensions_are_sent_separately(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         alice = entry.subentries["alice"]
@@ -60,7 +58,7 @@ class TestSharing:
         await notify(hass, "notify.alice", "notify.bob")
         assert {message.number: message.extension for message in sandbox.platform.messages} == {ALICE: "7", BOB: ""}
 
-    async def test_who_is_cancelled_in_time_is_left_out(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_call_cancelled_early_is_left_out(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         impatient = hass.async_create_task(notify(hass, "notify.alice"), eager_start=True)
         patient = hass.async_create_task(notify(hass, "notify.bob"), eager_start=True)
         await asyncio.sleep(0)
@@ -68,9 +66,7 @@ class TestSharing:
         await patient
         assert [message.number for message in sandbox.platform.messages] == [BOB]
 
-    async def test_a_request_that_has_begun_ends_though_all_are_cancelled(
-        self, hass: HomeAssistant, sandbox: Sandbox
-    ) -> None:
+    async def test_started_request_completes_after_cancellation(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         sandbox.platform.faults.next(Fault(stall_after=0.1))
         sending = hass.async_create_task(notify(hass, "notify.alice"), eager_start=True)
         await sandbox.wait_for(lambda platform: platform.messages)
@@ -80,7 +76,7 @@ class TestSharing:
         assert state is not None
         assert state.state == "1"
 
-    async def test_unloading_waits_for_what_is_under_way(
+    async def test_unload_waits_for_the_request(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         sandbox.platform.faults.next(Fault(stall_after=0.1))
@@ -90,7 +86,7 @@ class TestSharing:
         await sending
 
 
-async def test_who_waits_hears_when_the_shared_request_is_cancelled(hass: HomeAssistant) -> None:
+async def test_cancelled_request_cancels_its_callers(hass: HomeAssistant) -> None:
     begun = asyncio.Event()
 
     async def send(*_: object) -> tuple[Receipt, ...]:
@@ -111,27 +107,27 @@ async def test_who_waits_hears_when_the_shared_request_is_cancelled(hass: HomeAs
 class TestErrors:
     """A message that failed is never passed over."""
 
-    async def test_a_title_stands_above_the_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_title_precedes_the_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await notify(hass, "notify.alice", message="22:41", title="后门打开")
         assert [message.text for message in sandbox.platform.messages] == ["【某某科技】后门打开\n22:41"]
 
-    async def test_each_entity_tells_its_own_failure(self, hass: HomeAssistant) -> None:
+    async def test_refused_message_raises(self, hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError) as caught:
             await notify(hass, "notify.alice", "notify.bob", message="发票")
         assert caught.value.translation_key == "outcome_refused"
 
-    async def test_an_unknown_outcome(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_unknown_outcome_raises(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         sandbox.platform.faults.next("half")
         with pytest.raises(HomeAssistantError) as caught:
             await notify(hass, "notify.alice")
         assert caught.value.translation_key == "outcome_unknown"
         assert len(sandbox.platform.messages) == 1
 
-    async def test_a_text_that_cannot_be_sent(self, hass: HomeAssistant) -> None:
+    async def test_invalid_text_raises(self, hass: HomeAssistant) -> None:
         with pytest.raises(ServiceValidationError, match="500"):
             await notify(hass, "notify.alice", message="长" * 500)
 
-    async def test_a_fault_of_our_own_is_heard_by_all_who_wait(
+    async def test_internal_error_raises_for_all_callers(
         self, hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def broken(*_: object, **__: object) -> None:
@@ -142,7 +138,7 @@ class TestErrors:
             await notify(hass, "notify.alice", "notify.bob")
 
 
-async def test_an_entity_of_an_account_that_is_not_running_does_not_pass_a_message_over_in_silence(
+async def test_entity_of_an_unloaded_account_raises(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any
 ) -> None:
     entry = make_entry()

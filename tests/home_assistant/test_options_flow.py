@@ -45,7 +45,9 @@ SENDING = {
 class TestSettings:
     """Each group of settings is a form of its own."""
 
-    async def test_sending(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+    async def test_sending_options_are_saved_and_used(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    ) -> None:
         result = await enter(hass, await choose(hass, entry, "sending"), SENDING)
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert entry.options == SENDING
@@ -66,7 +68,7 @@ class TestSettings:
             ({"proxy": "http://127.0.0.1:99999"}, {"proxy": "invalid_proxy"}),
         ],
     )
-    async def test_sending_wrongly(
+    async def test_invalid_sending_options_are_rejected(
         self, hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, str], errors: dict[str, str]
     ) -> None:
         result = await enter(hass, await choose(hass, entry, "sending"), {**SENDING, **wrong})
@@ -74,12 +76,12 @@ class TestSettings:
         result = await enter(hass, result, SENDING)
         assert result["type"] is FlowResultType.CREATE_ENTRY
 
-    async def test_what_is_left_empty_is_no_longer_set(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_empty_field_removes_the_option(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         await enter(hass, await choose(hass, entry, "sending"), SENDING)
         await enter(hass, await choose(hass, entry, "sending"), {"signature_place": "front", "packet_size": 100})
         assert entry.options == {"signature_place": "front", "packet_size": 100}
 
-    async def test_receiving(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_receiving_options_are_normalized(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         given = {"push_answer": "ok", "networks": ["203.0.113.7", " 10.1.2.3/8 ", ""], "repeat_window": 0}
         await enter(hass, await choose(hass, entry, "receiving"), given)
         assert entry.options == {
@@ -97,20 +99,20 @@ class TestSettings:
             ({"push_answer": "0\n"}, {"push_answer": "invalid_answer"}),
         ],
     )
-    async def test_receiving_wrongly(
+    async def test_invalid_receiving_options_are_rejected(
         self, hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, Any], errors: dict[str, str]
     ) -> None:
         result = await enter(hass, await choose(hass, entry, "receiving"), wrong)
         assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
         assert (await enter(hass, result, {}))["type"] is FlowResultType.CREATE_ENTRY
 
-    async def test_keeping(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_storage_options_are_saved(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         given = {"keep_days": 7, "most_kept": 500, "keep_texts": False}
         await enter(hass, await choose(hass, entry, "keeping"), {**given, "keep_days": 7.0})
         assert entry.options == {"signature": "某某科技", **given}
         assert type(entry.options["keep_days"]) is int
 
-    async def test_balance(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_balance_options_are_applied(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         given = {"price": 0.05, "low_balance": 2000, "balance_interval": 15}
         await enter(hass, await choose(hass, entry, "balance"), given)
         assert entry.options == {"signature": "某某科技", **given}
@@ -119,7 +121,7 @@ class TestSettings:
         assert state.state == "on"
         assert entry.runtime_data.coordinator.update_interval.total_seconds() == 15 * 60
 
-    async def test_a_proxy_is_used(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+    async def test_proxy_is_used(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
         # The sandbox answers a proxied request as any other: what counts is that the platform's own name is not asked.
         hass.config_entries.async_update_entry(
             entry, data={**entry.data, "http": {**entry.data["http"], "gateway": "http://platform.invalid"}}
@@ -135,7 +137,7 @@ class TestSettings:
 class TestLetter:
     """The letter to the platform's staff, and its addresses."""
 
-    async def test_it_can_be_seen_again(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_letter_can_be_shown_again(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         await hass.config.async_update(external_url="https://home.example.com")
         result = await choose(hass, entry, "letter")
         assert result["step_id"] == "letter"
@@ -143,14 +145,12 @@ class TestLetter:
         result = await enter(hass, result)
         assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "init")
 
-    async def test_an_address_that_cannot_be_reached_is_marked(
-        self, hass: HomeAssistant, entry: MockConfigEntry
-    ) -> None:
+    async def test_unreachable_address_is_marked(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         result = await choose(hass, entry, "letter")
         assert result["step_id"] == "letter_unreachable"
         assert (await enter(hass, result))["step_id"] == "init"
 
-    async def test_without_any_address_its_place_is_left_open(
+    async def test_letter_has_a_placeholder_without_an_address(
         self, hass: HomeAssistant, entry: MockConfigEntry
     ) -> None:
         hass.config.api = None
@@ -158,7 +158,7 @@ class TestLetter:
         assert result["step_id"] == "letter_unreachable"
         assert "（公网地址）/api/sms1680/push-secret-of-the-tests/1680/mr" in letter(result)
 
-    async def test_an_own_port_is_in_it(
+    async def test_letter_contains_the_listener_port(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], unused_tcp_port: int
     ) -> None:
         await hass.config.async_update(external_url="https://home.example.com")
@@ -173,7 +173,7 @@ class TestLetter:
             ("https://home.example.com", "letter", "http://home.example.com:8300/api"),
         ],
     )
-    async def test_an_own_port_is_not_the_clouds(
+    async def test_letter_with_listener_port_omits_the_cloud_address(
         self,
         hass: HomeAssistant,
         make_entry: Callable[..., MockConfigEntry],
@@ -194,7 +194,7 @@ class TestLetter:
             assert f"\n{external or 'https://abc.ui.nabu.casa'}/api" in letter(result)
 
     @pytest.mark.parametrize(("way", "account"), [("http", "（产品 ID：61341）"), ("cmpp", "（SP_Id：901680）")])
-    async def test_what_the_account_is_known_by_and_answers(
+    async def test_letter_names_the_account_and_its_response(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], way: str, account: str
     ) -> None:
         known = make_entry(ways=(way,), options={"push_answer": "ok"}, cmpp={"port": 7890})
@@ -202,7 +202,7 @@ class TestLetter:
         assert account in text
         assert "我方返回 ok" in text
 
-    async def test_the_addresses_can_be_renewed(
+    async def test_addresses_can_be_renewed(
         self, hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: Any
     ) -> None:
         client = await hass_client_no_auth()
@@ -226,7 +226,7 @@ def letter(result: ConfigFlowResult) -> str:
     return placeholders["letter"]
 
 
-class TestTest:
+class TestSelfTest:
     """A test message, step by step."""
 
     @pytest.fixture(autouse=True)
@@ -278,7 +278,7 @@ class TestTest:
             ("failed", False, "test_undelivered"),
         ],
     )
-    async def test_what_came_back_is_told(
+    async def test_result_shows_report_and_reply(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -302,7 +302,7 @@ class TestTest:
         ("fault", "told"),
         [("drop_after", "may have been sent"), ("failed", "refused by the platform")],
     )
-    async def test_what_was_not_accepted_is_told(
+    async def test_failed_message_shows_the_problem(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fault: str, told: str
     ) -> None:
         sandbox.platform.faults.next(fault)
@@ -313,7 +313,7 @@ class TestTest:
         assert told in placeholders["problem"]
         assert (await enter(hass, result))["step_id"] == "init"
 
-    async def test_a_message_that_cannot_be_sent_is_told(
+    async def test_invalid_message_shows_the_problem(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any, sandbox: Sandbox
     ) -> None:
         recipient: Any = {
@@ -328,7 +328,7 @@ class TestTest:
         result = await self.run(hass, entry, sandbox, report=None, reply=False)
         assert result["step_id"] == "test_failed"
 
-    async def test_closing_the_dialog_ends_it(
+    async def test_closing_the_flow_cancels_the_test(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         sandbox.platform.faults.next(Fault(stall_after=0.1))
@@ -342,7 +342,7 @@ class TestTest:
         await entry.runtime_data.client.aclose()
         assert entry.runtime_data.statistics.messages == 1, "a message in flight is still sent and counted"
 
-    async def test_it_needs_an_account_that_runs_and_a_recipient(
+    async def test_self_test_requires_a_loaded_account_and_a_recipient(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any
     ) -> None:
         entry = make_entry(recipients=[])
@@ -351,7 +351,7 @@ class TestTest:
         assert (await choose(hass, entry, "test"))["reason"] == "no_recipient"
 
 
-class TestTestOverTheWire:
+class TestSelfTestOverTheWire:
     """A test message whose report and reply come in as they do in life."""
 
     @pytest.fixture
@@ -359,7 +359,7 @@ class TestTestOverTheWire:
         return replace(sandbox_config, cmpp_port=0)
 
     @pytest.mark.parametrize("way", ["http", "cmpp"])
-    async def test_all_comes_back(
+    async def test_report_and_reply_arrive(
         self,
         hass: HomeAssistant,
         make_entry: Callable[..., MockConfigEntry],

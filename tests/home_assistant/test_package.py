@@ -19,7 +19,7 @@ HERE = Path(const.__file__).parent
 RULES: dict[str, Any] = yaml.safe_load((HERE / "quality_scale.yaml").read_text("utf-8"))["rules"]
 
 
-def test_the_manifest_is_in_order() -> None:
+def test_manifest_is_valid() -> None:
     manifest = json.loads((HERE / "manifest.json").read_text("utf-8"))
     keys = list(manifest)
     assert keys[:2] == ["domain", "name"]
@@ -29,20 +29,20 @@ def test_the_manifest_is_in_order() -> None:
     assert manifest["requirements"] == ["pyotp>=2.8.0,<3"]
 
 
-async def test_home_assistant_loads_it(hass: HomeAssistant) -> None:
+async def test_home_assistant_loads_the_integration(hass: HomeAssistant) -> None:
     integration = await async_get_integration(hass, const.DOMAIN)
     assert integration.version
     assert integration.integration_type == "service"
 
 
 @pytest.mark.parametrize(("name", "size"), [("icon.png", 256), ("icon@2x.png", 512)])
-def test_the_icon_has_its_size(name: str, size: int) -> None:
+def test_icon_has_the_required_size(name: str, size: int) -> None:
     data = (HERE / "brand" / name).read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", data[16:24]) == (size, size)
 
 
-def test_every_rule_is_judged() -> None:
+def test_every_quality_rule_is_assessed() -> None:
     """The rules are those that Home Assistant's own integrations of this version are judged by."""
     components = Path(homeassistant.__file__).parent / "components"
     known: set[str] = set()
@@ -52,7 +52,7 @@ def test_every_rule_is_judged() -> None:
     assert known <= RULES.keys()
 
 
-def test_each_rule_is_done_or_exempt_with_a_reason() -> None:
+def test_every_quality_rule_is_done_or_exempt_with_a_reason() -> None:
     for rule, verdict in RULES.items():
         if verdict != "done":
             assert verdict["status"] == "exempt", rule

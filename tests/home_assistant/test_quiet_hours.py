@@ -45,38 +45,38 @@ class TestHours:
         ("clock", "end"),
         [("21:59:59", None), ("22:00:00", 2), ("23:59:59", 2), ("00:00:00", 1), ("06:59:59", 1), ("07:00:00", None)],
     )
-    def test_over_midnight(self, clock: str, end: int | None) -> None:
+    def test_hours_can_span_midnight(self, clock: str, end: int | None) -> None:
         hours = QuietHours(time(22), time(7), SHANGHAI)
         moment = datetime.combine(EVENING.date(), time.fromisoformat(clock), SHANGHAI)
         assert hours.end_of(moment) == (end and datetime(2026, 5, end, 7, tzinfo=SHANGHAI))
 
-    def test_within_a_day(self) -> None:
+    def test_hours_can_be_within_a_day(self) -> None:
         hours = QuietHours(time(12, 30), time(14), SHANGHAI)
         assert hours.end_of(datetime(2026, 5, 1, 13, tzinfo=SHANGHAI)) == datetime(2026, 5, 1, 14, tzinfo=SHANGHAI)
         assert hours.end_of(datetime(2026, 5, 1, 14, tzinfo=SHANGHAI)) is None
 
-    def test_the_moment_may_be_in_any_zone(self) -> None:
+    def test_moment_in_another_zone_is_converted(self) -> None:
         hours = QuietHours(time(22), time(7), SHANGHAI)
         assert hours.end_of(datetime(2026, 5, 1, 15, 30, tzinfo=UTC)) == MORNING
         assert hours.end_of(datetime(2026, 5, 1, 13, 30, tzinfo=UTC)) is None
 
-    def test_the_night_that_loses_an_hour(self) -> None:
+    def test_end_is_local_time_after_a_clock_change(self) -> None:
         """2026-03-29 02:00 becomes 03:00: seven of the clock is six hours after midnight."""
         hours = QuietHours(time(22), time(7), BERLIN)
         end = hours.end_of(datetime(2026, 3, 28, 23, tzinfo=UTC))
         assert end == datetime(2026, 3, 29, 5, tzinfo=UTC)
 
-    def test_an_end_that_the_clock_skips(self) -> None:
+    def test_skipped_end_moves_to_the_later_time(self) -> None:
         """Half past two is then either half past one or half past three: the later."""
         hours = QuietHours(time(22), time(2, 30), BERLIN)
         assert hours.end_of(datetime(2026, 3, 29, 0, 45, tzinfo=UTC)) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
-    def test_an_end_that_comes_twice_is_the_second(self) -> None:
+    def test_repeated_end_is_the_second(self) -> None:
         """2026-10-25 03:00 becomes 02:00: nobody is woken at the first half past two."""
         hours = QuietHours(time(22), time(2, 30), BERLIN)
         assert hours.end_of(datetime(2026, 10, 25, 0, 45, tzinfo=UTC)) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
-    def test_no_hours_at_all(self) -> None:
+    def test_missing_or_empty_hours_are_none(self) -> None:
         assert QuietHours.of(None, time(7), SHANGHAI) is None
         assert QuietHours.of(time(7), time(7), SHANGHAI) is None
 
@@ -112,7 +112,7 @@ def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
 
 @pytest.mark.usefixtures("quiet_entry")
 class TestDelay:
-    async def test_a_message_waits_for_the_morning(
+    async def test_message_waits_until_quiet_hours_end(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events: list[Event] = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -137,12 +137,12 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING + timedelta(days=1))
         assert len(sent(sandbox)) == 2
 
-    async def test_a_critical_message_passes(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_critical_message_is_sent_at_once(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (alice,) = await send(hass, entity_id="notify.alice", priority="critical")
         assert (alice["outcome"], alice["delayed_until"]) == ("accepted", None)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_the_entity_delays_too_and_that_is_no_error(
+    async def test_entity_defers_without_an_error(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await hass.services.async_call(
@@ -152,7 +152,7 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_a_raw_number_that_is_hers_and_a_text_of_its_own(
+    async def test_quiet_hours_apply_to_raw_numbers_and_templates(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         rows = [{"number": ALICE, "values": ["后门"]}, {"number": BOB, "values": ["前门"]}]
@@ -162,7 +162,7 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(BOB, "前门开了"), (ALICE, "后门开了")]
 
-    async def test_they_keep_their_order(
+    async def test_deferred_messages_are_sent_in_order(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         for text in ("一", "二", "三"):
@@ -170,7 +170,7 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(ALICE, "一"), (ALICE, "二"), (ALICE, "三")]
 
-    async def test_a_time_in_the_quiet_hours_counts_and_not_the_present(
+    async def test_quiet_hours_apply_to_the_scheduled_time(
         self, hass: HomeAssistant, freezer: FrozenDateTimeFactory
     ) -> None:
         freezer.move_to(MORNING)
@@ -180,7 +180,7 @@ class TestDelay:
         assert alice["outcome"] == "accepted"
 
 
-async def test_what_waits_outlives_a_restart(
+async def test_deferred_message_survives_a_restart(
     hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
     await send(hass, entity_id="notify.alice")
@@ -192,7 +192,7 @@ async def test_what_waits_outlives_a_restart(
     assert sent(sandbox) == [(ALICE, "门开了")]
 
 
-async def test_quiet_hours_that_were_moved_meanwhile(
+async def test_changed_quiet_hours_apply_to_deferred_messages(
     hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
     await send(hass, entity_id="notify.alice")
@@ -216,7 +216,7 @@ class TestDialog:
         given = {"name": "Alice", "number": ALICE, **given}
         return await hass.config_entries.subentries.async_configure(flow["flow_id"], given)
 
-    async def test_settings_are_kept(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_settings_are_saved(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         assert const.CONF_QUIET_FROM not in entry.subentries["alice"].data
         result = await self._reconfigure(hass, entry, **QUIET, keep_trying={"hours": 6}, fallback=["notify.bob"])
         assert result["type"] is FlowResultType.ABORT
@@ -239,7 +239,7 @@ class TestDialog:
             ({"time_zone": "Moon/Crater"}, {"time_zone": "invalid_time_zone"}),
         ],
     )
-    async def test_wrong_ones_are_told(
+    async def test_invalid_settings_are_rejected(
         self, hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, str], errors: dict[str, str]
     ) -> None:
         result = await self._reconfigure(hass, entry, **wrong)

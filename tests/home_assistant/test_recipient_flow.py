@@ -53,7 +53,7 @@ async def send(hass: HomeAssistant, entity_id: str, message: str = "门开了") 
     )
 
 
-async def test_a_recipient_gets_a_device_and_a_notify_entity(
+async def test_new_recipient_has_a_device_and_a_notify_entity(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
     given = {"name": " Carol ", "number": "+86 138-0000-0003", "person": "person.carol", "extension": "07"}
@@ -87,7 +87,7 @@ async def test_a_recipient_gets_a_device_and_a_notify_entity(
         ({"extension": "1" * 21}, {"extension": "invalid_extension"}),
     ],
 )
-async def test_what_is_wrong_is_told_and_corrected(
+async def test_invalid_input_is_reported_and_can_be_corrected(
     hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, str], errors: dict[str, str]
 ) -> None:
     given = {"name": "Carol", "number": "13800000003"}
@@ -97,7 +97,7 @@ async def test_what_is_wrong_is_told_and_corrected(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_a_changed_recipient_keeps_its_entity_and_gets_the_messages_at_the_new_number(
+async def test_changed_recipient_has_the_same_entity_and_the_new_number(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
     result = await enter(hass, await change(hass, entry, "alice"), {"name": "Alice Wang", "number": "13900000009"})
@@ -112,7 +112,7 @@ async def test_a_changed_recipient_keeps_its_entity_and_gets_the_messages_at_the
     assert not unloaded
 
 
-async def test_a_change_to_anothers_number_or_name_is_refused(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_duplicate_number_or_name_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     result = await enter(hass, await change(hass, entry, "alice"), {"name": "Alice", "number": "13800000002"})
     assert result["errors"] == {"number": "already_configured"}
     result = await enter(hass, result, {"name": "Bob", "number": "13800000001"})
@@ -122,7 +122,7 @@ async def test_a_change_to_anothers_number_or_name_is_refused(hass: HomeAssistan
     assert entry.subentries["alice"].title == "Alicia"
 
 
-async def test_a_removed_recipient_leaves_nothing_behind(
+async def test_removed_recipient_deletes_its_entities_and_device(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
     hass.config_entries.async_remove_subentry(entry, "alice")
@@ -136,7 +136,7 @@ async def test_a_removed_recipient_leaves_nothing_behind(
     assert not unloaded
 
 
-async def test_a_recipient_that_was_removed_can_be_added_again(
+async def test_removed_recipient_can_be_added_again(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
     hass.config_entries.async_remove_subentry(entry, "alice")
@@ -147,7 +147,7 @@ async def test_a_recipient_that_was_removed_can_be_added_again(
     assert not unloaded
 
 
-async def test_recipients_come_and_go_while_a_question_is_open(
+async def test_recipient_changes_do_not_end_an_open_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
     asking = hass.async_create_task(

@@ -61,14 +61,16 @@ class TestWithoutAReload:
             {"keep_texts": False, "most_kept": 1000, "safe_text": "警报", "command_words": ["撤防"]},
         ],
     )
-    async def test_the_entities_stay(
+    async def test_changed_option_does_not_reload(
         self, hass: HomeAssistant, entry: MockConfigEntry, unloaded: list[str], options: dict[str, Any]
     ) -> None:
         await change(hass, entry, **options)
         assert not unloaded
         assert entry.runtime_data.applied == (entry.data, entry.options)
 
-    async def test_a_threshold_and_an_interval(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_changed_threshold_and_interval_apply_at_once(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
         coordinator = entry.runtime_data.coordinator
         await change(hass, entry, low_balance=2000, balance_interval=15)
         state = hass.states.get("binary_sensor.home_low_balance")
@@ -80,7 +82,7 @@ class TestWithoutAReload:
         await change(hass, entry, low_balance=10)
         assert not ir.async_get(hass).issues
 
-    async def test_a_price_that_is_set_later(
+    async def test_new_price_enables_the_spent_sensor(
         self, hass: HomeAssistant, entry: MockConfigEntry, unloaded: list[str]
     ) -> None:
         entities = er.async_get(hass)
@@ -92,7 +94,7 @@ class TestWithoutAReload:
         await notify(hass, entity_id="notify.alice")
         assert entry.runtime_data.statistics.spent == 0.5
 
-    async def test_a_sensor_that_the_user_switched_off_stays_off(
+    async def test_sensor_disabled_by_the_user_stays_disabled(
         self, hass: HomeAssistant, entry: MockConfigEntry
     ) -> None:
         entities = er.async_get(hass)
@@ -100,7 +102,7 @@ class TestWithoutAReload:
         await change(hass, entry, price=0.5)
         assert entities.entities["sensor.home_spent"].disabled_by is er.RegistryEntryDisabler.USER
 
-    async def test_renewed_addresses(
+    async def test_renewed_addresses_apply_at_once(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -116,7 +118,7 @@ class TestWithoutAReload:
         assert await (await client.get(f"/api/sms1680/new/1680/mo?{push}")).text() == "0"
         assert await (await client.get(f"/api/webhook/webhook-id-of-the-tests?{push}")).text() == ""
 
-    async def test_addresses_of_an_account_that_is_not_running_are_renewed_at_once(
+    async def test_addresses_of_an_unloaded_account_are_renewed_at_once(
         self, hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator
     ) -> None:
         client = await hass_client_no_auth()
@@ -133,7 +135,7 @@ class TestWithoutAReload:
 class TestReload:
     """What an account's clients are made with."""
 
-    async def test_what_comes_while_a_message_is_under_way_goes_out(
+    async def test_message_during_a_reload_is_sent(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
     ) -> None:
         sandbox.platform.faults.next(Fault(stall_after=0.5))
@@ -150,7 +152,7 @@ class TestReload:
         assert entry.state is ConfigEntryState.LOADED
         assert missed(hass, entry) is None
 
-    async def test_another_account_does_not_send_for_one_that_is_being_reloaded(
+    async def test_no_other_account_sends_during_a_reload(
         self, hass: HomeAssistant, entry: MockConfigEntry, make_entry: Callable[..., MockConfigEntry], set_up: Any
     ) -> None:
         other = make_entry(title="Office", http={"product_id": "other"}, recipients=[], webhook_id="w", push_secret="p")
@@ -183,7 +185,7 @@ class TestMissed:
             ({"area_id": "hall"}, "Alice"),
         ],
     )
-    async def test_whoever_was_meant(
+    async def test_every_target_raises_a_repair(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -208,7 +210,9 @@ class TestMissed:
         assert "机密" not in told
         assert ALICE not in told
 
-    async def test_all_are_named_until_it_is_closed(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_repair_names_all_missed_recipients_until_closed(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
         for name in ("alice", "bob", "alice"):
             await notify(hass, entity_id=f"notify.{name}")
         issue = missed(hass, entry)
@@ -221,7 +225,7 @@ class TestMissed:
         await hass.config_entries.async_remove(entry.entry_id)
         assert missed(hass, entry) is None
 
-    async def test_others_entities_and_those_that_are_switched_off_are_no_concern(
+    async def test_foreign_and_disabled_entities_raise_no_repair(
         self, hass: HomeAssistant, entry: MockConfigEntry
     ) -> None:
         er.async_get(hass).async_update_entity("notify.alice", disabled_by=er.RegistryEntryDisabler.USER)

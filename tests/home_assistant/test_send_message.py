@@ -42,7 +42,7 @@ def numbers(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_recipients_and_numbers_in_one_request(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_recipients_and_numbers_share_one_request(hass: HomeAssistant, sandbox: Sandbox) -> None:
     answer = await send(hass, entity_id=["notify.bob", "notify.alice"], number=["+86 139-0000-0009"])
     ids = {message.number: message.message_id for message in sandbox.platform.messages}
     assert answer == {
@@ -67,20 +67,20 @@ async def test_recipients_and_numbers_in_one_request(hass: HomeAssistant, sandbo
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_number_that_is_reached_twice_gets_one_message(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_duplicate_number_gets_one_message(hass: HomeAssistant, sandbox: Sandbox) -> None:
     answer = await send(hass, entity_id="notify.alice", number=[ALICE, "0086 13800000001"])
     assert [message["recipient"] for message in answer["messages"]] == ["Alice"]
     assert numbers(sandbox) == [ALICE]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_raw_number_that_is_a_recipients_is_told_by_name(hass: HomeAssistant) -> None:
+async def test_raw_number_of_a_recipient_has_its_name(hass: HomeAssistant) -> None:
     answer = await send(hass, number=BOB)
     assert [(message["number"], message["recipient"]) for message in answer["messages"]] == [(BOB, "Bob")]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_devices_areas_and_labels_reach_our_recipients_only(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_devices_areas_and_labels_select_our_recipients_only(hass: HomeAssistant, sandbox: Sandbox) -> None:
     entities = er.async_get(hass)
     area = ar.async_get(hass).async_create("Hall")
     label = lr.async_get(hass).async_create("Guards")
@@ -97,7 +97,7 @@ async def test_devices_areas_and_labels_reach_our_recipients_only(hass: HomeAssi
     assert numbers(sandbox) == [ALICE, ALICE, BOB]
 
 
-async def test_a_person_stands_for_its_recipient(
+async def test_person_selects_its_recipient(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp, sandbox: Sandbox
 ) -> None:
     entry = make_entry()
@@ -127,7 +127,7 @@ async def test_a_person_stands_for_its_recipient(
         ({"number": ALICE, "config_entry_id": "gone"}, "the account gone does not exist"),
     ],
 )
-async def test_nothing_is_sent_where_someone_named_is_no_recipient(
+async def test_invalid_target_prevents_sending(
     hass: HomeAssistant, sandbox: Sandbox, target: dict[str, Any], told: str
 ) -> None:
     er.async_get(hass).async_get_or_create("notify", "other", "stranger")
@@ -138,21 +138,21 @@ async def test_nothing_is_sent_where_someone_named_is_no_recipient(
 
 @pytest.mark.parametrize("everyone", ["all", "none"])
 @pytest.mark.usefixtures("entry")
-async def test_nobody_means_everybody(hass: HomeAssistant, sandbox: Sandbox, everyone: str) -> None:
+async def test_target_all_is_rejected(hass: HomeAssistant, sandbox: Sandbox, everyone: str) -> None:
     with pytest.raises(vol.Invalid):
         await send(hass, entity_id=everyone)
     assert not sandbox.platform.messages
 
 
 @pytest.mark.usefixtures("entry", "sandbox")
-async def test_a_wider_target_without_any_recipient_is_an_error(hass: HomeAssistant) -> None:
+async def test_area_without_recipient_is_an_error(hass: HomeAssistant) -> None:
     area = ar.async_get(hass).async_create("Hall")
     with pytest.raises(ServiceValidationError, match="has no recipient"):
         await send(hass, area_id=area.id)
 
 
 @pytest.mark.usefixtures("entry", "sandbox")
-async def test_a_disabled_recipient_that_is_named_is_an_error(hass: HomeAssistant) -> None:
+async def test_disabled_recipient_is_an_error(hass: HomeAssistant) -> None:
     er.async_get(hass).async_update_entity("notify.alice", disabled_by=er.RegistryEntryDisabler.USER)
     with pytest.raises(ServiceValidationError, match=r"notify\.alice"):
         await send(hass, entity_id="notify.alice")
@@ -160,9 +160,7 @@ async def test_a_disabled_recipient_that_is_named_is_an_error(hass: HomeAssistan
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("message", ["", "  ", "长" * 500])
-async def test_a_text_that_cannot_go_out_is_refused_before_anything_is_sent(
-    hass: HomeAssistant, sandbox: Sandbox, message: str
-) -> None:
+async def test_invalid_text_is_rejected_before_sending(hass: HomeAssistant, sandbox: Sandbox, message: str) -> None:
     with pytest.raises(ServiceValidationError) as caught:
         await send(hass, entity_id="notify.alice", message=message)
     assert caught.value.translation_key == "invalid_message"
@@ -195,7 +193,7 @@ class TestSeveralAccounts:
         await set_up(made)
         return made
 
-    async def test_a_number_needs_one_of_them_named(
+    async def test_raw_number_requires_an_account(
         self, hass: HomeAssistant, entry: MockConfigEntry, other: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         with pytest.raises(ServiceValidationError) as caught:
@@ -206,7 +204,7 @@ class TestSeveralAccounts:
         assert [message.product for message in sandbox.platform.messages] == ["other"]
 
     @pytest.mark.usefixtures("entry", "other")
-    async def test_recipients_are_sent_to_by_their_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_recipients_use_their_own_account(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         answer = await send(hass, entity_id=["notify.carol", "notify.alice"])
         assert [message["recipient"] for message in answer["messages"]] == ["Carol", "Alice"]
         assert {message.number: message.product for message in sandbox.platform.messages} == {
@@ -215,14 +213,14 @@ class TestSeveralAccounts:
         }
 
     @pytest.mark.usefixtures("other")
-    async def test_a_recipient_of_another_one_is_an_error(
+    async def test_recipient_of_another_account_is_an_error(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         with pytest.raises(ServiceValidationError, match="Carol"):
             await send(hass, entity_id="notify.carol", config_entry_id=entry.entry_id)
         assert not sandbox.platform.messages
 
-    async def test_one_that_is_not_running_is_told(
+    async def test_unloaded_account_is_an_error(
         self, hass: HomeAssistant, entry: MockConfigEntry, other: MockConfigEntry
     ) -> None:
         await hass.config_entries.async_unload(other.entry_id)
@@ -236,12 +234,12 @@ class TestSeveralAccounts:
             await send(hass, number=ALICE)
 
 
-class TestWhoMay:
+class TestPermissions:
     """An automation may all; a user what the rights say."""
 
     @pytest.mark.usefixtures("entry")
     @pytest.mark.parametrize("admin", [True, False])
-    async def test_a_raw_number_needs_an_administrator(
+    async def test_raw_number_requires_an_administrator(
         self, hass: HomeAssistant, sandbox: Sandbox, *, admin: bool
     ) -> None:
         user = MockUser(is_owner=admin).add_to_hass(hass)
@@ -259,7 +257,7 @@ class TestWhoMay:
 
     @pytest.mark.usefixtures("entry")
     @pytest.mark.parametrize("allowed", ["notify.alice", "notify.bob"])
-    async def test_a_recipient_needs_control_of_its_entity(
+    async def test_recipient_requires_control_of_its_entity(
         self, hass: HomeAssistant, sandbox: Sandbox, allowed: str
     ) -> None:
         user = MockUser().add_to_hass(hass)
@@ -280,7 +278,7 @@ class TestWhoMay:
             assert not sandbox.platform.messages
 
     @pytest.mark.usefixtures("entry")
-    async def test_an_unknown_user_may_nothing(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_unknown_user_is_rejected(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         with pytest.raises(Unauthorized):
             await hass.services.async_call(
                 "sms1680",
@@ -292,16 +290,16 @@ class TestWhoMay:
         assert not sandbox.platform.messages
 
 
-class TestWithoutAnAnswerAskedFor:
+class TestWithoutResponse:
     """One translated error tells whom it failed for, why, and whether it may be repeated."""
 
     @pytest.mark.usefixtures("entry")
-    async def test_all_is_well(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_accepted_message_raises_nothing(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await send_blindly(hass, entity_id="notify.alice")
         assert numbers(sandbox) == [ALICE]
 
     @pytest.mark.usefixtures("entry")
-    async def test_a_forbidden_word_is_named(self, hass: HomeAssistant) -> None:
+    async def test_error_names_the_forbidden_word(self, hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError) as caught:
             await send_blindly(hass, entity_id="notify.alice", message="代开发票")
         assert caught.value.translation_key == "outcome_refused"
@@ -310,7 +308,7 @@ class TestWithoutAnAnswerAskedFor:
         assert "with another text" in str(caught.value)
 
     @pytest.mark.usefixtures("entry")
-    async def test_an_unknown_outcome_is_an_error_of_its_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_unknown_outcome_has_its_own_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         sandbox.platform.faults.next("drop_after")
         with pytest.raises(HomeAssistantError) as caught:
             await send_blindly(hass, entity_id="notify.alice", number=STRANGER)
@@ -322,7 +320,7 @@ class TestWithoutAnAnswerAskedFor:
         assert numbers(sandbox) == [ALICE, STRANGER]
 
     @pytest.mark.usefixtures("no_patience")
-    async def test_what_certainly_never_left_may_be_sent_again(
+    async def test_unsent_message_may_be_repeated(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp
     ) -> None:
         await set_up(make_entry(http={"gateway": "http://127.0.0.1:1"}))
@@ -332,7 +330,7 @@ class TestWithoutAnAnswerAskedFor:
         assert "It may be sent again" in str(caught.value)
 
     @pytest.mark.usefixtures("entry")
-    async def test_in_chinese_where_home_assistant_speaks_it(self, hass: HomeAssistant) -> None:
+    async def test_error_is_in_the_language_of_home_assistant(self, hass: HomeAssistant) -> None:
         hass.config.language = "zh-Hans"
         with pytest.raises(HomeAssistantError) as caught:
             await send_blindly(hass, entity_id="notify.alice", message="代开发票")
@@ -342,13 +340,13 @@ class TestWithoutAnAnswerAskedFor:
         assert placeholders["details"].endswith("更换内容后可以再发。")
 
     @pytest.mark.usefixtures("entry")
-    async def test_a_held_message_is_no_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_held_message_is_no_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await send_blindly(hass, entity_id="notify.alice", message="贷款")
         assert [message.state.value for message in sandbox.platform.messages] == ["held"]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_answer_tells_each_outcome_where_one_was_asked_for(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_response_contains_each_outcome(hass: HomeAssistant, sandbox: Sandbox) -> None:
     outcomes = []
     for message in ("代开发票", "贷款"):
         answer = await send(hass, entity_id="notify.alice", message=message)

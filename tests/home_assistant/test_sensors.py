@@ -46,16 +46,14 @@ async def an_hour_later(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> 
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_balance_is_asked_for_from_time_to_time(
-    hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
-) -> None:
+async def test_balance_is_polled(hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory) -> None:
     assert state(hass, "sensor.home_balance") == "1000"
     sandbox.platform.accounts["homeuser"].balances["61341"] = 400
     await an_hour_later(hass, freezer)
     assert state(hass, "sensor.home_balance") == "400"
 
 
-async def test_an_entry_sets_up_whatever_the_network_does(
+async def test_setup_succeeds_without_the_network(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
     sandbox.platform.faults.always("drop_before")
@@ -71,7 +69,7 @@ async def test_an_entry_sets_up_whatever_the_network_does(
     assert state(hass, "sensor.home_balance") == "999"
 
 
-async def test_who_may_not_ask_for_the_balance_has_an_unknown_one(
+async def test_forbidden_balance_is_unknown(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.platform.faults.choose = lambda call: Fault(verdict=Verdict.PERMISSION) if call is Call.BALANCE else None
@@ -83,7 +81,7 @@ async def test_who_may_not_ask_for_the_balance_has_an_unknown_one(
     assert "Error" not in caplog.text
 
 
-async def test_what_was_sent_is_counted_and_kept_over_a_reload(
+async def test_counters_survive_a_reload(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
 ) -> None:
     entry = make_entry(options={"price": 0.05})
@@ -102,7 +100,7 @@ async def test_what_was_sent_is_counted_and_kept_over_a_reload(
     assert state(hass, "sensor.home_messages_sent") == "3"
 
 
-async def test_what_was_counted_survives_a_restart(
+async def test_counters_survive_a_restart(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, hass_storage: dict[str, Any]
 ) -> None:
     entry = make_entry()
@@ -124,13 +122,13 @@ async def test_what_was_counted_survives_a_restart(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_without_a_price_nothing_is_spent_and_the_sensor_is_off(hass: HomeAssistant) -> None:
+async def test_spent_sensor_is_disabled_without_a_price(hass: HomeAssistant) -> None:
     spent = er.async_get(hass).async_get("sensor.home_spent")
     assert spent is not None
     assert spent.disabled
 
 
-async def test_a_low_balance_raises_one_repair_and_takes_it_back(
+async def test_low_balance_raises_and_deletes_one_repair(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     set_up: SetUp,
@@ -158,7 +156,7 @@ async def test_a_low_balance_raises_one_repair_and_takes_it_back(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_an_empty_balance_means_nothing_can_be_sent(
+async def test_empty_balance_turns_can_send_off(
     hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
     assert can_send(hass) == ("on", None)
@@ -176,7 +174,7 @@ def can_send(hass: HomeAssistant) -> tuple[str, str | None]:
 @pytest.mark.parametrize(
     "verdict", [Verdict.IP, Verdict.SIGNATURE, Verdict.PRODUCT, Verdict.PERMISSION], ids=lambda verdict: verdict.value
 )
-async def test_what_a_person_has_to_mend_is_a_repair_until_a_message_goes_out(
+async def test_account_problem_raises_a_repair_until_a_message_is_accepted(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, verdict: Verdict
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=verdict))
@@ -194,7 +192,7 @@ async def test_what_a_person_has_to_mend_is_a_repair_until_a_message_goes_out(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SIGNATURE, Verdict.PERMISSION], ids=lambda verdict: verdict.value)
-async def test_a_repair_outlives_a_reload_and_goes_with_the_next_message(
+async def test_repair_survives_a_reload_until_a_message_is_accepted(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, verdict: Verdict
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=verdict))
@@ -208,7 +206,7 @@ async def test_a_repair_outlives_a_reload_and_goes_with_the_next_message(
     assert can_send(hass) == ("on", None)
 
 
-async def test_changed_settings_take_the_repair_back(
+async def test_changed_settings_delete_the_repair(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=Verdict.SIGNATURE))
@@ -219,7 +217,7 @@ async def test_changed_settings_take_the_repair_back(
     assert can_send(hass) == ("on", None)
 
 
-async def test_an_address_that_is_authorised_again_shows_in_the_balance(
+async def test_successful_balance_request_deletes_the_address_repair(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=Verdict.IP))
@@ -231,14 +229,16 @@ async def test_an_address_that_is_authorised_again_shows_in_the_balance(
     assert not ir.async_get(hass).issues
 
 
-async def test_repairs_go_with_their_account(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+async def test_removed_account_deletes_its_repairs(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
     sandbox.platform.faults.next(Fault(verdict=Verdict.IP))
     await send(hass)
     await hass.config_entries.async_remove(entry.entry_id)
     assert not ir.async_get(hass).issues
 
 
-async def test_refused_credentials_of_a_message_start_reauthentication(
+async def test_message_with_refused_credentials_starts_reauthentication(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=Verdict.AUTHENTICATION))
@@ -254,7 +254,7 @@ async def test_refused_credentials_of_a_message_start_reauthentication(
 
 
 @pytest.mark.usefixtures("no_patience")
-async def test_no_connection_is_told_until_there_is_one(
+async def test_unreachable_gateway_turns_can_send_off(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
 ) -> None:
     await set_up(make_entry(http={"gateway": "http://127.0.0.1:1"}))
@@ -262,7 +262,7 @@ async def test_no_connection_is_told_until_there_is_one(
 
 
 @pytest.mark.parametrize(("number", "name"), [("13800000001", "Alice"), ("13900000009", None)])
-async def test_a_held_message_is_told_as_a_pending_report(
+async def test_held_message_fires_a_pending_report(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, number: str, name: str | None
 ) -> None:
     reports: list[Event[dict[str, Any]]] = async_capture_events(hass, "sms1680_delivery_report")
@@ -285,7 +285,7 @@ async def test_a_held_message_is_told_as_a_pending_report(
     assert message.state.value == "held"
 
 
-async def test_a_balance_that_is_not_told_is_logged_once_in_words(
+async def test_failed_balance_request_is_logged_once(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     set_up: SetUp,

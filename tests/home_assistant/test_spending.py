@@ -66,15 +66,15 @@ async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much:
 class TestLimits:
     """Which limits an account has."""
 
-    def test_they_are_on_by_default(self) -> None:
+    def test_limits_have_defaults(self) -> None:
         assert spending_limits({}) == SpendingLimits(hour=60, day=200, reserve=10, number=10, automatic=20)
 
-    def test_each_can_be_raised_or_switched_off(self) -> None:
+    def test_each_limit_can_be_raised_or_disabled(self) -> None:
         options = {"hourly_limit": 0, "daily_limit": 5000, "critical_reserve": 0, "number_limit": 0}
         assert spending_limits(options) == SpendingLimits(hour=None, day=5000, reserve=0, number=None, automatic=20)
         assert spending_limits({"automatic_limit": 0}).automatic is None
 
-    async def test_they_are_set_by_a_dialog(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_options_flow_sets_the_limits(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         flow = await hass.config_entries.options.async_init(entry.entry_id)
         flow = await hass.config_entries.options.async_configure(flow["flow_id"], {"next_step_id": "spending"})
         schema = {str(field): field.default() for field in flow["data_schema"].schema}
@@ -93,7 +93,7 @@ class TestLimits:
 
 
 class TestCrossing:
-    async def test_one_event_and_one_repair_a_crossing(
+    async def test_crossing_fires_one_event_and_raises_one_repair(
         self, hass: HomeAssistant, limited: Any, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         entry = await limited(hourly_limit=2)
@@ -114,7 +114,7 @@ class TestCrossing:
         assert await send(hass, message="长" * 150) == ("refused", "hourly_limit")
         assert len(events) == 2
 
-    async def test_a_moments_room_is_no_end_of_a_crossing(
+    async def test_brief_room_does_not_end_the_crossing(
         self, hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
     ) -> None:
         entry = await limited(hourly_limit=2)
@@ -125,7 +125,9 @@ class TestCrossing:
         assert len(events) == 1
         assert issue(hass, entry, "spending_limit") is not None
 
-    async def test_one_number(self, hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory) -> None:
+    async def test_number_limit_applies_to_one_number(
+        self, hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
+    ) -> None:
         entry = await limited(number_limit=1)
         events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
         assert [await send(hass) for _ in range(2)] == [("accepted", None), ("refused", "number_limit")]
@@ -135,7 +137,7 @@ class TestCrossing:
         await later(hass, freezer, minutes=11)
         assert issue(hass, entry, "spending_limit") is None
 
-    async def test_without_an_answer_asked_for_it_is_an_error(self, hass: HomeAssistant, limited: Any) -> None:
+    async def test_refused_message_without_response_raises(self, hass: HomeAssistant, limited: Any) -> None:
         await limited(hourly_limit=1)
         await send(hass)
         with pytest.raises(HomeAssistantError) as raised:
@@ -146,7 +148,7 @@ class TestCrossing:
 
 
 class TestWarning:
-    async def test_four_fifths_are_told_and_taken_back(
+    async def test_repair_warns_at_four_fifths_of_the_limit(
         self, hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
     ) -> None:
         entry = await limited(hourly_limit=5)
@@ -167,7 +169,7 @@ class TestWarning:
         await later(hass, freezer, minutes=61)
         assert issue(hass, entry, "spending_close") is None
 
-    async def test_what_an_earlier_run_has_spent_is_told_at_the_start(self, hass: HomeAssistant, limited: Any) -> None:
+    async def test_spending_of_an_earlier_run_raises_the_warning(self, hass: HomeAssistant, limited: Any) -> None:
         entry = await limited(hourly_limit=5)
         for _ in range(4):
             await send(hass)
@@ -179,7 +181,9 @@ class TestWarning:
 
 
 class TestCritical:
-    async def test_it_passes_the_soft_limits_and_has_a_reserve(self, hass: HomeAssistant, limited: Any) -> None:
+    async def test_critical_message_passes_soft_limits_and_has_a_reserve(
+        self, hass: HomeAssistant, limited: Any
+    ) -> None:
         await limited(hourly_limit=1, number_limit=1, daily_limit=2, critical_reserve=1)
         assert await send(hass) == ("accepted", None)
         assert await send(hass) == ("refused", "hourly_limit")
@@ -191,7 +195,7 @@ class TestCritical:
 class TestAutomatic:
     """What stems from our own events has a limit of its own, so that two machines can't talk to each other for long."""
 
-    async def test_an_automation_that_answers_a_reply(
+    async def test_automatic_limit_stops_an_answering_automation(
         self, hass: HomeAssistant, limited: Any, sandbox: Sandbox
     ) -> None:
         entry = await limited(automatic_limit=2)
@@ -212,7 +216,7 @@ class TestAutomatic:
         assert issue(hass, entry, "spending_limit") is not None
         assert await send(hass) == ("accepted", None)
 
-    async def test_by_the_entity_and_by_an_action_alike(self, hass: HomeAssistant, limited: Any) -> None:
+    async def test_automatic_limit_applies_to_the_entity(self, hass: HomeAssistant, limited: Any) -> None:
         await limited(automatic_limit=1)
         context = Context(parent_id=async_fire(hass, const.EVENT_MESSAGE_RECEIVED, {}).id)
         message = {"entity_id": "notify.alice", "message": "收到"}
@@ -221,7 +225,7 @@ class TestAutomatic:
             await hass.services.async_call("notify", "send_message", message, blocking=True, context=context)
         assert "automatic" in str(raised.value.translation_placeholders)
 
-    async def test_never_to_a_service_number(self, hass: HomeAssistant, limited: Any, sandbox: Sandbox) -> None:
+    async def test_service_number_is_rejected(self, hass: HomeAssistant, limited: Any, sandbox: Sandbox) -> None:
         await limited()
         for number in ("10086", "106900001680", "95588"):
             with pytest.raises(HomeAssistantError):
@@ -229,7 +233,7 @@ class TestAutomatic:
         assert sandbox.platform.messages == []
 
 
-async def test_a_count_that_fails_is_told_and_taken_back(
+async def test_failing_ledger_raises_and_deletes_a_repair(
     hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
 ) -> None:
     """Messages go out all the same: an alarm must not die of its accounting."""

@@ -67,7 +67,7 @@ def test_both_languages_have_the_same_texts() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_text_is_as_home_assistant_wants_it(language: str) -> None:
+def test_texts_follow_the_rules_of_home_assistant(language: str) -> None:
     for path, text in TEXTS[language].items():
         assert text == text.strip(), path
         assert text, path
@@ -80,7 +80,7 @@ def test_a_text_is_as_home_assistant_wants_it(language: str) -> None:
 
 # Home Assistant's own words, 账户 and 登录; the platform's word for the username is quoted once beside it.
 @pytest.mark.parametrize("wrong", ["网关", "用户名称", "账号", "帐号", "帐户", "登陆", "触发器", "余额"])
-def test_the_words_are_those_of_the_house(wrong: str) -> None:
+def test_chinese_texts_avoid_wrong_terms(wrong: str) -> None:
     quoted = "（平台文档写作“登陆名称”）"
     assert not [path for path, text in TEXTS["zh-Hans"].items() if wrong in text.replace(quoted, "")]
 
@@ -92,7 +92,7 @@ def calls_of(*functions: str) -> Iterator[ast.Call]:
                 yield node
 
 
-def test_every_error_is_translated_and_every_translated_error_exists() -> None:
+def test_errors_and_their_translations_match() -> None:
     used = {
         call.args[0].value
         for call in calls_of("validation_error", "_error")
@@ -103,14 +103,14 @@ def test_every_error_is_translated_and_every_translated_error_exists() -> None:
     assert EN["exceptions"].keys() <= LITERALS
 
 
-def test_every_error_gets_its_placeholders() -> None:
+def test_every_error_passes_its_placeholders() -> None:
     for call in calls_of("validation_error"):
         if isinstance(call.args[0], ast.Constant):
             given = {keyword.arg for keyword in call.keywords}
             assert placeholders(EN["exceptions"][call.args[0].value]["message"]) <= given
 
 
-def test_every_repair_is_translated_and_every_translated_repair_exists() -> None:
+def test_repairs_and_their_translations_match() -> None:
     wanted = {f"problem_{reason.value}" for reason in issues.PROBLEMS}
     others = EN["issues"].keys() - wanted
     assert wanted <= EN["issues"].keys()
@@ -118,7 +118,7 @@ def test_every_repair_is_translated_and_every_translated_repair_exists() -> None
 
 
 @pytest.mark.parametrize("part", ["config", "options", "config_subentries.recipient"])
-def test_no_dialog_text_is_left_over(part: str) -> None:
+def test_no_flow_text_is_unused(part: str) -> None:
     """That every dialog has its texts is looked at whenever a test opens one (conftest.py)."""
     texts = EN
     for name in part.split("."):
@@ -157,7 +157,7 @@ def test_every_selector_is_used() -> None:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_actions(hass: HomeAssistant) -> None:
+async def test_actions_have_translations_and_icons(hass: HomeAssistant) -> None:
     registered = hass.services.async_services_for_domain(const.DOMAIN)
     assert registered.keys() == SERVICES.keys() == EN["services"].keys() == ICONS["services"].keys()
     for name, service in registered.items():
@@ -174,7 +174,7 @@ async def test_actions(hass: HomeAssistant) -> None:
                 assert rows["fields"].keys() == EN["selector"][rows["translation_key"]]["fields"].keys()
 
 
-def test_triggers() -> None:
+def test_triggers_have_translations_and_icons() -> None:
     schemas = {
         "message_received": trigger._MESSAGE,
         "command": trigger._COMMAND,
@@ -193,7 +193,9 @@ def test_triggers() -> None:
                 assert set(options["options"]) == EN["selector"][options["translation_key"]]["options"].keys()
 
 
-async def test_entities(hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any) -> None:
+async def test_entities_have_translations_and_icons(
+    hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any
+) -> None:
     entry = make_entry(ways=("http", "cmpp"), cmpp={"port": 1})
     await set_up(entry)
     found = {
@@ -207,7 +209,7 @@ async def test_entities(hass: HomeAssistant, make_entry: Callable[..., MockConfi
 
 
 @pytest.mark.usefixtures("entry")
-async def test_state_attributes_of_what_can_send(hass: HomeAssistant) -> None:
+async def test_reasons_of_can_send_are_translated(hass: HomeAssistant) -> None:
     state = hass.states.get("binary_sensor.home_can_send")
     assert state is not None
     reasons = EN["entity"]["binary_sensor"]["can_send"]["state_attributes"]["reason"]["state"]
@@ -215,7 +217,7 @@ async def test_state_attributes_of_what_can_send(hass: HomeAssistant) -> None:
     assert reasons.keys() == {reason.value for reason in health.STOPS_ALL}
 
 
-def test_state_attributes_of_the_connection() -> None:
+def test_reasons_of_the_connection_are_translated() -> None:
     reasons = EN["entity"]["binary_sensor"]["connected"]["state_attributes"]["reason"]["state"]
     assert reasons.keys() == {*issues.CONNECTION_PROBLEMS, Reason.AUTHENTICATION, Reason.NO_CONNECTION}
 
@@ -248,7 +250,7 @@ def is_there(module: str, name: str) -> bool:
         return False
 
 
-def test_home_assistant_has_whatever_is_imported_from_it() -> None:
+def test_every_import_exists_in_home_assistant() -> None:
     """Inside a function too, where nothing else would tell before that function runs."""
     wanted = [
         (str(imported.module), alias.name)

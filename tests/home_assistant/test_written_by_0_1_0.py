@@ -103,7 +103,7 @@ def stored(name: str) -> Any:
     return json.loads((FILES / "storage" / name).read_text("utf-8"))["data"]
 
 
-async def test_each_entity_keeps_its_id_and_no_other_appears(hass: HomeAssistant, account: ConfigEntry[Any]) -> None:
+async def test_entity_ids_are_unchanged(hass: HomeAssistant, account: ConfigEntry[Any]) -> None:
     written = {
         entity["unique_id"]: entity["entity_id"]
         for entity in stored("core.entity_registry")["entities"]
@@ -119,7 +119,7 @@ async def test_each_entity_keeps_its_id_and_no_other_appears(hass: HomeAssistant
     assert unavailable == []
 
 
-async def test_the_entry_and_its_recipients_keep_what_they_hold(hass: HomeAssistant, account: ConfigEntry[Any]) -> None:
+async def test_entry_and_recipient_data_are_unchanged(hass: HomeAssistant, account: ConfigEntry[Any]) -> None:
     [written] = [entry for entry in stored("core.config_entries")["entries"] if entry["domain"] == "sms1680"]
     assert account.options == written["options"]
     assert {**account.data["http"], "gateway": None} == {**written["data"]["http"], "gateway": None}
@@ -132,7 +132,7 @@ async def test_the_entry_and_its_recipients_keep_what_they_hold(hass: HomeAssist
     assert {device.name for device in devices} == {"某某科技", "爸爸", "妈妈", "奶奶"}
 
 
-async def test_every_stored_message_is_found_again(hass: HomeAssistant) -> None:
+async def test_every_stored_message_is_found(hass: HomeAssistant) -> None:
     written = json.loads((FILES / "messages.json").read_text("utf-8"))["messages"]
     found = {(message["time"], message["number"], message["message"]): message for message in await messages(hass)}
     assert len(written) == 15
@@ -143,7 +143,7 @@ async def test_every_stored_message_is_found_again(hass: HomeAssistant) -> None:
         assert (again.get("reason") is None) == (message.get("reason") is None)
 
 
-async def test_what_was_counted_goes_on(hass: HomeAssistant, account: ConfigEntry[Any]) -> None:
+async def test_counters_continue(hass: HomeAssistant, account: ConfigEntry[Any]) -> None:
     [totals] = [stored(path.name) for path in (FILES / "storage").glob("sms1680.totals.*")]
     registry = er.async_get(hass)
     for key, value in (("messages_sent", totals["messages"]), ("spent", totals["spent"])):
@@ -154,7 +154,7 @@ async def test_what_was_counted_goes_on(hass: HomeAssistant, account: ConfigEntr
         assert float(state.state) == pytest.approx(value)
 
 
-async def test_a_message_that_waited_for_the_platform_is_sent(
+async def test_message_waiting_for_the_platform_is_sent(
     hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory, until: Until
 ) -> None:
     freezer.move_to(WRITTEN + timedelta(minutes=2))
@@ -164,7 +164,7 @@ async def test_a_message_that_waited_for_the_platform_is_sent(
     assert sandbox.platform.phone(MUM).texts == []
 
 
-async def test_messages_that_waited_for_the_end_of_quiet_hours_are_sent_then(
+async def test_messages_are_sent_after_quiet_hours(
     hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory, until: Until
 ) -> None:
     freezer.move_to(datetime(2026, 11, 28, 15, 59, 1, tzinfo=UTC))
@@ -173,7 +173,7 @@ async def test_messages_that_waited_for_the_end_of_quiet_hours_are_sent_then(
     assert set(sandbox.platform.phone(MUM).texts) == {"【某某科技】二", "【某某科技】晚上安静时的消息"}
 
 
-async def test_the_fallback_of_a_message_without_a_report_runs(
+async def test_fallback_runs_for_a_message_without_a_report(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, until: Until
 ) -> None:
     called: list[dict[str, Any]] = []
@@ -194,7 +194,7 @@ async def connect(account: ConfigEntry[Any], sandbox: Sandbox, client: ClientSes
     platform.report_address, platform.uplink_address = f"{address}/mr", f"{address}/mo"
 
 
-async def test_a_reply_to_a_question_of_the_last_run_is_known_to_be_late(
+async def test_reply_to_a_question_of_the_last_run_is_over(
     hass: HomeAssistant,
     account: ConfigEntry[Any],
     sandbox: Sandbox,
@@ -209,7 +209,7 @@ async def test_a_reply_to_a_question_of_the_last_run_is_known_to_be_late(
     assert (data["question"], data["answer"], data["tag"]) == ("over", None, None)
 
 
-async def test_commands_keep_their_secrets_and_a_code_works_only_once(
+async def test_command_secrets_work_and_used_codes_do_not(
     hass: HomeAssistant,
     account: ConfigEntry[Any],
     sandbox: Sandbox,
@@ -230,7 +230,7 @@ async def test_commands_keep_their_secrets_and_a_code_works_only_once(
     assert [event.data["command"] for event in received] == ["refused", "accepted", "accepted"]
 
 
-async def test_repairs_and_refused_words_are_still_known(hass: HomeAssistant) -> None:
+async def test_repairs_and_refused_words_are_loaded(hass: HomeAssistant) -> None:
     [written] = [issue for issue in stored("repairs.issue_registry")["issues"] if issue["domain"] == "sms1680"]
     issue = ir.async_get(hass).async_get_issue("sms1680", written["issue_id"])
     assert issue is not None
@@ -241,7 +241,7 @@ async def test_repairs_and_refused_words_are_still_known(hass: HomeAssistant) ->
     assert "赌博" in json.dumps(estimate, ensure_ascii=False)
 
 
-async def test_a_yaml_configuration_is_taken_as_it_was(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_yaml_configuration_still_works(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await hass.services.async_call("notify", "family", {"message": "水位过高"}, blocking=True)
     assert {message.number for message in sandbox.platform.messages} == {DAD, "13911000000"}
     await hass.services.async_call(

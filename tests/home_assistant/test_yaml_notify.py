@@ -52,7 +52,7 @@ def numbers(sandbox: Sandbox) -> list[str]:
     return sorted(message.number for message in sandbox.platform.messages)
 
 
-async def test_a_configured_account_is_found_when_it_sends(
+async def test_configured_account_is_resolved_when_sending(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp, sandbox: Sandbox
 ) -> None:
     await read(hass, LINE)
@@ -88,12 +88,12 @@ class TestConfiguredAccount:
         await read(hass, line)
         await set_up(make_entry())
 
-    async def test_targets_of_the_call_instead_of_its_own(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_call_targets_override_the_configured_recipients(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await notify(hass, target=["Bob", STRANGER])
         assert numbers(sandbox) == [BOB, STRANGER]
 
     @pytest.mark.parametrize("line", [{"platform": "sms1680", "name": "alarm sms", "account": "Home"}])
-    async def test_no_target_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_missing_or_invalid_target_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         with pytest.raises(ServiceValidationError, match="has no recipient"):
             await notify(hass)
         with pytest.raises(ServiceValidationError, match="has no recipient"):
@@ -102,7 +102,7 @@ class TestConfiguredAccount:
             await notify(hass, target=["Carol", ALICE])
         assert not sandbox.platform.messages
 
-    async def test_data_and_title(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_data_and_title_are_used(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         at = (dt_util.now() + timedelta(days=1)).isoformat()
         await notify(hass, title="警报", target="Alice", data={"at": at, "extension": "012", "priority": "critical"})
         (message,) = sandbox.platform.messages
@@ -113,7 +113,7 @@ class TestConfiguredAccount:
         )
 
     @pytest.mark.parametrize("data", [{"priority": "urgent"}, {"when": "now"}, {"at": "soon"}])
-    async def test_data_that_is_wrong_is_named(
+    async def test_error_names_the_invalid_data(
         self, hass: HomeAssistant, sandbox: Sandbox, data: dict[str, str]
     ) -> None:
         with pytest.raises(ServiceValidationError, match=next(iter(data))):
@@ -121,7 +121,7 @@ class TestConfiguredAccount:
         assert not sandbox.platform.messages
 
     @pytest.mark.parametrize("target", [["Alice", ALICE], [ALICE, "Alice"], ["Alice", "Alice"], [ALICE, f"+86{ALICE}"]])
-    async def test_who_is_named_twice_gets_it_once(
+    async def test_duplicate_target_gets_one_message(
         self, hass: HomeAssistant, sandbox: Sandbox, target: list[str]
     ) -> None:
         (entry,) = hass.config_entries.async_entries("sms1680")
@@ -132,9 +132,7 @@ class TestConfiguredAccount:
         extension = "7" if "Alice" in target else ""
         assert [(message.number, message.extension) for message in sandbox.platform.messages] == [(ALICE, extension)]
 
-    async def test_the_settings_of_who_is_named_hold_for_its_number_too(
-        self, hass: HomeAssistant, sandbox: Sandbox
-    ) -> None:
+    async def test_recipient_settings_apply_to_its_number(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (entry,) = hass.config_entries.async_entries("sms1680")
         all_day = {"quiet_from": "00:00:00", "quiet_to": "23:59:59"}
         hass.config_entries.async_update_subentry(entry, entry.subentries["alice"], data={"number": ALICE, **all_day})
@@ -142,7 +140,7 @@ class TestConfiguredAccount:
         await notify(hass, target=[ALICE, "Alice"])
         assert not sandbox.platform.messages
 
-    async def test_a_name_that_two_share_reaches_neither(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_ambiguous_name_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (entry,) = hass.config_entries.async_entries("sms1680")
         hass.config_entries.async_update_subentry(entry, entry.subentries["bob"], title="Alice")
         await hass.async_block_till_done()
@@ -151,7 +149,7 @@ class TestConfiguredAccount:
         assert not sandbox.platform.messages
 
     @pytest.mark.parametrize(("target", "may"), [(None, True), (["Alice"], True), ([STRANGER], False)])
-    async def test_a_user_reaches_the_recipients_of_the_line_only(
+    async def test_user_may_send_to_configured_recipients_only(
         self, hass: HomeAssistant, sandbox: Sandbox, target: list[str] | None, *, may: bool
     ) -> None:
         user = MockUser().add_to_hass(hass)
@@ -165,11 +163,11 @@ class TestConfiguredAccount:
                 await call
         assert bool(sandbox.platform.messages) is may
 
-    async def test_a_failure_is_an_error(self, hass: HomeAssistant) -> None:
+    async def test_failed_message_raises(self, hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError, match=r"Alice 138\*\*\*\*0001: refused"):
             await notify(hass, "发票")
 
-    async def test_an_alert_sends_and_says_when_it_is_over(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_alert_sends_its_message_and_done_message(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         alert = {
             "name": "Back door",
             "entity_id": "input_boolean.door",
@@ -195,7 +193,9 @@ class TestOwnAccount:
     """A line with account keys, without any config entry."""
 
     @pytest.mark.parametrize("form", ["plain", "md5"])
-    async def test_it_sends(self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox, form: str) -> None:
+    async def test_account_keys_send_without_an_entry(
+        self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox, form: str
+    ) -> None:
         if form == "md5":
             del own["password"]
             own["password_md5"] = hashlib.md5(PASSWORD.encode()).hexdigest()
@@ -207,7 +207,7 @@ class TestOwnAccount:
             (BOB, "【某某科技】门开了", "7"),
         ]
 
-    async def test_failures_are_errors(self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox) -> None:
+    async def test_failed_message_raises(self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox) -> None:
         await read(hass, own)
         with pytest.raises(HomeAssistantError, match="refused by the platform"):
             await notify(hass, "发票")
@@ -236,7 +236,7 @@ class TestOwnAccount:
             ({"colour": "red"}, "colour"),
         ],
     )
-    async def test_a_bad_line_is_dropped_alone_and_its_key_is_named(
+    async def test_invalid_configuration_is_skipped_and_its_key_is_named(
         self,
         hass: HomeAssistant,
         own: dict[str, Any],
@@ -254,8 +254,6 @@ class TestOwnAccount:
         assert PASSWORD not in told
         assert hashlib.md5(PASSWORD.encode()).hexdigest() not in caplog.text
 
-    async def test_without_an_account_the_key_is_named(
-        self, hass: HomeAssistant, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    async def test_missing_account_key_is_named(self, hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
         await read(hass, {"platform": "sms1680", "name": "alarm sms", "recipients": ALICE})
         assert "'account': is missing" in caplog.text
