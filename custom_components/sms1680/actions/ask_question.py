@@ -1,4 +1,4 @@
-"""The action `ask_question`: send a question, wait for the answer, and return it or the reason why there is none."""
+"""The action `ask_question`: send a question, wait for the answer, and return it or the reason for its absence."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _NAME: Final = "{name}"
 
 
 def _word(value: object) -> str:
-    """Return a word that YAML may have parsed as a truth value or a number."""
+    """Return a word that YAML parsed as a truth value or number."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return cv.string(value)
@@ -172,7 +172,7 @@ def _start_telling_others(hass: HomeAssistant, run: QuestionRun, first: AskedPho
 
 
 async def _async_tell_others(hass: HomeAssistant, run: QuestionRun, first: AskedPhone, text: str) -> None:
-    """Send a text to the phones that may have the question and have not answered it."""
+    """Send a text to the phones that received the question but did not answer it."""
     if first.task is not None:
         await asyncio.wait([first.task])
     items = [

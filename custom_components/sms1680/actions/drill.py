@@ -1,4 +1,4 @@
-"""Drills: whether a question went out, arrived and was answered, told as a repair that the next good one lifts."""
+"""Drills: a repair names everybody who did not get or did not answer the question; a passed drill deletes it."""
 
 from __future__ import annotations
 
@@ -19,38 +19,36 @@ _NO_ANSWER: Final = ("no answer", "没有回复")
 
 @dataclass(frozen=True, repr=False)
 class DrillResult:
-    """What came of a drill for one person. told: as the action answers it. receipt: None where nothing was sent."""
+    """The result for one phone. response: as in the action's response. receipt: None if nothing was sent."""
 
     entry: Sms1680ConfigEntry
-    told: Mapping[str, Any]
+    response: Mapping[str, Any]
     receipt: Receipt | None
 
 
 @callback
-def async_report_drill(hass: HomeAssistant, people: Iterable[DrillResult]) -> None:
-    """Raise a repair for the accounts that someone in a drill did not get a message from, or did not answer."""
-    lines: dict[str, list[str]] = {}
+def async_report_drill(hass: HomeAssistant, results: Iterable[DrillResult]) -> None:
+    """Create the repair of each account with a phone that failed the drill, and delete it for the other accounts."""
     entries: dict[str, Sms1680ConfigEntry] = {}
-    chinese = language(hass) == "zh"
-    for person in people:
-        entry, told, receipt = person.entry, person.told, person.receipt
+    failures: dict[str, list[str]] = {}
+    lang = language(hass)
+    chinese = lang == "zh"
+    for result in results:
+        entry, response, receipt = result.entry, result.response, result.receipt
         entries[entry.entry_id] = entry
-        missing = [
-            words[chinese]
-            for words, is_there in (
-                (_NO_REPORT, told["delivery"] == ReportState.DELIVERED),
-                (_NO_ANSWER, told["elapsed"] is not None),
-            )
-            if not is_there
-        ]
-        if missing and receipt is not None and receipt.outcome is not Outcome.ACCEPTED:
-            missing.append(receipt.sentence(language(hass)))
-        if missing:
-            name = told["recipient"] or mask_number(told["number"])
-            between = ("; ", "；")[chinese]
-            lines.setdefault(entry.entry_id, []).append(f"{name}: {between.join(missing)}")
+        missing = []
+        if response["delivery"] != ReportState.DELIVERED:
+            missing.append(_NO_REPORT[chinese])
+        if response["elapsed"] is None:
+            missing.append(_NO_ANSWER[chinese])
+        if not missing:
+            continue
+        if receipt is not None and receipt.outcome is not Outcome.ACCEPTED:
+            missing.append(receipt.sentence(lang))
+        name = response["recipient"] or mask_number(response["number"])
+        failures.setdefault(entry.entry_id, []).append(f"{name}: {('; ', '；')[chinese].join(missing)}")
     for entry_id, entry in entries.items():
-        if entry_id in lines:
-            DRILL_FAILED.async_create(hass, entry, details="\n".join(lines[entry_id]))
+        if entry_id in failures:
+            DRILL_FAILED.async_create(hass, entry, details="\n".join(failures[entry_id]))
         else:
             DRILL_FAILED.async_delete(hass, entry)

@@ -1,4 +1,4 @@
-"""The actions on what is kept: looking at messages, and deleting them. For administrators, and for automations."""
+"""The actions `get_messages` and `purge_messages`, for administrators and automations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TEXTS: Final = vol.All(cv.ensure_list, [cv.string])
 
 
 def _time(value: Any) -> Any:  # noqa: ANN401 - as Home Assistant's validators
-    """Validate a time; one without a zone is Home Assistant's own."""
+    """Validate a time; without a zone it is in Home Assistant's time zone."""
     when = cv.datetime(value)
     return when if when.tzinfo else when.replace(tzinfo=dt_util.get_default_time_zone())
 
@@ -84,7 +84,7 @@ async def _async_get(call: ServiceCall) -> ServiceResponse:
             page = await asyncio.wrap_future(shelf.store.messages(query))
             found += page
     except StoreError as error:
-        raise _failed(error) from None
+        raise _store_error(error) from None
     found.sort(key=lambda message: message.at, reverse=True)
     names = _names(call.hass)
     return {"messages": [_as_response(call.hass, message, names) for message in found[: query.limit]]}
@@ -95,12 +95,12 @@ async def _async_purge(call: ServiceCall) -> ServiceResponse:
     try:
         purged = await call.hass.data[DATA_STORE].async_purge(Selection(**_selection(call)))
     except StoreError as error:
-        raise _failed(error) from None
+        raise _store_error(error) from None
     return {"purged": purged} if call.return_response else None
 
 
 async def _async_authorise(call: ServiceCall) -> None:
-    """Let administrators and automations in: the messages are of people who may not know that they are kept."""
+    """Allow only administrators and automations: the stored messages belong to other people."""
     if call.context.user_id is None:
         return
     user = await call.hass.auth.async_get_user(call.context.user_id)
@@ -111,7 +111,7 @@ async def _async_authorise(call: ServiceCall) -> None:
 
 
 def _selection(call: ServiceCall) -> dict[str, Any]:
-    """Return what was selected; raise ServiceValidationError for an account or a recipient that is none."""
+    """Return the selection of a call. Raise ServiceValidationError for an unknown account or recipient."""
     hass, data = call.hass, call.data
     entry_id: str | None = data.get(ATTR_CONFIG_ENTRY_ID)
     entries = {entry.entry_id: entry for entry in hass.config_entries.async_entries(DOMAIN)}
@@ -126,21 +126,21 @@ def _selection(call: ServiceCall) -> dict[str, Any]:
 
 
 def _recipients(hass: HomeAssistant, wanted: Iterable[str]) -> list[str]:
-    """Return the recipients that are named by their device, as the editor does, or by their name, as people do."""
+    """Return the ids of recipients given by device id (as the editor does) or by name."""
     devices = dr.async_get(hass)
     found: list[str] = []
     missing = []
     for value in wanted:
         device = devices.async_get(value)
         identifiers = device.identifiers if device else set()
-        these = [
+        matching = [
             subentry.subentry_id
             for entry in hass.config_entries.async_entries(DOMAIN)
             for subentry in recipients(entry)
             if subentry.title == value or (DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}") in identifiers
         ]
-        found += these
-        if not these:
+        found += matching
+        if not matching:
             missing.append(value)
     if missing:
         raise validation_error("no_such_recipient", recipients=", ".join(missing))
@@ -148,7 +148,7 @@ def _recipients(hass: HomeAssistant, wanted: Iterable[str]) -> list[str]:
 
 
 def _names(hass: HomeAssistant) -> dict[str, str]:
-    """Return the recipients' names by their ids."""
+    """Return the names of all recipients by id."""
     return {
         subentry.subentry_id: subentry.title
         for entry in hass.config_entries.async_entries(DOMAIN)
@@ -157,7 +157,7 @@ def _names(hass: HomeAssistant) -> dict[str, str]:
 
 
 def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict[str, str]) -> dict[str, Any]:
-    """Return a message as the action answers it, numbers whole: an administrator asked."""
+    """Return a message for the response. Numbers are not masked for administrators."""
     common: dict[str, Any] = {
         ATTR_CONFIG_ENTRY_ID: message.entry,
         "number": message.number,
@@ -193,7 +193,7 @@ def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict
     }
 
 
-def _failed(error: StoreError) -> HomeAssistantError:
+def _store_error(error: StoreError) -> HomeAssistantError:
     return HomeAssistantError(
         translation_domain=DOMAIN, translation_key="store_failed", translation_placeholders={"problem": str(error)}
     )

@@ -1,4 +1,4 @@
-"""One question from the first message to the last answer: who is asked when, and what is known of each."""
+"""The course of one question: it is queued and sent for each phone, until answered, undeliverable or timed out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..recipients import Addressee
 from ..store.db import DeliveryState, DeliveryUpdate
 
 _FAILED: Final = {Outcome.REFUSED: NoAnswer.REFUSED, Outcome.NOT_SENT: NoAnswer.NOT_SENT}
-# The platform withholds the report (扣量), the message may have arrived: docs/protocol.md, section 2.5.
+# The platform withholds the report (扣量), the delivery is unknown: docs/protocol.md, section 2.
 _WITHHELD: Final = "KX:3000"
 # Seconds that a request in flight has to end once the time is up.
 _CUT_OFF: Final = 1.0
@@ -74,7 +74,7 @@ class AskedPhone:
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether the question may be on the phone."""
+        """Whether the question possibly reached the phone."""
         return self.result is not None and self.result.receipt.outcome not in _FAILED
 
     def answer_with_extension(self) -> Addressee:
@@ -106,7 +106,7 @@ class QuestionRun:
         return next((phone for phone in self.phones if phone.prompt is self.question.first), None)
 
     async def async_run(self) -> None:
-        """Ask and wait, until there are enough answers or none can come any more, or the time is up."""
+        """Ask and wait until there are enough answers, no more can arrive, or the time is up."""
         with self._reports:
             try:
                 async with asyncio.timeout(self.request.seconds):
@@ -127,7 +127,7 @@ class QuestionRun:
         return self._reports.change(phone.addressee.entry.entry_id, phone.prompt.number)
 
     async def _async_ask(self) -> None:
-        """Queue the question for every phone, except where the quiet hours end too late."""
+        """Queue the question for every phone, except those with quiet hours beyond the time limit."""
         deadline = now() + self.request.seconds
         critical = self.request.is_critical
         quiet = [0.0 if critical else await _async_quiet_until(addressee) for addressee in self._addressees]
@@ -172,11 +172,11 @@ class QuestionRun:
             phone.result = result
             if (reason := _FAILED.get(result.receipt.outcome)) is not None:
                 phone.prompt.end(reason)
-        await self._reports.look_up()  # a report may have come before the response
+        await self._reports.look_up()  # a report can arrive before the response
         self._on_report()
 
     async def _async_wait_for_change(self) -> None:
-        """Wait for a change, or until a queued phone may have its turn."""
+        """Wait for a change, or until the next queued phone can be asked."""
         queued = [phone.prompt for phone in self.phones if phone.prompt.state is PromptState.QUEUED]
         pauses = [pause for prompt in queued if (pause := prompt.manager.next_opening(prompt.number)) is not None]
         with contextlib.suppress(TimeoutError):
