@@ -111,7 +111,7 @@ def test_any_text_encoded_once_arrives_as_it_was(text: str, encode: object, char
     reply = parse_push(f"mobile=13911000000&content={encode(octets)}&xh=1;")  # type: ignore[operator]
     assert isinstance(reply, Reply)
     if text.startswith("%"):
-        return  # may be what a second encoding looks like
+        return  # looks like a second encoding
     assert reply.content == text
 
 

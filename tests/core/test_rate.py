@@ -121,7 +121,7 @@ def test_rate_holds_for_any_senders_without_idle_time(
         assert began >= ended + int(items) / rate - 1e-6
     busy = sum(int(items) / rate + ended - began for items, began, ended in log)
     idle = max(after for *_, after in packets)
-    # Each look for a slot that was busy may be late by a twentieth of what was waited, or by 50 ms.
+    # Each look for a busy slot is late by at most a twentieth of the wait, or by 50 ms.
     assert log[-1][1] - 1000.0 <= busy + idle + 0.06 * len(packets)
 
 
@@ -135,7 +135,7 @@ def test_critical_packet_waits_for_one_normal_packet_at_most(world: World) -> No
 
 
 def test_critical_packet_of_another_process_goes_first(world: World, state_folder: Path) -> None:
-    # Two turnstiles over the same files stand for two processes.
+    # Two shared states over the same files act as two processes.
     ours, theirs = RateLimiter("a", 10, world.clock), RateLimiter("a", 10, world.clock, str(state_folder))
     log = Log()
     for number in range(4):

@@ -139,7 +139,7 @@ class Storm:
     """Sends many messages through faults, with replies in between, and then compares the two sides.
 
     Of ten calls six are a short text to one number, two a long one, one a text to three numbers, one two texts to two
-    numbers. refusals: lets the application refuse to take what comes in, now and then.
+    numbers. refusals: the application sometimes rejects an item.
     """
 
     def __init__(
