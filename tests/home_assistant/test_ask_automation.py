@@ -1,4 +1,4 @@
-"""Asking as people use it: in an automation, in a script, two hundred at once, and stopped in the middle."""
+"""Questions in automations and scripts, two hundred at once, and interrupted questions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sandbox_config() -> Config:
 
 @pytest.fixture
 def enable_event_loop_debug() -> None:
-    """Leave the loop as it is in a house: it would note the way to each of thousands of callbacks."""
+    """Turn off the loop's debug mode, which records the origin of each of thousands of callbacks."""
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_reply_continues_a_script(
 async def test_two_hundred_concurrent_questions_get_their_answers(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, sandbox: Sandbox, connect: Connect
 ) -> None:
-    """Twenty phones with ten questions each, whose answers come in any order, each to its own extension."""
+    """Ask twenty phones ten questions each; the answers arrive in any order, each to its own extension."""
     options = {"hourly_limit": 1000, "daily_limit": 1000, "number_limit": 1000}
     await set_up(make_entry(options={const.CONF_QUESTION_EXTENSIONS: "100-199", **options}))
     await connect()

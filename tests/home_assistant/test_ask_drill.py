@@ -1,4 +1,4 @@
-"""Drills: proven by the store's word whatever the platform told, and a repair that says what is missing and why."""
+"""Drills: delivery reports decide regardless of the send response, and a repair names what is missing and why."""
 
 from __future__ import annotations
 

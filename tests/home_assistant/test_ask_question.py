@@ -1,4 +1,4 @@
-"""The action `ask_question`, with a real platform and a real phone's replies."""
+"""The action `ask_question`, with the sandbox platform and replies from a phone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
 
 
 def start(hass: HomeAssistant, *entities: str, **data: Any) -> asyncio.Task[Any]:
-    """Begin to ask."""
+    """Start asking in the background."""
     given = {"question": "要关上车库门吗？", "answers": [{"id": "yes"}, {"id": "no"}], "timeout": 20, **data}
     if entities:
         given["entity_id"] = list(entities)
@@ -44,12 +44,12 @@ def start(hass: HomeAssistant, *entities: str, **data: Any) -> asyncio.Task[Any]
 
 
 async def sent(sandbox: Sandbox, count: int = 1) -> None:
-    """Wait until so many messages are with the platform."""
+    """Wait until the platform has this many messages."""
     await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until something is so."""
+    """Run the loop until a condition is true."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
             await asyncio.sleep(0)
@@ -214,7 +214,7 @@ async def test_questions_to_one_phone_are_asked_in_turn_without_a_range(
 async def test_questions_with_extensions_get_their_own_answers(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
 ) -> None:
-    """The platform's replies carry the extension alone, or the whole access number with it."""
+    """The platform's replies carry either the extension only, or the access number with the extension."""
     entry = make_entry(options={const.CONF_QUESTION_EXTENSIONS: "05-24"})
     await set_up(entry)
     asking = [start(hass, "notify.alice", question=f"第 {number} 题？") for number in range(5)]
@@ -323,7 +323,7 @@ async def test_answer_after_a_reload_is_marked_as_over(
     assert (await asking)["reason"] == "unloaded"
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     await reply(hass, entry, "好", extension=sandbox.platform.messages[0].extension)
-    await hass.async_block_till_done()  # what waited is looked for first
+    await hass.async_block_till_done()  # pending messages are looked up first
     assert [messages[0].data[name] for name in ("question", "answer", "tag")] == ["over", "yes", "garage"]
 
 
@@ -428,7 +428,7 @@ async def test_timeout_during_the_send_ends_the_question(
 async def test_timeout_cuts_off_the_request(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The account's pace makes it wait: the core says that it never left."""
+    """The rate limit delays the request, so the core reports it as not sent."""
     monkeypatch.setattr(entry.runtime_data.client.sender.http, "_sleep", lambda _: asyncio.Event().wait())
     answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
     assert answer["answers"][0]["outcome"] in ("not_sent", "accepted")
@@ -436,7 +436,7 @@ async def test_timeout_cuts_off_the_request(
 
 
 class TestQuietHours:
-    """Alice is not to be disturbed for a while."""
+    """Alice has quiet hours now."""
 
     @pytest.fixture
     async def entry(self, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:

@@ -1,4 +1,4 @@
-"""The dialogs of the CMPP way: tried by logging in, each error told apart and recovered from; ways come and go."""
+"""The dialogs of the CMPP transport: a login checks it, and each error is distinct and recoverable."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sandbox_config(sandbox_config: Config) -> Config:
 
 @pytest.fixture
 def given(sandbox: Sandbox) -> dict[str, Any]:
-    """What a person enters who makes no mistake."""
+    """Valid input."""
     return {
         "host": "127.0.0.1",
         "port": sandbox.cmpp.port,
@@ -50,7 +50,7 @@ def given(sandbox: Sandbox) -> dict[str, Any]:
 
 @pytest.fixture
 def http(sandbox: Sandbox) -> dict[str, Any]:
-    """What a person enters for the HTTP way of the same account."""
+    """Valid input for the same account over HTTP."""
     return {"username": "homeuser", "password": PASSWORD, "product_id": "61341", "gateway": sandbox.url}
 
 
@@ -171,7 +171,7 @@ async def test_refused_login_shows_its_reason(
 
 @pytest.fixture
 async def certificate(tmp_path: Path) -> Path:
-    """A certificate for this machine, with its key in one file, that nobody has signed."""
+    """A self-signed certificate for this machine, with its key in one file."""
     made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     making = await asyncio.create_subprocess_exec(
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
@@ -183,7 +183,7 @@ async def certificate(tmp_path: Path) -> Path:
 
 
 class TestBehindTLS:
-    """The platform's port is behind TLS, as a tunnel makes it."""
+    """A TLS tunnel in front of the platform's port."""
 
     @pytest.fixture
     def sandbox_config(self, sandbox_config: Config, certificate: Path) -> Config:
@@ -193,7 +193,7 @@ class TestBehindTLS:
 
     @pytest.fixture(autouse=True)
     def _refused_handshakes(self, hass: HomeAssistant) -> None:
-        """Asyncio tells whoever runs a server, in its debug mode, of each handshake that fails."""
+        """In debug mode, asyncio reports each failed handshake to the exception handler of the server."""
         told = hass.loop.get_exception_handler()
         assert told is not None
 
@@ -242,7 +242,7 @@ async def test_connect_status_determines_the_error(
 
 @pytest.fixture
 async def stranger() -> AsyncIterator[Callable[[bytes | None], Awaitable[int]]]:
-    """Opens ports where no platform is: that answer with some octets, or with none at all and go away."""
+    """Open ports without a platform, which send the given octets and close the connection."""
     servers: list[asyncio.Server] = []
 
     async def serve(answer: bytes | None) -> int:
@@ -329,7 +329,7 @@ async def test_reconfigure_changes_the_cmpp_account(
 ) -> None:
     del given["signature"]
     state = sandbox.platform.accounts["homeuser"]
-    # One connection is all that the account may have, and the entry has it.
+    # The account is limited to one connection, which the entry holds.
     state.config = replace(state.config, cmpp_connections=1)
     result = await choose(hass, entry, "reconfigure_cmpp")
     result = await enter(hass, result, {**given, "password": "not it"})

@@ -1,4 +1,4 @@
-"""The dialogs of an account: tried before it is saved, each error told apart, and recovered from."""
+"""The dialogs of an account: it is checked before saving, and each error is distinct and recoverable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
 @pytest.fixture
 def given(sandbox: Sandbox) -> dict[str, Any]:
-    """What a person enters who makes no mistake."""
+    """Valid input."""
     return {
         "username": "homeuser",
         "password": PASSWORD,
@@ -110,7 +110,7 @@ async def test_recipient_form_follows_the_new_account(hass: HomeAssistant, given
     await hass.async_block_till_done()
     assert dialog["type"] is FlowResultType.CREATE_ENTRY
     assert hass.states.get("notify.alice")
-    # This dialog took the place of the page that shows the letter.
+    # This dialog replaced the page with the letter.
     assert dialog["description"] == result["description"] == "letter_unreachable"
     assert dialog["description_placeholders"] == result["description_placeholders"]
 
@@ -173,7 +173,7 @@ async def test_platform_fault_determines_the_error(
 
 
 class TestAllowedAddresses:
-    """The platform takes calls from elsewhere only."""
+    """The platform accepts only other addresses."""
 
     @pytest.fixture
     def sandbox_config(self, sandbox_config: Config) -> Config:
@@ -189,7 +189,7 @@ class TestAllowedAddresses:
 
 
 class TestBalanceNotPermitted:
-    """The account may send but not ask for its balance."""
+    """The account can send but not query its balance."""
 
     @pytest.fixture
     def sandbox_config(self, sandbox_config: Config) -> Config:
@@ -266,7 +266,7 @@ async def test_unusable_proxy_is_reported(hass: HomeAssistant, entry: MockConfig
 
 
 class TestPlainPasswordForTheBalance:
-    """Some platforms take no MD5 when asked for the balance."""
+    """Some platforms accept no MD5 in balance queries."""
 
     @pytest.fixture
     def sandbox_config(self, sandbox_config: Config) -> Config:
@@ -326,7 +326,7 @@ async def test_duplicate_account_aborts(hass: HomeAssistant, given: dict[str, An
 async def test_address_spelling_does_not_matter(
     hass: HomeAssistant, make_entry: MakeEntry, given: dict[str, Any], sandbox: Sandbox
 ) -> None:
-    # An entry of an earlier version, which kept the address as it was typed.
+    # An entry of an earlier version, which stored the address as entered.
     make_entry(http={"gateway": sandbox.url.replace("127.0.0.1", "LOCALHOST.")})
     given["gateway"] = sandbox.url.replace("127.0.0.1", "LocalHost")
     result = await enter(hass, await start(hass), given)

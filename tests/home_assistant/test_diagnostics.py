@@ -1,4 +1,4 @@
-"""What diagnostics and system health tell, and what they must not."""
+"""The contents of diagnostics and system health, and the data that they must not contain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REVEALING = {
 
 
 async def file_of(hass: HomeAssistant, entry: MockConfigEntry, client: ClientSessionGenerator) -> dict[str, Any]:
-    """Return the file as a person downloads it: to what we tell, Home Assistant adds something of its own."""
+    """Return the downloaded file, which includes the data that Home Assistant adds."""
     assert await async_setup_component(hass, "diagnostics", {})
     response = await (await client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
     assert response.status == HTTPStatus.OK
@@ -93,7 +93,7 @@ async def test_diagnostics_contain_no_secret(
     alice = entry.subentries["alice"]
     hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, const.CONF_PERSON: "person.alice"})
     await come(hass, entry, Reply(ALICE, "我在家"), Reply("13900000009", "你好"))
-    # Each opens a repair.
+    # Each creates a repair.
     await come(hass, entry, Reply(ALICE, "TD"), Reply("13900000009", "退订"))
     if not loaded:
         assert await hass.config_entries.async_unload(entry.entry_id)
@@ -113,7 +113,7 @@ async def test_diagnostics_contain_no_secret(
     ]
     names = ["Familie Huber", "Alice", "Bob"]
     assert [secret for secret in secrets + names if secret in text] == []
-    # Home Assistant adds the repairs that are open, with the names that they tell, as the page says.
+    # Home Assistant adds the active repairs with their names, as documented.
     assert [secret for secret in secrets if secret in json.dumps(whole, ensure_ascii=False)] == []
     assert ("sent" in told) is loaded
 

@@ -1,4 +1,4 @@
-"""The event entities: they tell what happens, once."""
+"""The event entities show each event exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`get_messages` and `purge_messages`: what is kept, for administrators and automations only."""
+"""`get_messages` and `purge_messages`: the stored messages, for administrators and automations only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def come(hass: HomeAssistant, entry: MockConfigEntry, item: Reply | Delive
 
 @pytest.fixture
 async def filled(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """An account with two messages out and two in, an hour apart."""
+    """An account with two sent and two received messages, an hour apart."""
     client = entry.runtime_data.client
     freezer.move_to("2026-05-01 08:00:00+00:00")
     (receipt,) = await client.send(ALICE, "一")

@@ -1,4 +1,4 @@
-"""The options: settings that are taken up, the letter, new push addresses, and a test message step by step."""
+"""The options: settings, the letter, new push addresses, and the steps of a test message."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class TestSettings:
         assert entry.runtime_data.coordinator.update_interval.total_seconds() == 15 * 60
 
     async def test_proxy_is_used(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
-        # The sandbox answers a proxied request as any other: what counts is that the platform's own name is not asked.
+        # The sandbox answers a proxied request like any other; the platform's name does not resolve.
         hass.config_entries.async_update_entry(
             entry, data={**entry.data, "http": {**entry.data["http"], "gateway": "http://platform.invalid"}}
         )
@@ -237,7 +237,7 @@ class TestSelfTest:
     async def run(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, *, report: str | None, reply: bool | str
     ) -> ConfigFlowResult:
-        """Go through a test in which these things come back."""
+        """Run a test with this report and reply."""
         result = await choose(hass, entry, "test")
         assert result["step_id"] == "test"
         result = await hass.config_entries.options.async_configure(result["flow_id"], {"recipient": "alice"})

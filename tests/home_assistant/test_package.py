@@ -1,4 +1,4 @@
-"""What Home Assistant and HACS ask of the folder itself: manifest, images, and the self-assessment."""
+"""The requirements of Home Assistant and HACS for the folder: manifest, images, and quality scale."""
 
 from __future__ import annotations
 

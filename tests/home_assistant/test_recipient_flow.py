@@ -1,4 +1,4 @@
-"""The dialogs of a recipient, and that recipients come, change and go without a reload of their account."""
+"""The dialogs of a recipient. Recipients can be added, changed and removed without a reload of the account."""
 
 from __future__ import annotations
 

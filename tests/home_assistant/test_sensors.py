@@ -1,4 +1,4 @@
-"""The account's sensors: the balance of the platform, what was counted, and what keeps it from sending."""
+"""The sensors of an account: balance, statistics, and problems that prevent sending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard on spending in Home Assistant: what it holds back is told, once, and taken back when there is room."""
+"""Spending limits: a reached limit fires one event and creates one repair, which is deleted when there is room."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def send(hass: HomeAssistant, number: str = ALICE, **data: Any) -> tuple[s
 
 @pytest.fixture
 def limited(make_entry: MakeEntry, set_up: SetUp) -> Any:
-    """Sets up an account with these limits, all others off."""
+    """Set up an account with these limits and all others disabled."""
 
     async def make(**limits: int) -> MockConfigEntry:
         off = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit", "automatic_limit", "critical_reserve"), 0)
@@ -64,7 +64,7 @@ async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much:
 
 
 class TestLimits:
-    """Which limits an account has."""
+    """The limits of an account."""
 
     def test_limits_have_defaults(self) -> None:
         assert spending_limits({}) == SpendingLimits(hour=60, day=200, reserve=10, number=10, automatic=20)
@@ -193,7 +193,7 @@ class TestCritical:
 
 
 class TestAutomatic:
-    """What stems from our own events has a limit of its own, so that two machines can't talk to each other for long."""
+    """Automatic messages have their own limit, so that two machines cannot reply to each other forever."""
 
     async def test_automatic_limit_stops_an_answering_automation(
         self, hass: HomeAssistant, limited: Any, sandbox: Sandbox
@@ -236,7 +236,7 @@ class TestAutomatic:
 async def test_failing_ledger_raises_and_deletes_a_repair(
     hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
 ) -> None:
-    """Messages go out all the same: an alarm must not die of its accounting."""
+    """Messages are still sent: a failing counter must not stop an alarm."""
     entry = await limited(hourly_limit=5)
     ledger = entry.runtime_data.client.sender.http._guard._ledger
     ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")

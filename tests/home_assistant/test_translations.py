@@ -1,4 +1,4 @@
-"""Code, services.yaml, icons.json and both languages say the same, in both directions."""
+"""Code, services.yaml, icons.json and both languages agree, in both directions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def leaves(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 EN = translations("en")
 TEXTS = {language: dict(leaves(translations(language))) for language in LANGUAGES}
-# The core (client/) knows nothing of Home Assistant.
+# The core (client/) is independent of Home Assistant.
 SOURCES = {
     path: ast.parse(path.read_text("utf-8"))
     for path in sorted(HERE.rglob("*.py"))
@@ -119,7 +119,7 @@ def test_repairs_and_their_translations_match() -> None:
 
 @pytest.mark.parametrize("part", ["config", "options", "config_subentries.recipient"])
 def test_no_flow_text_is_unused(part: str) -> None:
-    """That every dialog has its texts is looked at whenever a test opens one (conftest.py)."""
+    """The fixture in conftest.py checks that every opened dialog has its texts."""
     texts = EN
     for name in part.split("."):
         texts = texts[name]
@@ -204,7 +204,7 @@ async def test_entities_have_translations_and_icons(
     }
     translated = {(domain, key) for domain, keys in EN["entity"].items() for key in keys}
     drawn = {(domain, key) for domain, keys in ICONS["entity"].items() for key in keys}
-    # A notify entity has its recipient's name and no other.
+    # A notify entity has only the name of its recipient.
     assert found == translated | {("notify", "recipient")} == drawn
 
 
@@ -223,7 +223,7 @@ def test_reasons_of_the_connection_are_translated() -> None:
 
 
 def imports(node: ast.AST) -> Iterator[ast.ImportFrom]:
-    """What must be there to import from Home Assistant, not what is tried."""
+    """Yield the imports from Home Assistant that must succeed."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Try) and any(
             "ImportError" in ast.unparse(one.type or child) for one in child.handlers
@@ -234,7 +234,7 @@ def imports(node: ast.AST) -> Iterator[ast.ImportFrom]:
         yield from imports(child)
 
 
-# What older ones lack, and what is therefore imported only where it was looked for before.
+# Missing in older versions, and therefore imported only after a check.
 NEWER = {
     "homeassistant.config_entries.FlowType",
     "homeassistant.helpers.automation.move_top_level_schema_fields_to_options",
@@ -251,7 +251,7 @@ def is_there(module: str, name: str) -> bool:
 
 
 def test_every_import_exists_in_home_assistant() -> None:
-    """Inside a function too, where nothing else would tell before that function runs."""
+    """Include imports inside functions, which otherwise fail only when the function runs."""
     wanted = [
         (str(imported.module), alias.name)
         for tree in SOURCES.values()
