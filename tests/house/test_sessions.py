@@ -102,6 +102,15 @@ def test_environment_that_is_up_to_date_is_left_alone(noxfile: ModuleType, venv:
     assert second.commands == []
 
 
+def test_another_path_to_the_interpreter_changes_nothing(noxfile: ModuleType, venv: Path) -> None:
+    """The demo must not replace the environment of the lane whose tests start it."""
+    noxfile.prepare(Session(venv), STEPS)
+    session = Session(venv)
+    session.python = "/another/python3.11"
+    noxfile.prepare(session, STEPS)
+    assert session.commands == []
+
+
 @pytest.mark.parametrize("changed", [[("something==2",)], [("something==1",), ("more",)]])
 def test_changed_requirements_are_installed_from_scratch(
     noxfile: ModuleType, venv: Path, changed: list[tuple[str, ...]]
