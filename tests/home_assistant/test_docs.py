@@ -203,7 +203,7 @@ async def test_example_of_the_other_actions(hass: HomeAssistant, sandbox: Sandbo
         (NUMBER, "二号门打开"),
     ]
     (notice,) = notices(hass)
-    assert notice.startswith("996 left; 1 part; links are often blocked")
+    assert notice.startswith("996 left; 1 part; unregistered links are often blocked")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ async def test_delivery_report_event_notifies_another_person(
     await come(hass, home, DeliveryReport("1", LI, "0"), DeliveryReport("2", LI, "KX:2000"))
     ((number, text),) = held(sandbox)
     assert number == WANG
-    assert text.startswith("短信未送达李先生：The channel's gateway does not exist")
+    assert text.startswith("短信未送达李先生：The gateway of the channel does not exist")
 
 
 async def test_entities_show_the_account_and_the_answers(
@@ -295,7 +295,7 @@ async def test_trigger_examples(hass: HomeAssistant, home: MockConfigEntry, swit
     await come(hass, home, Reply(WANG, "好的"), Reply(LI, "好的"), DeliveryReport("2", WANG, "KX:4000"))
     assert [call.service for call in switched] == ["turn_off"]
     (notice,) = notices(hass)
-    assert notice.startswith("Wang: The same content went to this number too often")
+    assert notice.startswith("Wang: The same text was sent to this number too often")
 
 
 @pytest.fixture
