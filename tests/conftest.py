@@ -1,4 +1,4 @@
-"""What every test has: a state folder of its own, and an ear at the logs, which must never hold a secret."""
+"""Fixtures of every test: its own state folder, and a check that no log contains a secret."""
 
 import hashlib
 import logging
@@ -13,21 +13,21 @@ DEMO_PASSWORD = "demo1680"
 SECRETS = {
     "a password": re.compile(f"{DEMO_PASSWORD}|{hashlib.md5(DEMO_PASSWORD.encode()).hexdigest()}"),
     "a full number": re.compile(r"(?<!\d)(?:86)?1[3-9]\d{9}(?!\d)"),
-    # The texts of the tests are Chinese, and what our programs write into a log never is.
+    # The tests' texts are Chinese, and our log messages never are.
     "a text": re.compile(r"[\u4e00-\u9fff]"),
 }
 
 
 @pytest.fixture(autouse=True)
 def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Gives the test, and the processes it starts, an empty folder for the state shared on a machine."""
+    """Provide an empty folder for the machine-wide state of the test and its processes."""
     folder = tmp_path / "sms1680-state"
     monkeypatch.setenv("SMS1680_STATE_DIR", str(folder))
     return folder
 
 
 class Ear(logging.Handler):
-    """Notes which log lines hold a secret."""
+    """Record the log lines that contain a secret."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -41,7 +41,7 @@ class Ear(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def quiet_logs() -> Iterator[None]:
-    """Fails a test in which a log of ours, or of what we send with, holds a password, a full number or a text."""
+    """Fail a test if our log or httpx's contains a password, a full number or a text."""
     ear = Ear()
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]

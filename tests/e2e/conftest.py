@@ -1,4 +1,4 @@
-"""Lets these tests read what a Home Assistant has written, with the integration's own code, whichever tests run."""
+"""Import the integration's code, so that these tests can read Home Assistant's files when run alone."""
 
 import sys
 from pathlib import Path

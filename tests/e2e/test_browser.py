@@ -1,6 +1,6 @@
-"""Home Assistant's own pages in a real browser: an account and a recipient are added, an SMS goes out, a reply comes.
+"""Test Home Assistant's pages in a real browser: add an account and a recipient, send an SMS, receive a reply.
 
-With SMS1680_WRITE_PICTURES=1 the pages of the newest Home Assistant are kept as the pictures of the READMEs.
+With SMS1680_WRITE_PICTURES=1, save the pages of the newest Home Assistant as the pictures of the READMEs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ANSWER = "1"
 
 @dataclass
 class Home:
-    """A Home Assistant that runs, and what it has logged."""
+    """A running Home Assistant and its log."""
 
     address: str
     log: Path
@@ -55,7 +55,7 @@ class Home:
 
 @pytest.fixture
 async def home() -> AsyncIterator[Home]:
-    """A Home Assistant that runs as a program, as the demo has it, and its first user."""
+    """A Home Assistant that runs as a program, as in the demo, and its first user."""
     folder = RunFolder()
     config, port, log = folder.path / "config", free_port(), folder.logs / "home-assistant.log"
     configure(config, version, port)
@@ -74,7 +74,7 @@ async def home() -> AsyncIterator[Home]:
 
 @pytest.fixture
 async def box() -> AsyncIterator[Sandbox]:
-    """A platform with its page."""
+    """The sandbox platform and its page."""
     async with Sandbox(Config(report_delay=0.1)) as sandbox:
         yield sandbox
 
@@ -87,17 +87,17 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
 
 
 def one(selector: str, text: str = "") -> str:
-    """The first element that is seen and has this in its text."""
+    """Return the first visible element whose text contains this."""
     return f"seek.one({json.dumps(selector)}, {json.dumps(text, ensure_ascii=False)})"
 
 
 def last(selector: str, text: str) -> str:
-    """The last such element."""
+    """Return the last such element."""
     return f"seek.all({json.dumps(selector)}, {json.dumps(text)}).at(-1)"
 
 
 def field(name: str) -> str:
-    """What is written into, for a field of a dialog."""
+    """Return the input element of a form field."""
     selector = f"[...seek.deep()].find((element) => element.localName === 'ha-selector' && element.name === '{name}')"
     return f"seek.one('input, textarea', '', {selector}.shadowRoot)"
 
@@ -107,7 +107,7 @@ async def press(tab: Tab, text: str) -> None:
 
 
 async def keep(tab: Tab, name: str, *elements: str, margin: int = 16) -> None:
-    """Keep what these elements look like, if it is wanted."""
+    """Save a picture of these elements if requested."""
     if WRITES_PICTURES:
         (PICTURES / f"{name}.png").write_bytes(await tab.picture(*elements, margin=margin))
 
@@ -123,9 +123,9 @@ async def test_user_sets_up_an_account_and_exchanges_messages(home: Home, box: S
     await answer(phone)
     await tab.until(message_event("Received"))
     await keep(tab, "ha-device", "...seek.all('ha-card')")
-    if WRITES_PICTURES:  # the editor of automations is Home Assistant's, and changes often
+    if WRITES_PICTURES:  # the automation editor belongs to Home Assistant and changes often
         await find_triggers(tab, home)
-    # Neither the pages nor Home Assistant had something to say against the integration.
+    # Neither the pages nor Home Assistant logged a problem of the integration.
     assert [problem for problem in tab.problems if "sms1680" in problem] == []
     assert phone.problems == []
     assert complaints(home.log.read_text("utf-8")) == []
@@ -140,7 +140,7 @@ async def log_in(tab: Tab, home: Home) -> None:
 
 
 async def add_account(tab: Tab, home: Home, box: Sandbox) -> str:
-    """Add the account and a recipient, and return the letter that the dialog shows."""
+    """Add the account and a recipient, and return the letter that the form shows."""
     await tab.open(f"{home.address}/config/integrations/dashboard/add?domain=sms1680")
     await press(tab, "OK")
     await tab.click(one(LIST_ITEM, "HTTP"))
@@ -149,7 +149,7 @@ async def add_account(tab: Tab, home: Home, box: Sandbox) -> str:
         await tab.write(field(name), value)
     await keep(tab, "ha-account-dialog", one("dialog"), margin=0)
     await press(tab, "Submit")
-    if IS_NEWEST:  # the dialog of the first recipient follows by itself, and the letter comes after it
+    if IS_NEWEST:  # the form of the first recipient follows automatically, then the letter
         await fill_in_recipient(tab)
         return await read_letter(tab)
     letter = await read_letter(tab)
@@ -190,7 +190,7 @@ async def register(browser: Browser, box: Sandbox, letter: str) -> Tab:
 
 
 async def send(tab: Tab, home: Home) -> None:
-    """Send through the tools' page, by its fields."""
+    """Send with the form of the developer tools."""
     await tab.open(f"{home.address}{TOOLS}?service=sms1680.send_message")
     await tab.click(one(BUTTON, "Add target") if IS_NEWEST else one(".mdc-chip", "Choose entity"))
     await tab.click(one(LIST_ITEM, RECIPIENT))
@@ -202,19 +202,19 @@ async def send(tab: Tab, home: Home) -> None:
 
 
 async def open_device(tab: Tab, home: Home) -> None:
-    """Go to the recipient's page, from the integration's."""
+    """Open the recipient's page from the integration's page."""
     await tab.open(f"{home.address}/config/integrations/integration/sms1680")
     await tab.click(last("ha-list-item-button", RECIPIENT) if IS_NEWEST else last("a", "1 service"))
     await tab.until("location.pathname.startsWith('/config/devices/device/')")
 
 
 def message_event(kind: str) -> str:
-    """What the recipient's page shows of the event entity."""
+    """Return what the recipient's page shows for the event entity."""
     return f"seek.one('*', '{kind}', seek.one('hui-event-entity-row').shadowRoot)"
 
 
 async def answer(phone: Tab) -> None:
-    """See the message on the phone page, and answer it there."""
+    """Wait for the message on the phone page, and answer it."""
     await phone.until(f"document.querySelector('.theirs .bubble').innerText === '【{SIGNATURE}】{ALARM}'")
     await phone.until("document.querySelector('.theirs .icon-ticks')")
     assert await phone.run("document.querySelector('#phone-number').innerText") == NUMBER
@@ -226,7 +226,7 @@ async def answer(phone: Tab) -> None:
 
 
 async def find_triggers(tab: Tab, home: Home) -> None:
-    """Find the triggers where an automation is made."""
+    """Find the triggers in the automation editor."""
     await tab.open(f"{home.address}/config/automation/edit/new")
     await press(tab, "Add trigger")
     await tab.click(one("button, ha-button", "By type"))

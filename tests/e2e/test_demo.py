@@ -1,4 +1,4 @@
-"""The command of the README, as a newcomer runs it: the whole way holds, and nothing is left of it."""
+"""Run the README's demo command like a new user: every step succeeds, and nothing remains."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def platform_environment() -> None:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> dict[str, str]:
-    """The folders outside the checkout that programs like to write to, by their variables."""
+    """Return the folders outside the checkout that programs write to, by environment variable."""
     folders = {"HOME": tmp_path / "home", "TMPDIR": tmp_path / "tmp", "XDG_CACHE_HOME": tmp_path / "cache"}
     for folder in folders.values():
         folder.mkdir()
@@ -43,7 +43,7 @@ def outside(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def start(outside: dict[str, str]) -> Iterator[Start]:
-    """Starts scripts/demo."""
+    """Return a function that starts scripts/demo."""
     started = []
 
     def run(*arguments: str) -> subprocess.Popen[str]:
@@ -64,12 +64,12 @@ def start(outside: dict[str, str]) -> Iterator[Start]:
 
 
 def written(outside: dict[str, str]) -> list[str]:
-    """Every file in the folders outside."""
+    """Return every file in the outside folders."""
     return [str(path) for folder in outside.values() for path in Path(folder).rglob("*")]
 
 
 def running(folder: str) -> dict[int, str]:
-    """The programs that have something to do with the folder of a run, by their process ids."""
+    """Return the commands that name the folder of a run, by process id."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -89,7 +89,7 @@ def until_the_page_is_up(demo: subprocess.Popen[str]) -> None:
 
 
 def run_folder(demo: subprocess.Popen[str]) -> str:
-    """The folder of a run that goes on, as the platform's process has it."""
+    """Return the folder of the current run, taken from the platform's process."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if f"PPid:\t{demo.pid}\n" in (process / "status").read_text("utf-8"):
@@ -128,11 +128,11 @@ def test_demo_completes_every_step(start: Start, outside: dict[str, str]) -> Non
     assert 0 < facts["around"]["seconds"] < 30
     assert facts["ledger"]["counts"] == [1, 1, 1, 0, 1, 1, 1, 1, 1]
     assert facts["logs"]["secrets"] == 0
-    # What the terminal shows is the same.
+    # The terminal shows the same.
     for step in transcript["steps"]:
         assert all(line in told for line in step["lines"])
     assert "13800000001" not in told
-    # And nothing is left.
+    # Nothing remains.
     assert not Path(transcript["folder"]).exists()
     assert running(transcript["folder"]) == {}
     assert written(outside) == []

@@ -1,4 +1,4 @@
-"""A Home Assistant that is killed at random moments while uplinks come in: none is missing, none is acted on twice.
+"""Kill Home Assistant at random moments while uplinks arrive: none is missing, none fires twice unmarked.
 
 Home Assistant runs as a program and is ended by SIGKILL, while it boots too; the sandbox pushes, and pushes again what
 was not answered. Each push that was answered must be found in the store, as a row of its own, and each row among the
@@ -42,10 +42,10 @@ UPLINKS = int(os.environ.get("SMS1680_UPLINKS", "150"))
 KILLS = int(os.environ.get("SMS1680_KILLS", "3"))
 NUMBERS = [f"1380000{serial:04}" for serial in range(10)]
 LONGEST_BOOT = 120.0
-A_LIFE = 12.0  # seconds: some are killed before they fire anything, some while they do
-SLACK = timedelta(seconds=0.05)  # of clocks; well below the pause before a push comes again
+A_LIFE = 12.0  # seconds: some are killed before they fire an event, some while they fire
+SLACK = timedelta(seconds=0.05)  # clock tolerance, well below the pause before a push is repeated
 ACCOUNT = Account("demo", "demo1680", products={"61341": 10_000})
-# Patient beyond any boot: what was not answered comes again, as the README says that it must.
+# Longer than any boot: the platform repeats unanswered pushes, as the README requires.
 PUSHES = PushRules(attempts=100_000, first_pause=0.3, growth=1.0, longest_pause=0.3, timeout=5.0)
 
 WITNESS = """
@@ -67,7 +67,7 @@ async def async_setup(hass, config):
 
 
 class Row(NamedTuple):
-    """A stored uplink, or the one that an event was fired for."""
+    """A stored uplink, or the uplink of an event."""
 
     number: str
     text: str | None
@@ -75,7 +75,7 @@ class Row(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """An attempt of a push that was answered as taken, and when it was made."""
+    """An acknowledged attempt of a push, and its time."""
 
     number: str
     text: str
@@ -84,7 +84,7 @@ class Answered(NamedTuple):
 
 
 class NotedPushes(PushQueue):
-    """Notes the attempts that were answered as taken."""
+    """Record the acknowledged attempts."""
 
     def __init__(self, rules: PushRules, clock: Callable[[], float]) -> None:
         super().__init__(rules, clock)
@@ -106,7 +106,7 @@ class NotedPushes(PushQueue):
 
 
 class House:
-    """A Home Assistant in a folder of its own, that is started again after each kill."""
+    """A Home Assistant in its own folder, restarted after each kill."""
 
     def __init__(self, folder: Path, processes: Processes, session: aiohttp.ClientSession) -> None:
         self.folder = folder / "home"
@@ -137,7 +137,7 @@ class House:
         await process.wait()
 
     def fired(self) -> list[tuple[Row, bool]]:
-        """Each event that was fired, with whether it was marked."""
+        """Return each event, and whether it was marked as redelivered."""
         lines = map(json.loads, (self.folder / "witness.jsonl").read_text().splitlines())
         return [(Row(number, text, datetime.fromisoformat(at)), redelivered) for number, text, at, redelivered in lines]
 
@@ -150,7 +150,7 @@ class House:
 
 
 async def run(folder: Path, text_of: Callable[[int], str], chance: random.Random) -> tuple[House, NotedPushes, int]:
-    """Push uplinks into a Home Assistant that is killed again and again; end it well once all were answered."""
+    """Push uplinks while Home Assistant is killed repeatedly, and stop it normally once all are acknowledged."""
     async with (
         Processes() as processes,
         aiohttp.ClientSession() as session,
@@ -195,7 +195,7 @@ async def run(folder: Path, text_of: Callable[[int], str], chance: random.Random
 
 
 async def wait_for_the_moment(house: House, box: Sandbox, chance: random.Random) -> None:
-    """Wait for a random moment: in its boot, in its life, or just when so many were answered."""
+    """Wait for a random moment: while it boots, while it runs, or after so many acknowledgements."""
     kind = chance.choice(("boot", "life", "answers", "answers"))
     if kind != "boot":
         await house.is_up()
@@ -208,9 +208,9 @@ async def wait_for_the_moment(house: House, box: Sandbox, chance: random.Random)
 
 
 def without_a_row(answered: list[Answered], rows: list[Row]) -> list[Answered]:
-    """Return the attempts that have no row of their own: of the same number and text, received while they were made.
+    """Return the attempts without a row of their own: same number and text, received during the attempt.
 
-    One after the other by their ends, each gets the earliest row that is left for it, which serves as many as can be.
+    In the order of their ends, each attempt gets its earliest remaining row. This matches as many as possible.
     """
     left = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.received_at):
@@ -227,7 +227,7 @@ def without_a_row(answered: list[Answered], rows: list[Row]) -> list[Answered]:
 
 
 def check(folder: Path, text_of: Callable[[int], str], capsys: pytest.CaptureFixture[str]) -> House:
-    """Run it, and hold what was answered, what is stored and what was fired against one another; tell the figures."""
+    """Run it, compare the acknowledged, stored and fired uplinks, and print the figures."""
     started = time.monotonic()
     house, pushes, kills = asyncio.run(run(folder, text_of, random.Random()))
     stored, fired = house.stored(), house.fired()

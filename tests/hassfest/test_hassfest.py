@@ -1,4 +1,4 @@
-"""The rules of hassfest and of the HACS action that apply to this integration and need nothing but the files."""
+"""Check the rules of hassfest and of the HACS action that need only the files."""
 
 import ast
 import json
@@ -45,9 +45,9 @@ HACS_KEYS = {
     "render_readme",
     "zip_release",
 }
-# Integrations that any other may import from without depending on them.
+# Integrations that others may import without a dependency.
 ALWAYS_THERE = {"binary_sensor", "event", "homeassistant", "notify", "persistent_notification", "sensor"}
-# Those whose module of the same name is the integration's own side of them.
+# Integrations for which a module of the same name is a platform.
 PLATFORM_MODULES = {"diagnostics", "repairs", "system_health"}
 
 
@@ -56,7 +56,7 @@ def load(name: str) -> Any:
 
 
 def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text of a translation with the path of its key."""
+    """Return every text of a translation with the path of its key."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from strings(inner, f"{path}.{key}".lstrip("."))
@@ -73,7 +73,7 @@ def services() -> dict[str, Any]:
 
 
 def fields_of(service: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The fields of an action, those in sections too."""
+    """Return the fields of an action, including those in sections."""
     for name, field in ((service or {}).get("fields") or {}).items():
         if "fields" in field:
             yield from field["fields"].items()
@@ -82,7 +82,7 @@ def fields_of(service: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, A
 
 
 def selectors(value: Any) -> Iterator[dict[str, Any]]:
-    """Every select selector below a value."""
+    """Return every select selector below a value."""
     if isinstance(value, dict):
         if isinstance(value.get("select"), dict):
             yield value["select"]
@@ -123,7 +123,7 @@ def test_imported_integrations_are_dependencies() -> None:
 
 
 def imported_integrations(tree: ast.AST) -> Iterator[str]:
-    """The integrations of Home Assistant that a module imports from."""
+    """Return the Home Assistant integrations that a module imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             parts = node.module.split(".")
@@ -174,7 +174,7 @@ def test_both_languages_have_the_same_keys_and_placeholders() -> None:
 
 
 def steps() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every step of every flow."""
+    """Return every step of every flow."""
     english = translation("en")
     flows = {"config": english["config"], "options": english.get("options", {}), **english.get("config_subentries", {})}
     for flow, texts in flows.items():
@@ -244,7 +244,7 @@ def test_icon_has_the_required_size(name: str, side: int) -> None:
 
 
 def test_integration_imports_nothing_outside_its_folder() -> None:
-    """HACS copies this folder alone."""
+    """HACS copies only this folder."""
     outside = {
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in INTEGRATION.rglob("*.py")

@@ -1,4 +1,4 @@
-"""What the integration's tests share: a sandbox on loopback, and an account with two recipients that uses it."""
+"""Fixtures of the integration's tests: a sandbox on loopback, and its account with two recipients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from homeassistant.data_entry_flow import FlowHandler
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-# Home Assistant's test helper puts a package of this name in front once it has made its `hass`: ours comes before.
+# Home Assistant's test helper adds a package of this name when it creates `hass`, so import ours first.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from custom_components.sms1680 import const
@@ -57,7 +57,7 @@ def _integrations(enable_custom_integrations: None) -> None: ...
 
 @pytest.fixture(autouse=True)
 def _own_folder(hass: HomeAssistant, tmp_path: Path) -> None:
-    """A configuration folder of the test's own, for the message store lies in it."""
+    """Return a configuration folder for this test alone, because it contains the message store."""
     folder = tmp_path / "config"
     folder.mkdir()
     hass.config.config_dir = str(folder)
@@ -65,18 +65,18 @@ def _own_folder(hass: HomeAssistant, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _loopback(socket_enabled: None) -> None:
-    """Tests talk to a real sandbox; the test helper lets nothing but loopback through."""
+    """Allow sockets: tests use a real sandbox, and the test helper permits only loopback."""
 
 
 @pytest.fixture(autouse=True)
 def _wait_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Home Assistant waits for no task that is being cancelled; one that connects looks like that for a moment."""
+    """Home Assistant does not wait for cancelled tasks, and a connecting task briefly looks cancelled."""
     monkeypatch.setattr("homeassistant.core.cancelling", lambda _: False)
 
 
 @pytest.fixture(autouse=True)
 def _closing_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python asserts that a server is open once a connection is accepted, though it may be closed in that moment."""
+    """Python asserts that a server is open when it accepts a connection, but it can be closing."""
     attach = Server._attach
 
     def attach_if_open(server: Any, transport: object) -> None:
@@ -88,7 +88,7 @@ def _closing_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _texts_of_dialogs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks, whenever a test meets a dialog of ours, whether all that it shows is translated."""
+    """Check that every form shown by a test is translated."""
     texts = json.loads((Path(const.__file__).parent / "translations" / "en.json").read_text("utf-8"))
     for name in ("async_show_form", "async_show_menu", "async_show_progress", "async_abort", "async_create_entry"):
         monkeypatch.setattr(FlowHandler, name, _looked_at(getattr(FlowHandler, name), texts))
@@ -133,7 +133,7 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
 
 @pytest.fixture(autouse=True)
 def _nothing_that_home_assistant_warns_of(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Looks after each test for what Home Assistant says of integrations that use it wrongly or by outworn ways."""
+    """Fail a test in which Home Assistant reports wrong or deprecated use by the integration."""
     yield
     for phase in ("setup", "call"):
         for record in caplog.get_records(phase):
@@ -146,20 +146,20 @@ def _nothing_that_home_assistant_warns_of(caplog: pytest.LogCaptureFixture) -> I
 
 @pytest.fixture
 def sandbox_config() -> Config:
-    """What the sandbox is set up with; a test file may override it."""
+    """Return the sandbox's configuration. A test file can override it."""
     home = Account(USERNAME, PASSWORD, products={PRODUCT: 1000})
     return Config(accounts=(home,), report_delay=0.0)
 
 
 @pytest.fixture
 async def sandbox(sandbox_config: Config) -> AsyncIterator[Sandbox]:
-    """A 1680 platform on loopback."""
+    """Run a sandbox platform on loopback."""
     async with Sandbox(sandbox_config) as box:
         yield box
 
 
 def recipient(name: str, number: str, subentry_id: str, **more: Any) -> ConfigSubentryDataWithId:
-    """Return a recipient as an entry keeps it."""
+    """Return a recipient as an entry stores it."""
     return ConfigSubentryDataWithId(
         data={const.CONF_NUMBER: number, **more},
         subentry_id=subentry_id,
@@ -171,7 +171,7 @@ def recipient(name: str, number: str, subentry_id: str, **more: Any) -> ConfigSu
 
 @pytest.fixture
 def make_entry(sandbox: Sandbox, hass: HomeAssistant) -> MakeEntry:
-    """Makes an account at the sandbox, with Alice and Bob, and adds it to Home Assistant; not set up yet."""
+    """Return a function that adds an account at the sandbox with Alice and Bob, without setting it up."""
 
     def make(
         *,
@@ -221,7 +221,7 @@ def make_entry(sandbox: Sandbox, hass: HomeAssistant) -> MakeEntry:
 
 @pytest.fixture
 def set_up(hass: HomeAssistant) -> SetUp:
-    """Sets an account up and waits until all is quiet, its first balance included."""
+    """Return a function that sets an account up, and waits for its first balance."""
 
     async def run(made: MockConfigEntry) -> None:
         assert await hass.config_entries.async_setup(made.entry_id)
@@ -233,7 +233,7 @@ def set_up(hass: HomeAssistant) -> SetUp:
 
 @pytest.fixture
 async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
-    """The usual account, set up."""
+    """Set up the default account."""
     made = make_entry()
     await set_up(made)
     return made
@@ -241,7 +241,7 @@ async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
 
 @pytest.fixture
 def connect(hass_client_no_auth: ClientSessionGenerator, sandbox: Sandbox) -> Connect:
-    """Lets the sandbox push to the usual account, which is set up, over a socket."""
+    """Set up the default account, with pushes from the sandbox over a socket."""
 
     async def run() -> None:
         client = await hass_client_no_auth()
@@ -254,13 +254,13 @@ def connect(hass_client_no_auth: ClientSessionGenerator, sandbox: Sandbox) -> Co
 
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the core give up at once where there is no connection; its tries again are its own tests' business."""
+    """Disable the core's retries without a connection, which its own tests cover."""
     monkeypatch.setattr(account, "AsyncClient", functools.partial(AsyncClient, patience=0))
 
 
 @pytest.fixture
 def until(hass: HomeAssistant, sandbox: Sandbox) -> Callable[[Callable[[], object]], Awaitable[None]]:
-    """Waits until a condition holds; it is looked at whenever something happens here or at the platform."""
+    """Return a function that waits for a condition, checked at every event here or at the platform."""
 
     async def wait(condition: Callable[[], object]) -> None:
         changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What the actions can besides reaching people: a message's options, templates, batches, waiting, balance, estimate."""
+"""The actions beyond addressing: message options, templates, batches, waiting, balance, estimate."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.usefixtures("entry")
 
 
 async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
-    """Call an action and return its answer."""
+    """Call an action and return its response."""
     answer = await hass.services.async_call("sms1680", action, data, blocking=True, return_response=True)
     assert isinstance(answer, dict)
     return answer
 
 
 class TestOptions:
-    """When, with which extension, and how urgently."""
+    """The time, extension and priority of a message."""
 
     async def test_time_without_zone_uses_the_zone_of_home_assistant(
         self, hass: HomeAssistant, sandbox: Sandbox
@@ -110,7 +110,7 @@ def extensions(sandbox: Sandbox) -> dict[str, str]:
 
 
 class TestTemplateAndBatch:
-    """Each receiver gets a text of its own."""
+    """Each recipient gets its own text."""
 
     async def test_template_is_filled_in_for_each_row(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         rows = [
@@ -219,7 +219,7 @@ class TestTemplateAndBatch:
 
 
 class TestBalance:
-    """`sms1680.get_balance` asks now, and the sensor shows it too."""
+    """`sms1680.get_balance` requests the balance and updates the sensor."""
 
     async def test_action_requests_the_balance(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox

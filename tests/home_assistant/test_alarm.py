@@ -1,4 +1,4 @@
-"""An alarm that gets through: what comes next, trying for longer, a safe text, and the warning of refused words."""
+"""Reliable alarms: fallback, retries, safe text, and the warning about refused words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SAFE = "家中有警报，请查看"
 
 @pytest.fixture(autouse=True)
 def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """What surely was not sent is told at once."""
+    """Report unsent messages at once."""
     monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
 
 
@@ -71,7 +71,7 @@ async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much:
 
 
 def cut_off(sandbox: Sandbox) -> None:
-    """Let the platform take the next message, and its answer get lost."""
+    """Make the platform accept the next message and lose its answer."""
 
     def choose(call: Call) -> Fault | None:
         if call is not Call.SEND:
@@ -109,14 +109,14 @@ async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -
 
 @pytest.fixture
 async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """The account's gateway can't be reached: nothing listens at its port any more."""
+    """Make the account's gateway unreachable: nothing listens on its port."""
     data = {**entry.data, "http": {**entry.data["http"], "gateway": "http://127.0.0.1:9"}}
     hass.config_entries.async_update_entry(entry, data=data)
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
 class TestFallback:
-    """What comes next, in its order, until something takes the message."""
+    """Fallback steps run in order until one accepts the message."""
 
     @pytest.mark.usefixtures("gateway_off")
     async def test_fallback_account_sends_to_the_same_numbers(
@@ -202,7 +202,7 @@ class TestFallback:
     async def test_fallback_of_the_recipient_is_used(
         self, hass: HomeAssistant, entry: MockConfigEntry, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
-        """The entity of the recipient goes on as well; a fallback that took the message is no error."""
+        """The notify entity runs the fallback too, and an accepted fallback is no error."""
         alice = entry.subentries["alice"]
         hass.config_entries.async_update_subentry(
             entry, alice, data={**alice.data, const.CONF_FALLBACK_ACCOUNT: second.entry_id}
@@ -242,7 +242,7 @@ class TestFallback:
 
 
 class TestReportWithin:
-    """Critical messages whose report fails or does not come go on: in the background, over a restart too."""
+    """Critical messages without a positive report run their fallback in the background, even after a restart."""
 
     @pytest.fixture
     def sandbox_config(self) -> Config:
@@ -305,7 +305,7 @@ class TestReportWithin:
 
 
 class TestKeepTrying:
-    """What surely was not sent is kept, and tried until then."""
+    """Unsent messages are stored and retried until the given time."""
 
     async def _off(self, hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
         data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
@@ -324,7 +324,7 @@ class TestKeepTrying:
         for minutes in (1, 3, 6):
             await later(hass, freezer, minutes=minutes)
         assert (sent(sandbox), events) == ([], [])
-        # A changed gateway reloads the account: what waits is taken up from the store.
+        # A changed gateway reloads the account, which loads its queue from the store.
         await self._off(hass, entry, sandbox.url)
         await later(hass, freezer, minutes=6)
         assert sent(sandbox) == [(ALICE, "门开了")]
@@ -401,7 +401,7 @@ class TestKeepTrying:
 
 
 class TestSafeText:
-    """What goes out where the words are refused, and what is learnt from it."""
+    """The safe text replaces a refused text, and refused words are learned."""
 
     @pytest.mark.usefixtures("entry")
     async def test_call_safe_text_replaces_a_refused_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""What comes next, and when, and to whom: without a sure answer, for another time, and while proof is waited for."""
+"""The order, time and recipients of fallback steps: unknown outcomes, scheduled messages, and delivery waits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OFF = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """What surely was not sent is told at once."""
+    """Report unsent messages at once."""
     monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
 
 
@@ -65,7 +65,7 @@ async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 @pytest.fixture
 async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """An account whose Alice has quiet hours, in the middle of them."""
+    """Set up an account during Alice's quiet hours."""
     freezer.move_to(EVENING)
     made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
     await set_up(made)
@@ -74,7 +74,7 @@ async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateT
 
 @pytest.fixture
 def told(hass: HomeAssistant) -> list[Event]:
-    """What became of messages that were kept for later."""
+    """Capture the events of deferred messages."""
     return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
 
 
@@ -86,7 +86,7 @@ def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
 
 
 async def use_gateway(hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
-    """Let an account use another gateway, which reloads it."""
+    """Change an account's gateway, which reloads it."""
     data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
     hass.config_entries.async_update_entry(entry, data=data)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -116,13 +116,13 @@ def ends(told: list[Event]) -> list[tuple[str, str | None]]:
 
 
 def repairs(hass: HomeAssistant) -> list[str]:
-    """Who is named by the repairs of messages that did not get through."""
+    """Return the names in the repairs of lost messages."""
     issues = ir.async_get(hass).issues.values()
     return [(one.translation_placeholders or {})["who"] for one in issues if one.translation_key == "delayed_lost"]
 
 
 def cut_off(sandbox: Sandbox) -> None:
-    """Let the platform take the next message, and its answer get lost."""
+    """Make the platform accept the next message and lose its answer."""
 
     def choose(call: Call) -> Fault | None:
         if call is not Call.SEND:
@@ -142,7 +142,7 @@ def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> 
 
 
 class TestSchedule:
-    """A message for another time goes out then, whatever had to be done for it."""
+    """A scheduled message is sent at its time, by retry or fallback."""
 
     @pytest.mark.usefixtures("gateway_off")
     async def test_retry_uses_the_scheduled_time(
@@ -217,11 +217,11 @@ class TestSchedule:
         await later(hass, freezer, hours=9)
         assert sent(sandbox) == []
         await later(hass, freezer, hours=1, seconds=1)
-        assert sent(sandbox) == [(ALICE, "门开了")]  # a sure no: no copy, and not marked as one
+        assert sent(sandbox) == [(ALICE, "门开了")]  # refused for certain, so not marked as a repeat
 
 
 class TestRecipients:
-    """Whom it is for is looked up when it goes out."""
+    """The recipient is resolved when the message is sent."""
 
     async def test_message_is_sent_to_the_corrected_number(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
@@ -273,7 +273,7 @@ class TestRecipients:
 
 
 class TestChain:
-    """What comes next, where a step of it ends without a sure answer."""
+    """The fallback chain if a step has no certain outcome."""
 
     @pytest.fixture
     def phone(self, hass: HomeAssistant) -> list[str]:
@@ -370,7 +370,7 @@ class TestChain:
 
 
 class TestWaitForDelivery:
-    """Waiting for proof of a message that something else takes care of is no failure."""
+    """Waiting for delivery of a deferred or replaced message is no failure."""
 
     async def test_message_deferred_by_quiet_hours_is_no_failure(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry

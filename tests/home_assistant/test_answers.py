@@ -1,4 +1,4 @@
-"""Match replies to answers, and recognise the words for opting out."""
+"""Match replies to answers, and recognize opt-out words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our own events lead to is automatic, by whatever way it goes, and never goes to ourselves."""
+"""Messages caused by our own events are automatic, and never go to our own number."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FLAG = {"event": "flagged"}
 
 
 async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[str, Any]) -> list[bool]:
-    """Let a reply come in, and something else happen; return what `kept` does."""
+    """Receive a reply and cause another event; return what `kept` returns."""
     named = [{"id": str(place), "alias": str(place), **one} for place, one in enumerate(automations)]
     assert await async_setup_component(hass, "automation", {"automation": named})
     await hass.async_block_till_done()
@@ -50,7 +50,7 @@ async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[st
 
 
 async def kept(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
-    """Return of what was sent whether it was automatic."""
+    """Return for each message whether it was automatic."""
     store = hass.data[DATA_STORE].for_entry(entry).store
     found = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
     return [one.automatic for one in found if isinstance(one, StoredOut)]

@@ -1,4 +1,4 @@
-"""The blueprints, each run in a real Home Assistant by a platform that pushes and phones that reply."""
+"""Run each blueprint in Home Assistant with a sandbox platform and its phones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def acted(hass: HomeAssistant) -> list[ServiceCall]:
 
 @pytest.fixture
 async def pushed(entry: MockConfigEntry, connect: Connect) -> MockConfigEntry:
-    """The usual account, with a platform that pushes to it."""
+    """The default account, with pushes from the platform."""
     await connect()
     return entry
 
@@ -56,7 +56,7 @@ def act(**data: str) -> list[dict[str, Any]]:
 
 
 async def use(hass: HomeAssistant, name: str, **inputs: Any) -> None:
-    """Set up an automation from a blueprint, as it lies in the configuration's folder after its import."""
+    """Set up an automation from an imported blueprint."""
     shutil.copytree(FOLDER, hass.config.path("blueprints", "automation", "sms1680"))
     assert await async_setup_component(hass, "persistent_notification", {})
     automation = {"id": "it", "alias": "it", "use_blueprint": {"path": f"sms1680/{name}.yaml", "input": inputs}}
@@ -68,25 +68,25 @@ async def use(hass: HomeAssistant, name: str, **inputs: Any) -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until something is so."""
+    """Run the event loop until the condition is true."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
             await asyncio.sleep(0)
 
 
 async def sent(sandbox: Sandbox, count: int) -> list[tuple[str, str]]:
-    """Wait until so many messages are with the platform; return their numbers and texts."""
+    """Wait until the platform has this many messages; return their numbers and texts."""
     await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
     return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
 
 
-# What a blueprint does; all other texts are read by people.
+# What a blueprint does; all other texts are for people.
 LOGIC = {"action", "at", "condition", "conditions", "domain", "entity_id", "event_type", "for_each", "id", "if"}
 LOGIC |= {"integration", "mode", "notification_id", "state", "tag", "trigger", "until"}
 
 
 def logic(node: Any, key: str = "") -> Any:
-    """Return a blueprint without what people read."""
+    """Return a blueprint without its texts for people."""
     if isinstance(node, dict):
         return {name: logic(value, name) for name, value in node.items()}
     if isinstance(node, list):
@@ -201,7 +201,7 @@ class TestAskBeforeActing:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestAcknowledgeOrEscalate:
-    """An alarm that Alice is asked to acknowledge, then Bob."""
+    """An alarm asks Alice for an acknowledgement, then Bob."""
 
     @staticmethod
     async def begin(hass: HomeAssistant, language: str, seconds: float, times: int = 2, **inputs: Any) -> None:
@@ -271,7 +271,7 @@ class TestAcknowledgeOrEscalate:
         await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "acknowledged", "who": "Alice"}]
-        # Over, and the alarm may begin anew.
+        # The alarm is over and can start again.
         hass.states.async_set("binary_sensor.window", "off")
         hass.states.async_set("binary_sensor.window", "on")
         assert [number for number, _ in await sent(sandbox, 3)] == [ALICE, BOB, ALICE]
@@ -316,7 +316,7 @@ class TestAcknowledgeOrEscalate:
     ) -> None:
         await self.begin(hass, language, 20)
         await sent(sandbox, 1)
-        # The same one again begins nothing anew.
+        # The same alarm again starts nothing.
         hass.states.async_set("binary_sensor.window", "off", {"friendly_name": "后窗"})
         hass.states.async_set("binary_sensor.window", "on", {"friendly_name": "后窗"})
         hass.states.async_set("binary_sensor.smoke", "on", {"friendly_name": "烟雾"})
@@ -338,7 +338,7 @@ class TestAcknowledgeOrEscalate:
         no_patience: None,  # noqa: ARG002
         language: str,
     ) -> None:
-        """The gateway is off for a while; then even the account is not there."""
+        """The gateway is unreachable at first, then the account is unloaded."""
         made = make_entry(http={"gateway": "http://127.0.0.1:1"})
         await set_up(made)
         await self.begin(hass, language, 0.4, times=1000, second=[])
@@ -421,7 +421,7 @@ async def test_undelivered_second_message_starts_no_loop(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestWeeklyDrill:
-    """Saturdays at ten."""
+    """A drill on Saturdays at ten."""
 
     @pytest.fixture
     def expected_lingering_timers(self) -> bool:

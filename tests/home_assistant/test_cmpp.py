@@ -1,4 +1,4 @@
-"""An account over CMPP alone: it sends and receives by one connection that lives with its entry."""
+"""An account with CMPP only: it sends and receives over one connection, which closes with its entry."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sandbox_config(sandbox_config: Config) -> Config:
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets nobody wait for long until it connects again."""
+    """Shorten the pauses between connection attempts."""
 
     async def hurry(delay: float) -> None:
         await asyncio.sleep(min(delay, 0.02))
@@ -338,7 +338,7 @@ async def test_suspension_while_connected_raises_a_repair(
 
 
 class TestRefusedLogins:
-    """The platform lets nobody in; each reason is told apart, and goes away by itself."""
+    """The platform refuses logins. Each reason has its own repair, deleted after the next login."""
 
     @pytest.mark.parametrize(
         ("change", "reason", "issue"),

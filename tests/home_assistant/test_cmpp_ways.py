@@ -1,4 +1,4 @@
-"""An account over HTTP and CMPP: one falls back on the other, and nothing is sent, told or counted twice."""
+"""An account with HTTP and CMPP: one transport replaces the other, and nothing is sent or counted twice."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sandbox_config(sandbox_config: Config) -> Config:
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets nobody wait for long, for a connection or for an answer."""
+    """Shorten the waits for a connection and for an answer."""
 
     async def hurry(delay: float) -> None:
         await asyncio.sleep(min(delay, 0.02))
@@ -54,7 +54,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
-    """Each receipt that is told to those who record."""
+    """Return the recorded receipts."""
     receipts: list[Receipt] = []
     record = Statistics.record
 
@@ -68,7 +68,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
 
 @pytest.fixture
 async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until, told: list[Receipt]) -> MockConfigEntry:
-    """An account with both ways, connected. told: made first."""
+    """Set up an account with both transports. The fixture `told` must precede it."""
     assert told == []
     made = make_entry(ways=BOTH)
     await set_up(made)
@@ -85,7 +85,7 @@ def held(sandbox: Sandbox) -> list[tuple[str, str]]:
 
 
 def by_cmpp(sandbox: Sandbox) -> int:
-    """Return how many SUBMITs the platform has taken."""
+    """Return how many SUBMITs the platform has accepted."""
     return len(sandbox.cmpp.reports.sent)
 
 
@@ -176,7 +176,7 @@ async def test_partly_accepted_message_is_not_repeated_by_the_other_transport(
     store = hass.data[DATA_STORE].for_entry(entry).store
     (kept,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
     assert isinstance(kept, StoredOut)
-    # Its one segment that was accepted arrives, and says nothing of the whole.
+    # The accepted segment arrives, which proves nothing for the whole message.
     assert kept.outcome is Outcome.UNKNOWN
     assert kept.state.value in ("unknown", "pending")
 
@@ -294,7 +294,7 @@ async def test_cancelled_call_has_one_receipt(make_entry: MakeEntry, set_up: Set
 
 
 class Stub:
-    """A way, connected or not, that tells of each number that it did not go; one that sticks never ends."""
+    """A transport that reports each number as not sent, or hangs if it sticks."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The dialogs in which a recipient is let command, and an account gets words and extensions for questions."""
+"""The forms for a recipient's commands, and for an account's command words and question extensions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_weak_or_invalid_pin_is_rejected(hass: HomeAssistant, entry: MockC
     result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"})
     for pin, error in (("", "invalid_pin"), ("12a4", "invalid_pin"), ("1234", "weak_pin"), ("0003", "weak_pin")):
         assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "pin")
-        # Nothing that this account hears would be a command yet.
+        # The account has no command words yet.
         assert result["description_placeholders"] == {"words": "-"}
         result = await enter(hass, result, {"pin": pin})
         assert result["errors"] == {"pin": error}
@@ -71,7 +71,7 @@ async def test_authenticator_code_confirms_the_secret(hass: HomeAssistant, entry
     result = await enter(hass, result, {"code": f"{code[:3]} {code[3:]}"})
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "totp", "totp_secret": secret}
-    # The secret stays through a change, and is shown to nobody again.
+    # A change preserves the secret and does not show it again.
     (carol,) = (key for key, one in entry.subentries.items() if one.title == "Carol")
     result = await begin(hass, entry, carol)
     assert secret not in str(result)

@@ -1,4 +1,4 @@
-"""Questions, commands and words for opting out over CMPP and over a port of our own: as over the usual addresses."""
+"""Questions, commands and opt-outs over CMPP and through the listener."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sandbox_config(sandbox_config: Config) -> Config:
 
 @pytest.fixture
 def connected(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until) -> Connected:
-    """Adds an account over CMPP, and waits until it is connected."""
+    """Return a function that adds a CMPP account and waits for its connection."""
 
     async def run(**given: Any) -> MockConfigEntry:
         made = make_entry(ways=("cmpp",), **given)

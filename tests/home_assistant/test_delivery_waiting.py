@@ -1,4 +1,4 @@
-"""`wait_for_delivery`: the answer comes when every number is settled by the store's word, or when the time is up."""
+"""`wait_for_delivery` ends when every number is settled in the store, or after its timeout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DELIVERED = {"state": "delivered", "settled": True, "reason": None, "matched": "
 
 @pytest.fixture
 def hear(hass: HomeAssistant, entry: MockConfigEntry) -> Hear:
-    """Lets a report come in."""
+    """Return a function that receives a report."""
 
     async def report(message_id: str, number: str = ALICE, status: str = "0") -> None:
         receiver = async_get_registry(hass).async_get(entry)
@@ -52,7 +52,7 @@ async def test_wait_ends_when_every_number_is_settled(hass: HomeAssistant, hear:
     sending = send(hass, wait=60)
     known = await ids(sandbox)
     await hear("of another message", BOB)
-    # One comes before the platform's answer was read, as it happens in life.
+    # One report arrives before the platform's answer is read.
     await hear(known[ALICE], f"+86{ALICE}")
     await hear(known[BOB], BOB, "ACCEPTD")
     await hear(known[BOB], BOB, "KX:2000")
@@ -142,7 +142,7 @@ async def test_without_a_store_the_response_has_the_accepted_state(
 
 
 class TestReports:
-    """`sms1680_delivery_report` tells the store's word."""
+    """`sms1680_delivery_report` contains the state of the store."""
 
     @pytest.fixture
     def reports(self, hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
@@ -151,7 +151,7 @@ class TestReports:
     async def test_report_event_is_settled_with_its_message(
         self, entry: MockConfigEntry, hear: Hear, hass: HomeAssistant, reports: list[Event]
     ) -> None:
-        # Of a message in two segments one was accepted: its report alone does not settle the message.
+        # One of two segments was accepted: its report alone does not settle the message.
         entry.runtime_data.client.record(Receipt(ALICE, Outcome.UNKNOWN, "1", None, 2, None, ("1",), 2), "cmpp")
         await hass.async_block_till_done()
         for message_id in ("1", "2"):

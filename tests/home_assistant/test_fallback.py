@@ -1,4 +1,4 @@
-"""What comes next fails too: it is told why, and the one after it has its turn."""
+"""A failing fallback reports its reason, and the next one runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sandbox_config() -> Config:
 
 @pytest.fixture
 async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:  # noqa: ARG001 - first
-    """Another account, which works; its Carol is never to be disturbed."""
+    """A second, working account, whose Carol always has quiet hours."""
     quiet = {const.CONF_QUIET_FROM: "00:00:00", const.CONF_QUIET_TO: "23:59:59"}
     made = make_entry(
         title="Second",
@@ -50,7 +50,7 @@ async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -
 
 
 async def send(hass: HomeAssistant, text: str = "门开了", **data: Any) -> list[list[tuple[str, str]]]:
-    """Send, and return for each whom it missed the steps that were taken."""
+    """Send, and return the fallback steps of each missed recipient."""
     given = {"message": text, "entity_id": "notify.alice", **data}
     answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
     assert isinstance(answer, dict)

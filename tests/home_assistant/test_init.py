@@ -1,4 +1,4 @@
-"""An account is set up, unloaded, reloaded and removed without a trace."""
+"""Set up, unload, reload and remove an account."""
 
 from __future__ import annotations
 

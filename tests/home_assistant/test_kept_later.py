@@ -1,4 +1,4 @@
-"""What may happen to what is kept for later: it must not vanish, double, or go to the wrong person."""
+"""Deferred messages are never lost, doubled or misdirected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OFF = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """What surely was not sent is told at once."""
+    """Report unsent messages at once."""
     monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
 
 
@@ -61,7 +61,7 @@ async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 @pytest.fixture
 async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """An account whose Alice has quiet hours, in the middle of them."""
+    """Set up an account during Alice's quiet hours."""
     freezer.move_to(EVENING)
     made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
     await set_up(made)
@@ -70,7 +70,7 @@ async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateT
 
 @pytest.fixture
 def told(hass: HomeAssistant) -> list[Event]:
-    """What became of messages that were kept for later."""
+    """Capture the events of deferred messages."""
     return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
 
 
@@ -82,7 +82,7 @@ def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
 
 
 async def use_gateway(hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
-    """Let an account use another gateway, which reloads it."""
+    """Change an account's gateway, which reloads it."""
     data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
     hass.config_entries.async_update_entry(entry, data=data)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -112,7 +112,7 @@ def ends(told: list[Event]) -> list[tuple[str, str | None]]:
 
 
 def repairs(hass: HomeAssistant) -> list[str]:
-    """Who is named by the repairs of messages that did not get through."""
+    """Return the names in the repairs of lost messages."""
     issues = ir.async_get(hass).issues.values()
     return [(one.translation_placeholders or {})["who"] for one in issues if one.translation_key == "delayed_lost"]
 
@@ -126,7 +126,7 @@ def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> 
 
 
 def damage(hass: HomeAssistant) -> None:
-    """Let the store find its file damaged, and set it aside."""
+    """Make the store find its file damaged and replace it."""
     found = iter([True])
 
     def look(_: sqlite3.Connection) -> None:
@@ -219,7 +219,7 @@ class TestDamage:
 
 
 class TestTooLate:
-    """What nobody waits for any more is told, and not sent."""
+    """Outdated messages are reported and not sent."""
 
     @pytest.mark.usefixtures("gateway_off")
     async def test_message_past_its_retry_period_is_not_sent(
@@ -268,7 +268,7 @@ class TestTooLate:
 
 
 class _Held:
-    """A sender whose first try waits for the account's pace until it is cancelled; as the core, it tells that then."""
+    """A sender whose first attempt waits for the rate limit until cancelled, and reports that like the core."""
 
     def __init__(self, entry: MockConfigEntry, receipts: list[Receipt]) -> None:
         self.client = entry.runtime_data.client
@@ -296,7 +296,7 @@ class _Held:
 
 
 class TestCutShort:
-    """A try during which the program ends."""
+    """Shutdown during an attempt."""
 
     @pytest.mark.parametrize(
         ("receipts", "messages", "end"),
@@ -363,7 +363,7 @@ class TestCutShort:
 
 
 class TestOneOfSeveral:
-    """What befalls one message is nothing to the others."""
+    """A failure of one message does not affect the others."""
 
     async def test_internal_error_is_unknown_and_does_not_block_the_next(
         self,
@@ -416,7 +416,7 @@ class TestOneOfSeveral:
 
 
 class TestOurOwnLimits:
-    """What our own guard holds back in the morning is put off, not dropped."""
+    """Messages over our own spending limit are postponed, not dropped."""
 
     async def test_messages_over_the_limit_are_sent_later_in_order(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
@@ -454,7 +454,7 @@ class TestOurOwnLimits:
 
 
 class TestRemoval:
-    """Nothing of an account, or of a number, is left behind."""
+    """Removal and purges delete all queued messages."""
 
     @pytest.mark.usefixtures("gateway_off")
     async def test_removed_account_deletes_its_queue(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -467,7 +467,7 @@ class TestRemoval:
         held = threading.Event()
         store_of(hass)._writer.submit(lambda _: held.wait(10))
         coming = []
-        for text in ("一", "二"):  # the first is with the store's thread, the second is still to come to it
+        for text in ("一", "二"):  # the store's thread has the first, the second is still queued
             coming.append(hass.async_create_task(receiver.async_receive(Reply(ALICE, text), InboundSource.WEBHOOK, 0)))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -519,7 +519,7 @@ class TestRemoval:
     async def test_purge_during_a_send_deletes_what_follows(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        """What goes out already ends as it may; what would have its turn behind it does not go."""
+        """The current message completes; the messages behind it are not sent."""
         await send(hass)
         await send(hass, message="窗开了")
         held = _Held(quiet_entry, [])

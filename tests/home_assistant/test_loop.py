@@ -1,4 +1,4 @@
-"""Nothing blocks the loop, through whatever door: each is gone through once in the loop's debug mode."""
+"""No entry point blocks the event loop: use each once in the loop's debug mode."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Config, Sandbox
 
-SLOW = 1.0  # seconds that no step of ours takes, even on a busy machine while coverage is measured
+SLOW = 1.0  # seconds: longer than any step of ours, even on a busy machine with coverage
 WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
 ALICE = "13800000001"
 
@@ -43,14 +43,14 @@ def _the_loop_is_watched(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """Looks after each test for calls that blocked the loop, and for steps of ours that took long."""
+    """Fail a test with blocking calls or slow steps of ours."""
     monkeypatch.setattr(block_async_io, "_IN_TESTS", False)
     block_async_io.enable()
     hass.loop.set_debug(True)
     hass.loop.slow_callback_duration = SLOW
     yield
     told = [record.getMessage() for phase in ("setup", "call") for record in caplog.get_records(phase)]
-    # The platform lives in the same loop here, and reads its page from the disk.
+    # The sandbox runs in the same loop and reads its page from the disk.
     assert not [line for line in told if "Detected blocking call" in line and "/sandbox/page/" not in line]
     assert not [line for line in told if "Executing" in line and "sms1680" in line and "took" in line]
 

@@ -1,4 +1,4 @@
-"""The notify entities: always there, one request for what belongs together, and an error where a message failed."""
+"""Notify entities: always available, one request for equal texts, and an error for a failed message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def notify(hass: HomeAssistant, *entity_ids: str, message: str = "门开�
 
 
 def requests(sandbox: Sandbox) -> int:
-    """Return how many submissions the platform met."""
+    """Return how many submissions reached the platform."""
     return sum(sandbox.platform.verdicts.values())
 
 
@@ -105,7 +105,7 @@ async def test_cancelled_request_cancels_its_callers(hass: HomeAssistant) -> Non
 
 @pytest.mark.usefixtures("entry")
 class TestErrors:
-    """A message that failed is never passed over."""
+    """A failed message always raises."""
 
     async def test_title_precedes_the_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await notify(hass, "notify.alice", message="22:41", title="后门打开")

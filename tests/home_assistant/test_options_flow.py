@@ -43,7 +43,7 @@ SENDING = {
 
 
 class TestSettings:
-    """Each group of settings is a form of its own."""
+    """Each group of settings has its own form."""
 
     async def test_sending_options_are_saved_and_used(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
@@ -352,7 +352,7 @@ class TestSelfTest:
 
 
 class TestSelfTestOverTheWire:
-    """A test message whose report and reply come in as they do in life."""
+    """A test message whose report and reply arrive over the network."""
 
     @pytest.fixture
     def sandbox_config(self, sandbox_config: Config) -> Config:

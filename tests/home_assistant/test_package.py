@@ -43,7 +43,7 @@ def test_icon_has_the_required_size(name: str, size: int) -> None:
 
 
 def test_every_quality_rule_is_assessed() -> None:
-    """The rules are those that Home Assistant's own integrations of this version are judged by."""
+    """Home Assistant's own integrations of this version define the rules."""
     components = Path(homeassistant.__file__).parent / "components"
     known: set[str] = set()
     for file in components.glob("*/quality_scale.yaml"):

@@ -1,4 +1,4 @@
-"""Quiet hours: they delay what is not critical, over midnight, a change of the clock and a restart, and never drop."""
+"""Quiet hours defer normal messages across midnight, clock changes and restarts, and never drop one."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ class TestHours:
         assert hours.end_of(datetime(2026, 5, 1, 13, 30, tzinfo=UTC)) is None
 
     def test_end_is_local_time_after_a_clock_change(self) -> None:
-        """2026-03-29 02:00 becomes 03:00: seven of the clock is six hours after midnight."""
+        """On 2026-03-29, 02:00 becomes 03:00: 07:00 is six hours after midnight."""
         hours = QuietHours(time(22), time(7), BERLIN)
         end = hours.end_of(datetime(2026, 3, 28, 23, tzinfo=UTC))
         assert end == datetime(2026, 3, 29, 5, tzinfo=UTC)
 
     def test_skipped_end_moves_to_the_later_time(self) -> None:
-        """Half past two is then either half past one or half past three: the later."""
+        """02:30 does not exist: the end is 03:30."""
         hours = QuietHours(time(22), time(2, 30), BERLIN)
         assert hours.end_of(datetime(2026, 3, 29, 0, 45, tzinfo=UTC)) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
     def test_repeated_end_is_the_second(self) -> None:
-        """2026-10-25 03:00 becomes 02:00: nobody is woken at the first half past two."""
+        """On 2026-10-25, 03:00 becomes 02:00: the end is the second 02:30."""
         hours = QuietHours(time(22), time(2, 30), BERLIN)
         assert hours.end_of(datetime(2026, 10, 25, 0, 45, tzinfo=UTC)) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
@@ -83,7 +83,7 @@ class TestHours:
 
 @pytest.fixture
 async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """An account whose Alice is not to be disturbed now, at half past eleven in the evening; Bob doesn't mind."""
+    """Set up an account at 23:30, during the quiet hours of Alice but not of Bob."""
     freezer.move_to(EVENING)
     made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
     await set_up(made)
@@ -207,7 +207,7 @@ async def test_changed_quiet_hours_apply_to_deferred_messages(
 
 
 class TestDialog:
-    """They are set in the recipient's dialog, and off by default."""
+    """The recipient form sets them. They are off by default."""
 
     async def _reconfigure(self, hass: HomeAssistant, entry: MockConfigEntry, **given: Any) -> Any:
         flow = await hass.config_entries.subentries.async_init(

@@ -19,7 +19,7 @@ from sms1680.sandbox import Sandbox
 
 @pytest.fixture
 def unloaded(entry: MockConfigEntry) -> list[str]:
-    """Holds something once the entry was unloaded."""
+    """Return a list that is not empty after the entry was unloaded."""
     told: list[str] = []
     entry.async_on_unload(lambda: told.append("unloaded"))
     return told

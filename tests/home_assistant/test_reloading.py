@@ -1,4 +1,4 @@
-"""Changed settings: most need no reload, and a reload passes no message over in silence."""
+"""Changed settings: most need no reload, and a reload reports every missed message."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def missed(hass: HomeAssistant, entry: MockConfigEntry) -> ir.IssueEntry | None:
 
 @pytest.fixture
 def unloaded(entry: MockConfigEntry) -> list[str]:
-    """Hears when the entry is unloaded."""
+    """Record when the entry is unloaded."""
     heard: list[str] = []
     entry.async_on_unload(lambda: heard.append("unloaded"))
     return heard
 
 
 class TestWithoutAReload:
-    """What is read anew whenever it is needed, or set in what there is."""
+    """Settings that apply without a reload."""
 
     @pytest.mark.parametrize(
         "options",
@@ -88,7 +88,7 @@ class TestWithoutAReload:
         entities = er.async_get(hass)
         assert entities.entities["sensor.home_spent"].disabled_by is er.RegistryEntryDisabler.INTEGRATION
         await change(hass, entry, price=0.5)
-        # Home Assistant itself reloads half a minute later for what was switched on.
+        # Home Assistant reloads the entry 30 seconds after an entity is enabled.
         assert entities.entities["sensor.home_spent"].disabled_by is None
         assert not unloaded
         await notify(hass, entity_id="notify.alice")
@@ -133,7 +133,7 @@ class TestWithoutAReload:
 
 
 class TestReload:
-    """What an account's clients are made with."""
+    """Settings of an account's clients require a reload."""
 
     async def test_message_during_a_reload_is_sent(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
@@ -167,11 +167,11 @@ class TestReload:
 
 
 class TestMissed:
-    """Home Assistant lets a message to an entity that is not there succeed: here it is told."""
+    """Home Assistant ignores messages to absent entities: the integration reports them."""
 
     @pytest.fixture
     async def entry(self, hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
-        """An account whose entities are not there."""
+        """An account whose entities are absent."""
         await hass.config_entries.async_unload(entry.entry_id)
         return entry
 

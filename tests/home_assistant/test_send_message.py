@@ -1,4 +1,4 @@
-"""`sms1680.send_message`: whom it reaches, what it answers, and what it tells where a message did not go out."""
+"""`sms1680.send_message`: its targets, its response, and its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
 
 
 async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
-    """Send and ask for the answer."""
+    """Send and return the response."""
     answer = await hass.services.async_call(
         "sms1680", "send_message", {"message": "门开了", **data}, blocking=True, return_response=True
     )
@@ -235,7 +235,7 @@ class TestSeveralAccounts:
 
 
 class TestPermissions:
-    """An automation may all; a user what the rights say."""
+    """Automations have all permissions, users their own."""
 
     @pytest.mark.usefixtures("entry")
     @pytest.mark.parametrize("admin", [True, False])
@@ -291,7 +291,7 @@ class TestPermissions:
 
 
 class TestWithoutResponse:
-    """One translated error tells whom it failed for, why, and whether it may be repeated."""
+    """One translated error names the failed recipients, the reason, and whether a repeat is safe."""
 
     @pytest.mark.usefixtures("entry")
     async def test_accepted_message_raises_nothing(self, hass: HomeAssistant, sandbox: Sandbox) -> None:

@@ -78,7 +78,7 @@ def test_texts_follow_the_rules_of_home_assistant(language: str) -> None:
         assert placeholders(text) == placeholders(TEXTS["en"][path]), path
 
 
-# Home Assistant's own words, 账户 and 登录; the platform's word for the username is quoted once beside it.
+# Home Assistant uses 账户 and 登录. The platform's term for the username is quoted once.
 @pytest.mark.parametrize("wrong", ["网关", "用户名称", "账号", "帐号", "帐户", "登陆", "触发器", "余额"])
 def test_chinese_texts_avoid_wrong_terms(wrong: str) -> None:
     quoted = "（平台文档写作“登陆名称”）"

@@ -45,19 +45,19 @@ def sandbox_config() -> Config:
 
 @pytest.fixture(autouse=True)
 def hass_storage() -> dict[str, Any]:
-    """Home Assistant reads real files here; its test helper would keep them in memory."""
+    """Use real files: Home Assistant's test helper would use memory."""
     return {}
 
 
 @pytest.fixture
 def load_registries() -> bool:
-    """Home Assistant's test helper would load empty ones before the files are there."""
+    """Do not load registries early: the test helper would load empty ones before the files exist."""
     return False
 
 
 @pytest.fixture
 def files(hass: HomeAssistant, sandbox: Sandbox, _own_folder: None) -> Path:
-    """The files in the test's own configuration folder, with the sandbox's ports."""
+    """Copy the files to the test's configuration folder, with the sandbox's ports."""
     folder = Path(hass.config.config_dir)
     shutil.copytree(FILES / "storage", folder / ".storage")
     for name in ("sms1680.db", "configuration.yaml"):
@@ -72,11 +72,11 @@ def files(hass: HomeAssistant, sandbox: Sandbox, _own_folder: None) -> Path:
 
 @pytest.fixture
 async def account(hass: HomeAssistant, files: Path, freezer: FrozenDateTimeFactory) -> ConfigEntry[Any]:
-    """The account, loaded from the files as Home Assistant loads them at its start."""
+    """Load the account from the files as Home Assistant does at startup."""
     freezer.move_to(WRITTEN)
     for file in (files / ".storage").iterdir():
-        get_internal_store_manager(hass).async_invalidate(file.name)  # it has looked before the files were there
-    if set_up := getattr(dr, "async_setup", None):  # newer ones want it before it is loaded
+        get_internal_store_manager(hass).async_invalidate(file.name)  # the test helper checked before the files existed
+    if set_up := getattr(dr, "async_setup", None):  # newer versions require it before loading
         set_up(hass)
     for registry in (ar, cr, dr, er, fr, ir, lr, rs):
         await registry.async_load(hass)
@@ -138,7 +138,7 @@ async def test_every_stored_message_is_found(hass: HomeAssistant) -> None:
     assert len(written) == 15
     for message in written:
         again = found[message["time"], message["number"], message["message"]]
-        # The reason is a sentence, which may be put in other words.
+        # The wording of the reason can change.
         assert {**again, "reason": None} == {**message, "reason": None}
         assert (again.get("reason") is None) == (message.get("reason") is None)
 

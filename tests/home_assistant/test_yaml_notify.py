@@ -1,4 +1,4 @@
-"""The YAML notify platform: checked when it is read, resolved when it sends, and good enough for `alert:`."""
+"""The YAML notify platform: validated at setup, resolved when it sends, and compatible with `alert:`."""
 
 from __future__ import annotations
 
