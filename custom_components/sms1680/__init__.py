@@ -1,4 +1,4 @@
-"""SMS 1680: messages through the enterprise SMS platform 1680, and the replies to them as events."""
+"""SMS 1680: sends messages through the enterprise SMS platform 1680 and fires events for the replies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
-from .account.batching import Sharing
-from .account.clients import async_make_ways
+from .account.batching import SendBatcher
+from .account.clients import async_make_failover_client
+from .account.failover import ReceiptRouter
 from .account.health import AccountHealth
-from .account.journal import RecordedSender
+from .account.journal import JournaledClient
 from .account.refused_words import RefusedWords, async_remove_refused_words
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics, async_remove_statistics
@@ -39,7 +40,7 @@ from .const import (
     signal_recipient_added,
     signal_statistics,
 )
-from .context import async_setup_origin, is_automatic
+from .context import async_setup_context
 from .conversation.command_auth import async_remove_commands
 from .conversation.handler import Conversation
 from .conversation.memory_store import async_remove_questions
@@ -55,23 +56,23 @@ from .inbound.endpoints import (
 )
 from .issues import async_prune_issues, async_remove_issues
 from .outbound.pipeline import create_queue
-from .outbound.unavailable_notify import async_watch_for_missed
+from .outbound.unavailable_notify import async_watch_unavailable
 from .recipients import recipients
 from .sensor import async_enable_spent_sensor
 from .services import async_setup_services
 from .store.manager import DATA_STORE, StoreManager, async_remove_messages
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
-# Seconds; the core itself tries for thirty.
-_DRAIN_PATIENCE: Final = 40.0
+# Seconds; more than the core's own 30 seconds of trying.
+_DRAIN_TIMEOUT: Final = 40.0
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa: ARG001 - Home Assistant's signature
-    """Set up what does not depend on an entry: the actions and the push addresses."""
+    """Set up the parts that do not depend on an entry: the actions and the push addresses."""
     async_setup_services(hass)
-    async_setup_origin(hass)
-    async_watch_for_missed(hass)
+    async_setup_context(hass)
+    async_watch_unavailable(hass)
     hass.data[DATA_STORE] = StoreManager(hass)
     await hass.data[DATA_STORE].async_open()
     await async_setup_push(hass)
@@ -79,55 +80,52 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:
-    """Set up an account. Nothing here asks the network: the entities are there whether the platform is or not."""
+    """Set up an account. No step needs the network: the entities exist whether the platform can be reached or not."""
+    storage = hass.data[DATA_STORE]
     statistics = Statistics(hass, entry.entry_id, entry.options.get(CONF_PRICE))
     await statistics.async_load()
     async_prune_issues(hass, entry)
     health = AccountHealth(hass, entry)
-    client = RecordedSender(hass, entry, hass.data[DATA_STORE])
-
-    @callback
-    def record(receipt: Receipt, way: str) -> None:
-        statistics.record(receipt)
-        health.on_receipt(receipt, way)
-        client.record(receipt, way)
-        budget.record(receipt)
-
-    client.sender = ways = await async_make_ways(
+    receipts = ReceiptRouter()
+    failover = await async_make_failover_client(
         hass,
         entry.data,
         entry.options,
-        on_receipt=record,
+        receipts=receipts,
         on_incoming=partial(async_receive_cmpp, hass, entry),
         on_status=health.on_connection_status,
     )
+    client = JournaledClient(hass, entry, failover, storage)
+    budget = BudgetMonitor(hass, entry, failover.spending)
 
-    budget = BudgetMonitor(hass, entry, ways.spending)
-    deferred = create_queue(hass, entry, hass.data[DATA_STORE])
+    @callback
+    def on_receipt(receipt: Receipt, transport: str) -> None:
+        statistics.record(receipt)
+        health.on_receipt(receipt, transport)
+        client.on_receipt(receipt, transport)
+        budget.record(receipt)
+
+    receipts.subscribe(on_receipt)
     refused_words = RefusedWords(hass, entry.entry_id)
     await refused_words.async_load()
-
-    async def send(numbers: list[str], text: str, extension: str | None) -> tuple[Receipt, ...]:
-        return await client.send(numbers, text, extension=extension, automatic=is_automatic())
-
     conversation = Conversation(hass, entry)
     await conversation.async_load()
-    coordinator = BalanceCoordinator(hass, entry, client, health) if ways.http is not None else None
-    entry.runtime_data = Sms1680Data(
+    coordinator = BalanceCoordinator(hass, entry, failover, health) if failover.http is not None else None
+    entry.runtime_data = data = Sms1680Data(
         client=client,
-        sharing=Sharing(hass, send),
+        batcher=SendBatcher(hass, client),
         coordinator=coordinator,
         statistics=statistics,
         health=health,
         conversation=conversation,
-        deferred=deferred,
+        deferred=create_queue(hass, entry, storage),
         refused_words=refused_words,
         budget=budget,
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
     async_register_push(hass, entry)
-    # The recipients' devices hang on it.
+    # The devices of the recipients refer to that of the account.
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
     async_remove_stale_entities(hass, entry)
     async_enable_spent_sensor(hass, entry)
@@ -135,32 +133,33 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     entry.async_on_unload(conversation.end)
     if coordinator is not None:
-        # The repair of a low balance wants it asked for even where nobody looks at its sensors.
+        # The repair of a low balance needs the balance to be polled even if its sensors are disabled.
         entry.async_on_unload(coordinator.async_add_listener(lambda: None))
         entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
     budget.async_start()
-    await deferred.async_start()
-    if ways.cmpp is not None:
-        async_keep_connected(hass, entry, ways.cmpp)
+    await data.deferred.async_start()
+    if failover.cmpp is not None:
+        async_keep_connected(hass, entry, failover.cmpp)
     return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:
-    """Unload an account. What is under way ends first, while the entities are there for what comes meanwhile."""
-    await entry.runtime_data.client.async_drain(_DRAIN_PATIENCE)
+    """Unload an account. Running sends end first, while the entities still exist for what arrives in the meantime."""
+    data = entry.runtime_data
+    await data.client.async_drain(_DRAIN_TIMEOUT)
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
-        await entry.runtime_data.deferred.async_stop()
-        entry.runtime_data.budget.async_stop()
-        await entry.runtime_data.sharing.aclose()
-        await entry.runtime_data.client.aclose()
-        await entry.runtime_data.statistics.async_save()
+        await data.deferred.async_stop()
+        data.budget.async_stop()
+        await data.batcher.aclose()
+        await data.client.failover.aclose()
+        await data.statistics.async_save()
     return unloaded
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Forget an account."""
+    """Delete everything that is stored for an account."""
     await async_unregister_push(hass, entry)
     async_remove_issues(hass, entry)
     await async_remove_refused_words(hass, entry.entry_id)
@@ -171,7 +170,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
 
 
 async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Take in changed settings; let recipients come, change and go without a reload."""
+    """Apply changed settings; add, change and remove recipients without a reload."""
     data = entry.runtime_data
     if needs_reload(entry, *data.applied):
         data.health.reset()
@@ -191,7 +190,7 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
 
 @callback
 def _async_rename_devices(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Give the devices the names of the account and its recipients; those that the user gave stand."""
+    """Rename the devices after the account and its recipients; names set by the user stay."""
     registry = dr.async_get(hass)
     names = {(DOMAIN, entry.entry_id): entry.title}
     for subentry in recipients(entry):
@@ -202,7 +201,7 @@ def _async_rename_devices(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> Non
                 registry.async_update_device(device.id, name=names[identifier])
 
 
-# Read anew whenever they are needed, or set by `async_adjust`.
+# Options that are read whenever they are needed, or applied by `async_adjust`.
 _LIVE: Final = {
     CONF_BALANCE_INTERVAL,
     CONF_COMMAND_WORDS,
@@ -221,13 +220,13 @@ _LIVE: Final = {
 
 @callback
 def needs_reload(entry: Sms1680ConfigEntry, data: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    """Tell whether an entry must be reloaded that was set up with other data and options than it has now."""
+    """Return whether an entry must be reloaded that was set up with this data and these options."""
     changed = {name for name in {*options, *entry.options} if options.get(name) != entry.options.get(name)}
-    return bool(changed - _LIVE) or any(data.get(way) != entry.data.get(way) for way in (CONF_HTTP, CONF_CMPP))
+    return bool(changed - _LIVE) or any(data.get(name) != entry.data.get(name) for name in (CONF_HTTP, CONF_CMPP))
 
 
 async def async_adjust(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Take in the settings that need no reload."""
+    """Apply the settings that need no reload."""
     data = entry.runtime_data
     async_register_push(hass, entry)
     await async_update_listener(hass, entry)

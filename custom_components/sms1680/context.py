@@ -1,11 +1,11 @@
-"""What a message stems from: a person or a rule of the house, or one of our own events, which makes it automatic.
+"""Home Assistant's contexts of our events: which sends they led to, and which state changes belong to them.
 
-An automation that answers a reply may be answered by another machine: what is automatic is told apart.
+A send that one of our own events led to is automatic. An automation that answers a reply may be talking to another
+machine, so automatic sends have a lower limit (loop protection).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,80 +14,54 @@ from typing import Any, Final
 from homeassistant.core import Context, Event, HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
 
+from .client.bounded import BoundedDict
 from .const import DOMAIN
 
-_REMEMBERED: Final = 1000
+_MAX_CONTEXTS: Final = 1000
 _AUTOMATION_TRIGGERED: Final = "automation_triggered"
-_OURS: HassKey[OrderedDict[str, None]] = HassKey(f"{DOMAIN}_own_contexts")
-_AUTOMATIC: ContextVar[bool] = ContextVar(f"{DOMAIN}_automatic", default=False)
-_TOLD_OF: ContextVar[Context | None] = ContextVar(f"{DOMAIN}_told_of", default=None)
+_OWN_CONTEXTS: HassKey[BoundedDict[str, None]] = HassKey(f"{DOMAIN}_own_contexts")
+_EVENT_CONTEXT: ContextVar[Context | None] = ContextVar(f"{DOMAIN}_event_context", default=None)
 
 
 @callback
-def async_setup_origin(hass: HomeAssistant) -> None:
-    """Follow what our events lead to: an automation that they start, one that this one starts, and so on."""
-    ours = hass.data.setdefault(_OURS, OrderedDict())
+def async_setup_context(hass: HomeAssistant) -> None:
+    """Follow the automations that our events trigger, those that these trigger, and so on."""
+    own = hass.data.setdefault(_OWN_CONTEXTS, BoundedDict(_MAX_CONTEXTS))
 
     @callback
     def follow(event: Event[Any]) -> None:
-        if event.context.parent_id in ours:
-            _remember(ours, event.context)
+        if event.context.parent_id in own:
+            own[event.context.id] = None
 
     hass.bus.async_listen(_AUTOMATION_TRIGGERED, follow)
 
 
 @callback
 def async_fire(hass: HomeAssistant, event: str, data: dict[str, Any]) -> Context:
-    """Fire one of our events, and remember it: what is sent because of it is automatic. Returns its context."""
+    """Fire one of our events and return its context. A send with this context is automatic."""
     context = Context()
-    _remember(hass.data.setdefault(_OURS, OrderedDict()), context)
+    hass.data.setdefault(_OWN_CONTEXTS, BoundedDict(_MAX_CONTEXTS))[context.id] = None
     hass.bus.async_fire(event, data, context=context)
     return context
 
 
-def _remember(ours: OrderedDict[str, None], context: Context) -> None:
-    ours[context.id] = None
-    if len(ours) > _REMEMBERED:
-        ours.popitem(last=False)
+@callback
+def is_automatic(hass: HomeAssistant, context: Context | None) -> bool:
+    """Return whether one of our own events led to the call that has this context."""
+    own = hass.data.get(_OWN_CONTEXTS)
+    return own is not None and context is not None and (context.id in own or context.parent_id in own)
 
 
 @contextmanager
-def telling(context: Context) -> Iterator[None]:
-    """Let the entities that are told of an event inside show that it is what they changed by."""
-    token = _TOLD_OF.set(context)
+def event_context(context: Context) -> Iterator[None]:
+    """Set the context that entities use for the state changes caused by an event of ours."""
+    token = _EVENT_CONTEXT.set(context)
     try:
         yield
     finally:
-        _TOLD_OF.reset(token)
+        _EVENT_CONTEXT.reset(token)
 
 
-def told_of() -> Context | None:
-    """Return the context of the event that is told of now."""
-    return _TOLD_OF.get()
-
-
-def is_automatic() -> bool:
-    """Tell whether what is sent now stems from one of our own events."""
-    return _AUTOMATIC.get()
-
-
-@contextmanager
-def sending_automatically() -> Iterator[None]:
-    """Tell that what is sent inside stems from one of our own events."""
-    token = _AUTOMATIC.set(True)
-    try:
-        yield
-    finally:
-        _AUTOMATIC.reset(token)
-
-
-@contextmanager
-def sending_for(hass: HomeAssistant, context: Context | None) -> Iterator[None]:
-    """Tell by the context of an action's call what is sent inside."""
-    ours = hass.data.get(_OURS, OrderedDict[str, None]())
-    automatic = context is not None and (context.id in ours or context.parent_id in ours)
-    token = _AUTOMATIC.set(automatic)
-    try:
-        yield
-    finally:
-        _AUTOMATIC.reset(token)
+def current_event_context() -> Context | None:
+    """Return the context of the event that is being dispatched."""
+    return _EVENT_CONTEXT.get()

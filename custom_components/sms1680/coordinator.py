@@ -1,4 +1,4 @@
-"""What a set up entry has at hand, and the balance, asked for from time to time."""
+"""The runtime data of an account, and the coordinator that polls its balance."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
-from .account.batching import Sharing
+from .account.batching import SendBatcher
+from .account.failover import FailoverClient
 from .account.health import AccountHealth
-from .account.journal import RecordedSender, Sender
+from .account.journal import JournaledClient
 from .account.refused_words import RefusedWords
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics
@@ -29,14 +30,14 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass
 class Sms1680Data:
-    """What belongs to a set up entry.
+    """The runtime data of a config entry.
 
-    applied: data and options that it was set up with. recipients: the subentries that are known to the entities.
-    coordinator: None for an account without HTTP. notify_entities: by the id of their recipient.
+    applied: the data and options that it was set up with. recipients: the subentries that have entities.
+    coordinator: None for an account without HTTP. notify_entities: by the subentry of their recipient.
     """
 
-    client: RecordedSender
-    sharing: Sharing
+    client: JournaledClient
+    batcher: SendBatcher
     coordinator: BalanceCoordinator | None
     statistics: Statistics
     health: AccountHealth
@@ -53,19 +54,21 @@ type Sms1680ConfigEntry = ConfigEntry[Sms1680Data]
 
 
 def balance_interval(entry: Sms1680ConfigEntry) -> timedelta:
-    """Return how often an account's balance is asked for."""
+    """Return how often the balance of an account is polled."""
     return timedelta(minutes=entry.options.get(CONF_BALANCE_INTERVAL, DEFAULT_BALANCE_INTERVAL))
 
 
 class BalanceCoordinator(DataUpdateCoordinator[int | None]):
-    """The messages left of the product, in parts; None where the account may not ask.
+    """The remaining messages of the product, in parts; None if the account has no permission to query them.
 
-    Nothing but its own sensors depends on it.
+    Only its own sensors depend on it.
     """
 
     config_entry: Sms1680ConfigEntry
 
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: Sender, health: AccountHealth) -> None:
+    def __init__(
+        self, hass: HomeAssistant, entry: Sms1680ConfigEntry, client: FailoverClient, health: AccountHealth
+    ) -> None:
         super().__init__(
             hass,
             _LOGGER,
@@ -82,7 +85,7 @@ class BalanceCoordinator(DataUpdateCoordinator[int | None]):
         try:
             balance = await self._client.balance()
         except SMS1680Error as error:
-            # Who may not ask has an account that works all the same.
+            # An account without this permission can still send.
             if error.reason is not Reason.PERMISSION:
                 self._health.on_refused(error.reason)
                 raise UpdateFailed(

@@ -14,7 +14,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_CONFIG_ENTRY_ID, signal_message, signal_report
-from .context import told_of
+from .context import current_event_context
 from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
@@ -81,7 +81,7 @@ class _MessageEvents(EventEntity):
     def _trigger(self, event_type: str, data: dict[str, Any]) -> None:
         if self._subentry_id in (None, data["subentry_id"]) and not data["redelivered"]:
             self._trigger_event(event_type, {key: value for key, value in data.items() if key not in _OMITTED})
-            self.async_set_context(told_of() or Context())
+            self.async_set_context(current_event_context() or Context())
             self.async_write_ha_state()
 
 

@@ -1,4 +1,4 @@
-"""One notify entity a recipient; and the door of the YAML platform, which Home Assistant looks for here."""
+"""One notify entity for each recipient, and the entry point of the YAML platform."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
-from .actions import legacy_notify as yaml_notify
-from .client import InvalidMessageError
-from .context import sending_for
+from .account.journal import SendContext
+from .actions import legacy_notify
+from .context import is_automatic
 from .coordinator import Sms1680ConfigEntry
-from .deferred.models import DeliveryResult
 from .entity import RecipientEntity, async_add_recipient_entities
-from .errors import invalid_message_error, send_error
-from .outbound.message import Items, Options, check, one_text
+from .errors import send_error
+from .outbound.message import MessageOptions, text_to
 from .outbound.pipeline import async_deliver
 from .recipients import Addressee
 
-PLATFORM_SCHEMA = yaml_notify.PLATFORM_SCHEMA
-PARALLEL_UPDATES = 0  # the core paces
+PLATFORM_SCHEMA = legacy_notify.PLATFORM_SCHEMA
+PARALLEL_UPDATES = 0  # the core limits the rate
 
 
 async def async_get_service(
@@ -29,8 +28,8 @@ async def async_get_service(
     config: ConfigType,
     discovery_info: DiscoveryInfoType | None = None,  # noqa: ARG001 - Home Assistant's signature
 ) -> BaseNotificationService:
-    """Return the service of one line of YAML."""
-    return await yaml_notify.async_get_service(hass, config)
+    """Return the notify service of a YAML entry."""
+    return await legacy_notify.async_get_service(hass, config)
 
 
 async def async_setup_entry(
@@ -43,7 +42,10 @@ async def async_setup_entry(
 
 
 class RecipientNotify(RecipientEntity, NotifyEntity):
-    """Sends to one recipient. Always available: a send to an unavailable entity would succeed without a word."""
+    """Sends to one recipient.
+
+    Always available: Home Assistant skips an unavailable entity without an error, and the message would be lost.
+    """
 
     _attr_name = None
     _attr_translation_key = "recipient"
@@ -59,23 +61,11 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
 
     @override
     async def async_send_message(self, message: str, title: str | None = None) -> None:
-        recipient = self.subentry
-        text = f"{title}\n{message}" if title else message
-        addressee = Addressee.from_subentry(self.entry, recipient)
-
-        async def share(items: Items[None]) -> list[DeliveryResult]:
-            sharing = self.entry.runtime_data.sharing
-            try:
-                return [DeliveryResult(one, await sharing.send(one.number, text, one.extension)) for one, _ in items]
-            except InvalidMessageError as error:
-                raise invalid_message_error(self.hass, error) from None
-
-        with sending_for(self.hass, self._context):
-            check(self.hass, [(addressee, None)], one_text(text), Options())
-            (delivered,) = await async_deliver(
-                self.hass, [(addressee, None)], one_text(text), Options(), context=self._context, send=share
-            )
-        if delivered.is_handled:
+        addressee = Addressee.from_subentry(self.entry, self.subentry)
+        text = text_to([addressee], f"{title}\n{message}" if title else message)
+        options = MessageOptions(context=SendContext(is_automatic(self.hass, self._context)))
+        (result,) = await async_deliver(self.hass, [addressee], text, options, context=self._context, batched=True)
+        if result.is_handled:
             return
-        if failure := send_error(self.hass, [(recipient.title, delivered.final_receipt)]):
-            raise failure
+        if error := send_error(self.hass, [(addressee.name, result.final_receipt)]):
+            raise error

@@ -25,7 +25,7 @@ from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .account.statistics import Statistics
 from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
-from .context import told_of
+from .context import current_event_context
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
 from .store.db import DeliveryState, DeliveryUpdate, StoreError
@@ -155,7 +155,7 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     @callback
     def _on_delivery(self, update: DeliveryUpdate) -> None:
         if update.recipient == self.subentry.subentry_id and self._apply(update):
-            self.async_set_context(told_of() or Context())
+            self.async_set_context(current_event_context() or Context())
             self.async_write_ha_state()
 
     def _apply(self, update: DeliveryUpdate) -> bool:

@@ -1,4 +1,4 @@
-"""The actions beyond addressing: message options, templates, batches, waiting, balance, estimate."""
+"""The options of a message, and the actions for templates, batches, balance and estimates."""
 
 from __future__ import annotations
 
@@ -33,11 +33,9 @@ async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
 
 
 class TestOptions:
-    """The time, extension and priority of a message."""
+    """Time, extension and priority."""
 
-    async def test_time_without_zone_uses_the_zone_of_home_assistant(
-        self, hass: HomeAssistant, sandbox: Sandbox
-    ) -> None:
+    async def test_time_without_a_zone_is_local(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await hass.config.async_set_time_zone("America/New_York")
         at = (dt_util.now() + timedelta(days=1)).replace(microsecond=0)
         await act(hass, "send_message", message="x", number=ALICE, at=at.strftime("%Y-%m-%d %H:%M:%S"))
@@ -49,7 +47,7 @@ class TestOptions:
             await act(hass, "send_message", message="x", number=ALICE, at="2020-01-01 00:00:00")
         assert not sandbox.platform.messages
 
-    async def test_extension_preserves_its_leading_zero(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_extension_keeps_its_leading_zero(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await act(hass, "send_message", message="x", number=ALICE, extension="012")
         assert [message.extension for message in sandbox.platform.messages] == ["012"]
 
@@ -61,7 +59,7 @@ class TestOptions:
             await act(hass, "send_message", message="x", number=ALICE, extension=extension)
         assert not sandbox.platform.messages
 
-    async def test_call_extension_overrides_those_of_recipients(
+    async def test_extension_of_the_call_overrides_that_of_the_recipient(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         alice = entry.subentries["alice"]
@@ -79,7 +77,7 @@ class TestOptions:
             await act(hass, "send_message", message="x", number=ALICE, priority="urgent")
         assert len(sandbox.platform.messages) == 1
 
-    async def test_text_too_long_for_one_account_is_sent_by_none(
+    async def test_text_too_long_for_one_of_two_accounts_is_rejected(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         sandbox.platform.accounts["homeuser"].balances["other"] = 50
@@ -110,7 +108,7 @@ def extensions(sandbox: Sandbox) -> dict[str, str]:
 
 
 class TestTemplateAndBatch:
-    """Each recipient gets its own text."""
+    """Each row gets its own text."""
 
     async def test_template_is_filled_in_for_each_row(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         rows = [
@@ -136,7 +134,7 @@ class TestTemplateAndBatch:
             BOB: "【某某科技】二",
         }
 
-    async def test_invalid_row_is_named_and_nothing_is_sent(
+    async def test_invalid_row_is_named_before_sending(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         alice = entry.subentries["alice"]
@@ -162,7 +160,7 @@ class TestTemplateAndBatch:
             {"message": "x", "nummer": ALICE},
         ],
     )
-    async def test_row_requires_exactly_one_recipient(
+    async def test_row_requires_exactly_one_addressee(
         self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str]
     ) -> None:
         with pytest.raises(vol.Invalid):
@@ -178,14 +176,14 @@ class TestTemplateAndBatch:
             ({"message": "x", "number": "12345"}, "number 1 is not"),
         ],
     )
-    async def test_invalid_row_recipient_is_reported(
+    async def test_row_with_an_unknown_addressee_is_rejected(
         self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str], told: str
     ) -> None:
         with pytest.raises(ServiceValidationError, match=told):
             await act(hass, "send_batch", messages=[{"message": "y", "entity_id": "notify.bob"}, row])
         assert not sandbox.platform.messages
 
-    async def test_rows_require_permission(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_rows_require_permission_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         user = MockUser().add_to_hass(hass)
         user.mock_policy({"entities": {"entity_ids": {"notify.alice": True}}})
         for row in ({"number": ALICE}, {"entity_id": "notify.bob"}):
@@ -207,7 +205,7 @@ class TestTemplateAndBatch:
         )
         assert [message.number for message in sandbox.platform.messages] == [ALICE]
 
-    async def test_error_names_all_failed_recipients(self, hass: HomeAssistant) -> None:
+    async def test_one_error_names_all_failed_rows(self, hass: HomeAssistant) -> None:
         messages = [
             {"entity_id": "notify.alice", "message": "发票"},
             {"entity_id": "notify.bob", "message": "发票"},
@@ -219,20 +217,16 @@ class TestTemplateAndBatch:
 
 
 class TestBalance:
-    """`sms1680.get_balance` requests the balance and updates the sensor."""
+    """`sms1680.get_balance` queries the balance and updates the sensor."""
 
-    async def test_action_requests_the_balance(
-        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
-    ) -> None:
+    async def test_balance_is_queried_now(self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
         sandbox.platform.accounts["homeuser"].balances["61341"] = 321
         assert await act(hass, "get_balance", config_entry_id=entry.entry_id) == {"balance": 321}
         state = hass.states.get("sensor.home_balance")
         assert state is not None
         assert state.state == "321"
 
-    async def test_refused_balance_request_raises_and_shows_the_reason(
-        self, hass: HomeAssistant, sandbox: Sandbox
-    ) -> None:
+    async def test_refused_query_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         sandbox.platform.faults.choose = lambda call: Fault(verdict=Verdict.IP) if call is Call.BALANCE else None
         with pytest.raises(HomeAssistantError, match="public IP address is not authorized"):
             await act(hass, "get_balance")
@@ -244,7 +238,7 @@ class TestBalance:
 class TestEstimate:
     """`sms1680.estimate` sends nothing."""
 
-    async def test_estimate_returns_cost_and_warnings(
+    async def test_estimate_has_costs_and_warnings(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         priced = make_entry(title="Priced", options={"price": 0.045}, recipients=[], webhook_id="w", push_secret="p")
@@ -259,15 +253,15 @@ class TestEstimate:
         }
         assert not sandbox.platform.messages
 
-    async def test_cost_is_none_without_a_price(self, hass: HomeAssistant) -> None:
+    async def test_no_cost_without_a_price(self, hass: HomeAssistant) -> None:
         assert (await act(hass, "estimate", message="门开了"))["cost"] is None
 
-    async def test_invalid_text_is_rejected(self, hass: HomeAssistant) -> None:
+    async def test_invalid_text_is_an_error(self, hass: HomeAssistant) -> None:
         with pytest.raises(ServiceValidationError, match="empty"):
             await act(hass, "estimate", message=" ")
 
 
-async def test_message_sent_by_an_action_updates_the_notify_entity(
+async def test_notify_entity_shows_messages_sent_by_actions(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory
 ) -> None:
     from homeassistant.components.notify import NotifyEntity

@@ -1,15 +1,13 @@
-"""Reliable alarms: fallback, retries, safe text, and the warning about refused words."""
+"""Delivery policies: fallback, delivery reports, retries, safe texts and refused words."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import voluptuous as vol
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigSubentryDataWithId
 from homeassistant.core import Context, HomeAssistant, ServiceCall
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import issue_registry as ir
@@ -19,17 +17,14 @@ from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     MockUser,
     async_capture_events,
-    async_fire_time_changed,
     async_mock_service,
 )
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound import pipeline as delivering
-from sms1680.sandbox import Account, Call, Config, Fault, Sandbox
-from sms1680.sandbox.faults import PRESETS
+from sms1680.sandbox import Account, Config, Sandbox
+from tests.home_assistant.helpers import MakeEntry, SetUp, cut_off, later, sent
 
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 ALICE, BOB = "13800000001", "13800000002"
 FORBIDDEN = "客厅在赌博"
 SAFE = "家中有警报，请查看"
@@ -37,15 +32,8 @@ SAFE = "家中有警报，请查看"
 
 @pytest.fixture(autouse=True)
 def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Report unsent messages at once."""
+    """Make messages that were not sent fail at once."""
     monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
-
-
-def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
-    data = {"number": number, **more}
-    return ConfigSubentryDataWithId(
-        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
-    )
 
 
 @pytest.fixture
@@ -62,28 +50,6 @@ async def send(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
     messages = answer["messages"]
     assert isinstance(messages, list)
     return messages
-
-
-async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:
-    freezer.tick(timedelta(**how_much))
-    async_fire_time_changed(hass, dt_util.utcnow())
-    await hass.async_block_till_done(wait_background_tasks=True)
-
-
-def cut_off(sandbox: Sandbox) -> None:
-    """Make the platform accept the next message and lose its answer."""
-
-    def choose(call: Call) -> Fault | None:
-        if call is not Call.SEND:
-            return None
-        sandbox.platform.faults.choose = None
-        return PRESETS["drop_after"]
-
-    sandbox.platform.faults.choose = choose
-
-
-def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
 
 
 async def report(hass: HomeAssistant, client: Any, number: str, message_id: str, status: str) -> None:
@@ -109,17 +75,17 @@ async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -
 
 @pytest.fixture
 async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Make the account's gateway unreachable: nothing listens on its port."""
+    """Make the gateway unreachable: nothing listens on its port."""
     data = {**entry.data, "http": {**entry.data["http"], "gateway": "http://127.0.0.1:9"}}
     hass.config_entries.async_update_entry(entry, data=data)
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
 class TestFallback:
-    """Fallback steps run in order until one accepts the message."""
+    """The steps run in order until one of them handles the message."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_fallback_account_sends_to_the_same_numbers(
+    async def test_fallback_account_sends_to_the_same_number(
         self, hass: HomeAssistant, sandbox: Sandbox, second: MockConfigEntry
     ) -> None:
         alice, bob = await send(
@@ -132,7 +98,7 @@ class TestFallback:
         assert sandbox.platform.counts()["verdict_accepted"] == 1  # both in one request
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_fallback_entities_precede_fallback_actions(self, hass: HomeAssistant) -> None:
+    async def test_entities_then_actions_run_in_order(self, hass: HomeAssistant) -> None:
         calls = async_mock_service(hass, "script", "siren")
         (alice,) = await send(
             hass,
@@ -150,7 +116,7 @@ class TestFallback:
         assert len(calls) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_shared_fallback_is_notified_once(self, hass: HomeAssistant) -> None:
+    async def test_shared_fallback_runs_once(self, hass: HomeAssistant) -> None:
         calls: list[ServiceCall] = []
         hass.states.async_set("notify.phone", "unknown")
         hass.services.async_remove("notify", "send_message")
@@ -164,7 +130,7 @@ class TestFallback:
         assert [message["fallback"] for message in messages] == [[{"to": "notify.phone", "outcome": "done"}]] * 2
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_unavailable_fallback_receives_nothing(self, hass: HomeAssistant, second: MockConfigEntry) -> None:
+    async def test_unavailable_step_is_reported(self, hass: HomeAssistant, second: MockConfigEntry) -> None:
         hass.states.async_set("notify.phone", "unavailable")
         (alice,) = await send(hass, entity_id="notify.alice", fallback="notify.phone")
         assert alice["fallback"] == [{"to": "notify.phone", "outcome": "unavailable"}]
@@ -173,7 +139,7 @@ class TestFallback:
         assert alice["fallback"] == [{"to": second.entry_id, "outcome": "unavailable"}]
 
     @pytest.mark.parametrize(("preset", "outcome"), [("no_balance", "refused"), ("review", "held")])
-    async def test_refused_or_held_message_runs_fallback_at_once(
+    async def test_refused_and_held_messages_run_fallback_at_once(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, preset: str, outcome: str
     ) -> None:
         text = "门开了"
@@ -185,7 +151,7 @@ class TestFallback:
         assert alice["outcome"] == outcome
         assert [step["to"] for step in alice["fallback"]] == [second.entry_id]
 
-    async def test_unknown_message_runs_fallback_only_if_a_repeat_is_allowed(
+    async def test_unknown_outcome_runs_fallback_only_if_duplicates_are_allowed(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         data = {"entity_id": "notify.alice", "fallback_account": second.entry_id}
@@ -199,10 +165,10 @@ class TestFallback:
         assert sent(sandbox)[-1] == (ALICE, "(May be a repeat) 门开了")
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_fallback_of_the_recipient_is_used(
+    async def test_fallback_from_the_recipient_settings(
         self, hass: HomeAssistant, entry: MockConfigEntry, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
-        """The notify entity runs the fallback too, and an accepted fallback is no error."""
+        """The entity runs the fallback too, and raises no error if the fallback handles the message."""
         alice = entry.subentries["alice"]
         hass.config_entries.async_update_subentry(
             entry, alice, data={**alice.data, const.CONF_FALLBACK_ACCOUNT: second.entry_id}
@@ -217,7 +183,7 @@ class TestFallback:
             )
 
     @pytest.mark.usefixtures("entry")
-    async def test_invalid_fallback_is_rejected_before_sending(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_missing_fallback_is_rejected_before_sending(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         for wrong in ({"fallback": "notify.nobody"}, {"fallback_account": "none"}):
             with pytest.raises(ServiceValidationError):
                 await send(hass, entity_id="notify.alice", **wrong)
@@ -242,7 +208,7 @@ class TestFallback:
 
 
 class TestReportWithin:
-    """Critical messages without a positive report run their fallback in the background, even after a restart."""
+    """A critical message without a report of its delivery runs its fallback in the background, also after restarts."""
 
     @pytest.fixture
     def sandbox_config(self) -> Config:
@@ -269,7 +235,7 @@ class TestReportWithin:
         assert len(sent(sandbox)) == 2
 
     @pytest.mark.usefixtures("entry")
-    async def test_failure_report_runs_fallback_at_once(
+    async def test_failed_report_runs_fallback_at_once(
         self, hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: Any, freezer: FrozenDateTimeFactory
     ) -> None:
         client = await hass_client_no_auth()
@@ -279,7 +245,7 @@ class TestReportWithin:
         assert len(sent(sandbox)) == 2
 
     @pytest.mark.usefixtures("entry")
-    async def test_delivery_report_cancels_fallback(
+    async def test_delivered_report_cancels_fallback(
         self, hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: Any, freezer: FrozenDateTimeFactory
     ) -> None:
         client = await hass_client_no_auth()
@@ -287,7 +253,7 @@ class TestReportWithin:
         await later(hass, freezer, minutes=5)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_missing_report_runs_fallback_after_a_reload(
+    async def test_report_is_awaited_across_a_restart(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await self._alarm(hass)
@@ -296,7 +262,7 @@ class TestReportWithin:
         assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
 
     @pytest.mark.usefixtures("entry")
-    async def test_normal_message_needs_no_report(
+    async def test_normal_message_does_not_await_its_report(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, entity_id="notify.alice", fallback="notify.bob", report_within="00:02:00")
@@ -305,7 +271,7 @@ class TestReportWithin:
 
 
 class TestKeepTrying:
-    """Unsent messages are stored and retried until the given time."""
+    """A message that was certainly not sent is queued and retried."""
 
     async def _off(self, hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
         data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
@@ -313,7 +279,7 @@ class TestKeepTrying:
         await hass.async_block_till_done(wait_background_tasks=True)
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_message_is_sent_when_the_gateway_returns_even_after_a_reload(
+    async def test_message_is_sent_when_the_gateway_is_back_also_after_a_restart(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -324,7 +290,7 @@ class TestKeepTrying:
         for minutes in (1, 3, 6):
             await later(hass, freezer, minutes=minutes)
         assert (sent(sandbox), events) == ([], [])
-        # A changed gateway reloads the account, which loads its queue from the store.
+        # A changed gateway reloads the account, which loads the queued message from the store.
         await self._off(hass, entry, sandbox.url)
         await later(hass, freezer, minutes=6)
         assert sent(sandbox) == [(ALICE, "门开了")]
@@ -333,7 +299,7 @@ class TestKeepTrying:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_expired_message_fires_an_event_and_raises_a_repair(
+    async def test_final_failure_fires_event_and_creates_repair(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -347,7 +313,7 @@ class TestKeepTrying:
         assert ALICE not in str(issue.translation_placeholders)
 
     @pytest.mark.usefixtures("entry")
-    async def test_unknown_message_is_not_retried(
+    async def test_unknown_outcome_is_never_retried(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         cut_off(sandbox)
@@ -357,7 +323,7 @@ class TestKeepTrying:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_unknown_retry_is_the_last(
+    async def test_attempt_with_unknown_outcome_is_the_last(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -370,7 +336,7 @@ class TestKeepTrying:
         assert len(sent(sandbox)) == 1
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_retry_interrupted_by_a_kill_is_reported_and_not_sent(
+    async def test_attempt_interrupted_by_a_kill_is_reported_and_not_repeated(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -387,7 +353,7 @@ class TestKeepTrying:
         assert sent(sandbox) == []
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_retries_continue_unless_the_fallback_reached_the_same_phone(
+    async def test_retries_continue_beside_a_fallback_unless_the_phone_has_the_message(
         self, hass: HomeAssistant, second: MockConfigEntry
     ) -> None:
         hass.states.async_set("notify.phone", "unknown")
@@ -401,17 +367,17 @@ class TestKeepTrying:
 
 
 class TestSafeText:
-    """The safe text replaces a refused text, and refused words are learned."""
+    """The safe text replaces refused words, which are remembered."""
 
     @pytest.mark.usefixtures("entry")
-    async def test_call_safe_text_replaces_a_refused_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_safe_text_of_the_call(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         alice, bob = await send(hass, entity_id=["notify.alice", "notify.bob"], message=FORBIDDEN, safe_text=SAFE)
         assert [(message["outcome"], message["safe_text"]) for message in (alice, bob)] == [("accepted", True)] * 2
         assert sent(sandbox) == [(ALICE, SAFE), (BOB, SAFE)]
         (alice,) = await send(hass, entity_id="notify.alice", safe_text=SAFE)
         assert alice["safe_text"] is False
 
-    async def test_account_safe_text_applies_to_the_entity(
+    async def test_safe_text_of_the_account_also_for_the_entity(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         await set_up(make_entry(options={const.CONF_SAFE_TEXT: SAFE}))
@@ -421,14 +387,14 @@ class TestSafeText:
         assert sent(sandbox) == [(ALICE, SAFE)]
 
     @pytest.mark.usefixtures("entry")
-    async def test_refused_or_invalid_safe_text_is_not_sent(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_safe_text_can_be_refused_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (alice,) = await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="也有赌博")
         assert (alice["outcome"], alice["reason"], alice["safe_text"]) == ("refused", "forbidden_words", True)
         with pytest.raises(ServiceValidationError):
             await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="长" * 600)
         assert sent(sandbox) == []
 
-    async def test_refused_words_cause_warnings_even_after_a_restart(
+    async def test_estimate_warns_of_refused_words_also_after_a_restart(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
     ) -> None:
         async def warnings(text: str) -> str:
@@ -459,7 +425,7 @@ async def test_only_words_of_the_text_are_learned(entry: MockConfigEntry) -> Non
 
 
 @pytest.mark.usefixtures("gateway_off")
-async def test_diagnostics_contain_counts_but_no_content(
+async def test_diagnostics_count_queued_messages_without_content(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: Any
 ) -> None:
     alice = entry.subentries["alice"]

@@ -1,14 +1,12 @@
-"""The order, time and recipients of fallback steps: unknown outcomes, scheduled messages, and delivery waits."""
+"""Fallbacks of scheduled messages, of uncertain outcomes, and while delivery reports are awaited."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigSubentryDataWithId
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
@@ -16,19 +14,25 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
-    async_fire_time_changed,
     async_mock_service,
 )
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound import pipeline as delivering
-from custom_components.sms1680.store.db import MessageStore
-from custom_components.sms1680.store.manager import DATA_STORE
-from sms1680.sandbox import Account, Call, Config, Fault, Sandbox
-from sms1680.sandbox.faults import PRESETS
+from sms1680.sandbox import Account, Config, Sandbox
+from tests.home_assistant.helpers import (
+    MakeEntry,
+    SetUp,
+    cut_off,
+    ends,
+    in_store,
+    later,
+    recipient,
+    repairs,
+    sent,
+    use_gateway,
+)
 
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 ALICE, ALICE_NOW, BOB = "13800000001", "13900000099", "13800000002"
 QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
 EVENING = "2026-01-05 23:30:00+00:00"
@@ -37,7 +41,7 @@ OFF = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Report unsent messages at once."""
+    """Make messages that were not sent fail at once."""
     monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
 
 
@@ -65,7 +69,7 @@ async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 @pytest.fixture
 async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """Set up an account during Alice's quiet hours."""
+    """Return an account whose recipient Alice is in quiet hours."""
     freezer.move_to(EVENING)
     made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
     await set_up(made)
@@ -74,22 +78,8 @@ async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateT
 
 @pytest.fixture
 def told(hass: HomeAssistant) -> list[Event]:
-    """Capture the events of deferred messages."""
+    """Return the events of the final outcomes of queued messages."""
     return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
-
-
-def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
-    data = {"number": number, **more}
-    return ConfigSubentryDataWithId(
-        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
-    )
-
-
-async def use_gateway(hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
-    """Change an account's gateway, which reloads it."""
-    data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
-    hass.config_entries.async_update_entry(entry, data=data)
-    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
@@ -101,51 +91,11 @@ async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
     return message
 
 
-async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:
-    freezer.tick(timedelta(**how_much))
-    async_fire_time_changed(hass, dt_util.utcnow())
-    await hass.async_block_till_done(wait_background_tasks=True)
-
-
-def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
-
-
-def ends(told: list[Event]) -> list[tuple[str, str | None]]:
-    return [(event.data["outcome"], event.data["reason"]) for event in told]
-
-
-def repairs(hass: HomeAssistant) -> list[str]:
-    """Return the names in the repairs of lost messages."""
-    issues = ir.async_get(hass).issues.values()
-    return [(one.translation_placeholders or {})["who"] for one in issues if one.translation_key == "delayed_lost"]
-
-
-def cut_off(sandbox: Sandbox) -> None:
-    """Make the platform accept the next message and lose its answer."""
-
-    def choose(call: Call) -> Fault | None:
-        if call is not Call.SEND:
-            return None
-        sandbox.platform.faults.choose = None
-        return PRESETS["drop_after"]
-
-    sandbox.platform.faults.choose = choose
-
-
-def store_of(hass: HomeAssistant) -> MessageStore:
-    return hass.data[DATA_STORE].durable.store
-
-
-def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> list[Any]:
-    return store_of(hass)._writer.submit(lambda database: database.execute(sql).fetchall()).result(10)
-
-
 class TestSchedule:
-    """A scheduled message is sent at its time, by retry or fallback."""
+    """A scheduled message is sent at its time, also after retries."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_retry_uses_the_scheduled_time(
+    async def test_retry_keeps_the_scheduled_time(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         at = dt_util.utcnow().replace(microsecond=0) + timedelta(hours=10)
@@ -157,7 +107,7 @@ class TestSchedule:
         assert stored == [(int(at.timestamp()),)]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_overdue_message_is_sent_at_once(
+    async def test_retry_after_the_scheduled_time_is_sent_at_once(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         at = dt_util.utcnow() + timedelta(minutes=10)
@@ -220,10 +170,10 @@ class TestSchedule:
         assert sent(sandbox) == [(ALICE, "门开了")]  # refused for certain, so not marked as a repeat
 
 
-class TestRecipients:
-    """The recipient is resolved when the message is sent."""
+class TestAddressee:
+    """The addressee is looked up when the message is sent."""
 
-    async def test_message_is_sent_to_the_corrected_number(
+    async def test_corrected_number_is_used(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass)
@@ -235,7 +185,7 @@ class TestRecipients:
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == [(ALICE_NOW, "门开了")]
 
-    async def test_message_to_a_removed_recipient_is_not_sent(
+    async def test_removed_recipient_gets_nothing(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -252,7 +202,7 @@ class TestRecipients:
         assert repairs(hass) == ["Alice"]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_each_addressee_has_its_own_repair(
+    async def test_each_recipient_has_a_repair(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
     ) -> None:
         for more in ({}, {"entity_id": "notify.bob"}):
@@ -272,8 +222,8 @@ class TestRecipients:
         assert repairs(hass) == []
 
 
-class TestChain:
-    """The fallback chain if a step has no certain outcome."""
+class TestUncertainSteps:
+    """A fallback step has an unknown outcome."""
 
     @pytest.fixture
     def phone(self, hass: HomeAssistant) -> list[str]:
@@ -288,7 +238,7 @@ class TestChain:
         return texts
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_unknown_step_ends_the_chain(
+    async def test_unknown_outcome_ends_the_fallback(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, phone: list[str]
     ) -> None:
         cut_off(sandbox)
@@ -297,7 +247,7 @@ class TestChain:
         assert (phone, alice["trying_until"]) == ([], None)
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_error_of_an_unknown_step_is_outcome_unknown(
+    async def test_error_says_that_the_message_may_have_arrived(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         cut_off(sandbox)
@@ -307,7 +257,7 @@ class TestChain:
         assert raised.value.translation_key == "outcome_unknown"
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_unknown_step_of_a_critical_message_continues_and_marks_the_repeat(
+    async def test_critical_fallback_continues_and_marks_the_repeat(
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, phone: list[str]
     ) -> None:
         cut_off(sandbox)
@@ -323,7 +273,7 @@ class TestChain:
         assert phone == ["(May be a repeat) 门开了"]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_held_step_continues_and_is_not_retried(
+    async def test_held_message_runs_fallback_and_is_not_retried(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -349,7 +299,7 @@ class TestChain:
         assert alice["fallback"] == [{"to": second.entry_id, "outcome": "accepted"}]
         assert sent(sandbox) == [(ALICE, "家中有警报，请查看")]
 
-    async def test_report_within_applies_to_the_fallback_of_the_recipient(
+    async def test_report_time_of_the_call_applies_to_the_recipient_fallback(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         await set_up(make_entry(recipients=[recipient("Alice", ALICE, fallback=["notify.bob"]), recipient("Bob", BOB)]))
@@ -370,9 +320,9 @@ class TestChain:
 
 
 class TestWaitForDelivery:
-    """Waiting for delivery of a deferred or replaced message is no failure."""
+    """Waiting for the report of a message that is handled otherwise is no failure."""
 
-    async def test_message_deferred_by_quiet_hours_is_no_failure(
+    async def test_waiting_in_quiet_hours_is_no_failure(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry
     ) -> None:
         given = {"entity_id": "notify.alice", "message": "门开了", "wait_for_delivery": 30}
@@ -382,7 +332,7 @@ class TestWaitForDelivery:
         assert quiet_entry.runtime_data.deferred.waiting == 2
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_message_with_retries_or_fallback_is_no_failure(
+    async def test_waiting_for_a_retried_or_handled_message_is_no_failure(
         self, hass: HomeAssistant, second: MockConfigEntry
     ) -> None:
         given = {"entity_id": "notify.alice", "message": "门开了", "wait_for_delivery": 30}

@@ -46,16 +46,16 @@ async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | Deli
 async def test_report_proves_delivery_of_a_message_without_an_id(
     hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ways = entry.runtime_data.client.sender
+    http = entry.runtime_data.client.failover.http
     sent = asyncio.Event()
 
-    async def lost(*_: Any, **__: Any) -> Any:
-        receipt = Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST)
-        ways.heard_http(receipt)
+    async def lost(*_: Any, context: object, **__: Any) -> Any:
+        receipt = Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST, context=context)
+        http._on_receipt(receipt)
         sent.set()
         raise error_of([receipt]) or AssertionError
 
-    monkeypatch.setattr(ways.http, "send", lost)
+    monkeypatch.setattr(http, "send", lost)
     asking = drill(hass, timeout=20)
     await sent.wait()
     await come(hass, entry, DeliveryReport("4711", ALICE, "0"), Reply(ALICE, "1"))
@@ -67,16 +67,16 @@ async def test_report_proves_delivery_of_a_message_without_an_id(
 async def test_failure_report_ends_a_question_without_a_message_id(
     hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ways = entry.runtime_data.client.sender
+    http = entry.runtime_data.client.failover.http
     sent = asyncio.Event()
 
-    async def lost(*_: Any, **__: Any) -> Any:
-        receipt = Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST)
-        ways.heard_http(receipt)
+    async def lost(*_: Any, context: object, **__: Any) -> Any:
+        receipt = Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST, context=context)
+        http._on_receipt(receipt)
         sent.set()
         raise error_of([receipt]) or AssertionError
 
-    monkeypatch.setattr(ways.http, "send", lost)
+    monkeypatch.setattr(http, "send", lost)
     asking = drill(hass, timeout=20, drill=False)
     await sent.wait()
     await come(hass, entry, DeliveryReport("4711", ALICE, "UNDELIV"))

@@ -417,7 +417,7 @@ async def test_timeout_during_the_send_ends_the_question(
 
     monkeypatch.setattr(question_run, "_CUT_OFF", 0.1)
     if begun:
-        monkeypatch.setattr(entry.runtime_data.client.sender, "send", wait)
+        monkeypatch.setattr(entry.runtime_data.client.failover, "send", wait)
     else:
         monkeypatch.setattr(recording, "async_wait_done", wait)
     answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
@@ -428,8 +428,8 @@ async def test_timeout_during_the_send_ends_the_question(
 async def test_timeout_cuts_off_the_request(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rate limit delays the request, so the core reports it as not sent."""
-    monkeypatch.setattr(entry.runtime_data.client.sender.http, "_sleep", lambda _: asyncio.Event().wait())
+    """The account's pace makes it wait: the core says that it never left."""
+    monkeypatch.setattr(entry.runtime_data.client.failover.http, "_sleep", lambda _: asyncio.Event().wait())
     answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
     assert answer["answers"][0]["outcome"] in ("not_sent", "accepted")
     assert (answer["answers"][0]["outcome"] == "not_sent") == (not sandbox.platform.messages)

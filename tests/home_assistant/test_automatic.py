@@ -1,4 +1,4 @@
-"""Messages caused by our own events are automatic, and never go to our own number."""
+"""Sends that our own events lead to are automatic, and are never sent to ourselves."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FLAG = {"event": "flagged"}
 
 
 async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[str, Any]) -> list[bool]:
-    """Receive a reply and cause another event; return what `kept` returns."""
+    """Receive a reply and fire another event; return the result of `kept`."""
     named = [{"id": str(place), "alias": str(place), **one} for place, one in enumerate(automations)]
     assert await async_setup_component(hass, "automation", {"automation": named})
     await hass.async_block_till_done()
@@ -50,7 +50,7 @@ async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[st
 
 
 async def kept(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
-    """Return for each message whether it was automatic."""
+    """Return the automatic flag of each sent message."""
     store = hass.data[DATA_STORE].for_entry(entry).store
     found = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
     return [one.automatic for one in found if isinstance(one, StoredOut)]
@@ -62,13 +62,13 @@ async def kept(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
     [(OUR_EVENT, True), (OUR_ENTITY, True), (ANOTHER_EVENT, False)],
     ids=["event", "entity", "another"],
 )
-async def test_message_of_an_automation_on_our_events_is_automatic(
+async def test_any_trigger_and_action(
     hass: HomeAssistant, entry: MockConfigEntry, *, action: dict[str, Any], trigger: dict[str, Any], automatic: bool
 ) -> None:
     assert await run(hass, entry, {"triggers": trigger, "actions": action}) == [automatic]
 
 
-async def test_automation_on_the_last_delivery_sensor_is_automatic(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_trigger_on_the_last_delivery_sensor(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     trigger = {"trigger": "state", "entity_id": "sensor.alice_last_delivery_state", "to": "delivered"}
     automation = {"id": "a", "alias": "a", "triggers": trigger, "actions": SEND}
     assert await async_setup_component(hass, "automation", {"automation": [automation]})
@@ -83,7 +83,9 @@ async def test_automation_on_the_last_delivery_sensor_is_automatic(hass: HomeAss
     assert await kept(hass, entry) == [True, False]
 
 
-async def test_chained_automation_is_automatic(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+async def test_automation_triggered_by_another_automation(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
     assert await async_setup_component(hass, "input_boolean", {"input_boolean": {"one": {}, "two": {}}})
 
     def turn_on(name: str) -> dict[str, Any]:
@@ -103,14 +105,14 @@ async def test_chained_automation_is_automatic(hass: HomeAssistant, entry: MockC
     assert await kept(hass, entry) == [True]
 
 
-async def test_script_of_an_automation_is_automatic(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_script(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert await async_setup_component(hass, "script", {"script": {"tell": {"sequence": [SEND]}}})
     assert await run(hass, entry, {"triggers": OUR_EVENT, "actions": {"action": "script.tell"}}) == [True]
 
 
 @pytest.mark.parametrize("action", [SEND, NOTIFY, ASK], ids=["send_message", "notify", "ask_question"])
 @pytest.mark.parametrize(("trigger", "count"), [(OUR_EVENT, 0), (ANOTHER_EVENT, 1)], ids=["event", "another"])
-async def test_automatic_message_to_our_source_number_is_blocked(
+async def test_automatic_message_is_never_sent_to_ourselves(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     set_up: SetUp,
@@ -126,7 +128,7 @@ async def test_automatic_message_to_our_source_number_is_blocked(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("number", ["10086", "106900001680", "12345", "95533"])
-async def test_service_number_is_rejected(hass: HomeAssistant, sandbox: Sandbox, number: str) -> None:
+async def test_service_numbers_are_rejected(hass: HomeAssistant, sandbox: Sandbox, number: str) -> None:
     with pytest.raises(ServiceValidationError):
         await hass.services.async_call(
             const.DOMAIN, "send_message", {"number": number, "message": "你好"}, blocking=True

@@ -30,6 +30,7 @@ from custom_components.sms1680.inbound.models import NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Config, Sandbox
+from tests.home_assistant.helpers import send_text
 
 ALICE = "13800000001"
 SIGNED = "【某某科技】"
@@ -145,7 +146,7 @@ async def test_reports_of_a_long_message_fire_once_even_after_a_restart(
 ) -> None:
     reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
     sandbox.platform.phone(ALICE).report_status = None
-    (receipt,) = await entry.runtime_data.client.send([ALICE], "水位过高，" * 30)
+    (receipt,) = await send_text(entry.runtime_data.client, [ALICE], "水位过高，" * 30)
     assert len(receipt.message_ids) == len(stats)
     for count, (message_id, stat) in enumerate(zip(receipt.message_ids, stats, strict=True), 1):
         content = ReportContent(msg_id=int(message_id), stat=stat, dest_terminal_id=ALICE)
@@ -266,7 +267,7 @@ async def test_unload_reports_messages_in_flight_as_unknown(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CMPPClient.aclose, "__defaults__", (0.1,))
-    monkeypatch.setattr("custom_components.sms1680._DRAIN_PATIENCE", 0.1)
+    monkeypatch.setattr("custom_components.sms1680._DRAIN_TIMEOUT", 0.1)
     sandbox.cmpp.faults.next("lost_answer")
     sending = asyncio.create_task(send(hass, "后门打开"))
     await until(lambda: held(sandbox))

@@ -20,6 +20,7 @@ from custom_components.sms1680.flows import validation as checks
 from sms1680.cmpp.wire.pdus import ConnectResp
 from sms1680.sandbox import Account, Config, Sandbox
 from sms1680.sandbox.cmpp import connection as sandbox_connection
+from tests.home_assistant.helpers import send_text
 
 PASSWORD = "s3cret-Passw0rd"
 BOTH = ("http", "cmpp")
@@ -225,7 +226,7 @@ class TestBehindTLS:
         result = await enter(hass, await start(hass), {**given, "ssl": True})
         entry = result["result"]
         await until(lambda: entry.runtime_data.health.connection.connected)
-        await entry.runtime_data.client.send("13800000001", "后门打开")
+        await send_text(entry.runtime_data.client, "13800000001", "后门打开")
         assert [message.text for message in sandbox.platform.messages] == ["【某某科技】后门打开"]
 
 

@@ -1,4 +1,4 @@
-"""An account with HTTP and CMPP: one transport replaces the other, and nothing is sent or counted twice."""
+"""An account over HTTP and CMPP: they replace each other, and nothing is sent, reported or counted twice."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.account import clients as account, failover as ways
+from custom_components.sms1680.account import clients as account, failover
+from custom_components.sms1680.account.messages import BatchMessage, TemplateMessage, TextMessage
 from custom_components.sms1680.account.statistics import Statistics
-from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, SendError
+from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
 from custom_components.sms1680.store.db import HistoryQuery, StoredOut
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Config, Fault, Sandbox
 from sms1680.sandbox.cmpp.faults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
+from tests.home_assistant.helpers import send_text
 
 ALICE, BOB = "13800000001", "13800000002"
 SIGNED = "【某某科技】"
@@ -43,18 +45,18 @@ def sandbox_config(sandbox_config: Config) -> Config:
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the waits for a connection and for an answer."""
+    """Shorten the waits for connections and responses."""
 
     async def hurry(delay: float) -> None:
         await asyncio.sleep(min(delay, 0.02))
 
     monkeypatch.setattr(account, "CMPPClient", functools.partial(CMPPClient, sleep=hurry, answer_timeout=0.5))
-    monkeypatch.setattr(ways, "_FIRST_PATIENCE", 0.2)
+    monkeypatch.setattr(failover, "_FIRST_PATIENCE", 0.2)
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
-    """Return the recorded receipts."""
+    """Return a list that collects each receipt of the statistics."""
     receipts: list[Receipt] = []
     record = Statistics.record
 
@@ -68,7 +70,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
 
 @pytest.fixture
 async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until, told: list[Receipt]) -> MockConfigEntry:
-    """Set up an account with both transports. The fixture `told` must precede it."""
+    """Return a connected account with both transports. told: is set up first."""
     assert told == []
     made = make_entry(ways=BOTH)
     await set_up(made)
@@ -90,10 +92,7 @@ def by_cmpp(sandbox: Sandbox) -> int:
 
 
 async def send(entry: MockConfigEntry, numbers: list[str], text: str) -> list[Receipt]:
-    try:
-        return list(await entry.runtime_data.client.send(numbers, text))
-    except SendError as error:
-        return list(error.receipts)
+    return await send_text(entry.runtime_data.client, numbers, text)
 
 
 def outcomes(receipts: list[Receipt]) -> list[tuple[str, str]]:
@@ -106,7 +105,7 @@ async def test_cmpp_sends_while_it_is_connected(entry: MockConfigEntry, sandbox:
     assert held(sandbox) == [(ALICE, "后门打开"), (BOB, "后门打开")]
     assert by_cmpp(sandbox) == 1
     assert told == receipts
-    assert await entry.runtime_data.client.balance() == 998
+    assert await entry.runtime_data.client.failover.balance() == 998
 
 
 async def test_http_sends_while_cmpp_is_down(
@@ -121,7 +120,7 @@ async def test_http_sends_while_cmpp_is_down(
     assert entry.runtime_data.health.can_send
 
 
-async def test_cmpp_sends_if_http_fails(
+async def test_cmpp_sends_what_http_cannot(
     make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until, told: list[Receipt]
 ) -> None:
     sandbox.platform.accounts["homeuser"].config = replace(sandbox.config.accounts[0], suspended=True)
@@ -135,16 +134,13 @@ async def test_cmpp_sends_if_http_fails(
     assert by_cmpp(sandbox) == 1
 
 
-async def test_each_number_has_one_receipt_if_both_transports_fail(
+async def test_without_any_transport_each_number_has_one_receipt(
     make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]
 ) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
     await set_up(entry)
-    try:
-        receipts = await entry.runtime_data.client.send([ALICE, BOB, ALICE], "后门打开", patience=0.3)
-    except SendError as error:
-        receipts = error.receipts
-    assert outcomes(list(receipts)) == [(ALICE, "not_sent"), (BOB, "not_sent"), (ALICE, "not_sent")]
+    receipts = await send_text(entry.runtime_data.client, [ALICE, BOB, ALICE], "后门打开", patience=0.3)
+    assert outcomes(receipts) == [(ALICE, "not_sent"), (BOB, "not_sent"), (ALICE, "not_sent")]
     assert Counter(receipt.number for receipt in told) == {ALICE: 1, BOB: 1}
     assert not entry.runtime_data.health.can_send
 
@@ -152,7 +148,7 @@ async def test_each_number_has_one_receipt_if_both_transports_fail(
 @pytest.mark.parametrize(
     ("fault", "there"), [("drop_after", 1), ("drop_before", 0), ("lost_answer", 1), ("lost_submit", 0), ("restart", 1)]
 )
-async def test_unknown_message_is_not_repeated_by_the_other_transport(
+async def test_unknown_outcome_is_never_sent_by_the_other_transport(
     entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt], *, fault: str, there: int
 ) -> None:
     sandbox.cmpp.faults.next(fault)
@@ -162,7 +158,7 @@ async def test_unknown_message_is_not_repeated_by_the_other_transport(
     assert told == receipts
 
 
-async def test_partly_accepted_message_is_not_repeated_by_the_other_transport(
+async def test_partly_accepted_message_is_never_sent_by_the_other_transport(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
     faults = iter([None])
@@ -176,12 +172,12 @@ async def test_partly_accepted_message_is_not_repeated_by_the_other_transport(
     store = hass.data[DATA_STORE].for_entry(entry).store
     (kept,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
     assert isinstance(kept, StoredOut)
-    # The accepted segment arrives, which proves nothing for the whole message.
+    # The accepted segment arrives, which does not settle the message.
     assert kept.outcome is Outcome.UNKNOWN
     assert kept.state.value in ("unknown", "pending")
 
 
-async def test_refused_message_is_not_repeated_by_the_other_transport(
+async def test_refused_message_is_not_sent_by_the_other_transport(
     entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
     receipts = await send(entry, [ALICE], "代开发票")
@@ -190,7 +186,7 @@ async def test_refused_message_is_not_repeated_by_the_other_transport(
     assert held(sandbox) == []
 
 
-async def test_http_sends_after_a_refused_login(
+async def test_http_sends_while_the_login_is_refused(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until
 ) -> None:
     state = sandbox.platform.accounts["homeuser"]
@@ -204,9 +200,7 @@ async def test_http_sends_after_a_refused_login(
     assert entry.runtime_data.health.can_send
 
 
-async def test_http_failure_does_not_prevent_sending_by_cmpp(
-    make_entry: MakeEntry, set_up: SetUp, until: Until
-) -> None:
+async def test_failure_of_http_alone_does_not_stop_sending(make_entry: MakeEntry, set_up: SetUp, until: Until) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"})
     await set_up(entry)
     await until(lambda: connected(entry))
@@ -215,7 +209,7 @@ async def test_http_failure_does_not_prevent_sending_by_cmpp(
     assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
 
 
-async def test_http_repair_remains_until_http_recovers(
+async def test_http_repair_stays_until_http_works(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     issues = ir.async_get(hass)
@@ -231,7 +225,7 @@ async def test_http_repair_remains_until_http_recovers(
     assert not issues.issues
 
 
-async def test_message_accepted_by_cmpp_clears_message_problems(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_message_accepted_over_cmpp_clears_a_message_problem(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     health = entry.runtime_data.health
     for way in BOTH:
         health.on_receipt(Receipt(ALICE, Outcome.REFUSED, reason=Reason.SIGNATURE), way)
@@ -242,7 +236,7 @@ async def test_message_accepted_by_cmpp_clears_message_problems(hass: HomeAssist
 
 
 @pytest.mark.parametrize("removed", BOTH)
-async def test_removing_a_transport_deletes_its_repairs(
+async def test_repairs_are_deleted_with_their_transport(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: Until, removed: str, sandbox: Sandbox
 ) -> None:
     sandbox.platform.accounts["homeuser"].config = replace(
@@ -266,24 +260,24 @@ async def test_removing_a_transport_deletes_its_repairs(
     await hass.config_entries.async_unload(entry.entry_id)
 
 
-async def test_template_and_batch_use_the_other_transport(
+async def test_template_and_batch_fail_over_too(
     make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
     entry = make_entry(ways=BOTH, cmpp={"port": 1})
     await set_up(entry)
     client = entry.runtime_data.client
-    await client.send_template("{A} 打开", [(ALICE, "后门")])
-    await client.send_batch([(BOB, "一号门打开")])
+    await client.send(TemplateMessage([ALICE], "{A} 打开", [["后门"]]))
+    await client.send(BatchMessage([BOB], ["一号门打开"]))
     assert held(sandbox) == [(ALICE, "后门 打开"), (BOB, "一号门打开")]
     assert [receipt.outcome for receipt in told] == [Outcome.ACCEPTED, Outcome.ACCEPTED]
-    assert client.estimate("后门打开").parts == 1
+    assert client.failover.estimate("后门打开").parts == 1
 
 
 async def test_cancelled_call_has_one_receipt(make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
     await set_up(entry)
-    both = entry.runtime_data.client.sender
-    sending = asyncio.create_task(both.send([ALICE], "后门打开"))
+    both = entry.runtime_data.client.failover
+    sending = asyncio.create_task(both.send(TextMessage([ALICE], "后门打开"), {}))
     async with asyncio.timeout(10):
         while not both.cmpp._dispatcher.busy:  # noqa: ASYNC110 - nobody tells that it waits for a connection
             await asyncio.sleep(0)
@@ -294,11 +288,11 @@ async def test_cancelled_call_has_one_receipt(make_entry: MakeEntry, set_up: Set
 
 
 class Stub:
-    """A transport that reports each number as not sent, or hangs if it sticks."""
+    """A client that reports each number as not sent; with `sticks` its calls never end."""
 
     def __init__(
         self,
-        heard: Callable[[Receipt], None],
+        on_receipt: Callable[[Receipt], None],
         *,
         connected: bool = False,
         sticks: bool = False,
@@ -307,15 +301,18 @@ class Stub:
         self.status = Status(connected=connected)
         self.begun = asyncio.Event()
         self.given: dict[str, Any] = {}
-        self._heard = heard
+        self._on_receipt = on_receipt
         self._sticks = sticks
         self._reason = reason
 
     async def send(self, numbers: list[str], text: str, **options: Any) -> tuple[Receipt, ...]:  # noqa: ARG002
         self.given = options
-        receipts = tuple(Receipt(number, Outcome.NOT_SENT, reason=self._reason) for number in numbers)
+        receipts = tuple(
+            Receipt(number, Outcome.NOT_SENT, reason=self._reason, context=options.get("context"), index=index)
+            for index, number in enumerate(numbers)
+        )
         for receipt in receipts:
-            self._heard(receipt)
+            self._on_receipt(receipt)
         self.begun.set()
         if self._sticks:
             await asyncio.Event().wait()
@@ -325,12 +322,19 @@ class Stub:
         return await self.send([number for number, _ in pairs], "", **options)
 
 
-async def test_cancelled_takeover_reports_the_first_receipt() -> None:
+def router_to(heard: list[tuple[str, str]]) -> failover.ReceiptRouter:
+    """Return a router that records the number and the transport of each receipt."""
+    router = failover.ReceiptRouter()
+    router.subscribe(lambda receipt, transport: heard.append((receipt.number, transport)))
+    return router
+
+
+async def test_withheld_receipts_are_published_if_the_call_is_cancelled() -> None:
     heard: list[tuple[str, str]] = []
-    both = ways.Ways(lambda receipt, way: heard.append((receipt.number, way)))
-    stuck = Stub(both.heard_http, sticks=True)
-    both.http = both.cmpp = stuck  # type: ignore[assignment]
-    sending = asyncio.create_task(both.send([ALICE], "x"))
+    router = router_to(heard)
+    stuck: Any = Stub(router.on_receipt("http"), sticks=True)
+    both = failover.FailoverClient(stuck, stuck, router)
+    sending = asyncio.create_task(both.send(TextMessage([ALICE], "x"), {}))
     await stuck.begun.wait()
     assert heard == []
     sending.cancel()
@@ -340,48 +344,49 @@ async def test_cancelled_takeover_reports_the_first_receipt() -> None:
 
 
 @pytest.mark.usefixtures("hass")
-async def test_unsupported_text_remains_not_sent(entry: MockConfigEntry) -> None:
+async def test_first_receipts_stay_if_the_second_transport_rejects_the_text(entry: MockConfigEntry) -> None:
     heard: list[tuple[str, str]] = []
-    both = ways.Ways(lambda receipt, way: heard.append((receipt.number, way)))
-    both.http = entry.runtime_data.client.sender.http
-    both.cmpp = Stub(both.heard_cmpp, connected=True)  # type: ignore[assignment]
-    with pytest.raises(NotSentError) as caught:
-        await both.send_batch([(ALICE, "价格 $5")])
-    assert outcomes(list(caught.value.receipts)) == [(ALICE, "not_sent")]
+    router = router_to(heard)
+    cmpp: Any = Stub(router.on_receipt("cmpp"), connected=True)
+    both = failover.FailoverClient(entry.runtime_data.client.failover.http, cmpp, router)
+    receipts = await both.send(BatchMessage([ALICE], ["价格 $5"]), {})
+    assert outcomes(list(receipts)) == [(ALICE, "not_sent")]
     assert heard == [(ALICE, "cmpp")]
 
 
-async def test_message_of_a_closing_transport_uses_the_other(
+async def test_message_cancelled_by_a_closing_transport_is_sent_by_the_other(
     entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
 ) -> None:
-    both = ways.Ways(entry.runtime_data.client.sender._on_receipt)
-    both.http = entry.runtime_data.client.sender.http
-    both.cmpp = Stub(both.heard_cmpp, connected=True, reason=Reason.CANCELLED)  # type: ignore[assignment]
-    assert outcomes(list(await both.send([ALICE], "后门打开"))) == [(ALICE, "accepted")]
+    real = entry.runtime_data.client.failover
+    cmpp: Any = Stub(real._receipts.on_receipt("cmpp"), connected=True, reason=Reason.CANCELLED)
+    both = failover.FailoverClient(real.http, cmpp, real._receipts)
+    assert outcomes(list(await both.send(TextMessage([ALICE], "后门打开"), {}))) == [(ALICE, "accepted")]
     assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
     assert [receipt.outcome for receipt in told] == [Outcome.ACCEPTED]
 
 
 async def test_second_transport_has_the_remaining_time() -> None:
-    both = ways.Ways(lambda *_: None)
-    http, cmpp = Stub(both.heard_http), Stub(both.heard_cmpp, connected=True)
-    both.http, both.cmpp = http, cmpp  # type: ignore[assignment]
-    with pytest.raises(NotSentError):
-        await both.send([ALICE], "x", deadline=20.0, patience=10.0)
+    router = failover.ReceiptRouter()
+    http: Any = Stub(router.on_receipt("http"))
+    cmpp: Any = Stub(router.on_receipt("cmpp"), connected=True)
+    both = failover.FailoverClient(http, cmpp, router)
+    receipts = await both.send(TextMessage([ALICE], "x"), {"deadline": 20.0, "patience": 10.0})
+    assert outcomes(list(receipts)) == [(ALICE, "not_sent")]
     assert (cmpp.given["deadline"], cmpp.given["patience"]) == (20.0, 0.2)
     assert 19.0 < http.given["deadline"] < 20.0
     assert http.given["patience"] == 10.0
 
 
 async def test_balance_requires_http() -> None:
-    both = ways.Ways(lambda *_: None)
-    both.cmpp = Stub(both.heard_cmpp)  # type: ignore[assignment]
-    with pytest.raises(ways.NoHTTPError) as caught:
+    router = failover.ReceiptRouter()
+    cmpp: Any = Stub(router.on_receipt("cmpp"))
+    both = failover.FailoverClient(None, cmpp, router)
+    with pytest.raises(failover.NoHTTPError) as caught:
         await both.balance()
     assert "HTTP" in caught.value.sentence("zh")
 
 
-async def test_call_cancelled_before_storing_leaves_no_trace(
+async def test_call_cancelled_before_it_is_journaled_leaves_no_trace(
     hass: HomeAssistant, entry: MockConfigEntry, told: list[Receipt]
 ) -> None:
     store = hass.data[DATA_STORE].for_entry(entry).store
@@ -397,7 +402,7 @@ async def test_call_cancelled_before_storing_leaves_no_trace(
     assert await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id]))) == []
 
 
-async def test_late_answer_settles_the_unknown_message(
+async def test_late_response_settles_the_unknown_message(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until
 ) -> None:
     sandbox.cmpp.late = 0.8
@@ -424,7 +429,7 @@ async def push(client: ClientSessionGenerator, **fields: str) -> None:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_reply_by_both_transports_counts_once(
+async def test_reply_received_by_both_transports_counts_once(
     hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator, until: Until
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -439,7 +444,7 @@ async def test_reply_by_both_transports_counts_once(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_two_identical_replies_by_both_transports_count_twice(
+async def test_two_equal_replies_received_by_both_transports_stay_two(
     hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator, until: Until
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -451,7 +456,7 @@ async def test_two_identical_replies_by_both_transports_count_twice(
     assert [message.data["redelivered"] for message in messages] == [False, False, True]
 
 
-async def test_report_by_both_transports_counts_once(
+async def test_report_received_by_both_transports_counts_once(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     hass_client_no_auth: ClientSessionGenerator,
@@ -468,7 +473,7 @@ async def test_report_by_both_transports_counts_once(
     ]
 
 
-async def test_source_number_of_cmpp_determines_the_pushed_extension(
+async def test_source_number_of_the_connection_splits_pushed_extensions(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
     alice = entry.subentries["alice"]

@@ -1,4 +1,4 @@
-"""`wait_for_delivery` ends when every number is settled in the store, or after its timeout."""
+"""`wait_for_delivery`: the action returns when every number is settled, or when the time is up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DELIVERED = {"state": "delivered", "settled": True, "reason": None, "matched": "
 
 @pytest.fixture
 def hear(hass: HomeAssistant, entry: MockConfigEntry) -> Hear:
-    """Return a function that receives a report."""
+    """Return a function that delivers a report."""
 
     async def report(message_id: str, number: str = ALICE, status: str = "0") -> None:
         receiver = async_get_registry(hass).async_get(entry)
@@ -52,7 +52,7 @@ async def test_wait_ends_when_every_number_is_settled(hass: HomeAssistant, hear:
     sending = send(hass, wait=60)
     known = await ids(sandbox)
     await hear("of another message", BOB)
-    # One report arrives before the platform's answer is read.
+    # One report arrives before the platform's response is read, as it happens in practice.
     await hear(known[ALICE], f"+86{ALICE}")
     await hear(known[BOB], BOB, "ACCEPTD")
     await hear(known[BOB], BOB, "KX:2000")
@@ -69,7 +69,7 @@ async def test_wait_ends_when_every_number_is_settled(hass: HomeAssistant, hear:
     ]
 
 
-async def test_wait_ends_with_its_timeout(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+async def test_wait_ends_when_the_time_is_up(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sending = send(hass, wait=1)
     await hear((await ids(sandbox))[ALICE], ALICE, "ACCEPTD")
     alice, bob = (told["delivery"] for told in (await sending)["messages"])
@@ -78,7 +78,7 @@ async def test_wait_ends_with_its_timeout(hass: HomeAssistant, hear: Hear, sandb
 
 
 @pytest.mark.usefixtures("entry")
-async def test_refused_message_ends_the_wait_at_once(hass: HomeAssistant) -> None:
+async def test_refused_message_is_not_awaited(hass: HomeAssistant) -> None:
     answer = await send(hass, message="发票", entity_id="notify.alice", wait=3600)
     (told,) = answer["messages"]
     assert (told["outcome"], told["delivery"]["state"], told["delivery"]["settled"]) == ("refused", "refused", True)
@@ -88,7 +88,7 @@ async def test_refused_message_ends_the_wait_at_once(hass: HomeAssistant) -> Non
 
 
 @pytest.mark.usefixtures("entry")
-async def test_report_settles_an_unknown_message(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+async def test_report_settles_an_unknown_outcome(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sandbox.platform.faults.always("html_accepted")
     sending = send(hass, entity_id="notify.alice", wait=60)
 
@@ -105,7 +105,9 @@ async def test_report_settles_an_unknown_message(hass: HomeAssistant, hear: Hear
     assert (told["outcome"], told["delivery"]) == ("unknown", {**DELIVERED, "matched": "number"})
 
 
-async def test_undelivered_message_without_response_raises(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+async def test_without_response_an_undelivered_message_is_an_error(
+    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
+) -> None:
     sending = send(hass, answer=False, wait=1)
     await hear((await ids(sandbox))[ALICE], ALICE, "X")
     with pytest.raises(HomeAssistantError) as caught:
@@ -115,7 +117,9 @@ async def test_undelivered_message_without_response_raises(hass: HomeAssistant, 
     assert "Bob 138****0002: No report came in time; it may still arrive." in str(caught.value)
 
 
-async def test_delivered_message_without_response_returns(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
+async def test_without_response_delivered_messages_raise_nothing(
+    hass: HomeAssistant, hear: Hear, sandbox: Sandbox
+) -> None:
     sending = send(hass, answer=False)
     for number, message_id in (await ids(sandbox)).items():
         await hear(message_id, number)
@@ -130,7 +134,7 @@ async def test_reasons_are_in_the_language_of_home_assistant(hass: HomeAssistant
     assert (await sending)["messages"][0]["delivery"]["reason"].startswith("平台下行提交失败")
 
 
-async def test_without_a_store_the_response_has_the_accepted_state(
+async def test_without_a_store_the_response_has_the_platforms_answer(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     for shelf in hass.data[DATA_STORE].intakes:
@@ -142,17 +146,18 @@ async def test_without_a_store_the_response_has_the_accepted_state(
 
 
 class TestReports:
-    """`sms1680_delivery_report` contains the state of the store."""
+    """`sms1680_delivery_report` has the state in the journal."""
 
     @pytest.fixture
     def reports(self, hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
         return async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
 
-    async def test_report_event_is_settled_with_its_message(
+    async def test_report_of_a_segment_does_not_settle_the_message(
         self, entry: MockConfigEntry, hear: Hear, hass: HomeAssistant, reports: list[Event]
     ) -> None:
         # One of two segments was accepted: its report alone does not settle the message.
-        entry.runtime_data.client.record(Receipt(ALICE, Outcome.UNKNOWN, "1", None, 2, None, ("1",), 2), "cmpp")
+        receipt = Receipt(ALICE, Outcome.UNKNOWN, "1", None, 2, None, ("1",), 2)
+        entry.runtime_data.client.on_receipt(receipt, "cmpp")
         await hass.async_block_till_done()
         for message_id in ("1", "2"):
             await hear(message_id, ALICE, "DELIVRD")
@@ -160,13 +165,13 @@ class TestReports:
             ("delivered", True, "1")
         ]
 
-    async def test_report_of_an_unknown_message_fires_an_event(self, hear: Hear, reports: list[Event]) -> None:
+    async def test_report_of_an_unknown_message_is_fired(self, hear: Hear, reports: list[Event]) -> None:
         await hear("7", ALICE, "MA:0001")
         assert [(event.data["message_id"], event.data["settled"]) for event in reports] == [("7", True)]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_message_caused_by_our_events_is_automatic(hass: HomeAssistant, hear: Hear) -> None:
+async def test_send_from_an_automation_of_our_events_is_automatic(hass: HomeAssistant, hear: Hear) -> None:
     sent: list[bool] = []
 
     @callback

@@ -20,6 +20,7 @@ from custom_components.sms1680.client import DeliveryReport, Reply, SMS1680Error
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import send_text
 
 ALICE = "13800000001"
 MakeEntry = Callable[..., MockConfigEntry]
@@ -59,9 +60,9 @@ async def test_diagnostics_contain_counts(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
 ) -> None:
     client = entry.runtime_data.client
-    await client.send(ALICE, "后门打开")
+    await send_text(client, ALICE, "后门打开")
     with pytest.raises(SMS1680Error):
-        await client.send(ALICE, "代开发票")
+        await send_text(client, ALICE, "代开发票")
     await come(hass, entry, Reply(ALICE, "好的"), Reply(ALICE, "好的"), DeliveryReport("7", ALICE, "0"))
     async_get_registry(hass).async_get(entry).warn("malformed", "Refused")
     told = await diagnostics_of(hass, entry, hass_client)

@@ -40,6 +40,7 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.recipients import Addressee
 from custom_components.sms1680.store import manager as storing
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import send_text
 
 LI, WANG, NUMBER, STRANGER = "13800210000", "13500210000", "13911000000", "13900000009"
 KINDS = ("automation", "script", "configuration", "push")
@@ -466,7 +467,7 @@ def test_every_yaml_key_is_documented(language: str) -> None:
 async def test_message_history_has_the_documented_fields(
     hass: HomeAssistant, home: MockConfigEntry, language: str
 ) -> None:
-    await home.runtime_data.client.send(LI, "后门 打开")
+    await send_text(home.runtime_data.client, LI, "后门 打开")
     await come(hass, home, Reply(LI, "1"))
     answer = await ask(hass, "get_messages")
     fields = {message["direction"]: message.keys() for message in answer["messages"]}

@@ -36,6 +36,7 @@ from custom_components.sms1680.inbound import endpoints, http_handler
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import send_text
 
 WEBHOOK_ID = "webhook-id-of-the-tests"
 PUSH_SECRET = "push-secret-of-the-tests"
@@ -129,7 +130,7 @@ async def test_sandbox_pushes_report_and_reply_to_the_webhook(
     account = sandbox.platform.accounts["homeuser"]
     account.report_address = str(http.make_url(WEBHOOK))
     account.uplink_address = str(http.make_url(UPLINKS))
-    (receipt,) = await entry.runtime_data.client.send("13800000001", "后门打开")
+    (receipt,) = await send_text(entry.runtime_data.client, "13800000001", "后门打开")
     sandbox.platform.reply("13800000001", "1 谢谢")
     await sandbox.wait_for(lambda platform: platform.pushes.delivered == 2)
     await hass.async_block_till_done()

@@ -1,30 +1,20 @@
-"""A failing fallback reports its reason, and the next one runs."""
+"""A fallback step that fails is reported, and the next step runs."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from homeassistant.config_entries import ConfigSubentryDataWithId
 from homeassistant.core import HomeAssistant, ServiceCall
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.outbound.fallback import Missed
+from custom_components.sms1680.outbound.fallback import FailedMessage
 from custom_components.sms1680.recipients import Addressee
 from sms1680.sandbox import Account, Config, Sandbox
+from tests.home_assistant.helpers import MakeEntry, SetUp, recipient, sent
 
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 ALICE, CAROL, DAVE = "13800000001", "13800000003", "13800000004"
-
-
-def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
-    data = {"number": number, **more}
-    return ConfigSubentryDataWithId(
-        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
-    )
 
 
 @pytest.fixture
@@ -36,7 +26,7 @@ def sandbox_config() -> Config:
 
 @pytest.fixture
 async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:  # noqa: ARG001 - first
-    """A second, working account, whose Carol always has quiet hours."""
+    """Return a second account that works; its recipient Carol always has quiet hours."""
     quiet = {const.CONF_QUIET_FROM: "00:00:00", const.CONF_QUIET_TO: "23:59:59"}
     made = make_entry(
         title="Second",
@@ -50,7 +40,7 @@ async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -
 
 
 async def send(hass: HomeAssistant, text: str = "门开了", **data: Any) -> list[list[tuple[str, str]]]:
-    """Send, and return the fallback steps of each missed recipient."""
+    """Send, and return the fallback steps of each message."""
     given = {"message": text, "entity_id": "notify.alice", **data}
     answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
     assert isinstance(answer, dict)
@@ -58,12 +48,8 @@ async def send(hass: HomeAssistant, text: str = "门开了", **data: Any) -> lis
     return [[(step["to"], step["outcome"]) for step in message["fallback"]] for message in messages]
 
 
-def sent(sandbox: Sandbox) -> list[str]:
-    return [message.number for message in sandbox.platform.messages]
-
-
 @pytest.mark.usefixtures("second")
-async def test_failing_entity_runs_the_next_fallback(
+async def test_failing_entity_is_followed_by_the_next_step(
     hass: HomeAssistant, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(call: ServiceCall) -> None:
@@ -80,7 +66,7 @@ async def test_failing_entity_runs_the_next_fallback(
 
 
 @pytest.mark.usefixtures("second")
-async def test_fallback_respects_quiet_hours(hass: HomeAssistant, sandbox: Sandbox, freezer: Any) -> None:
+async def test_recipient_in_quiet_hours_is_skipped(hass: HomeAssistant, sandbox: Sandbox, freezer: Any) -> None:
     freezer.move_to("2026-05-01 12:00:00+00:00")
     steps = await send(hass, fallback=["notify.carol", "notify.dave"])
     assert steps == [[("notify.carol", "quiet_hours"), ("notify.dave", "accepted")]]
@@ -88,7 +74,7 @@ async def test_fallback_respects_quiet_hours(hass: HomeAssistant, sandbox: Sandb
     assert await send(hass, fallback=["notify.carol"], priority="critical") == [[("notify.carol", "accepted")]]
 
 
-async def test_fallback_of_an_unloaded_account_is_unavailable(
+async def test_recipient_of_an_unloaded_account_is_skipped(
     hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     assert await hass.config_entries.async_unload(second.entry_id)
@@ -97,7 +83,7 @@ async def test_fallback_of_an_unloaded_account_is_unavailable(
 
 
 @pytest.mark.usefixtures("second")
-async def test_overlong_combined_fallback_fails(
+async def test_combined_text_that_is_too_long_fails(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [{"number": ALICE, "values": ["一" * 400]}, {"number": "13800000002", "values": ["二" * 400]}]
@@ -109,10 +95,10 @@ async def test_overlong_combined_fallback_fails(
     assert isinstance(answer, dict)
     messages: Any = answer["messages"]
     assert [message["fallback"] for message in messages] == [[{"to": "notify.dave", "outcome": "failed"}]] * 2
-    assert "A message could not go on to its fallback" in caplog.text
+    assert "The fallback of a message could not send it" in caplog.text
     assert sent(sandbox) == []
 
 
-def test_repr_contains_no_number_and_no_text(entry: MockConfigEntry) -> None:
-    missed = Missed(Addressee(entry, ALICE, "Alice", "alice", None), "门开了", "refused")
-    assert repr(missed) == "Missed(refused)"
+def test_failed_message_shows_neither_number_nor_text(entry: MockConfigEntry) -> None:
+    missed = FailedMessage(Addressee(entry, ALICE, "Alice", "alice", None), "门开了", "refused")
+    assert repr(missed) == "FailedMessage(refused)"

@@ -18,6 +18,7 @@ from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.manager import DATA_STORE
+from tests.home_assistant.helpers import send_text
 
 ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]
@@ -47,12 +48,12 @@ async def filled(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDat
     """An account with two sent and two received messages, an hour apart."""
     client = entry.runtime_data.client
     freezer.move_to("2026-05-01 08:00:00+00:00")
-    (receipt,) = await client.send(ALICE, "一")
+    (receipt,) = await send_text(client, ALICE, "一")
     await come(hass, entry, DeliveryReport(str(receipt.message_id), ALICE, "KX:1000"))
     freezer.tick(3600)
     await come(hass, entry, Reply(ALICE, "二", "12"))
     freezer.tick(3600)
-    await client.send(STRANGER, "三")
+    await send_text(client, STRANGER, "三")
     freezer.tick(3600)
     await come(hass, entry, Reply(STRANGER, "四"))
     return entry
@@ -229,7 +230,7 @@ async def test_expired_message_has_a_reason(
     hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
 ) -> None:
     freezer.move_to("2026-05-01 08:00:00+00:00")
-    await entry.runtime_data.client.send(ALICE, "一")
+    await send_text(entry.runtime_data.client, ALICE, "一")
     freezer.tick(49 * 3600)
     await hass.data[DATA_STORE].async_prune()
     (message,) = await get(hass)

@@ -1,4 +1,4 @@
-"""Set up, unload, reload and remove an account."""
+"""Accounts are set up, unloaded, reloaded and removed completely."""
 
 from __future__ import annotations
 

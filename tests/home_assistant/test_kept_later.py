@@ -1,4 +1,4 @@
-"""Deferred messages are never lost, doubled or misdirected."""
+"""Queued messages are never lost, sent twice, or sent to the wrong person."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentryDataWithId
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -23,18 +23,29 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt, Reply
+from custom_components.sms1680.account.messages import OutgoingMessage
+from custom_components.sms1680.client import Outcome, Reason, Receipt, Reply
+from custom_components.sms1680.client.options import SendOptions
 from custom_components.sms1680.deferred import queue as later_module
 from custom_components.sms1680.deferred.models import QueuedMessage
 from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.outbound import pipeline as delivering
 from custom_components.sms1680.store.db import MessageStore, StoreError
-from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Account, Config, Sandbox
+from tests.home_assistant.helpers import (
+    MakeEntry,
+    SetUp,
+    ends,
+    in_store,
+    later,
+    recipient,
+    repairs,
+    sent,
+    store_of,
+    use_gateway,
+)
 
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 ALICE, ALICE_NOW, BOB = "13800000001", "13900000099", "13800000002"
 QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
 EVENING = "2026-01-05 23:30:00+00:00"
@@ -43,7 +54,7 @@ OFF = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Report unsent messages at once."""
+    """Make messages that were not sent fail at once."""
     monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
 
 
@@ -61,7 +72,7 @@ async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 @pytest.fixture
 async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """Set up an account during Alice's quiet hours."""
+    """Return an account whose recipient Alice is in quiet hours."""
     freezer.move_to(EVENING)
     made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
     await set_up(made)
@@ -70,22 +81,8 @@ async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateT
 
 @pytest.fixture
 def told(hass: HomeAssistant) -> list[Event]:
-    """Capture the events of deferred messages."""
+    """Return the events of the final outcomes of queued messages."""
     return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
-
-
-def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
-    data = {"number": number, **more}
-    return ConfigSubentryDataWithId(
-        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
-    )
-
-
-async def use_gateway(hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
-    """Change an account's gateway, which reloads it."""
-    data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
-    hass.config_entries.async_update_entry(entry, data=data)
-    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
@@ -97,36 +94,8 @@ async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
     return message
 
 
-async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:
-    freezer.tick(timedelta(**how_much))
-    async_fire_time_changed(hass, dt_util.utcnow())
-    await hass.async_block_till_done(wait_background_tasks=True)
-
-
-def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
-
-
-def ends(told: list[Event]) -> list[tuple[str, str | None]]:
-    return [(event.data["outcome"], event.data["reason"]) for event in told]
-
-
-def repairs(hass: HomeAssistant) -> list[str]:
-    """Return the names in the repairs of lost messages."""
-    issues = ir.async_get(hass).issues.values()
-    return [(one.translation_placeholders or {})["who"] for one in issues if one.translation_key == "delayed_lost"]
-
-
-def store_of(hass: HomeAssistant) -> MessageStore:
-    return hass.data[DATA_STORE].durable.store
-
-
-def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> list[Any]:
-    return store_of(hass)._writer.submit(lambda database: database.execute(sql).fetchall()).result(10)
-
-
 def damage(hass: HomeAssistant) -> None:
-    """Make the store find its file damaged and replace it."""
+    """Make the store detect a damaged file and set it aside."""
     found = iter([True])
 
     def look(_: sqlite3.Connection) -> None:
@@ -145,7 +114,7 @@ async def _until(condition: Callable[[], object]) -> None:
 
 class TestDamage:
     @pytest.mark.usefixtures("gateway_off")
-    async def test_queued_messages_are_stored_again_after_damage(
+    async def test_queued_message_survives_a_damaged_store(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -163,7 +132,7 @@ class TestDamage:
         assert ends(told) == [("accepted", None)]
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_damage_found_by_a_retry_loses_nothing(
+    async def test_damage_found_by_the_attempt_itself(
         self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, told: list[Event]
     ) -> None:
         await send(hass, keep_trying="00:02:00")
@@ -178,7 +147,7 @@ class TestDamage:
             await later(hass, freezer, minutes=1)
         assert ends(told) == [("not_sent", "no_connection")]
 
-    async def test_store_failure_postpones_the_message(
+    async def test_message_waits_while_the_store_fails(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass)
@@ -198,7 +167,7 @@ class TestDamage:
 
     @pytest.mark.usefixtures("gateway_off")
     @pytest.mark.parametrize("change", ["json_set(message, '$.new_field', 1)", "'no json'", "'[]'"])
-    async def test_unreadable_message_is_reported_and_does_not_block_others(
+    async def test_unreadable_message_is_reported_and_blocks_no_other(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -219,10 +188,10 @@ class TestDamage:
 
 
 class TestTooLate:
-    """Outdated messages are reported and not sent."""
+    """An expired message is reported and not sent."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_message_past_its_retry_period_is_not_sent(
+    async def test_message_expires_with_the_time_to_keep_trying(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -240,7 +209,7 @@ class TestTooLate:
         assert repairs(hass) == ["Alice"]
         assert in_store(hass) == []
 
-    async def test_message_days_after_quiet_hours_is_not_sent(
+    async def test_message_expires_days_after_quiet_hours(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -255,7 +224,7 @@ class TestTooLate:
         await later(hass, freezer, minutes=1)
         assert (sent(sandbox), ends(told)) == ([], [("not_sent", "too_late")])
 
-    async def test_fallback_days_after_the_report_was_due_does_not_run(
+    async def test_fallback_expires_days_after_the_report_was_due(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
@@ -268,35 +237,37 @@ class TestTooLate:
 
 
 class _Held:
-    """A sender whose first attempt waits for the rate limit until cancelled, and reports that like the core."""
+    """A client whose send blocks until it is released, or is cancelled: then it delivers receipts, as the core does."""
 
     def __init__(self, entry: MockConfigEntry, receipts: list[Receipt]) -> None:
         self.client = entry.runtime_data.client
-        self.real = self.client.sender
+        self.real = self.client.failover
         self.receipts = receipts
         self.begun = asyncio.Event()
         self.release = asyncio.Event()
         self.failing = False
-        self.client.sender = self
+        self.client.failover = self
 
-    async def send(self, numbers: Any, text: str, **options: Any) -> tuple[Receipt, ...]:
+    async def send(self, message: OutgoingMessage, options: SendOptions) -> tuple[Receipt, ...]:
         self.begun.set()
         try:
             await self.release.wait()
         except asyncio.CancelledError:
             for receipt in self.receipts:
-                self.client.record(receipt)
+                self.client.on_receipt(replace(receipt, context=options["context"]), "http")
             raise
         if self.failing:
-            raise NotSentError(self.receipts, Reason.NO_CONNECTION)
-        return await self.real.send(numbers, text, **options)
+            for receipt in self.receipts:
+                self.client.on_receipt(replace(receipt, context=options["context"]), "http")
+            return tuple(self.receipts)
+        return await self.real.send(message, options)
 
     async def aclose(self) -> None:
         await self.real.aclose()
 
 
-class TestCutShort:
-    """Shutdown during an attempt."""
+class TestInterruptedAttempt:
+    """The program ends during an attempt."""
 
     @pytest.mark.parametrize(
         ("receipts", "messages", "end"),
@@ -309,7 +280,7 @@ class TestCutShort:
             ([Receipt(ALICE, Outcome.REFUSED, reason=Reason.BALANCE)], 0, ("refused", None)),
         ],
     )
-    async def test_interrupted_message_is_retried_only_if_nothing_was_sent(
+    async def test_attempt_is_repeated_only_if_nothing_left(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -336,7 +307,7 @@ class TestCutShort:
         assert ends(told) == [end, ("accepted", None)]
         assert in_store(hass) == []
 
-    async def test_interrupted_fallback_does_not_run_twice(
+    async def test_interrupted_fallback_is_not_run_twice(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -346,7 +317,7 @@ class TestCutShort:
         hass_client_no_auth: Any,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """An unload does not wait for actions that never end."""
+        """Unloading does not wait for actions that never end."""
         monkeypatch.setattr(later_module, "_STOP_TIMEOUT", 0.05)
         sirens = async_capture_events(hass, "siren")
         actions = [{"event": "siren"}, {"wait_template": "{{ states('sensor.never') == 'on' }}"}]
@@ -362,10 +333,10 @@ class TestCutShort:
         assert in_store(hass) == []
 
 
-class TestOneOfSeveral:
-    """A failure of one message does not affect the others."""
+class TestIndependentMessages:
+    """A problem with one message does not affect the others."""
 
-    async def test_internal_error_is_unknown_and_does_not_block_the_next(
+    async def test_internal_error_is_reported_as_unknown_and_the_next_message_is_sent(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -389,7 +360,7 @@ class TestOneOfSeveral:
         assert ends(told) == [("unknown", "lost"), ("accepted", None)]
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
-    async def test_purged_message_is_not_postponed(
+    async def test_purged_message_is_not_put_off(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, keep_trying="06:00:00")
@@ -404,7 +375,7 @@ class TestOneOfSeveral:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert (sent(sandbox), in_store(hass)) == ([], [])
 
-    async def test_removed_recipient_has_no_fallback(
+    async def test_no_fallback_for_a_removed_recipient(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
@@ -415,10 +386,10 @@ class TestOneOfSeveral:
         assert in_store(hass) == []
 
 
-class TestOurOwnLimits:
-    """Messages over our own spending limit are postponed, not dropped."""
+class TestSpendingLimits:
+    """Messages over a spending limit are put off, not dropped."""
 
-    async def test_messages_over_the_limit_are_sent_later_in_order(
+    async def test_messages_of_a_night_are_spread_over_time(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         texts = [f"第{place}" for place in range(13)]
@@ -431,7 +402,7 @@ class TestOurOwnLimits:
         assert sent(sandbox) == [(ALICE, text) for text in texts]
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
-    async def test_message_over_the_limit_for_a_day_is_reported(
+    async def test_message_is_reported_after_a_day(
         self,
         hass: HomeAssistant,
         make_entry: MakeEntry,
@@ -453,16 +424,18 @@ class TestOurOwnLimits:
         assert ends(told) == [("refused", "hourly_limit")]
 
 
-class TestRemoval:
-    """Removal and purges delete all queued messages."""
+class TestDeletion:
+    """Deleting an account or a number leaves nothing behind."""
 
     @pytest.mark.usefixtures("gateway_off")
-    async def test_removed_account_deletes_its_queue(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_removing_the_account_deletes_its_messages(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         await send(hass, keep_trying="01:00:00")
         assert await hass.config_entries.async_remove(entry.entry_id)
         assert in_store(hass) == []
 
-    async def test_uplinks_during_removal_are_deleted(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_message_received_while_the_account_is_removed(
+        self, hass: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
         receiver = async_get_registry(hass).async_get(entry)
         held = threading.Event()
         store_of(hass)._writer.submit(lambda _: held.wait(10))
@@ -501,7 +474,7 @@ class TestRemoval:
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
     @pytest.mark.parametrize("selected", [{"number": BOB}, {"recipient": "Bob"}, {"until": "2026-01-05 23:00:00"}])
-    async def test_purge_of_other_messages_preserves_the_queue(
+    async def test_purge_of_others_keeps_the_message(
         self,
         hass: HomeAssistant,
         quiet_entry: MockConfigEntry,
@@ -516,10 +489,10 @@ class TestRemoval:
         assert sent(sandbox) == [(ALICE, "门开了")]
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
-    async def test_purge_during_a_send_deletes_what_follows(
+    async def test_purge_during_an_attempt(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        """The current message completes; the messages behind it are not sent."""
+        """A running attempt ends normally; messages that wait for their turn are not sent."""
         await send(hass)
         await send(hass, message="窗开了")
         held = _Held(quiet_entry, [])
@@ -534,7 +507,7 @@ class TestRemoval:
         assert in_store(hass) == []
 
 
-class TestQueueing:
+class TestEnqueue:
     async def test_message_enqueued_during_a_reload_waits_in_the_new_queue(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
@@ -545,7 +518,7 @@ class TestQueueing:
         await later(hass, freezer, hours=1)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_unstorable_message_is_logged(
+    async def test_message_that_cannot_be_queued_is_logged(
         self, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         failed: Future[int] = Future()

@@ -1,4 +1,4 @@
-"""No entry point blocks the event loop: use each once in the loop's debug mode."""
+"""Nothing blocks the event loop: every entry point is used once in debug mode."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _the_loop_is_watched(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """Fail a test with blocking calls or slow steps of ours."""
+    """Check after each test for calls that blocked the loop, and for slow steps of ours."""
     monkeypatch.setattr(block_async_io, "_IN_TESTS", False)
     block_async_io.enable()
     hass.loop.set_debug(True)
     hass.loop.slow_callback_duration = SLOW
     yield
     told = [record.getMessage() for phase in ("setup", "call") for record in caplog.get_records(phase)]
-    # The sandbox runs in the same loop and reads its page from the disk.
+    # The sandbox runs in the same loop here, and reads its page from the disk.
     assert not [line for line in told if "Detected blocking call" in line and "/sandbox/page/" not in line]
     assert not [line for line in told if "Executing" in line and "sms1680" in line and "took" in line]
 
@@ -92,7 +92,7 @@ async def test_sending_and_pushes_do_not_block(
     assert len(sandbox.platform.messages) == 302
 
 
-async def test_connection_does_not_block(
+async def test_cmpp_connection(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, sandbox: Sandbox, until: Until
 ) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -106,7 +106,7 @@ async def test_connection_does_not_block(
     assert await hass.config_entries.async_unload(entry.entry_id)
 
 
-async def test_listener_does_not_block(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
+async def test_own_port(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     port = unused_port()
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
@@ -120,7 +120,7 @@ async def test_listener_does_not_block(hass: HomeAssistant, make_entry: MakeEntr
 
 
 @pytest.mark.usefixtures("entry")
-async def test_message_store_does_not_block(hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator) -> None:
+async def test_message_store(hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator) -> None:
     await act(hass, "notify.send_message", entity_id="notify.alice", message="x")
     client = await hass_client_no_auth()
     assert (await client.get(f"{WEBHOOK}?mobile={ALICE}&content=1")).status == 200
@@ -133,9 +133,7 @@ async def test_message_store_does_not_block(hass: HomeAssistant, hass_client_no_
 
 
 @pytest.mark.usefixtures("entry")
-async def test_question_does_not_block(
-    hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator
-) -> None:
+async def test_question(hass: HomeAssistant, sandbox: Sandbox, hass_client_no_auth: ClientSessionGenerator) -> None:
     client = await hass_client_no_auth()
     given = {"entity_id": "notify.alice", "question": "关门吗？", "answers": [{"id": "yes"}, {"id": "no"}]}
     asking = hass.async_create_task(act(hass, "sms1680.ask_question", respond=True, **given))
@@ -144,7 +142,7 @@ async def test_question_does_not_block(
     assert (await asking)["id"] == "yes"
 
 
-async def test_config_flow_does_not_block(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_account_dialog(hass: HomeAssistant, sandbox: Sandbox) -> None:
     result = await hass.config_entries.flow.async_init(const.DOMAIN, context={"source": SOURCE_USER})
     result = await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "http"})
     given = {
@@ -159,7 +157,7 @@ async def test_config_flow_does_not_block(hass: HomeAssistant, sandbox: Sandbox)
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-async def test_options_and_recipient_flows_do_not_block(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_options_and_recipient_dialogs(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     flows = hass.config_entries.options
     menu = await flows.async_init(entry.entry_id)
     for step in menu["menu_options"]:
@@ -185,9 +183,7 @@ async def test_diagnostics_and_system_health_do_not_block(
     assert await info["gateway_reachable"] == "ok"
 
 
-async def test_yaml_platform_does_not_block(
-    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
-) -> None:
+async def test_yaml_platform(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox) -> None:
     own = {
         "username": "homeuser",
         "password": "s3cret-Passw0rd",

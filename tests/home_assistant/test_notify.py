@@ -1,4 +1,4 @@
-"""Notify entities: always available, one request for equal texts, and an error for a failed message."""
+"""The notify entities are always available, share requests, and raise an error for a failed message."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680.account.batching import Sharing
-from custom_components.sms1680.client import Receipt
+from custom_components.sms1680.account.batching import SendBatcher
+from custom_components.sms1680.account.journal import SendContext, SendResult
 from sms1680.sandbox import Fault, Sandbox
 
 ALICE, BOB = "13800000001", "13800000002"
@@ -25,31 +25,33 @@ async def notify(hass: HomeAssistant, *entity_ids: str, message: str = "门开�
 
 
 def requests(sandbox: Sandbox) -> int:
-    """Return how many submissions reached the platform."""
+    """Return how many requests the platform received."""
     return sum(sandbox.platform.verdicts.values())
 
 
 @pytest.mark.usefixtures("entry")
-class TestSharing:
-    """Equal texts to several entities at about the same time."""
+class TestBatching:
+    """Several entities get the same text at about the same time."""
 
     async def test_several_entities_share_one_request(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await notify(hass, "notify.alice", "notify.bob")
         assert sorted(message.number for message in sandbox.platform.messages) == [ALICE, BOB]
         assert requests(sandbox) == 1
 
-    async def test_different_texts_are_sent_separately(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_other_texts_are_separate_requests(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await asyncio.gather(notify(hass, "notify.alice", message="一"), notify(hass, "notify.bob", message="二"))
         assert {message.number: message.text for message in sandbox.platform.messages} == {
             ALICE: "【某某科技】一",
             BOB: "【某某科技】二",
         }
 
-    async def test_repeated_call_sends_a_second_message(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_same_text_to_the_same_recipient_twice_is_two_messages(
+        self, hass: HomeAssistant, sandbox: Sandbox
+    ) -> None:
         await asyncio.gather(*(notify(hass, "notify.alice", "notify.bob") for _ in range(2)))
         assert sorted(message.number for message in sandbox.platform.messages) == [ALICE, ALICE, BOB, BOB]
 
-    async def test_different_extensions_are_sent_separately(
+    async def test_other_extensions_are_separate_requests(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         alice = entry.subentries["alice"]
@@ -58,7 +60,7 @@ class TestSharing:
         await notify(hass, "notify.alice", "notify.bob")
         assert {message.number: message.extension for message in sandbox.platform.messages} == {ALICE: "7", BOB: ""}
 
-    async def test_call_cancelled_early_is_left_out(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_caller_cancelled_in_time_is_left_out(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         impatient = hass.async_create_task(notify(hass, "notify.alice"), eager_start=True)
         patient = hass.async_create_task(notify(hass, "notify.bob"), eager_start=True)
         await asyncio.sleep(0)
@@ -66,7 +68,9 @@ class TestSharing:
         await patient
         assert [message.number for message in sandbox.platform.messages] == [BOB]
 
-    async def test_started_request_completes_after_cancellation(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_started_request_ends_though_all_callers_are_cancelled(
+        self, hass: HomeAssistant, sandbox: Sandbox
+    ) -> None:
         sandbox.platform.faults.next(Fault(stall_after=0.1))
         sending = hass.async_create_task(notify(hass, "notify.alice"), eager_start=True)
         await sandbox.wait_for(lambda platform: platform.messages)
@@ -76,7 +80,7 @@ class TestSharing:
         assert state is not None
         assert state.state == "1"
 
-    async def test_unload_waits_for_the_request(
+    async def test_unloading_waits_for_running_sends(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         sandbox.platform.faults.next(Fault(stall_after=0.1))
@@ -86,48 +90,49 @@ class TestSharing:
         await sending
 
 
-async def test_cancelled_request_cancels_its_callers(hass: HomeAssistant) -> None:
+async def test_callers_are_cancelled_with_the_shared_request(hass: HomeAssistant) -> None:
     begun = asyncio.Event()
 
-    async def send(*_: object) -> tuple[Receipt, ...]:
-        begun.set()
-        return await asyncio.Event().wait()  # type: ignore[return-value]
+    class Client:
+        async def send(self, *_: object) -> list[SendResult]:
+            begun.set()
+            return await asyncio.Event().wait()  # type: ignore[return-value]
 
-    sharing = Sharing(hass, send)
-    waiting = hass.async_create_task(sharing.send(ALICE, "x", None), eager_start=True)
+    batcher = SendBatcher(hass, Client())  # type: ignore[arg-type]
+    waiting = hass.async_create_task(batcher.send(ALICE, "x", None, SendContext()), eager_start=True)
     await begun.wait()
-    for task in sharing._tasks:
+    for task in batcher._tasks:
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await sharing.aclose()
+    await batcher.aclose()
 
 
 @pytest.mark.usefixtures("entry")
 class TestErrors:
-    """A failed message always raises."""
+    """A failed message always raises an error."""
 
-    async def test_title_precedes_the_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_title_is_put_above_the_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await notify(hass, "notify.alice", message="22:41", title="后门打开")
         assert [message.text for message in sandbox.platform.messages] == ["【某某科技】后门打开\n22:41"]
 
-    async def test_refused_message_raises(self, hass: HomeAssistant) -> None:
+    async def test_each_entity_raises_its_own_error(self, hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError) as caught:
             await notify(hass, "notify.alice", "notify.bob", message="发票")
         assert caught.value.translation_key == "outcome_refused"
 
-    async def test_unknown_outcome_raises(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_unknown_outcome_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         sandbox.platform.faults.next("half")
         with pytest.raises(HomeAssistantError) as caught:
             await notify(hass, "notify.alice")
         assert caught.value.translation_key == "outcome_unknown"
         assert len(sandbox.platform.messages) == 1
 
-    async def test_invalid_text_raises(self, hass: HomeAssistant) -> None:
+    async def test_invalid_text_is_rejected(self, hass: HomeAssistant) -> None:
         with pytest.raises(ServiceValidationError, match="500"):
             await notify(hass, "notify.alice", message="长" * 500)
 
-    async def test_internal_error_raises_for_all_callers(
+    async def test_internal_error_reaches_all_callers(
         self, hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def broken(*_: object, **__: object) -> None:
@@ -138,7 +143,7 @@ class TestErrors:
             await notify(hass, "notify.alice", "notify.bob")
 
 
-async def test_entity_of_an_unloaded_account_raises(
+async def test_entity_of_an_unloaded_account_does_not_drop_a_message_silently(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any
 ) -> None:
     entry = make_entry()

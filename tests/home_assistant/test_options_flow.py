@@ -339,7 +339,7 @@ class TestSelfTest:
         hass.config_entries.options.async_abort(result["flow_id"])
         await hass.async_block_till_done(wait_background_tasks=True)
         assert not hass.config_entries.options.async_progress()
-        await entry.runtime_data.client.aclose()
+        await entry.runtime_data.client.failover.aclose()
         assert entry.runtime_data.statistics.messages == 1, "a message in flight is still sent and counted"
 
     async def test_self_test_requires_a_loaded_account_and_a_recipient(

@@ -1,15 +1,14 @@
-"""Quiet hours defer normal messages across midnight, clock changes and restarts, and never drop one."""
+"""Quiet hours delay messages that are not critical: over midnight, clock changes and restarts. They drop none."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryDataWithId
+from homeassistant.config_entries import SOURCE_RECONFIGURE
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from pytest_homeassistant_custom_component.common import (
@@ -21,21 +20,13 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.quiet_hours import QuietHours
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import MakeEntry, SetUp, recipient, sent
 
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 ALICE, BOB = "13800000001", "13800000002"
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 QUIET = {const.CONF_QUIET_FROM: "22:00:00", const.CONF_QUIET_TO: "07:00:00", const.CONF_TIME_ZONE: "Asia/Shanghai"}
 EVENING = datetime(2026, 5, 1, 23, 30, tzinfo=SHANGHAI)
 MORNING = datetime(2026, 5, 2, 7, 0, tzinfo=SHANGHAI)
-
-
-def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
-    data = {"number": number, **more}
-    return ConfigSubentryDataWithId(
-        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
-    )
 
 
 class TestHours:
@@ -55,35 +46,35 @@ class TestHours:
         assert hours.end_of(datetime(2026, 5, 1, 13, tzinfo=SHANGHAI)) == datetime(2026, 5, 1, 14, tzinfo=SHANGHAI)
         assert hours.end_of(datetime(2026, 5, 1, 14, tzinfo=SHANGHAI)) is None
 
-    def test_moment_in_another_zone_is_converted(self) -> None:
+    def test_moment_can_be_in_any_zone(self) -> None:
         hours = QuietHours(time(22), time(7), SHANGHAI)
         assert hours.end_of(datetime(2026, 5, 1, 15, 30, tzinfo=UTC)) == MORNING
         assert hours.end_of(datetime(2026, 5, 1, 13, 30, tzinfo=UTC)) is None
 
-    def test_end_is_local_time_after_a_clock_change(self) -> None:
-        """On 2026-03-29, 02:00 becomes 03:00: 07:00 is six hours after midnight."""
+    def test_night_that_loses_an_hour(self) -> None:
+        """2026-03-29 02:00 becomes 03:00: seven of the clock is six hours after midnight."""
         hours = QuietHours(time(22), time(7), BERLIN)
         end = hours.end_of(datetime(2026, 3, 28, 23, tzinfo=UTC))
         assert end == datetime(2026, 3, 29, 5, tzinfo=UTC)
 
-    def test_skipped_end_moves_to_the_later_time(self) -> None:
-        """02:30 does not exist: the end is 03:30."""
+    def test_end_that_the_clock_skips(self) -> None:
+        """Half past two is then either half past one or half past three: the later."""
         hours = QuietHours(time(22), time(2, 30), BERLIN)
         assert hours.end_of(datetime(2026, 3, 29, 0, 45, tzinfo=UTC)) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
-    def test_repeated_end_is_the_second(self) -> None:
-        """On 2026-10-25, 03:00 becomes 02:00: the end is the second 02:30."""
+    def test_end_that_occurs_twice_is_the_later_one(self) -> None:
+        """2026-10-25 03:00 becomes 02:00: the first 02:30 is still in quiet hours."""
         hours = QuietHours(time(22), time(2, 30), BERLIN)
         assert hours.end_of(datetime(2026, 10, 25, 0, 45, tzinfo=UTC)) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
-    def test_missing_or_empty_hours_are_none(self) -> None:
-        assert QuietHours.of(None, time(7), SHANGHAI) is None
-        assert QuietHours.of(time(7), time(7), SHANGHAI) is None
+    def test_no_quiet_hours(self) -> None:
+        assert QuietHours.create(None, time(7), SHANGHAI) is None
+        assert QuietHours.create(time(7), time(7), SHANGHAI) is None
 
 
 @pytest.fixture
 async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """Set up an account at 23:30, during the quiet hours of Alice but not of Bob."""
+    """Return an account at 23:30, whose recipient Alice has quiet hours and Bob has none."""
     freezer.move_to(EVENING)
     made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
     await set_up(made)
@@ -106,13 +97,9 @@ async def wait_until(hass: HomeAssistant, freezer: FrozenDateTimeFactory, moment
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
-
-
 @pytest.mark.usefixtures("quiet_entry")
 class TestDelay:
-    async def test_message_waits_until_quiet_hours_end(
+    async def test_message_waits_for_the_morning(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         events: list[Event] = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
@@ -137,12 +124,12 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING + timedelta(days=1))
         assert len(sent(sandbox)) == 2
 
-    async def test_critical_message_is_sent_at_once(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_critical_message_is_not_delayed(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (alice,) = await send(hass, entity_id="notify.alice", priority="critical")
         assert (alice["outcome"], alice["delayed_until"]) == ("accepted", None)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_entity_defers_without_an_error(
+    async def test_delayed_message_of_the_entity_is_no_error(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         await hass.services.async_call(
@@ -152,7 +139,7 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(ALICE, "门开了")]
 
-    async def test_quiet_hours_apply_to_raw_numbers_and_templates(
+    async def test_raw_number_of_a_recipient_in_a_batch_is_delayed(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         rows = [{"number": ALICE, "values": ["后门"]}, {"number": BOB, "values": ["前门"]}]
@@ -162,7 +149,7 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(BOB, "前门开了"), (ALICE, "后门开了")]
 
-    async def test_deferred_messages_are_sent_in_order(
+    async def test_delayed_messages_keep_their_order(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         for text in ("一", "二", "三"):
@@ -170,7 +157,7 @@ class TestDelay:
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(ALICE, "一"), (ALICE, "二"), (ALICE, "三")]
 
-    async def test_quiet_hours_apply_to_the_scheduled_time(
+    async def test_scheduled_time_decides_about_quiet_hours(
         self, hass: HomeAssistant, freezer: FrozenDateTimeFactory
     ) -> None:
         freezer.move_to(MORNING)
@@ -180,7 +167,7 @@ class TestDelay:
         assert alice["outcome"] == "accepted"
 
 
-async def test_deferred_message_survives_a_restart(
+async def test_delayed_message_survives_a_restart(
     hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
     await send(hass, entity_id="notify.alice")
@@ -192,7 +179,7 @@ async def test_deferred_message_survives_a_restart(
     assert sent(sandbox) == [(ALICE, "门开了")]
 
 
-async def test_changed_quiet_hours_apply_to_deferred_messages(
+async def test_changed_quiet_hours_apply_to_delayed_messages(
     hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
 ) -> None:
     await send(hass, entity_id="notify.alice")
@@ -207,7 +194,7 @@ async def test_changed_quiet_hours_apply_to_deferred_messages(
 
 
 class TestDialog:
-    """The recipient form sets them. They are off by default."""
+    """Quiet hours are set in the dialog of the recipient, and are off by default."""
 
     async def _reconfigure(self, hass: HomeAssistant, entry: MockConfigEntry, **given: Any) -> Any:
         flow = await hass.config_entries.subentries.async_init(
@@ -216,7 +203,7 @@ class TestDialog:
         given = {"name": "Alice", "number": ALICE, **given}
         return await hass.config_entries.subentries.async_configure(flow["flow_id"], given)
 
-    async def test_settings_are_saved(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    async def test_settings_are_stored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         assert const.CONF_QUIET_FROM not in entry.subentries["alice"].data
         result = await self._reconfigure(hass, entry, **QUIET, keep_trying={"hours": 6}, fallback=["notify.bob"])
         assert result["type"] is FlowResultType.ABORT
@@ -239,7 +226,7 @@ class TestDialog:
             ({"time_zone": "Moon/Crater"}, {"time_zone": "invalid_time_zone"}),
         ],
     )
-    async def test_invalid_settings_are_rejected(
+    async def test_invalid_settings_show_errors(
         self, hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, str], errors: dict[str, str]
     ) -> None:
         result = await self._reconfigure(hass, entry, **wrong)

@@ -1,4 +1,4 @@
-"""Changed settings: most need no reload, and a reload reports every missed message."""
+"""Most changed settings need no reload, and a reload drops no message silently."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def missed(hass: HomeAssistant, entry: MockConfigEntry) -> ir.IssueEntry | None:
 
 @pytest.fixture
 def unloaded(entry: MockConfigEntry) -> list[str]:
-    """Record when the entry is unloaded."""
+    """Return a list that records unloads of the entry."""
     heard: list[str] = []
     entry.async_on_unload(lambda: heard.append("unloaded"))
     return heard
 
 
-class TestWithoutAReload:
-    """Settings that apply without a reload."""
+class TestWithoutReload:
+    """Settings that are read when needed, or applied to the running account."""
 
     @pytest.mark.parametrize(
         "options",
@@ -61,16 +61,14 @@ class TestWithoutAReload:
             {"keep_texts": False, "most_kept": 1000, "safe_text": "警报", "command_words": ["撤防"]},
         ],
     )
-    async def test_changed_option_does_not_reload(
+    async def test_entities_stay_available(
         self, hass: HomeAssistant, entry: MockConfigEntry, unloaded: list[str], options: dict[str, Any]
     ) -> None:
         await change(hass, entry, **options)
         assert not unloaded
         assert entry.runtime_data.applied == (entry.data, entry.options)
 
-    async def test_changed_threshold_and_interval_apply_at_once(
-        self, hass: HomeAssistant, entry: MockConfigEntry
-    ) -> None:
+    async def test_threshold_and_interval(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         coordinator = entry.runtime_data.coordinator
         await change(hass, entry, low_balance=2000, balance_interval=15)
         state = hass.states.get("binary_sensor.home_low_balance")
@@ -82,13 +80,13 @@ class TestWithoutAReload:
         await change(hass, entry, low_balance=10)
         assert not ir.async_get(hass).issues
 
-    async def test_new_price_enables_the_spent_sensor(
+    async def test_price_set_later_enables_the_sensor(
         self, hass: HomeAssistant, entry: MockConfigEntry, unloaded: list[str]
     ) -> None:
         entities = er.async_get(hass)
         assert entities.entities["sensor.home_spent"].disabled_by is er.RegistryEntryDisabler.INTEGRATION
         await change(hass, entry, price=0.5)
-        # Home Assistant reloads the entry 30 seconds after an entity is enabled.
+        # Home Assistant reloads the entry 30 seconds after an entity was enabled.
         assert entities.entities["sensor.home_spent"].disabled_by is None
         assert not unloaded
         await notify(hass, entity_id="notify.alice")
@@ -102,7 +100,7 @@ class TestWithoutAReload:
         await change(hass, entry, price=0.5)
         assert entities.entities["sensor.home_spent"].disabled_by is er.RegistryEntryDisabler.USER
 
-    async def test_renewed_addresses_apply_at_once(
+    async def test_renewed_push_addresses(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -118,7 +116,7 @@ class TestWithoutAReload:
         assert await (await client.get(f"/api/sms1680/new/1680/mo?{push}")).text() == "0"
         assert await (await client.get(f"/api/webhook/webhook-id-of-the-tests?{push}")).text() == ""
 
-    async def test_addresses_of_an_unloaded_account_are_renewed_at_once(
+    async def test_push_addresses_of_an_unloaded_account_are_renewed_at_once(
         self, hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator
     ) -> None:
         client = await hass_client_no_auth()
@@ -133,9 +131,9 @@ class TestWithoutAReload:
 
 
 class TestReload:
-    """Settings of an account's clients require a reload."""
+    """Settings that the clients are created with."""
 
-    async def test_message_during_a_reload_is_sent(
+    async def test_message_sent_during_a_reload_is_sent(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
     ) -> None:
         sandbox.platform.faults.next(Fault(stall_after=0.5))
@@ -152,7 +150,7 @@ class TestReload:
         assert entry.state is ConfigEntryState.LOADED
         assert missed(hass, entry) is None
 
-    async def test_no_other_account_sends_during_a_reload(
+    async def test_no_other_account_sends_for_a_reloading_one(
         self, hass: HomeAssistant, entry: MockConfigEntry, make_entry: Callable[..., MockConfigEntry], set_up: Any
     ) -> None:
         other = make_entry(title="Office", http={"product_id": "other"}, recipients=[], webhook_id="w", push_secret="p")
@@ -166,8 +164,8 @@ class TestReload:
             await hass.services.async_call("sms1680", "send_message", message, blocking=True)
 
 
-class TestMissed:
-    """Home Assistant ignores messages to absent entities: the integration reports them."""
+class TestUnavailableNotify:
+    """A message to an entity that does not exist succeeds in Home Assistant; a repair reports it."""
 
     @pytest.fixture
     async def entry(self, hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
@@ -185,7 +183,7 @@ class TestMissed:
             ({"area_id": "hall"}, "Alice"),
         ],
     )
-    async def test_every_target_raises_a_repair(
+    async def test_every_kind_of_target_is_detected(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
@@ -210,7 +208,7 @@ class TestMissed:
         assert "机密" not in told
         assert ALICE not in told
 
-    async def test_repair_names_all_missed_recipients_until_closed(
+    async def test_repair_names_all_recipients_until_it_is_closed(
         self, hass: HomeAssistant, entry: MockConfigEntry
     ) -> None:
         for name in ("alice", "bob", "alice"):
@@ -225,9 +223,7 @@ class TestMissed:
         await hass.config_entries.async_remove(entry.entry_id)
         assert missed(hass, entry) is None
 
-    async def test_foreign_and_disabled_entities_raise_no_repair(
-        self, hass: HomeAssistant, entry: MockConfigEntry
-    ) -> None:
+    async def test_other_and_disabled_entities_are_ignored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         er.async_get(hass).async_update_entity("notify.alice", disabled_by=er.RegistryEntryDisabler.USER)
         for entity_id in ("notify.alice", "notify.unheard_of"):
             await notify(hass, entity_id=entity_id)

@@ -1,4 +1,4 @@
-"""`sms1680.send_message`: its targets, its response, and its errors."""
+"""The action `sms1680.send_message`: targets, responses and errors."""
 
 from __future__ import annotations
 
@@ -67,20 +67,20 @@ async def test_recipients_and_numbers_share_one_request(hass: HomeAssistant, san
 
 
 @pytest.mark.usefixtures("entry")
-async def test_duplicate_number_gets_one_message(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_number_reached_twice_gets_one_message(hass: HomeAssistant, sandbox: Sandbox) -> None:
     answer = await send(hass, entity_id="notify.alice", number=[ALICE, "0086 13800000001"])
     assert [message["recipient"] for message in answer["messages"]] == ["Alice"]
     assert numbers(sandbox) == [ALICE]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_raw_number_of_a_recipient_has_its_name(hass: HomeAssistant) -> None:
+async def test_raw_number_of_a_recipient_has_its_name_in_the_response(hass: HomeAssistant) -> None:
     answer = await send(hass, number=BOB)
     assert [(message["number"], message["recipient"]) for message in answer["messages"]] == [(BOB, "Bob")]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_devices_areas_and_labels_select_our_recipients_only(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_devices_areas_and_labels_reach_only_our_recipients(hass: HomeAssistant, sandbox: Sandbox) -> None:
     entities = er.async_get(hass)
     area = ar.async_get(hass).async_create("Hall")
     label = lr.async_get(hass).async_create("Guards")
@@ -97,7 +97,7 @@ async def test_devices_areas_and_labels_select_our_recipients_only(hass: HomeAss
     assert numbers(sandbox) == [ALICE, ALICE, BOB]
 
 
-async def test_person_selects_its_recipient(
+async def test_person_targets_its_recipient(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp, sandbox: Sandbox
 ) -> None:
     entry = make_entry()
@@ -127,7 +127,7 @@ async def test_person_selects_its_recipient(
         ({"number": ALICE, "config_entry_id": "gone"}, "the account gone does not exist"),
     ],
 )
-async def test_invalid_target_prevents_sending(
+async def test_target_that_is_no_recipient_is_rejected_before_sending(
     hass: HomeAssistant, sandbox: Sandbox, target: dict[str, Any], told: str
 ) -> None:
     er.async_get(hass).async_get_or_create("notify", "other", "stranger")
@@ -138,14 +138,14 @@ async def test_invalid_target_prevents_sending(
 
 @pytest.mark.parametrize("everyone", ["all", "none"])
 @pytest.mark.usefixtures("entry")
-async def test_target_all_is_rejected(hass: HomeAssistant, sandbox: Sandbox, everyone: str) -> None:
+async def test_no_target_means_everybody(hass: HomeAssistant, sandbox: Sandbox, everyone: str) -> None:
     with pytest.raises(vol.Invalid):
         await send(hass, entity_id=everyone)
     assert not sandbox.platform.messages
 
 
 @pytest.mark.usefixtures("entry", "sandbox")
-async def test_area_without_recipient_is_an_error(hass: HomeAssistant) -> None:
+async def test_area_without_recipients_is_an_error(hass: HomeAssistant) -> None:
     area = ar.async_get(hass).async_create("Hall")
     with pytest.raises(ServiceValidationError, match="has no recipient"):
         await send(hass, area_id=area.id)
@@ -193,7 +193,7 @@ class TestSeveralAccounts:
         await set_up(made)
         return made
 
-    async def test_raw_number_requires_an_account(
+    async def test_number_requires_an_account(
         self, hass: HomeAssistant, entry: MockConfigEntry, other: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         with pytest.raises(ServiceValidationError) as caught:
@@ -204,7 +204,7 @@ class TestSeveralAccounts:
         assert [message.product for message in sandbox.platform.messages] == ["other"]
 
     @pytest.mark.usefixtures("entry", "other")
-    async def test_recipients_use_their_own_account(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_each_account_sends_to_its_recipients(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         answer = await send(hass, entity_id=["notify.carol", "notify.alice"])
         assert [message["recipient"] for message in answer["messages"]] == ["Carol", "Alice"]
         assert {message.number: message.product for message in sandbox.platform.messages} == {
@@ -220,7 +220,7 @@ class TestSeveralAccounts:
             await send(hass, entity_id="notify.carol", config_entry_id=entry.entry_id)
         assert not sandbox.platform.messages
 
-    async def test_unloaded_account_is_an_error(
+    async def test_account_that_is_not_loaded_is_an_error(
         self, hass: HomeAssistant, entry: MockConfigEntry, other: MockConfigEntry
     ) -> None:
         await hass.config_entries.async_unload(other.entry_id)
@@ -235,7 +235,7 @@ class TestSeveralAccounts:
 
 
 class TestPermissions:
-    """Automations have all permissions, users their own."""
+    """Automations may do everything; users need permissions."""
 
     @pytest.mark.usefixtures("entry")
     @pytest.mark.parametrize("admin", [True, False])
@@ -278,7 +278,7 @@ class TestPermissions:
             assert not sandbox.platform.messages
 
     @pytest.mark.usefixtures("entry")
-    async def test_unknown_user_is_rejected(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_unknown_user_has_no_permission(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         with pytest.raises(Unauthorized):
             await hass.services.async_call(
                 "sms1680",
@@ -291,10 +291,10 @@ class TestPermissions:
 
 
 class TestWithoutResponse:
-    """One translated error names the failed recipients, the reason, and whether a repeat is safe."""
+    """One translated error lists the failed recipients, the reasons, and whether a repeat is allowed."""
 
     @pytest.mark.usefixtures("entry")
-    async def test_accepted_message_raises_nothing(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_success_raises_nothing(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await send_blindly(hass, entity_id="notify.alice")
         assert numbers(sandbox) == [ALICE]
 
@@ -320,7 +320,7 @@ class TestWithoutResponse:
         assert numbers(sandbox) == [ALICE, STRANGER]
 
     @pytest.mark.usefixtures("no_patience")
-    async def test_unsent_message_may_be_repeated(
+    async def test_error_says_that_an_unsent_message_may_be_repeated(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp
     ) -> None:
         await set_up(make_entry(http={"gateway": "http://127.0.0.1:1"}))
@@ -346,7 +346,7 @@ class TestWithoutResponse:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_response_contains_each_outcome(hass: HomeAssistant, sandbox: Sandbox) -> None:
+async def test_response_has_the_outcome_of_each_number(hass: HomeAssistant, sandbox: Sandbox) -> None:
     outcomes = []
     for message in ("代开发票", "贷款"):
         answer = await send(hass, entity_id="notify.alice", message=message)

@@ -238,7 +238,7 @@ async def test_failing_ledger_raises_and_deletes_a_repair(
 ) -> None:
     """Messages are still sent: a failing counter must not stop an alarm."""
     entry = await limited(hourly_limit=5)
-    ledger = entry.runtime_data.client.sender.http._guard._ledger
+    ledger = entry.runtime_data.client.failover.http._guard._ledger
     ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")
     assert await send(hass) == ("accepted", None)
     await hass.async_block_till_done(wait_background_tasks=True)

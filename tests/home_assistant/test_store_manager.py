@@ -24,6 +24,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import backup, const
 from custom_components.sms1680.account import journal as recording
+from custom_components.sms1680.account.messages import BatchMessage, TemplateMessage
 from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
 from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
@@ -48,6 +49,7 @@ from custom_components.sms1680.store.intake import StoreIntake
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
 from sms1680.sandbox.faults import Fault
+from tests.home_assistant.helpers import send_text
 
 ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
 MakeEntry = Callable[..., MockConfigEntry]
@@ -234,7 +236,7 @@ class TestIncoming:
         entry = make_entry(options={const.CONF_KEEP_TEXTS: False})
         await set_up(entry)
         await receive(async_get_registry(hass).async_get(entry), Reply(ALICE, "收到"))
-        await entry.runtime_data.client.send(ALICE, "门开了")
+        await send_text(entry.runtime_data.client, ALICE, "门开了")
         assert messages[0].data["content"] == "收到"
         assert sorted(type(message).__name__ for message in await stored(hass, entry)) == ["StoredIn", "StoredOut"]
         assert [one.content if isinstance(one, StoredIn) else one.text for one in await stored(hass, entry)] == [
@@ -258,7 +260,7 @@ class TestOutgoing:
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         sandbox.platform.faults.always(Fault(stall_after=0.3))
-        sending = hass.async_create_task(entry.runtime_data.client.send([ALICE, STRANGER], "门开了"))
+        sending = hass.async_create_task(send_text(entry.runtime_data.client, [ALICE, STRANGER], "门开了"))
         await asyncio.sleep(0)
         alice, stranger = sorted(await self.when(hass, entry, 2), key=lambda one: one.number)
         assert (alice.state, alice.recipient, alice.text) == (DeliveryState.SENDING, "alice", "门开了")
@@ -267,7 +269,7 @@ class TestOutgoing:
         sending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sending
-        await entry.runtime_data.client.aclose()
+        await entry.runtime_data.client.failover.aclose()
         await hass.async_block_till_done()
         # The outcome is stored although the caller was cancelled.
         assert {one.state for one in await stored(hass, entry)} == {DeliveryState.ACCEPTED}
@@ -277,7 +279,7 @@ class TestOutgoing:
     ) -> None:
         blocked = threading.Event()
         intake_of(hass, entry).store._writer.submit(lambda _: blocked.wait(10))
-        sending = hass.async_create_task(entry.runtime_data.client.send(ALICE, "门开了"))
+        sending = hass.async_create_task(send_text(entry.runtime_data.client, ALICE, "门开了"))
         await asyncio.sleep(0)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -296,8 +298,8 @@ class TestOutgoing:
 
     async def test_template_and_batch_texts_are_stored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         client = entry.runtime_data.client
-        await client.send_template("{A}：{PHONE}", [[ALICE, "一"], [BOB, "二"]])
-        await client.send_batch([(ALICE, "甲"), (ALICE, "乙")])
+        await client.send(TemplateMessage([ALICE, BOB], "{A}：{PHONE}", [["一"], ["二"]]))
+        await client.send(BatchMessage([ALICE, ALICE], ["甲", "乙"]))
         found = [(one.number, one.text, one.message_ids, one.state) for one in await stored(hass, entry)]
         accepted = ((), DeliveryState.ACCEPTED)
         assert sorted(found) == sorted(
@@ -312,14 +314,14 @@ class TestOutgoing:
     async def test_report_of_a_template_message_is_matched_by_number(
         self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
-        await entry.runtime_data.client.send_template("{A}", [[ALICE, "一"]])
+        await entry.runtime_data.client.send(TemplateMessage([ALICE], "{A}", [["一"]]))
         await receive(processor, DeliveryReport("7", ALICE, "0"))
         (message,) = await stored(hass, entry)
         assert (message.state, message.matched) == (DeliveryState.DELIVERED, "number")
 
     async def test_invalid_message_stores_nothing(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         with pytest.raises(ValueError, match="empty"):
-            await entry.runtime_data.client.send(ALICE, " ")
+            await send_text(entry.runtime_data.client, ALICE, " ")
         assert await stored(hass, entry) == []
 
     async def test_unexpected_error_leaves_the_message_unknown(
@@ -328,9 +330,9 @@ class TestOutgoing:
         async def broken(*_: Any, **__: Any) -> Any:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(entry.runtime_data.client.sender, "send", broken)
+        monkeypatch.setattr(entry.runtime_data.client.failover, "send", broken)
         with pytest.raises(ZeroDivisionError):
-            await entry.runtime_data.client.send(ALICE, "门开了")
+            await send_text(entry.runtime_data.client, ALICE, "门开了")
         (message,) = await stored(hass, entry)
         assert (message.state, message.reason) == (DeliveryState.UNKNOWN, Reason.LOST)
 
@@ -345,7 +347,7 @@ class TestOutgoing:
         step: str,
     ) -> None:
         fail(monkeypatch, step)
-        (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
+        (receipt,) = await send_text(entry.runtime_data.client, ALICE, "门开了")
         assert receipt.outcome is Outcome.ACCEPTED
         assert len(sandbox.platform.messages) == 1
         states = [one.state for one in await stored(hass, entry)]
@@ -354,10 +356,10 @@ class TestOutgoing:
     async def test_hanging_disk_does_not_prevent_sending(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(recording, "_PATIENCE", 0.05)
+        monkeypatch.setattr(recording, "_STORE_TIMEOUT", 0.05)
         blocked = threading.Event()
         intake_of(hass, entry).store._writer.submit(lambda _: blocked.wait(10))
-        (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
+        (receipt,) = await send_text(entry.runtime_data.client, ALICE, "门开了")
         assert receipt.outcome is Outcome.ACCEPTED
         assert len(sandbox.platform.messages) == 1
         blocked.set()
@@ -365,7 +367,7 @@ class TestOutgoing:
         assert (message.state, message.message_ids) == (DeliveryState.ACCEPTED, (receipt.message_id,))
 
     async def test_receipt_without_a_call_is_stored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
-        entry.runtime_data.client.record(Receipt(ALICE, Outcome.ACCEPTED, "7", message_ids=("7",)))
+        entry.runtime_data.client.on_receipt(Receipt(ALICE, Outcome.ACCEPTED, "7", message_ids=("7",)), "http")
         await hass.async_block_till_done()
         (message,) = await stored(hass, entry)
         assert (message.number, message.recipient, message.text, message.message_ids) == (ALICE, "alice", None, ("7",))
@@ -384,7 +386,7 @@ class TestStoreManager:
         assert issue.translation_placeholders is not None
         aside = Path(hass.config.path(issue.translation_placeholders["aside"]))
         assert (await hass.async_add_executor_job(aside.read_bytes)).startswith(b"no database")
-        await entry.runtime_data.client.send(ALICE, "门开了")
+        await send_text(entry.runtime_data.client, ALICE, "门开了")
         assert len(sandbox.platform.messages) == len(await stored(hass, entry)) == 1
 
     async def test_unavailable_file_raises_a_repair_and_uses_memory(
@@ -395,7 +397,7 @@ class TestStoreManager:
         await set_up(entry)
         assert ir.async_get(hass).async_get_issue(const.DOMAIN, "store_unavailable") is not None
         await receive(async_get_registry(hass).async_get(entry), Reply(ALICE, "1"))
-        await entry.runtime_data.client.send(ALICE, "门开了")
+        await send_text(entry.runtime_data.client, ALICE, "门开了")
         assert len(messages) == 1
         assert len(await stored(hass, entry)) == 2
         assert intake_of(hass, entry).store.durable is False
@@ -413,14 +415,14 @@ class TestStoreManager:
         await set_up(other)
         await receive(processor, Reply(ALICE, "1"))
         await receive(async_get_registry(hass).async_get(other), Reply(ALICE, "2"))
-        await entry.runtime_data.client.send(ALICE, "门开了")
+        await send_text(entry.runtime_data.client, ALICE, "门开了")
         assert await hass.config_entries.async_remove(entry.entry_id)
         assert [one.content for one in await stored(hass, other)] == ["2"]
 
     async def test_store_is_pruned_every_hour(
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, until: Until
     ) -> None:
-        await entry.runtime_data.client.send(ALICE, "门开了")
+        await send_text(entry.runtime_data.client, ALICE, "门开了")
         await until(lambda: hass.states.is_state("sensor.alice_last_delivery_state", "accepted"))
         freezer.tick(timedelta(hours=49))
         async_fire_time_changed(hass)
@@ -484,7 +486,7 @@ class TestStoreManager:
         self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
         await receive(processor, Reply(ALICE, "收到"))
-        await entry.runtime_data.client.send(ALICE, "门开了")
+        await send_text(entry.runtime_data.client, ALICE, "门开了")
         diagnostics = await async_get_config_entry_diagnostics(hass, entry)
         assert diagnostics["store"]["on_disk"] is True
         assert diagnostics["store"]["outgoing"] == {"accepted": 1}
@@ -516,7 +518,7 @@ class TestLastDelivery:
     ) -> None:
         assert self.last_delivery(hass, "alice") == ("unknown", "unknown")
         freezer.move_to("2026-05-01 12:00:00+00:00")
-        (receipt,) = await entry.runtime_data.client.send(ALICE, "门开了")
+        (receipt,) = await send_text(entry.runtime_data.client, ALICE, "门开了")
         await until(lambda: self.last_delivery(hass, "alice")[0] == "accepted")
         assert self.last_delivery(hass, "alice") == ("accepted", "2026-05-01T12:00:00+00:00")
         freezer.tick(60)
@@ -525,7 +527,7 @@ class TestLastDelivery:
         assert self.last_delivery(hass, "bob") == ("unknown", "unknown")
 
     async def test_last_delivery_survives_a_reload(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
-        await entry.runtime_data.client.send(ALICE, "门开了")
+        await send_text(entry.runtime_data.client, ALICE, "门开了")
         await hass.config_entries.async_reload(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         assert self.last_delivery(hass, "alice")[0] == "accepted"
@@ -533,8 +535,8 @@ class TestLastDelivery:
     async def test_report_of_an_older_message_is_ignored(
         self, hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
     ) -> None:
-        (older,) = await entry.runtime_data.client.send(ALICE, "一")
-        (newer,) = await entry.runtime_data.client.send(ALICE, "二")
+        (older,) = await send_text(entry.runtime_data.client, ALICE, "一")
+        (newer,) = await send_text(entry.runtime_data.client, ALICE, "二")
         await receive(processor, DeliveryReport(str(newer.message_id), ALICE, "0"))
         await receive(processor, DeliveryReport(str(older.message_id), ALICE, "X"))
         assert self.last_delivery(hass, "alice")[0] == "delivered"

@@ -1,4 +1,4 @@
-"""The YAML notify platform: validated at setup, resolved when it sends, and compatible with `alert:`."""
+"""The YAML notify platform: validated at startup, resolved when sending, and usable by `alert:`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
 
 @pytest.fixture
 def own(sandbox: Sandbox) -> dict[str, Any]:
-    """A line with account keys."""
+    """Return an entry with account keys."""
     return {
         "platform": "sms1680",
         "name": "alarm sms",
@@ -52,7 +52,7 @@ def numbers(sandbox: Sandbox) -> list[str]:
     return sorted(message.number for message in sandbox.platform.messages)
 
 
-async def test_configured_account_is_resolved_when_sending(
+async def test_configured_account_is_looked_up_when_sending(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp, sandbox: Sandbox
 ) -> None:
     await read(hass, LINE)
@@ -71,7 +71,7 @@ async def test_configured_account_is_resolved_when_sending(
 
 
 class TestConfiguredAccount:
-    """A line with the title of a configured account."""
+    """An entry with the title of a configured account."""
 
     @pytest.fixture
     def line(self) -> dict[str, Any]:
@@ -88,12 +88,12 @@ class TestConfiguredAccount:
         await read(hass, line)
         await set_up(make_entry())
 
-    async def test_call_targets_override_the_configured_recipients(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_targets_of_the_call_replace_the_recipients(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         await notify(hass, target=["Bob", STRANGER])
         assert numbers(sandbox) == [BOB, STRANGER]
 
     @pytest.mark.parametrize("line", [{"platform": "sms1680", "name": "alarm sms", "account": "Home"}])
-    async def test_missing_or_invalid_target_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_missing_target_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         with pytest.raises(ServiceValidationError, match="has no recipient"):
             await notify(hass)
         with pytest.raises(ServiceValidationError, match="has no recipient"):
@@ -113,9 +113,7 @@ class TestConfiguredAccount:
         )
 
     @pytest.mark.parametrize("data", [{"priority": "urgent"}, {"when": "now"}, {"at": "soon"}])
-    async def test_error_names_the_invalid_data(
-        self, hass: HomeAssistant, sandbox: Sandbox, data: dict[str, str]
-    ) -> None:
+    async def test_invalid_data_is_named(self, hass: HomeAssistant, sandbox: Sandbox, data: dict[str, str]) -> None:
         with pytest.raises(ServiceValidationError, match=next(iter(data))):
             await notify(hass, data=data)
         assert not sandbox.platform.messages
@@ -132,7 +130,7 @@ class TestConfiguredAccount:
         extension = "7" if "Alice" in target else ""
         assert [(message.number, message.extension) for message in sandbox.platform.messages] == [(ALICE, extension)]
 
-    async def test_recipient_settings_apply_to_its_number(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_settings_of_a_recipient_apply_to_its_number(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (entry,) = hass.config_entries.async_entries("sms1680")
         all_day = {"quiet_from": "00:00:00", "quiet_to": "23:59:59"}
         hass.config_entries.async_update_subentry(entry, entry.subentries["alice"], data={"number": ALICE, **all_day})
@@ -140,7 +138,7 @@ class TestConfiguredAccount:
         await notify(hass, target=[ALICE, "Alice"])
         assert not sandbox.platform.messages
 
-    async def test_ambiguous_name_is_an_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_ambiguous_name_is_rejected(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (entry,) = hass.config_entries.async_entries("sms1680")
         hass.config_entries.async_update_subentry(entry, entry.subentries["bob"], title="Alice")
         await hass.async_block_till_done()
@@ -149,7 +147,7 @@ class TestConfiguredAccount:
         assert not sandbox.platform.messages
 
     @pytest.mark.parametrize(("target", "may"), [(None, True), (["Alice"], True), ([STRANGER], False)])
-    async def test_user_may_send_to_configured_recipients_only(
+    async def test_user_can_send_only_to_the_recipients_of_the_entry(
         self, hass: HomeAssistant, sandbox: Sandbox, target: list[str] | None, *, may: bool
     ) -> None:
         user = MockUser().add_to_hass(hass)
@@ -163,11 +161,11 @@ class TestConfiguredAccount:
                 await call
         assert bool(sandbox.platform.messages) is may
 
-    async def test_failed_message_raises(self, hass: HomeAssistant) -> None:
+    async def test_failure_is_an_error(self, hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError, match=r"Alice 138\*\*\*\*0001: refused"):
             await notify(hass, "发票")
 
-    async def test_alert_sends_its_message_and_done_message(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+    async def test_alert_sends_when_it_starts_and_ends(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         alert = {
             "name": "Back door",
             "entity_id": "input_boolean.door",
@@ -190,7 +188,7 @@ class TestConfiguredAccount:
 
 
 class TestOwnAccount:
-    """A line with account keys, without any config entry."""
+    """An entry with account keys, without any config entry."""
 
     @pytest.mark.parametrize("form", ["plain", "md5"])
     async def test_account_keys_send_without_an_entry(
@@ -236,7 +234,7 @@ class TestOwnAccount:
             ({"colour": "red"}, "colour"),
         ],
     )
-    async def test_invalid_configuration_is_skipped_and_its_key_is_named(
+    async def test_invalid_entry_is_dropped_and_its_key_is_named(
         self,
         hass: HomeAssistant,
         own: dict[str, Any],
@@ -254,6 +252,6 @@ class TestOwnAccount:
         assert PASSWORD not in told
         assert hashlib.md5(PASSWORD.encode()).hexdigest() not in caplog.text
 
-    async def test_missing_account_key_is_named(self, hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_missing_account_is_named(self, hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
         await read(hass, {"platform": "sms1680", "name": "alarm sms", "recipients": ALICE})
         assert "'account': is missing" in caplog.text

@@ -1,55 +1,50 @@
-"""One request for what Home Assistant asks one by one: the same text to several recipients at about the same time."""
+"""One request for several messages that Home Assistant asks for one by one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from homeassistant.core import HomeAssistant
 
-from ..client import Receipt, SendError
-from ..context import is_automatic
+from .journal import JournaledClient, SendContext, SendResult
+from .messages import TextMessage
 
 WINDOW: Final = 0.05  # seconds
 
-# Text, extension, and whether it stems from one of our own events: the task that sends takes that from its first.
-type _Key = tuple[str, str | None, bool]
-type Send = Callable[[list[str], str, str | None], Awaitable[tuple[Receipt, ...]]]
+# Text, extension, and the context of the send.
+type _Key = tuple[str, str | None, SendContext]
 
 
 class _Batch:
-    """A text that still gathers its numbers."""
+    """A text that still collects its numbers."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, asyncio.Future[Receipt]] = {}
+        self.waiting: dict[str, asyncio.Future[SendResult]] = {}
 
 
-class Sharing:
-    """Gathers the numbers of equal texts for 50 ms, and sends them in one call.
+class SendBatcher:
+    """Collects the numbers that get the same text within 50 ms, and sends it in one call."""
 
-    send: takes numbers, text and extension; raises as the core's client does.
-    """
-
-    def __init__(self, hass: HomeAssistant, send: Send) -> None:
+    def __init__(self, hass: HomeAssistant, client: JournaledClient) -> None:
         self._hass = hass
-        self._send = send
+        self._client = client
         self._batches: dict[_Key, _Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def send(self, number: str, text: str, extension: str | None) -> Receipt:
+    async def send(self, number: str, text: str, extension: str | None, context: SendContext) -> SendResult:
         """Send a text to one number, together with the others that ask for it now.
 
-        Returns its receipt, whatever the outcome; raises InvalidMessageError. Cancelled before the request began, the
-        number is left out of it.
+        Returns its result, whatever the outcome. Raises InvalidMessageError. If the caller is cancelled before the
+        request starts, the number is left out.
         """
-        key = (text, extension, is_automatic())
+        key = (text, extension, context)
         batch = self._batches.get(key)
         if batch is None or number in batch.waiting:
             # The same number again is a second message: it must not vanish in the first.
             batch = self._batches[key] = _Batch()
             self._start(key, batch)
-        future: asyncio.Future[Receipt] = self._hass.loop.create_future()
+        future: asyncio.Future[SendResult] = self._hass.loop.create_future()
         batch.waiting[number] = future
         try:
             return await future
@@ -58,12 +53,12 @@ class Sharing:
                 del batch.waiting[number]
 
     async def aclose(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the sends that are running."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     def _start(self, key: _Key, batch: _Batch) -> None:
-        task = self._hass.async_create_task(self._run(key, batch), "sms1680 shared send", eager_start=True)
+        task = self._hass.async_create_task(self._run(key, batch), "sms1680 batched send", eager_start=True)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -71,13 +66,13 @@ class Sharing:
         await asyncio.sleep(WINDOW)
         if self._batches.get(key) is batch:
             del self._batches[key]
-        text, extension, _ = key
+        text, extension, context = key
         waiting = batch.waiting
+        if not waiting:
+            return
         try:
-            receipts = await self._send(list(waiting), text, extension) if waiting else ()
-        except SendError as error:
-            receipts = error.receipts
-        except Exception as error:  # noqa: BLE001 - whatever it is, each of those who wait must hear of it
+            results = await self._client.send(TextMessage(list(waiting), text), {"extension": extension}, context)
+        except Exception as error:  # noqa: BLE001 - each of those who wait must get it, whatever it is
             for future in waiting.values():
                 if not future.done():
                     future.set_exception(error)
@@ -86,6 +81,6 @@ class Sharing:
             if asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 for future in waiting.values():
                     future.cancel()
-        for future, receipt in zip(waiting.values(), receipts, strict=True):
+        for future, result in zip(waiting.values(), results, strict=True):
             if not future.done():
-                future.set_result(receipt)
+                future.set_result(result)

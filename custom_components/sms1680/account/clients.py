@@ -1,4 +1,4 @@
-"""From what an entry holds to the core's clients."""
+"""Makes the core's clients from the data and options of a config entry."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from ..const import (
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
 )
-from .failover import OnReceipt, Ways
+from .failover import FailoverClient, ReceiptRouter
 from .spending import spending_limits
 
-# Each PDU over CMPP, masked, where this logger is at DEBUG.
+# Logs each CMPP PDU, masked, at DEBUG.
 _WIRE = logging.getLogger("custom_components.sms1680.cmpp_wire")
 
-# What the core takes under the same name, for both ways and for HTTP alone.
+# The options that the core's clients take under the same name: both of them, and the HTTP client alone.
 _COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE)
 _SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY)
 
 
 def make_account(http: Mapping[str, Any]) -> Account:
-    """Return the account of an entry's HTTP way.
+    """Return the account of an entry's HTTP transport.
 
-    The plain password is there only where the platform wants it for the balance, else its MD5.
+    The entry has the plain password only if the platform requires it for the balance, otherwise its MD5.
     Raises InvalidSettingError.
     """
     plain = http.get(CONF_PASSWORD)
@@ -66,10 +66,10 @@ async def async_make_client(
     options: Mapping[str, Any],
     on_receipt: Callable[[Receipt], object] | None = None,
 ) -> AsyncClient:
-    """Return a client over Home Assistant's own connections, or over its own where a proxy is set.
+    """Return an HTTP client that uses Home Assistant's connections, or its own ones if a proxy is set.
 
-    It is made off the loop: it opens the files in which the processes of the machine share the account's pace, and for
-    a proxy the certificates. Raises InvalidSettingError.
+    It is made in the executor, because it opens the files that share the account's pace between the processes of the
+    machine, and for a proxy also the certificates. Raises InvalidSettingError.
     """
     settings = _chosen(options, _SETTINGS)
     make = partial(
@@ -91,10 +91,10 @@ async def async_make_cmpp_client(
     http: Mapping[str, Any] | None = None,
     **handlers: Any,
 ) -> CMPPClient:
-    """Return a client over CMPP, not connected yet.
+    """Return a CMPP client that is not connected yet.
 
-    http: the HTTP way of the same account, whose pace it shares. handlers: on_receipt, on_incoming and on_status, as
-    the core has them. Made off the loop, as above. Raises InvalidSettingError.
+    http: the HTTP transport of the same account, whose pace it shares. handlers: on_receipt, on_incoming and on_status
+    of the core's client. Made in the executor, as above. Raises InvalidSettingError.
     """
     make = partial(
         CMPPClient,
@@ -105,7 +105,7 @@ async def async_make_cmpp_client(
         source_number=cmpp[CONF_SOURCE_NUMBER],
         service_id=cmpp.get(CONF_SERVICE_ID, ""),
         tls=_tls_context(cmpp),
-        join_reports=False,  # the message store does, over a restart too
+        join_reports=False,  # the message store joins them, also across restarts
         http_account=(http.get(CONF_GATEWAY, DEFAULT_GATEWAY), http[CONF_USERNAME]) if http else None,
         spending=spending_limits(options),
         wire_log=partial(_WIRE.debug, "%s"),
@@ -115,28 +115,29 @@ async def async_make_cmpp_client(
     return await hass.async_add_executor_job(make)
 
 
-async def async_make_ways(
+async def async_make_failover_client(
     hass: HomeAssistant,
     data: Mapping[str, Any],
     options: Mapping[str, Any],
     *,
-    on_receipt: OnReceipt,
+    receipts: ReceiptRouter,
     on_incoming: OnIncoming,
     on_status: Callable[[Status], object],
-) -> Ways:
-    """Return the ways of an account, as its entry's data has them. The CMPP way is not connected yet.
+) -> FailoverClient:
+    """Return the client of an account, over the transports in its entry's data. CMPP is not connected yet.
 
     Raises InvalidSettingError.
     """
-    ways = Ways(on_receipt)
-    http = data.get(CONF_HTTP)
+    http, cmpp = data.get(CONF_HTTP), data.get(CONF_CMPP)
+    http_client = cmpp_client = None
     if http is not None:
-        ways.http = await async_make_client(hass, http, options, ways.heard_http)
-    if (cmpp := data.get(CONF_CMPP)) is not None:
-        ways.cmpp = await async_make_cmpp_client(
-            hass, cmpp, options, http, on_receipt=ways.heard_cmpp, on_incoming=on_incoming, on_status=on_status
+        http_client = await async_make_client(hass, http, options, receipts.on_receipt(CONF_HTTP))
+    if cmpp is not None:
+        on_receipt = receipts.on_receipt(CONF_CMPP)
+        cmpp_client = await async_make_cmpp_client(
+            hass, cmpp, options, http, on_receipt=on_receipt, on_incoming=on_incoming, on_status=on_status
         )
-    return ways
+    return FailoverClient(http_client, cmpp_client, receipts)
 
 
 def is_usable_proxy(address: str | None) -> bool:

@@ -1,38 +1,26 @@
-"""The ways by which an account reaches the platform, HTTP and CMPP, behind the face of one client.
+"""One client over both transports of an account, HTTP and CMPP.
 
-CMPP sends while it is connected. What one way surely could not bring to the platform goes by the other; a message whose
-outcome is unknown never does.
+CMPP sends while it is connected. What one transport certainly could not send, the other one sends. A message whose
+outcome is unknown is never sent again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Final, Protocol, Unpack
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
 
-from ..client import (
-    AsyncClient,
-    Estimate,
-    InvalidMessageError,
-    Reason,
-    Receipt,
-    SendError,
-    SMS1680Error,
-    Spending,
-)
+from ..client import AsyncClient, Estimate, InvalidMessageError, Reason, Receipt, SendError, SMS1680Error, Spending
 from ..client.cmpp import CMPPClient
-from ..client.errors import error_of
 from ..client.limits.base_client import PATIENCE
-from ..client.numbers import Number, normalise_numbers
 from ..client.options import SendOptions
-from ..const import CONF_CMPP, CONF_HTTP
+from .messages import CoreClient, OutgoingMessage
 
-# These say nothing of the message, and that it surely did not go: what is wrong is the way. What a caller cancels is
-# never asked for again; what is told as cancelled all the same is so because the way is being closed.
-_WRONG_WAY: Final = frozenset(
+# These reasons concern the transport, not the message, so the other transport is tried. A call that its caller cancels
+# does not get here; CANCELLED means that the transport is being closed.
+_TRANSPORT_FAILURES: Final = frozenset(
     {
         Reason.CANCELLED,
         Reason.NO_CONNECTION,
@@ -46,190 +34,155 @@ _WRONG_WAY: Final = frozenset(
         Reason.TOO_FAST,
     }
 )
-# Seconds that the first of two ways may try again: an alarm does not wait for it while there is another.
+# Seconds for which the first of two transports may try: an alarm must not wait while there is another one.
 _FIRST_PATIENCE: Final = 5.0
 
 type OnReceipt = Callable[[Receipt, str], object]
-type Send[T] = Callable[[Way, Sequence[T], SendOptions], Awaitable[tuple[Receipt, ...]]]
-
-
-class Way(Protocol):
-    """What both clients of the core can do."""
-
-    async def send(
-        self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send one text to numbers."""
-
-    async def send_template(
-        self, template: str, rows: Iterable[Sequence[Number]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send a template."""
-
-    async def send_batch(
-        self, pairs: Iterable[tuple[Number, str]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send each number its own text."""
-
-    def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
-        """Return what a text costs."""
-
-    def spending(self) -> Spending:
-        """Return what was spent."""
 
 
 class NoHTTPError(SMS1680Error):
-    """The account has no HTTP way, and the balance can be asked for by no other."""
+    """The account has no HTTP transport, which alone can query the balance."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The account is set up without HTTP, and over CMPP there is no question for the balance.",
+            "The account is set up without HTTP, and the balance cannot be queried over CMPP.",
             "该帐号未设置 HTTP 方式，CMPP 不支持查询余额。",
         )
 
 
-@dataclass
-class _FirstTry:
-    """A call that is tried by the first of two ways. kept: receipts of what the other one is going to take over.
+@dataclass(eq=False)
+class _Leg:
+    """The `context` of a send that is one of two: by the first transport, or by the second for the remaining items.
 
-    over: nobody takes over what is heard from now on.
+    context: of the whole send. indexes: where this send's items stand in the whole send, None for all of them.
+    withheld: receipts of items that the second transport is to send. is_first: the first transport still sends.
     """
 
-    kept: list[tuple[Receipt, str]] = field(default_factory=list)
-    over: bool = False
+    context: object
+    indexes: Sequence[int] | None = None
+    is_first: bool = False
+    withheld: list[tuple[Receipt, str]] = field(default_factory=list)
+
+    def receipt_of_whole(self, receipt: Receipt) -> Receipt:
+        """Return a receipt as one of the whole send."""
+        index = receipt.index if self.indexes is None else self.indexes[receipt.index]
+        return replace(receipt, context=self.context, index=index)
 
 
-_FIRST_TRY: ContextVar[_FirstTry | None] = ContextVar("sms1680_first_try", default=None)
+class ReceiptRouter:
+    """Passes each receipt of an account's clients to the subscribers, as soon as it is final."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[OnReceipt] = []
+
+    def subscribe(self, *subscribers: OnReceipt) -> None:
+        """Add subscribers. Each is called with the receipt and the name of the transport."""
+        self._subscribers += subscribers
+
+    def on_receipt(self, transport: str) -> Callable[[Receipt], None]:
+        """Return the `on_receipt` of the client of a transport."""
+        return partial(self._route, transport)
+
+    def _route(self, transport: str, receipt: Receipt) -> None:
+        leg = receipt.context
+        if isinstance(leg, _Leg):
+            receipt = leg.receipt_of_whole(receipt)
+            if leg.is_first and _is_transport_failure(receipt):
+                leg.withheld.append((receipt, transport))
+                return
+        self.publish(receipt, transport)
+
+    def publish(self, receipt: Receipt, transport: str) -> None:
+        """Call the subscribers."""
+        for subscriber in self._subscribers:
+            subscriber(receipt, transport)
 
 
-class Ways:
-    """An account's ways. At least one of them is set before anything is sent.
+class FailoverClient:
+    """The client of an account over one or two transports.
 
-    http, cmpp: the core's clients, closed with this; each is given `heard_http` or `heard_cmpp` as its `on_receipt`.
-    on_receipt: hears each receipt once it is final, and the name of its way.
+    http, cmpp: the core's clients, at least one, closed with this client. receipts: the router that each of them has as
+    its `on_receipt`.
     """
 
-    def __init__(self, on_receipt: OnReceipt) -> None:
-        self.http: AsyncClient | None = None
-        self.cmpp: CMPPClient | None = None
-        self._on_receipt = on_receipt
+    def __init__(self, http: AsyncClient | None, cmpp: CMPPClient | None, receipts: ReceiptRouter) -> None:
+        self.http = http
+        self.cmpp = cmpp
+        self._receipts = receipts
 
-    def heard_http(self, receipt: Receipt) -> None:
-        """Take a receipt of the HTTP way."""
-        self._heard(receipt, CONF_HTTP)
+    async def send(self, message: OutgoingMessage, options: SendOptions) -> tuple[Receipt, ...]:
+        """Send a message; return a receipt for each item, in order, whatever the outcome. Raises InvalidMessageError.
 
-    def heard_cmpp(self, receipt: Receipt) -> None:
-        """Take a receipt of the CMPP way."""
-        self._heard(receipt, CONF_CMPP)
-
-    async def send(
-        self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send one text to one or more numbers: see the core's `Client.send`."""
-        given = normalise_numbers(numbers)
-        return await self._by_ways(given, options, lambda way, some, more: way.send(some, text, **more))
-
-    async def send_template(
-        self, template: str, rows: Iterable[Sequence[Number]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send a template filled in for each number: see the core's `Client.send_template`."""
-        return await self._by_ways(
-            list(rows), options, lambda way, some, more: way.send_template(template, some, **more)
-        )
-
-    async def send_batch(
-        self, pairs: Iterable[tuple[Number, str]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send each number its own text: see the core's `Client.send_batch`."""
-        return await self._by_ways(list(pairs), options, lambda way, some, more: way.send_batch(some, **more))
+        Each item of the message must be distinct.
+        """
+        first, *others = self._by_preference()
+        if not others:
+            return await _send_by(first, message, options)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        patience = options.get("patience")
+        leg = _Leg(options.get("context"), is_first=True)
+        first_patience = min(_FIRST_PATIENCE, PATIENCE if patience is None else patience)
+        try:
+            receipts = list(await _send_by(first, message, {**options, "patience": first_patience, "context": leg}))
+        except BaseException:
+            self._publish_withheld(leg)
+            raise
+        finally:
+            leg.is_first = False
+        left = [place for place, receipt in enumerate(receipts) if _is_transport_failure(receipt)]
+        if left:
+            if (deadline := options.get("deadline")) is not None:
+                options = {**options, "deadline": max(0.0, deadline - (loop.time() - started))}
+            rest: SendOptions = {**options, "context": _Leg(leg.context, left)}
+            try:
+                sent = await _send_by(others[0], message.select(left), rest)
+            except InvalidMessageError:
+                self._publish_withheld(leg)  # the second transport cannot carry these texts
+            else:
+                for place, receipt in zip(left, sent, strict=True):
+                    receipts[place] = receipt
+        return tuple(receipts)
 
     def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
-        """Return what a text costs one receiver: see the core's `Client.estimate`."""
-        return self._order()[0].estimate(text, refused_words=refused_words)
+        """Return what a text costs one recipient: see the core's `Client.estimate`."""
+        return self._by_preference()[0].estimate(text, refused_words=refused_words)
 
     async def balance(self) -> int:
-        """Return the messages left of the product. Raises NoHTTPError, and what the core's `Client.balance` does."""
+        """Return the remaining messages of the product: see the core's `Client.balance`. Raises NoHTTPError."""
         if self.http is None:
             raise NoHTTPError
         return await self.http.balance()
 
     def spending(self) -> Spending:
-        """Return what was spent by either way, which share one count: see the core's `Client.spending`."""
-        return self._order()[0].spending()
+        """Return what was spent over both transports, which share one count: see the core's `Client.spending`."""
+        return self._by_preference()[0].spending()
 
     async def aclose(self) -> None:
-        """Close both ways; what is under way ends first."""
+        """Close both clients; requests that have started end first."""
         if self.cmpp is not None:
             await self.cmpp.aclose()
         if self.http is not None:
             await self.http.aclose()
 
-    def _heard(self, receipt: Receipt, way: str) -> None:
-        first = _FIRST_TRY.get()
-        if first is not None and not first.over and _is_wrong_way(receipt):
-            first.kept.append((receipt, way))
-        else:
-            self._on_receipt(receipt, way)
-
-    def _order(self) -> list[Way]:
-        """Return the ways, the one that is likelier to send first."""
-        ways: list[Way] = [way for way in (self.cmpp, self.http) if way is not None]
+    def _by_preference(self) -> list[CoreClient]:
+        """Return the clients, the one that is more likely to send first."""
+        clients: list[CoreClient] = [client for client in (self.cmpp, self.http) if client is not None]
         if self.cmpp is not None and not self.cmpp.status.connected:
-            ways.reverse()
-        return ways
+            clients.reverse()
+        return clients
 
-    async def _by_ways[T](self, items: Sequence[T], options: SendOptions, send: Send[T]) -> tuple[Receipt, ...]:
-        """Send items by the first way, and by the other what the first surely could not."""
-        first, *others = self._order()
-        if not others:
-            return await send(first, items, options)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        patience = options.get("patience")
-        hasty: SendOptions = {**options, "patience": min(_FIRST_PATIENCE, PATIENCE if patience is None else patience)}
-        with self._first_try() as tried:
-            receipts = await _receipts(send(first, items, hasty))
-        left = [place for place, receipt in enumerate(receipts) if _is_wrong_way(receipt)]
-        if left:
-            if (deadline := options.get("deadline")) is not None:
-                options = {**options, "deadline": max(0.0, deadline - (loop.time() - began))}
-            try:
-                went = await _receipts(send(others[0], [items[place] for place in left], options))
-            except InvalidMessageError:
-                self._tell(tried)  # what this way can't say at all stays as it was by the first
-            else:
-                for place, receipt in zip(left, went, strict=True):
-                    receipts[place] = receipt
-        error = error_of(receipts)
-        if error is not None:
-            raise error
-        return tuple(receipts)
-
-    @contextmanager
-    def _first_try(self) -> Iterator[_FirstTry]:
-        """Keep back, while the first way is tried, the receipts of what the other is going to take over."""
-        tried = _FirstTry()
-        token = _FIRST_TRY.set(tried)
-        try:
-            yield tried
-        except BaseException:
-            self._tell(tried)
-            raise
-        finally:
-            tried.over = True
-            _FIRST_TRY.reset(token)
-
-    def _tell(self, tried: _FirstTry) -> None:
-        for receipt, way in tried.kept:
-            self._on_receipt(receipt, way)
+    def _publish_withheld(self, leg: _Leg) -> None:
+        for receipt, transport in leg.withheld:
+            self._receipts.publish(receipt, transport)
 
 
-async def _receipts(sending: Awaitable[tuple[Receipt, ...]]) -> list[Receipt]:
+async def _send_by(client: CoreClient, message: OutgoingMessage, options: SendOptions) -> tuple[Receipt, ...]:
     try:
-        return list(await sending)
+        return await message.send_by(client, options)
     except SendError as error:
-        return list(error.receipts)
+        return error.receipts
 
 
-def _is_wrong_way(receipt: Receipt) -> bool:
-    return receipt.outcome.is_failure and receipt.reason in _WRONG_WAY
+def _is_transport_failure(receipt: Receipt) -> bool:
+    return receipt.outcome.is_failure and receipt.reason in _TRANSPORT_FAILURES

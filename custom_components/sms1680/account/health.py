@@ -22,10 +22,11 @@ from ..const import (
     signal_health,
     signal_report,
 )
-from ..context import async_fire, is_automatic
+from ..context import async_fire
 from ..errors import language
 from ..issues import CONNECTION_PROBLEMS, LOW_BALANCE, PROBLEMS, async_show_issues
 from ..recipients import find_recipient, recipients
+from .journal import context_of
 
 STOPS_ALL: Final = (
     *PROBLEMS,
@@ -185,7 +186,7 @@ class AccountHealth:
             "state": "pending",
             "settled": False,
             "reason": receipt.reason.sentence(language(self._hass)) if receipt.reason else None,
-            "automatic": is_automatic(),
+            "automatic": context_of(receipt).automatic,
             "redelivered": False,
         }
         async_fire(self._hass, EVENT_DELIVERY_REPORT, data)

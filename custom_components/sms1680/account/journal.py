@@ -1,196 +1,132 @@
-"""Keeps what an account sends: each message before it goes out, and what the platform answered as soon as it has.
+"""The journal of an account: each message before it is sent, and the platform's answer as soon as it is known.
 
-So a message that was under way when the power went is known as `unknown` afterwards, and a call that was cancelled
-leaves no gap: the core tells its receipts all the same.
+So a message that was being sent when the power failed is known as `unknown` afterwards. A call that is cancelled leaves
+no gap, because the core still delivers its receipts.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol, Unpack
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
-from ..client import Estimate, InvalidMessageError, Outcome, Reason, Receipt
-from ..client.numbers import Number
+from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.options import SendOptions
-from ..client.plan import fill
-from ..const import CONF_NUMBER, SUBENTRY_RECIPIENT
-from ..context import is_automatic
+from ..client.text import Signature
+from ..const import CONF_HTTP, CONF_NUMBER, CONF_SIGNATURE, CONF_SIGNATURE_PLACE
+from ..recipients import recipients
 from ..store.db import DeliveryUpdate, Dispatch, Outgoing, RecordedOutcome, comparable_number
 from ..store.intake import StoreIntake
 from ..store.manager import StoreManager, async_wait_done, stores_texts
+from .failover import FailoverClient
+from .messages import OutgoingMessage
 
-# The way that a message is noted with until its receipt names the one that it went by.
-WAY_HTTP: Final = "http"
-# A disk that hangs must not keep an alarm from going out.
-_PATIENCE: Final = 2.0
-
-
-class Sender(Protocol):
-    """What sends for an account, by whatever way; see the core's `AsyncClient`."""
-
-    async def send(
-        self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send one text to one or more numbers."""
-
-    async def send_template(
-        self, template: str, rows: Iterable[Sequence[Number]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send a template filled in for each number."""
-
-    async def send_batch(
-        self, pairs: Iterable[tuple[Number, str]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send each number its own text."""
-
-    async def balance(self) -> int:
-        """Return the messages left of the product."""
-
-    def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
-        """Return what a text costs."""
-
-    async def aclose(self) -> None:
-        """Wait for what still ends in the background."""
+# Seconds. A disk that hangs must not keep an alarm from being sent.
+_STORE_TIMEOUT: Final = 2.0
 
 
-@dataclass
-class Recording:
-    """Messages that go out in one call.
+@dataclass(frozen=True, slots=True)
+class SendContext:
+    """Where a send comes from.
 
-    waiting: the places of each number that have no receipt yet. unknown: those whose receipt says that the outcome is:
-    the platform's answer may come late. answers: what is yet to be noted. begun: whether a request may have begun.
-    outcomes: the last of each number. told: set once all have one.
+    automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. batches: a list that
+    collects the batches of everything that is sent with this context.
     """
 
-    shelf: StoreIntake
+    automatic: bool = False
+    attempt_id: str | None = None
+    batches: list[JournalBatch] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The result of one item of a message. row: in the journal, None if it could not be written."""
+
+    receipt: Receipt
+    row: int | None
+
+
+@dataclass(eq=False, slots=True)
+class JournalBatch:
+    """The items of one send, in the journal; the core returns it as the context of each receipt.
+
+    pending: answers that are not written yet. writes: their being written. started: a request may have been sent.
+    outcomes: the latest of each item, by its index. complete: set once each item has one.
+    """
+
+    intake: StoreIntake
     dispatch: Dispatch
-    waiting: dict[str, deque[int]] = field(default_factory=dict)
-    unknown: dict[str, deque[int]] = field(default_factory=dict)
-    answers: list[tuple[int, RecordedOutcome]] = field(default_factory=list)
-    noted: list[Future[list[DeliveryUpdate]]] = field(default_factory=list)
-    begun: bool = False
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    told: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        for place, message in enumerate(self.dispatch.messages):
-            self.waiting.setdefault(message.number, deque()).append(place)
-
-    def take_place(self, receipt: Receipt) -> int | None:
-        """Return which message a receipt is of, None where it is of none of these."""
-        places = self.waiting.get(receipt.number) or self.unknown.get(receipt.number)
-        if not places:
-            return None
-        place = places.popleft()
-        if receipt.outcome is Outcome.UNKNOWN:
-            self.unknown.setdefault(receipt.number, deque()).append(place)
-        return place
+    context: SendContext
+    pending: list[tuple[int, RecordedOutcome]] = field(default_factory=list)
+    writes: list[Future[list[DeliveryUpdate]]] = field(default_factory=list)
+    started: bool = False
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-_CURRENT: ContextVar[Recording | None] = ContextVar("sms1680_recording", default=None)
-_ATTEMPT: ContextVar[str | None] = ContextVar("sms1680_attempt", default=None)
-_COLLECTED: ContextVar[list[Recording] | None] = ContextVar("sms1680_recordings", default=None)
+DEFAULT_CONTEXT: Final = SendContext()
 
 
-@contextmanager
-def collecting() -> Iterator[list[Recording]]:
-    """Collect the recordings of what is sent inside; who collects around it gets them too."""
-    recordings: list[Recording] = []
-    outer = _COLLECTED.get()
-    token = _COLLECTED.set(recordings)
-    try:
-        yield recordings
-    finally:
-        _COLLECTED.reset(token)
-        if outer is not None:
-            outer += recordings
+def context_of(receipt: Receipt) -> SendContext:
+    """Return the context of the send that a receipt belongs to."""
+    batch = receipt.context
+    return batch.context if isinstance(batch, JournalBatch) else DEFAULT_CONTEXT
 
 
-@contextmanager
-def attempting(attempt: str) -> Iterator[None]:
-    """Note with what is sent inside by which try of a kept message it goes out."""
-    token = _ATTEMPT.set(attempt)
-    try:
-        yield
-    finally:
-        _ATTEMPT.reset(token)
+def signature_of(entry: ConfigEntry[Any]) -> Signature | None:
+    """Return the signature that an account adds to its texts."""
+    name = entry.options.get(CONF_SIGNATURE)
+    return Signature(name, entry.options.get(CONF_SIGNATURE_PLACE, "front")) if name else None
 
 
-class RecordedSender:
-    """A sender whose messages are kept.
+class JournaledClient:
+    """The client of an account, whose messages are written to the journal.
 
-    sender: it, to be set once it is made. `record` is to be called with each receipt as soon as it is known, from the
-    task that sends (`on_receipt`).
+    `on_receipt` is to be called with each receipt as soon as it is known.
     """
 
-    sender: Sender
-
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, storage: StoreManager) -> None:
+    def __init__(
+        self, hass: HomeAssistant, entry: ConfigEntry[Any], failover: FailoverClient, store: StoreManager
+    ) -> None:
+        self.failover = failover
         self._hass = hass
         self._entry = entry
-        self._storage = storage
-        self._under_way: set[asyncio.Future[None]] = set()
+        self._store = store
+        self._running: set[asyncio.Future[None]] = set()
 
-    async def async_drain(self, patience: float) -> None:
-        """Wait until nothing is under way, for so many seconds at most."""
+    async def async_drain(self, seconds: float) -> None:
+        """Wait until no send is running, at most this long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while self._under_way:
-                    await asyncio.wait(self._under_way)
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    await asyncio.wait(self._running)
 
     async def send(
-        self, numbers: Number | Iterable[Number], text: str, **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send one text to one or more numbers."""
-        listed = [numbers] if isinstance(numbers, str | int) else list(numbers)
-        pairs = [(number, text) for number in listed]
-        return await self._kept(pairs, options, lambda: self.sender.send(listed, text, **options))
-
-    async def send_template(
-        self, template: str, rows: Iterable[Sequence[Number]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send a template filled in for each number."""
-        listed = [list(row) for row in rows]
-        pairs = [(row[0], fill(template, str(row[0]), [str(value) for value in row[1:]])) for row in listed if row]
-        return await self._kept(pairs, options, lambda: self.sender.send_template(template, listed, **options))
-
-    async def send_batch(
-        self, pairs: Iterable[tuple[Number, str]], **options: Unpack[SendOptions]
-    ) -> tuple[Receipt, ...]:
-        """Send each number its own text."""
-        listed = list(pairs)
-        return await self._kept(listed, options, lambda: self.sender.send_batch(listed, **options))
-
-    async def balance(self) -> int:
-        """Return the messages left of the product."""
-        return await self.sender.balance()
-
-    def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
-        """Return what a text costs."""
-        return self.sender.estimate(text, refused_words=refused_words)
-
-    async def aclose(self) -> None:
-        """Wait for what still ends in the background."""
-        await self.sender.aclose()
+        self, message: OutgoingMessage, options: SendOptions | None = None, context: SendContext = DEFAULT_CONTEXT
+    ) -> list[SendResult]:
+        """Send a message; return a result for each item, in order, whatever the outcome. Raises InvalidMessageError."""
+        running: asyncio.Future[None] = self._hass.loop.create_future()
+        self._running.add(running)
+        try:
+            return await self._send(message, options or {}, context)
+        finally:
+            self._running.discard(running)
+            running.set_result(None)
 
     @callback
-    def record(self, receipt: Receipt, way: str = WAY_HTTP) -> None:
-        """Note what became of one number, and by which way."""
-        recording = _CURRENT.get()
-        place = recording.take_place(receipt) if recording else None
-        if recording is None or place is None:
-            recording, place = self._recording([(receipt.number, None)], {}), 0
+    def on_receipt(self, receipt: Receipt, transport: str) -> None:
+        """Write the platform's answer to one item, and the transport that it was sent by."""
+        batch, index = receipt.context, receipt.index
+        if not isinstance(batch, JournalBatch):
+            batch, index = self._open([(receipt.number, None)], None, DEFAULT_CONTEXT), 0
         answer = RecordedOutcome(
             receipt.outcome,
             dt_util.utcnow(),
@@ -198,108 +134,91 @@ class RecordedSender:
             receipt.message_ids,
             receipt.parts,
             receipt.segments,
-            way,
+            transport,
         )
-        self._answer(recording, place, answer)
+        self._add_answer(batch, index, answer)
 
-    async def _kept(
-        self,
-        pairs: Iterable[tuple[Number, str | None]],
-        options: SendOptions,
-        send: Callable[[], Awaitable[tuple[Receipt, ...]]],
-    ) -> tuple[Receipt, ...]:
-        ended: asyncio.Future[None] = self._hass.loop.create_future()
-        self._under_way.add(ended)
+    async def _send(self, message: OutgoingMessage, options: SendOptions, context: SendContext) -> list[SendResult]:
+        # Only distinct items are sent, as by the core itself, so that the index of a receipt is that of a row.
+        items = message.items(signature_of(self._entry))
+        first: dict[Hashable, int] = {}
+        for place, item in enumerate(items):
+            first.setdefault(item, place)
+        index = {item: index for index, item in enumerate(first)}
+        message = message.select(list(first.values()))
+        batch = self._open(list(zip(message.numbers, message.texts, strict=True)), options.get("at"), context)
+        store, dispatch = batch.intake.store, batch.dispatch
+        if context.batches is not None:
+            context.batches.append(batch)
         try:
-            return await self._recorded(self._recording(pairs, options), send)
-        finally:
-            self._under_way.discard(ended)
-            ended.set_result(None)
-
-    async def _recorded(
-        self, recording: Recording, send: Callable[[], Awaitable[tuple[Receipt, ...]]]
-    ) -> tuple[Receipt, ...]:
-        store, dispatch = recording.shelf.store, recording.dispatch
-        if (collected := _COLLECTED.get()) is not None:
-            collected.append(recording)
-        try:
-            await async_wait_done(store.begin(dispatch), _PATIENCE)
+            await async_wait_done(store.begin(dispatch), _STORE_TIMEOUT)
         except asyncio.CancelledError:
             store.discard(dispatch)
             raise
-        token = _CURRENT.set(recording)
-        recording.begun = True
+        batch.started = True
         try:
-            receipts = await send()
+            receipts = await self.failover.send(message, {**options, "automatic": context.automatic, "context": batch})
         except InvalidMessageError:
             store.discard(dispatch)
             raise
         except asyncio.CancelledError:
-            raise  # the core still tells what became of each
+            raise  # the core still delivers the receipts
         except BaseException:
-            await self._end(recording)
+            await self._close(batch)
             raise
-        finally:
-            _CURRENT.reset(token)
-        await self._end(recording)
-        return receipts
+        await self._close(batch)
+        return [SendResult(receipts[index[item]], dispatch.rows[index[item]]) for item in items]
 
-    async def _end(self, recording: Recording) -> None:
-        """Wait until all is noted; what no receipt told of, after an error that nobody foresaw, may have gone out."""
-        for places in recording.waiting.values():
-            while places:
-                self._answer(
-                    recording, places.popleft(), RecordedOutcome(Outcome.UNKNOWN, dt_util.utcnow(), Reason.LOST)
+    async def _close(self, batch: JournalBatch) -> None:
+        """Wait until all is written. An item without a receipt, after an unexpected error, may have been sent."""
+        for index in range(len(batch.dispatch.messages)):
+            if index not in batch.outcomes:
+                self._add_answer(batch, index, RecordedOutcome(Outcome.UNKNOWN, dt_util.utcnow(), Reason.LOST))
+        self._write(batch)
+        for write in batch.writes:
+            await async_wait_done(write, _STORE_TIMEOUT)
+
+    def _open(self, items: Sequence[tuple[str, str | None]], at: datetime | None, context: SendContext) -> JournalBatch:
+        """Return the batch of a send. The transport is noted as HTTP until a receipt names it."""
+        entry = self._entry
+        known = {subentry.data[CONF_NUMBER]: subentry.subentry_id for subentry in recipients(entry)}
+        now, texts = dt_util.utcnow(), stores_texts(entry)
+        messages = []
+        for given, text in items:
+            number = comparable_number(given)
+            messages.append(
+                Outgoing(
+                    entry.entry_id,
+                    number,
+                    CONF_HTTP,
+                    now,
+                    text if texts else None,
+                    known.get(number),
+                    at,
+                    context.automatic,
+                    context.attempt_id,
                 )
-        self._settle(recording)
-        for future in recording.noted:
-            await async_wait_done(future, _PATIENCE)
-
-    def _recording(self, pairs: Iterable[tuple[Number, str | None]], options: SendOptions) -> Recording:
-        """Return the recording of a call: each number once with each of its texts, as the core sends it."""
-        now = dt_util.utcnow()
-        due: datetime | None = options.get("at")
-        known = {
-            subentry.data[CONF_NUMBER]: subentry.subentry_id
-            for subentry in self._entry.subentries.values()
-            if subentry.subentry_type == SUBENTRY_RECIPIENT
-        }
-        texts = stores_texts(self._entry)
-        once = dict.fromkeys((comparable_number(str(number)), text) for number, text in pairs)
-        messages = tuple(
-            Outgoing(
-                self._entry.entry_id,
-                number,
-                WAY_HTTP,
-                now,
-                text if texts else None,
-                known.get(number),
-                due,
-                is_automatic(),
-                _ATTEMPT.get(),
             )
-            for number, text in once
-        )
-        return Recording(self._storage.for_entry(self._entry), Dispatch(messages))
+        return JournalBatch(self._store.for_entry(entry), Dispatch(tuple(messages)), context)
 
-    def _answer(self, recording: Recording, place: int, answer: RecordedOutcome) -> None:
-        """Take up what the platform answered to one message; those of a packet, which come together, are noted so."""
-        if not recording.answers:
-            self._hass.loop.call_soon(self._settle, recording)
-        recording.answers.append((place, answer))
-        recording.outcomes[recording.dispatch.messages[place].number] = answer.outcome
-        if not any(recording.waiting.values()):
-            recording.told.set()
+    def _add_answer(self, batch: JournalBatch, index: int, answer: RecordedOutcome) -> None:
+        """Add the answer to one item; the answers of a packet arrive together and are written together."""
+        if not batch.pending:
+            self._hass.loop.call_soon(self._write, batch)
+        batch.pending.append((index, answer))
+        batch.outcomes[index] = answer.outcome
+        if len(batch.outcomes) == len(batch.dispatch.messages):
+            batch.complete.set()
 
-    def _settle(self, recording: Recording) -> None:
-        answers, recording.answers = recording.answers, []
+    def _write(self, batch: JournalBatch) -> None:
+        answers, batch.pending = batch.pending, []
         if not answers:
             return
-        future = recording.shelf.store.settle(recording.dispatch, answers)
-        recording.noted.append(future)
+        write = batch.intake.store.settle(batch.dispatch, answers)
+        batch.writes.append(write)
 
-        def tell(done: asyncio.Future[list[DeliveryUpdate]]) -> None:
+        def publish(done: asyncio.Future[list[DeliveryUpdate]]) -> None:
             if not done.cancelled() and done.exception() is None:
-                self._storage.publish(done.result())
+                self._store.publish(done.result())
 
-        asyncio.wrap_future(future, loop=self._hass.loop).add_done_callback(tell)
+        asyncio.wrap_future(write, loop=self._hass.loop).add_done_callback(publish)

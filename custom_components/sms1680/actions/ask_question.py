@@ -8,25 +8,25 @@ from datetime import timedelta
 from typing import Any, Final
 
 import voluptuous as vol
-from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 
+from ..account.journal import SendContext
 from ..client import mask_number
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_SAFE_TEXT, DOMAIN
-from ..context import sending_automatically, sending_for
 from ..conversation.engine import Answers, InvalidAnswerError
 from ..deferred.policy import DeliveryPolicy, Fallback
 from ..errors import validation_error
-from ..outbound.message import Options, check, one_text
+from ..outbound.message import MessageOptions, check, text_to
 from ..outbound.pipeline import async_deliver
-from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_addressees
+from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_target_addressees
 from ..outbound.send import send_with_safe_text
 from ..recipients import Addressee
 from .drill import DrillResult, async_report_drill
 from .question_run import AskedPhone, QuestionRequest, QuestionRun
-from .schemas import ATTR_PRIORITY, PRIORITY
+from .schemas import ATTR_PRIORITY, PRIORITY, call_context
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -75,17 +75,10 @@ ASK_QUESTION: Final = vol.Schema(
 )
 
 
-@callback
-def async_setup_ask_question(hass: HomeAssistant) -> None:
-    """Register the action."""
-    hass.services.async_register(
-        DOMAIN, "ask_question", _async_ask_question, ASK_QUESTION, supports_response=SupportsResponse.ONLY
-    )
-
-
-async def _async_ask_question(call: ServiceCall) -> ServiceResponse:
+async def async_ask_question(call: ServiceCall) -> ServiceResponse:
+    """Ask a question and wait for the answers."""
     hass, data = call.hass, call.data
-    addressees = await async_addressees(call)
+    addressees = await async_target_addressees(call)
     try:
         answers = Answers((answer[ATTR_ID], answer[ATTR_SENTENCES]) for answer in data[ATTR_ANSWERS])
     except InvalidAnswerError as error:
@@ -94,20 +87,19 @@ async def _async_ask_question(call: ServiceCall) -> ServiceResponse:
         data[ATTR_QUESTION],
         answers,
         data[ATTR_TIMEOUT].total_seconds(),
-        Options(priority=data[ATTR_PRIORITY]),
+        MessageOptions(priority=data[ATTR_PRIORITY], context=call_context(call)),
         safe_text=data.get(CONF_SAFE_TEXT, "").strip() or None,
         wait_for_all=data[ATTR_WAIT_FOR_ALL],
         tag=data.get(ATTR_TAG),
         drill=data[ATTR_DRILL],
     )
     tell_others: str | None = data.get(ATTR_TELL_OTHERS, "").strip() or None
-    with sending_for(hass, call.context):
-        _check_texts(hass, addressees, request, tell_others)
-        run = QuestionRun(hass, addressees, request)
-        await run.async_run()
-        if run.first is not None and tell_others is not None:
-            _start_telling_others(hass, run, run.first, tell_others)
-        return _respond(hass, run)
+    _check_texts(hass, addressees, request, tell_others)
+    run = QuestionRun(hass, addressees, request)
+    await run.async_run()
+    if run.first is not None and tell_others is not None:
+        _start_telling_others(hass, run, run.first, tell_others)
+    return _respond(hass, run)
 
 
 def _check_texts(
@@ -119,7 +111,7 @@ def _check_texts(
         texts.append(max((_with_name(tell_others, addressee) for addressee in addressees), key=len))
     for text in texts:
         if text is not None:
-            check(hass, [(addressee, None) for addressee in addressees], one_text(text), request.options)
+            check(hass, addressees, text_to(addressees, text), request.options)
 
 
 def _with_name(text: str, addressee: Addressee) -> str:
@@ -167,28 +159,26 @@ def _phone_response(run: QuestionRun, phone: AskedPhone) -> dict[str, Any]:
 def _start_telling_others(hass: HomeAssistant, run: QuestionRun, first: AskedPhone, text: str) -> None:
     """Send the name of the person who answered to the other phones, in the background."""
     sending = _async_tell_others(hass, run, first, _with_name(text, first.addressee))
-    with sending_automatically():
-        first.addressee.entry.async_create_background_task(hass, sending, f"{DOMAIN} tell others")
+    first.addressee.entry.async_create_background_task(hass, sending, f"{DOMAIN} tell others")
 
 
 async def _async_tell_others(hass: HomeAssistant, run: QuestionRun, first: AskedPhone, text: str) -> None:
     """Send a text to the phones that received the question but did not answer it."""
     if first.task is not None:
         await asyncio.wait([first.task])
-    items = [
-        (phone.answer_with_extension(), None)
-        for phone in run.phones
-        if phone.prompt.answer is None and phone.may_have_arrived
+    addressees = [
+        phone.answer_with_extension() for phone in run.phones if phone.prompt.answer is None and phone.may_have_arrived
     ]
-    if not items:
+    if not addressees:
         return
-    message, options = one_text(text), Options()
+    message, options = text_to(addressees, text), MessageOptions(context=SendContext(automatic=True))
     try:
         if run.request.is_critical:  # the question woke them: do not leave them waiting until their quiet hours end
-            results = await send_with_safe_text(hass, items, message, options, [None] * len(items))
+            check(hass, addressees, message, options)
+            results = await send_with_safe_text(hass, addressees, message, options, [None] * len(addressees))
         else:
             no_fallback = DeliveryPolicy(fallback=Fallback())
-            results = await async_deliver(hass, items, message, options, asked=no_fallback)
+            results = await async_deliver(hass, addressees, message, options, policy=no_fallback)
     except ServiceValidationError as error:
         _LOGGER.warning("Could not tell the others who answered the question (%s)", error.translation_key)
         return

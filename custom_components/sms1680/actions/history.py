@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_READ
-from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse
 from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import VolDictType
@@ -58,15 +58,8 @@ GET_MESSAGES: Final = vol.Schema(
 PURGE_MESSAGES: Final = vol.Schema(_SELECTION)
 
 
-@callback
-def async_setup_history(hass: HomeAssistant) -> None:
-    """Register the actions."""
-    only, optional = SupportsResponse.ONLY, SupportsResponse.OPTIONAL
-    hass.services.async_register(DOMAIN, "get_messages", _async_get, GET_MESSAGES, supports_response=only)
-    hass.services.async_register(DOMAIN, "purge_messages", _async_purge, PURGE_MESSAGES, supports_response=optional)
-
-
-async def _async_get(call: ServiceCall) -> ServiceResponse:
+async def async_get_messages(call: ServiceCall) -> ServiceResponse:
+    """Return stored messages, the newest first."""
     await _async_authorise(call)
     data = call.data
     direction, states = data.get(ATTR_DIRECTION), data.get(ATTR_STATE)
@@ -90,7 +83,8 @@ async def _async_get(call: ServiceCall) -> ServiceResponse:
     return {"messages": [_as_response(call.hass, message, names) for message in found[: query.limit]]}
 
 
-async def _async_purge(call: ServiceCall) -> ServiceResponse:
+async def async_purge_messages(call: ServiceCall) -> ServiceResponse:
+    """Delete stored and queued messages."""
     await _async_authorise(call)
     try:
         purged = await call.hass.data[DATA_STORE].async_purge(Selection(**_selection(call)))

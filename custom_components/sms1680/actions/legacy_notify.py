@@ -1,4 +1,4 @@
-"""The YAML notify platform (`notify: - platform: sms1680`): for `alert:` and automations that call `notify.<name>`."""
+"""The YAML platform (`notify: - platform: sms1680`): for `alert:` and for automations that call `notify.<name>`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final, override
 import voluptuous as vol
 from homeassistant.components.notify import (
     ATTR_DATA,
+    ATTR_MESSAGE,
     ATTR_TARGET,
     ATTR_TITLE,
     PLATFORM_SCHEMA as NOTIFY_PLATFORM_SCHEMA,
@@ -21,6 +22,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from ..account.clients import async_make_client, is_usable_proxy
+from ..account.journal import SendContext
 from ..account.spending import LIMITS
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from ..client.account import gateway_url
@@ -36,14 +38,14 @@ from ..const import (
     CONF_SIGNATURE_PLACE,
     DOMAIN,
 )
-from ..context import is_automatic, sending_for
+from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import invalid_message_error, send_error, validation_error
-from ..outbound.message import Options, one_text
+from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import addressees_of_numbers, async_authorise, without_duplicates
 from ..recipients import Addressee, recipients
-from .schemas import MESSAGE_OPTIONS, options_of
+from .schemas import MESSAGE_OPTIONS, message_options
 
 CONF_ACCOUNT: Final = "account"
 CONF_RECIPIENTS: Final = "recipients"
@@ -65,17 +67,22 @@ _DATA: Final = vol.Schema(MESSAGE_OPTIONS)
 
 
 def _checked(config: ConfigType) -> ConfigType:
-    """Refuse an account that can't be, naming the key.
+    """Validate which keys are present. Raises vol.Invalid that names the key.
 
-    The error's path is always the platform: Home Assistant logs the value that a path leads to.
+    The path of the error is always the platform, because Home Assistant logs the value at the path.
     """
     own = sorted(str(name) for name in _OWN_ACCOUNT if str(name) in config)
     if CONF_ACCOUNT in config:
         if own:
-            raise _invalid(own[0], f"is not allowed beside '{CONF_ACCOUNT}', which is a configured account's title")
+            raise _invalid(
+                own[0], f"is not allowed together with '{CONF_ACCOUNT}', which is the title of a configured account"
+            )
         return config
     if not own:
-        raise _invalid(CONF_ACCOUNT, f"is missing: a configured account's title, or '{CONF_USERNAME}' and the rest")
+        raise _invalid(
+            CONF_ACCOUNT,
+            f"is missing: the title of a configured account, or '{CONF_USERNAME}' and the other account keys",
+        )
     for name in (CONF_USERNAME, CONF_PRODUCT_ID):
         if not config.get(name):
             raise _invalid(name, "is missing")
@@ -86,17 +93,19 @@ def _checked(config: ConfigType) -> ConfigType:
 
 
 def _check_values(config: ConfigType) -> None:
-    """Refuse an account of the line's own that the core could not take, naming the key."""
+    """Validate the values of an account in the YAML entry itself. Raises vol.Invalid that names the key."""
     key = CONF_PASSWORD
     try:
-        _way(config)
+        _http_data(config)
         key = CONF_GATEWAY
         gateway_url(config.get(CONF_GATEWAY, DEFAULT_GATEWAY))
         key = CONF_SIGNATURE
         if CONF_SIGNATURE in config:
             Signature(config[CONF_SIGNATURE])
         if not is_usable_proxy(config.get(CONF_PROXY)):
-            raise _invalid(CONF_PROXY, "is no address with http or https in front and a port; SOCKS is not supported")
+            raise _invalid(
+                CONF_PROXY, "is not an address that starts with http or https and has a port; SOCKS is not supported"
+            )
         key = CONF_RECIPIENTS
         for place, number in enumerate(config.get(CONF_RECIPIENTS, []), 1):
             normalise_number(number, f"number {place}")
@@ -108,8 +117,8 @@ def _invalid(key: str, problem: str) -> vol.Invalid:
     return vol.Invalid(f"'{key}': {problem}", path=[CONF_PLATFORM])
 
 
-def _way(config: ConfigType) -> dict[str, Any]:
-    """Return the account keys as an entry keeps its HTTP way: of the password the MD5. Raises InvalidSettingError."""
+def _http_data(config: ConfigType) -> dict[str, Any]:
+    """Return the account keys as a config entry has them, with the password's MD5. Raises InvalidSettingError."""
     account = Account(
         config[CONF_USERNAME],
         config.get(CONF_PASSWORD),
@@ -138,58 +147,62 @@ PLATFORM_SCHEMA: Final = vol.All(
 
 
 type _Results = Sequence[tuple[str | None, Receipt]]
-type _Send = Callable[[HomeAssistant, Sequence[str], str, Options], Awaitable[_Results]]
+type _Send = Callable[[HomeAssistant, Sequence[str], str, MessageOptions], Awaitable[_Results]]
 
 
 async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNotificationService:
-    """Return the service of one line of YAML. Nothing of it depends on an account that is up."""
+    """Return the service of a YAML entry. It is available whether an account is loaded or not."""
     if CONF_ACCOUNT in config:
-        return NotifyService(config[CONF_RECIPIENTS], partial(_by_configured_account, config[CONF_ACCOUNT]))
-    client = await async_make_client(hass, _way(config), config)
+        return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_config_entry, config[CONF_ACCOUNT]))
+    client = await async_make_client(hass, _http_data(config), config)
 
     async def close(_: Event) -> None:
         await client.aclose()
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, close)
-    return NotifyService(config[CONF_RECIPIENTS], partial(_by_own_account, client))
+    return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_own_account, client))
 
 
 class NotifyService(BaseNotificationService):
-    """`notify.<name>`: to `target`, else to the recipients of its line; `data` takes at, extension and priority."""
+    """`notify.<name>`: sends to `target`, by default to the recipients of the YAML entry.
 
-    def __init__(self, default: Sequence[str], send: _Send) -> None:
-        self._default = default
+    `data` may have `at`, `extension` and `priority`.
+    """
+
+    def __init__(self, recipients: Sequence[str], send: _Send) -> None:
+        self._recipients = recipients
         self._send = send
 
     @override
     async def _async_notify_message_service(self, service: ServiceCall) -> None:
-        """Let a user who is no administrator send to the line's own recipients only; an automation may send to all."""
-        others = set(service.data.get(ATTR_TARGET) or ()).difference(self._default)
+        """Allow a user who is not an administrator only the recipients of the YAML entry; automations may use any."""
+        others = set(service.data.get(ATTR_TARGET) or ()).difference(self._recipients)
         await async_authorise(service, (), raw_numbers=bool(others))
-        with sending_for(self.hass, service.context):
-            await super()._async_notify_message_service(service)
+        fields = {name: service.data.get(name) for name in (ATTR_TITLE, ATTR_TARGET, ATTR_DATA)}
+        await self.async_send_message(service.data[ATTR_MESSAGE], context=service.context, **fields)
 
     @override
     async def async_send_message(self, message: str, **kwargs: Any) -> None:
+        context = SendContext(is_automatic(self.hass, kwargs.get("context")))
         try:
-            options = options_of(_DATA(kwargs.get(ATTR_DATA) or {}))
+            options = message_options(_DATA(kwargs.get(ATTR_DATA) or {}), context)
         except vol.Invalid as error:
             raise validation_error(
                 "invalid_data", problem=error.error_message, field=".".join(map(str, error.path))
             ) from None
         title = kwargs.get(ATTR_TITLE)
         targets = kwargs.get(ATTR_TARGET)
-        if not (targets := self._default if targets is None else targets):
+        if not (targets := self._recipients if targets is None else targets):
             raise validation_error("no_target")
         text = f"{title}\n{message}" if title else message
         if failure := send_error(self.hass, await self._send(self.hass, targets, text, options)):
             raise failure
 
 
-async def _by_configured_account(
-    title: str, hass: HomeAssistant, targets: Sequence[str], text: str, options: Options
+async def _send_by_config_entry(
+    title: str, hass: HomeAssistant, targets: Sequence[str], text: str, options: MessageOptions
 ) -> _Results:
-    """Send by the account of a config entry, found by its title now; it knows its recipients' names."""
+    """Send by the account of the config entry that has this title now; targets may be names of its recipients."""
     entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
     titled = [entry for entry in entries if entry.title == title]
     if not titled:
@@ -199,24 +212,23 @@ async def _by_configured_account(
     (entry,) = titled
     if entry.state is not ConfigEntryState.LOADED:
         raise validation_error("account_not_loaded", account=title)
-    addressees = [addressee for target in targets for addressee in _receivers(hass, entry, target)]
-    items = [(addressee, None) for addressee in without_duplicates(addressees)]
-    sent = await async_deliver(hass, items, one_text(text), options)
-    return [(one.addressee.name, one.final_receipt) for one in sent if not one.is_handled]
+    addressees = without_duplicates(addressee for target in targets for addressee in _addressees(hass, entry, target))
+    results = await async_deliver(hass, addressees, text_to(addressees, text), options)
+    return [(result.addressee.name, result.final_receipt) for result in results if not result.is_handled]
 
 
-def _receivers(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> list[Addressee]:
-    """Return who is meant by a name or a number. Raises ServiceValidationError, also for a name that two share."""
+def _addressees(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> list[Addressee]:
+    """Return the addressee with this name or number. Raises ServiceValidationError, also if two share the name."""
     named = [subentry for subentry in recipients(entry) if subentry.title == target]
     if len(named) > 1:
         raise validation_error("recipients_of_one_name", recipient=target, account=entry.title)
     return [Addressee.from_subentry(entry, named[0])] if named else addressees_of_numbers(hass, entry, [target])
 
 
-async def _by_own_account(
-    client: AsyncClient, hass: HomeAssistant, targets: Sequence[str], text: str, options: Options
+async def _send_by_own_account(
+    client: AsyncClient, hass: HomeAssistant, targets: Sequence[str], text: str, options: MessageOptions
 ) -> _Results:
-    """Send by the account that stands in the YAML itself; it knows numbers only."""
+    """Send by the account in the YAML entry itself; targets are numbers."""
     try:
         receipts = await client.send(
             targets,
@@ -224,7 +236,7 @@ async def _by_own_account(
             at=options.at,
             extension=options.extension,
             priority=options.priority,
-            automatic=is_automatic(),
+            automatic=options.context.automatic,
         )
     except SendError as error:
         receipts = error.receipts

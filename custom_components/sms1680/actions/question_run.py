@@ -16,8 +16,8 @@ from ..const import DOMAIN
 from ..conversation.engine import Answers, NoAnswer, Prompt, PromptState, Question
 from ..conversation.memory_store import now
 from ..deferred.models import DeliveryResult
-from ..outbound.delivery_tracker import Reports
-from ..outbound.message import Options, one_text
+from ..outbound.delivery_tracker import DeliveryTracker
+from ..outbound.message import MessageOptions, text_to
 from ..outbound.policy_source import async_quiet_until
 from ..outbound.send import send_with_safe_text
 from ..recipients import Addressee
@@ -41,7 +41,7 @@ class QuestionRequest:
     text: str
     answers: Answers
     seconds: float
-    options: Options
+    options: MessageOptions
     safe_text: str | None = None
     wait_for_all: bool = False
     tag: str | None = None
@@ -50,7 +50,7 @@ class QuestionRequest:
     @property
     def is_critical(self) -> bool:
         """Whether the question ignores quiet hours and goes ahead of others."""
-        return self.options.priority == "critical"
+        return self.options.is_critical
 
 
 @dataclass(eq=False, repr=False)
@@ -98,7 +98,9 @@ class QuestionRun:
             wait_for_all=request.wait_for_all or request.drill,
             tag=request.tag,
         )
-        self._reports = Reports(hass, {addressee.entry.entry_id for addressee in addressees}, self._on_report)
+        self._tracker = DeliveryTracker(hass, {addressee.entry.entry_id for addressee in addressees}, self._on_report)
+        context = replace(request.options.context, batches=self._tracker.batches)
+        self._options = replace(request.options, context=context)
 
     @property
     def first(self) -> AskedPhone | None:
@@ -106,8 +108,8 @@ class QuestionRun:
         return next((phone for phone in self.phones if phone.prompt is self.question.first), None)
 
     async def async_run(self) -> None:
-        """Ask and wait until there are enough answers, no more can arrive, or the time is up."""
-        with self._reports:
+        """Ask and wait, until there are enough answers or none can come any more, or the time is up."""
+        with self._tracker:
             try:
                 async with asyncio.timeout(self.request.seconds):
                     await self._async_ask()
@@ -122,9 +124,7 @@ class QuestionRun:
 
     def delivery(self, phone: AskedPhone) -> DeliveryUpdate | None:
         """Return the delivery state of the question to a phone, once it was sent."""
-        if phone.result is None:
-            return None
-        return self._reports.change(phone.addressee.entry.entry_id, phone.prompt.number)
+        return None if phone.result is None else self._tracker.change(phone.result)
 
     async def _async_ask(self) -> None:
         """Queue the question for every phone, except those with quiet hours beyond the time limit."""
@@ -160,11 +160,11 @@ class QuestionRun:
                 phone.task = task
 
     async def _async_send(self, phones: list[AskedPhone]) -> None:
-        items = [(phone.answer_with_extension(), None) for phone in phones]
-        safe_texts = [self.request.safe_text] * len(items)
+        addressees = [phone.answer_with_extension() for phone in phones]
+        safe_texts = [self.request.safe_text] * len(addressees)
         try:
             results = await send_with_safe_text(
-                self._hass, items, one_text(self.request.text), self.request.options, safe_texts
+                self._hass, addressees, text_to(addressees, self.request.text), self._options, safe_texts
             )
         finally:
             self._changed.set()
@@ -172,7 +172,7 @@ class QuestionRun:
             phone.result = result
             if (reason := _FAILED.get(result.receipt.outcome)) is not None:
                 phone.prompt.end(reason)
-        await self._reports.look_up()  # a report can arrive before the response
+        await self._tracker.async_refresh()  # a report may have come before the response
         self._on_report()
 
     async def _async_wait_for_change(self) -> None:
@@ -216,7 +216,7 @@ class QuestionRun:
             if phone.outcome is not None or phone.task is None or not phone.task.cancelled():
                 continue
             entry_id = phone.addressee.entry.entry_id
-            phone.cut_off = await self._reports.outcome(entry_id, phone.prompt.number, _CUT_OFF)
+            phone.cut_off = await self._tracker.async_outcome(entry_id, phone.prompt.number, _CUT_OFF)
             if phone.cut_off is Outcome.NOT_SENT:
                 phone.prompt.end(NoAnswer.NOT_SENT)
 

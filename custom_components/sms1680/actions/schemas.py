@@ -1,4 +1,4 @@
-"""What a message may be given besides its text, by action and by YAML alike."""
+"""The fields that several actions and the YAML platform share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
 
+from ..account.journal import SendContext
 from ..const import (
     CONF_FALLBACK,
     CONF_FALLBACK_ACCOUNT,
@@ -20,8 +21,9 @@ from ..const import (
     CONF_REPORT_WITHIN,
     CONF_SAFE_TEXT,
 )
-from ..deferred.policy import DeliveryPolicy, Fallback, to_seconds
-from ..outbound.message import Options
+from ..context import is_automatic
+from ..deferred.policy import DeliveryPolicy
+from ..outbound.message import MessageOptions
 from ..outbound.recipients import async_authorise
 
 ATTR_AT: Final = "at"
@@ -31,34 +33,27 @@ ATTR_PRIORITY: Final = "priority"
 PRIORITY: Final[VolDictType] = {vol.Optional(ATTR_PRIORITY, default="normal"): vol.In(["normal", "critical"])}
 MESSAGE_OPTIONS: Final[VolDictType] = {
     vol.Optional(ATTR_AT): cv.datetime,
-    # An integer is let in here for the core to refuse it in words: YAML reads 012 as 10.
+    # The core refuses an integer with an explanation: YAML reads 012 as 10.
     vol.Optional(ATTR_EXTENSION): vol.Any(str, int),
     **PRIORITY,
 }
 
 
-def options_of(data: Mapping[str, Any]) -> Options:
-    """Return the options that were given; a time without a zone is Home Assistant's own."""
-    at = data.get(ATTR_AT)
-    if at is not None and at.tzinfo is None:
-        at = at.replace(tzinfo=dt_util.get_default_time_zone())
-    return Options(at, data.get(ATTR_EXTENSION), data[ATTR_PRIORITY])
-
-
-def actions(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - whatever a person has written
-    """Check a sequence of actions and return it as it was written, so that it can be kept."""
+def actions(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any user input
+    """Validate a script sequence and return it unchanged, so that it can be stored."""
     given: list[dict[str, Any]] = cv.ensure_list(value)
     cv.SCRIPT_SCHEMA(given)
     try:
         json.dumps(given)
     except (TypeError, ValueError):
-        raise vol.Invalid("These actions hold something that can't be kept; put dates and times in quotes") from None
+        raise vol.Invalid(
+            "These actions contain a value that cannot be stored; put dates and times in quotes"
+        ) from None
     return given
 
 
-SAFE_TEXT: Final[VolDictType] = {vol.Optional(CONF_SAFE_TEXT): cv.string}
-INSISTENCE: Final[VolDictType] = {
-    **SAFE_TEXT,
+POLICY: Final[VolDictType] = {
+    vol.Optional(CONF_SAFE_TEXT): cv.string,
     vol.Optional(CONF_KEEP_TRYING): cv.positive_time_period,
     vol.Optional(CONF_FALLBACK_ACCOUNT): cv.string,
     vol.Optional(CONF_FALLBACK): cv.entities_domain("notify"),
@@ -67,18 +62,25 @@ INSISTENCE: Final[VolDictType] = {
 }
 
 
-async def async_asked(call: ServiceCall) -> DeliveryPolicy:
-    """Return what a call asks for.
+def call_context(call: ServiceCall) -> SendContext:
+    """Return the context of what a call sends."""
+    return SendContext(is_automatic(call.hass, call.context))
 
-    Raises Unauthorized where the caller may not use what comes next: another account needs what raw numbers need.
+
+def message_options(data: Mapping[str, Any], context: SendContext) -> MessageOptions:
+    """Return the options in validated data; a time without a zone is in Home Assistant's own zone."""
+    at = data.get(ATTR_AT)
+    if at is not None and at.tzinfo is None:
+        at = at.replace(tzinfo=dt_util.get_default_time_zone())
+    return MessageOptions(at, data.get(ATTR_EXTENSION), data[ATTR_PRIORITY], context=context)
+
+
+async def async_policy_of(call: ServiceCall) -> DeliveryPolicy:
+    """Return the policy that a call asks for.
+
+    Raises Unauthorized if the caller may not use the fallback. Another account requires what raw numbers require.
     """
-    data = call.data
-    fallback = Fallback(
-        data.get(CONF_FALLBACK_ACCOUNT),
-        tuple(data.get(CONF_FALLBACK, ())),
-        tuple(data.get(CONF_FALLBACK_ACTIONS, ())),
-        to_seconds(data.get(CONF_REPORT_WITHIN)),
-    )
-    if fallback:
+    policy = DeliveryPolicy.from_settings(call.data, call.data.get(CONF_SAFE_TEXT))
+    if fallback := policy.fallback:
         await async_authorise(call, fallback.entities, raw_numbers=fallback.account is not None)
-    return DeliveryPolicy(to_seconds(data.get(CONF_KEEP_TRYING)), data.get(CONF_SAFE_TEXT), fallback)
+    return policy

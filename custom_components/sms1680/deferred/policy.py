@@ -7,6 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Self
 
+from ..const import (
+    CONF_FALLBACK,
+    CONF_FALLBACK_ACCOUNT,
+    CONF_FALLBACK_ACTIONS,
+    CONF_KEEP_TRYING,
+    CONF_REPORT_WITHIN,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
@@ -53,6 +61,17 @@ class DeliveryPolicy:
     keep_trying: float | None = None
     safe_text: str | None = None
     fallback: Fallback | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], safe_text: str | None) -> Self:
+        """Return the policy in the data of an action or of a recipient."""
+        fallback = Fallback(
+            settings.get(CONF_FALLBACK_ACCOUNT),
+            tuple(settings.get(CONF_FALLBACK, ())),
+            tuple(settings.get(CONF_FALLBACK_ACTIONS, ())),
+            to_seconds(settings.get(CONF_REPORT_WITHIN)),
+        )
+        return cls(to_seconds(settings.get(CONF_KEEP_TRYING)), safe_text, fallback)
 
     def with_defaults(self, defaults: DeliveryPolicy) -> DeliveryPolicy:
         """Return this policy, completed from another one."""

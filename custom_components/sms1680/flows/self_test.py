@@ -11,7 +11,8 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.util import dt as dt_util
 
-from ..client import InvalidMessageError, Outcome, ReportState, SendError
+from ..account.messages import TextMessage
+from ..client import InvalidMessageError, Outcome, ReportState
 from ..const import CONF_EXTENSION, CONF_NUMBER, signal_message, signal_report
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import language
@@ -60,14 +61,12 @@ class SelfTest:
         text = _TEXTS[lang].format(time=dt_util.now().strftime("%H:%M:%S"))
         data = self._recipient.data
         try:
-            receipts = await self._entry.runtime_data.client.send(
-                data[CONF_NUMBER], text, extension=data.get(CONF_EXTENSION)
+            (result,) = await self._entry.runtime_data.client.send(
+                TextMessage([data[CONF_NUMBER]], text), {"extension": data.get(CONF_EXTENSION)}
             )
-        except SendError as error:
-            receipts = error.receipts
         except InvalidMessageError as error:
             return error.sentence(lang)
-        (receipt,) = receipts
+        receipt = result.receipt
         self._message_id = receipt.message_id
         return None if receipt.outcome is Outcome.ACCEPTED else receipt.sentence(lang)
 

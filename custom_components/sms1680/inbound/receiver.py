@@ -37,7 +37,7 @@ from ..const import (
     signal_message,
     signal_report,
 )
-from ..context import async_fire, telling
+from ..context import async_fire, event_context
 from ..conversation.command_auth import extract_command
 from ..conversation.engine.commands import CommandAttempt
 from ..coordinator import Sms1680ConfigEntry
@@ -304,7 +304,7 @@ class InboundProcessor:
             event, signal = EVENT_DELIVERY_REPORT, signal_report
             data |= report_data(incoming.item, incoming.update, self._hass.config.language)
         self.counts[event.removeprefix(f"{DOMAIN}_") + "_again" * incoming.repeat] += 1
-        with telling(async_fire(self._hass, event, data)):
+        with event_context(async_fire(self._hass, event, data)):
             async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
             if incoming.update is not None:
                 self._store.publish([incoming.update])

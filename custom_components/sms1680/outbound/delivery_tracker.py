@@ -1,110 +1,107 @@
-"""Waiting until what was just sent is settled."""
+"""Follows the delivery of messages that are being sent."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
 from ..account.delivery_state import state_response
-from ..account.journal import Recording, collecting
+from ..account.journal import JournalBatch
 from ..client import Outcome
 from ..const import signal_delivery
 from ..deferred.models import DeliveryResult
 from ..store.db import DeliveryUpdate, StoreError, comparable_number
 
 
-class Reports:
-    """Follows what is sent inside it, by the message store's word. changed: called when it has said something."""
+class DeliveryTracker:
+    """Follows the journal's states of what is sent with `batches` in its context, while the tracker is entered.
+
+    on_change: called when a state has changed.
+    """
 
     def __init__(
-        self, hass: HomeAssistant, entry_ids: Iterable[str], changed: Callable[[], None] = lambda: None
+        self, hass: HomeAssistant, entry_ids: Iterable[str], on_change: Callable[[], None] = lambda: None
     ) -> None:
+        self.batches: list[JournalBatch] = []
         self._hass = hass
-        self._changed = changed
+        self._on_change = on_change
         self._entry_ids = set(entry_ids)
         self._changes: dict[int, DeliveryUpdate] = {}
-        self._rows: dict[tuple[str, str], int] = {}
-        self._recordings: list[Recording] = []
-        self._heard = asyncio.Event()
-        self._inside = ExitStack()
+        self._changed = asyncio.Event()
+        self._unsubscribe: list[CALLBACK_TYPE] = []
 
     def __enter__(self) -> Self:
-        collector: AbstractContextManager[list[Recording]] = collecting()
-        self._recordings = self._inside.enter_context(collector)
-        for entry_id in self._entry_ids:
-            stop: Callable[[], None] = async_dispatcher_connect(self._hass, signal_delivery(entry_id), self._hear)
-            self._inside.callback(stop)
+        self._unsubscribe = [
+            async_dispatcher_connect(self._hass, signal_delivery(entry_id), self._add) for entry_id in self._entry_ids
+        ]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._inside.close()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
 
-    def of(self, sent: DeliveryResult) -> dict[str, Any]:
-        """Return where a message stands; as the platform answered, where the store could not keep it."""
-        change = self.change(sent.addressee.entry.entry_id, sent.receipt.number)
-        if change is not None:
-            return state_response(self._hass, change)
-        outcome = sent.receipt.outcome
+    def change(self, result: DeliveryResult) -> DeliveryUpdate | None:
+        """Return the journal's state of a message, None if it is not known."""
+        return self._changes.get(result.outgoing) if result.outgoing is not None else None
+
+    def state(self, result: DeliveryResult) -> dict[str, Any]:
+        """Return the state of a message as an action answers it: the platform's answer if the journal has none."""
+        update = self.change(result)
+        if update is not None:
+            return state_response(self._hass, update)
+        outcome = result.receipt.outcome
         return {"state": outcome.value, "settled": outcome.is_failure, "reason": None, "matched": None}
 
-    async def wait(self, sent: Iterable[DeliveryResult], seconds: float) -> None:
-        """Wait until each message is settled, or the time is up."""
-        listed = list(sent)
+    async def async_wait(self, results: Iterable[DeliveryResult], seconds: float) -> None:
+        """Wait until each message is settled, at most this long."""
+        results = list(results)
         try:
             async with asyncio.timeout(seconds):
-                await self.look_up()
-                while not all(self.of(one)["settled"] for one in listed):
-                    self._heard.clear()
-                    await self._heard.wait()
+                await self.async_refresh()
+                while not all(self.state(result)["settled"] for result in results):
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             return
 
-    def change(self, entry_id: str, number: str) -> DeliveryUpdate | None:
-        """Return where the last message to a number stands, None where the store has not told yet."""
-        row = self._rows.get((entry_id, number))
-        return self._changes.get(row) if row is not None else None
-
-    async def outcome(self, entry_id: str, number: str, seconds: float) -> Outcome:
-        """Return what became of the last message to a number whose send was cut off; wait at most so long for that."""
-        sent_to = comparable_number(number)
-        recordings = [
-            recording
-            for recording in self._recordings
-            if any((one.entry, one.number) == (entry_id, sent_to) for one in recording.dispatch.messages)
+    async def async_outcome(self, entry_id: str, number: str, seconds: float) -> Outcome:
+        """Return the outcome of the last message to a number after its send was cancelled; wait at most this long."""
+        comparable = comparable_number(number)
+        found = [
+            (batch, index)
+            for batch in self.batches
+            for index, item in enumerate(batch.dispatch.messages)
+            if (item.entry, item.number) == (entry_id, comparable)
         ]
-        if not recordings or not recordings[-1].begun:
+        if not found or not found[-1][0].started:
             return Outcome.NOT_SENT
+        batch, index = found[-1]
         try:
             async with asyncio.timeout(seconds):
-                await recordings[-1].told.wait()
+                await batch.complete.wait()
         except TimeoutError:
             pass
-        return recordings[-1].outcomes.get(sent_to, Outcome.UNKNOWN)
+        return batch.outcomes.get(index, Outcome.UNKNOWN)
 
-    async def look_up(self) -> None:
-        """Take up where the messages stand already, and their rows."""
-        for recording in self._recordings:
-            messages, rows = recording.dispatch.messages, recording.dispatch.rows
-            for message, row in zip(messages, rows, strict=True):
-                if row is not None:
-                    self._rows[message.entry, message.number] = row
+    async def async_refresh(self) -> None:
+        """Load the states that were reached before they were followed."""
+        for batch in self.batches:
+            rows = [row for row in batch.dispatch.rows if row is not None]
             try:
-                known = [row for row in rows if row is not None]
-                for change in await asyncio.wrap_future(recording.shelf.store.current(known)):
+                for change in await asyncio.wrap_future(batch.intake.store.current(rows)):
                     self._changes.setdefault(change.row, change)
             except StoreError:
                 continue
 
     @callback
-    def _hear(self, change: DeliveryUpdate) -> None:
+    def _add(self, change: DeliveryUpdate) -> None:
         self._changes[change.row] = change
-        self._heard.set()
-        self._changed()
+        self._changed.set()
+        self._on_change()

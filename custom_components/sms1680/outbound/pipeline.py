@@ -1,43 +1,212 @@
-"""The way of a message of an action or an entity: quiet hours, the try itself, what comes next, trying for longer."""
+"""The stages of a delivery: checks, quiet hours, the attempt to send, the fallback, and further attempts."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from ..account.journal import Recording, attempting, collecting
+from ..account.journal import SendContext
+from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
-from ..context import is_automatic, sending_automatically
-from ..coordinator import Sms1680ConfigEntry
 from ..deferred.models import DeliveryResult, QueuedMessage
 from ..deferred.policy import NO_POLICY, DeliveryPolicy
 from ..deferred.queue import Attempt, DeferredQueue
 from ..deferred.retry_policy import pause_after
 from ..recipients import Addressee
-from ..store.db import comparable_number
 from ..store.manager import StoreManager
-from .fallback import Missed, Next, allows_duplicates, check_fallback
-from .message import Items, Options, Way, check, one_text
+from .fallback import FailedMessage, FallbackRunner, allows_duplicates, check_fallback
+from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
-from .send import Send, send_with_safe_text
+from .send import send_with_safe_text
 
-_PATIENCE: Final = 5.0  # seconds, where something comes next
-_AT_ONCE: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
+_PATIENCE: Final = 5.0  # seconds, if there is a fallback
+# With these outcomes the message certainly does not arrive now, so that the fallback cannot duplicate it.
+_FALLS_BACK: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
 
 
-def create_queue(hass: HomeAssistant, entry: Sms1680ConfigEntry, storage: StoreManager) -> DeferredQueue:
-    """Return the queue of an account's deferred messages, wired to this pipeline."""
+@dataclass(frozen=True, repr=False)
+class _OutboundItem:
+    """A message to one addressee on its way through the stages.
+
+    context: for the permissions of the fallback. queue: of the account when the delivery started; the account may have
+    been unloaded since.
+    """
+
+    addressee: Addressee
+    text: str
+    policy: DeliveryPolicy
+    options: MessageOptions
+    context: Context
+    queue: DeferredQueue
+
+    def queued(self, **fields: Any) -> QueuedMessage:
+        """Return the message as it is queued."""
+        addressee, options = self.addressee, self.options
+        return QueuedMessage(
+            addressee.number,
+            self.text,
+            addressee.name,
+            addressee.subentry_id,
+            options.extension_for(addressee),
+            options.priority,
+            self.policy,
+            options.context.automatic,
+            self.context.user_id,
+            dt_util.utcnow().timestamp(),
+            at=options.at.timestamp() if options.at else None,
+            **fields,
+        )
+
+    @property
+    def allows_duplicates(self) -> bool:
+        """Whether the fallback may run though the message may have arrived."""
+        return allows_duplicates(self.policy.fallback, self.options)
+
+    def falls_back(self, result: DeliveryResult) -> bool:
+        """Return whether this result makes the fallback run."""
+        outcome = result.receipt.outcome
+        return bool(self.policy.fallback) and (
+            outcome in _FALLS_BACK or (outcome is Outcome.UNKNOWN and self.allows_duplicates)
+        )
+
+
+async def async_deliver(
+    hass: HomeAssistant,
+    addressees: Sequence[Addressee],
+    message: OutgoingMessage,
+    options: MessageOptions,
+    *,
+    policy: DeliveryPolicy = NO_POLICY,
+    context: Context | None = None,
+    batched: bool = False,
+) -> list[DeliveryResult]:
+    """Deliver a message, for each addressee with the policy of the call, of the recipient and of the account.
+
+    addressees: of the items of the message, in order. policy, context: of the call. batched: share the request with
+    other callers that send the same text now. Returns a result for each addressee, in order.
+    Raises ServiceValidationError before anything is sent.
+    """
+    check(hass, addressees, message, options)
+    if policy.safe_text is not None:
+        check(hass, addressees, text_to(addressees, policy.safe_text), options)
+    check_fallback(hass, policy)
+    policies = [policy.with_defaults(policy_for(addressee)) for addressee in addressees]
+    context = context or Context()
+    if not policy.fallback:
+        # A fallback from the settings was chosen by an administrator, so it does not need the caller's permissions.
+        context = Context(parent_id=context.parent_id)
+    if any(one.fallback for one in policies):
+        # The fallback must not wait long, and a shared request is as patient as the most patient of its callers.
+        options, batched = replace(options, patience=_PATIENCE), False
+    items = [
+        _OutboundItem(addressee, text, own_policy, options, context, addressee.entry.runtime_data.deferred)
+        for addressee, text, own_policy in zip(addressees, message.texts, policies, strict=True)
+    ]
+    results = await _async_hold_back(items)
+    places = [place for place in range(len(items)) if place not in results]
+    items_now = [items[place] for place in places]
+    sent = await send_with_safe_text(
+        hass,
+        [item.addressee for item in items_now],
+        message.select(places),
+        options,
+        [item.policy.safe_text for item in items_now],
+        batched=batched,
+    )
+    if options.at is None:
+        sent = await _async_fall_back(hass, items_now, sent)
+    for place, item, result in zip(places, items_now, sent, strict=True):
+        await _async_fall_back_later(item, result)
+        await _async_await_report(item, result)
+        results[place] = await _async_keep_trying(item, result)
+    return [results[place] for place in range(len(items))]
+
+
+async def _async_hold_back(items: Sequence[_OutboundItem]) -> dict[int, DeliveryResult]:
+    """Queue the messages that quiet hours hold back. One that cannot be queued is sent rather than lost."""
+    results: dict[int, DeliveryResult] = {}
+    for place, item in enumerate(items):
+        addressee, options = item.addressee, item.options
+        if options.is_critical:
+            continue
+        until = await async_quiet_until(addressee, options.at or dt_util.utcnow())
+        if until is not None and await item.queue.async_enqueue(item.queued(), until):
+            parts = addressee.entry.runtime_data.client.failover.estimate(item.text).parts
+            receipt = Receipt(addressee.number, Outcome.NOT_SENT, parts=parts)
+            results[place] = DeliveryResult(addressee, receipt, delayed_until=until)
+    return results
+
+
+async def _async_fall_back(
+    hass: HomeAssistant, items: Sequence[_OutboundItem], results: Sequence[DeliveryResult]
+) -> list[DeliveryResult]:
+    """Run the fallback of the messages that failed, once for those that share it."""
+    results = list(results)
+    shared: dict[str, list[int]] = {}
+    for place, (item, result) in enumerate(zip(items, results, strict=True)):
+        if item.policy.fallback and item.falls_back(result):
+            shared.setdefault(json.dumps(item.policy.fallback.as_json()), []).append(place)
+
+    async def run(places: list[int]) -> None:
+        first = items[places[0]]
+        assert first.policy.fallback is not None  # noqa: S101 - checked above
+        runner = FallbackRunner(hass, first.policy.fallback, first.options, first.context)
+        failed = [
+            FailedMessage.from_result(results[place], items[place].text, items[place].policy.safe_text)
+            for place in places
+        ]
+        for place, steps in zip(places, await runner.async_run(failed), strict=True):
+            results[place] = replace(results[place], fallback=tuple(steps))
+
+    await asyncio.gather(*map(run, shared.values()))
+    return results
+
+
+async def _async_fall_back_later(item: _OutboundItem, result: DeliveryResult) -> None:
+    """Let the fallback of a scheduled message wait for its time, unless the message itself is still to be sent."""
+    at, outcome = item.options.at, result.receipt.outcome
+    if at is not None and outcome is not Outcome.NOT_SENT and item.falls_back(result):
+        await item.queue.async_enqueue(item.queued(watched=True, missed=outcome.value), at)
+
+
+async def _async_await_report(item: _OutboundItem, result: DeliveryResult) -> None:
+    """Let the fallback of a critical message wait for its delivery report, if the policy asks for that."""
+    fallback = item.policy.fallback
+    if result.receipt.outcome is Outcome.ACCEPTED and fallback and item.allows_duplicates:
+        due = (item.options.at or dt_util.utcnow()) + timedelta(seconds=fallback.report_within or 0)
+        await item.queue.async_await_report(item.queued(outgoing=result.outgoing, watched=True), due)
+
+
+async def _async_keep_trying(item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
+    """Queue a message that was certainly not sent, for as long as the policy asks for."""
+    policy, at, now = item.policy, item.options.at, dt_util.utcnow()
+    keep_trying, falls_back_later = policy.keep_trying, bool(at and policy.fallback)
+    unsent = result.receipt.outcome is Outcome.NOT_SENT and not result.may_have_arrived(policy)
+    if unsent and (keep_trying is not None or falls_back_later):
+        until = (at or now) + timedelta(seconds=keep_trying or 0)
+        due = until if keep_trying is None else min(now + pause_after(1), until)
+        queued = item.queued(until=until.timestamp(), tried=not falls_back_later, tries=1)
+        if await item.queue.async_enqueue(queued, due):
+            return replace(result, trying_until=until)
+    return result
+
+
+# --- deferred messages ---
+
+
+def create_queue(hass: HomeAssistant, entry: ConfigEntry[Any], storage: StoreManager) -> DeferredQueue:
+    """Return the queue of an account's deferred messages, wired to these stages."""
     return DeferredQueue(
         hass,
         entry,
@@ -49,228 +218,39 @@ def create_queue(hass: HomeAssistant, entry: Sms1680ConfigEntry, storage: StoreM
 
 
 async def _async_attempt(
-    hass: HomeAssistant, entry: Sms1680ConfigEntry, queue: DeferredQueue, attempt: Attempt
+    hass: HomeAssistant, entry: ConfigEntry[Any], queue: DeferredQueue, attempt: Attempt
 ) -> DeliveryResult:
     """Try to send a queued message; run its fallback the first time that it is due."""
     queued = attempt.message
     addressee = queued.addressee(entry)
     at = dt_util.utc_from_timestamp(queued.at) if queued.at is not None else None
-    if queued.priority != "critical" and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
+    options = MessageOptions(at, queued.extension, queued.priority, context=SendContext(queued.automatic))
+    if not options.is_critical and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.NOT_SENT), delayed_until=until)
-    options = Options(at=at, extension=queued.extension, priority=queued.priority)
-    with _origin(automatic=queued.automatic):
-        try:
-            with collecting() as recordings, attempting(attempt.id):
-                (delivered,) = await send_with_safe_text(
-                    hass, [(addressee, None)], one_text(queued.text), options, [queued.policy.safe_text]
-                )
-        except ServiceValidationError:
-            return DeliveryResult(addressee, Receipt(queued.number, Outcome.REFUSED, reason=Reason.PARAMETER))
-        context = Context(user_id=queued.user)
-        message = _Message(addressee, queued.text, queued.policy, context, queue, _row(recordings, addressee))
-        if at is None and not queued.tried:
-            if queued.policy.fallback:
-                await attempt.before_fallback()
-            (delivered,) = await _async_go_on(hass, [(message, delivered)], options)
-        elif at is not None and delivered.receipt.reason not in OWN_LIMITS:
-            await _async_go_on_then(message, delivered, options)
-        await _async_watch(message, delivered, options)
-    return delivered
+    item = _OutboundItem(addressee, queued.text, queued.policy, options, Context(user_id=queued.user), queue)
+    message = text_to([addressee], queued.text)
+    attempt_options = replace(options, context=replace(options.context, attempt_id=attempt.id))
+    try:
+        check(hass, [addressee], message, options)
+    except ServiceValidationError:
+        return DeliveryResult(addressee, Receipt(queued.number, Outcome.REFUSED, reason=Reason.PARAMETER))
+    (result,) = await send_with_safe_text(hass, [addressee], message, attempt_options, [queued.policy.safe_text])
+    if at is None and not queued.tried:
+        if queued.policy.fallback:
+            await attempt.before_fallback()
+        (result,) = await _async_fall_back(hass, [item], [result])
+    elif at is not None and result.receipt.reason not in OWN_LIMITS:
+        await _async_fall_back_later(item, result)
+    await _async_await_report(item, result)
+    return result
 
 
-async def _async_run_fallback(hass: HomeAssistant, entry: Sms1680ConfigEntry, queued: QueuedMessage, why: str) -> None:
-    """Run the fallback of a message that was sent and not delivered, or not reported in time."""
+async def _async_run_fallback(hass: HomeAssistant, entry: ConfigEntry[Any], queued: QueuedMessage, why: str) -> None:
+    """Run the fallback of a message that was sent, but not delivered or not reported in time."""
     if queued.policy.fallback is None:
         return
-    options = Options(extension=queued.extension, priority=queued.priority)
-    following = Next(hass, queued.policy.fallback, options, Context(user_id=queued.user))
-    doubtful = why not in _AT_ONCE
-    missed = Missed(queued.addressee(entry), queued.text, why, None, queued.policy.safe_text, doubtful)
-    with _origin(automatic=queued.automatic):
-        await following.async_run([missed])
-
-
-@dataclass(frozen=True, repr=False)
-class _Message:
-    """One message on its way.
-
-    queue: of its account as it was when the message began; it may have been unloaded since. outgoing: its row in the
-    store, where it is known.
-    """
-
-    addressee: Addressee
-    text: str
-    policy: DeliveryPolicy
-    context: Context
-    queue: DeferredQueue
-    outgoing: int | None
-
-    def kept(self, options: Options, **more: Any) -> QueuedMessage:
-        """Return it as it is kept for later."""
-        addressee = self.addressee
-        return QueuedMessage(
-            addressee.number,
-            self.text,
-            addressee.name,
-            addressee.subentry_id,
-            addressee.extension if options.extension is None else options.extension,
-            options.priority,
-            self.policy,
-            is_automatic(),
-            self.context.user_id,
-            dt_util.utcnow().timestamp(),
-            at=options.at.timestamp() if options.at else None,
-            **more,
-        )
-
-
-async def async_deliver[T](
-    hass: HomeAssistant,
-    items: Items[T],
-    way: Way[T],
-    options: Options,
-    *,
-    asked: DeliveryPolicy = NO_POLICY,
-    context: Context | None = None,
-    send: Send[T] | None = None,
-) -> list[DeliveryResult]:
-    """Send items, and do for each what the call, its recipient and its account ask for.
-
-    asked: by the call; what it leaves open is the recipient's. context: the call's. send: how the first try is made, if
-    not in as few requests as can be. Returns what became of each, in order.
-    Raises ServiceValidationError before anything is sent.
-    """
-    check(hass, items, way, options)
-    if asked.safe_text is not None:
-        check(hass, [(addressee, None) for addressee, _ in items], one_text(asked.safe_text), options)
-    check_fallback(hass, asked)
-    context = context or Context()
-    by_settings = Context(parent_id=context.parent_id)  # what an administrator has set runs by their leave
-    messages = [
-        _Message(
-            addressee,
-            way.text(addressee, content),
-            asked.with_defaults(policy_for(addressee)),
-            context if asked.fallback else by_settings,
-            addressee.entry.runtime_data.deferred,
-            None,
-        )
-        for addressee, content in items
-    ]
-    delayed = await _async_delay(messages, options)
-    if any(message.policy.fallback for message in messages):
-        # What comes next should not wait long; and a shared request is as patient as all who share it.
-        options, send = replace(options, patience=_PATIENCE), None
-    now = [place for place in range(len(items)) if place not in delayed]
-    safe_texts = [messages[place].policy.safe_text for place in now]
-    with collecting() as recordings:
-        tried = await send_with_safe_text(hass, [items[place] for place in now], way, options, safe_texts, send=send)
-    sent = [replace(messages[place], outgoing=_row(recordings, messages[place].addressee)) for place in now]
-    # A message for another time has what comes next then.
-    gone_on = tried if options.at else await _async_go_on(hass, list(zip(sent, tried, strict=True)), options)
-    results = dict(delayed)
-    for place, message, delivered in zip(now, sent, gone_on, strict=True):
-        await _async_go_on_then(message, delivered, options)
-        await _async_watch(message, delivered, options)
-        results[place] = await _async_keep_on(message, delivered, options)
-    return [results[place] for place in range(len(items))]
-
-
-async def _async_delay(messages: Sequence[_Message], options: Options) -> dict[int, DeliveryResult]:
-    """Keep those that would go out in quiet hours; what can't be kept goes out rather than get lost."""
-    delayed: dict[int, DeliveryResult] = {}
-    if options.priority == "critical":
-        return delayed
-    moment: datetime = options.at or dt_util.utcnow()
-    for place, message in enumerate(messages):
-        addressee = message.addressee
-        until = await async_quiet_until(addressee, moment)
-        if until is not None and await message.queue.async_enqueue(message.kept(options), until):
-            parts = addressee.entry.runtime_data.client.estimate(message.text).parts
-            receipt = Receipt(addressee.number, Outcome.NOT_SENT, parts=parts)
-            delayed[place] = DeliveryResult(addressee, receipt, delayed_until=until)
-    return delayed
-
-
-async def _async_go_on(
-    hass: HomeAssistant, tried: Sequence[tuple[_Message, DeliveryResult]], options: Options
-) -> list[DeliveryResult]:
-    """Do what comes next for messages that did not get through, once for those that share it."""
-    results = [delivered for _, delivered in tried]
-    shared: dict[str, list[int]] = {}
-    for place, (message, delivered) in enumerate(tried):
-        fallback = message.policy.fallback
-        if fallback is None:
-            continue
-        if _goes_on(message, delivered, options):
-            shared.setdefault(json.dumps(fallback.as_json()), []).append(place)
-
-    async def run(places: list[int]) -> None:
-        first = tried[places[0]][0]
-        assert first.policy.fallback is not None  # noqa: S101 - looked at above
-        following = Next(hass, first.policy.fallback, options, first.context)
-        missed = [_missed(tried[place][0], results[place]) for place in places]
-        for place, steps in zip(places, await following.async_run(missed), strict=True):
-            results[place] = replace(results[place], fallback=tuple(steps))
-
-    await asyncio.gather(*map(run, shared.values()))
-    return results
-
-
-def _missed(message: _Message, delivered: DeliveryResult) -> Missed:
-    return Missed.of(delivered.addressee, delivered.receipt, message.text, message.policy.safe_text)
-
-
-def _goes_on(message: _Message, delivered: DeliveryResult, options: Options) -> bool:
-    """Tell whether what comes next goes on with a message."""
-    fallback, outcome = message.policy.fallback, delivered.receipt.outcome
-    return bool(fallback) and (
-        outcome in _AT_ONCE or (outcome is Outcome.UNKNOWN and allows_duplicates(fallback, options))
-    )
-
-
-async def _async_go_on_then(message: _Message, delivered: DeliveryResult, options: Options) -> None:
-    """Let what comes next wait for the time that a message was for; one that is yet to be sent has it with its try."""
-    outcome = delivered.receipt.outcome
-    if options.at is not None and outcome is not Outcome.NOT_SENT and _goes_on(message, delivered, options):
-        kept = message.kept(options, watched=True, missed=outcome.value)
-        await message.queue.async_enqueue(kept, options.at)
-
-
-async def _async_keep_on(message: _Message, delivered: DeliveryResult, options: Options) -> DeliveryResult:
-    """Keep a message that surely was not sent for as long as it is to be tried."""
-    policy, now = message.policy, dt_util.utcnow()
-    keep_trying, goes_on_then = policy.keep_trying, bool(options.at and policy.fallback)
-    unsent = delivered.receipt.outcome is Outcome.NOT_SENT and not delivered.may_have_arrived(policy)
-    if unsent and (keep_trying is not None or goes_on_then):
-        until = (options.at or now) + timedelta(seconds=keep_trying or 0)
-        due = until if keep_trying is None else min(now + pause_after(1), until)
-        kept = message.kept(options, until=until.timestamp(), tried=not goes_on_then, tries=1)
-        if await message.queue.async_enqueue(kept, due):
-            return replace(delivered, trying_until=until)
-    return delivered
-
-
-async def _async_watch(message: _Message, delivered: DeliveryResult, options: Options) -> None:
-    """Wait in the background for the report of a critical message, where that was asked for."""
-    fallback = message.policy.fallback
-    if delivered.receipt.outcome is Outcome.ACCEPTED and fallback and allows_duplicates(fallback, options):
-        due = (options.at or dt_util.utcnow()) + timedelta(seconds=fallback.report_within or 0)
-        kept = message.kept(options, outgoing=message.outgoing, watched=True)
-        await message.queue.async_await_report(kept, due)
-
-
-def _row(recordings: Sequence[Recording], addressee: Addressee) -> int | None:
-    """Return the row of the last message that was sent to someone, where it could be noted."""
-    wanted = addressee.entry.entry_id, comparable_number(addressee.number)
-    rows = [
-        row
-        for recording in recordings
-        for message, row in zip(recording.dispatch.messages, recording.dispatch.rows, strict=True)
-        if (message.entry, message.number) == wanted
-    ]
-    return rows[-1] if rows else None
-
-
-def _origin(*, automatic: bool) -> AbstractContextManager[None]:
-    return sending_automatically() if automatic else nullcontext()
+    options = MessageOptions(None, queued.extension, queued.priority, context=SendContext(queued.automatic))
+    runner = FallbackRunner(hass, queued.policy.fallback, options, Context(user_id=queued.user))
+    may_have_arrived = why not in _FALLS_BACK
+    addressee, safe_text = queued.addressee(entry), queued.policy.safe_text
+    await runner.async_run([FailedMessage(addressee, queued.text, why, None, safe_text, may_have_arrived)])

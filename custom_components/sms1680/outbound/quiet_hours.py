@@ -1,4 +1,4 @@
-"""Quiet hours: when a message that is not critical may go out. They delay, they never drop. No clock of its own."""
+"""Quiet hours: they delay messages that are not critical, and never drop one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """The hours of each day in which someone is not to be disturbed.
+    """The hours of each day in which someone must not be disturbed.
 
-    begin, end: by the clock on the wall of `zone`; where `end` is not behind `begin`, it is that of the next day. Equal
-    times are a whole day, which nothing would ever leave: `of` gives none for them.
+    begin, end: local times in `zone`. If `end` is not after `begin`, it is that of the next day. Equal times would be
+    quiet hours without an end: `create` returns None for them.
     """
 
     begin: time
@@ -19,24 +19,24 @@ class QuietHours:
     zone: tzinfo
 
     @classmethod
-    def of(cls, begin: time | None, end: time | None, zone: tzinfo) -> QuietHours | None:
-        """Return quiet hours, None where a time is missing or there is nothing between the two."""
+    def create(cls, begin: time | None, end: time | None, zone: tzinfo) -> QuietHours | None:
+        """Return quiet hours, None if a time is missing or both are equal."""
         return None if begin is None or end is None or begin == end else cls(begin, end, zone)
 
     def end_of(self, moment: datetime) -> datetime | None:
-        """Return when the quiet hours end that this moment (aware) is in, in UTC; None outside of them."""
+        """Return the end (in UTC) of the quiet hours that include this moment (aware); None outside of them."""
         today = moment.astimezone(self.zone).date()
         for day in (today - timedelta(days=1), today):
-            begin, end = self._of_day(day)
+            begin, end = self._starting_on(day)
             if begin <= moment < end:
                 return end
         return None
 
-    def _of_day(self, day: date) -> tuple[datetime, datetime]:
-        """Return the quiet hours that begin on a day.
+    def _starting_on(self, day: date) -> tuple[datetime, datetime]:
+        """Return the quiet hours that start on a day.
 
-        Where a change of the clock skips a time or lets it come twice, there are two readings of it: the earlier one
-        begins the quiet hours, the later one ends them, so that nobody is woken.
+        When the clock changes, a local time may not exist or occur twice. The earlier reading starts the quiet hours,
+        and the later one ends them, so that nobody is woken.
         """
         last = day if self.end > self.begin else day + timedelta(days=1)
         return min(self._readings(day, self.begin)), max(self._readings(last, self.end))

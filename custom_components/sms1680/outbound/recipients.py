@@ -1,4 +1,4 @@
-"""Whom a call is for: recipients by entity, person, device, area or label, and numbers; and whether the caller may."""
+"""The addressees of a call: recipients by entity, person, device, area or label, and numbers; and the permissions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_CONTROL
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import (
     ATTR_AREA_ID,
     ATTR_DEVICE_ID,
@@ -23,7 +23,6 @@ from homeassistant.helpers.typing import VolDictType
 
 from ..client import InvalidMessageError, normalise_number
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN
-from ..coordinator import Sms1680ConfigEntry
 from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee, recipients
 
@@ -37,7 +36,7 @@ TARGET_FIELDS: Final[VolDictType] = {
 
 
 class Selected(Protocol):
-    """What a target stands for, as Home Assistant tells it."""
+    """The entities that a target refers to, as Home Assistant returns them."""
 
     referenced: set[str]
     indirectly_referenced: set[str]
@@ -47,11 +46,11 @@ class Selected(Protocol):
     missing_labels: set[str]
 
 
-def find_entry(hass: HomeAssistant, entry_id: str | None) -> Sms1680ConfigEntry:
-    """Return the account that was named, or the only one there is; raise an error that says which ones there are."""
-    entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+def find_entry(hass: HomeAssistant, entry_id: str | None) -> ConfigEntry[Any]:
+    """Return the account with this entry id, or the only one. Raises ServiceValidationError that lists the accounts."""
+    entries: list[ConfigEntry[Any]] = hass.config_entries.async_entries(DOMAIN)
     if entry_id is None:
-        # One that is just being reloaded counts: its messages are none of another one's.
+        # An account that is being reloaded counts: another one must not send its messages.
         enabled = [entry for entry in entries if entry.disabled_by is None]
         if not enabled:
             raise validation_error("no_account")
@@ -66,11 +65,11 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> Sms1680ConfigEntry:
     return entry
 
 
-async def async_addressees(call: ServiceCall) -> list[Addressee]:
-    """Return whom a call is for, each number once, in the order given.
+async def async_target_addressees(call: ServiceCall) -> list[Addressee]:
+    """Return the addressees of a call's target and numbers, each number once, in the order given.
 
-    Raises ServiceValidationError where someone who was named is no recipient, or where nobody was named at all: there
-    is never a default. Raises Unauthorized where the caller may not.
+    Raises ServiceValidationError if a target is not a recipient, or if there is none: there is no default. Raises
+    Unauthorized if the caller lacks the permission.
     """
     hass = call.hass
     found = _recipients_of(hass, call)
@@ -87,7 +86,7 @@ async def async_addressees(call: ServiceCall) -> list[Addressee]:
 
 
 def without_duplicates(addressees: Iterable[Addressee]) -> list[Addressee]:
-    """Return addressees, each number of an account once, in order; a recipient comes before its bare number."""
+    """Return each number of an account once, in order; a recipient replaces the number without a name."""
     once: dict[tuple[str, str], Addressee] = {}
     for addressee in addressees:
         key = (addressee.entry.entry_id, addressee.number)
@@ -96,8 +95,8 @@ def without_duplicates(addressees: Iterable[Addressee]) -> list[Addressee]:
     return list(once.values())
 
 
-async def async_addressees_of_rows(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Addressee]:
-    """Return whom each row is for: an `entity_id` or a `number`. Raises as `async_addressees` does."""
+async def async_row_addressees(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Addressee]:
+    """Return the addressee of each row: an `entity_id` or a `number`. Raises as `async_target_addressees` does."""
     hass = call.hass
     numbers = [row[ATTR_NUMBER] for row in rows if ATTR_NUMBER in row]
     wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
@@ -113,8 +112,8 @@ async def async_addressees_of_rows(call: ServiceCall, rows: Sequence[Mapping[str
     return [named[row[ATTR_ENTITY_ID]] if ATTR_ENTITY_ID in row else next(raw) for row in rows]
 
 
-def addressees_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, numbers: Iterable[str]) -> list[Addressee]:
-    """Return the addressees of raw numbers; one that is a recipient's is told by its name.
+def addressees_of_numbers(hass: HomeAssistant, entry: ConfigEntry[Any], numbers: Iterable[str]) -> list[Addressee]:
+    """Return the addressees of raw numbers, with the name of a recipient that has the number.
 
     Raises ServiceValidationError.
     """
@@ -130,19 +129,19 @@ def addressees_of_numbers(hass: HomeAssistant, entry: Sms1680ConfigEntry, number
 
 
 def _same_account(hass: HomeAssistant, wanted: str | None, addressees: Iterable[Addressee]) -> None:
-    """Raise ServiceValidationError where an account was named and a recipient belongs to another one."""
+    """Raise ServiceValidationError if the call names an account and a recipient belongs to another one."""
     if wanted is None:
         return
     entry = find_entry(hass, wanted)
-    strangers = [addressee.name or "" for addressee in addressees if addressee.entry is not entry]
-    if strangers:
-        raise validation_error("other_account", recipients=", ".join(strangers), account=entry.title)
+    others = [addressee.name or "" for addressee in addressees if addressee.entry is not entry]
+    if others:
+        raise validation_error("other_account", recipients=", ".join(others), account=entry.title)
 
 
 def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addressee] | None:
-    """Return the recipient whose notify entity this is, with the entity's id; None where it is none of ours."""
+    """Return a notify entity's id with its recipient, None if the entity does not belong to this integration."""
     entity = er.async_get(hass).async_get(entity_id)
-    entry: Sms1680ConfigEntry | None = None
+    entry: ConfigEntry[Any] | None = None
     if entity and entity.platform == DOMAIN and entity.domain == Platform.NOTIFY and not entity.disabled:
         entry = hass.config_entries.async_get_entry(entity.config_entry_id or "")
     subentry = entry.subentries.get(entity.config_subentry_id or "") if entity and entry else None
@@ -154,7 +153,7 @@ def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addre
 
 
 async def async_authorise(call: ServiceCall, entity_ids: Iterable[str], *, raw_numbers: bool) -> None:
-    """Let the caller control these entities, and an administrator or no user at all (an automation) raw numbers.
+    """Check that the caller may control these entities. Only administrators and automations may use raw numbers.
 
     Raises Unauthorized.
     """
@@ -172,9 +171,9 @@ async def async_authorise(call: ServiceCall, entity_ids: Iterable[str], *, raw_n
 
 
 def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Addressee]]:
-    """Return the recipients of a call's target: who is named outright must be one, of a wider target only ours count.
+    """Return the recipients of a call's target; of areas, devices and labels only the recipients among their entities.
 
-    Raises ServiceValidationError.
+    Raises ServiceValidationError if an entity that is named directly is not a recipient.
     """
     if not any(call.data.get(str(name)) for name in TARGET_FIELDS):
         return []
@@ -200,7 +199,7 @@ def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Ad
 
 
 def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Addressee]]:
-    """Return the recipients that an entity stands for: its own, or those whose person it is."""
+    """Return the recipient of a notify entity, or the recipients that belong to a person."""
     if not entity_id.startswith("person."):
         one = addressee_of_entity(hass, entity_id)
         return [one] if one else []
@@ -217,13 +216,13 @@ def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Addressee]]:
 
 
 def _in_order(entity_ids: set[str], given: Any) -> list[str]:  # noqa: ANN401 - as the schema leaves it
-    """Return entity ids in the order given; those that a group stood for come last."""
+    """Return entity ids in the order given, the members of groups last."""
     order = {entity_id: place for place, entity_id in enumerate(given or [])}
     return sorted(entity_ids, key=lambda entity_id: (order.get(entity_id, len(order)), entity_id))
 
 
 def select(hass: HomeAssistant, call: ServiceCall) -> Selected:
-    """Return what a call's target stands for, all entities of it, ours or not."""
+    """Return all entities that a call's target refers to, including those of other integrations."""
     selected: Selected
     try:
         from homeassistant.helpers.target import (  # noqa: PLC0415 - 2025.8 and later
@@ -239,5 +238,5 @@ def select(hass: HomeAssistant, call: ServiceCall) -> Selected:
     return selected
 
 
-def _listed(entries: Iterable[Sms1680ConfigEntry]) -> str:
+def _listed(entries: Iterable[ConfigEntry[Any]]) -> str:
     return ", ".join(f"{entry.title} ({entry.entry_id})" for entry in entries)

@@ -1,52 +1,111 @@
-"""One try at sending: the text itself, and the safe text to those for whom its words were refused."""
+"""One attempt to send a message: its text, and the safe text to those for whom the platform refuses its words."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 
-from ..client import Outcome, Reason
+from ..account.journal import SendResult
+from ..account.messages import OutgoingMessage
+from ..client import InvalidMessageError, Outcome, Reason
+from ..client.options import SendOptions
 from ..deferred.models import DeliveryResult
-from .message import Items, Options, Way, async_send, one_text
+from ..errors import invalid_message_error
+from ..recipients import Addressee
+from .message import MessageOptions, check, text_to
 
-type Send[T] = Callable[[Items[T]], Awaitable[list[DeliveryResult]]]
 
-
-async def send_with_safe_text[T](
+async def send_with_safe_text(
     hass: HomeAssistant,
-    items: Items[T],
-    way: Way[T],
-    options: Options,
+    addressees: Sequence[Addressee],
+    message: OutgoingMessage,
+    options: MessageOptions,
     safe_texts: Sequence[str | None],
     *,
-    send: Send[T] | None = None,
+    batched: bool = False,
 ) -> list[DeliveryResult]:
-    """Send items once; returns what became of each, in order.
+    """Send a checked message once; return a result for each addressee, in order.
 
-    safe_texts: for each, what goes out where its words are refused. send: how, if not by `async_send`.
-    Raises ServiceValidationError before anything is sent.
+    safe_texts: for each addressee, replaces a text whose words are refused. batched: share the request with other
+    callers that send the same text now.
     """
-    if not items:
-        return []
-    delivered = await (send(items) if send else async_send(hass, items, way, options))
+    if batched:
+        results = await _send_batched(hass, addressees, message, options)
+    else:
+        results = await _send(addressees, message, options)
     refused: dict[str, list[int]] = {}
-    for place, (one, (addressee, content)) in enumerate(zip(delivered, items, strict=True)):
-        if one.receipt.outcome is Outcome.REFUSED and one.receipt.reason is Reason.FORBIDDEN_WORDS:
-            text = way.text(addressee, content)
-            if addressee.entry.state is ConfigEntryState.LOADED:  # it may have been unloaded meanwhile
-                addressee.entry.runtime_data.refused_words.learn(one.receipt.detail, text)
-            safe = safe_texts[place]
+    for place, (result, text, safe) in enumerate(zip(results, message.texts, safe_texts, strict=True)):
+        if result.receipt.outcome is Outcome.REFUSED and result.receipt.reason is Reason.FORBIDDEN_WORDS:
+            entry = result.addressee.entry
+            if entry.state is ConfigEntryState.LOADED:  # it may have been unloaded in the meantime
+                entry.runtime_data.refused_words.learn(result.receipt.detail, text)
             if safe and safe != text:
                 refused.setdefault(safe, []).append(place)
     for safe, places in refused.items():
+        again = [addressees[place] for place in places]
         try:
-            again = await async_send(hass, [(items[place][0], None) for place in places], one_text(safe), options)
+            check(hass, again, text_to(again, safe), options)
         except ServiceValidationError:
-            continue  # an account's safe text that can't be sent: the refusal stands
-        for place, second in zip(places, again, strict=True):
-            delivered[place] = replace(second, safe=True)
-    return delivered
+            continue  # the safe text of an account cannot be sent: the refusal remains
+        for place, result in zip(places, await _send(again, text_to(again, safe), options), strict=True):
+            results[place] = replace(result, safe=True)
+    return results
+
+
+async def _send(
+    addressees: Sequence[Addressee], message: OutgoingMessage, options: MessageOptions
+) -> list[DeliveryResult]:
+    """Send a message in one call for each account and extension, all at once."""
+    groups: dict[tuple[str, str | None], list[int]] = {}
+    for place, addressee in enumerate(addressees):
+        groups.setdefault((addressee.entry.entry_id, options.extension_for(addressee)), []).append(place)
+
+    async def run(extension: str | None, places: list[int]) -> list[SendResult]:
+        core_options: SendOptions = {
+            "at": options.at,
+            "extension": extension,
+            "priority": options.priority,
+            "patience": options.patience,
+        }
+        client = addressees[places[0]].entry.runtime_data.client
+        sent: list[SendResult] = await client.send(message.select(places), core_options, options.context)
+        return sent
+
+    answers = await asyncio.gather(*(run(extension, places) for (_, extension), places in groups.items()))
+    results: dict[int, DeliveryResult] = {}
+    for places, answer in zip(groups.values(), answers, strict=True):
+        for place, sent in zip(places, answer, strict=True):
+            results[place] = DeliveryResult(addressees[place], sent.receipt, sent.row)
+            _record_notification(results[place])
+    return [results[place] for place in range(len(addressees))]
+
+
+async def _send_batched(
+    hass: HomeAssistant, addressees: Sequence[Addressee], message: OutgoingMessage, options: MessageOptions
+) -> list[DeliveryResult]:
+    """Send a text in one request with other callers that send the same one now."""
+    results = []
+    for addressee, text in zip(addressees, message.texts, strict=True):
+        batcher = addressee.entry.runtime_data.batcher
+        extension = options.extension_for(addressee)
+        try:
+            sent = await batcher.send(addressee.number, text, extension, options.context)
+        except InvalidMessageError as error:
+            raise invalid_message_error(hass, error) from None
+        results.append(DeliveryResult(addressee, sent.receipt, sent.row))
+    return results
+
+
+def _record_notification(result: DeliveryResult) -> None:
+    """Update the state of the recipient's notify entity, if this version of Home Assistant can (2026.4 and later)."""
+    entry = result.addressee.entry
+    loaded = entry.state is ConfigEntryState.LOADED  # it may have been unloaded in the meantime
+    if loaded and result.receipt.outcome.is_success:
+        entity = entry.runtime_data.notify_entities.get(result.addressee.subentry_id or "")
+        if record := getattr(entity, "_async_record_notification", None):
+            record()

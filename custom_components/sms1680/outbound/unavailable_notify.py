@@ -1,6 +1,6 @@
-"""Tells of messages to notify entities that were not there: their account was reloaded, or Home Assistant started.
+"""Detects notify.send_message calls that reached no entity because the account was not loaded.
 
-Home Assistant lets such a call succeed without a word, and nothing of it ever reaches this integration's entities.
+Home Assistant lets such a call succeed, and the entities of this integration do not learn of it.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ _TARGET: Final = vol.Schema({**TARGET_FIELDS, vol.Optional(ATTR_ENTITY_ID): cv.c
 
 
 @callback
-def async_watch_for_missed(hass: HomeAssistant) -> None:
-    """Look at each call of `notify.send_message` whether one of our entities is meant that is not there."""
+def async_watch_unavailable(hass: HomeAssistant) -> None:
+    """Check each call of `notify.send_message` for entities of ours that are not available."""
 
     @callback
-    def is_ours(data: Mapping[str, Any]) -> bool:
+    def is_send_message(data: Mapping[str, Any]) -> bool:
         return bool(data[ATTR_DOMAIN] == NOTIFY_DOMAIN and data[ATTR_SERVICE] == SERVICE_SEND_MESSAGE)
 
     @callback
-    def look(event: Event[Any]) -> None:
+    def on_call(event: Event[Any]) -> None:
         missed: dict[str, list[er.RegistryEntry]] = {}
-        for entity in _meant(hass, event.data[ATTR_SERVICE_DATA]):
+        for entity in _targeted(hass, event.data[ATTR_SERVICE_DATA]):
             state = hass.states.get(entity.entity_id)
-            # One of ours that is there is always available.
+            # An entity of a loaded account is always available.
             if state is None or state.state == STATE_UNAVAILABLE:
                 missed.setdefault(entity.config_entry_id or "", []).append(entity)
         for entry_id, entities in missed.items():
             if (entry := hass.config_entries.async_get_entry(entry_id)) is not None:
-                _tell(hass, entry, entities)
+                _report(hass, entry, entities)
 
-    hass.bus.async_listen(EVENT_CALL_SERVICE, look, event_filter=is_ours)
+    hass.bus.async_listen(EVENT_CALL_SERVICE, on_call, event_filter=is_send_message)
 
 
-def _meant(hass: HomeAssistant, data: Mapping[str, Any]) -> list[er.RegistryEntry]:
-    """Return the notify entities of this integration that a call is for; none where it is wrong in itself."""
+def _targeted(hass: HomeAssistant, data: Mapping[str, Any]) -> list[er.RegistryEntry]:
+    """Return the notify entities of this integration that a call targets; none if the call is invalid."""
     try:
         target = _TARGET(dict(data))
     except vol.Invalid:
@@ -74,15 +74,15 @@ def _meant(hass: HomeAssistant, data: Mapping[str, Any]) -> list[er.RegistryEntr
     return [ours[entity_id] for entity_id in ours if entity_id in selected.referenced | selected.indirectly_referenced]
 
 
-def _tell(hass: HomeAssistant, entry: ConfigEntry[Any], entities: list[er.RegistryEntry]) -> None:
-    """Raise one repair an account, which names all who were missed since it was last closed."""
+def _report(hass: HomeAssistant, entry: ConfigEntry[Any], entities: list[er.RegistryEntry]) -> None:
+    """Create one repair for an account, which names all recipients since it was last closed."""
     _LOGGER.error(
-        "A message to %s was not sent: the account was not running. Home Assistant does not tell that to whoever sent "
-        "it. Send it again if it still matters",
+        "A message to %s was not sent, because the account was not loaded. Home Assistant does not report that to the "
+        "sender. Send it again if it is still needed",
         ", ".join(entity.entity_id for entity in entities),
     )
     shown = UNAVAILABLE_NOTIFY.async_get(hass, entry)
-    told = (shown.translation_placeholders or {}).get("who", "").split(", ") if shown else []
+    already = (shown.translation_placeholders or {}).get("who", "").split(", ") if shown else []
     ids = [entity.config_subentry_id for entity in entities]
     names = [subentry.title for subentry in recipients(entry) if subentry.subentry_id in ids]
-    UNAVAILABLE_NOTIFY.async_create(hass, entry, who=", ".join(dict.fromkeys([*told, *names])))
+    UNAVAILABLE_NOTIFY.async_create(hass, entry, who=", ".join(dict.fromkeys([*already, *names])))

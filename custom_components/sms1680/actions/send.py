@@ -1,0 +1,133 @@
+"""The actions `send_message`, `send_template` and `send_batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import voluptuous as vol
+from homeassistant.const import ATTR_ENTITY_ID
+from homeassistant.core import ServiceCall, ServiceResponse
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.typing import VolDictType
+
+from ..account.messages import BatchMessage, OutgoingMessage, TemplateMessage
+from ..const import ATTR_CONFIG_ENTRY_ID
+from ..deferred.models import DeliveryResult
+from ..errors import not_delivered_error, send_error
+from ..outbound.delivery_tracker import DeliveryTracker
+from ..outbound.message import MessageOptions, text_to
+from ..outbound.pipeline import async_deliver
+from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_row_addressees, async_target_addressees
+from ..recipients import Addressee
+from .schemas import MESSAGE_OPTIONS, POLICY, async_policy_of, call_context, message_options
+
+ATTR_MESSAGE: Final = "message"
+ATTR_MESSAGES: Final = "messages"
+ATTR_TEMPLATE: Final = "template"
+ATTR_ROWS: Final = "rows"
+ATTR_VALUES: Final = "values"
+ATTR_WAIT_FOR_DELIVERY: Final = "wait_for_delivery"
+
+_SENDING: Final[VolDictType] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **MESSAGE_OPTIONS}
+_ADDRESSEE: Final[VolDictType] = {
+    vol.Exclusive(ATTR_NUMBER, "recipient"): cv.string,
+    vol.Exclusive(ATTR_ENTITY_ID, "recipient"): cv.entity_id,
+}
+
+
+def _rows(fields: VolDictType) -> Callable[[Any], Any]:
+    row = vol.All(vol.Schema({**_ADDRESSEE, **fields}), cv.has_at_least_one_key(ATTR_NUMBER, ATTR_ENTITY_ID))
+    return vol.All(cv.ensure_list, vol.Length(min=1), [row])
+
+
+SEND_MESSAGE: Final = vol.Schema(
+    {
+        **TARGET_FIELDS,
+        vol.Optional(ATTR_NUMBER): vol.All(cv.ensure_list, [cv.string]),
+        vol.Required(ATTR_MESSAGE): cv.string,
+        **_SENDING,
+        **POLICY,
+        vol.Optional(ATTR_WAIT_FOR_DELIVERY): cv.positive_time_period,
+    }
+)
+SEND_TEMPLATE: Final = vol.Schema(
+    {
+        vol.Required(ATTR_TEMPLATE): cv.string,
+        vol.Required(ATTR_ROWS): _rows({vol.Optional(ATTR_VALUES, default=[]): vol.All(cv.ensure_list, [cv.string])}),
+        **_SENDING,
+    }
+)
+SEND_BATCH: Final = vol.Schema(
+    {vol.Required(ATTR_MESSAGES): _rows({vol.Required(ATTR_MESSAGE): cv.string}), **_SENDING}
+)
+
+
+async def async_send_message(call: ServiceCall) -> ServiceResponse:
+    """Send one text; wait for the delivery reports if that is asked for."""
+    addressees = await async_target_addressees(call)
+    message = text_to(addressees, call.data[ATTR_MESSAGE])
+    options = message_options(call.data, call_context(call))
+    duration: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
+    if duration is None:
+        return _response(call, await _async_deliver(call, addressees, message, options))
+    with DeliveryTracker(call.hass, (addressee.entry.entry_id for addressee in addressees)) as tracker:
+        options = replace(options, context=replace(options.context, batches=tracker.batches))
+        results = await _async_deliver(call, addressees, message, options)
+        await tracker.async_wait([result for result in results if not result.is_pending], duration.total_seconds())
+        return _delivery_response(call, results, tracker)
+
+
+async def async_send_template(call: ServiceCall) -> ServiceResponse:
+    """Send a template, filled in for each row."""
+    rows = call.data[ATTR_ROWS]
+    addressees = await async_row_addressees(call, rows)
+    numbers = [addressee.number for addressee in addressees]
+    message = TemplateMessage(numbers, call.data[ATTR_TEMPLATE], [row[ATTR_VALUES] for row in rows])
+    options = message_options(call.data, call_context(call))
+    return _response(call, await _async_deliver(call, addressees, message, options))
+
+
+async def async_send_batch(call: ServiceCall) -> ServiceResponse:
+    """Send each row its own text."""
+    rows = call.data[ATTR_MESSAGES]
+    addressees = await async_row_addressees(call, rows)
+    message = BatchMessage([addressee.number for addressee in addressees], [row[ATTR_MESSAGE] for row in rows])
+    options = message_options(call.data, call_context(call))
+    return _response(call, await _async_deliver(call, addressees, message, options))
+
+
+async def _async_deliver(
+    call: ServiceCall, addressees: Sequence[Addressee], message: OutgoingMessage, options: MessageOptions
+) -> list[DeliveryResult]:
+    policy = await async_policy_of(call)
+    return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
+
+
+def _response(call: ServiceCall, results: list[DeliveryResult]) -> ServiceResponse:
+    """Return the results if a response is asked for; otherwise raise an error if a message failed."""
+    if call.return_response:
+        return {"messages": [result.as_response() for result in results]}
+    failed = [(result.addressee.name, result.final_receipt) for result in results if not result.is_handled]
+    if error := send_error(call.hass, failed):
+        raise error
+    return None
+
+
+def _delivery_response(call: ServiceCall, results: list[DeliveryResult], tracker: DeliveryTracker) -> ServiceResponse:
+    """Return the results with the delivery of each message, or raise an error if one was not delivered."""
+    states = [(result, tracker.state(result)) for result in results]
+    if call.return_response:
+        return {
+            "messages": [
+                {**result.as_response(), "delivery": {**state, "settled": state["settled"] and not result.is_pending}}
+                for result, state in states
+            ]
+        }
+    _response(call, results)
+    awaited = [(result.addressee.name, result.receipt, state) for result, state in states if not result.is_handled]
+    if error := not_delivered_error(call.hass, awaited):
+        raise error
+    return None
