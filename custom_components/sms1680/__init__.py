@@ -145,7 +145,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:
-    """Unload an account. Running sends end first, while the entities still exist for what arrives in the meantime."""
+    """Unload an account. Running sends end first, while the entities still receive events."""
     data = entry.runtime_data
     await data.client.async_drain(_DRAIN_TIMEOUT)
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)

@@ -1,7 +1,7 @@
 """Home Assistant's contexts of our events: which sends they led to, and which state changes belong to them.
 
-A send that one of our own events led to is automatic. An automation that answers a reply may be talking to another
-machine, so automatic sends have a lower limit (loop protection).
+A send that one of our own events led to is automatic. Two machines that answer each other would
+send forever, so automatic sends have a lower limit (loop protection).
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ async def async_make_cmpp_client(
 ) -> CMPPClient:
     """Return a CMPP client that is not connected yet.
 
-    http: the HTTP transport of the same account, whose pace it shares. handlers: on_receipt, on_incoming and on_status
+    http: the HTTP transport of the same account; both share its pace. handlers: on_receipt, on_incoming and on_status
     of the core's client. Made in the executor, as above. Raises InvalidSettingError.
     """
     make = partial(

@@ -1,7 +1,7 @@
 """One client over both transports of an account, HTTP and CMPP.
 
-CMPP sends while it is connected. What one transport certainly could not send, the other one sends. A message whose
-outcome is unknown is never sent again.
+CMPP sends while it is connected. If one transport certainly could not send a message, the other one sends it. A message
+whose outcome is unknown is never sent again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NoHTTPError(SMS1680Error):
 class _Leg:
     """The `context` of a send that is one of two: by the first transport, or by the second for the remaining items.
 
-    context: of the whole send. indexes: where this send's items stand in the whole send, None for all of them.
+    context: of the whole send. indexes: of this send's items in the whole send, None for all of them.
     withheld: receipts of items that the second transport is to send. is_first: the first transport still sends.
     """
 

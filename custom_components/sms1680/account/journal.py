@@ -35,7 +35,7 @@ _STORE_TIMEOUT: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SendContext:
-    """Where a send comes from.
+    """The origin of a send.
 
     automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. batches: a list that
     collects the batches of everything that is sent with this context.
@@ -58,7 +58,7 @@ class SendResult:
 class JournalBatch:
     """The items of one send, in the journal; the core returns it as the context of each receipt.
 
-    pending: answers that are not written yet. writes: their being written. started: a request may have been sent.
+    pending: answers that are not written yet. writes: their being written. started: a request has possibly been sent.
     outcomes: the latest of each item, by its index. complete: set once each item has one.
     """
 
@@ -88,7 +88,7 @@ def signature_of(entry: ConfigEntry[Any]) -> Signature | None:
 
 
 class JournaledClient:
-    """The client of an account, whose messages are written to the journal.
+    """The client of an account. It writes each message to the journal.
 
     `on_receipt` is to be called with each receipt as soon as it is known.
     """
@@ -170,7 +170,7 @@ class JournaledClient:
         return [SendResult(receipts[index[item]], dispatch.rows[index[item]]) for item in items]
 
     async def _close(self, batch: JournalBatch) -> None:
-        """Wait until all is written. An item without a receipt, after an unexpected error, may have been sent."""
+        """Wait until all is written. An item without a receipt, after an unexpected error, has an unknown outcome."""
         for index in range(len(batch.dispatch.messages)):
             if index not in batch.outcomes:
                 self._add_answer(batch, index, RecordedOutcome(Outcome.UNKNOWN, dt_util.utcnow(), Reason.LOST))

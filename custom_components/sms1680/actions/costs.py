@@ -38,7 +38,7 @@ async def async_get_balance(call: ServiceCall) -> ServiceResponse:
 
 
 async def async_estimate(call: ServiceCall) -> ServiceResponse:
-    """Return what a text costs, and what may be blocked in it."""
+    """Return the cost of a text and the warnings about it."""
     entry = find_entry(call.hass, call.data.get(ATTR_CONFIG_ENTRY_ID))
     data = entry.runtime_data
     try:

@@ -25,8 +25,8 @@ _MAY_HAVE_ARRIVED: Final = (Outcome.ACCEPTED.value, Outcome.HELD.value, Outcome.
 class QueuedMessage:
     """A message to one number that waits in the store.
 
-    recipient: the subentry. at: when the platform is to send it, None for immediately. user: whose permissions the
-    fallback actions run with. until: when to stop trying, None before the first attempt. tried: the fallback has had
+    recipient: the subentry. at: when the platform is to send it, None for immediately. user: the user of
+    the fallback actions. until: when to stop trying, None before the first attempt. tried: the fallback has had
     its turn. tries: attempts so far. watched: the message was sent, only its fallback waits. outgoing: its row in the
     journal, if its delivery report is awaited. missed: its outcome, if that is why the fallback waits. Times are
     seconds since 1970. The names of the fields are the keys of the stored form.
@@ -95,7 +95,7 @@ class StoredMessage:
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """The result for one addressee, and what is still to come.
+    """The result for one addressee, and the remaining plans for the message.
 
     outgoing: the row in the journal, None if it could not be written. safe: the safe text replaced the message.
     delayed_until: the end of the quiet hours that hold the message back. trying_until: it is tried again until then.
@@ -129,7 +129,7 @@ class DeliveryResult:
         return self.receipt
 
     def may_have_arrived(self, policy: DeliveryPolicy) -> bool:
-        """Return whether the fallback account sent the message to the phone, or may have."""
+        """Return whether the fallback account has possibly sent the message to the phone."""
         account = policy.fallback.account if policy.fallback else None
         return any(step["to"] == account and step["outcome"] in _MAY_HAVE_ARRIVED for step in self.fallback)
 

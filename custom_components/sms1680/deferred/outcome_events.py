@@ -1,4 +1,4 @@
-"""Reports the final outcome of queued messages: an event, and a repair if nobody got the message."""
+"""Reports the final outcome of queued messages: an event, and a repair for a lost message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The delivery policy of a message: what an action or a recipient's settings ask for so that it gets through."""
+"""The delivery policy of a message, from the data of an action or the settings of a recipient."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Fallback:
     account: the config entry of another account, for the same numbers. entities: notify entities, of this or any other
     integration. actions: a script sequence. report_within: seconds. With it, a critical message also falls back if its
     outcome is unknown, if it was not delivered, or if no delivery report arrived in time; the recipient may then get it
-    twice. None: a message that may have arrived never falls back.
+    twice. None: a message with a possible delivery never falls back.
     """
 
     account: str | None = None

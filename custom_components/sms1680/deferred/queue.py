@@ -1,7 +1,7 @@
 """Messages that wait: for the end of quiet hours, for the next attempt, or for their delivery report.
 
-They lie in the message store, so that a restart loses none. A message whose attempt was interrupted by the end of the
-program is sent again only if it certainly did not leave.
+The message store has all of them, so that a restart loses none. If the program ends during an attempt, the message is
+sent again only if it certainly was not sent.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Attempt:
 class DeferredQueue:
     """The deferred messages of one account.
 
-    store: holds the messages. journal: knows the state of what was sent. send: makes one attempt. run_fallback: called
+    store: holds the messages. journal: has the states of sent messages. send: makes one attempt. run_fallback: called
     with a message that was sent, and with the reason for its fallback.
     """
 
@@ -145,7 +145,7 @@ class DeferredQueue:
     async def async_await_report(self, message: QueuedMessage, due: datetime) -> None:
         """Run the fallback of an accepted message, unless it is reported as delivered before it is due."""
         if await self.async_enqueue(message, due) and message.outgoing is not None:
-            await self._reports.async_check({message.outgoing})  # the report may have been faster
+            await self._reports.async_check({message.outgoing})  # the report can arrive before this
 
     # --- recovery after a restart ---
 
@@ -291,7 +291,7 @@ class DeferredQueue:
 
     @callback
     def _save_again(self) -> None:
-        """Store what waits in the new file of a damaged store; what is under way is stored when it ends."""
+        """Store the waiting messages in the new file of a damaged store; running attempts are stored when they end."""
         for schedule in (self._schedule, self._reports.schedule):
             for stored in list(schedule.messages.values()):
                 self._track(self._storage.async_save_again(stored, schedule.messages))
@@ -310,5 +310,5 @@ class DeferredQueue:
 
 
 def _attempt_id(stored: StoredMessage) -> str:
-    """Return the id by which the journal knows what an attempt sent."""
+    """Return the id of an attempt in the journal."""
     return f"{stored.row}.{stored.message.tries}"

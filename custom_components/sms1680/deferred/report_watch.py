@@ -1,4 +1,4 @@
-"""Messages that were sent and whose fallback waits for the delivery report, or for its absence."""
+"""Watches the delivery reports of sent messages that have a fallback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ type Track = Callable[[Coroutine[Any, Any, None]], object]
 class ReportWatch:
     """Runs the fallback of a message that was not delivered, or whose report did not arrive in time.
 
-    journal: the store that knows the state of what was sent. run_fallback: called with the message and why. track: runs
+    journal: the store with the states of sent messages. run_fallback: called with the message and why. track: runs
     a coroutine in the background.
     """
 
@@ -50,7 +50,7 @@ class ReportWatch:
         self._track = track
 
     async def async_check(self, rows: Collection[int]) -> None:
-        """Apply the present states of some rows of the journal: reports may have arrived before they were watched."""
+        """Apply the present states of some rows of the journal, for reports that arrived before they were watched."""
         if rows:
             with contextlib.suppress(StoreError):
                 for change in await asyncio.wrap_future(self._journal.current(rows)):

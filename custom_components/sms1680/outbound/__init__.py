@@ -1,1 +1,1 @@
-"""From a call to the wire: recipients, quiet hours, the send itself, and what follows a failure."""
+"""The outbound path: addressees, quiet hours, sending and fallbacks."""

@@ -19,7 +19,7 @@ from ..store.db import DeliveryUpdate, StoreError, comparable_number
 
 
 class DeliveryTracker:
-    """Follows the journal's states of what is sent with `batches` in its context, while the tracker is entered.
+    """Follows the states of messages that are sent with `batches` in their context, while the tracker is entered.
 
     on_change: called when a state has changed.
     """

@@ -32,7 +32,7 @@ _FAILED: Final = "failed"
 _UNAVAILABLE: Final = "unavailable"
 _QUIET: Final = "quiet_hours"
 _ACTIONS: Final = "actions"
-# Marks the copy of a message that may have arrived.
+# Marks a possible duplicate.
 _MAY_BE_A_REPEAT: Final = {"en": "(May be a repeat) ", "zh": "（可能重复）"}
 
 
@@ -41,7 +41,7 @@ class FailedMessage:
     """A message that failed for one addressee.
 
     why: its outcome, or the state from its delivery report. safe_text: replaces a text whose words are refused.
-    may_have_arrived: a copy is marked as a possible repeat.
+    may_have_arrived: the fallback marks its text as a possible repeat.
     """
 
     addressee: Addressee
@@ -76,8 +76,7 @@ class FallbackRunner:
     async def async_run(self, failed: Sequence[FailedMessage]) -> list[list[dict[str, str]]]:
         """Run the steps until one of them handles the message; return the steps that were run for each message.
 
-        A step with an unknown outcome ends the fallback, because the message may have arrived, unless duplicates are
-        allowed.
+        A step with an unknown outcome ends the fallback, unless duplicates are allowed.
         """
         steps: list[list[dict[str, str]]] = [[] for _ in failed]
         left = dict(enumerate(failed))
@@ -195,7 +194,7 @@ class FallbackRunner:
 
 
 def allows_duplicates(fallback: Fallback | None, options: MessageOptions) -> bool:
-    """Return whether the fallback may run for a message that may have arrived."""
+    """Return whether the fallback may send a possible duplicate."""
     return options.is_critical and fallback is not None and fallback.report_within is not None
 
 

@@ -28,8 +28,8 @@ from ..store.db import comparable_number
 class MessageOptions:
     """The options of one message.
 
-    extension: overrides that of the recipient. patience: seconds of trying, None for the default. context: where the
-    message comes from.
+    extension: overrides that of the recipient. patience: seconds of trying, None for the default. context: the origin
+    of the message.
     """
 
     at: datetime | None = None

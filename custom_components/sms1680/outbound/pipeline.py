@@ -39,8 +39,8 @@ _FALLS_BACK: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
 class _OutboundItem:
     """A message to one addressee on its way through the stages.
 
-    context: for the permissions of the fallback. queue: of the account when the delivery started; the account may have
-    been unloaded since.
+    context: for the permissions of the fallback. queue: of the account when the delivery started, even if the account
+    was unloaded since.
     """
 
     addressee: Addressee
@@ -70,7 +70,7 @@ class _OutboundItem:
 
     @property
     def allows_duplicates(self) -> bool:
-        """Whether the fallback may run though the message may have arrived."""
+        """Whether the fallback may send a possible duplicate."""
         return allows_duplicates(self.policy.fallback, self.options)
 
     def falls_back(self, result: DeliveryResult) -> bool:

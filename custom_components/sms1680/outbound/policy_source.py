@@ -15,12 +15,12 @@ from .quiet_hours import QuietHours
 
 
 def policy_for(addressee: Addressee) -> DeliveryPolicy:
-    """Return the policy of an addressee; a number that is no recipient's has that of the account only."""
+    """Return the policy in the settings of the recipient and its account; for other numbers, of the account only."""
     return DeliveryPolicy.from_settings(_settings(addressee), addressee.entry.options.get(CONF_SAFE_TEXT))
 
 
 async def async_quiet_until(addressee: Addressee, moment: datetime) -> datetime | None:
-    """Return the end of the addressee's quiet hours that include this moment, None if there are none."""
+    """Return the end of the addressee's quiet hours at this moment, None outside of them."""
     settings = _settings(addressee)
     name = settings.get(CONF_TIME_ZONE)
     zone = await dt_util.async_get_time_zone(name) if name else None

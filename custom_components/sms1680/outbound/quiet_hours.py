@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """The hours of each day in which someone must not be disturbed.
+    """The hours of each day without normal messages.
 
     begin, end: local times in `zone`. If `end` is not after `begin`, it is that of the next day. Equal times would be
     quiet hours without an end: `create` returns None for them.
@@ -35,8 +35,8 @@ class QuietHours:
     def _starting_on(self, day: date) -> tuple[datetime, datetime]:
         """Return the quiet hours that start on a day.
 
-        When the clock changes, a local time may not exist or occur twice. The earlier reading starts the quiet hours,
-        and the later one ends them, so that nobody is woken.
+        When the clock changes, a local time can be skipped or repeated. The earlier reading starts the quiet hours, and
+        the later one ends them: in doubt, the message waits.
         """
         last = day if self.end > self.begin else day + timedelta(days=1)
         return min(self._readings(day, self.begin)), max(self._readings(last, self.end))

@@ -68,7 +68,7 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> ConfigEntry[Any]:
 async def async_target_addressees(call: ServiceCall) -> list[Addressee]:
     """Return the addressees of a call's target and numbers, each number once, in the order given.
 
-    Raises ServiceValidationError if a target is not a recipient, or if there is none: there is no default. Raises
+    Raises ServiceValidationError if a target is not a recipient, or if no target is given (there is no default). Raises
     Unauthorized if the caller lacks the permission.
     """
     hass = call.hass

@@ -1,4 +1,4 @@
-"""One attempt to send a message: its text, and the safe text to those for whom the platform refuses its words."""
+"""One attempt to send a message: its text first, then the safe text if the platform refuses the words."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def send_with_safe_text(
     for place, (result, text, safe) in enumerate(zip(results, message.texts, safe_texts, strict=True)):
         if result.receipt.outcome is Outcome.REFUSED and result.receipt.reason is Reason.FORBIDDEN_WORDS:
             entry = result.addressee.entry
-            if entry.state is ConfigEntryState.LOADED:  # it may have been unloaded in the meantime
+            if entry.state is ConfigEntryState.LOADED:  # it can be unloaded in the meantime
                 entry.runtime_data.refused_words.learn(result.receipt.detail, text)
             if safe and safe != text:
                 refused.setdefault(safe, []).append(place)
@@ -104,7 +104,7 @@ async def _send_batched(
 def _record_notification(result: DeliveryResult) -> None:
     """Update the state of the recipient's notify entity, if this version of Home Assistant can (2026.4 and later)."""
     entry = result.addressee.entry
-    loaded = entry.state is ConfigEntryState.LOADED  # it may have been unloaded in the meantime
+    loaded = entry.state is ConfigEntryState.LOADED  # it can be unloaded in the meantime
     if loaded and result.receipt.outcome.is_success:
         entity = entry.runtime_data.notify_entities.get(result.addressee.subentry_id or "")
         if record := getattr(entity, "_async_record_notification", None):
