@@ -54,13 +54,13 @@ from .inbound.endpoints import (
     async_unregister_push,
     async_update_listener,
 )
-from .issues import async_prune_issues, async_remove_issues
+from .issues import STORE_DAMAGED, STORE_UNAVAILABLE, async_prune_issues, async_remove_issues
 from .outbound.pipeline import create_queue
 from .outbound.unavailable_notify import async_watch_unavailable
 from .recipients import recipients
 from .sensor import async_enable_spent_sensor
 from .services import async_setup_services
-from .store.manager import DATA_STORE, StoreManager, async_remove_messages
+from .store.manager import DATA_STORE, FILE, StoreManager, async_remove_messages
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
 # Seconds; more than the core's own 30 seconds of trying.
@@ -73,8 +73,13 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     async_setup_services(hass)
     async_setup_context(hass)
     async_watch_unavailable(hass)
-    hass.data[DATA_STORE] = StoreManager(hass)
-    await hass.data[DATA_STORE].async_open()
+    store = hass.data[DATA_STORE] = StoreManager(
+        hass, lambda aside: STORE_DAMAGED.async_create(hass, None, file=FILE, aside=aside)
+    )
+    if problem := await store.async_open():
+        STORE_UNAVAILABLE.async_create(hass, None, file=FILE, problem=problem)
+    else:
+        STORE_UNAVAILABLE.async_delete(hass, None)
     await async_setup_push(hass)
     return True
 

@@ -27,16 +27,13 @@ from .engine.commands import (
     read_command,
     without_code,
 )
+from .memory_store import now
 
 COMMANDS_NONE: Final = "none"
 COMMANDS_PIN: Final = "pin"
 COMMANDS_TOTP: Final = "totp"
 
 _VERSION: Final = 1
-
-
-def _now() -> float:
-    return dt_util.utcnow().timestamp()
 
 
 def secret_of(recipient: ConfigSubentry) -> Secret | None:
@@ -58,7 +55,7 @@ def extract_command(
     if secret is None:
         return reply, None
     attempt = read_command(reply.content, entry.options.get(CONF_COMMAND_WORDS) or (), secret)
-    content = mask_codes(reply.content, secret, _now()) if attempt is None else without_code(attempt)
+    content = mask_codes(reply.content, secret, now()) if attempt is None else without_code(attempt)
     return replace(reply, content=content), attempt
 
 
@@ -69,11 +66,11 @@ class Commands:
         self._hass = hass
         self._entry = entry
         self._store = _store(hass, entry.entry_id)
-        self._authenticator = CommandAuthenticator(_now)
+        self._authenticator = CommandAuthenticator(now)
 
     async def async_load(self) -> None:
         """Load the stored state."""
-        self._authenticator = CommandAuthenticator(_now, await self._store.async_load())
+        self._authenticator = CommandAuthenticator(now, await self._store.async_load())
 
     @callback
     def authenticate(self, recipient: ConfigSubentry, attempt: CommandAttempt) -> AuthResult:
@@ -128,7 +125,7 @@ async def async_unlock(hass: HomeAssistant, entry: ConfigEntry[Any], subentry_id
         entry.runtime_data.conversation.commands.unlock(subentry_id)
         return
     store = _store(hass, entry.entry_id)
-    authenticator = CommandAuthenticator(_now, await store.async_load())
+    authenticator = CommandAuthenticator(now, await store.async_load())
     authenticator.unlock(subentry_id)
     await store.async_save(authenticator.states)
 

@@ -83,7 +83,7 @@ class InboundProcessor:
         self._deduplicator = Deduplicator(hass.loop.time, key=entry.data[CONF_PUSH_SECRET].encode())
         self._awaited: dict[tuple[bool, int], asyncio.Event] = {}
         self._attempts: dict[int, CommandAttempt] = {}
-        self._retry_job = HassJob(self._retry_dispatch, f"{DOMAIN} retry dispatch", cancel_on_shutdown=True)
+        self._retry_job = HassJob(self.async_dispatch_pending, f"{DOMAIN} retry dispatch", cancel_on_shutdown=True)
         self._dispatching = False
         self._started = False
         self._closed = False
@@ -148,15 +148,11 @@ class InboundProcessor:
         self._closed = True
 
     @callback
-    def async_dispatch_pending(self) -> None:
+    def async_dispatch_pending(self, _: datetime | None = None) -> None:
         """Fire the events of stored items in order of arrival, if events may fire now."""
         if self._ready and not self._dispatching:
             self._dispatching = True
             self._hass.async_create_task(self._async_dispatch_pending(), f"{DOMAIN} dispatch pending")
-
-    @callback
-    def _retry_dispatch(self, _: datetime) -> None:
-        self.async_dispatch_pending()
 
     @callback
     def warn(self, kind: str, message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -31,7 +31,6 @@ from ..const import (
     SIGNAL_STORE_RECREATED,
     signal_delivery,
 )
-from ..issues import STORE_DAMAGED, STORE_UNAVAILABLE
 from .db import DeliveryUpdate, MessageStore, Retention, Selection, StoreError
 from .intake import StoreIntake
 
@@ -48,10 +47,12 @@ class StoreManager:
     """The store in the configuration directory, and one in memory.
 
     Accounts that store nothing on disk use the one in memory. So does every account if the file cannot be opened.
+    on_damaged: called with the new name of a damaged file.
     """
 
-    def __init__(self, hass: HomeAssistant) -> None:
+    def __init__(self, hass: HomeAssistant, on_damaged: Callable[[str], None]) -> None:
         self._hass = hass
+        self._report_damaged = on_damaged
         self._disk = StoreIntake(hass, MessageStore(Path(hass.config.path(FILE)), self._on_damaged))
         self._memory = StoreIntake(hass, MessageStore(None))
         self._has_disk = False
@@ -62,24 +63,24 @@ class StoreManager:
         """The open stores."""
         return [self._disk, self._memory] if self._has_disk else [self._memory]
 
-    async def async_open(self) -> None:
-        """Open both stores. If the file cannot be opened, raise a repair and continue in memory."""
+    async def async_open(self) -> str | None:
+        """Open both stores. If the file cannot be opened, continue in memory, and return the problem."""
+        problem = None
+        self._memory.store.open()
         try:
-            await self._hass.async_add_executor_job(self._open)
+            await self._hass.async_add_executor_job(self._disk.store.open)
         except StoreError as error:
             _LOGGER.error("Could not open the message store (%s); messages are stored in memory only", error)  # noqa: TRY400
-            STORE_UNAVAILABLE.async_create(self._hass, None, file=FILE, problem=str(error))
-        else:
-            self._has_disk = True
-            STORE_UNAVAILABLE.async_delete(self._hass, None)
+            problem = str(error)
+        self._has_disk = problem is None
         self._hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, self._async_close)
         async_track_time_interval(self._hass, self.async_prune, _PRUNE_INTERVAL, cancel_on_shutdown=True)
+        return problem
 
     @callback
     def for_entry(self, entry: ConfigEntry) -> StoreIntake:
         """Return the store of an account's messages."""
-        on_disk = self._has_disk and entry.options.get(CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS) > 0
-        return self._disk if on_disk else self._memory
+        return self.durable if entry.options.get(CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS) > 0 else self._memory
 
     @property
     def durable(self) -> StoreIntake:
@@ -137,10 +138,6 @@ class StoreManager:
                 self._published[update.row] = update.order
                 async_dispatcher_send(self._hass, signal_delivery(update.entry), update)
 
-    def _open(self) -> None:
-        self._memory.store.open()
-        self._disk.store.open()
-
     async def _async_close(self, _: Event) -> None:
         for intake in self.intakes:
             intake.flush()
@@ -157,10 +154,10 @@ class StoreManager:
         )
 
     def _on_damaged(self, aside: Path) -> None:
-        """Raise the repair of a damaged file. The store calls this in any thread."""
+        """Report a damaged file. The store calls this in any thread."""
 
         def report() -> None:
-            STORE_DAMAGED.async_create(self._hass, None, file=FILE, aside=aside.name)
+            self._report_damaged(aside.name)
             async_dispatcher_send(self._hass, SIGNAL_STORE_RECREATED)
 
         self._hass.loop.call_soon_threadsafe(report)

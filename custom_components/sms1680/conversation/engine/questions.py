@@ -29,30 +29,19 @@ class PromptState(StrEnum):
 
 
 class NoAnswer(StrEnum):
-    """The reason for a missing answer."""
+    """The reason for a missing answer. The first one that applies to a prompt is the reason of the whole question."""
 
     TIMEOUT = "timeout"
     OVERTAKEN = "overtaken"  # by a critical question to this phone
-    BUSY = "busy"  # never sent: another question to this phone was open all the time
-    QUIET_HOURS = "quiet_hours"  # never sent: the quiet hours outlast the question
     NOT_DELIVERED = "not_delivered"
     REFUSED = "refused"
     NOT_SENT = "not_sent"
+    BUSY = "busy"  # never sent: another question to this phone was open all the time
+    QUIET_HOURS = "quiet_hours"  # never sent: the quiet hours outlast the question
     UNLOADED = "unloaded"
     ANOTHER_ANSWERED = "another_answered"
 
 
-# The reasons by how close they are to an answer. The first one that applies is the reason of the whole question.
-_BY_PRIORITY: Final = (
-    NoAnswer.TIMEOUT,
-    NoAnswer.OVERTAKEN,
-    NoAnswer.NOT_DELIVERED,
-    NoAnswer.REFUSED,
-    NoAnswer.NOT_SENT,
-    NoAnswer.BUSY,
-    NoAnswer.QUIET_HOURS,
-    NoAnswer.UNLOADED,
-)
 # After these, no answer is on its way.
 _NEVER_ARRIVED: Final = (NoAnswer.NOT_DELIVERED, NoAnswer.REFUSED, NoAnswer.NOT_SENT)
 
@@ -142,7 +131,7 @@ class Question:
         if self.first is not None:
             return None
         reasons = {prompt.reason for prompt in self.prompts}
-        return next(reason for reason in _BY_PRIORITY if reason in reasons)
+        return next(reason for reason in NoAnswer if reason in reasons)
 
     def record_answer(self, prompt: Prompt, answer_id: str | None, sentence: str) -> None:
         """Record an answer."""

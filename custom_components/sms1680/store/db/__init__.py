@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from .deferred import DeferredRow
 from .matching import SETTLED, DeliveryState, MatchedBy
-from .numbers import comparable_number
 from .records import (
     Counts,
     DeliveryUpdate,
@@ -25,6 +24,7 @@ from .records import (
     StoredIn,
     StoredOut,
     Uplink,
+    comparable_number,
 )
 from .store import MessageStore
 from .writer import StoreError

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .numbers import comparable_number
-from .records import from_micros, to_micros
+from .records import comparable_number, from_micros, to_micros
 
 _SAVE = "INSERT OR REPLACE INTO later (row, entry, number, due, going, message) VALUES (?, ?, ?, ?, ?, ?) RETURNING row"
 

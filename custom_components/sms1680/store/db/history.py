@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from ...client import Outcome, Reason
 from .matching import SETTLED, DeliveryState, MatchedBy
-from .numbers import comparable_number
 from .outbox import expire
 from .records import (
     Counts,
@@ -21,6 +20,7 @@ from .records import (
     Selection,
     StoredIn,
     StoredOut,
+    comparable_number,
     from_micros,
     to_micros,
 )
@@ -138,11 +138,7 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
     where = "TRUE"
     values: list[Any] = []
     numbers = None if selection.numbers is None else [comparable_number(number) for number in selection.numbers]
-    for column, wanted in (
-        ("entry", selection.entries),
-        ("recipient", selection.recipients),
-        ("number", numbers),
-    ):
+    for column, wanted in (("entry", selection.entries), ("recipient", selection.recipients), ("number", numbers)):
         if wanted is not None:
             where, values = _and_in(where, values, column, wanted)
     for sign, when in ((">=", selection.since), ("<", selection.until)):
@@ -166,41 +162,16 @@ def _out(values: tuple[Any, ...]) -> StoredOut:
     (row, entry, recipient, number, text, transport, at, due, automatic, outcome, *rest) = values
     reason, parts, state, status, state_at, matched, message_ids = rest
     delivery = DeliveryState(state)
-    return StoredOut(
-        row=row,
-        entry=entry,
-        recipient=recipient,
-        number=number,
-        text=text,
-        transport=transport,
-        at=from_micros(at),
-        due=from_micros(due) if due is not None else None,
-        automatic=bool(automatic),
-        outcome=Outcome(outcome) if outcome else None,
-        reason=Reason(reason) if reason else None,
-        parts=parts,
-        message_ids=tuple(json.loads(message_ids)),
-        state=delivery,
-        settled=delivery in SETTLED,
-        status=status,
-        state_at=from_micros(state_at),
-        matched=MatchedBy(matched) if matched else None,
+    fields: tuple[Any, ...] = (
+        *(row, entry, recipient, number, text, transport, from_micros(at)),
+        *(from_micros(due) if due is not None else None, bool(automatic), Outcome(outcome) if outcome else None),
+        *(Reason(reason) if reason else None, parts, tuple(json.loads(message_ids)), delivery, delivery in SETTLED),
+        *(status, from_micros(state_at), MatchedBy(matched) if matched else None),
     )
+    return StoredOut(*fields)
 
 
 def _in(values: tuple[Any, ...]) -> StoredIn:
     row, entry, recipient, id_, number, content, extension, incomplete, via, at, repeat, fired = values
-    return StoredIn(
-        row=row,
-        entry=entry,
-        recipient=recipient,
-        id=id_,
-        number=number,
-        content=content,
-        extension=extension,
-        incomplete=bool(incomplete),
-        via=via,
-        at=from_micros(at),
-        repeat=bool(repeat),
-        fired=bool(fired),
-    )
+    received = (row, entry, recipient, id_, number, content, extension, bool(incomplete), via)
+    return StoredIn(*received, from_micros(at), bool(repeat), bool(fired))

@@ -10,9 +10,18 @@ from itertools import batched, groupby
 from typing import Any, Final, Literal
 
 from ...client import DeliveryReport
-from .numbers import comparable_number, storable
 from .outbox import current_states, join_report
-from .records import PendingEvent, Received, RecentItem, Report, Uplink, from_micros, to_micros
+from .records import (
+    PendingEvent,
+    Received,
+    RecentItem,
+    Report,
+    Uplink,
+    comparable_number,
+    from_micros,
+    storable,
+    to_micros,
+)
 
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
@@ -111,20 +120,8 @@ def recent_items(connection: sqlite3.Connection, entry: str, since: datetime) ->
 
 def _uplink(values: list[Any]) -> Uplink:
     entry, recipient, id_, number, content, extension, message_id, incomplete, via, at, repeat, digest = values
-    return Uplink(
-        entry,
-        id_,
-        number,
-        content or "",
-        extension,
-        message_id,
-        bool(incomplete),
-        via,
-        from_micros(at),
-        digest or b"",
-        bool(repeat),
-        recipient,
-    )
+    sent = (entry, id_, number, content or "", extension, message_id, bool(incomplete), via)
+    return Uplink(*sent, from_micros(at), digest or b"", bool(repeat), recipient)
 
 
 def _report(values: list[Any]) -> Report:

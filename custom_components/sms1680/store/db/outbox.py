@@ -20,8 +20,17 @@ from .matching import (
     outranks,
     state_of,
 )
-from .numbers import comparable_number, storable
-from .records import DeliveryUpdate, Dispatch, Outgoing, Received, RecordedOutcome, from_micros, to_micros
+from .records import (
+    DeliveryUpdate,
+    Dispatch,
+    Outgoing,
+    Received,
+    RecordedOutcome,
+    comparable_number,
+    from_micros,
+    storable,
+    to_micros,
+)
 
 _ORDER: Final = count()
 _BY_PLACE: Final = "ORDER BY place IS NULL, place, message_id"
@@ -171,18 +180,11 @@ def latest_states(connection: sqlite3.Connection, entry: str, recipients: Collec
 
 def _insert(connection: sqlite3.Connection, message: Outgoing) -> int:
     at = to_micros(message.at)
+    text = None if message.text is None else storable(message.text)
+    due = to_micros(message.due) if message.due else None
     values = (
-        message.entry,
-        message.recipient,
-        comparable_number(message.number),
-        None if message.text is None else storable(message.text),
-        message.transport,
-        at,
-        to_micros(message.due) if message.due else None,
-        message.automatic,
-        message.attempt,
-        DeliveryState.SENDING,
-        at,
+        *(message.entry, message.recipient, comparable_number(message.number), text, message.transport, at, due),
+        *(message.automatic, message.attempt, DeliveryState.SENDING, at),
     )
     (row,) = connection.execute(_INSERT, values).fetchone()
     return int(row)
@@ -264,18 +266,7 @@ def _read(
 ) -> DeliveryUpdate:
     row, entry, recipient, number, message_id, state, status, reason, matched, at, automatic = values
     delivery = DeliveryState(state)
-    return DeliveryUpdate(
-        row,
-        entry,
-        recipient,
-        number,
-        message_id,
-        delivery,
-        delivery in SETTLED,
-        status,
-        Reason(reason) if reason else None,
-        MatchedBy(matched) if matched else None,
-        from_micros(at),
-        next(_ORDER),
-        bool(automatic),
-    )
+    known_by = MatchedBy(matched) if matched else None
+    reported = (delivery, delivery in SETTLED, status, Reason(reason) if reason else None, known_by)
+    message = (row, entry, recipient, number, message_id)
+    return DeliveryUpdate(*message, *reported, from_micros(at), next(_ORDER), bool(automatic))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from ...client import Outcome, Reason, mask_number
+from ...client import InvalidMessageError, Outcome, Reason, mask_number, normalise_number
 from .matching import DeliveryState, MatchedBy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,6 +22,22 @@ def to_micros(when: datetime) -> int:
 def from_micros(value: int) -> datetime:
     """Return a time from the database's form, in UTC."""
     return _EPOCH + value * _MICROSECOND
+
+
+def comparable_number(number: str) -> str:
+    """Return a number in the form used to compare numbers.
+
+    A mainland mobile number becomes eleven digits, regardless of how it is written. Other numbers stay unchanged.
+    """
+    try:
+        return normalise_number(number)
+    except InvalidMessageError:
+        return number
+
+
+def storable(text: str) -> str:
+    """Return a text that can be stored: lone surrogates are replaced with their escape sequence."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Direction(StrEnum):

@@ -74,8 +74,6 @@ class MessageStore:
         """Finish the waiting jobs, and close the database. Later calls fail with StoreError."""
         self._writer.close()
 
-    # --- outgoing messages ------------------------------------------------------------------------------------------
-
     def begin(self, dispatch: Dispatch) -> Future[None]:
         """Store messages before they are sent. If this fails, `settle` stores them."""
         return self._writer.submit(lambda database: begin_dispatch(database, dispatch))
@@ -104,8 +102,6 @@ class MessageStore:
     def latest(self, entry: str, recipients: Collection[str]) -> Future[list[DeliveryUpdate]]:
         """Return the state of the latest message to each recipient."""
         return self._writer.submit(lambda database: latest_states(database, entry, recipients))
-
-    # --- deferred messages ------------------------------------------------------------------------------------------
 
     def save_deferred(
         self,
@@ -136,8 +132,6 @@ class MessageStore:
     def delete_deferred(self, selection: Selection, *, open_too: bool = False) -> Future[list[int]]:
         """Delete the selected deferred messages, from the file too, and return their rows. See `purge`."""
         return self._writer.submit(lambda database: delete_deferred(database, selection, open_too=open_too))
-
-    # --- incoming items ---------------------------------------------------------------------------------------------
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
         """Store an incoming item, so that it can be acknowledged."""
@@ -171,8 +165,6 @@ class MessageStore:
         """Return the digests and ids of an account's recent items, oldest first."""
         return self._writer.submit(lambda database: recent_items(database, entry, since))
 
-    # --- history ----------------------------------------------------------------------------------------------------
-
     def messages(self, query: HistoryQuery) -> Future[list[StoredIn | StoredOut]]:
         """Return messages, newest first."""
         return self._writer.submit(lambda database: find_messages(database, query))
@@ -192,8 +184,6 @@ class MessageStore:
         expired = self._writer.submit(lambda database: prune_messages(database, retentions, self._now()))
         self._shrink()
         return expired
-
-    # --- backups ----------------------------------------------------------------------------------------------------
 
     def begin_backup(self) -> Future[None]:
         """Write everything into the file, and leave it unchanged until `end_backup`. New data goes to the `-wal` file.
