@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, get_sy
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.client import DeliveryReport, Reply, SMS1680Error
+from custom_components.sms1680.client import DeliveryReport, Outcome, Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
@@ -61,8 +61,8 @@ async def test_diagnostics_contain_counts(
 ) -> None:
     client = entry.runtime_data.client
     await send_text(client, ALICE, "后门打开")
-    with pytest.raises(SMS1680Error):
-        await send_text(client, ALICE, "代开发票")
+    (receipt,) = await send_text(client, ALICE, "代开发票")
+    assert receipt.outcome is Outcome.REFUSED
     await come(hass, entry, Reply(ALICE, "好的"), Reply(ALICE, "好的"), DeliveryReport("7", ALICE, "0"))
     async_get_registry(hass).async_get(entry).warn("malformed", "Refused")
     told = await diagnostics_of(hass, entry, hass_client)
