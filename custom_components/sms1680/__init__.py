@@ -1,7 +1,5 @@
 """SMS 1680: sends messages through the enterprise SMS platform 1680 and fires events for the replies."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final

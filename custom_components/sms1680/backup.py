@@ -1,7 +1,5 @@
 """Keep the file of the message store consistent while Home Assistant creates a backup."""
 
-from __future__ import annotations
-
 import logging
 
 from homeassistant.core import HomeAssistant

@@ -1,7 +1,5 @@
 """Binary sensors of an account: low balance, ability to send, and CMPP connection."""
 
-from __future__ import annotations
-
 from typing import Any, override
 
 from homeassistant.components.binary_sensor import BinarySensorDeviceClass, BinarySensorEntity

@@ -1,7 +1,5 @@
 """Dialogs for adding an account, reauthentication and reconfiguration."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final, override
 

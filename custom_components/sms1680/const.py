@@ -1,7 +1,5 @@
 """Constants: the domain, the keys of entries, subentries and options, defaults, events and signals."""
 
-from __future__ import annotations
-
 from typing import Final
 
 DOMAIN: Final = "sms1680"

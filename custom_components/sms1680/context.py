@@ -4,8 +4,6 @@ A send that one of our own events led to is automatic. Two machines that answer 
 send forever, so automatic sends have a lower limit (loop protection).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -1,7 +1,5 @@
 """Diagnostics that are safe to share: counts, states and settings, but no number, text, address, secret or name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from homeassistant.components.diagnostics import async_redact_data

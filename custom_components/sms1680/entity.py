@@ -1,7 +1,5 @@
 """Base entities and devices of accounts and recipients."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Home Assistant's translated errors for messages that were not sent or not delivered."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final

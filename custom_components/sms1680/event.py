@@ -4,8 +4,6 @@ Each entity shows an event once: it restores nothing after a restart or reload, 
 that must not miss anything use the bus events.
 """
 
-from __future__ import annotations
-
 from typing import Any, override
 
 from homeassistant.components.event import EventEntity

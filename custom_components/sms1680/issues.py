@@ -1,7 +1,5 @@
 """The repair issues of the integration: which kinds there are, and how they are created and deleted."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final

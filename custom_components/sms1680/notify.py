@@ -1,7 +1,5 @@
 """One notify entity for each recipient, and the entry point of the YAML platform."""
 
-from __future__ import annotations
-
 from typing import override
 
 from homeassistant.components.notify import BaseNotificationService, NotifyEntity, NotifyEntityFeature

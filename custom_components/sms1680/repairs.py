@@ -1,7 +1,5 @@
 """The dialogs of fixable repairs."""
 
-from __future__ import annotations
-
 from typing import Any, override
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow

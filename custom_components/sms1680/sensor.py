@@ -1,7 +1,5 @@
 """Sensors for the balance, statistics and last push of an account, and for the last message to each recipient."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Registers the actions of the integration."""
 
-from __future__ import annotations
-
 from homeassistant.core import HomeAssistant, SupportsResponse, callback
 
 from .actions.ask_question import ASK_QUESTION, async_ask_question

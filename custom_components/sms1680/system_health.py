@@ -1,7 +1,5 @@
 """System health: whether the platform is reachable, and when it last pushed something."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from homeassistant.components import system_health

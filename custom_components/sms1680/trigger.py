@@ -5,8 +5,6 @@ default, they ignore unknown senders, redelivered items, answers to questions an
 always ignore requests to opt out, and commands without a valid code.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """One request for several messages that Home Assistant asks for one by one."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Final
 

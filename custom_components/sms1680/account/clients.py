@@ -1,7 +1,5 @@
 """Makes the core's clients from the data and options of a config entry."""
 
-from __future__ import annotations
-
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,5 @@
 """The delivery state of a message, as a sentence and as an action response."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from homeassistant.core import HomeAssistant

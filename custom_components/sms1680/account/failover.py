@@ -4,8 +4,6 @@ CMPP sends while it is connected. If one transport certainly could not send a me
 whose outcome is unknown is never sent again.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace

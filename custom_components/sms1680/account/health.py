@@ -1,7 +1,5 @@
 """What currently prevents an account from sending, shown as repairs that disappear by themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """The three kinds of messages that the platform has a call for."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Words that the platform refused, stored per account so that `estimate` can warn about them."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

@@ -3,8 +3,6 @@
 The core's spending guard holds the messages back. At four fifths of a limit a repair of severity warning appears.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """What an account has sent and received, stored across restarts without numbers and texts."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from datetime import datetime
 from typing import TypedDict

@@ -1,7 +1,5 @@
 """The action `ask_question`: send a question, wait for the answer, and return it or the reason for its absence."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from datetime import timedelta

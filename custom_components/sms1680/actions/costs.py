@@ -1,7 +1,5 @@
 """The actions `get_balance` and `estimate`."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import voluptuous as vol

@@ -1,7 +1,5 @@
 """Drills: a repair names everybody who did not get or did not answer the question; a passed drill deletes it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final

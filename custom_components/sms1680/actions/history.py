@@ -1,7 +1,5 @@
 """The actions `get_messages` and `purge_messages`, for administrators and automations."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from typing import Any, Final

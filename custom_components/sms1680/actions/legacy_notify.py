@@ -1,7 +1,5 @@
 """The YAML platform (`notify: - platform: sms1680`): for `alert:` and for automations that call `notify.<name>`."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, override

@@ -1,7 +1,5 @@
 """The course of one question: it is queued and sent for each phone, until answered, undeliverable or timed out."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The fields that several actions and the YAML platform share."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The actions `send_message`, `send_template` and `send_batch`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta

@@ -3,8 +3,6 @@
 The code is removed from an uplink as soon as it is recognised, so that it appears in no store, no event and no log.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Interpret uplinks: as an answer to a question, a request to opt out, or a command."""
 
-from __future__ import annotations
-
 from secrets import randbelow
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """The question histories of all accounts. They survive reloads and restarts, so that late answers are recognised."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant

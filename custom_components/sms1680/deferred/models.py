@@ -1,7 +1,5 @@
 """A deferred message, and the result of a delivery."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime

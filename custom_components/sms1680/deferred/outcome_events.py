@@ -1,7 +1,5 @@
 """Reports the final outcome of queued messages: an event, and a repair for a lost message."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import datetime
 from typing import Any

@@ -4,8 +4,6 @@ The message store has all of them, so that a restart loses none. If the program 
 sent again only if it certainly was not sent.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

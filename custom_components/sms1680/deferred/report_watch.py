@@ -1,7 +1,5 @@
 """Watches the delivery reports of sent messages that have a fallback."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """When a queued message is tried again, and when it is too late for it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Stored messages by the time they are due."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """The deferred messages of one account in the message store."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from datetime import datetime

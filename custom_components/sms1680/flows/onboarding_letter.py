@@ -1,7 +1,5 @@
 """The letter to the platform's staff, in Chinese: the push addresses, and questions about the account."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass

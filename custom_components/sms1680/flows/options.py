@@ -1,7 +1,5 @@
 """The options of an account, the letter to the platform's staff, and a test message."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from ipaddress import ip_network

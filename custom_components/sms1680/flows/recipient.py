@@ -1,7 +1,5 @@
 """Dialogs for adding and changing a recipient: a person or phone that gets messages, replies, and may send commands."""
 
-from __future__ import annotations
-
 import hmac
 from typing import Any, Final, override
 

@@ -1,7 +1,5 @@
 """The forms of all dialogs: accounts, options and recipients."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import voluptuous as vol

@@ -1,7 +1,5 @@
 """A test message to a recipient, to check that its delivery report and a reply arrive."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final

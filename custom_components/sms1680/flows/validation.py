@@ -1,7 +1,5 @@
 """Validation of dialogs: checks of the input, and attempts to reach the platform with it."""
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Mapping
 from ipaddress import IPv6Address

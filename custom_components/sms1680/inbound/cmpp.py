@@ -1,7 +1,5 @@
 """Receive from an account's CMPP connection, and keep it open while the entry is set up."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from homeassistant.const import EVENT_HOMEASSISTANT_FINAL_WRITE

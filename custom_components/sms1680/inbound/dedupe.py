@@ -1,7 +1,5 @@
 """Tell a repeated push from a genuine second one. Pure logic: the caller provides the clock."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Each account has a webhook, and `/api/sms1680/<secret>/<channel>/mr` and `/mo` (
 address takes GET and POST, uplinks and delivery reports. An account's own listener serves the same addresses.
 """
 
-from __future__ import annotations
-
 import hmac
 import logging
 from http import HTTPStatus

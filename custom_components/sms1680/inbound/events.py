@@ -1,7 +1,5 @@
 """Build the data of the events `sms1680_message_received` and `sms1680_delivery_report`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any

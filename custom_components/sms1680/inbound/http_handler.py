@@ -5,8 +5,6 @@ answered with status 500: for a webhook that raises, Home Assistant would answer
 platform.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Iterable

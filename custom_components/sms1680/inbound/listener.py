@@ -5,8 +5,6 @@ runs. The platform pushes by GET. So an account can open its own port, with the 
 trusted proxies, and nothing else. It is off by default.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import logging

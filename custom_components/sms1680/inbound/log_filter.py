@@ -5,8 +5,6 @@ the number and the text. Other loggers name addresses at DEBUG. That warning is 
 so the filter reports which account the push belonged to.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import re

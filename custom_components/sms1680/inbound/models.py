@@ -1,7 +1,5 @@
 """Value objects of the inbound path: a message or report on its way from the wire to its event."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime

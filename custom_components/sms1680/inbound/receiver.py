@@ -4,8 +4,6 @@ A processor lives from Home Assistant's start until its entry is removed. Items 
 or before automations listen, wait in the message store.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

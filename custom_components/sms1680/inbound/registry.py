@@ -1,7 +1,5 @@
 """Registry of the inbound processors of all accounts."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import datetime
 

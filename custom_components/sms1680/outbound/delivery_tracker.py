@@ -1,7 +1,5 @@
 """Follows the delivery of messages that are being sent."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterable
 from types import TracebackType

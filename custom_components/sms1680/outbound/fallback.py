@@ -1,7 +1,5 @@
 """The fallback of a message that failed: another account, other entities, actions, in this order."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The options of a message, and the checks before any part of it is sent."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime

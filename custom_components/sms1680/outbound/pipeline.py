@@ -1,7 +1,5 @@
 """The stages of a delivery: checks, quiet hours, the attempt to send, the fallback, and further attempts."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Sequence

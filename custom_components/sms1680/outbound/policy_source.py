@@ -1,7 +1,5 @@
 """The delivery policy and the quiet hours in the settings of a recipient and of its account."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any

@@ -1,7 +1,5 @@
 """The addressees of a call: recipients by entity, person, device, area or label, and numbers; and the permissions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 

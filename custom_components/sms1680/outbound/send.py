@@ -1,7 +1,5 @@
 """One attempt to send a message: its text first, then the safe text if the platform refuses the words."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace

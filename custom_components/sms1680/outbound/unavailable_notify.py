@@ -3,8 +3,6 @@
 Home Assistant lets such a call succeed, and the entities of this integration do not learn of it.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The write path of incoming items into one message store: group them into commits, and mark rows in batches."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable

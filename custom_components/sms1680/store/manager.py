@@ -1,7 +1,5 @@
 """The message store in Home Assistant: opened at setup, pruned every hour, closed when Home Assistant stops."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Iterable

@@ -3,8 +3,6 @@
 Pure logic: it imports no Home Assistant, and the caller provides the clock.
 """
 
-from __future__ import annotations
-
 from .answers import Answers, InvalidAnswerError
 from .extensions import ExtensionRange, Extensions, InvalidRangeError
 from .memory import QuestionHistory

@@ -1,7 +1,5 @@
 """Match a reply to the answers of a question: `id` and `sentences`, as in `assist_satellite.ask_question`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final

@@ -3,8 +3,6 @@
 A sender's number can be forged, so only the code authenticates a command: a PIN, or a time-based code (RFC 6238).
 """
 
-from __future__ import annotations
-
 import hmac
 import re
 import unicodedata

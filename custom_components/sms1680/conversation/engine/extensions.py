@@ -1,7 +1,5 @@
 """The range of extensions for an account's questions: all of one length, and reused as late as possible."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

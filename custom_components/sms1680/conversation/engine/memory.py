@@ -3,8 +3,6 @@
 It outlives the question manager, and can be stored across restarts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final

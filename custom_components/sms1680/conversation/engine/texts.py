@@ -1,7 +1,5 @@
 """Normalise what people write on a phone, and recognise the words for opting out."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import Final

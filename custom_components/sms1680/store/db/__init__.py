@@ -3,8 +3,6 @@
 It imports no Home Assistant, so that tests can use it alone, and kill it in a process of its own.
 """
 
-from __future__ import annotations
-
 from .deferred import DeferredRow
 from .matching import SETTLED, DeliveryState, MatchedBy
 from .records import (

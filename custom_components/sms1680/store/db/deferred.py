@@ -4,8 +4,6 @@ A message is marked as `going` before it is sent, so that it is never sent twice
 complete message, because the file can be a new one that replaced a damaged one.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Query and delete stored messages. Each function runs inside a transaction."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Collection, Mapping

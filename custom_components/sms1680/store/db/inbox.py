@@ -1,7 +1,5 @@
 """Incoming items in the database, and the marks of fired and acknowledged ones. Each function runs in a transaction."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ The report states of a segment are ordered (none, pending, delivered, failed), a
 and the repetition of reports do not matter, and a later failed report overrides a delivered one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Outgoing messages in the database, and the reports joined to them. Each function runs inside a transaction."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count

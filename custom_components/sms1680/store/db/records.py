@@ -1,7 +1,5 @@
 """The values that the message store takes and returns. Times are aware; numbers can have any notation."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

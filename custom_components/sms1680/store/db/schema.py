@@ -1,7 +1,5 @@
 """The database's schema, as a list of migrations from the first version on."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from typing import Final

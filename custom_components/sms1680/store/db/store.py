@@ -1,7 +1,5 @@
 """The interface of the message store. Every method returns a future, which is done after the commit."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future

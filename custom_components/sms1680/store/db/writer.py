@@ -4,8 +4,6 @@ A job's future is done after the commit, which is durable (WAL, synchronous=FULL
 one takes its place. A database in memory has no thread and runs jobs immediately.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import queue
