@@ -44,7 +44,7 @@ class NoHTTPError(SMS1680Error):
     def __init__(self) -> None:
         super().__init__(
             "The account is set up without HTTP, and the balance cannot be queried over CMPP.",
-            "该帐号未设置 HTTP 方式，CMPP 不支持查询余额。",
+            "该账户未设置 HTTP 方式，CMPP 不支持查询剩余条数。",
         )
 
 
