@@ -76,14 +76,22 @@ def _wait_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _closing_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python asserts that a server is open when it accepts a connection, but it can be closing."""
-    attach = Server._attach
+    """Python asserts that a server is open when it accepts a connection, but it can be closing.
+
+    It also fails if the last connection of a server that is already closed ends after the others.
+    """
+    attach, wake = Server._attach, Server._wakeup
 
     def attach_if_open(server: Any, transport: object) -> None:
         if server._sockets is not None:
             attach(server, transport)
 
+    def wake_once(server: Any) -> None:
+        if server._waiters is not None:
+            wake(server)
+
     monkeypatch.setattr(Server, "_attach", attach_if_open)
+    monkeypatch.setattr(Server, "_wakeup", wake_once)
 
 
 @pytest.fixture(autouse=True)
