@@ -28,7 +28,7 @@ LIMITS = {
     "cycles of modules": 0,
     "cycles of rooms": 0,
     "class names defined twice": 0,
-    "own ContextVars": 0,
+    "own ContextVars": 1,  # context.py: the context that entities use for a change that one of our events caused
     "functions with more than 10 parameters": 0,
     "production modules above 400 lines": 0,
     "production lines": 21_647,
@@ -41,13 +41,7 @@ LIMITS = {
     "% of inverted sentences in tests": 6,
 }
 # Not enforced yet. Remove a name from here once its measure is within its limit.
-PENDING = {
-    "levels of rooms",
-    "class names defined twice",
-    "own ContextVars",
-    "production lines",
-    "% of inverted sentences in tests",
-}
+PENDING = {"production lines"}
 
 # Phrases of inverted or archaic English. A single marked sentence may be right; a high share shows a text to rewrite.
 MARKERS = re.compile(
