@@ -112,7 +112,45 @@ async def _until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0)
 
 
+def refuse(*_: Any, **__: Any) -> Future[Any]:
+    """Fail like a store on a full disk."""
+    failed: Future[Any] = Future()
+    failed.set_exception(StoreError("full"))
+    return failed
+
+
 class TestDamage:
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_message_that_cannot_be_saved_again_is_logged_and_saved_with_its_next_attempt(
+        self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await send(hass, keep_trying="06:00:00")
+        store_of(hass).save_deferred = refuse  # type: ignore[method-assign]
+        damage(hass)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert "could not be saved and would be lost on restart (full)" in caplog.text
+        assert in_store(hass) == []
+        del store_of(hass).save_deferred  # there is room again
+        await later(hass, freezer, minutes=1)
+        assert len(in_store(hass)) == 1
+
+    @pytest.mark.usefixtures("gateway_off")
+    async def test_message_whose_row_cannot_be_deleted_is_sent_once(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        await send(hass, keep_trying="06:00:00")
+        store_of(hass).delete_deferred_row = refuse  # type: ignore[method-assign]
+        await use_gateway(hass, entry, sandbox.url)
+        for _ in range(3):
+            await later(hass, freezer, minutes=1)
+        assert sent(sandbox) == [(ALICE, "门开了")]
+        assert "A queued message that is done could not be deleted (full)" in caplog.text
+
     @pytest.mark.usefixtures("gateway_off")
     async def test_queued_message_survives_a_damaged_store(
         self,
