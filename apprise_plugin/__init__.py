@@ -4,8 +4,6 @@ Once this package is installed with pip, Apprise finds the plugin by itself. Pyt
 Importing this package registers nothing.
 """
 
-from __future__ import annotations
-
 from .plugin import NotifySMS1680, register
 
 __all__ = ["NotifySMS1680", "register"]

@@ -1,7 +1,5 @@
 """The tokens and arguments of a `sms1680://` URL, as `apprise --details` lists them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

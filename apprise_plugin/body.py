@@ -1,7 +1,5 @@
 """Turns the body of a notification into the text of an SMS."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from .core import is_signed, split_units, units

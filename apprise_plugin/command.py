@@ -1,7 +1,5 @@
 """The command `sms1680 apprise`, which creates the drop-in for Apprise's plugin folders."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

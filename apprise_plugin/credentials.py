@@ -1,7 +1,5 @@
 """The account of a `sms1680://` URL. The password can come from the environment instead of the URL."""
 
-from __future__ import annotations
-
 import os
 import re
 

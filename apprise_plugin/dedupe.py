@@ -5,8 +5,6 @@ number in one transaction, so that exactly one of several simultaneous senders s
 claim; if nothing was sent, the claim is deleted. If no file can be written, the process keeps the hashes in memory.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import hmac

@@ -3,8 +3,6 @@
 It is meant for hosts that do not allow the installation of packages. The copy needs only what Apprise itself needs.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterable

@@ -5,8 +5,6 @@ the output is empty; changedetection.io treats WARNING as a failure too. A send 
 at INFO for the successes and one at ERROR for the failures, and nothing else from INFO upwards.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 
 from .core import Outcome, Reason, Receipt, mask_number

@@ -1,7 +1,5 @@
 """The Apprise service `sms1680://`: reads the URL and sends each notification as an SMS."""
 
-from __future__ import annotations
-
 import math
 import re
 import time

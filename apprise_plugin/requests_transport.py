@@ -4,8 +4,6 @@ An exchange ends at its time limit even if a name server hangs or a response tri
 possibly sent.
 """
 
-from __future__ import annotations
-
 import logging
 import queue
 import ssl

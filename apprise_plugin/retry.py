@@ -3,8 +3,6 @@
 A number is never sent to again once its outcome is final.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

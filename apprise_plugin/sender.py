@@ -1,7 +1,5 @@
 """Sends one attempt of a notification: within the remaining time, and with `dedupe` at most once to each number."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Apprise's own helpers are not used: they silently lose a number when two are separated by `;`, `，`, `、` or `/`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 

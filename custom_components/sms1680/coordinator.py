@@ -1,7 +1,5 @@
 """The runtime data of an account, and the coordinator that polls its balance."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +36,7 @@ class Sms1680Data:
 
     client: JournaledClient
     batcher: SendBatcher
-    coordinator: BalanceCoordinator | None
+    coordinator: "BalanceCoordinator | None"
     statistics: Statistics
     health: AccountHealth
     conversation: Conversation

@@ -1,7 +1,5 @@
 """The recipients of an account, and the addressees of messages."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +20,7 @@ class Addressee:
     extension: str | None = None
 
     @classmethod
-    def from_subentry(cls, entry: ConfigEntry[Any], subentry: ConfigSubentry) -> Addressee:
+    def from_subentry(cls, entry: ConfigEntry[Any], subentry: ConfigSubentry) -> "Addressee":
         """Return a recipient as an addressee."""
         data = subentry.data
         return cls(entry, data[CONF_NUMBER], subentry.title, subentry.subentry_id, data.get(CONF_EXTENSION))

@@ -4,8 +4,6 @@ So a message that was being sent when the power failed is known as `unknown` aft
 no gap, because the core still delivers its receipts.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
@@ -43,7 +41,7 @@ class SendContext:
 
     automatic: bool = False
     attempt_id: str | None = None
-    batches: list[JournalBatch] | None = field(default=None, repr=False, compare=False)
+    batches: "list[JournalBatch] | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """The account that sends: its platform address, user name, product and password."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from typing import Literal

@@ -1,7 +1,5 @@
 """Checks of numeric settings."""
 
-from __future__ import annotations
-
 import math
 
 from .errors import InvalidSettingError

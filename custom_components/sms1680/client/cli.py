@@ -4,8 +4,6 @@ Secrets come from the environment or a file, because every user of a machine can
 is the outcome: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 means that nothing was attempted.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

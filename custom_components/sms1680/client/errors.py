@@ -1,7 +1,5 @@
 """The errors of the core. Each has a sentence in English and Chinese: what happened, its effect, and what to do."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -72,7 +70,7 @@ class SendError(SMS1680Error):
         self.reason = reason
         super().__init__(_summary(self.receipts, reason, "en"), _summary(self.receipts, reason, "zh"))
 
-    def __reduce__(self) -> tuple[type[SendError], tuple[tuple[Receipt, ...], Reason | None]]:
+    def __reduce__(self) -> "tuple[type[SendError], tuple[tuple[Receipt, ...], Reason | None]]":
         """Support pickling, without the caller's context, which can be any object."""
         return type(self), (tuple([replace(receipt, context=None) for receipt in self.receipts]), self.reason)
 

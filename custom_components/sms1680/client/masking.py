@@ -1,7 +1,5 @@
 """Mask numbers, secrets and foreign texts before they are shown."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

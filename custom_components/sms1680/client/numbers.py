@@ -1,7 +1,5 @@
 """Mainland Chinese mobile numbers in all common spellings."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The options of a single sending call, the same over HTTP and CMPP."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypedDict

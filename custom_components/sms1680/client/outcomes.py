@@ -3,8 +3,6 @@
 HTTP and CMPP share one set of reasons (docs/protocol.md, section 6).
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Literal
 

@@ -3,8 +3,6 @@
 An item is a number (`send`), a number with its values (`send_template`) or a number with its text (`send_batch`).
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Iterable, Sequence
@@ -51,7 +49,7 @@ class SendPlan:
     at: datetime | None = None
     extension: str = ""
 
-    def only(self, items: Sequence[int]) -> SendPlan:
+    def only(self, items: Sequence[int]) -> "SendPlan":
         """Return the plan for some of the items."""
         shared = self.kind == "send"
 

@@ -3,8 +3,6 @@
 The octets come from the network. They are limited in size and parsed strictly; the only error is InvalidPushError.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

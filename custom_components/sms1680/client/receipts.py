@@ -1,7 +1,5 @@
 """The receipt of a message for one number."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The text of a message: its signature, its cost, and content that carriers or the platform block."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

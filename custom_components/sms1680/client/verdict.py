@@ -1,7 +1,5 @@
 """The meaning of an answer of the platform, over HTTP and CMPP alike."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 

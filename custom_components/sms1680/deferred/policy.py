@@ -1,7 +1,5 @@
 """The delivery policy of a message, from the data of an action or the settings of a recipient."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -73,7 +71,7 @@ class DeliveryPolicy:
         )
         return cls(to_seconds(settings.get(CONF_KEEP_TRYING)), safe_text, fallback)
 
-    def with_defaults(self, defaults: DeliveryPolicy) -> DeliveryPolicy:
+    def with_defaults(self, defaults: "DeliveryPolicy") -> "DeliveryPolicy":
         """Return this policy, completed from another one."""
         fallback = self.fallback
         if not fallback:

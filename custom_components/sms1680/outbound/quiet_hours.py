@@ -1,7 +1,5 @@
 """Quiet hours: they delay messages that are not critical, and never drop one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
@@ -19,7 +17,7 @@ class QuietHours:
     zone: tzinfo
 
     @classmethod
-    def create(cls, begin: time | None, end: time | None, zone: tzinfo) -> QuietHours | None:
+    def create(cls, begin: time | None, end: time | None, zone: tzinfo) -> "QuietHours | None":
         """Return quiet hours, None if a time is missing or both are equal."""
         return None if begin is None or end is None or begin == end else cls(begin, end, zone)
 

@@ -4,8 +4,6 @@
 and `CMPPClient` is the asyncio client (docs/protocol.md, section 3, and docs/cmpp.md).
 """
 
-from __future__ import annotations
-
 from .client import CMPPClient
 from .session import Session, SessionSettings
 from .status import Status

@@ -3,8 +3,6 @@
 With `on_incoming` an item is safe when the callback has returned; without it, in the queue of the async iterator.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import logging

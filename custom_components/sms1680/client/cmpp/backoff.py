@@ -3,8 +3,6 @@
 Without a clock, a sleep or a random source of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple

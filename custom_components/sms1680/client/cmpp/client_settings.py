@@ -1,7 +1,5 @@
 """The settings of the CMPP client."""
 
-from __future__ import annotations
-
 import asyncio
 import random as default_random
 import ssl

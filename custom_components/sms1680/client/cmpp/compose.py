@@ -1,7 +1,5 @@
 """Encode a checked call as SUBMITs: segments, grouped by destinations (docs/protocol.md, sections 4 and 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

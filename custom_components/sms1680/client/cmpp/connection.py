@@ -1,7 +1,5 @@
 """Connects to the gateway, logs in, reconnects after a delay, and terminates the session."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence

@@ -4,8 +4,6 @@ As long as the rate is unlimited, only the window counts, and all PDUs that fit 
 rate, or after "too fast", each SUBMIT waits for a slot of the account, which HTTP shares.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable

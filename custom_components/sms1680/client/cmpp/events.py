@@ -1,7 +1,5 @@
 """The events that a session reports to its client, as immutable tuples."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 

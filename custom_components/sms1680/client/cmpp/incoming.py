@@ -5,8 +5,6 @@ acknowledge after its decision. `tick` handles what waits too long: segments of 
 arrived before the SUBMIT_RESP or before the receipts of their message.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias

@@ -3,8 +3,6 @@
 No socket, no clock and no sleep: the dispatcher takes segments with `next` and passes the gateway's answers back.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -30,7 +28,7 @@ _draft_receipt: Any = mutable_twin(Receipt)
 class Segment(NamedTuple):
     """One SUBMIT: one content of a message for all its destinations. number: from 0."""
 
-    message: PendingMessage
+    message: "PendingMessage"
     number: int
 
     @property
@@ -47,7 +45,7 @@ class PendingMessage:
     client's clock.
     """
 
-    call: Call
+    call: "Call"
     encoded: EncodedText
     numbers: tuple[str, ...]
     ids: list[int | None] = field(init=False)

@@ -1,7 +1,5 @@
 """The asyncio protocol of one TCP connection: feeds a session with octets, and writes what the session sends."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +19,7 @@ class CMPPProtocol(asyncio.Protocol):
         self,
         session: Session,
         clock: Callable[[], float],
-        on_events: Callable[[CMPPProtocol, list[SessionEvent]], object],
+        on_events: "Callable[[CMPPProtocol, list[SessionEvent]], object]",
         wire_log: WireLog | None,
     ) -> None:
         loop = asyncio.get_running_loop()

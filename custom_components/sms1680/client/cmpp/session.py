@@ -4,8 +4,6 @@ The client passes octets and times in and gets events and octets back. Times are
 clock; each method takes the current time as `now`. `deadline` returns the time of the next `tick`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
@@ -368,7 +366,7 @@ class Session:
     def _do_nothing(self) -> None:
         pass
 
-    _METHODS: ClassVar[dict[Action, Callable[[Session], None]]] = {
+    _METHODS: ClassVar["dict[Action, Callable[[Session], None]]"] = {
         Action.NONE: _do_nothing,
         Action.SEND_CONNECT: _send_connect,
         Action.EMIT_READY: _emit_ready,

@@ -1,7 +1,5 @@
 """The status of a CMPP connection."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ..outcomes import Language, Reason

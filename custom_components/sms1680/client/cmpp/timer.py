@@ -1,7 +1,5 @@
 """Runs the `tick` methods of a client at their deadlines, with one timer for all of them."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence

@@ -6,8 +6,6 @@ final. Reports can arrive up to 48 hours later (docs/cmpp.md, section 2), so the
 least two days or the last million segments.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 

@@ -4,8 +4,6 @@
 raises `KeyError`; in CLOSED every trigger is ignored.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Final, NamedTuple
 

@@ -1,7 +1,5 @@
 """Logs PDUs as hexadecimal text, with texts, numbers and secrets masked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

@@ -3,8 +3,6 @@
 A transport never raises. It returns a `Response` or a `TransportError`, which says whether the request has begun.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

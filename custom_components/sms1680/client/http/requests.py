@@ -1,7 +1,5 @@
 """The platform's four calls as HTTP requests (docs/protocol.md, section 2)."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 from urllib.parse import urlencode

@@ -4,8 +4,6 @@ Only the exact first token of a response counts, never a substring or the HTTP s
 the table of the interface, the message may have been sent.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 

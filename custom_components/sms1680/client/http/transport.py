@@ -1,7 +1,5 @@
 """One HTTP exchange with the platform, independent of the HTTP library."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 

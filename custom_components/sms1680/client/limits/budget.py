@@ -4,8 +4,6 @@ Like the rate limiter, it belongs to the account and is shared by the processes 
 is refused with its own reason and costs nothing. Nothing here sleeps or reads its own clock.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Callable, Generator, Sequence

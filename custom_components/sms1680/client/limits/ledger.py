@@ -3,8 +3,6 @@
 There is no busy timeout: a caller that finds the ledger locked gets an error and waits itself, so no event loop blocks.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import sqlite3

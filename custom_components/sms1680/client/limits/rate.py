@@ -6,8 +6,6 @@ times, and every other answer speeds it up again. Nothing here sleeps or reads i
 seconds to wait.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import weakref
@@ -160,7 +158,7 @@ class RateLimiter:
         if deadline is not None and self._clock() > deadline:
             raise DeadlineError
 
-    def _try(self, ticket: _Ticket, wait: _Wait) -> Slot | None:
+    def _try(self, ticket: _Ticket, wait: "_Wait") -> Slot | None:
         """Acquire a slot if this ticket can go now."""
         slots = self._state.slots
         if wait.remaining(slots.read()) > 0:

@@ -1,7 +1,5 @@
 """The spending limits of an account, and the amount spent."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ..checks import amount

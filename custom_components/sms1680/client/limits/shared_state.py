@@ -1,7 +1,5 @@
 """The folder in which the processes of a machine share the state of an account."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -5,8 +5,6 @@ process exclude each other too; record locks (fcntl) would not. The last answer 
 first slot. If no file can be written or locked, the slots belong to this process only.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import math
@@ -55,7 +53,7 @@ class Record:
         return body + struct.pack("<I", zlib.crc32(body))
 
     @classmethod
-    def unpack(cls, data: bytes) -> Record:
+    def unpack(cls, data: bytes) -> "Record":
         """Read a record; return the empty record for anything damaged or implausible."""
         if len(data) != _LAYOUT.size:
             return cls()

@@ -5,8 +5,6 @@ has one open question per phone, and the others wait in a queue, also for a whil
 questions to one phone never cross. A critical question does not wait.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,8 +62,8 @@ class Prompt:
 
     def __init__(
         self,
-        manager: QuestionManager,
-        question: Question,
+        manager: "QuestionManager",
+        question: "Question",
         number: str,
         extension: str | None,
         *,

@@ -1,7 +1,5 @@
 """The authenticators of CONNECT and CONNECT_RESP (docs/cmpp.md, section 2). The standard prescribes MD5."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from typing import Final

@@ -5,8 +5,6 @@ makes them (docs/cmpp.md, traps 8, 9, 16 to 22 and 24). An invalid PDU raises `C
 its octet; an unknown command becomes `Unknown`.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable
 from typing import Any, Final

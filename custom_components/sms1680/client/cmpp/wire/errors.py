@@ -1,7 +1,5 @@
 """The error of the codec, which names the field of the PDU and its octet."""
 
-from __future__ import annotations
-
 from ...errors import SMS1680Error
 
 

@@ -4,8 +4,6 @@ A `Layout` reads and writes all of its fields with one precompiled struct. It lo
 error, so that the normal path costs nothing extra.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, fields, make_dataclass

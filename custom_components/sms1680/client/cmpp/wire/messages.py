@@ -5,8 +5,6 @@ number, format) are adjacent. A `Block` checks and converts them once and caches
 time.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable
 from dataclasses import fields

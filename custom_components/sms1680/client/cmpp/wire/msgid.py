@@ -3,8 +3,6 @@
 Gateways fill it in different ways, so the code compares it as a whole and never uses its parts.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,7 +34,7 @@ class MsgId:
     sequence: int
 
     @classmethod
-    def of(cls, number: int) -> MsgId:
+    def of(cls, number: int) -> "MsgId":
         """Split a 64-bit number; the values are not checked."""
         values, above = {}, 64
         for name, shift in _FIELDS:

@@ -7,8 +7,6 @@ fields are ``bytes``, and a Msg_Id is an unsigned 64-bit ``int``. Lengths of oth
 These classes check nothing; the codec checks the values when it encodes them (CMPP 2.0, chapter 7).
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Final, TypeAlias
 

@@ -1,7 +1,5 @@
 """The content of a delivery report: a DELIVER with Registered_Delivery 1 (CMPP 2.0, 7.4.5.1)."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 
@@ -35,7 +33,7 @@ class ReportContent:
     smsc_sequence: int = 0
 
     @classmethod
-    def of(cls, pdu: Deliver) -> ReportContent:
+    def of(cls, pdu: Deliver) -> "ReportContent":
         """Read the report of a DELIVER. Raises CodecError if the content has no Msg_Id and Stat.
 
         The fields are ASCII whatever Msg_Fmt says, and TP_udhi has no meaning here (docs/cmpp.md, trap 8).

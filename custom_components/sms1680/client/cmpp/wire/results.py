@@ -4,8 +4,6 @@ A Result depends on the gateway: 3 is "account suspended" at the platform and "s
 A setting selects the table. The reasons are the same as over HTTP (docs/protocol.md, section 6).
 """
 
-from __future__ import annotations
-
 from typing import Final, Literal
 
 from ...outcomes import Reason

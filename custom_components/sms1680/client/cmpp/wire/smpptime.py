@@ -1,7 +1,5 @@
 """The times of SUBMIT and CONNECT (docs/cmpp.md, section 2)."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
