@@ -12,7 +12,7 @@ FOLDERS = ("~/.config/apprise/plugins", "~/.apprise/plugins", "/var/lib/apprise/
 _FAILED = 1
 
 
-def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to a parser. Its `run` takes the parsed arguments and returns the exit code."""
     parser = subparsers.add_parser(
         "apprise",
