@@ -22,49 +22,15 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.receipts import Receipt
     from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
 else:
-    from ..account import DEFAULT_GATEWAY, Account, PasswordForm, gateway_url  # noqa: TID252
-    from ..errors import InvalidMessageError, InvalidSettingError, SendError  # noqa: TID252
-    from ..http.client import PACKET_SIZE, Client  # noqa: TID252
-    from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError  # noqa: TID252
-    from ..limits.settings import SpendingLimits  # noqa: TID252
-    from ..limits.shared_state import state_folders  # noqa: TID252
-    from ..masking import MASK, mask_number  # noqa: TID252
-    from ..numbers import normalise_number  # noqa: TID252
-    from ..outcomes import Outcome, Reason, Repeat  # noqa: TID252
-    from ..plan import check_extension  # noqa: TID252
-    from ..receipts import Receipt  # noqa: TID252
-    from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units  # noqa: TID252
-
-__all__ = [
-    "DEFAULT_GATEWAY",
-    "LONGEST_RESPONSE",
-    "MASK",
-    "MAX_LENGTH",
-    "PACKET_SIZE",
-    "USER_AGENT",
-    "Account",
-    "Client",
-    "InvalidMessageError",
-    "InvalidSettingError",
-    "Outcome",
-    "PasswordForm",
-    "Reason",
-    "Receipt",
-    "Repeat",
-    "Request",
-    "Response",
-    "SendError",
-    "Signature",
-    "SignaturePlace",
-    "SpendingLimits",
-    "Timeouts",
-    "TransportError",
-    "check_extension",
-    "gateway_url",
-    "is_signed",
-    "mask_number",
-    "normalise_number",
-    "split_units",
-    "state_folders",
-    "units",
-]
+    from ..account import DEFAULT_GATEWAY, Account, PasswordForm, gateway_url
+    from ..errors import InvalidMessageError, InvalidSettingError, SendError
+    from ..http.client import PACKET_SIZE, Client
+    from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
+    from ..limits.settings import SpendingLimits
+    from ..limits.shared_state import state_folders
+    from ..masking import MASK, mask_number
+    from ..numbers import normalise_number
+    from ..outcomes import Outcome, Reason, Repeat
+    from ..plan import check_extension
+    from ..receipts import Receipt
+    from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units

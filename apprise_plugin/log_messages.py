@@ -18,11 +18,6 @@ _UNKNOWN_ADVICE = (
 )
 
 
-def is_success(receipt: Receipt) -> bool:
-    """Return True if the platform accepted the message or holds it for review."""
-    return receipt.outcome.is_success
-
-
 def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) -> str:
     """Return the line about the numbers that the platform accepted or holds, or an empty text.
 
@@ -30,7 +25,7 @@ def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) ->
     """
     groups: dict[str, list[str]] = {}
     for receipt in receipts:
-        if is_success(receipt):
+        if receipt.outcome.is_success:
             description = _describe_success(receipt, duplicate=receipt.number in duplicates)
             groups.setdefault(description, []).append(receipt.number)
     return "; ".join(f"{description}: {_format_numbers(numbers)}" for description, numbers in groups.items())
@@ -40,7 +35,7 @@ def failure_message(receipts: Iterable[Receipt]) -> str:
     """Return the line about the numbers with any other outcome, or an empty text."""
     groups: dict[str, list[str]] = {}
     for receipt in receipts:
-        if not is_success(receipt):
+        if not receipt.outcome.is_success:
             groups.setdefault(_describe_failure(receipt), []).append(receipt.number)
     return " ".join(f"{_format_numbers(numbers)}: {description}" for description, numbers in groups.items())
 

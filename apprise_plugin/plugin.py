@@ -34,7 +34,7 @@ from .core import (
 )
 from .credentials import make_account
 from .dedupe import Dedupe
-from .log_messages import failure_message, is_success, success_message
+from .log_messages import failure_message, success_message
 from .retry import RetryMemory, RetryState, is_retryable
 from .sender import NotificationSender
 from .targets import split_targets
@@ -284,7 +284,7 @@ class NotifySMS1680(NotifyBase):
             failure = "nothing was sent: there is no mobile number to send to."
         if self._invalid_targets:
             failure = f"{failure} Targets that are not mobile numbers: {len(self._invalid_targets)}.".lstrip()
-        state.logged.update(receipt.number for receipt in unlogged if is_success(receipt))
+        state.logged.update(receipt.number for receipt in unlogged if receipt.outcome.is_success)
         self._remember(text, state, succeeded=not failure)
         if success:
             shortened = units(text) > self.body_maxlen

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..outcomes import Reason
 from ..receipts import Receipt
-from .ledger import Entry, LedgerBusyError, LedgerError, open_ledger
+from .ledger import LedgerBusyError, LedgerError, open_ledger
 from .settings import Spending, SpendingLimits
 
 _LOGGER = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class SpendingGuard:
                 reservation.refused[item] = reason
                 continue
             hour, day, automatic_hour = hour + parts, day + parts, automatic_hour + parts
-            reservation.entries[item] = ledger.add(Entry(now, parts, automatic, number_hash))
+            reservation.entries[item] = ledger.add(now, parts, automatic, number_hash)
         return reservation
 
     def _reason(self, hour: int, day: int, automatic_hour: int, *, critical: bool) -> Reason | None:

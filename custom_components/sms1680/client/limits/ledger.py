@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -32,16 +31,6 @@ class LedgerBusyError(Exception):
 
 class LedgerError(Exception):
     """The ledger cannot be written: a full disk, a damaged file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message. at: seconds since 1970. number_hash: identifies the number without showing it."""
-
-    at: float
-    parts: int
-    automatic: bool
-    number_hash: bytes
 
 
 class Ledger:
@@ -84,9 +73,9 @@ class Ledger:
                 self._roll_back()
                 raise
 
-    def add(self, entry: Entry) -> int:
-        """Add an entry and return its id."""
-        values = (entry.at, entry.parts, entry.automatic, entry.number_hash)
+    def add(self, at: float, parts: int, automatic: bool, number_hash: bytes) -> int:  # noqa: FBT001
+        """Add a message and return its id. at: seconds since 1970. number_hash: the number, not readable."""
+        values = (at, parts, automatic, number_hash)
         row = self._database.execute("INSERT INTO spent (at, parts, automatic, mark) VALUES (?, ?, ?, ?)", values)
         return row.lastrowid or 0
 

@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from enum import IntEnum
 from itertools import count
 
 from ..options import Priority
@@ -36,18 +35,11 @@ class DeadlineError(Exception):
     """The account's rate leaves no slot before the deadline."""
 
 
-class Lane(IntEnum):
-    """The two lanes; the urgent one goes first."""
-
-    CRITICAL = 0
-    NORMAL = 1
-
-
 @dataclass(order=True, slots=True)
 class _Ticket:
-    """One packet in the queue."""
+    """One packet in the queue. The urgent lane goes first."""
 
-    lane: Lane
+    is_normal: bool
     turn: int
     items: int = field(compare=False)
     rate: float | None = field(compare=False)
@@ -100,8 +92,7 @@ class RateLimiter:
         Raise DeadlineError as soon as no slot can begin before the deadline.
         """
         state, slots = self._state, self._state.slots
-        lane = Lane.CRITICAL if priority == "critical" else Lane.NORMAL
-        ticket = _Ticket(lane, next(state.turns), items, self._rate)
+        ticket = _Ticket(priority != "critical", next(state.turns), items, self._rate)
         wait = _Wait(self._clock)
         self._check_deadline(deadline)
         with state.lock:
@@ -109,7 +100,7 @@ class RateLimiter:
                 return slot
             state.queue.append(ticket)
             state.queue.sort()
-        withdraw = slots.announce_urgent() if lane is Lane.CRITICAL else None
+        withdraw = None if ticket.is_normal else slots.announce_urgent()
         try:
             while True:
                 self._check_deadline(deadline)
@@ -163,7 +154,7 @@ class RateLimiter:
         slots = self._state.slots
         if wait.remaining(slots.read()) > 0:
             return None
-        if ticket.lane is Lane.NORMAL and slots.has_urgent():
+        if ticket.is_normal and slots.has_urgent():
             return None
         record = slots.read()
         index = slots.acquire(1 if self._known_rate(record) is not None else SLOT_COUNT)
