@@ -118,7 +118,8 @@ def _transact(work: Callable[[sqlite3.Connection], _T]) -> _T:
                 return result
     with _memory_lock:
         if not _memory:
-            _memory.append(_prepare(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)))
+            _memory.append(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None))
+            _memory[0].execute(_TABLE)
         return work(_memory[0])
 
 
@@ -131,7 +132,7 @@ def _open_shared() -> sqlite3.Connection | None:
                 store = sqlite3.connect(folder / FILE, timeout=_BUSY, isolation_level=None)
                 (folder / FILE).chmod(0o600)
                 store.execute("BEGIN IMMEDIATE")
-                return _prepare(store)
+                store.execute(_TABLE)
             except (sqlite3.Error, OSError) as error:
                 if store is not None:
                     store.close()
@@ -140,9 +141,6 @@ def _open_shared() -> sqlite3.Connection | None:
                 # The file is corrupt: delete it and try once more.
                 with contextlib.suppress(OSError):
                     (folder / FILE).unlink()
+            else:
+                return store
     return None
-
-
-def _prepare(store: sqlite3.Connection) -> sqlite3.Connection:
-    store.execute(_TABLE)
-    return store

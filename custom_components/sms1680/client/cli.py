@@ -70,10 +70,9 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.set_defaults(is_missing=False)
     commands = parser.add_subparsers(title="commands", required=True)
-    ours = {"send": _add_send, "balance": _add_balance, "estimate": _add_estimate}
-    for add in ours.values():
+    for add in (_add_send, _add_balance, _add_estimate):
         add(commands)
-    if given[:1] and given[0] in ours:
+    if given[:1] and given[0] in commands.choices:
         return parser  # the other commands are large, and an urgent message must not wait for them
     for entry in sorted(metadata.entry_points(group=COMMANDS), key=lambda entry: entry.name):
         _add_other(commands, entry)
@@ -86,14 +85,11 @@ def _add_other(commands: Any, entry: metadata.EntryPoint) -> None:  # noqa: ANN4
     except ImportError as error:
         missing = f"needs {error.name}: pip install {error.name}"
         parser = commands.add_parser(entry.name, help=missing, add_help=False)
-        parser.set_defaults(run=lambda _: _missing(f"{entry.name} {missing}"), is_missing=True)
+        parser.set_defaults(
+            run=lambda _: parser.exit(EXIT_INVALID, f"sms1680: {entry.name} {missing}\n"), is_missing=True
+        )
         return
     add(commands)
-
-
-def _missing(what: str) -> int:
-    print(f"sms1680: {what}", file=sys.stderr)
-    return EXIT_INVALID
 
 
 def _add_send(commands: Any) -> None:  # noqa: ANN401 - argparse names no public type

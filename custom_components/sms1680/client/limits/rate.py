@@ -108,8 +108,12 @@ class RateLimiter:
                     ahead = state.queue.index(ticket)
                     if ahead == 0 and (slot := self._try(ticket, wait)) is not None:
                         return slot
-                    queued = sum(self._cost(other.items, other.rate) for other in state.queue[:ahead])
-                remaining = wait.remaining(slots.read()) + queued
+                    record = slots.read()
+                    known = self._known_rate(record)
+                    queued = sum(
+                        _cost(other.items, other.rate or known, record.slowness) for other in state.queue[:ahead]
+                    )
+                remaining = wait.remaining(record) + queued
                 if deadline is not None and self._clock() + remaining > deadline:
                     raise DeadlineError
                 yield min(remaining or wait.next_look(ahead), _LONGEST_SLEEP)
@@ -172,10 +176,6 @@ class RateLimiter:
         if record.rate > 0 and 0 <= self._clock() - record.answered_at < _RATE_IS_FRESH:
             return record.rate
         return None
-
-    def _cost(self, items: int, rate: float | None) -> float:
-        record = self._state.slots.read()
-        return _cost(items, rate if rate is not None else self._known_rate(record), record.slowness)
 
 
 class _Wait:
