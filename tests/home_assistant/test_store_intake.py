@@ -17,7 +17,7 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
-from custom_components.sms1680.store.db import HistoryQuery, MessageStore, store as store_module
+from custom_components.sms1680.store.db import HistoryQuery, MessageStore, inbox
 from custom_components.sms1680.store.manager import DATA_STORE
 
 ALICE = "13800000001"
@@ -51,7 +51,7 @@ def blocking(method: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
 
 def faulty(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
     """Make uplinks that contain "bad" fail with the error. Return the sizes of the attempted groups."""
-    insert, groups = store_module.insert_received, list[int]()
+    insert, groups = inbox.insert_received, list[int]()
 
     def receive(connection: Any, items: Any) -> Any:
         groups.append(len(items))
@@ -59,7 +59,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
             raise error
         return insert(connection, items)
 
-    monkeypatch.setattr(store_module, "insert_received", receive)
+    monkeypatch.setattr(inbox, "insert_received", receive)
     return groups
 
 

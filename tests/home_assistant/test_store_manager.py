@@ -96,8 +96,10 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
     from custom_components.sms1680.store.db import store
 
-    functions = {"receive": "insert_received", "begin": "begin_dispatch", "settle": "settle_dispatch"}
-    monkeypatch.setattr(store, functions[name], full)
+    if name == "receive":
+        monkeypatch.setattr(store.inbox, "insert_received", full)
+    else:
+        monkeypatch.setattr(store.MessageStore, name, store._method(full))
 
 
 class TestIncoming:

@@ -37,7 +37,10 @@ def save_deferred(
     row: int | None = None,
     going: bool = False,
 ) -> int:
-    """Save a message, replacing the one in `row`. Return its row."""
+    """Save a message to one number until it is due, and return its row.
+
+    message: any JSON value. row: the row to replace. going: whether the message is being sent from now on.
+    """
     values = (row, entry, comparable_number(number), to_micros(due), going, json.dumps(message, ensure_ascii=False))
     (saved,) = connection.execute(_SAVE, values).fetchone()
     return int(saved)

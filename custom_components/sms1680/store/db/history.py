@@ -55,7 +55,7 @@ def find_messages(connection: sqlite3.Connection, query: HistoryQuery) -> list[S
     return found[: query.limit]
 
 
-def purge_messages(connection: sqlite3.Connection, selection: Selection, *, open_too: bool) -> int:
+def purge_messages(connection: sqlite3.Connection, selection: Selection, *, open_too: bool = False) -> int:
     """Delete the selected messages, and return their number.
 
     open_too: include messages that are being sent.
@@ -69,8 +69,8 @@ def purge_messages(connection: sqlite3.Connection, selection: Selection, *, open
     return count
 
 
-def delete_deferred(connection: sqlite3.Connection, selection: Selection, *, open_too: bool) -> list[int]:
-    """Delete the selected deferred messages, and return their rows. See `purge_messages`."""
+def delete_deferred(connection: sqlite3.Connection, selection: Selection, *, open_too: bool = False) -> list[int]:
+    """Delete the selected deferred messages, from the file too, and return their rows. See `purge_messages`."""
     where, values = _where(selection)
     going = "" if open_too else " AND NOT going"
     sql = f"DELETE FROM later WHERE row IN (SELECT row FROM ({_LATER}) WHERE {where}{going}) RETURNING row"

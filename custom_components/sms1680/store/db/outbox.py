@@ -51,7 +51,7 @@ WHERE {_OPEN} AND state <> 'sending' AND max(at, ifnull(due, 0)) < ?2 RETURNING 
 
 
 def begin_dispatch(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
-    """Store messages that are about to be sent."""
+    """Store messages that are about to be sent. If this fails, `settle_dispatch` stores them."""
     dispatch.rows = [None] * len(dispatch.messages)  # reset after a rolled-back transaction
     dispatch.rows = [_insert(connection, message) for message in dispatch.messages]
 
