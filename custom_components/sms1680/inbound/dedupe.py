@@ -21,21 +21,14 @@ class SeenItem:
     """An item that arrived before: the id of its event, and the time of its first arrival in seconds.
 
     acknowledged: the acknowledgement was written completely, so the sender has no reason to repeat the item.
-    digest: the keyed hash that identifies the item.
+    digest: the keyed hash that identifies the item. source: see `Deduplicator.note`.
     """
 
     id: str
     since: float
     acknowledged: bool = False
     digest: bytes = b""
-
-
-@dataclass(slots=True)
-class UnmatchedCopy:
-    """A reply that has arrived through one source only so far."""
-
-    source: str
-    seen: SeenItem
+    source: str | None = None
 
 
 class Deduplicator:
@@ -57,7 +50,8 @@ class Deduplicator:
         self._clock = clock
         self._key = key[: blake2b.MAX_KEY_SIZE]
         self._seen: BoundedDict[bytes, SeenItem] = BoundedDict(max_size)
-        self._unmatched: OrderedDict[bytes, list[UnmatchedCopy]] = OrderedDict()
+        # Replies that have arrived through one source only so far, by number and text.
+        self._unmatched: OrderedDict[bytes, list[SeenItem]] = OrderedDict()
 
     def note(
         self,
@@ -76,10 +70,10 @@ class Deduplicator:
         if seen is not None and self._is_repeat(seen, window, has_id=bool(item.message_id)):
             return seen, True
         other = self._take_copy(item, number, source) if source and isinstance(item, Reply) else None
-        seen = SeenItem(other.seen.id if other else new_id(), self._clock(), digest=digest)
+        seen = SeenItem(other.id if other else new_id(), self._clock(), digest=digest, source=source)
         self.remember(seen)
         if other is None and source and isinstance(item, Reply):
-            self._unmatched.setdefault(self._text_digest(item, number), []).append(UnmatchedCopy(source, seen))
+            self._unmatched.setdefault(self._text_digest(item, number), []).append(seen)
         return seen, other is not None
 
     def forget(self, seen: SeenItem) -> None:
@@ -87,7 +81,7 @@ class Deduplicator:
         if self._seen.get(seen.digest) is seen:
             del self._seen[seen.digest]
         for digest, copies in list(self._unmatched.items()):
-            if left := [copy for copy in copies if copy.seen is not seen]:
+            if left := [copy for copy in copies if copy is not seen]:
                 self._unmatched[digest] = left
             else:
                 del self._unmatched[digest]
@@ -96,13 +90,13 @@ class Deduplicator:
         """Remember an item as the newest one."""
         self._seen[seen.digest] = seen
 
-    def _take_copy(self, item: Reply, number: str, source: str) -> UnmatchedCopy | None:
+    def _take_copy(self, item: Reply, number: str, source: str) -> SeenItem | None:
         """Remove and return the copy of a reply that arrived through another source."""
         oldest = self._clock() - _BOTH_SOURCES
-        while self._unmatched and next(iter(self._unmatched.values()))[-1].seen.since < oldest:
+        while self._unmatched and next(iter(self._unmatched.values()))[-1].since < oldest:
             self._unmatched.popitem(last=False)
         digest = self._text_digest(item, number)
-        copies = [copy for copy in self._unmatched.pop(digest, []) if copy.seen.since >= oldest]
+        copies = [copy for copy in self._unmatched.pop(digest, []) if copy.since >= oldest]
         found = next((copy for copy in copies if copy.source != source), None)
         if copies := [copy for copy in copies if copy is not found]:
             self._unmatched[digest] = copies
