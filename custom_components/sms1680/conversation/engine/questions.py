@@ -7,7 +7,7 @@ questions to one phone never cross. A critical question does not wait.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -53,6 +53,7 @@ class PromptAnswer:
     elapsed: float
 
 
+@dataclass(eq=False, repr=False)
 class Prompt:
     """A question to one phone. Created by `QuestionManager.ask`.
 
@@ -60,26 +61,16 @@ class Prompt:
     earliest time to send it, by the manager's clock. reason: set if it ended without an answer.
     """
 
-    def __init__(
-        self,
-        manager: "QuestionManager",
-        question: "Question",
-        number: str,
-        extension: str | None,
-        *,
-        critical: bool = False,
-        not_before: float = 0.0,
-    ) -> None:
-        self.manager = manager
-        self.question = question
-        self.number = number
-        self.extension = extension
-        self.critical = critical
-        self.not_before = not_before
-        self.by_extension = False
-        self.state = PromptState.QUEUED
-        self.answer: PromptAnswer | None = None
-        self.reason: NoAnswer | None = None
+    manager: "QuestionManager"
+    question: "Question"
+    number: str
+    extension: str | None
+    critical: bool = False
+    not_before: float = 0.0
+    by_extension: bool = False
+    state: PromptState = PromptState.QUEUED
+    answer: PromptAnswer | None = None
+    reason: NoAnswer | None = None
 
     @property
     def slot(self) -> SlotKey:
@@ -91,6 +82,7 @@ class Prompt:
         self.manager.end(self, reason)
 
 
+@dataclass(eq=False, repr=False)
 class Question:
     """One question to one or more phones.
 
@@ -98,42 +90,39 @@ class Question:
     reported with its answers. first: the prompt with the first answer.
     """
 
-    def __init__(
-        self,
-        answers: Answers,
-        clock: Clock,
-        on_change: Callable[[], None],
-        *,
-        wait_for_all: bool,
-        tag: str | None = None,
-    ) -> None:
-        self.answers = answers
-        self.tag = tag
-        self.prompts: list[Prompt] = []
-        self.first: Prompt | None = None
-        self.on_change = on_change
-        self._clock = clock
-        self._began = clock()
-        self._wait_for_all = wait_for_all
+    answers: Answers
+    clock: Clock
+    on_change: Callable[[], None]
+    wait_for_all: bool = field(kw_only=True)
+    tag: str | None = None
+    prompts: list[Prompt] = field(default_factory=list)
+    first: Prompt | None = None
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer."""
+        return self.first is not None
 
     @property
     def is_over(self) -> bool:
         """Whether the result is final."""
-        if self.first is not None and not self._wait_for_all:
-            return True
-        return all(prompt.state is PromptState.OVER for prompt in self.prompts)
+        answered = self.answered and not self.wait_for_all
+        return answered or all(prompt.state is PromptState.OVER for prompt in self.prompts)
 
     @property
     def reason(self) -> NoAnswer | None:
         """The reason for a missing answer, once the question is over. None if there is an answer."""
-        if self.first is not None:
+        if self.answered:
             return None
         reasons = {prompt.reason for prompt in self.prompts}
         return next(reason for reason in NoAnswer if reason in reasons)
 
     def record_answer(self, prompt: Prompt, answer_id: str | None, sentence: str) -> None:
         """Record an answer."""
-        prompt.answer = PromptAnswer(answer_id, sentence, self._clock() - self._began)
+        prompt.answer = PromptAnswer(answer_id, sentence, self.clock() - self._began)
         self.first = self.first or prompt
 
     def time_out(self) -> None:
@@ -242,38 +231,30 @@ class QuestionManager:
         known, but not as a question's. Then the reply can only answer a question that was sent with this extension.
         """
         for slot in ((number, extension), (number, None)):
-            prompt, recent = self._open.get(slot), self._history.get(slot, self._clock())
-            asked = prompt or recent
+            asked = self._open.get(slot) or self._history.get(slot, self._clock())
             if asked is None:
                 continue
             if slot[1] is None and foreign and asked.extension != extension:
                 return None
-            if prompt is not None:
-                return self._match_open(prompt, text)
-            if recent is not None:
-                return self._match_recent(slot, recent, text)
+            return self._match(slot, asked, text)
         if self._extensions is not None and not foreign and extension in self._extensions.range:
             return AnswerMatch(None, over=True)  # only questions use the range, so it belongs to a forgotten one
         return None
 
-    def _match_open(self, prompt: Prompt, text: str) -> AnswerMatch | None:
-        is_answer, answer_id = prompt.question.answers.match(text)
-        if not is_answer:
-            return None
-        already = prompt.question.first is not None
-        prompt.question.record_answer(prompt, answer_id, text.strip())
-        self._history.mark_answered(prompt.slot)
-        self.end(prompt, None)
-        return AnswerMatch(answer_id, over=False, tag=prompt.question.tag, already=already)
-
-    def _match_recent(self, slot: SlotKey, question: RecentQuestion, text: str) -> AnswerMatch | None:
+    def _match(self, slot: SlotKey, asked: Prompt | RecentQuestion, text: str) -> AnswerMatch | None:
+        """Return the answer in a reply to an open prompt or to a recent question, and record it."""
+        question = asked.question if isinstance(asked, Prompt) else asked
         is_answer, answer_id = question.answers.match(text)
         if not is_answer:
             return None
-        already = question.answered
+        match = AnswerMatch(answer_id, not isinstance(asked, Prompt), question.tag, question.answered)
         self._history.mark_answered(slot)
-        self.open_next(slot[0])
-        return AnswerMatch(answer_id, over=True, tag=question.tag, already=already)
+        if isinstance(asked, Prompt):
+            asked.question.record_answer(asked, answer_id, text.strip())
+            self.end(asked, None)
+        else:
+            self.open_next(slot[0])
+        return match
 
     def _find_slot(self, prompt: Prompt) -> bool:
         """Assign a prompt's extension. Return whether a slot is free now."""
@@ -318,7 +299,6 @@ class QuestionManager:
         prompt.question.on_change()
 
     def _remember(self, prompt: Prompt, *, awaited: bool) -> None:
-        question = prompt.question
-        answered = question.first is not None
-        recent = RecentQuestion(question.answers, question.tag, prompt.extension, self._clock(), awaited, answered)
+        question, now = prompt.question, self._clock()
+        recent = RecentQuestion(question.answers, question.tag, prompt.extension, now, awaited, question.answered)
         self._history.note(prompt.slot, recent)
