@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from asyncio.base_events import Server
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +35,22 @@ from custom_components.sms1680.account import clients as account
 from custom_components.sms1680.client import AsyncClient
 from custom_components.sms1680.flows.validation import account_id
 from sms1680.sandbox import Account, Config, Sandbox
-
-USERNAME = "homeuser"
-PASSWORD = "s3cret-Passw0rd"
-PRODUCT = "61341"
-SP_ID = "901680"
-SOURCE_NUMBER = "106900001680"
-ALICE = "13800000001"
-BOB = "13800000002"
-WEBHOOK_ID = "webhook-id-of-the-tests"
-PUSH_SECRET = "push-secret-of-the-tests"
-
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Connect = Callable[[], Awaitable[None]]
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    PASSWORD,
+    PRODUCT,
+    PUSH_SECRET,
+    SOURCE_NUMBER,
+    SP_ID,
+    USERNAME,
+    WEBHOOK_ID,
+    Connect,
+    MakeEntry,
+    SetUp,
+    Until,
+    recipient,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -166,17 +168,6 @@ async def sandbox(sandbox_config: Config) -> AsyncIterator[Sandbox]:
         yield box
 
 
-def recipient(name: str, number: str, subentry_id: str, **more: Any) -> ConfigSubentryDataWithId:
-    """Return a recipient as an entry stores it."""
-    return ConfigSubentryDataWithId(
-        data={const.CONF_NUMBER: number, **more},
-        subentry_id=subentry_id,
-        subentry_type=const.SUBENTRY_RECIPIENT,
-        title=name,
-        unique_id=number,
-    )
-
-
 @pytest.fixture
 def make_entry(sandbox: Sandbox, hass: HomeAssistant) -> MakeEntry:
     """Return a function that adds an account at the sandbox with Alice and Bob, without setting it up."""
@@ -219,7 +210,7 @@ def make_entry(sandbox: Sandbox, hass: HomeAssistant) -> MakeEntry:
             options={const.CONF_SIGNATURE: "某某科技", **(options or {})},
             subentries_data=recipients
             if recipients is not None
-            else [recipient("Alice", ALICE, "alice"), recipient("Bob", BOB, "bob")],
+            else [recipient("Alice", ALICE), recipient("Bob", BOB)],
         )
         entry.add_to_hass(hass)
         return entry
@@ -267,7 +258,7 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def until(hass: HomeAssistant, sandbox: Sandbox) -> Callable[[Callable[[], object]], Awaitable[None]]:
+def until(hass: HomeAssistant, sandbox: Sandbox) -> Until:
     """Return a function that waits for a condition, checked at every event here or at the platform."""
 
     async def wait(condition: Callable[[], object]) -> None:

@@ -27,7 +27,25 @@ if TYPE_CHECKING:
 
 MakeEntry = Callable[..., MockConfigEntry]
 SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+Connect = Callable[[], Awaitable[None]]
 Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+USERNAME = "homeuser"
+PASSWORD = "s3cret-Passw0rd"
+PRODUCT = "61341"
+SP_ID = "901680"
+SOURCE_NUMBER = "106900001680"
+WEBHOOK_ID = "webhook-id-of-the-tests"
+PUSH_SECRET = "push-secret-of-the-tests"
+WEBHOOK = f"/api/webhook/{WEBHOOK_ID}"
+SIGNED = "【某某科技】"
+BOTH = ("http", "cmpp")
+
+ALICE = "13800000001"
+BOB = "13800000002"
+CAROL = "13800000003"
+ALICE_NOW = "13900000099"  # her new number
+STRANGER = "13900000009"
 
 
 async def send_text(
@@ -48,7 +66,7 @@ def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
 
 def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
     """Return the number and the unsigned text of each message that the platform accepted."""
-    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
+    return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
 
 
 async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:

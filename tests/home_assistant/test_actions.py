@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,10 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.verdicts import Verdict
-
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-MakeEntry = Callable[..., MockConfigEntry]
-ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
+from tests.home_assistant.helpers import ALICE, BOB, STRANGER, MakeEntry, SetUp
 
 pytestmark = pytest.mark.usefixtures("entry")
 

@@ -23,9 +23,8 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound import pipeline as delivering
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import MakeEntry, SetUp, cut_off, later, sent
+from tests.home_assistant.helpers import ALICE, BOB, WEBHOOK_ID, MakeEntry, SetUp, cut_off, later, sent
 
-ALICE, BOB = "13800000001", "13800000002"
 FORBIDDEN = "客厅在赌博"
 SAFE = "家中有警报，请查看"
 
@@ -58,9 +57,6 @@ async def report(hass: HomeAssistant, client: Any, number: str, message_id: str,
     answer = await client.get(address, params={"mobile": number, "msgid": message_id, "status": status})
     assert answer.status == 200
     await hass.async_block_till_done(wait_background_tasks=True)
-
-
-WEBHOOK_ID = "webhook-id-of-the-tests"
 
 
 @pytest.fixture

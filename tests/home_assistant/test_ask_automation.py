@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
+from pytest_homeassistant_custom_component.common import async_mock_service
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.conversation.engine import memory
 from sms1680.sandbox import Account, Config, Sandbox
-
-ALICE, BOB = "13800000001", "13800000002"
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Connect = Callable[[], Awaitable[None]]
+from tests.home_assistant.helpers import ALICE, Connect, MakeEntry, SetUp
 
 ASK = {
     "action": "sms1680.ask_question",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -17,10 +16,7 @@ from custom_components.sms1680.client.errors import error_of
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-
-ALICE = "13800000001"
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp
 
 
 def drill(hass: HomeAssistant, **data: Any) -> asyncio.Task[Any]:

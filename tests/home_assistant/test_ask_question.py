@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,10 +23,7 @@ from custom_components.sms1680.conversation.engine import memory
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-
-ALICE, BOB, CAROL = "13800000001", "13800000002", "13800000003"
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+from tests.home_assistant.helpers import ALICE, BOB, CAROL, MakeEntry, SetUp
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -19,10 +18,7 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, StoredOut
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
-
-ALICE, BOB = "13800000001", "13800000002"
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp
 
 OUR_EVENT = {"trigger": "event", "event_type": "sms1680_message_received", "event_data": {"content": "开始"}}
 OUR_ENTITY = {"trigger": "state", "entity_id": "event.home_inbox"}

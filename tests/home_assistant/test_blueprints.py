@@ -31,12 +31,11 @@ from custom_components.sms1680.client import DeliveryReport
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import ALICE, BOB, Connect
 
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
 FILES = sorted(FOLDER.glob("*.yaml"))
 LANGUAGES = ("", ".zh-Hans")
-ALICE, BOB = "13800000001", "13800000002"
-Connect = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -30,15 +29,9 @@ from custom_components.sms1680.inbound.models import NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Config, Sandbox
-from tests.home_assistant.helpers import send_text
+from tests.home_assistant.helpers import ALICE, SIGNED, MakeEntry, SetUp, Until, send_text
 
-ALICE = "13800000001"
-SIGNED = "【某某科技】"
 CONNECTED = "binary_sensor.home_connected"
-
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 @pytest.fixture

@@ -20,14 +20,7 @@ from custom_components.sms1680.flows import validation as checks
 from sms1680.cmpp.wire.pdus import ConnectResp
 from sms1680.sandbox import Account, Config, Sandbox
 from sms1680.sandbox.cmpp import connection as sandbox_connection
-from tests.home_assistant.helpers import send_text
-
-PASSWORD = "s3cret-Passw0rd"
-BOTH = ("http", "cmpp")
-
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Until = Callable[[Callable[[], object]], Awaitable[None]]
+from tests.home_assistant.helpers import BOTH, PASSWORD, MakeEntry, SetUp, Until, send_text
 
 
 @pytest.fixture

@@ -31,14 +31,11 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, StoredIn
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import ALICE, BOB, CAROL, STRANGER, Connect, MakeEntry, SetUp
 
-ALICE, BOB, CAROL, STRANGER = "13800000001", "13800000002", "13800000003", "13900000009"
 PIN, SECRET = "4711350", "JBSWY3DPEHPK3PXP"
 NOW = "2026-05-01 12:00:10+00:00"
 
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Connect = Callable[[], Awaitable[None]]
 
 with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"

@@ -18,9 +18,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.client.errors import InvalidSettingError
 from sms1680.sandbox import Config, Sandbox
+from tests.home_assistant.helpers import PASSWORD, MakeEntry
 
-MakeEntry = Callable[..., MockConfigEntry]
-PASSWORD = "s3cret-Passw0rd"
 MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, strategies as st
 
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.dedupe import Deduplicator
+from tests.home_assistant.helpers import ALICE, BOB
 
-ALICE, BOB = "13800000001", "13800000002"
 HOUR, DAY = 3600, 24 * 3600
 
 

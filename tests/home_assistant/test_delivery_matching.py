@@ -37,8 +37,8 @@ from custom_components.sms1680.store.db.matching import (
     outranks,
     state_of,
 )
+from tests.home_assistant.helpers import ALICE, BOB
 
-ALICE, BOB = "13800000001", "13800000002"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ACCEPTED, UNKNOWN, HELD = Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.HELD
 NOTATIONS = ("{}", "+86{}", "86{}", "0086 {}", "+86 {}")

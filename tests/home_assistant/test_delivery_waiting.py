@@ -18,8 +18,8 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import ALICE, BOB
 
-ALICE, BOB = "13800000001", "13800000002"
 Hear = Callable[..., Awaitable[None]]
 DELIVERED = {"state": "delivered", "settled": True, "reason": None, "matched": "id"}
 

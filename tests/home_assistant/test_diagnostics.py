@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -20,10 +19,8 @@ from custom_components.sms1680.client import DeliveryReport, Outcome, Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import send_text
+from tests.home_assistant.helpers import ALICE, MakeEntry, send_text
 
-ALICE = "13800000001"
-MakeEntry = Callable[..., MockConfigEntry]
 REVEALING = {
     const.CONF_SIGNATURE: "某某科技",
     const.CONF_PROXY: "http://proxyuser:proxypass@127.0.0.1:1",

@@ -40,15 +40,11 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.recipients import Addressee
 from custom_components.sms1680.store import manager as storing
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import send_text
+from tests.home_assistant.helpers import SIGNED, MakeEntry, SetUp, send_text
 
 LI, WANG, NUMBER, STRANGER = "13800210000", "13500210000", "13911000000", "13900000009"
 KINDS = ("automation", "script", "configuration", "push")
 EXAMPLES = {example.name: example for example in all_examples(*KINDS)}
-SIGNED = "【某某科技】"
-
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote
@@ -36,18 +36,13 @@ from custom_components.sms1680.inbound import endpoints, http_handler
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import send_text
+from tests.home_assistant.helpers import PUSH_SECRET, WEBHOOK, WEBHOOK_ID, MakeEntry, send_text
 
-WEBHOOK_ID = "webhook-id-of-the-tests"
-PUSH_SECRET = "push-secret-of-the-tests"
-WEBHOOK = f"/api/webhook/{WEBHOOK_ID}"
 REPORTS = f"/api/sms1680/{PUSH_SECRET}/1603/mr"
 UPLINKS = f"/api/sms1680/{PUSH_SECRET}/1603/mo"
 ADDRESSES = (WEBHOOK, REPORTS, UPLINKS)
 UPLINK = "mobile=13800000001&content=" + quote("好的") + "&xh=12;"
 REPORT = "msgid=0012&mobile=13800000001&status=0"
-
-MakeEntry = Callable[..., MockConfigEntry]
 
 
 @pytest.fixture

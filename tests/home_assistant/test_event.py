@@ -17,8 +17,8 @@ from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import ALICE, STRANGER
 
-ALICE, STRANGER = "13800000001", "13900000009"
 INBOX, ALICES, BOBS = "event.home_inbox", "event.alice_messages", "event.bob_messages"
 
 

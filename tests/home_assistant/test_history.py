@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -18,11 +17,7 @@ from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.manager import DATA_STORE
-from tests.home_assistant.helpers import send_text
-
-ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+from tests.home_assistant.helpers import ALICE, STRANGER, MakeEntry, SetUp, send_text
 
 
 async def get(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +21,9 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.sms1680 import const
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Config, Sandbox
+from tests.home_assistant.helpers import ALICE, WEBHOOK, MakeEntry, SetUp, Until
 
 SLOW = 1.0  # seconds: longer than any step of ours, even on a busy machine with coverage
-WEBHOOK = "/api/webhook/webhook-id-of-the-tests"
-ALICE = "13800000001"
-
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-
-ALICE, STRANGER = "13800000001", "13900000009"
+from tests.home_assistant.helpers import ALICE, STRANGER
 
 with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"

@@ -17,8 +17,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.flows import self_test
 from sms1680.sandbox import Config, Fault, Sandbox
-
-ALICE = "13800000001"
+from tests.home_assistant.helpers import ALICE
 
 
 async def choose(hass: HomeAssistant, entry: MockConfigEntry, step: str) -> ConfigFlowResult:

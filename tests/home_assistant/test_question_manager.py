@@ -23,8 +23,8 @@ from custom_components.sms1680.conversation.engine import (
     QuestionManager,
 )
 from custom_components.sms1680.conversation.engine.memory import GRACE
+from tests.home_assistant.helpers import ALICE, BOB
 
-ALICE, BOB = "13800000001", "13800000002"
 YES_NO = Answers([("yes", []), ("no", [])])
 
 

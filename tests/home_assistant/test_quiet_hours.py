@@ -20,9 +20,8 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.quiet_hours import QuietHours
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import MakeEntry, SetUp, recipient, sent
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, recipient, sent
 
-ALICE, BOB = "13800000001", "13800000002"
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 QUIET = {const.CONF_QUIET_FROM: "22:00:00", const.CONF_QUIET_TO: "07:00:00", const.CONF_TIME_ZONE: "Asia/Shanghai"}
 EVENING = datetime(2026, 5, 1, 23, 30, tzinfo=SHANGHAI)

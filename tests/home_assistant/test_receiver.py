@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
@@ -31,9 +31,7 @@ from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedE
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import MessageStore, StoreError, comparable_number
-
-ALICE, STRANGER = "13800000001", "13900000009"
-MakeEntry = Callable[..., MockConfigEntry]
+from tests.home_assistant.helpers import ALICE, MakeEntry
 
 
 @pytest.fixture

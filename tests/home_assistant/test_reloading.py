@@ -24,9 +24,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680.repairs import async_create_fix_flow
 from sms1680.sandbox import Fault, Sandbox
-
-ALICE, BOB = "13800000001", "13800000002"
-SIGNED = "【某某科技】"
+from tests.home_assistant.helpers import ALICE, SIGNED
 
 
 async def notify(hass: HomeAssistant, message: str = "门开了", **target: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,9 +19,7 @@ from homeassistant.helpers import (
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from sms1680.sandbox import Sandbox
-
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
+from tests.home_assistant.helpers import ALICE, BOB, STRANGER, SetUp
 
 
 async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,10 +19,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.verdicts import Verdict
-
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Until = Callable[[Callable[[], object]], Awaitable[None]]
-MakeEntry = Callable[..., MockConfigEntry]
+from tests.home_assistant.helpers import MakeEntry, SetUp, Until
 
 
 def state(hass: HomeAssistant, entity_id: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -24,10 +23,7 @@ from custom_components.sms1680.account.spending import spending_limits
 from custom_components.sms1680.client import SpendingLimits
 from custom_components.sms1680.context import async_fire
 from sms1680.sandbox import Sandbox
-
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-ALICE, BOB = "13800000001", "13800000002"
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp
 
 
 async def send(hass: HomeAssistant, number: str = ALICE, **data: Any) -> tuple[str, str | None]:

@@ -37,8 +37,8 @@ from custom_components.sms1680.store.db import (
     schema,
     writer,
 )
+from tests.home_assistant.helpers import ALICE, BOB
 
-ALICE, BOB = "13800000001", "13800000002"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 Make = Callable[..., MessageStore]
 

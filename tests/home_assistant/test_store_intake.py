@@ -19,8 +19,7 @@ from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, MessageStore, inbox
 from custom_components.sms1680.store.manager import DATA_STORE
-
-ALICE = "13800000001"
+from tests.home_assistant.helpers import ALICE
 
 
 @pytest.fixture

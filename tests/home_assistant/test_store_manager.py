@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -49,13 +48,7 @@ from custom_components.sms1680.store.intake import StoreIntake
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
 from sms1680.sandbox.faults import Fault
-from tests.home_assistant.helpers import send_text
-
-ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-
-Until = Callable[[Callable[[], object]], Awaitable[None]]
+from tests.home_assistant.helpers import ALICE, BOB, STRANGER, MakeEntry, SetUp, Until, send_text
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
-
-ALICE, STRANGER = "13800000001", "13900000009"
+from tests.home_assistant.helpers import ALICE, STRANGER
 
 with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"

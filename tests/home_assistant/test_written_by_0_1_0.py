@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,12 @@ from pytest_homeassistant_custom_component.common import async_capture_events, a
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from sms1680.sandbox import Account, Config, Sandbox
+from tests.home_assistant.helpers import Until
 
 FILES = Path(__file__).parent / "written_by_0_1_0"
 WRITTEN = datetime(2026, 11, 28, 15, 47, 50, tzinfo=UTC)
 DAD, MUM, GRAN = "13800000001", "13800000002", "13800000003"
 pytestmark = pytest.mark.usefixtures("account")
-Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +15,7 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from sms1680.sandbox import Sandbox
-
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-PASSWORD = "s3cret-Passw0rd"
-ALICE, BOB, STRANGER = "13800000001", "13800000002", "13900000009"
+from tests.home_assistant.helpers import ALICE, BOB, PASSWORD, STRANGER, SetUp
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,15 +27,7 @@ from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Config, Fault, Sandbox
 from sms1680.sandbox.cmpp.faults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
-from tests.home_assistant.helpers import send_text
-
-ALICE, BOB = "13800000001", "13800000002"
-SIGNED = "【某某科技】"
-BOTH = ("http", "cmpp")
-
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Until = Callable[[Callable[[], object]], Awaitable[None]]
+from tests.home_assistant.helpers import ALICE, BOB, BOTH, SIGNED, MakeEntry, SetUp, Until, send_text
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ from custom_components.sms1680.outbound import pipeline as delivering
 from custom_components.sms1680.store.db import MessageStore, StoreError
 from sms1680.sandbox import Account, Config, Sandbox
 from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
     MakeEntry,
     SetUp,
     ends,
@@ -46,7 +48,6 @@ from tests.home_assistant.helpers import (
     use_gateway,
 )
 
-ALICE, ALICE_NOW, BOB = "13800000001", "13900000099", "13800000002"
 QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
 EVENING = "2026-01-05 23:30:00+00:00"
 OFF = "http://127.0.0.1:9"

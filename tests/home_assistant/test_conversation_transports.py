@@ -18,8 +18,8 @@ from yarl import URL
 
 from custom_components.sms1680 import const
 from sms1680.sandbox import Config, Sandbox
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, Until
 
-ALICE, BOB = "13800000001", "13800000002"
 PIN = "4711350"
 PEOPLE = [
     {"data": {"number": number, **more}, "subentry_type": "recipient", "title": name, "unique_id": number}
@@ -27,9 +27,6 @@ PEOPLE = [
 ]
 SET_UP = {"recipients": PEOPLE, "options": {const.CONF_COMMAND_WORDS: ["撤防"]}}
 
-MakeEntry = Callable[..., MockConfigEntry]
-SetUp = Callable[[MockConfigEntry], Awaitable[None]]
-Until = Callable[[Callable[[], object]], Awaitable[None]]
 Connected = Callable[..., Awaitable[MockConfigEntry]]
 
 
