@@ -10,6 +10,7 @@ import pytest
 from sms1680 import cmpp
 from sms1680.cmpp import CodecError, Decoder, decode, encode
 from sms1680.cmpp.wire.layout import write_text
+from sms1680.cmpp.wire.messages import submit_writer
 from sms1680.cmpp.wire.msgid import MsgId
 from sms1680.cmpp.wire.pdus import (
     ActiveTestResp,
@@ -163,6 +164,28 @@ def submit(**changes: Any) -> Submit:
         "msg_content": b"hello",
     }
     return Submit(**(fields | changes))
+
+
+@pytest.mark.parametrize("total", [1, 2])
+@pytest.mark.parametrize("numbers", [("13800138000",), ("13800138000", "13800138001")])
+def test_submit_writer_writes_the_octets_of_the_pdu(total: int, numbers: tuple[str, ...]) -> None:
+    times = {"valid_time": "261122200000032+", "at_time": "261122190000032+"}
+    changes = {"pk_total": total, "tp_udhi": total - 1, "msg_fmt": 8, "dest_terminal_id": numbers, **times}
+    write = submit_writer("901234", "HELP")
+    assert write(1, total, 1, 8, *times.values(), "10690001", numbers, b"hello") == encode(
+        submit(service_id="HELP", **changes)
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{0: 2**32}, {3: 256}, {6: "1" * 22}, {7: ()}, {7: ("",)}, {7: ("1",) * 100}, {8: bytes(161)}],
+    ids=str,
+)
+def test_submit_writer_refuses_what_does_not_fit(changed: dict[int, Any]) -> None:
+    fitting = (1, 1, 1, 0, "", "", "10690001", ("13800138000",), b"hello")
+    with pytest.raises((ValueError, struct.error)):
+        submit_writer("901234", "")(*(changed.get(place, value) for place, value in enumerate(fitting)))
 
 
 def deliver(**changes: Any) -> Deliver:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -137,16 +136,3 @@ async def test_http_and_cmpp_share_one_count(tmp_path: Path) -> None:
             assert await outcomes(http.send(ONE, "四")) == [HELD]
             assert cmpp.spending() == http.spending() == Spending(2, 2)
         assert len(box.platform.messages) == 2
-
-
-async def test_on_receipt_runs_in_the_callers_contextvars(connect: Connect) -> None:
-    call: ContextVar[str] = ContextVar("call", default="none")
-    told: list[str] = []
-    client = connect(on_receipt=lambda _: told.append(call.get()))
-
-    async def send(name: str) -> None:
-        call.set(name)
-        await client.send(ONE, name)
-
-    await asyncio.gather(send("first"), send("second"))
-    assert sorted(told) == ["first", "second"]

@@ -17,7 +17,7 @@ from .compose import SubmitSettings
 from .events import ResponseReceived
 from .outgoing import Call, Outbox, Segment
 from .protocol import CMPPProtocol
-from .wire.messages import submit_maker, write_submit
+from .wire.messages import submit_writer
 from .wire.pdus import SubmitResp
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -46,7 +46,7 @@ class Dispatcher:
     ) -> None:
         self._outbox = outbox
         self._limiter = limiter
-        self._make_submit = submit_maker(settings.sp_id, settings.service_id)
+        self._write_submit = submit_writer(settings.sp_id, settings.service_id)
         self._clock = clock
         self._sleep = sleep
         self._link: CMPPProtocol | None = None
@@ -79,7 +79,7 @@ class Dispatcher:
 
     def abandon(self, call: Call) -> None:
         """Stop a call; segments in flight are answered in the background."""
-        self._outbox.stop(call, _CANCELLED)
+        call.stopped = call.stopped or _CANCELLED
         self._sweep()
 
     async def drain(self) -> None:
@@ -219,7 +219,7 @@ class Dispatcher:
         session, total = link.session, len(encoded.contents)
         sequence = session.next_sequence_id()
         fields = call.fields
-        pdu = self._make_submit(
+        octets = self._write_submit(
             sequence,
             total,
             number + 1,
@@ -230,7 +230,7 @@ class Dispatcher:
             message.numbers,
             encoded.contents[number],
         )
-        session.send(write_submit(pdu), sequence, (segment, waiter), now)
+        session.send(octets, sequence, (segment, waiter), now)
         self._in_flight += 1
 
     def _retry(self, segment: Segment, verdict: Verdict) -> None:

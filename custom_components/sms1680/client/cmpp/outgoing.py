@@ -5,7 +5,6 @@ No socket, no clock and no sleep: the dispatcher takes segments with `next` and 
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -71,8 +70,7 @@ class PendingMessage:
 class Call:
     """One `send`, `send_template` or `send_batch`, until every item has a receipt.
 
-    on_settled: called with a receipt for each place of the caller's list. caller: the contextvars context of the
-    caller, in which `on_receipt` runs.
+    on_settled: called with a receipt for each place of the caller's list.
     """
 
     def __init__(
@@ -86,16 +84,11 @@ class Call:
         self.plan = plan
         self.fields = fields
         self.options = options
-        self.caller = copy_context()
+        self.texts = texts
         self.stopped: Verdict | None = None
-        self._texts = texts
         self._on_settled = on_settled
         self._receipts: list[Receipt | None] = [None] * len(plan.numbers)
         self._left = len(plan.numbers)
-
-    def messages(self) -> list[PendingMessage]:
-        """Return the messages of the call."""
-        return [self.message(encoded) for encoded in self._texts]
 
     def message(self, encoded: EncodedText) -> PendingMessage:
         """Return the message for an encoded text."""
@@ -138,8 +131,8 @@ class Outbox:
     def add(self, call: Call) -> None:
         """Queue the segments of a call."""
         lane = self._lanes[call.options.priority]
-        for message in call.messages():
-            lane.extend(message.segments())
+        for encoded in call.texts:
+            lane.extend(call.message(encoded).segments())
 
     def next(self, lane: Priority | None = None) -> Segment | None:
         """Remove and return the next segment, of one lane or of the most urgent one; None if there is none."""
@@ -162,10 +155,6 @@ class Outbox:
         if stopped is not None:
             self._settle(message, stopped)
         return stopped is not None
-
-    def stop(self, call: Call, verdict: Verdict) -> None:
-        """Stop a call: its queued segments are settled with this verdict by `next` or `sweep`."""
-        call.stopped = call.stopped or verdict
 
     def sweep(self, expired: Callable[[Call], Verdict | None]) -> None:
         """Settle the queued segments of stopped calls, and of calls for which `expired` returns a verdict."""
@@ -222,7 +211,7 @@ class Outbox:
             rest = Verdict(Outcome.NOT_SENT, verdict.reason, goes_on=False)
             message.stopped = message.stopped or rest
             if not verdict.goes_on:
-                self.stop(message.call, rest)
+                message.call.stopped = message.call.stopped or rest
         self._settle(message, verdict)
 
     def _read(self, segment: Segment, pdu: SubmitResp) -> Verdict:
@@ -276,7 +265,7 @@ class Outbox:
             receipts.append(receipt)
         if self._on_receipt is not None:
             for receipt in receipts:
-                call.caller.run(self._on_receipt, receipt)
+                self._on_receipt(receipt)
         return receipts
 
 

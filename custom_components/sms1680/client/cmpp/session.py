@@ -4,9 +4,8 @@ The client passes octets and times in and gets events and octets back. Times are
 clock; each method takes the current time as `now`. `deadline` returns the time of the next `tick`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import Final
 
 from ..bounded import BoundedDict
 from ..masking import MASK
@@ -136,7 +135,7 @@ class Session:
 
     def send(self, octets: bytes, sequence: int, key: Key, now: float) -> None:
         """Send an encoded request after `can_send`; the events for it carry `key`."""
-        self._in_flight[sequence] = (key, now + self._settings.answer_timeout)
+        self._in_flight[sequence] = (key, now)
         self._out.append(octets)
 
     def acknowledge(self, pdu: Deliver, result: int = 0) -> bool:
@@ -150,7 +149,6 @@ class Session:
         """End the session from the client's side."""
         if self.state not in _ENDING:
             self._state_deadline = now + self._settings.linger
-            self._close_event = SessionClosed(CloseCause.CLIENT_CLOSED)
         self._move(Trigger.CLOSE)
         return self._pop_events()
 
@@ -205,18 +203,16 @@ class Session:
         else:
             return None
         if self._in_flight:
-            due = min(due, self._oldest_request()[2])
+            due = min(due, self._oldest_sent_at() + self._settings.answer_timeout)
             if self.state is SessionState.OPEN:
                 due = min(due, self._silence_deadline())
         return due
 
     def tick(self, now: float) -> list[SessionEvent]:
         """Do what is due: time out requests, send an ACTIVE_TEST, or close an unresponsive session."""
-        while self._in_flight:
-            sequence, key, expires = self._oldest_request()
-            if expires > now:
-                break
-            del self._in_flight[sequence]
+        while self._in_flight and self._oldest_sent_at() + self._settings.answer_timeout <= now:
+            sequence = next(iter(self._in_flight))
+            key, _ = self._in_flight.pop(sequence)
             self._timed_out[sequence] = key
             self._events.append(RequestTimedOut(key))
         if self.state is SessionState.OPEN:
@@ -231,15 +227,12 @@ class Session:
                 self._fail(Trigger.TIMEOUT, SessionClosed(CloseCause.TIMED_OUT))
         return self._pop_events()
 
-    def _oldest_request(self) -> tuple[int, Key, float]:
-        """Return the Sequence_Id, the key and the expiry of the request that was sent first."""
-        sequence, (key, expires) = next(iter(self._in_flight.items()))
-        return sequence, key, expires
+    def _oldest_sent_at(self) -> float:
+        return next(iter(self._in_flight.values()))[1]
 
     def _silence_deadline(self) -> float:
         """Return until when the gateway can be silent while a request waits for its response."""
-        _, _, expires = self._oldest_request()
-        return max(self._last_received_at, expires - self._settings.answer_timeout) + self._settings.silence
+        return max(self._last_received_at, self._oldest_sent_at()) + self._settings.silence
 
     def _probe(self, now: float) -> None:
         self._state_deadline = now + self._settings.silence
@@ -257,7 +250,7 @@ class Session:
         else:
             self._unanswered_tests += 1
             self._last_test_at = now
-            self._send_active_test()
+            self._out.append(encode(ActiveTest(sequence_id=self.next_sequence_id())))
 
     # --- received PDUs ---
 
@@ -326,13 +319,25 @@ class Session:
         self._move(trigger)
 
     def _move(self, trigger: Trigger) -> None:
-        if self.state is not SessionState.CLOSED:
-            self.state, action = TRANSITIONS[self.state, trigger]
-            self._METHODS[action](self)
-
-    def _pop_events(self) -> list[SessionEvent]:
-        events, self._events = self._events, []
-        return events
+        if self.state is SessionState.CLOSED:
+            return
+        self.state, action = TRANSITIONS[self.state, trigger]
+        match action:
+            case Action.SEND_CONNECT:
+                self._send_connect()
+            case Action.EMIT_READY:
+                self._events.append(Ready(self._version))
+                self._version = None
+            case Action.SEND_ACTIVE_TEST:
+                self._out.append(encode(ActiveTest(sequence_id=self.next_sequence_id())))
+            case Action.SEND_TERMINATE:
+                self._out.append(encode(Terminate(sequence_id=self.next_sequence_id())))
+            case Action.SEND_TERMINATE_RESP | Action.RESPOND_AND_CLOSE:
+                self._out.append(encode(TerminateResp(sequence_id=self._terminate_sequence_id)))
+        if action in (Action.EMIT_CLOSED, Action.RESPOND_AND_CLOSE):
+            unanswered = tuple([key for key, _ in self._in_flight.values()])
+            self._in_flight.clear()
+            self._events.append(self._close_event._replace(unanswered=unanswered))
 
     def _send_connect(self) -> None:
         settings = self._settings
@@ -341,38 +346,6 @@ class Session:
         self._authenticator = request.authenticator_source
         self._out.append(encode(request))
 
-    def _emit_ready(self) -> None:
-        self._events.append(Ready(self._version))
-        self._version = None
-
-    def _send_active_test(self) -> None:
-        self._out.append(encode(ActiveTest(sequence_id=self.next_sequence_id())))
-
-    def _send_terminate(self) -> None:
-        self._out.append(encode(Terminate(sequence_id=self.next_sequence_id())))
-
-    def _send_terminate_resp(self) -> None:
-        self._out.append(encode(TerminateResp(sequence_id=self._terminate_sequence_id)))
-
-    def _emit_closed(self) -> None:
-        unanswered = tuple([key for key, _ in self._in_flight.values()])
-        self._in_flight.clear()
-        self._events.append(self._close_event._replace(unanswered=unanswered))
-
-    def _respond_and_close(self) -> None:
-        self._send_terminate_resp()
-        self._emit_closed()
-
-    def _do_nothing(self) -> None:
-        pass
-
-    _METHODS: ClassVar["dict[Action, Callable[[Session], None]]"] = {
-        Action.NONE: _do_nothing,
-        Action.SEND_CONNECT: _send_connect,
-        Action.EMIT_READY: _emit_ready,
-        Action.SEND_ACTIVE_TEST: _send_active_test,
-        Action.SEND_TERMINATE: _send_terminate,
-        Action.SEND_TERMINATE_RESP: _send_terminate_resp,
-        Action.EMIT_CLOSED: _emit_closed,
-        Action.RESPOND_AND_CLOSE: _respond_and_close,
-    }
+    def _pop_events(self) -> list[SessionEvent]:
+        events, self._events = self._events, []
+        return events
