@@ -166,14 +166,14 @@ def submit_writer(msg_src: str, service_id: str) -> Callable[..., bytes]:
     msg_content. It sets TP_udhi if there are several segments; all other fields have their defaults. Raises ValueError
     or struct.error for a value that does not fit.
     """
-    shared = partial(Submit, sequence_id=0, msg_src=msg_src, service_id=service_id, dest_terminal_id=("0",))
+    content: Any = {"dest_terminal_id": ("0",), "msg_content": b""}
+    shared = partial(Submit, sequence_id=0, msg_src=msg_src, service_id=service_id, **content)
 
     @lru_cache(maxsize=256)
     def read_usual(tp_udhi: int, msg_fmt: int, valid_time: str, at_time: str, src_id: str) -> tuple[int, int, bytes]:
         """Return the fields that the account repeats: Msg_Id, Registered_Delivery and the block."""
-        times = {"valid_time": valid_time, "at_time": at_time}
-        octets = write_submit(shared(tp_udhi=tp_udhi, msg_fmt=msg_fmt, src_id=src_id, msg_content=b"", **times))
-        _, msg_id, _, _, registered, block, _ = _SUBMIT_HEAD_READER.unpack_from(octets)
+        pdu = shared(tp_udhi=tp_udhi, msg_fmt=msg_fmt, valid_time=valid_time, at_time=at_time, src_id=src_id)
+        _, msg_id, _, _, registered, block, _ = _SUBMIT_HEAD_READER.unpack_from(write_submit(pdu))
         return msg_id, registered, block
 
     def write(  # noqa: PLR0917 - keywords would cost half of the time saved
