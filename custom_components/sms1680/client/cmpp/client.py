@@ -12,7 +12,6 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from ..account import account_key, gateway_url
@@ -44,6 +43,7 @@ from .incoming import DeliverProcessor, Incoming
 from .outgoing import Call, Outbox
 from .protocol import CMPPProtocol
 from .status import Status
+from .timer import Timer
 from .tracking import ReportTracker
 from .wire.longsms import ReferenceCounter
 
@@ -126,25 +126,17 @@ class CMPPClient(BaseClient):
             self._on_accepted,
             self._processor.on_segment_accepted,
         )
+        self._timer = Timer(checked.clock, checked.sleep)
         self._dispatcher = Dispatcher(
-            outbox,
-            self._limiter,
-            submit,
-            clock=self._clock,
-            sleep=self._sleep,
-            on_flushed=self._rearm,
+            outbox, self._limiter, submit, clock=checked.clock, sleep=checked.sleep, on_flushed=self._timer.rearm
         )
         self._connection = Connection(
             checked.connect or open_tcp(host, port, checked.tls),
+            checked,
             checked.session(sp_id, secret),
-            connect_timeout=checked.connect_timeout,
-            clock=self._clock,
-            sleep=self._sleep,
-            random=checked.random,
-            now=self._now,
+            timer=self._timer,
             on_events=self._on_events,
             on_status=self._on_changed_status,
-            wire_log=checked.wire_log,
         )
 
     # --- the connection ---
@@ -153,7 +145,9 @@ class CMPPClient(BaseClient):
         """Connect in the background, and stay connected until `aclose`."""
         if self._closing:
             raise RuntimeError("the client is closed")
-        self._connection.start([self._dispatcher, self._acknowledger])
+        if not self._connection.started:
+            self._connection.start()
+            self._timer.start([self._connection, self._dispatcher, self._acknowledger])
 
     @property
     def status(self) -> Status:
@@ -167,15 +161,15 @@ class CMPPClient(BaseClient):
         """
         if self._connection.started:
             raise RuntimeError("the client is connected already")
-        closed: SessionClosed | None = None
         try:
-            self._connection.start_timer([])
+            self._timer.start([self._connection])
             link = await self._connection.open()
             closed = link.closed.result() if link.closed.done() else None
         except (OSError, TimeoutError) as error:
             raise NoAnswerError(Reason.NO_CONNECTION, type(error).__name__) from None
         finally:
             await self._connection.close()
+            await self._timer.stop()
         if closed is None:
             return
         if closed.cause is CloseCause.LOGIN_REFUSED and closed.reason is not None:
@@ -202,6 +196,7 @@ class CMPPClient(BaseClient):
             self._dispatcher.stop()
             await self._acknowledger.drain()
             await self._connection.close()
+            await self._timer.stop()
             if self._background:
                 await asyncio.wait(self._background)
             self._acknowledger.finish()
@@ -212,9 +207,7 @@ class CMPPClient(BaseClient):
         self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     # --- sending ---
@@ -253,7 +246,7 @@ class CMPPClient(BaseClient):
         plan, checked = self._prepare(make_plan, **options)
         fields = self._composer.fields(plan, valid_for, self._now)
         if self._guard is None:
-            return successful(await self._settled(*self._begin(plan, fields, checked)))
+            return successful(await self._settled(self._begin(plan, fields, checked)))
         return successful(await self._send_guarded(self._guard, plan, fields, checked))
 
     async def _send_guarded(
@@ -264,28 +257,23 @@ class CMPPClient(BaseClient):
         try:
             reservation = await self._run(reserving)
         except asyncio.CancelledError:
-            self._dispatcher.abandon(self._begin(plan, fields, options)[0])
+            self._dispatcher.abandon(self._begin(plan, fields, options))
             raise
-        refused: list[Receipt] = []
-        for item, reason in reservation.refused.items():
-            receipt = Receipt(
-                plan.numbers[item],
-                Outcome.REFUSED,
-                reason=reason,
-                parts=plan.parts_of(item),
-                context=options.context,
-                index=plan.index_of(item),
-            )
-            refused.append(receipt)
-            if self._on_receipt is not None:
+        context = options.context
+        refused = [
+            Receipt(plan.numbers[item], Outcome.REFUSED, None, reason, plan.parts_of(item), context=context, index=item)
+            for item, reason in reservation.refused.items()
+        ]
+        if self._on_receipt is not None:
+            for receipt in refused:
                 call_hook(self._on_receipt, receipt)
         sent: _Receipts = ()
         if reservation.admitted:
-            call, settled = self._begin(plan.only(reservation.admitted), fields, options)
+            call = self._begin(plan.only(reservation.admitted), fields, options)
             try:
-                sent = await self._settled(call, settled)
+                sent = await self._settled(call)
             except asyncio.CancelledError:
-                self._refund_later(guard, reservation, settled)
+                self._refund_later(guard, reservation, call.settled)
                 raise
             await self._run(guard.refund(reservation, sent))
         receipts = reservation.merge(refused, sent)
@@ -311,22 +299,20 @@ class CMPPClient(BaseClient):
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _begin(
-        self, plan: SendPlan, fields: SubmitFields, options: CallOptions
-    ) -> tuple[Call, asyncio.Future[_Receipts]]:
-        """Queue a call; return it with the future of its receipts."""
+    def _begin(self, plan: SendPlan, fields: SubmitFields, options: CallOptions) -> Call:
+        """Queue a call."""
         settled: asyncio.Future[_Receipts] = asyncio.get_running_loop().create_future()
-        call = Call(plan, self._composer.encode(plan), fields, options, settled.set_result)
+        call = Call(plan, self._composer.encode(plan), fields, options, settled)
         if self._closing:
             self._dispatcher.abandon(call)
         else:
             self.start()
         self._dispatcher.add(call)
-        return call, settled
+        return call
 
-    async def _settled(self, call: Call, settled: asyncio.Future[_Receipts]) -> _Receipts:
+    async def _settled(self, call: Call) -> _Receipts:
         try:
-            return await asyncio.shield(settled)
+            return await asyncio.shield(call.settled)
         except asyncio.CancelledError:
             self._dispatcher.abandon(call)
             raise
@@ -375,9 +361,6 @@ class CMPPClient(BaseClient):
                 for key in keys:
                     self._dispatcher.on_no_response(key)
 
-    def _rearm(self) -> None:
-        self._connection.rearm()
-
     def _on_changed_status(self, status: Status) -> None:
         if not status.connected:
             self._dispatcher.on_disconnected(status.reason)
@@ -385,9 +368,7 @@ class CMPPClient(BaseClient):
             self._on_status(status)
 
     def _on_accepted(self, ids: tuple[int, ...], total: int) -> None:
-        items = self._processor.on_message_accepted(ids, total, self._clock())
-        if items:
-            self._acknowledger.dispatch(items)
+        self._acknowledger.dispatch(self._processor.on_message_accepted(ids, total, self._clock()))
 
     def __repr__(self) -> str:
         return f"CMPPClient({self._name}, {'connected' if self.status.connected else 'not connected'})"

@@ -11,13 +11,16 @@ from ..checks import positive, whole
 from ..errors import InvalidSettingError
 from ..limits.base_client import ClientOptions, ClientSettings
 from .acknowledger import OnIncoming
-from .connection import OpenTransport
 from .session import SessionSettings
 from .status import Status
+from .timer import Sleep
 from .wire.results import ResultTable
 from .wire.texts import Encoding
 
 CONNECT_TIMEOUT: Final = 5.0
+
+OpenTransport = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
+"""Connects a transport for the protocol that the factory makes. Raises OSError."""
 
 
 class CMPPClientOptions(ClientOptions, total=False):
@@ -60,7 +63,7 @@ class CMPPClientOptions(ClientOptions, total=False):
     on_status: Callable[[Status], object] | None
     wire_log: Callable[[str], object] | None
     connect: OpenTransport | None
-    sleep: Callable[[float], Awaitable[object]]
+    sleep: Sleep
     random: Callable[[], float]
 
 
@@ -87,7 +90,7 @@ class CMPPSettings(ClientSettings):
     on_status: Callable[[Status], object] | None = None
     wire_log: Callable[[str], object] | None = None
     connect: OpenTransport | None = None
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    sleep: Sleep = asyncio.sleep
     random: Callable[[], float] = default_random.random
 
     def __post_init__(self) -> None:

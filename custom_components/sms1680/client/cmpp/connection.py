@@ -2,75 +2,54 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
-from ..limits.rate import Clock
 from ..outcomes import Reason
 from .backoff import Backoff
+from .client_settings import CMPPSettings, OpenTransport
 from .events import CloseCause, SessionClosed, SessionEvent
 from .protocol import CMPPProtocol
 from .session import Session, SessionSettings
 from .status import Status
-from .timer import Scheduled, Sleep, Timer
+from .timer import Timer
 from .wire.auth import SP_ID_LENGTH
 from .wire.smpptime import connect_timestamp
 from .wirelog import WireLog
-
-OpenTransport = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
-"""Connects a transport for the protocol that the factory makes. Raises OSError."""
 
 _LOGGER: Final = logging.getLogger(__name__)
 
 
 class Connection:
-    """The single connection of a client, and the timer for the connection and its users."""
+    """The single connection of a client. timer: runs its `tick`."""
 
     def __init__(
         self,
         connect: OpenTransport,
-        settings: SessionSettings,
+        settings: CMPPSettings,
+        session: SessionSettings,
         *,
-        connect_timeout: float,
-        clock: Clock,
-        sleep: Sleep,
-        random: Callable[[], float],
-        now: Callable[[], datetime],
+        timer: Timer,
         on_events: Callable[[CMPPProtocol, list[SessionEvent]], object],
         on_status: Callable[[Status], object],
-        wire_log: Callable[[str], object] | None,
     ) -> None:
         self._connect = connect
         self._settings = settings
-        self._connect_timeout = connect_timeout
-        self._clock = clock
-        self._sleep = sleep
-        self._now = now
+        self._session = session
+        self._timer = timer
+        self._clock = settings.clock
         self._on_events = on_events
         self._on_status = on_status
-        self._wire_log = wire_log
-        self._backoff = Backoff(random)
-        self._timer = Timer(clock, sleep)
+        self._backoff = Backoff(settings.random)
         self._hash_switched = False
         self._task: asyncio.Task[None] | None = None
         self._protocol: CMPPProtocol | None = None
         self.status = Status(connected=False)
 
-    def start(self, scheduled: Sequence[Scheduled]) -> None:
-        """Connect in the background, stay connected, and run the timer for these objects too."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._stay_connected())
-            self.start_timer(scheduled)
-
-    def start_timer(self, scheduled: Sequence[Scheduled]) -> None:
-        """Run the timer for the connection and for these objects."""
-        self._timer.start([self, *scheduled])
-
-    def rearm(self) -> None:
-        """Check the deadlines again after one of them has moved."""
-        self._timer.rearm()
+    def start(self) -> None:
+        """Connect in the background and stay connected."""
+        self._task = asyncio.create_task(self._stay_connected())
 
     @property
     def started(self) -> bool:
@@ -93,31 +72,31 @@ class Connection:
     def _switch_hash(self, protocol: CMPPProtocol) -> bool:
         """Use the other form of the hash for the next login. Return False if that cannot help."""
         closed = protocol.closed.result() if protocol.closed.done() else None
-        if closed is None or closed.reason is not Reason.AUTHENTICATION or len(self._settings.sp_id) >= SP_ID_LENGTH:
+        if closed is None or closed.reason is not Reason.AUTHENTICATION or len(self._session.sp_id) >= SP_ID_LENGTH:
             return False
-        self._settings = replace(self._settings, padded=not self._settings.padded)
+        self._session = replace(self._session, padded=not self._session.padded)
         return True
 
     async def _log_in(self) -> CMPPProtocol:
-        wire_log = WireLog(self._wire_log) if self._wire_log is not None else None
+        wire_log = WireLog(self._settings.wire_log) if self._settings.wire_log is not None else None
         made: list[CMPPProtocol] = []
 
         def make() -> CMPPProtocol:
-            session = Session(self._settings, self._clock())
+            session = Session(self._session, self._clock())
             made.append(CMPPProtocol(session, self._clock, self._on_events, wire_log))
             return made[-1]
 
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self._settings.connect_timeout):
                 await self._connect(make)
         except ValueError as error:
             if isinstance(error, OSError):
                 raise  # an invalid certificate is both
             raise OSError("the host is not a valid name") from error
         self._protocol = protocol = made[-1]
-        protocol.session.start(connect_timestamp(self._now()))
+        protocol.session.start(connect_timestamp(self._settings.now()))
         protocol.flush()
-        self.rearm()
+        self._timer.rearm()
         await protocol.wait_for_login()
         return protocol
 
@@ -129,9 +108,8 @@ class Connection:
         protocol = self._protocol
         if protocol is not None and not protocol.closed.done():
             protocol.emit(protocol.session.close(self._clock()))
-            self.rearm()
+            self._timer.rearm()
             await asyncio.wait({protocol.closed})
-        await self._timer.stop()
         self._set_status(Status(connected=False))
 
     def on_ready(self) -> None:
@@ -172,7 +150,7 @@ class Connection:
             delay = self._backoff.next_delay(closed, connected_for)
             code = closed.status if closed else None
             self._set_status(Status(connected=False, reason=_reason(closed), retry_in=delay, code=code, detail=detail))
-            await self._sleep(delay)
+            await self._settings.sleep(delay)
 
     def _set_status(self, status: Status) -> None:
         old, self.status = self.status, status

@@ -6,7 +6,7 @@ rate, or after "too fast", each SUBMIT waits for a slot of the account, which HT
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from ..limits.rate import Clock, DeadlineError, RateLimiter, Slot
@@ -17,10 +17,10 @@ from .compose import SubmitSettings
 from .events import ResponseReceived
 from .outgoing import Call, Outbox, Segment
 from .protocol import CMPPProtocol
+from .timer import Sleep
 from .wire.messages import submit_writer
 from .wire.pdus import SubmitResp
 
-Sleep = Callable[[float], Awaitable[object]]
 Ticket = tuple[Segment, "asyncio.Future[Verdict] | None"]
 """The session's key for a SUBMIT: the segment, and the future of its verdict if a task waits for it."""
 
@@ -108,20 +108,6 @@ class Dispatcher:
         self._sweep()
         self._notify()
 
-    def send_pending(self) -> None:
-        """Submit all segments that can be sent now. The caller flushes the connection."""
-        link, outbox = self._link, self._outbox
-        if not outbox.waiting_lanes():
-            return
-        if not self._limiter.is_unlimited():
-            self._start_pacers()
-            return
-        if link is None:
-            return
-        now = self._clock()
-        while link.session.can_send(now) and (segment := outbox.next()) is not None:
-            self._submit(link, segment, None, now)
-
     # --- answers ---
 
     def on_response(self, event: ResponseReceived) -> None:
@@ -154,9 +140,17 @@ class Dispatcher:
     def flush(self) -> None:
         """Submit all segments that can be sent now, write them, and wake the waiting tasks."""
         self._flush_scheduled = False
-        self.send_pending()
-        if self._link is not None:
-            self._link.flush()
+        link, lanes = self._link, self._outbox.waiting_lanes()
+        if lanes and not self._limiter.is_unlimited():
+            for lane in lanes:
+                if lane not in self._pacers:
+                    self._pacers[lane] = asyncio.create_task(self._pace_lane(lane))
+        elif lanes and link is not None:
+            now = self._clock()
+            while link.session.can_send(now) and (segment := self._outbox.next()) is not None:
+                self._submit(link, segment, None, now)
+        if link is not None:
+            link.flush()
         self._on_flushed()
         self._notify()
 
@@ -255,11 +249,6 @@ class Dispatcher:
             self._limiter.release(stop.value, too_fast=True)
         finally:
             turn.close()
-
-    def _start_pacers(self) -> None:
-        for lane in self._outbox.waiting_lanes():
-            if lane not in self._pacers:
-                self._pacers[lane] = asyncio.create_task(self._pace_lane(lane))
 
     async def _pace_lane(self, lane: Priority) -> None:
         """Submit the segments of a lane one by one, each in a slot of the account."""

@@ -3,6 +3,7 @@
 No socket, no clock and no sleep: the dispatcher takes segments with `next` and passes the gateway's answers back.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class PendingMessage:
 class Call:
     """One `send`, `send_template` or `send_batch`, until every item has a receipt.
 
-    on_settled: called with a receipt for each place of the caller's list.
+    settled: gets a receipt for each place of the caller's list.
     """
 
     def __init__(
@@ -79,14 +80,14 @@ class Call:
         texts: Sequence[EncodedText],
         fields: SubmitFields,
         options: CallOptions,
-        on_settled: Callable[[tuple[Receipt, ...]], object],
+        settled: asyncio.Future[tuple[Receipt, ...]],
     ) -> None:
         self.plan = plan
         self.fields = fields
         self.options = options
         self.texts = texts
         self.stopped: Verdict | None = None
-        self._on_settled = on_settled
+        self.settled = settled
         self._receipts: list[Receipt | None] = [None] * len(plan.numbers)
         self._left = len(plan.numbers)
 
@@ -102,10 +103,7 @@ class Call:
         self._left -= len(receipts)
         if not self._left:
             in_order = [self._receipts[place] for place in self.plan.places]
-            self._on_settled(tuple([receipt for receipt in in_order if receipt is not None]))
-
-    def __repr__(self) -> str:
-        return f"Call({len(self._receipts)} items, {self._left} open)"
+            self.settled.set_result(tuple([receipt for receipt in in_order if receipt is not None]))
 
 
 class Outbox:
