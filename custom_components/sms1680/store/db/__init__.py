@@ -6,7 +6,6 @@ It imports no Home Assistant, so that tests can use it alone, and kill it in a p
 from .deferred import DeferredRow
 from .matching import SETTLED, DeliveryState, MatchedBy
 from .records import (
-    Counts,
     DeliveryUpdate,
     Direction,
     Dispatch,
@@ -14,7 +13,6 @@ from .records import (
     Outgoing,
     PendingEvent,
     Received,
-    RecentItem,
     RecordedOutcome,
     Report,
     Retention,
@@ -29,7 +27,6 @@ from .writer import StoreError
 
 __all__ = [
     "SETTLED",
-    "Counts",
     "DeferredRow",
     "DeliveryState",
     "DeliveryUpdate",
@@ -41,7 +38,6 @@ __all__ = [
     "Outgoing",
     "PendingEvent",
     "Received",
-    "RecentItem",
     "RecordedOutcome",
     "Report",
     "Retention",

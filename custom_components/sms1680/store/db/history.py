@@ -44,13 +44,9 @@ def find_messages(connection: sqlite3.Connection, query: HistoryQuery) -> list[S
     """Return messages, newest first."""
     found: list[StoredIn | StoredOut] = []
     if query.direction is not Direction.IN:
-        where, values = _where(query)
-        if query.states is not None:
-            where, values = _and_in(where, values, "state", [state.value for state in query.states])
-        found += map(_out, _newest(connection, _OUT, where, values, query.limit))
+        found += map(_out, _newest(connection, _OUT, query, query.states))
     if query.direction is not Direction.OUT and query.states is None:
-        where, values = _where(query)
-        found += map(_in, _newest(connection, _IN, where, values, query.limit))
+        found += map(_in, _newest(connection, _IN, query))
     found.sort(key=lambda one: one.at, reverse=True)
     return found[: query.limit]
 
@@ -132,28 +128,28 @@ def _oldest_of(connection: sqlite3.Connection, table: str, entry: str, max_items
     return int(found[0]) if found else 0
 
 
-def _where(selection: Selection) -> tuple[str, list[Any]]:
-    where = "TRUE"
-    values: list[Any] = []
+def _where(selection: Selection, states: Collection[DeliveryState] | None = None) -> tuple[str, list[Any]]:
+    """Return a selection as a condition and its values."""
+    where, values = "TRUE", list[Any]()
     numbers = None if selection.numbers is None else [comparable_number(number) for number in selection.numbers]
-    for column, wanted in (("entry", selection.entries), ("recipient", selection.recipients), ("number", numbers)):
+    columns = {"entry": selection.entries, "recipient": selection.recipients, "number": numbers, "state": states}
+    for column, wanted in columns.items():
         if wanted is not None:
-            where, values = _and_in(where, values, column, wanted)
+            where += f" AND {column} IN ({', '.join('?' * len(wanted))})"
+            values += wanted
     for sign, when in ((">=", selection.since), ("<", selection.until)):
         if when is not None:
-            where, values = f"{where} AND at {sign} ?", [*values, to_micros(when)]
+            where += f" AND at {sign} ?"
+            values.append(to_micros(when))
     return where, values
 
 
-def _and_in(where: str, values: list[Any], column: str, wanted: Collection[str]) -> tuple[str, list[Any]]:
-    return f"{where} AND {column} IN ({', '.join('?' * len(wanted))})", [*values, *wanted]
-
-
 def _newest(
-    connection: sqlite3.Connection, select: str, where: str, values: list[Any], limit: int
+    connection: sqlite3.Connection, select: str, query: HistoryQuery, states: Collection[DeliveryState] | None = None
 ) -> list[tuple[Any, ...]]:
+    where, values = _where(query, states)
     sql = f"{select} WHERE {where} ORDER BY at DESC, row DESC LIMIT ?"
-    return connection.execute(sql, [*values, limit]).fetchall()
+    return connection.execute(sql, [*values, query.limit]).fetchall()
 
 
 def _out(values: tuple[Any, ...]) -> StoredOut:

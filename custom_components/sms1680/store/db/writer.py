@@ -9,7 +9,7 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,7 +111,7 @@ class Writer:
 
     def _connect_first(self) -> None:
         try:
-            self._connection = self._connect_or_replace()
+            self._replacing(self._connect)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(error_kind(error)) from None
 
@@ -144,9 +144,10 @@ class Writer:
         if not tasks:
             return
         try:
-            results = self._do(tasks)
+            results = self._replacing(lambda: self._transact(tasks))
         except Exception as error:  # noqa: BLE001 - the tasks' futures raise it
-            common = _is_common(error)
+            # The disk or the file caused the error, and not the job.
+            common = isinstance(error, OSError) or _error_code(error) in _DISK_ERRORS
             if len(tasks) > 1 and not common:
                 for task in tasks:
                     self._serve([task])
@@ -158,21 +159,20 @@ class Writer:
             for task, result in zip(tasks, results, strict=True):
                 task.future.set_result(result)
 
-    def _do(self, tasks: list[_Task]) -> list[Any]:
-        """Run the tasks, and again in a new database if this one is damaged."""
+    def _replacing[T](self, work: Callable[[], T]) -> T:
+        """Do some work, and again with a new database if this one is damaged, or of a later version."""
         try:
-            return self._transact(tasks)
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error) or self._path is None:
+            return work()
+        except (sqlite3.DatabaseError, NewerError) as error:
+            replaceable = isinstance(error, NewerError) or _error_code(error) in _DAMAGE_ERRORS
+            if self._path is None or not replaceable:
                 raise
         self._disconnect()
         self._set_aside()
-        return self._transact(tasks)
+        return work()
 
     def _transact(self, tasks: list[_Task]) -> list[Any]:
-        connection = self._connection
-        if connection is None:
-            connection = self._connection = self._connect_or_replace()
+        connection = self._connection or self._connect()
         if tasks[0].alone:
             return [tasks[0].job(connection)]
         connection.execute("BEGIN IMMEDIATE")
@@ -184,15 +184,6 @@ class Writer:
                 connection.execute("ROLLBACK")
             raise
         return results
-
-    def _connect_or_replace(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except (sqlite3.DatabaseError, NewerError) as error:
-            if self._path is None or not (isinstance(error, NewerError) or _is_damage(error)):
-                raise
-        self._set_aside()
-        return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         if self._path is not None:
@@ -216,6 +207,7 @@ class Writer:
         except BaseException:
             connection.close()
             raise
+        self._connection = connection
         return connection
 
     def _disconnect(self) -> None:
@@ -231,7 +223,7 @@ class Writer:
         for suffix in _SUFFIXES:
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{self._path}{suffix}").replace(f"{aside}{suffix}")
-        for old in _surplus_set_aside(self._path):
+        for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*Z"), reverse=True)[_MAX_SET_ASIDE:]:
             for suffix in _SUFFIXES:
                 Path(f"{old}{suffix}").unlink(missing_ok=True)
         _LOGGER.error("The message store is damaged. It was renamed to %s and replaced with a new one", aside.name)
@@ -264,18 +256,8 @@ class InMemory(Writer):
         return future
 
 
-def _surplus_set_aside(path: Path) -> Iterator[Path]:
-    found = sorted(path.parent.glob(f"{path.name}.damaged-*Z"), reverse=True)
-    yield from found[_MAX_SET_ASIDE:]
-
-
-def _is_common(error: Exception) -> bool:
-    """Return whether the disk or the file caused the error, and not the job."""
-    return isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_ERRORS
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE_ERRORS
+def _error_code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def error_kind(error: BaseException) -> str:
