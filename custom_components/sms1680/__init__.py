@@ -185,7 +185,7 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
     _async_rename_devices(hass, entry)
     known, data.recipients = data.recipients, {subentry.subentry_id for subentry in recipients(entry)}
     async_prune_issues(hass, entry)
-    data.conversation.remove_stale()
+    data.conversation.commands.remove_stale()
     for subentry in recipients(entry):
         if subentry.subentry_id not in known:
             async_dispatcher_send(hass, signal_recipient_added(entry.entry_id), subentry)

@@ -40,7 +40,7 @@ class Conversation:
     async def async_load(self) -> None:
         """Load the stored state of commands and questions."""
         await self.commands.async_load()
-        self.remove_stale()
+        self.commands.remove_stale()
         history = await async_get_history(self._hass, self._entry.entry_id)
         extensions = None
         if given := self._entry.options.get(CONF_QUESTION_EXTENSIONS):
@@ -48,11 +48,6 @@ class Conversation:
             first = history.next_extension
             extensions = Extensions(extension_range, randbelow(len(extension_range)) if first is None else first)
         self.questions = QuestionManager(now, extensions, history)
-
-    @callback
-    def remove_stale(self) -> None:
-        """Delete the state of removed recipients."""
-        self.commands.remove_stale()
 
     @callback
     def end(self) -> None:
@@ -78,7 +73,9 @@ class Conversation:
         message["already_answered"] = False
         message["opted_out"] = is_opt_out(message["content"])
         if message["opted_out"]:
-            self._report_opted_out(message, recipient)
+            # One repair per recipient, and a single one for unknown numbers, which anyone can send from.
+            who = recipient.title if recipient else mask_number(message["number"])
+            OPTED_OUT.async_create(self._hass, self._entry, message["subentry_id"], who=who)
         elif message["redelivered"] or message["incomplete"]:
             return None
         elif attempt is not None and recipient is not None:
@@ -104,8 +101,3 @@ class Conversation:
             return None
         common = {name: message[name] for name in _COMMON}
         return {**common, "word": attempt.word, "text": attempt.text, "proof": secret.kind}
-
-    def _report_opted_out(self, message: dict[str, Any], recipient: ConfigSubentry | None) -> None:
-        """Raise a repair: one per recipient, and a single one for unknown numbers, which anyone can send from."""
-        who = recipient.title if recipient else mask_number(message["number"])
-        OPTED_OUT.async_create(self._hass, self._entry, message["subentry_id"], who=who)

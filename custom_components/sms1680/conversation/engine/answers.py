@@ -49,17 +49,17 @@ class Answers:
     """
 
     def __init__(self, given: Iterable[tuple[str, Sequence[str]]] = ()) -> None:
-        self._custom: list[tuple[str, re.Pattern[str]]] = []
-        self._built_in: list[tuple[str, re.Pattern[str]]] = []
+        custom: list[tuple[str, re.Pattern[str]]] = []
+        built_in: list[tuple[str, re.Pattern[str]]] = []
         self.given = [(answer_id, list(sentences)) for answer_id, sentences in given]
         for answer_id, sentences in self.given:
             if sentences:
-                self._custom += [(answer_id, _pattern(sentence)) for sentence in sentences]
+                custom += [(answer_id, _pattern(sentence)) for sentence in sentences]
             elif answer_id in BUILT_IN:
-                self._built_in += [(answer_id, pattern) for pattern in _built_in(answer_id)]
+                built_in += [(answer_id, pattern) for pattern in _built_in(answer_id)]
             else:
                 raise InvalidAnswerError(answer_id)
-        self.any = not (self._custom or self._built_in)
+        self._patterns = custom + built_in
 
     def match(self, text: str) -> tuple[bool, str | None]:
         """Return whether a reply is an answer, and the answer's id. The question's own sentences precede built-in ones.
@@ -69,9 +69,9 @@ class Answers:
         reply = plain(text)
         if not reply or is_opt_out(text):
             return False, None
-        if self.any:
+        if not self._patterns:
             return True, None
-        for answer_id, pattern in (*self._custom, *self._built_in):
+        for answer_id, pattern in self._patterns:
             if pattern.fullmatch(reply):
                 return True, answer_id
         return False, None

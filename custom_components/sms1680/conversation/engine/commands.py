@@ -29,6 +29,7 @@ _CODE: Final = re.compile(r"(?<![0-9])([0-9]{4,12})\W*\Z")
 # Authenticator apps show a code in two halves.
 _HALVES: Final = re.compile(r"(?<![0-9])([0-9]{3})[ -]([0-9]{3})\W*\Z")
 _PIN: Final = re.compile(r"[0-9]{4,12}")
+_AROUND_TEXT: Final = " \t\r\n,，.。:：;；、#*"
 _MASK: Final = "****"
 
 
@@ -75,7 +76,7 @@ def read_command(content: str, words: Iterable[str], secret: Secret) -> CommandA
             found = (_HALVES.search(rest) if secret.kind == "totp" else None) or _CODE.search(rest)
             if found is None:
                 return None
-            return CommandAttempt(word, _trimmed(rest[: found.start()]), "".join(found.groups()))
+            return CommandAttempt(word, rest[: found.start()].strip(_AROUND_TEXT), "".join(found.groups()))
     return None
 
 
@@ -106,10 +107,6 @@ def is_weak_pin(pin: str, number: str) -> bool:
 def is_pin(pin: str) -> bool:
     """Return whether a string is a possible PIN: 4 to 12 digits."""
     return _PIN.fullmatch(pin) is not None
-
-
-def _trimmed(text: str) -> str:
-    return text.strip(" \t\r\n,，.。:：;；、#*")
 
 
 class AuthResult(StrEnum):

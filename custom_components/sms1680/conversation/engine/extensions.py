@@ -1,7 +1,7 @@
 """The range of extensions for an account's questions: all of one length, and reused as late as possible."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -53,9 +53,8 @@ class Extensions:
         """Return the preferred extension if it is not used, else the next unused one. Return None if all are used."""
         if preferred is not None and preferred not in used:
             return preferred
-        return next((extension for extension in self._in_turn() if extension not in used), None)
-
-    def _in_turn(self) -> Iterator[str]:
         for _ in range(len(self.range)):
             self.next += 1
-            yield self.range.at(self.next - 1)
+            if (extension := self.range.at(self.next - 1)) not in used:
+                return extension
+        return None
