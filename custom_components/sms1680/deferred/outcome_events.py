@@ -32,9 +32,6 @@ def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: D
     spoken = language(hass)
     who = addressee.name or mask_number(addressee.number)
     problem = result.drop_reason.sentence(spoken) if result.drop_reason else result.final_receipt.sentence(spoken)
-    DELAYED_LOST.async_create(hass, entry, _digest(addressee.subentry_id or addressee.number), who=who, problem=problem)
-
-
-def _digest(who: str) -> str:
-    """Return an id for one person's repair that does not show the number."""
-    return hashlib.sha256(who.encode()).hexdigest()[:12]
+    # The id of one person's repair, which does not show the number.
+    digest = hashlib.sha256((addressee.subentry_id or addressee.number).encode()).hexdigest()[:12]
+    DELAYED_LOST.async_create(hass, entry, digest, who=who, problem=problem)

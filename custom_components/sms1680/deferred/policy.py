@@ -1,7 +1,7 @@
 """The delivery policy of a message, from the data of an action or the settings of a recipient."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -35,12 +35,7 @@ class Fallback:
 
     def as_json(self) -> dict[str, Any]:
         """Return the stored form."""
-        return {
-            "account": self.account,
-            "entities": list(self.entities),
-            "actions": list(self.actions),
-            "report_within": self.report_within,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:

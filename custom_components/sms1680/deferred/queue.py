@@ -71,9 +71,7 @@ class DeferredQueue:
         self._journal = journal
         self._send = send
         self._schedule = Schedule(hass, self._on_due)
-        self._reports = ReportWatch(
-            hass, entry, storage=self._storage, journal=journal, run_fallback=run_fallback, track=self._track
-        )
+        self._reports = ReportWatch(hass, entry, self._storage, journal, run_fallback, self._track)
         self._deleted: set[int] = set()
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
@@ -23,6 +23,7 @@ type RunFallback = Callable[[QueuedMessage, str], Awaitable[object]]
 type Track = Callable[[Coroutine[Any, Any, None]], object]
 
 
+@dataclass(eq=False, repr=False)
 class ReportWatch:
     """Runs the fallback of a message that was not delivered, or whose report did not arrive in time.
 
@@ -30,28 +31,21 @@ class ReportWatch:
     a coroutine in the background.
     """
 
-    def __init__(
-        self,
-        hass: HomeAssistant,
-        entry: ConfigEntry[Any],
-        *,
-        storage: QueueStorage,
-        journal: MessageStore,
-        run_fallback: RunFallback,
-        track: Track,
-    ) -> None:
-        self.schedule = Schedule(hass, self._on_deadline)
-        self._entry = entry
-        self._storage = storage
-        self._journal = journal
-        self._run_fallback = run_fallback
-        self._track = track
+    hass: HomeAssistant
+    entry: ConfigEntry[Any]
+    storage: QueueStorage
+    journal: MessageStore
+    run_fallback: RunFallback
+    track: Track
+
+    def __post_init__(self) -> None:
+        self.schedule = Schedule(self.hass, self._on_deadline)
 
     async def async_check(self, rows: Collection[int]) -> None:
         """Apply the present states of some rows of the journal, for reports that arrived before they were watched."""
         if rows:
             with contextlib.suppress(StoreError):
-                for change in await asyncio.wrap_future(self._journal.current(rows)):
+                for change in await asyncio.wrap_future(self.journal.current(rows)):
                     self.on_change(change)
 
     @callback
@@ -63,27 +57,27 @@ class ReportWatch:
             return
         self.schedule.remove(stored.row)
         if change.state is DeliveryState.DELIVERED:
-            self._track(self._storage.async_delete(stored.row))
+            self.track(self.storage.async_delete(stored.row))
         else:
-            self._track(self._async_fall_back(stored, change.state.value))
+            self.track(self._async_fall_back(stored, change.state.value))
 
     @callback
     def _on_deadline(self, due: list[StoredMessage]) -> None:
         for stored in due:
-            self._track(self._async_fall_back(stored, stored.message.missed or "no_report"))
+            self.track(self._async_fall_back(stored, stored.message.missed or "no_report"))
 
     async def _async_fall_back(self, stored: StoredMessage, why: str) -> None:
         """Run the fallback of a message. It is marked first, so that a restart does not run it twice."""
         message = stored.message
-        addressee = message.current_addressee(self._entry)
+        addressee = message.current_addressee(self.entry)
         if addressee is None or dt_util.utcnow() - stored.due > TOO_LATE:
             _LOGGER.warning("The fallback of a message was skipped: its recipient was removed, or it is too late")
-            await self._storage.async_delete(stored.row)
+            await self.storage.async_delete(stored.row)
             return
         with contextlib.suppress(StoreError):
-            await self._storage.async_update(stored, going=True)
+            await self.storage.async_update(stored, going=True)
         try:
-            await self._run_fallback(replace(message, number=addressee.number), why)
+            await self.run_fallback(replace(message, number=addressee.number), why)
         except Exception as error:  # noqa: BLE001 - nobody awaits this task
             _LOGGER.error("The fallback of a message failed with %s", type(error).__name__)  # noqa: TRY400
-        await self._storage.async_delete(stored.row)
+        await self.storage.async_delete(stored.row)

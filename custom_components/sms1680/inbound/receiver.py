@@ -97,7 +97,9 @@ class InboundProcessor:
         """
         if self._closed:
             raise NotAcceptedError
-        if not (self._ready or self._has_room):
+        # Until events fire, the disk has room for any number of items, and the memory for some.
+        has_room = self._store.for_entry(self.entry).store.durable or len(self._awaited) < _MAX_PENDING
+        if not (self._ready or has_room):
             self.warn("not_kept", "Rejected an incoming message: account not ready and buffer full")
             raise NotAcceptedError
         incoming = self._prepare(item, via)
@@ -169,11 +171,6 @@ class InboundProcessor:
             and self._automations_armed()
         )
 
-    @property
-    def _has_room(self) -> bool:
-        """Whether more items can be stored before their events fire. The disk always has room."""
-        return self._store.for_entry(self.entry).store.durable or len(self._awaited) < _MAX_PENDING
-
     def _recipient(self, incoming: Incoming) -> ConfigSubentry | None:
         return find_recipient(incoming.number, recipients(self.entry))
 
@@ -243,15 +240,11 @@ class InboundProcessor:
         page = await intake.async_pending(self.entry.entry_id, _PAGE)
         for pending in page:
             if self._ready:
-                self._replay(pending, intake)
+                incoming = self._restore(pending, intake)
+                self._fire_safely(incoming)
+                if awaited := self._awaited.pop((incoming.is_report, pending.row), None):
+                    awaited.set()
         return len(page)
-
-    def _replay(self, pending: PendingEvent, intake: StoreIntake) -> None:
-        """Fire the event of an item from the store."""
-        incoming = self._restore(pending, intake)
-        self._fire_safely(incoming)
-        if awaited := self._awaited.pop((incoming.is_report, pending.row), None):
-            awaited.set()
 
     def _restore(self, pending: PendingEvent, intake: StoreIntake) -> Incoming:
         """Rebuild an item from its record in the store."""
