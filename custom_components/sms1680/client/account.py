@@ -25,10 +25,12 @@ class Account:
     form, balance_form: the form of the password in sending and balance requests. The platform's document promises
     both forms for sending and does not mention the balance.
 
+    The secret attributes `password` and `balance_password` are in the form to send.
+
     Raises InvalidSettingError. Neither `repr` nor an error shows the password.
     """
 
-    __slots__ = ("_balance_password", "_password", "product_id", "username")
+    __slots__ = ("balance_password", "password", "product_id", "username")
 
     def __init__(
         self,
@@ -52,22 +54,12 @@ class Account:
             raise InvalidSettingError(
                 "the plain form needs the plain password, not its MD5", "明文形式需要明文密码，而不是 MD5"
             )
-        self._password = str(forms[form])
-        self._balance_password = str(forms[balance_form])
-
-    @property
-    def password(self) -> str:
-        """The password as sent with a message. Secret."""
-        return self._password
-
-    @property
-    def balance_password(self) -> str:
-        """The password as sent with a balance request. Secret."""
-        return self._balance_password
+        self.password = str(forms[form])
+        self.balance_password = str(forms[balance_form])
 
     def secrets(self) -> tuple[str, ...]:
         """Return the secrets to mask in foreign texts."""
-        return (self._password, self._balance_password)
+        return (self.password, self.balance_password)
 
     def __repr__(self) -> str:
         # The user name is one half of the credentials.
@@ -80,7 +72,7 @@ class Account:
         return hash(self._key())
 
     def _key(self) -> tuple[str, ...]:
-        return (self.username, self.product_id, self._password, self._balance_password)
+        return (self.username, self.product_id, self.password, self.balance_password)
 
 
 def account_key(gateway: str, username: str) -> str:

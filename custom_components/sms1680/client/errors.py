@@ -1,7 +1,7 @@
 """The errors of the core. Each has a sentence in English and Chinese: what happened, its effect, and what to do."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .outcomes import Language, Outcome, Reason
@@ -106,18 +106,23 @@ def refusal(receipts: Sequence[Receipt], reason: Reason) -> RefusedError:
     return _SPECIAL.get(reason, RefusedError)(receipts, reason)
 
 
+# The most serious one first.
+_BY_OUTCOME: dict[Outcome, Callable[[Sequence[Receipt], Reason], SendError]] = {
+    Outcome.UNKNOWN: UnknownOutcomeError,
+    Outcome.REFUSED: refusal,
+    Outcome.NOT_SENT: NotSentError,
+}
+
+
 def error_of(receipts: Sequence[Receipt]) -> SendError | None:
     """Return the error that a call with these receipts raises, or None.
 
     Unknown outcomes go before refusals, and these before numbers that were not sent.
     """
     reasons = {receipt.outcome: receipt.reason for receipt in reversed(receipts) if receipt.reason is not None}
-    if (reason := reasons.get(Outcome.UNKNOWN)) is not None:
-        return UnknownOutcomeError(receipts, reason)
-    if (reason := reasons.get(Outcome.REFUSED)) is not None:
-        return refusal(receipts, reason)
-    if (reason := reasons.get(Outcome.NOT_SENT)) is not None:
-        return NotSentError(receipts, reason)
+    for outcome, make in _BY_OUTCOME.items():
+        if (reason := reasons.get(outcome)) is not None:
+            return make(receipts, reason)
     return None
 
 

@@ -21,25 +21,23 @@ class Outcome(StrEnum):
     @property
     def is_success(self) -> bool:
         """Whether the platform has the message: accepted, or held by its staff."""
-        return self in _SUCCESSES
+        return self in (Outcome.ACCEPTED, Outcome.HELD)
 
     @property
     def is_failure(self) -> bool:
         """Whether the message certainly neither arrives nor costs anything: refused, or not sent."""
-        return self in _FAILURES
+        return self in (Outcome.REFUSED, Outcome.NOT_SENT)
 
     @property
     def may_arrive(self) -> bool:
         """Whether the phone can still receive the message: accepted, held or unknown."""
-        return self not in _FAILURES
+        return not self.is_failure
 
     def sentence(self, language: Language = "en") -> str:
         """Return a short phrase for the outcome in the given language."""
         return _OUTCOMES[self][1 if language == "zh" else 0]
 
 
-_SUCCESSES = frozenset({Outcome.ACCEPTED, Outcome.HELD})
-_FAILURES = frozenset({Outcome.REFUSED, Outcome.NOT_SENT})
 _OUTCOMES: dict[Outcome, tuple[str, str]] = {
     Outcome.ACCEPTED: ("accepted by the platform", "平台已接收"),
     Outcome.HELD: ("held: waiting for the platform's staff", "待人工审核"),

@@ -136,7 +136,7 @@ def plan_template(
         if item not in texts:
             texts[item] = prepare(fill(template, *item), signature, max_length, f"row {row}")
         items.append(item)
-    distinct, places = _distinct(_not_empty(items))
+    distinct, places = _distinct(items)
     return _many(
         "template",
         [texts[item] for item in distinct],
@@ -166,7 +166,7 @@ def plan_batch(
             raise row_error(row, "must be a number with its text", "不是号码加内容的一组")
         number = normalise_number(pair[0], f"the number of row {row}")
         items.append((number, prepare(pair[1], signature, max_length, f"the text of row {row}")))
-    distinct, places = _distinct(_not_empty(items))
+    distinct, places = _distinct(items)
     return _many(
         "batch",
         [text for _, text in distinct],
@@ -231,17 +231,13 @@ def _count(text: str, signature: Signature | None) -> tuple[int, int]:
 
 
 def _distinct(items: Sequence[_Item]) -> tuple[list[_Item], Sequence[int]]:
+    if not items:
+        raise InvalidMessageError("there is nothing to send", "没有要发送的内容")
     index: dict[_Item, int] = dict.fromkeys(items, 0)
     if len(index) == len(items):
         return list(items), range(len(items))
     index.update(zip(index, range(len(index)), strict=True))
     return list(index), [index[item] for item in items]
-
-
-def _not_empty(items: list[_Item]) -> list[_Item]:
-    if not items:
-        raise InvalidMessageError("there is nothing to send", "没有要发送的内容")
-    return items
 
 
 def _placeholders(template: str) -> set[str]:

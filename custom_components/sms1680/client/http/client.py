@@ -19,7 +19,7 @@ from ..plan import SendPlan, plan_batch, plan_send, plan_template
 from ..receipts import Receipt
 from .requests import build_balance, check_separators
 from .responses import read_balance
-from .send_flow import Exchange, SendFlow, Steps
+from .send_flow import SendFlow, Steps
 from .transport import (
     CONNECT_TIMEOUT,
     RESPONSE_TIMEOUT,
@@ -192,8 +192,8 @@ class Client(_HTTPClient):
         try:
             while True:
                 command = steps.send(result)
-                if isinstance(command, Exchange):
-                    result = self._transport.exchange(command.request)
+                if isinstance(command, Request):
+                    result = self._transport.exchange(command)
                 else:
                     self._sleep(command)
                     result = None
@@ -275,8 +275,8 @@ class AsyncClient(_HTTPClient):
             while True:
                 command = steps.send(result)
                 exchange, result = None, None
-                if isinstance(command, Exchange):
-                    exchange = asyncio.create_task(self._transport.exchange(command.request))
+                if isinstance(command, Request):
+                    exchange = asyncio.create_task(self._transport.exchange(command))
                     result = await asyncio.shield(exchange)
                 else:
                     await self._sleep(command)
@@ -300,7 +300,7 @@ async def _finish(steps: Steps[tuple[Receipt, ...]], exchange: asyncio.Task[Resp
         while True:
             command = steps.send(result)
             # An abandoned call begins no request, and its pauses are skipped.
-            assert not isinstance(command, Exchange)  # noqa: S101
+            assert not isinstance(command, Request)  # noqa: S101
             result = None
     except StopIteration as stop:
         first = ", ".join(receipt.outcome.value for receipt in stop.value[:1])

@@ -33,6 +33,8 @@ _NOT_BEGUN = (
     httpx.ProxyError,
 )
 
+_url = lru_cache(maxsize=32)(httpx.URL)
+
 
 class _QuietURL(httpx.URL):
     """A URL without its query in logs: httpx logs the URL of each request at INFO."""
@@ -160,11 +162,6 @@ def _build(request: Request, timeout: httpx.Timeout) -> httpx.Request:
     if request.secret_url:
         built.url = url  # httpx replaced it with a plain URL
     return built
-
-
-@lru_cache(maxsize=32)
-def _url(address: str) -> httpx.URL:
-    return httpx.URL(address)
 
 
 def _response(response: httpx.Response, body: bytes) -> Response:

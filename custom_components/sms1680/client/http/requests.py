@@ -1,7 +1,6 @@
 """The platform's four calls as HTTP requests (docs/protocol.md, section 2)."""
 
-from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
+from datetime import timedelta, timezone
 from urllib.parse import urlencode
 
 from ..account import Account
@@ -13,18 +12,11 @@ CHINA = timezone(timedelta(hours=8), "CST")
 _FORM = (("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8"),)
 
 
-class Interface(NamedTuple):
-    """One of the platform's sending interfaces: its path, the form field that lists the items, and their separator."""
-
-    path: str
-    list_field: str
-    separator: str
-
-
-INTERFACES: dict[SendKind, Interface] = {
-    "send": Interface("/sendXSms.do", "mobile", ","),
-    "template": Interface("/sendDIYSms.do", "params", ";"),
-    "batch": Interface("/sendPackSms.do", "content", "$"),
+# The path of each sending interface, the form field that lists the items, and their separator.
+INTERFACES: dict[SendKind, tuple[str, str, str]] = {
+    "send": ("/sendXSms.do", "mobile", ","),
+    "template": ("/sendDIYSms.do", "params", ";"),
+    "batch": ("/sendPackSms.do", "content", "$"),
 }
 
 
@@ -64,7 +56,7 @@ def build_send(gateway: str, account: Account, plan: SendPlan, start: int, end: 
     if plan.content:
         fields.append(("content", plan.content))
     if plan.at is not None:
-        fields.append(("dstime", _china_time(plan.at)))
+        fields.append(("dstime", plan.at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")))
     if plan.extension:
         fields.append(("xh", plan.extension))
     return Request("POST", gateway + path, urlencode(fields).encode(), _FORM)
@@ -85,7 +77,3 @@ def _items(plan: SendPlan, start: int, end: int) -> list[str]:
     if plan.kind == "template":
         return [",".join((number, *values)) for number, values in zip(numbers, plan.values[start:end], strict=True)]
     return numbers
-
-
-def _china_time(at: datetime) -> str:
-    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")

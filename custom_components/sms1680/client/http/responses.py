@@ -68,8 +68,7 @@ _COMMA = re.compile("[,，]")
 _MESSAGE_ID = re.compile(r"\S{1,64}")
 _BALANCE = re.compile(r"\d{1,18}")
 _OK = 200
-_REDIRECT = range(300, 400)
-_REFUSED = range(400, 500)
+_WRONG_ADDRESS = range(300, 500)
 _TOO_MANY_REQUESTS = 429
 
 
@@ -152,7 +151,7 @@ def _strip(text: str) -> str:
 def _read_status(response: Response, secrets: Iterable[str]) -> Verdict:
     if response.status == _TOO_MANY_REQUESTS:
         return verdict_of(Reason.TOO_FAST)
-    if response.status in _REDIRECT or response.status in _REFUSED:
+    if response.status in _WRONG_ADDRESS:
         return verdict_of(Reason.WRONG_ADDRESS, f"HTTP {response.status}")
     detail = mask_text(f"HTTP {response.status} {decode(response)}".strip(), secrets)
     return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=detail)

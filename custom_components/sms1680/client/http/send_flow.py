@@ -1,6 +1,6 @@
 """A call over HTTP, from its first packet to its last receipt, without a socket, a sleep or a clock of its own.
 
-`SendFlow.steps` is a generator: it yields commands (an `Exchange`, or the seconds to sleep), receives the results, and
+`SendFlow.steps` is a generator: it yields commands (a `Request`, or the seconds to sleep), receives the results, and
 returns the receipts. The blocking and the asyncio client execute the same commands.
 """
 
@@ -32,45 +32,28 @@ _NO_RESPONSE = TransportError(begun=True, detail="no answer")
 _CANCELLED = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """Command: send this request and return the response. Once begun, it must be allowed to end."""
-
-    request: Request
-
-
 _Result = TypeVar("_Result")
-Command = Exchange | float
-"""An exchange, or the seconds to sleep."""
+Command = Request | float
+"""A request to send, which must be allowed to end once it has begun, or the seconds to sleep."""
 Steps = Generator[Command, Response | TransportError | None, _Result]
 
 
+@dataclass(eq=False, repr=False)
 class SendFlow:
     """One call of `send`, `send_template` or `send_batch`. packet_size: flow items per request, 1 to 1000."""
 
-    def __init__(
-        self,
-        plan: SendPlan,
-        options: CallOptions,
-        packet_size: int,
-        *,
-        gateway: str,
-        account: Account,
-        limiter: RateLimiter,
-        clock: Clock,
-        on_receipt: OnReceipt | None,
-        guard: SpendingGuard | None = None,
-    ) -> None:
-        self._plan = plan
-        self._options = options
-        self._packet_size = packet_size
-        self._gateway = gateway
-        self._account = account
-        self._limiter = limiter
-        self._clock = clock
-        self._on_receipt = on_receipt
-        self._guard = guard
-        self._texts = plan.private_texts()
+    plan: SendPlan
+    options: CallOptions
+    packet_size: int
+    gateway: str
+    account: Account
+    limiter: RateLimiter
+    clock: Clock
+    on_receipt: OnReceipt | None
+    guard: SpendingGuard | None = None
+
+    def __post_init__(self) -> None:
+        self._texts = self.plan.private_texts()
         self._abandoned = False
 
     def abandon(self) -> None:
@@ -79,34 +62,34 @@ class SendFlow:
 
     def steps(self) -> Steps[tuple[Receipt, ...]]:
         """Send packet after packet; return a receipt for each place of the caller's list."""
-        places = self._plan.places
-        receipts = yield from self._packets() if self._guard is None else self._guarded(self._guard)
+        places = self.plan.places
+        receipts = yield from self._packets() if self.guard is None else self._guarded(self.guard)
         return tuple([receipts[place] for place in places])
 
     def _guarded(self, guard: SpendingGuard) -> Steps[list[Receipt]]:
         """Send the items that the spending guard admits."""
-        options = self._options
+        options = self.options
         reservation = yield from guard.reserve(
-            self._plan.billing(), critical=options.priority == "critical", automatic=options.automatic
+            self.plan.billing(), critical=options.priority == "critical", automatic=options.automatic
         )
         refused = [
             self._receipt(item, Verdict(Outcome.REFUSED, reason)) for item, reason in reservation.refused.items()
         ]
         if refused:
-            self._plan = self._plan.only(reservation.admitted)
+            self.plan = self.plan.only(reservation.admitted)
         sent = yield from self._packets()
         yield from guard.refund(reservation, sent)
         return reservation.merge(refused, sent)
 
     def _packets(self) -> Steps[list[Receipt]]:
-        plan = self._plan
+        plan = self.plan
         receipts: list[Receipt] = []
         while (start := len(receipts)) < len(plan.numbers):
             end = self._packet_end(start)
             verdict = yield from self._packet(start, end)
             if verdict.retry is RetryMode.SMALLER and end - start > 1:
                 # The platform refused this size: use half of it for the rest of the call.
-                self._packet_size = max(1, plan.flow_of(start, end) // 2)
+                self.packet_size = max(1, plan.flow_of(start, end) // 2)
                 continue
             receipts += self._receipts(start, end, verdict)
             if not verdict.goes_on:
@@ -117,9 +100,9 @@ class SendFlow:
 
     def _packet(self, start: int, end: int) -> Steps[Verdict]:
         """Send one packet until its verdict is final or its patience ends."""
-        began = self._clock()
+        began = self.clock()
         pause = _FIRST_PAUSE
-        flow = self._plan.flow_of(start, end)
+        flow = self.plan.flow_of(start, end)
         while True:
             if self._abandoned:
                 return _CANCELLED
@@ -137,9 +120,9 @@ class SendFlow:
                 yield wait
 
     def _can_wait(self, began: float, wait: float) -> bool:
-        end = self._clock() + wait
-        in_time = self._options.deadline is None or end <= self._options.deadline
-        return not self._abandoned and in_time and end - began <= self._options.patience
+        end = self.clock() + wait
+        in_time = self.options.deadline is None or end <= self.options.deadline
+        return not self._abandoned and in_time and end - began <= self.options.patience
 
     def _attempt(self, start: int, end: int, flow: int) -> Steps[tuple[Verdict, float]]:
         """Wait for a slot and submit once; return the verdict and the seconds until the next slot."""
@@ -148,20 +131,20 @@ class SendFlow:
             return _CANCELLED, 0.0
         verdict: Verdict | None = None
         try:
-            response = yield Exchange(build_send(self._gateway, self._account, self._plan, start, end))
-            verdict = read_response(self._plan.kind, response or _NO_RESPONSE, self._account.secrets(), self._texts)
+            response = yield build_send(self.gateway, self.account, self.plan, start, end)
+            verdict = read_response(self.plan.kind, response or _NO_RESPONSE, self.account.secrets(), self._texts)
         finally:
             if verdict is None:
                 # Interrupted (Ctrl-C): the request may have been sent, so record it.
                 self._receipts(start, end, Verdict(Outcome.UNKNOWN, Reason.LOST))
-            wait = self._limiter.release(
+            wait = self.limiter.release(
                 slot,
                 submitted=verdict is None or verdict.retry is not RetryMode.RECONNECT,
                 too_fast=verdict is not None and verdict.retry is RetryMode.SLOWER,
             )
         _LOGGER.debug(
             "%s of %d items: %s%s",
-            self._plan.kind,
+            self.plan.kind,
             flow,
             verdict.outcome.value,
             f", {verdict.reason.value}" if verdict.reason else "",
@@ -170,7 +153,7 @@ class SendFlow:
 
     def _acquire(self, flow: int) -> Steps[Slot | None]:
         """Wait for a slot of the account; return None if the call was abandoned."""
-        turn = self._limiter.acquire(flow, self._options.priority, self._options.deadline)
+        turn = self.limiter.acquire(flow, self.options.priority, self.options.deadline)
         try:
             while not self._abandoned:
                 yield next(turn)
@@ -183,11 +166,11 @@ class SendFlow:
 
     def _packet_end(self, start: int) -> int:
         """Return the end of the packet that begins at `start`: as many items as its flow allows, at least one."""
-        plan = self._plan
+        plan = self.plan
         if plan.kind == "send":
-            return min(len(plan.numbers), start + max(1, self._packet_size // plan.flow[0]))
+            return min(len(plan.numbers), start + max(1, self.packet_size // plan.flow[0]))
         end, flow = start + 1, plan.flow[start]
-        while end < len(plan.numbers) and flow + plan.flow[end] <= self._packet_size:
+        while end < len(plan.numbers) and flow + plan.flow[end] <= self.packet_size:
             flow += plan.flow[end]
             end += 1
         return end
@@ -197,16 +180,16 @@ class SendFlow:
 
     def _receipt(self, item: int, verdict: Verdict) -> Receipt:
         receipt = Receipt(
-            self._plan.numbers[item],
+            self.plan.numbers[item],
             verdict.outcome,
             verdict.message_id,
             verdict.reason,
-            self._plan.parts_of(item),
+            self.plan.parts_of(item),
             verdict.detail,
             (verdict.message_id,) if verdict.message_id else (),
-            context=self._options.context,
-            index=self._plan.index_of(item),
+            context=self.options.context,
+            index=self.plan.index_of(item),
         )
-        if self._on_receipt is not None:
-            call_hook(self._on_receipt, receipt)
+        if self.on_receipt is not None:
+            call_hook(self.on_receipt, receipt)
         return receipt
