@@ -5,7 +5,7 @@ Without a clock, a sleep or a random source of its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..outcomes import Reason
 from .events import CloseCause, SessionClosed
@@ -13,14 +13,10 @@ from .events import CloseCause, SessionClosed
 _STABLE: Final = 60.0
 
 
-class _Range(NamedTuple):
-    first: float
-    longest: float
-
-
-_NETWORK: Final = _Range(1.0, 60.0)
-_SUSPENDED: Final = _Range(60.0, 15 * 60.0)
-_WRONG_SETTINGS: Final = _Range(5 * 60.0, 60 * 60.0)
+# The first and the longest delay.
+_NETWORK: Final = (1.0, 60.0)
+_SUSPENDED: Final = (60.0, 15 * 60.0)
+_WRONG_SETTINGS: Final = (5 * 60.0, 60 * 60.0)
 
 
 @dataclass(slots=True)
@@ -36,7 +32,7 @@ class Backoff:
     """
 
     random: Callable[[], float]
-    _range: _Range = _NETWORK
+    _range: tuple[float, float] = _NETWORK
     _delay: float = 0.0
 
     def next_delay(self, closed: SessionClosed | None, connected_for: float) -> float:
@@ -45,13 +41,14 @@ class Backoff:
         connected_for: seconds from the login to the end, 0 without a login.
         """
         delays = _range_of(closed, connected_for)
-        if delays is not self._range or connected_for >= _STABLE:
+        if delays != self._range or connected_for >= _STABLE:
             self._range, self._delay = delays, 0.0
-        self._delay = min(self._delay * 2, delays.longest) if self._delay else delays.first
-        return min(self._delay * (1 + 0.5 * self.random()), delays.longest)
+        first, longest = delays
+        self._delay = min(self._delay * 2, longest) if self._delay else first
+        return min(self._delay * (1 + 0.5 * self.random()), longest)
 
 
-def _range_of(closed: SessionClosed | None, connected_for: float) -> _Range:
+def _range_of(closed: SessionClosed | None, connected_for: float) -> tuple[float, float]:
     if closed is None or connected_for:
         return _NETWORK
     if closed.reason is Reason.SUSPENDED:

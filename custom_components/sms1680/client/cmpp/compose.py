@@ -119,19 +119,14 @@ class Composer:
         added = self._signature.added_units(text) if self._signature else 0
         content = write_text_content(text, self._settings.encoding, added)
         total = len(content.segments)
-        if total == 1:
-            for start in range(0, len(items), MAX_DESTINATIONS):
-                some = tuple(items[start : start + MAX_DESTINATIONS])
-                yield EncodedText(some, content.msg_fmt, content.segments, flow, parts)
-            return
-        item_of = dict(zip(numbers, items, strict=True))
-        for reference, group in self._references.allocate(numbers).items():
-            contents = tuple(
-                [
-                    concatenation_header(reference, total, number) + body
-                    for number, body in enumerate(content.segments, 1)
-                ]
-            )
-            for start in range(0, len(group), MAX_DESTINATIONS):
-                some = tuple([item_of[number] for number in group[start : start + MAX_DESTINATIONS]])
-                yield EncodedText(some, content.msg_fmt, contents, 1, parts)
+        groups = [(content.segments, items)]
+        if total > 1:
+            flow, item_of, groups = 1, dict(zip(numbers, items, strict=True)), []
+            for reference, group in self._references.allocate(numbers).items():
+                numbered = enumerate(content.segments, 1)
+                contents = [concatenation_header(reference, total, number) + body for number, body in numbered]
+                groups.append((tuple(contents), [item_of[number] for number in group]))
+        for segments, group_items in groups:
+            for start in range(0, len(group_items), MAX_DESTINATIONS):
+                some = tuple(group_items[start : start + MAX_DESTINATIONS])
+                yield EncodedText(some, content.msg_fmt, segments, flow, parts)

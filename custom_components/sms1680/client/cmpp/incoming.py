@@ -7,6 +7,7 @@ arrived before the SUBMIT_RESP or before the receipts of their message.
 
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from ..bounded import BoundedDict
@@ -134,17 +135,14 @@ class DeliverProcessor:
     def on_message_accepted(self, ids: tuple[int, ...], total: int, now: float) -> list[PendingItem]:
         """Track the accepted segments of a message and return the items of the reports that waited for them."""
         self._tracker.add(ids, total, now)
-        if self._open_ids:
-            self._open_ids.difference_update(ids)
-        if not self._early:
-            return []
+        self._open_ids.difference_update(ids)
         return [self._resolve(early) for msg_id in ids for early in self._early.pop(msg_id, ())]
 
     @property
     def deadline(self) -> float | None:
         """The time of the next `tick`, or None."""
-        dues = [self._assembler.deadline, *(early[0].deadline for early in self._early.values())]
-        dues.append(next(iter(self._ack_deadlines.values()), None))
+        dues = [early[0].deadline for early in self._early.values()]
+        dues += [self._assembler.deadline, next(iter(self._ack_deadlines.values()), None)]
         return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: float) -> tuple[list[PendingItem], list[InboundDeliver]]:
@@ -229,15 +227,21 @@ class DeliverProcessor:
 
     def _combine(self, assembled: AssembledMessage[PendingItem]) -> PendingItem:
         """Return the item of an uplink with several segments; `…` marks a missing one in its text."""
-        segments = assembled.tokens
+        segments, parts = assembled.tokens, assembled.parts
         pdu = segments[0].delivers[0].pdu
-        pieces = [read_text_content(join_content(run, pdu.msg_fmt), pdu.msg_fmt) for run in _runs(assembled)]
+        text = ""
+        for received, numbers in groupby(range(1, assembled.total + 1), parts.__contains__):
+            if received:
+                content = join_content([parts[number] for number in numbers], pdu.msg_fmt)
+                text += read_text_content(content, pdu.msg_fmt)
+            else:
+                text += _GAP * len(list(numbers))
         whole = PendingItem(None, seen_at=max(segment.seen_at for segment in segments))
         for segment in segments:
             whole.keys += segment.keys
             whole.delivers += segment.delivers
         self._seen.update(dict.fromkeys(whole.keys, whole))
-        self._mark_dispatched(whole, self._reply(pdu, _GAP.join(pieces), incomplete=assembled.incomplete))
+        self._mark_dispatched(whole, self._reply(pdu, text, incomplete=assembled.incomplete))
         return whole
 
     def _reply(self, pdu: Deliver, text: str, *, incomplete: bool = False) -> Reply:
@@ -258,14 +262,3 @@ class DeliverProcessor:
             return (report.msg_id, report.dest_terminal_id, report.stat)
         name: object = pdu.msg_id or (self._connections, pdu.sequence_id)
         return (name, pdu.src_terminal_id, hash(pdu.msg_content))
-
-
-def _runs(assembled: AssembledMessage[PendingItem]) -> list[list[bytes]]:
-    """Return the segments in lists, split at each missing one."""
-    runs: list[list[bytes]] = [[]]
-    for number in range(1, assembled.total + 1):
-        if number in assembled.parts:
-            runs[-1].append(assembled.parts[number])
-        else:
-            runs.append([])
-    return runs

@@ -1,6 +1,6 @@
 """Converts texts to Msg_Content and back, in segments that cut no character (docs/cmpp.md, sections 2 and 3)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final, Literal
@@ -45,9 +45,9 @@ def write_text_content(text: str, encoding: Encoding = "auto", added_units: int 
     """
     if encoding == "auto" and not added_units and text.isascii() and len(text) <= _ONE_ASCII:
         return EncodedSegments(ASCII, (text.encode(),))
-    octets = _gbk(text) if encoding == "gbk" else None
-    if octets is not None:
-        msg_fmt, segments = GB18030, _split_gbk(text, octets, 2 * added_units)
+    of_gbk = _split_gbk(text, 2 * added_units) if encoding == "gbk" else None
+    if of_gbk is not None:
+        msg_fmt, segments = GB18030, of_gbk
     elif units(text) + added_units <= _ONE // 2:
         msg_fmt, segments = UCS2, (text.encode("utf-16-be"),)
     else:
@@ -96,26 +96,20 @@ def _is_ucs2(msg_fmt: int) -> bool:
     return msg_fmt & ~0x13 == UCS2
 
 
-def _gbk(text: str) -> bytes | None:
+def _split_gbk(text: str, used: int) -> tuple[bytes, ...] | None:
+    """Return the segments of a text, or None if GBK lacks a character. used: octets of the signature in the first."""
     try:
-        return text.encode("gbk")
+        octets = text.encode("gbk")
     except UnicodeEncodeError:
         return None
-
-
-def _split_gbk(text: str, octets: bytes, added: int) -> tuple[bytes, ...]:
-    if len(octets) + added <= _ONE:
+    if len(octets) + used <= _ONE:
         return (octets,)
-    return tuple(_pieces(text, added))
-
-
-def _pieces(text: str, used: int) -> Iterator[bytes]:
-    piece: list[bytes] = []
+    pieces = [b""]
     for character in text:
         octets = character.encode("gbk")
         if used + len(octets) > _PART:
-            yield b"".join(piece)
-            piece, used = [], 0
-        piece.append(octets)
+            pieces.append(b"")
+            used = 0
+        pieces[-1] += octets
         used += len(octets)
-    yield b"".join(piece)
+    return tuple(pieces)
