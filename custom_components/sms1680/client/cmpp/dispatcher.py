@@ -6,7 +6,8 @@ rate, or after "too fast", each SUBMIT waits for a slot of the account, which HT
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Final
 
 from ..limits.rate import Clock, DeadlineError, RateLimiter, Slot
@@ -106,7 +107,7 @@ class Dispatcher:
             self._link, self._down_since = None, self._clock()
         self._down_reason = reason
         self._sweep()
-        self._notify()
+        self._changed.set()
 
     # --- answers ---
 
@@ -152,7 +153,7 @@ class Dispatcher:
         if link is not None:
             link.flush()
         self._on_flushed()
-        self._notify()
+        self._changed.set()
 
     # --- time ---
 
@@ -192,7 +193,7 @@ class Dispatcher:
         self._sweep_due = None
         for call in self._outbox.waiting_calls():
             self._sweep_by(self._expires(call))
-        self._notify()
+        self._changed.set()
 
     def _sweep_by(self, due: float | None) -> None:
         if due is not None and (self._sweep_due is None or due < self._sweep_due):
@@ -242,13 +243,11 @@ class Dispatcher:
 
     def _slow_down(self, segment: Segment) -> None:
         """Report a "too fast" to the account's rate limiter while the rate was unlimited."""
-        turn = self._limiter.acquire(segment.flow, "critical", None)
-        try:
-            next(turn)
-        except StopIteration as stop:
-            self._limiter.release(stop.value, too_fast=True)
-        finally:
-            turn.close()
+        with closing(self._limiter.acquire(segment.flow, "critical", None)) as turn:
+            try:
+                next(turn)
+            except StopIteration as stop:
+                self._limiter.release(stop.value, too_fast=True)
 
     async def _pace_lane(self, lane: Priority) -> None:
         """Submit the segments of a lane one by one, each in a slot of the account."""
@@ -273,58 +272,49 @@ class Dispatcher:
         """Wait for a slot of the account; return None if the segment was settled without one."""
         options = segment.message.call.options
         turn = self._limiter.acquire(segment.flow, options.priority, options.deadline)
-        try:
-            while not self._outbox.drop_if_stopped(segment):
-                await self._sleep(next(turn))
-        except StopIteration as stop:
-            slot: Slot = stop.value
-            return slot
-        except DeadlineError:
-            self._outbox.settle(segment, _TOO_LATE)
-        except asyncio.CancelledError:
-            self._outbox.settle(segment, _CANCELLED)
-            raise
-        except Exception:
-            self._outbox.settle(segment, _LOST)
-            raise
-        finally:
-            turn.close()
+        with self._settled_on_error(segment), closing(turn):
+            try:
+                while not self._outbox.drop_if_stopped(segment):
+                    await self._sleep(next(turn))
+            except StopIteration as stop:
+                slot: Slot = stop.value
+                return slot
+            except DeadlineError:
+                self._outbox.settle(segment, _TOO_LATE)
         return None
 
     async def _exchange(self, segment: Segment, slot: Slot) -> None:
         """Submit a segment and release its slot with the answer. Without a connection, queue the segment again."""
         waiter: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        verdict: Verdict | None = None
-        submitted = False
+        submitted = too_fast = False
         try:
-            while (link := self._link) is not None and not link.session.can_send(self._clock()):
-                link.flush()
-                await self._change()
-            if link is None:
-                self._outbox.put_back(segment)
-                return
-            if self._outbox.drop_if_stopped(segment):
-                return
-            self._submit(link, segment, waiter, self._clock())
+            with self._settled_on_error(segment):
+                while (link := self._link) is not None and not link.session.can_send(self._clock()):
+                    link.flush()
+                    await self._change()
+                if link is None:
+                    self._outbox.put_back(segment)
+                    return
+                if self._outbox.drop_if_stopped(segment):
+                    return
+                self._submit(link, segment, waiter, self._clock())
             submitted = True
             link.flush()
-            verdict = await waiter
-        except asyncio.CancelledError:
-            if not submitted:
-                self._outbox.settle(segment, _CANCELLED)
-            raise
-        except Exception:
-            if not submitted:
-                self._outbox.settle(segment, _LOST)
-            raise
+            too_fast = (await waiter).retry is RetryMode.SLOWER
         finally:
-            too_fast = verdict is not None and verdict.retry is RetryMode.SLOWER
             self._limiter.release(slot, submitted=submitted, too_fast=too_fast)
+
+    @contextmanager
+    def _settled_on_error(self, segment: Segment) -> Iterator[None]:
+        """Settle a segment that an error keeps from being submitted."""
+        try:
+            yield
+        except (Exception, asyncio.CancelledError) as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            self._outbox.settle(segment, _CANCELLED if cancelled else _LOST)
+            raise
 
     async def _change(self) -> None:
         """Wait for a change: an answer, the connection, the queue."""
         self._changed.clear()
         await self._changed.wait()
-
-    def _notify(self) -> None:
-        self._changed.set()
