@@ -364,15 +364,15 @@ def test_wire_log_joins_octets_and_hides_numbers(golden: dict[str, bytes]) -> No
     whole: list[str] = []
     cut: list[str] = []
     octets = b"".join(golden.values())
-    WireLog(whole.append).log_received(octets)
+    WireLog(whole.append).log("←", octets)
     log = WireLog(cut.append)
     for octet in octets:
-        log.log_received(bytes((octet,)))
+        log.log("←", bytes((octet,)))
     assert whole == cut
     assert len(whole) == len(golden)
     digits = [line.replace(" ", "") for line in whole]
     assert all(number.encode().hex() not in line for line in digits for number in ("13800138000", "13900139000"))
     assert all(number.encode().hex() not in line for line in digits for number in ("901234", "10690001"))
     assert not any(re.search(r"\d{11}", line) for line in whole)
-    WireLog(whole.append).log_sent(b"GET / HTTP/1.1\r\n")
+    WireLog(whole.append).log("→", b"GET / HTTP/1.1\r\n")
     assert whole[-1] == "→ 16 octets that are not CMPP"

@@ -347,7 +347,7 @@ class CMPPClient(BaseClient):
             case Ready():
                 if not self._closing:
                     self._dispatcher.on_connected(link)
-                self._connection.on_ready()
+                self._connection.set_status(Status(connected=True))
             case RequestTimedOut(key):
                 _LOGGER.warning("CMPP: no answer to a SUBMIT; its message may have been sent and is not repeated")
                 self._dispatcher.on_no_response(key)

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ..errors import InvalidMessageError, InvalidSettingError
 from ..plan import SendPlan
 from ..text import Signature
 from .wire.longsms import ReferenceCounter, concatenation_header
-from .wire.messages import MAX_DESTINATIONS
+from .wire.messages import MAX_DESTINATIONS, MSISDN
 from .wire.smpptime import smpp_time
 from .wire.texts import Encoding, write_text_content
-
-_MSISDN: Final = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class SubmitSettings:
     def __post_init__(self) -> None:
         if not (self.sp_id.isascii() and self.sp_id.isdigit() and len(self.sp_id) <= 6):
             raise InvalidSettingError("the SP ID must have one to six digits", "企业代码（SP_Id）须为不超过六位的数字")
-        if not (self.source_number.isascii() and self.source_number.isdigit() and len(self.source_number) <= _MSISDN):
+        if not (self.source_number.isascii() and self.source_number.isdigit() and len(self.source_number) <= MSISDN):
             raise InvalidSettingError("the source number must have 1 to 21 digits", "接入号须为 1 至 21 位数字")
         if not (self.service_id.isascii() and self.service_id.isprintable() and len(self.service_id) <= 10):
             raise InvalidSettingError(
@@ -45,10 +43,10 @@ class SubmitSettings:
 def full_number(source_number: str, extension: str) -> str:
     """Return the sender's number with the extension. Raise InvalidMessageError for more than 21 digits."""
     number = source_number + extension
-    if len(number) > _MSISDN:
+    if len(number) > MSISDN:
         raise InvalidMessageError(
-            f"source number and extension have {len(number)} digits; at most {_MSISDN} are allowed",
-            f"接入号加扩展号共 {len(number)} 位，最多 {_MSISDN} 位",
+            f"source number and extension have {len(number)} digits; at most {MSISDN} are allowed",
+            f"接入号加扩展号共 {len(number)} 位，最多 {MSISDN} 位",
         )
     return number
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from ..outcomes import Reason
 from .backoff import Backoff
@@ -97,7 +97,8 @@ class Connection:
         protocol.session.start(connect_timestamp(self._settings.now()))
         protocol.flush()
         self._timer.rearm()
-        await protocol.wait_for_login()
+        waits: set[asyncio.Future[Any]] = {protocol.ready, protocol.closed}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         return protocol
 
     async def close(self) -> None:
@@ -110,11 +111,7 @@ class Connection:
             protocol.emit(protocol.session.close(self._clock()))
             self._timer.rearm()
             await asyncio.wait({protocol.closed})
-        self._set_status(Status(connected=False))
-
-    def on_ready(self) -> None:
-        """Set the status to connected."""
-        self._set_status(Status(connected=True))
+        self.set_status(Status(connected=False))
 
     # --- called by the timer ---
 
@@ -149,10 +146,11 @@ class Connection:
             connected_for = max(self._clock() - opened, 0.001) if logged_in else 0.0
             delay = self._backoff.next_delay(closed, connected_for)
             code = closed.status if closed else None
-            self._set_status(Status(connected=False, reason=_reason(closed), retry_in=delay, code=code, detail=detail))
+            self.set_status(Status(connected=False, reason=_reason(closed), retry_in=delay, code=code, detail=detail))
             await self._settings.sleep(delay)
 
-    def _set_status(self, status: Status) -> None:
+    def set_status(self, status: Status) -> None:
+        """Set the status; log and report it if it has changed."""
         old, self.status = self.status, status
         if (status.connected, status.reason) != (old.connected, old.reason):
             level = logging.INFO if status.connected or status.reason is None else logging.WARNING

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from .events import Ready, SessionClosed, SessionEvent
 from .session import Session
@@ -31,11 +30,6 @@ class CMPPProtocol(asyncio.Protocol):
         self._wire_log = wire_log
         self._transport: asyncio.Transport | None = None
 
-    async def wait_for_login(self) -> None:
-        """Return once the gateway has answered the login or the session is closed."""
-        waits: set[asyncio.Future[Any]] = {self.ready, self.closed}
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio passes no other kind to a Protocol
@@ -44,7 +38,7 @@ class CMPPProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Feed the session."""
         if self._wire_log is not None:
-            self._wire_log.log_received(data)
+            self._wire_log.log("←", data)
         self.emit(self.session.receive(data, self._clock()))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the cause makes no difference
@@ -70,4 +64,4 @@ class CMPPProtocol(asyncio.Protocol):
         if octets and self._transport is not None and not self._transport.is_closing():
             self._transport.write(octets)
             if self._wire_log is not None:
-                self._wire_log.log_sent(octets)
+                self._wire_log.log("→", octets)

@@ -185,10 +185,9 @@ class Session:
 
     def connection_lost(self) -> list[SessionEvent]:
         """Process the end of the transport, which is normal after a TERMINATE (docs/cmpp.md, trap 11)."""
-        if self.state in _ENDING:
-            self._move(Trigger.CONNECTION_LOST)
-        else:
-            self._fail(Trigger.CONNECTION_LOST, SessionClosed(CloseCause.CONNECTION_LOST))
+        if self.state not in _ENDING:
+            self._close_event = SessionClosed(CloseCause.CONNECTION_LOST)
+        self._move(Trigger.CONNECTION_LOST)
         return self._pop_events()
 
     # --- time ---
@@ -221,10 +220,9 @@ class Session:
             elif now >= self._next_test_at():
                 self._test(now)
         elif self.state in _TIMED and now >= self._state_deadline:
-            if self.state in _ENDING:
-                self._move(Trigger.TIMEOUT)
-            else:
-                self._fail(Trigger.TIMEOUT, SessionClosed(CloseCause.TIMED_OUT))
+            if self.state not in _ENDING:
+                self._close_event = SessionClosed(CloseCause.TIMED_OUT)
+            self._move(Trigger.TIMEOUT)
         return self._pop_events()
 
     def _oldest_sent_at(self) -> float:

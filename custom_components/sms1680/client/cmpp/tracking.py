@@ -7,7 +7,7 @@ least two days or the last million segments.
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from ..errors import InvalidMessageError
 from ..numbers import normalise_number
@@ -47,9 +47,6 @@ class _LongMessage:
         return self.progress.setdefault(number, _Progress(set()))
 
 
-_Generation: TypeAlias = dict[int, _LongMessage | None]
-
-
 def plain_number(number: str) -> str:
     """Return a mainland mobile number without its 86 (docs/cmpp.md, trap 22), and any other number unchanged."""
     try:
@@ -64,7 +61,7 @@ class ReportTracker:
     def __init__(self, now: float, *, join: bool = True) -> None:
         """Begin empty. join: join the reports of a long message; otherwise each segment's report is a result."""
         self._join = join
-        self._generations: list[_Generation] = [{} for _ in range(_GENERATIONS)]
+        self._generations: list[dict[int, _LongMessage | None]] = [{} for _ in range(_GENERATIONS)]
         self._turned_at = now
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
 """Logs PDUs as hexadecimal text, with texts, numbers and secrets masked."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from .wire.codec import MAX_LENGTH
 from .wire.layout import HEADER
@@ -38,15 +38,8 @@ class WireLog:
         self._write = write
         self._rest = {"→": b"", "←": b""}
 
-    def log_sent(self, octets: bytes) -> None:
-        """Log outbound octets."""
-        self._feed("→", octets)
-
-    def log_received(self, octets: bytes) -> None:
-        """Log inbound octets, cut anywhere."""
-        self._feed("←", octets)
-
-    def _feed(self, direction: str, octets: bytes) -> None:
+    def log(self, direction: Literal["→", "←"], octets: bytes) -> None:
+        """Log outbound or inbound octets, cut anywhere."""
         stream = self._rest[direction] + octets
         begin = 0
         while len(stream) - begin >= HEADER:

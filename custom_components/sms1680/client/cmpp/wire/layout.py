@@ -139,15 +139,14 @@ class Block:
     content and no destination of a message.
     """
 
-    def __init__(self, layout: Layout, first: str, last: str, cache_size: int = 256) -> None:
+    def __init__(self, layout: Layout, first: str, last: str) -> None:
         """Use the fields from `first` to `last`."""
         names = list(layout.table)
-        inside = [layout.table[name] for name in names[names.index(first) : names.index(last) + 1]]
-        self._fields = inside
-        self._struct = struct.Struct(">" + "".join(field.format for field in inside))
+        self._fields = [layout.table[name] for name in names[names.index(first) : names.index(last) + 1]]
+        self._struct = struct.Struct(">" + "".join(field.format for field in self._fields))
         self.format = f"{self._struct.size}s"
-        self.read = lru_cache(maxsize=cache_size)(self._read)
-        self.write = lru_cache(maxsize=cache_size)(self._write)
+        self.read = lru_cache(maxsize=256)(self._read)
+        self.write = lru_cache(maxsize=256)(self._write)
 
     def _read(self, octets: bytes) -> tuple[Any, ...]:
         values = zip(self._struct.unpack(octets), self._fields, strict=True)
