@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import DeliveryReport, Reason, Reply
-from sms1680.cmpp.backoff import Backoff
+from sms1680.cmpp.connection import Backoff
 from sms1680.cmpp.events import CloseCause, SessionClosed
 from sms1680.cmpp.incoming import DeliverProcessor, InboundDeliver, PendingItem
 from sms1680.cmpp.tracking import ReportTracker, plain_number

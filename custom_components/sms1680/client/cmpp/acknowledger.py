@@ -117,7 +117,6 @@ class Acknowledger:
         return False
 
     async def _process_pending(self, on_incoming: OnIncoming) -> None:
-        """Call the application with one pending item after the other."""
         try:
             while not self._pending.empty():
                 item, until = self._pending.get_nowait()

@@ -280,7 +280,6 @@ class CMPPClient(BaseClient):
         return tuple([receipts[place] for place in plan.places])
 
     async def _run(self, steps: Generator[float, None, _Result]) -> _Result:
-        """Sleep as the steps request, and return their result."""
         while True:
             try:
                 pause = next(steps)
@@ -290,7 +289,6 @@ class CMPPClient(BaseClient):
             await self._sleep(pause)
 
     def _refund_later(self, guard: SpendingGuard, reservation: Reservation, settled: Awaitable[_Receipts]) -> None:
-        """Refund a cancelled call in the background once it is settled."""
 
         async def refund() -> None:
             await self._run(guard.refund(reservation, await settled))
@@ -300,7 +298,6 @@ class CMPPClient(BaseClient):
         task.add_done_callback(self._background.discard)
 
     def _begin(self, plan: SendPlan, fields: SubmitFields, options: CallOptions) -> Call:
-        """Queue a call."""
         settled: asyncio.Future[_Receipts] = asyncio.get_running_loop().create_future()
         call = Call(plan, self._composer.encode(plan), fields, options, settled)
         if self._closing:

@@ -4,8 +4,8 @@ import asyncio
 import random as default_random
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from ..checks import positive, whole
 from ..errors import InvalidSettingError
@@ -16,8 +16,6 @@ from .status import Status
 from .timer import Sleep
 from .wire.results import ResultTable
 from .wire.texts import Encoding
-
-CONNECT_TIMEOUT: Final = 5.0
 
 OpenTransport = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 """Connects a transport for the protocol that the factory makes. Raises OSError."""
@@ -75,7 +73,7 @@ class CMPPSettings(ClientSettings):
     encoding: Encoding = "auto"
     dialect: ResultTable = "1680"
     http_account: tuple[str, str] | None = None
-    connect_timeout: float = CONNECT_TIMEOUT
+    connect_timeout: float = 5.0
     login_timeout: float = 30.0
     window: int = 16
     idle: float = 30.0
@@ -104,17 +102,8 @@ class CMPPSettings(ClientSettings):
 
     def session(self, sp_id: str, secret: str) -> SessionSettings:
         """Return the settings of each session."""
-        return SessionSettings(
-            sp_id,
-            secret,
-            window=self.window,
-            idle=self.idle,
-            answer_timeout=self.answer_timeout,
-            attempts=self.attempts,
-            silence=self.silence,
-            login_timeout=self.login_timeout,
-            require_gateway_auth=self.proof,
-        )
+        shared = {one.name: getattr(self, one.name) for one in fields(SessionSettings) if hasattr(self, one.name)}
+        return SessionSettings(sp_id, secret, require_gateway_auth=self.proof, **shared)
 
 
 def open_tcp(host: str, port: int, tls: ssl.SSLContext | Literal[True] | None) -> OpenTransport:

@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..outcomes import Reason
-from .backoff import Backoff
 from .client_settings import CMPPSettings, OpenTransport
 from .events import CloseCause, SessionClosed, SessionEvent
 from .protocol import CMPPProtocol
@@ -19,6 +18,41 @@ from .wire.smpptime import connect_timestamp
 from .wirelog import WireLog
 
 _LOGGER: Final = logging.getLogger(__name__)
+
+_STABLE: Final = 60.0
+# The first and the longest delay.
+_NETWORK: Final = (1.0, 60.0)
+_SUSPENDED: Final = (60.0, 15 * 60.0)
+_WRONG_SETTINGS: Final = (5 * 60.0, 60 * 60.0)
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Computes the delay before the next connection: no login storm, and no final failure (docs/cmpp.md, trap 15).
+
+    The delay doubles with each failure: from 1 s to 1 min after a lost connection; from 1 to 15 min after a login
+    refused as suspended (or because of too many connections); from 5 min to 1 h after a login refused for wrong
+    settings (authentication, address, version). A random extra of up to half of the delay, within the maximum, keeps
+    many clients from reconnecting at the same time. A connection that lasts for less than a minute counts as failed.
+
+    random: returns 0.0 to 1.0.
+    """
+
+    random: Callable[[], float]
+    _range: tuple[float, float] = _NETWORK
+    _delay: float = 0.0
+
+    def next_delay(self, closed: SessionClosed | None, connected_for: float) -> float:
+        """Return the seconds to wait. closed: the end of the session, or None without a connection.
+
+        connected_for: seconds from the login to the end, 0 without a login.
+        """
+        delays = _range_of(closed, connected_for)
+        if delays != self._range or connected_for >= _STABLE:
+            self._range, self._delay = delays, 0.0
+        first, longest = delays
+        self._delay = min(self._delay * 2, longest) if self._delay else first
+        return min(self._delay * (1 + 0.5 * self.random()), longest)
 
 
 class Connection:
@@ -131,19 +165,19 @@ class Connection:
         while True:
             closed: SessionClosed | None = None
             detail: str | None = None
-            opened = self._clock()
-            logged_in = False
+            connected_for = 0.0
             try:
                 protocol = await self.open()
                 opened = self._clock()
                 closed = await asyncio.shield(protocol.closed)
-                logged_in, detail = protocol.ready.done(), closed.detail
+                detail = closed.detail
+                if protocol.ready.done():
+                    connected_for = max(self._clock() - opened, 0.001)
             except (OSError, TimeoutError) as error:
                 detail = type(error).__name__
             except Exception as error:  # noqa: BLE001 - the next attempt can succeed
                 detail = type(error).__name__
                 _LOGGER.error("CMPP: connecting failed with %s", detail)  # noqa: TRY400
-            connected_for = max(self._clock() - opened, 0.001) if logged_in else 0.0
             delay = self._backoff.next_delay(closed, connected_for)
             code = closed.status if closed else None
             self.set_status(Status(connected=False, reason=_reason(closed), retry_in=delay, code=code, detail=detail))
@@ -169,3 +203,13 @@ def _reason(closed: SessionClosed | None) -> Reason | None:
     if closed.cause is CloseCause.PROTOCOL_ERROR:
         return Reason.WRONG_ADDRESS
     return closed.reason
+
+
+def _range_of(closed: SessionClosed | None, connected_for: float) -> tuple[float, float]:
+    if closed is None or connected_for:
+        return _NETWORK
+    if closed.reason is Reason.SUSPENDED:
+        return _SUSPENDED
+    if closed.cause in (CloseCause.LOGIN_REFUSED, CloseCause.PROTOCOL_ERROR):
+        return _WRONG_SETTINGS
+    return _NETWORK

@@ -250,7 +250,6 @@ class Dispatcher:
                 self._limiter.release(stop.value, too_fast=True)
 
     async def _pace_lane(self, lane: Priority) -> None:
-        """Submit the segments of a lane one by one, each in a slot of the account."""
         try:
             while not self._limiter.is_unlimited() and (segment := await self._next(lane)) is not None:
                 slot = await self._acquire(segment)
@@ -315,6 +314,5 @@ class Dispatcher:
             raise
 
     async def _change(self) -> None:
-        """Wait for a change: an answer, the connection, the queue."""
         self._changed.clear()
         await self._changed.wait()

@@ -68,28 +68,20 @@ class PendingMessage:
         return [Segment(self, number) for number in range(len(self.ids))]
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """One `send`, `send_template` or `send_batch`, until every item has a receipt.
 
     settled: gets a receipt for each place of the caller's list.
     """
 
-    def __init__(
-        self,
-        plan: SendPlan,
-        texts: Sequence[EncodedText],
-        fields: SubmitFields,
-        options: CallOptions,
-        settled: asyncio.Future[tuple[Receipt, ...]],
-    ) -> None:
-        self.plan = plan
-        self.fields = fields
-        self.options = options
-        self.texts = texts
-        self.stopped: Verdict | None = None
-        self.settled = settled
-        self._receipts: list[Receipt | None] = [None] * len(plan.numbers)
-        self._left = len(plan.numbers)
+    plan: SendPlan
+    texts: Sequence[EncodedText]
+    fields: SubmitFields
+    options: CallOptions
+    settled: asyncio.Future[tuple[Receipt, ...]]
+    stopped: Verdict | None = None
+    receipts: dict[int, Receipt] = field(default_factory=dict)
 
     def message(self, encoded: EncodedText) -> PendingMessage:
         """Return the message for an encoded text."""
@@ -98,12 +90,9 @@ class Call:
 
     def settle(self, encoded: EncodedText, receipts: list[Receipt]) -> None:
         """Store the receipts of an encoded text; the last ones settle the call."""
-        for item, receipt in zip(encoded.items, receipts, strict=True):
-            self._receipts[item] = receipt
-        self._left -= len(receipts)
-        if not self._left:
-            in_order = [self._receipts[place] for place in self.plan.places]
-            self.settled.set_result(tuple([receipt for receipt in in_order if receipt is not None]))
+        self.receipts.update(zip(encoded.items, receipts, strict=True))
+        if len(self.receipts) == len(self.plan.numbers):
+            self.settled.set_result(tuple([self.receipts[place] for place in self.plan.places]))
 
 
 class Outbox:

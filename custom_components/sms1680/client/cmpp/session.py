@@ -242,7 +242,6 @@ class Session:
         return self._last_received_at + self._settings.idle
 
     def _test(self, now: float) -> None:
-        """Send an ACTIVE_TEST, or close the session after too many unanswered ones."""
         if self._unanswered_tests >= self._settings.attempts:
             self._fail(Trigger.TIMEOUT, SessionClosed(CloseCause.TIMED_OUT))
         else:

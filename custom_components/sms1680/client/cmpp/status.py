@@ -21,8 +21,7 @@ class Status:
 
     def sentence(self, language: Language = "en") -> str:
         """Return the status, and what to do, in the given language."""
-        if self.connected:
-            return "已连接平台。" if language == "zh" else "Connected to the platform."
-        if self.reason is None:
-            return "未连接。" if language == "zh" else "Not connected."
-        return self.reason.sentence(language)
+        if self.reason is not None and not self.connected:
+            return self.reason.sentence(language)
+        en, zh = ("Connected to the platform.", "已连接平台。") if self.connected else ("Not connected.", "未连接。")
+        return zh if language == "zh" else en

@@ -6,6 +6,7 @@ final. Reports can arrive up to 48 hours later (docs/cmpp.md, section 2), so the
 least two days or the last million segments.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,7 +62,7 @@ class ReportTracker:
     def __init__(self, now: float, *, join: bool = True) -> None:
         """Begin empty. join: join the reports of a long message; otherwise each segment's report is a result."""
         self._join = join
-        self._generations: list[dict[int, _LongMessage | None]] = [{} for _ in range(_GENERATIONS)]
+        self._generations: deque[dict[int, _LongMessage | None]] = deque([{}], _GENERATIONS)
         self._turned_at = now
 
     def __len__(self) -> int:
@@ -76,7 +77,7 @@ class ReportTracker:
         """
         if now - self._turned_at >= _GENERATION_SECONDS or len(self._generations[0]) >= _MAX_PER_GENERATION:
             self._turned_at = now
-            self._generations = [{}, *self._generations[: _GENERATIONS - 1]]
+            self._generations.appendleft({})
         newest = self._generations[0]
         if total == 1:
             newest[ids[0]] = None

@@ -34,7 +34,6 @@ class WireLog:
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        """Call `write` with each line."""
         self._write = write
         self._rest = {"→": b"", "←": b""}
 

@@ -12,14 +12,7 @@ class CodecError(SMS1680Error, ValueError):
     """
 
     def __init__(
-        self,
-        field: str,
-        offset: int,
-        problem: str,
-        *,
-        command_id: int = 0,
-        sequence_id: int = 0,
-        fatal: bool = False,
+        self, field: str, offset: int, problem: str, *, command_id: int = 0, sequence_id: int = 0, fatal: bool = False
     ) -> None:
         """Describe the problem, without quoting a number, a secret or a text."""
         super().__init__(

@@ -140,7 +140,6 @@ class Block:
     """
 
     def __init__(self, layout: Layout, first: str, last: str) -> None:
-        """Use the fields from `first` to `last`."""
         names = list(layout.table)
         self._fields = [layout.table[name] for name in names[names.index(first) : names.index(last) + 1]]
         self._struct = struct.Struct(">" + "".join(field.format for field in self._fields))

@@ -85,15 +85,9 @@ def read_submit(data: bytes) -> Submit:
     if length < _SUBMIT_MIN:
         raise decode_error(data, "total_length", 0, f"{length}, minimum {_SUBMIT_MIN} for SUBMIT")
     made = _new(_submit_twin)
-    (
-        made.sequence_id,
-        made.msg_id,
-        made.pk_total,
-        made.pk_number,
-        made.registered_delivery,
-        block,
-        count,
-    ) = _SUBMIT_HEAD_READER.unpack_from(data)
+    made.sequence_id, made.msg_id, made.pk_total, made.pk_number, made.registered_delivery, block, count = (
+        _SUBMIT_HEAD_READER.unpack_from(data)
+    )
     at_length = _SUBMIT.size + MSISDN * count
     if not 1 <= count <= MAX_DESTINATIONS + 1 or at_length + 1 + RESERVE > length:
         raise decode_error(data, "dest_usr_tl", _SUBMIT.size - 1, f"{count} destinations in {length} octets")
