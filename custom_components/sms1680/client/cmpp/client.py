@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 
 PORT: Final = 7890
-CLOSE_TIMEOUT: Final = 10.0
 
 _Result = TypeVar("_Result")
 _Receipts = tuple[Receipt, ...]
@@ -113,19 +112,13 @@ class CMPPClient(BaseClient):
         references = ReferenceCounter(lambda: int(checked.random() * 256) % 256)
         self._composer = Composer(submit, self._signature, references)
         hold = checked.answer_timeout / 2
+        tracker = ReportTracker(self._clock(), join=checked.join_reports)
         self._processor = DeliverProcessor(
-            ReportTracker(self._clock(), join=checked.join_reports),
-            source_number,
-            assembly_time=checked.assembly_time,
-            ack_timeout=hold,
+            tracker, source_number, assembly_time=checked.assembly_time, ack_timeout=hold
         )
         self._acknowledger = Acknowledger(self._processor, checked.on_incoming, hold)
-        outbox = Outbox(
-            checked.dialect,
-            None if self._on_receipt is None else partial(call_hook, self._on_receipt),
-            self._on_accepted,
-            self._processor.on_segment_accepted,
-        )
+        on_receipt = None if self._on_receipt is None else partial(call_hook, self._on_receipt)
+        outbox = Outbox(checked.dialect, on_receipt, self._on_accepted, self._processor.on_segment_accepted)
         self._timer = Timer(checked.clock, checked.sleep)
         self._dispatcher = Dispatcher(
             outbox, self._limiter, submit, clock=checked.clock, sleep=checked.sleep, on_flushed=self._timer.rearm
@@ -178,7 +171,7 @@ class CMPPClient(BaseClient):
             Reason.NOT_UNDERSTOOD if closed.cause is CloseCause.PROTOCOL_ERROR else Reason.LOST, closed.detail
         )
 
-    async def aclose(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - bounds the sending only
+    async def aclose(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - bounds the sending only
         """Send queued messages for at most `timeout` seconds, log out, and settle all other messages.
 
         A message without an answer is unknown, and a message that was not submitted is not sent. The iterator ends.

@@ -132,11 +132,8 @@ class Dispatcher:
 
     def on_no_response(self, ticket: Ticket) -> None:
         """Handle a SUBMIT whose answer is lost: the message may have been sent."""
-        segment, waiter = ticket
         self._in_flight -= 1
-        self._outbox.settle(segment, _LOST)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(_LOST)
+        self._settle(ticket, _LOST)
 
     def flush(self) -> None:
         """Submit all segments that can be sent now, write them, and wake the waiting tasks."""
@@ -205,9 +202,7 @@ class Dispatcher:
         message, number = segment
         call, encoded = message.call, message.encoded
         if call.options.deadline is not None and now >= call.options.deadline:
-            self._outbox.settle(segment, _TOO_LATE)
-            if waiter is not None:
-                waiter.set_result(_TOO_LATE)
+            self._settle((segment, waiter), _TOO_LATE)
             return
         if message.tried_at is None:
             message.tried_at = now
@@ -227,6 +222,12 @@ class Dispatcher:
         )
         session.send(octets, sequence, (segment, waiter), now)
         self._in_flight += 1
+
+    def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
+        segment, waiter = ticket
+        self._outbox.settle(segment, verdict)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(verdict)
 
     def _retry(self, segment: Segment, verdict: Verdict) -> None:
         """Queue a segment again that was refused as too fast, or settle it if its patience has ended."""
