@@ -20,22 +20,15 @@ from .http.client import Client
 from .limits.base_client import PATIENCE
 from .outcomes import Language, Outcome
 from .receipts import Receipt
-from .text import Estimate, estimate
+from .text import estimate
 
 COMMANDS = "sms1680.commands"
 
 EXIT_ACCEPTED = 0
 EXIT_ERROR = 1
 EXIT_INVALID = 2
-_EXITS = {
-    Outcome.ACCEPTED: EXIT_ACCEPTED,
-    Outcome.HELD: 3,
-    Outcome.REFUSED: 4,
-    Outcome.NOT_SENT: 5,
-    Outcome.UNKNOWN: 6,
-}
 # The most serious outcome decides the exit code of a call.
-_WEIGHT = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
+_EXITS = {Outcome.UNKNOWN: 6, Outcome.REFUSED: 4, Outcome.NOT_SENT: 5, Outcome.HELD: 3}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,22 +174,15 @@ def _balance(options: argparse.Namespace) -> int:
 
 def _estimate(options: argparse.Namespace) -> int:
     result = estimate(_text(options.text), signature=options.signature, signature_place=options.signature_place)
-    print(json.dumps(_as_json(result), ensure_ascii=False) if options.json else _as_lines(result))
+    if options.json:
+        warnings = [{"concern": warning.concern.value, "found": warning.found} for warning in result.warnings]
+        numbers = {"parts": result.parts, "characters": result.characters, "flow": result.flow}
+        print(json.dumps({**numbers, "warnings": warnings}, ensure_ascii=False))
+        return EXIT_ACCEPTED
+    print(f"{result.parts} parts, {result.characters} characters, {result.flow} flow items")
+    for warning in result.warnings:
+        print(f"warning: {warning.sentence()}")
     return EXIT_ACCEPTED
-
-
-def _as_json(result: Estimate) -> dict[str, object]:
-    return {
-        "parts": result.parts,
-        "characters": result.characters,
-        "flow": result.flow,
-        "warnings": [{"concern": warning.concern.value, "found": warning.found} for warning in result.warnings],
-    }
-
-
-def _as_lines(result: Estimate) -> str:
-    lines = [f"{result.parts} parts, {result.characters} characters, {result.flow} flow items"]
-    return "\n".join(lines + [f"warning: {warning.sentence()}" for warning in result.warnings])
 
 
 def _client(options: argparse.Namespace, **settings: Any) -> Client:
@@ -258,4 +244,4 @@ def _receipt(receipt: Receipt, language: Language) -> dict[str, object]:
 
 def _exit_code(receipts: Sequence[Receipt]) -> int:
     outcomes = {receipt.outcome for receipt in receipts}
-    return next((_EXITS[outcome] for outcome in _WEIGHT if outcome in outcomes), EXIT_ACCEPTED)
+    return next((code for outcome, code in _EXITS.items() if outcome in outcomes), EXIT_ACCEPTED)

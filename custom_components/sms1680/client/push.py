@@ -5,6 +5,7 @@ The octets come from the network. They are limited in size and parsed strictly; 
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote_to_bytes
@@ -192,10 +193,8 @@ def _text(octets: bytes) -> str:
 def _decode_again(content: str) -> str:
     """Decode a text that was encoded twice: it has only escapes of valid UTF-8 (docs/protocol.md, section 5, 2.6)."""
     if _ESCAPED_TWICE.fullmatch(content):
-        try:
+        with suppress(UnicodeDecodeError):
             return unquote_to_bytes(content).decode()
-        except UnicodeDecodeError:
-            return content
     return content
 
 
@@ -211,10 +210,7 @@ def _too_much() -> InvalidPushError:
 
 
 def _status(status: str) -> tuple[ReportState, Repeat, str, str]:
-    known = _STATUSES.get(status)
-    if known is not None:
-        return known
-    return (
+    return _STATUSES.get(status) or (
         ReportState.FAILED,
         Repeat.NEVER_BY_ITSELF,
         f"Not delivered; the platform reported {status}.",

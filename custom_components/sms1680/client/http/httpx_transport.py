@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, closing, contextmanager
 from functools import lru_cache
 
 import httpx
@@ -57,12 +57,10 @@ class HttpxTransport:
         """Return the response or the error; never raise."""
         try:
             response = self._client.send(_build(request, self._timeout), stream=True, auth=None, follow_redirects=False)
-            try:
+            with closing(response):
                 body = _Body(self._timeout)
                 for chunk in response.iter_raw():
                     body.add(chunk)
-            finally:
-                response.close()
         except Exception as error:  # noqa: BLE001
             return _transport_error(error)
         return _response(response, body.octets)
@@ -99,12 +97,10 @@ class AsyncHttpxTransport:
             response = await self._client.send(
                 _build(request, self._timeout), stream=True, auth=None, follow_redirects=False
             )
-            try:
+            async with aclosing(response):
                 body = _Body(self._timeout)
                 async for chunk in response.aiter_raw():
                     body.add(chunk)
-            finally:
-                await response.aclose()
         except asyncio.CancelledError:
             # Only the shutdown of the event loop cancels this. The request may have been sent.
             return TransportError(begun=True, detail="cancelled")

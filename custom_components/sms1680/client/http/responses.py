@@ -6,6 +6,7 @@ the table of the interface, the message may have been sent.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from ..errors import NoAnswerError, refusal
 from ..masking import mask_text
@@ -125,10 +126,8 @@ def decode(response: Response) -> str:
     """Return the text of a response, decoded by the charset of its header, as UTF-8 or as GB18030."""
     for charset in (response.charset, "utf-8", "gb18030"):
         if charset:
-            try:
+            with suppress(UnicodeError, LookupError, ValueError):
                 return response.body.decode(charset)
-            except (UnicodeError, LookupError, ValueError):
-                continue
     return response.body.decode("utf-8", "replace")
 
 
