@@ -78,8 +78,16 @@ class Commands:
             return AuthResult.REFUSED
         result = self._authenticator.authenticate(recipient.subentry_id, secret, attempt)
         self._save()
-        if result is AuthResult.LOCKED_OUT:
-            self._report_locked_out(recipient)
+        until = self._authenticator.locked_until(recipient.subentry_id)
+        if result is AuthResult.LOCKED_OUT and until is not None:
+            LOCKED_OUT.async_create(
+                self._hass,
+                self._entry,
+                recipient.subentry_id,
+                data={"entry_id": self._entry.entry_id, "subentry_id": recipient.subentry_id},
+                recipient=recipient.title,
+                until=dt_util.as_local(dt_util.utc_from_timestamp(until)).strftime("%Y-%m-%d %H:%M"),
+            )
         elif result is AuthResult.ACCEPTED:
             LOCKED_OUT.async_delete(self._hass, self._entry, recipient.subentry_id)
         return result
@@ -102,19 +110,6 @@ class Commands:
     def _save(self) -> None:
         """Save immediately: a used code must not work again after a power failure."""
         self._hass.async_create_task(self._store.async_save(self._authenticator.states), f"{DOMAIN} commands")
-
-    def _report_locked_out(self, recipient: ConfigSubentry) -> None:
-        until = self._authenticator.locked_until(recipient.subentry_id)
-        if until is None:
-            return
-        LOCKED_OUT.async_create(
-            self._hass,
-            self._entry,
-            recipient.subentry_id,
-            data={"entry_id": self._entry.entry_id, "subentry_id": recipient.subentry_id},
-            recipient=recipient.title,
-            until=dt_util.as_local(dt_util.utc_from_timestamp(until)).strftime("%Y-%m-%d %H:%M"),
-        )
 
 
 async def async_unlock(hass: HomeAssistant, entry: ConfigEntry[Any], subentry_id: str) -> None:

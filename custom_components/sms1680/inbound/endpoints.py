@@ -23,7 +23,6 @@ from .http_handler import Request, async_handle_push
 from .listener import Listener
 from .log_filter import async_mask_secrets, async_setup_log_filter
 from .models import InboundSource
-from .receiver import InboundProcessor
 from .registry import async_get_registry
 
 _LOGGER = logging.getLogger(__name__)
@@ -122,22 +121,18 @@ class PushView(HomeAssistantView):
     async def get(self, request: web.Request, secret: str, channel: str) -> web.Response:  # noqa: ARG002
         """Process the push in the query or the body."""
         hass = request.app[KEY_HASS]
-        processor = _find_processor(hass, secret)
-        if processor is None:
+        given = secret.encode("utf-8", "backslashreplace")
+        # Compare with the secrets of all accounts, so that the time does not depend on the result.
+        found = [
+            processor
+            for processor in async_get_registry(hass).processors.values()
+            if hmac.compare_digest(processor.entry.data[CONF_PUSH_SECRET].encode(), given)
+        ]
+        if not found:
             return web.Response(status=HTTPStatus.NOT_FOUND)
-        return await async_handle_push(hass, processor, request, InboundSource.WEBHOOK)
+        return await async_handle_push(hass, found[-1], request, InboundSource.WEBHOOK)
 
     post = get
-
-
-def _find_processor(hass: HomeAssistant, secret: str) -> InboundProcessor | None:
-    """Return the processor of the account with this secret. The time does not depend on the result."""
-    found = None
-    given = secret.encode("utf-8", "backslashreplace")
-    for processor in async_get_registry(hass).processors.values():
-        if hmac.compare_digest(processor.entry.data[CONF_PUSH_SECRET].encode(), given):
-            found = processor
-    return found
 
 
 def _unregister_webhook(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:

@@ -188,7 +188,6 @@ class InboundProcessor:
         return incoming
 
     def _record(self, incoming: Incoming) -> Uplink | Report:
-        """Return the store's record of an item."""
         item, recipient = incoming.item, self._recipient(incoming)
         common: dict[str, Any] = {
             "entry": self.entry.entry_id,
@@ -247,7 +246,6 @@ class InboundProcessor:
         return len(page)
 
     def _restore(self, pending: PendingEvent, intake: StoreIntake) -> Incoming:
-        """Rebuild an item from its record in the store."""
         record = pending.item
         item: Reply | DeliveryReport
         if isinstance(record, Uplink):

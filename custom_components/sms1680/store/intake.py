@@ -80,7 +80,6 @@ class StoreIntake:
             await asyncio.wait(waiting)
 
     async def _async_write(self) -> None:
-        """Write the queue group by group until it is empty."""
         try:
             while self._queue:
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_GROUP))]

@@ -106,12 +106,9 @@ def _pattern(sentence: str) -> re.Pattern[str]:
     open_groups: list[tuple[str, str]] = []
     for piece in _SIGNS.split(sentence):
         match piece:
-            case "[":
+            case "[" | "(":
                 parts.append("(?:")
-                open_groups.append(("]", ")?"))
-            case "(":
-                parts.append("(?:")
-                open_groups.append((")", ")"))
+                open_groups.append(("]", ")?") if piece == "[" else (")", ")"))
             case "]" | ")":
                 if not open_groups or open_groups[-1][0] != piece:
                     raise InvalidAnswerError(sentence)

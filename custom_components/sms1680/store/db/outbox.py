@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from ...client import DeliveryReport, Outcome, Reason, ReportState
 from .matching import (
@@ -259,9 +259,7 @@ def _current_state(connection: sqlite3.Connection, row: int) -> DeliveryUpdate:
     return _read(connection.execute(f"SELECT {_UPDATE} FROM outgoing WHERE row = ?", (row,)).fetchone())
 
 
-def _read(
-    values: tuple[int, str, str | None, str, str | None, str, str | None, str | None, str | None, int, int],
-) -> DeliveryUpdate:
+def _read(values: tuple[Any, ...]) -> DeliveryUpdate:
     row, entry, recipient, number, message_id, state, status, reason, matched, at, automatic = values
     delivery = DeliveryState(state)
     known_by = MatchedBy(matched) if matched else None

@@ -6,20 +6,19 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ...client import InvalidMessageError, Outcome, Reason, mask_number, normalise_number
-from .matching import DeliveryState, MatchedBy
+from .matching import DeliveryState, MatchedBy, micros
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def to_micros(when: datetime) -> int:
     """Return a time in the database's form: microseconds since 1970."""
-    return (when - _EPOCH) // _MICROSECOND
+    return micros(when - _EPOCH)
 
 
 def from_micros(value: int) -> datetime:
     """Return a time from the database's form, in UTC."""
-    return _EPOCH + value * _MICROSECOND
+    return _EPOCH + timedelta(microseconds=value)
 
 
 def comparable_number(number: str) -> str:
