@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ class Attempt:
     before_fallback: Callable[[], Awaitable[None]]
 
 
+@dataclass(eq=False, repr=False)
 class DeferredQueue:
     """The deferred messages of one account.
 
@@ -55,23 +56,17 @@ class DeferredQueue:
     with a message that was sent, and with the reason for its fallback.
     """
 
-    def __init__(
-        self,
-        hass: HomeAssistant,
-        entry: ConfigEntry[Any],
-        store: MessageStore,
-        journal: MessageStore,
-        *,
-        send: SendAttempt,
-        run_fallback: RunFallback,
-    ) -> None:
-        self._hass = hass
-        self._entry = entry
-        self._storage = QueueStorage(entry.entry_id, store)
-        self._journal = journal
-        self._send = send
-        self._schedule = Schedule(hass, self._on_due)
-        self._reports = ReportWatch(hass, entry, self._storage, journal, run_fallback, self._track)
+    hass: HomeAssistant
+    entry: ConfigEntry[Any]
+    store: InitVar[MessageStore]
+    journal: MessageStore
+    send: SendAttempt = field(kw_only=True)
+    run_fallback: InitVar[RunFallback] = field(kw_only=True)
+
+    def __post_init__(self, store: MessageStore, run_fallback: RunFallback) -> None:
+        self._storage = QueueStorage(self.entry.entry_id, store)
+        self._schedule = Schedule(self.hass, self._on_due)
+        self._reports = ReportWatch(self.hass, self.entry, self._storage, self.journal, run_fallback, self._track)
         self._deleted: set[int] = set()
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,9 +81,9 @@ class DeferredQueue:
     async def async_start(self) -> None:
         """Load the messages that an earlier run has left."""
         self._unsubscribe = [
-            async_dispatcher_connect(self._hass, signal, target)
+            async_dispatcher_connect(self.hass, signal, target)
             for signal, target in (
-                (signal_delivery(self._entry.entry_id), self._reports.on_change),
+                (signal_delivery(self.entry.entry_id), self._reports.on_change),
                 (SIGNAL_STORE_RECREATED, self._save_again),
                 (SIGNAL_DEFERRED_DELETED, self._remove_rows),
             )
@@ -129,8 +124,8 @@ class DeferredQueue:
             return False
         if not self._stopped:
             self.adopt(stored)
-        elif self._entry.state is ConfigEntryState.LOADED:
-            self._entry.runtime_data.deferred.adopt(stored)  # the account was reloaded in the meantime
+        elif self.entry.state is ConfigEntryState.LOADED:
+            self.entry.runtime_data.deferred.adopt(stored)  # the account was reloaded in the meantime
         return True
 
     @callback
@@ -161,14 +156,14 @@ class DeferredQueue:
             schedule = self._reports.schedule if message.watched else self._schedule
             schedule.messages[one.row] = stored
         else:
-            await self._async_end(stored, DeliveryResult(message.addressee(self._entry), receipt))
+            await self._async_end(stored, DeliveryResult(message.addressee(self.entry), receipt))
 
     async def _async_interrupted(self, stored: StoredMessage) -> Receipt | None:
         """Return the result of an attempt that the end of the program interrupted; None if nothing left."""
         message, outcome = stored.message, Outcome.UNKNOWN
         if not message.watched:
             with contextlib.suppress(StoreError):
-                states = await asyncio.wrap_future(self._journal.states_of_attempt(_attempt_id(stored)))
+                states = await asyncio.wrap_future(self.journal.states_of_attempt(_attempt_id(stored)))
                 if states and all(state is DeliveryState.NOT_SENT for state in states):
                     return None
                 outcome = outcome_of_attempt(states)
@@ -186,7 +181,7 @@ class DeferredQueue:
             self._last[number] = self._track(self._async_run(messages, self._last.get(number)))
 
     def _track(self, running: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._hass.async_create_background_task(running, f"{DOMAIN} deferred", eager_start=False)
+        task = self.hass.async_create_background_task(running, f"{DOMAIN} deferred", eager_start=False)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
         return task
@@ -208,14 +203,14 @@ class DeferredQueue:
             except Exception as error:  # noqa: BLE001 - the remaining messages must still be sent
                 _LOGGER.error("A queued message failed with %s", type(error).__name__)  # noqa: TRY400
                 receipt = Receipt(stored.message.number, Outcome.UNKNOWN, reason=Reason.LOST)
-                await self._async_end(stored, DeliveryResult(stored.message.addressee(self._entry), receipt))
+                await self._async_end(stored, DeliveryResult(stored.message.addressee(self.entry), receipt))
 
     async def _async_send(self, stored: StoredMessage) -> None:
         """Make one attempt. The row is marked first, so that a program that is killed now does not send it twice."""
         message, now = stored.message, dt_util.utcnow()
         if self._is_deleted(stored):
             return
-        addressee = message.current_addressee(self._entry)
+        addressee = message.current_addressee(self.entry)
         if addressee is None:
             await self._async_end(stored, self._not_tried(message, DropReason.RECIPIENT_REMOVED))
             return
@@ -235,7 +230,7 @@ class DeferredQueue:
             with contextlib.suppress(StoreError):
                 await self._storage.async_update(replace(stored, message=replace(message, tried=True)), going=True)
 
-        result = await self._send(self, Attempt(_attempt_id(stored), message, before_fallback))
+        result = await self.send(self, Attempt(_attempt_id(stored), message, before_fallback))
         await self._async_settle(stored, result)
 
     async def _async_settle(self, stored: StoredMessage, result: DeliveryResult) -> None:
@@ -276,12 +271,12 @@ class DeferredQueue:
     async def _async_end(self, stored: StoredMessage, result: DeliveryResult) -> None:
         """Report the outcome of a message and delete it."""
         since = dt_util.utc_from_timestamp(stored.message.since)
-        async_report_outcome(self._hass, self._entry, result, since)
+        async_report_outcome(self.hass, self.entry, result, since)
         await self._storage.async_delete(stored.row)
 
     def _not_tried(self, message: QueuedMessage, reason: DropReason) -> DeliveryResult:
         receipt = Receipt(message.number, Outcome.NOT_SENT)
-        return DeliveryResult(message.addressee(self._entry), receipt, drop_reason=reason)
+        return DeliveryResult(message.addressee(self.entry), receipt, drop_reason=reason)
 
     # --- changes to the store ---
 
@@ -306,5 +301,4 @@ class DeferredQueue:
 
 
 def _attempt_id(stored: StoredMessage) -> str:
-    """Return the id of an attempt in the journal."""
     return f"{stored.row}.{stored.message.tries}"
