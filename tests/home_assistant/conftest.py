@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.repairs import RepairsFlow
 from homeassistant.config_entries import (
     ConfigEntryState,
@@ -22,9 +23,9 @@ from homeassistant.config_entries import (
     OptionsFlow,
 )
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME, CONF_WEBHOOK_ID, MATCH_ALL
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Event, HomeAssistant, ServiceCall, callback
 from homeassistant.data_entry_flow import FlowHandler
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 # Home Assistant's test helper adds a package of this name when it creates `hass`, so import ours first.
@@ -34,15 +35,21 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.account import clients as account
 from custom_components.sms1680.client import AsyncClient
 from custom_components.sms1680.flows.validation import account_id
+from custom_components.sms1680.inbound.receiver import InboundProcessor
+from custom_components.sms1680.inbound.registry import async_get_registry
+from custom_components.sms1680.outbound import pipeline
 from sms1680.sandbox import Account, Config, Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
     BOB,
+    EVENING,
     PASSWORD,
     PRODUCT,
     PUSH_SECRET,
+    QUIET,
     SOURCE_NUMBER,
     SP_ID,
+    UNREACHABLE,
     USERNAME,
     WEBHOOK_ID,
     Connect,
@@ -50,6 +57,7 @@ from tests.home_assistant.helpers import (
     SetUp,
     Until,
     recipient,
+    use_gateway,
 )
 
 
@@ -158,7 +166,8 @@ def _nothing_that_home_assistant_warns_of(caplog: pytest.LogCaptureFixture) -> I
 def sandbox_config() -> Config:
     """Return the sandbox's configuration. A test file can override it."""
     home = Account(USERNAME, PASSWORD, products={PRODUCT: 1000})
-    return Config(accounts=(home,), report_delay=0.0)
+    second = Account("second", PASSWORD, products={PRODUCT: 1000}, sp_id="")
+    return Config(accounts=(home, second), report_delay=0.0, cmpp_port=0)
 
 
 @pytest.fixture
@@ -239,6 +248,69 @@ async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
 
 
 @pytest.fixture
+async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:  # noqa: ARG001 - first
+    """Set up another account at the platform, without recipients."""
+    made = make_entry(
+        title="Second", http={"username": "second"}, recipients=[], webhook_id="second", push_secret="second"
+    )
+    await set_up(made)
+    return made
+
+
+@pytest.fixture
+async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
+    """Set up an account whose recipient Alice is in quiet hours, and Bob is not."""
+    freezer.move_to(EVENING)
+    made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
+    await set_up(made)
+    return made
+
+
+@pytest.fixture
+async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Make the gateway of the default account unreachable."""
+    await use_gateway(hass, entry, UNREACHABLE)
+
+
+@pytest.fixture
+def processor(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
+    """Return what receives the replies and delivery reports of the default account."""
+    return async_get_registry(hass).async_get(entry)
+
+
+@pytest.fixture
+def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
+    """Return the events of received messages."""
+    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
+
+
+@pytest.fixture
+def reports(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
+    """Return the events of delivery reports."""
+    return async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
+
+
+@pytest.fixture
+def outcomes(hass: HomeAssistant) -> list[Event]:
+    """Return the events of the final outcomes of queued messages."""
+    return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+
+
+@pytest.fixture
+def acted(hass: HomeAssistant) -> list[ServiceCall]:
+    """Return the calls of the action `test.acted`."""
+    return async_mock_service(hass, "test", "acted")
+
+
+@pytest.fixture
+def unloaded(entry: MockConfigEntry) -> list[str]:
+    """Return a list that grows when the default account is unloaded."""
+    recorded: list[str] = []
+    entry.async_on_unload(lambda: recorded.append("unloaded"))
+    return recorded
+
+
+@pytest.fixture
 def connect(hass_client_no_auth: ClientSessionGenerator, sandbox: Sandbox) -> Connect:
     """Set up the default account, with pushes from the sandbox over a socket."""
 
@@ -255,6 +327,12 @@ def connect(hass_client_no_auth: ClientSessionGenerator, sandbox: Sandbox) -> Co
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Disable the core's retries without a connection, which its own tests cover."""
     monkeypatch.setattr(account, "AsyncClient", functools.partial(AsyncClient, patience=0))
+
+
+@pytest.fixture
+def fails_at_once(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """Make messages that were not sent fail at once."""
+    monkeypatch.setattr(pipeline, "_PATIENCE", 0.0)
 
 
 @pytest.fixture

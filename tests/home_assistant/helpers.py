@@ -47,6 +47,10 @@ CAROL = "13800000003"
 ALICE_NOW = "13900000099"  # her new number
 STRANGER = "13900000009"
 
+QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
+EVENING = "2026-01-05 23:30:00+00:00"
+UNREACHABLE = "http://127.0.0.1:9"  # nothing listens on this port
+
 
 async def send_text(
     client: JournaledClient, numbers: str | list[str], text: str, **options: Unpack[SendOptions]

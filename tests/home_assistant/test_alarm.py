@@ -21,25 +21,13 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.outbound import pipeline as delivering
 from sms1680.sandbox import Account, Config, Sandbox
 from tests.home_assistant.helpers import ALICE, BOB, WEBHOOK_ID, MakeEntry, SetUp, cut_off, later, sent
 
+pytestmark = pytest.mark.usefixtures("fails_at_once")
+
 FORBIDDEN = "客厅在赌博"
 SAFE = "家中有警报，请查看"
-
-
-@pytest.fixture(autouse=True)
-def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Make messages that were not sent fail at once."""
-    monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
-
-
-@pytest.fixture
-def sandbox_config() -> Config:
-    home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 1000})
-    second = Account("second", "s3cret-Passw0rd", products={"61341": 1000})
-    return Config(accounts=(home, second), report_delay=0.0)
 
 
 async def send(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
@@ -56,24 +44,6 @@ async def report(hass: HomeAssistant, client: Any, number: str, message_id: str,
     address = f"/api/webhook/{WEBHOOK_ID}"
     answer = await client.get(address, params={"mobile": number, "msgid": message_id, "status": status})
     assert answer.status == 200
-    await hass.async_block_till_done(wait_background_tasks=True)
-
-
-@pytest.fixture
-async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:  # noqa: ARG001 - first
-    """Another account at the platform, without recipients."""
-    made = make_entry(
-        title="Second", http={"username": "second"}, recipients=[], webhook_id="second", push_secret="second"
-    )
-    await set_up(made)
-    return made
-
-
-@pytest.fixture
-async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Make the gateway unreachable: nothing listens on its port."""
-    data = {**entry.data, "http": {**entry.data["http"], "gateway": "http://127.0.0.1:9"}}
-    hass.config_entries.async_update_entry(entry, data=data)
     await hass.async_block_till_done(wait_background_tasks=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +14,10 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
-    async_capture_events,
     async_mock_service,
 )
 
-from custom_components.sms1680 import const
-from custom_components.sms1680.outbound import pipeline as delivering
-from sms1680.sandbox import Account, Config, Sandbox
+from sms1680.sandbox import Config, Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
     ALICE_NOW,
@@ -36,52 +34,12 @@ from tests.home_assistant.helpers import (
     use_gateway,
 )
 
-QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
-EVENING = "2026-01-05 23:30:00+00:00"
-OFF = "http://127.0.0.1:9"
-
-
-@pytest.fixture(autouse=True)
-def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Make messages that were not sent fail at once."""
-    monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
+pytestmark = pytest.mark.usefixtures("fails_at_once")
 
 
 @pytest.fixture
-def sandbox_config() -> Config:
-    home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 1000})
-    second = Account("second", "s3cret-Passw0rd", products={"61341": 1000})
-    return Config(accounts=(home, second), report_delay=3600.0)
-
-
-@pytest.fixture
-async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:  # noqa: ARG001 - first
-    """Another account at the platform, without recipients."""
-    made = make_entry(
-        title="Second", http={"username": "second"}, recipients=[], webhook_id="second", push_secret="second"
-    )
-    await set_up(made)
-    return made
-
-
-@pytest.fixture
-async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    await use_gateway(hass, entry, OFF)
-
-
-@pytest.fixture
-async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """Return an account whose recipient Alice is in quiet hours."""
-    freezer.move_to(EVENING)
-    made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
-    await set_up(made)
-    return made
-
-
-@pytest.fixture
-def told(hass: HomeAssistant) -> list[Event]:
-    """Return the events of the final outcomes of queued messages."""
-    return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+def sandbox_config(sandbox_config: Config) -> Config:
+    return replace(sandbox_config, report_delay=3600.0)
 
 
 async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
@@ -193,14 +151,14 @@ class TestAddressee:
         quiet_entry: MockConfigEntry,
         sandbox: Sandbox,
         freezer: FrozenDateTimeFactory,
-        told: list[Event],
+        outcomes: list[Event],
     ) -> None:
         await send(hass)
         hass.config_entries.async_remove_subentry(quiet_entry, "alice")
         await hass.async_block_till_done()
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == []
-        assert ends(told) == [("not_sent", "recipient_removed")]
+        assert ends(outcomes) == [("not_sent", "recipient_removed")]
         assert repairs(hass) == ["Alice"]
 
     @pytest.mark.usefixtures("gateway_off")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
-from pytest_homeassistant_custom_component.common import async_mock_service
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.conversation.engine import memory
@@ -37,11 +36,6 @@ def sandbox_config() -> Config:
 @pytest.fixture
 def enable_event_loop_debug() -> None:
     """Turn off the loop's debug mode, which records the origin of each of thousands of callbacks."""
-
-
-@pytest.fixture
-def acted(hass: HomeAssistant) -> list[ServiceCall]:
-    return async_mock_service(hass, "test", "acted")
 
 
 async def sent(sandbox: Sandbox, count: int = 1) -> None:

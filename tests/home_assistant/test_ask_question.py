@@ -26,11 +26,6 @@ from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, BOB, CAROL, MakeEntry, SetUp
 
 
-@pytest.fixture
-def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
-
-
 def start(hass: HomeAssistant, *entities: str, **data: Any) -> asyncio.Task[Any]:
     """Start asking in the background."""
     given = {"question": "要关上车库门吗？", "answers": [{"id": "yes"}, {"id": "no"}], "timeout": 20, **data}

@@ -24,7 +24,6 @@ from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
     async_fire_time_changed,
-    async_mock_service,
 )
 
 from custom_components.sms1680.client import DeliveryReport
@@ -36,11 +35,6 @@ from tests.home_assistant.helpers import ALICE, BOB, Connect
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
 FILES = sorted(FOLDER.glob("*.yaml"))
 LANGUAGES = ("", ".zh-Hans")
-
-
-@pytest.fixture
-def acted(hass: HomeAssistant) -> list[ServiceCall]:
-    return async_mock_service(hass, "test", "acted")
 
 
 @pytest.fixture

@@ -28,15 +28,10 @@ from custom_components.sms1680.client.cmpp import CMPPClient
 from custom_components.sms1680.inbound.models import NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from sms1680.cmpp.wire.reports import ReportContent
-from sms1680.sandbox import Config, Sandbox
+from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, SIGNED, MakeEntry, SetUp, Until, send_text
 
 CONNECTED = "binary_sensor.home_connected"
-
-
-@pytest.fixture
-def sandbox_config(sandbox_config: Config) -> Config:
-    return replace(sandbox_config, cmpp_port=0)
 
 
 @pytest.fixture(autouse=True)

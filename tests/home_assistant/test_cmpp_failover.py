@@ -24,15 +24,10 @@ from custom_components.sms1680.client import NotSentError, Outcome, Reason, Rece
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
 from custom_components.sms1680.store.db import HistoryQuery, StoredOut
 from custom_components.sms1680.store.manager import DATA_STORE
-from sms1680.sandbox import Config, Fault, Sandbox
+from sms1680.sandbox import Fault, Sandbox
 from sms1680.sandbox.cmpp.faults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
 from tests.home_assistant.helpers import ALICE, BOB, BOTH, SIGNED, MakeEntry, SetUp, Until, send_text
-
-
-@pytest.fixture
-def sandbox_config(sandbox_config: Config) -> Config:
-    return replace(sandbox_config, cmpp_port=0)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +42,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
     """Return a list that collects each receipt of the statistics."""
     receipts: list[Receipt] = []
     record = Statistics.record
@@ -61,9 +56,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Receipt]:
 
 
 @pytest.fixture
-async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until, told: list[Receipt]) -> MockConfigEntry:
-    """Return a connected account with both transports. told: is set up first."""
-    assert told == []
+async def entry(make_entry: MakeEntry, set_up: SetUp, until: Until, recorded: list[Receipt]) -> MockConfigEntry:
+    """Return a connected account with both transports. `recorded` is set up first."""
+    assert recorded == []
     made = make_entry(ways=BOTH)
     await set_up(made)
     await until(lambda: connected(made))
@@ -91,29 +86,31 @@ def outcomes(receipts: list[Receipt]) -> list[tuple[str, str]]:
     return [(receipt.number, receipt.outcome.value) for receipt in receipts]
 
 
-async def test_cmpp_sends_while_it_is_connected(entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]) -> None:
+async def test_cmpp_sends_while_it_is_connected(
+    entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt]
+) -> None:
     receipts = await send(entry, [ALICE, BOB], "后门打开")
     assert outcomes(receipts) == [(ALICE, "accepted"), (BOB, "accepted")]
     assert held(sandbox) == [(ALICE, "后门打开"), (BOB, "后门打开")]
     assert by_cmpp(sandbox) == 1
-    assert told == receipts
+    assert recorded == receipts
     assert await entry.runtime_data.client.failover.balance() == 998
 
 
 async def test_http_sends_while_cmpp_is_down(
-    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt]
+    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, recorded: list[Receipt]
 ) -> None:
     entry = make_entry(ways=BOTH, cmpp={"port": 1})
     await set_up(entry)
     receipts = await send(entry, [ALICE], "后门打开")
     assert outcomes(receipts) == [(ALICE, "accepted")]
-    assert told == receipts
+    assert recorded == receipts
     assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
     assert entry.runtime_data.health.can_send
 
 
 async def test_cmpp_sends_what_http_cannot(
-    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until, told: list[Receipt]
+    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, until: Until, recorded: list[Receipt]
 ) -> None:
     sandbox.platform.accounts["homeuser"].config = replace(sandbox.config.accounts[0], suspended=True)
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"})
@@ -122,18 +119,18 @@ async def test_cmpp_sends_what_http_cannot(
     sandbox.platform.accounts["homeuser"].config = sandbox.config.accounts[0]
     receipts = await send(entry, [ALICE, BOB], "后门打开")
     assert outcomes(receipts) == [(ALICE, "accepted"), (BOB, "accepted")]
-    assert told == receipts
+    assert recorded == receipts
     assert by_cmpp(sandbox) == 1
 
 
 async def test_without_any_transport_each_number_has_one_receipt(
-    make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]
+    make_entry: MakeEntry, set_up: SetUp, recorded: list[Receipt]
 ) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
     await set_up(entry)
     receipts = await send_text(entry.runtime_data.client, [ALICE, BOB, ALICE], "后门打开", patience=0.3)
     assert outcomes(receipts) == [(ALICE, "not_sent"), (BOB, "not_sent"), (ALICE, "not_sent")]
-    assert Counter(receipt.number for receipt in told) == {ALICE: 1, BOB: 1}
+    assert Counter(receipt.number for receipt in recorded) == {ALICE: 1, BOB: 1}
     assert not entry.runtime_data.health.can_send
 
 
@@ -141,24 +138,24 @@ async def test_without_any_transport_each_number_has_one_receipt(
     ("fault", "there"), [("drop_after", 1), ("drop_before", 0), ("lost_answer", 1), ("lost_submit", 0), ("restart", 1)]
 )
 async def test_unknown_outcome_is_never_sent_by_the_other_transport(
-    entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt], *, fault: str, there: int
+    entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt], *, fault: str, there: int
 ) -> None:
     sandbox.cmpp.faults.next(fault)
     receipts = await send(entry, [ALICE], "后门打开")
     assert outcomes(receipts)[0][1] == ("accepted" if fault == "restart" and receipts[0].message_id else "unknown")
     assert len(held(sandbox)) == there
-    assert told == receipts
+    assert recorded == receipts
 
 
 async def test_partly_accepted_message_is_never_sent_by_the_other_transport(
-    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt]
 ) -> None:
     faults = iter([None])
     sandbox.cmpp.faults.choose_submit = lambda: next(faults, CMPPFault.TOO_FAST)
     receipts = await send(entry, [ALICE], "门" * 100)
     assert outcomes(receipts) == [(ALICE, "unknown")]
     assert [(len(receipt.message_ids), receipt.segments) for receipt in receipts] == [(1, 2)]
-    assert told == receipts
+    assert recorded == receipts
     assert held(sandbox) == []
     await hass.async_block_till_done()
     store = hass.data[DATA_STORE].for_entry(entry).store
@@ -170,11 +167,11 @@ async def test_partly_accepted_message_is_never_sent_by_the_other_transport(
 
 
 async def test_refused_message_is_not_sent_by_the_other_transport(
-    entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
+    entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt]
 ) -> None:
     receipts = await send(entry, [ALICE], "代开发票")
     assert outcomes(receipts) == [(ALICE, "refused")]
-    assert told == receipts
+    assert recorded == receipts
     assert held(sandbox) == []
 
 
@@ -253,7 +250,7 @@ async def test_repairs_are_deleted_with_their_transport(
 
 
 async def test_template_and_batch_fail_over_too(
-    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, told: list[Receipt]
+    make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox, recorded: list[Receipt]
 ) -> None:
     entry = make_entry(ways=BOTH, cmpp={"port": 1})
     await set_up(entry)
@@ -261,11 +258,11 @@ async def test_template_and_batch_fail_over_too(
     await client.send(TemplateMessage([ALICE], "{A} 打开", [["后门"]]))
     await client.send(BatchMessage([BOB], ["一号门打开"]))
     assert held(sandbox) == [(ALICE, "后门 打开"), (BOB, "一号门打开")]
-    assert [receipt.outcome for receipt in told] == [Outcome.ACCEPTED, Outcome.ACCEPTED]
+    assert [receipt.outcome for receipt in recorded] == [Outcome.ACCEPTED, Outcome.ACCEPTED]
     assert client.failover.estimate("后门打开").parts == 1
 
 
-async def test_cancelled_call_has_one_receipt(make_entry: MakeEntry, set_up: SetUp, told: list[Receipt]) -> None:
+async def test_cancelled_call_has_one_receipt(make_entry: MakeEntry, set_up: SetUp, recorded: list[Receipt]) -> None:
     entry = make_entry(ways=BOTH, http={"gateway": "http://127.0.0.1:1"}, cmpp={"port": 1})
     await set_up(entry)
     both = entry.runtime_data.client.failover
@@ -276,7 +273,7 @@ async def test_cancelled_call_has_one_receipt(make_entry: MakeEntry, set_up: Set
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert [(receipt.outcome, receipt.reason) for receipt in told] == [(Outcome.NOT_SENT, Reason.CANCELLED)]
+    assert [(receipt.outcome, receipt.reason) for receipt in recorded] == [(Outcome.NOT_SENT, Reason.CANCELLED)]
 
 
 class Stub:
@@ -347,14 +344,14 @@ async def test_first_receipts_stay_if_the_second_transport_rejects_the_text(entr
 
 
 async def test_message_cancelled_by_a_closing_transport_is_sent_by_the_other(
-    entry: MockConfigEntry, sandbox: Sandbox, told: list[Receipt]
+    entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt]
 ) -> None:
     real = entry.runtime_data.client.failover
     cmpp: Any = Stub(real._receipts.on_receipt("cmpp"), connected=True, reason=Reason.CANCELLED)
     both = failover.FailoverClient(real.http, cmpp, real._receipts)
     assert outcomes(list(await both.send(TextMessage([ALICE], "后门打开"), {}))) == [(ALICE, "accepted")]
     assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
-    assert [receipt.outcome for receipt in told] == [Outcome.ACCEPTED]
+    assert [receipt.outcome for receipt in recorded] == [Outcome.ACCEPTED]
 
 
 async def test_second_transport_has_the_remaining_time() -> None:
@@ -379,7 +376,7 @@ async def test_balance_requires_http() -> None:
 
 
 async def test_call_cancelled_before_it_is_journaled_leaves_no_trace(
-    hass: HomeAssistant, entry: MockConfigEntry, told: list[Receipt]
+    hass: HomeAssistant, entry: MockConfigEntry, recorded: list[Receipt]
 ) -> None:
     store = hass.data[DATA_STORE].for_entry(entry).store
     disk = threading.Event()
@@ -390,7 +387,7 @@ async def test_call_cancelled_before_it_is_journaled_leaves_no_trace(
     disk.set()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert told == []
+    assert recorded == []
     assert await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id]))) == []
 
 

@@ -24,11 +24,6 @@ from tests.home_assistant.helpers import BOTH, PASSWORD, MakeEntry, SetUp, Until
 
 
 @pytest.fixture
-def sandbox_config(sandbox_config: Config) -> Config:
-    return replace(sandbox_config, cmpp_port=0)
-
-
-@pytest.fixture
 def given(sandbox: Sandbox) -> dict[str, Any]:
     """Valid input."""
     return {

@@ -65,11 +65,6 @@ async def entry(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
 
 
 @pytest.fixture
-def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
-
-
-@pytest.fixture
 def commands(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
     return async_capture_events(hass, const.EVENT_COMMAND)
 

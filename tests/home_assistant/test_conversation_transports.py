@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from yarl import URL
 
 from custom_components.sms1680 import const
-from sms1680.sandbox import Config, Sandbox
+from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, Until
 
 PIN = "4711350"
@@ -28,11 +27,6 @@ PEOPLE = [
 SET_UP = {"recipients": PEOPLE, "options": {const.CONF_COMMAND_WORDS: ["撤防"]}}
 
 Connected = Callable[..., Awaitable[MockConfigEntry]]
-
-
-@pytest.fixture
-def sandbox_config(sandbox_config: Config) -> Config:
-    return replace(sandbox_config, cmpp_port=0)
 
 
 @pytest.fixture

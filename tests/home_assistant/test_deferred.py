@@ -32,10 +32,12 @@ from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedE
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.outbound import pipeline as delivering
 from custom_components.sms1680.store.db import MessageStore, StoreError
-from sms1680.sandbox import Account, Config, Sandbox
+from sms1680.sandbox import Config, Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
     BOB,
+    EVENING,
+    QUIET,
     MakeEntry,
     SetUp,
     ends,
@@ -48,42 +50,12 @@ from tests.home_assistant.helpers import (
     use_gateway,
 )
 
-QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
-EVENING = "2026-01-05 23:30:00+00:00"
-OFF = "http://127.0.0.1:9"
-
-
-@pytest.fixture(autouse=True)
-def _no_patience(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Make messages that were not sent fail at once."""
-    monkeypatch.setattr(delivering, "_PATIENCE", 0.0)
+pytestmark = pytest.mark.usefixtures("fails_at_once")
 
 
 @pytest.fixture
-def sandbox_config() -> Config:
-    home = Account("homeuser", "s3cret-Passw0rd", products={"61341": 1000})
-    second = Account("second", "s3cret-Passw0rd", products={"61341": 1000})
-    return Config(accounts=(home, second), report_delay=3600.0)
-
-
-@pytest.fixture
-async def gateway_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    await use_gateway(hass, entry, OFF)
-
-
-@pytest.fixture
-async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """Return an account whose recipient Alice is in quiet hours."""
-    freezer.move_to(EVENING)
-    made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
-    await set_up(made)
-    return made
-
-
-@pytest.fixture
-def told(hass: HomeAssistant) -> list[Event]:
-    """Return the events of the final outcomes of queued messages."""
-    return async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
+def sandbox_config(sandbox_config: Config) -> Config:
+    return replace(sandbox_config, report_delay=3600.0)
 
 
 async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
@@ -159,7 +131,7 @@ class TestDamage:
         entry: MockConfigEntry,
         sandbox: Sandbox,
         freezer: FrozenDateTimeFactory,
-        told: list[Event],
+        outcomes: list[Event],
     ) -> None:
         await send(hass, keep_trying="06:00:00")
         damage(hass)
@@ -168,11 +140,11 @@ class TestDamage:
         await use_gateway(hass, entry, sandbox.url)
         await later(hass, freezer, minutes=1)
         assert sent(sandbox) == [(ALICE, "门开了")]
-        assert ends(told) == [("accepted", None)]
+        assert ends(outcomes) == [("accepted", None)]
 
     @pytest.mark.usefixtures("gateway_off")
     async def test_damage_found_by_the_attempt_itself(
-        self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, told: list[Event]
+        self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, outcomes: list[Event]
     ) -> None:
         await send(hass, keep_trying="00:02:00")
         keep = store_of(hass).save_deferred
@@ -184,7 +156,7 @@ class TestDamage:
         store_of(hass).save_deferred = damaged  # type: ignore[method-assign]
         for _ in range(3):
             await later(hass, freezer, minutes=1)
-        assert ends(told) == [("not_sent", "no_connection")]
+        assert ends(outcomes) == [("not_sent", "no_connection")]
 
     async def test_message_waits_while_the_store_fails(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
@@ -212,7 +184,7 @@ class TestDamage:
         entry: MockConfigEntry,
         freezer: FrozenDateTimeFactory,
         sandbox: Sandbox,
-        told: list[Event],
+        outcomes: list[Event],
         change: str,
     ) -> None:
         await send(hass, keep_trying="06:00:00")
@@ -220,7 +192,7 @@ class TestDamage:
         await send(hass, entity_id="notify.bob", keep_trying="06:00:00")
         await use_gateway(hass, entry, sandbox.url)
         assert entry.state is ConfigEntryState.LOADED
-        assert ends(told) == [("not_sent", "unreadable")]
+        assert ends(outcomes) == [("not_sent", "unreadable")]
         await later(hass, freezer, minutes=1)
         assert sent(sandbox) == [(BOB, "门开了")]
         assert in_store(hass) == []
@@ -236,7 +208,7 @@ class TestTooLate:
         entry: MockConfigEntry,
         sandbox: Sandbox,
         freezer: FrozenDateTimeFactory,
-        told: list[Event],
+        outcomes: list[Event],
     ) -> None:
         await send(hass, keep_trying="01:00:00")
         assert await hass.config_entries.async_unload(entry.entry_id)
@@ -244,7 +216,7 @@ class TestTooLate:
         await use_gateway(hass, entry, sandbox.url)
         await hass.config_entries.async_setup(entry.entry_id)
         await later(hass, freezer, minutes=1)
-        assert (sent(sandbox), ends(told)) == ([], [("not_sent", "too_late")])
+        assert (sent(sandbox), ends(outcomes)) == ([], [("not_sent", "too_late")])
         assert repairs(hass) == ["Alice"]
         assert in_store(hass) == []
 
@@ -254,14 +226,14 @@ class TestTooLate:
         quiet_entry: MockConfigEntry,
         sandbox: Sandbox,
         freezer: FrozenDateTimeFactory,
-        told: list[Event],
+        outcomes: list[Event],
     ) -> None:
         await send(hass)
         assert await hass.config_entries.async_unload(quiet_entry.entry_id)
         freezer.move_to("2026-01-08 09:00:00+00:00")
         assert await hass.config_entries.async_setup(quiet_entry.entry_id)
         await later(hass, freezer, minutes=1)
-        assert (sent(sandbox), ends(told)) == ([], [("not_sent", "too_late")])
+        assert (sent(sandbox), ends(outcomes)) == ([], [("not_sent", "too_late")])
 
     async def test_fallback_expires_days_after_the_report_was_due(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
@@ -325,7 +297,7 @@ class TestInterruptedAttempt:
         quiet_entry: MockConfigEntry,
         sandbox: Sandbox,
         freezer: FrozenDateTimeFactory,
-        told: list[Event],
+        outcomes: list[Event],
         receipts: list[Receipt],
         messages: int,
         end: tuple[str, str | None],
@@ -343,7 +315,7 @@ class TestInterruptedAttempt:
         assert await hass.config_entries.async_setup(quiet_entry.entry_id)
         await later(hass, freezer, minutes=1)
         assert sent(sandbox) == [(ALICE, "门开了")] * messages + [(ALICE, "窗开了")]
-        assert ends(told) == [end, ("accepted", None)]
+        assert ends(outcomes) == [end, ("accepted", None)]
         assert in_store(hass) == []
 
     async def test_interrupted_fallback_is_not_run_twice(
@@ -351,7 +323,7 @@ class TestInterruptedAttempt:
         hass: HomeAssistant,
         entry: MockConfigEntry,
         sandbox: Sandbox,
-        told: list[Event],
+        outcomes: list[Event],
         until: Callable[[Callable[[], object]], Awaitable[None]],
         hass_client_no_auth: Any,
         monkeypatch: pytest.MonkeyPatch,
@@ -367,7 +339,7 @@ class TestInterruptedAttempt:
         await until(lambda: sirens)
         assert await hass.config_entries.async_reload(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
-        assert (len(sirens), ends(told)) == (1, [("unknown", "lost")])
+        assert (len(sirens), ends(outcomes)) == (1, [("unknown", "lost")])
         assert len(sent(sandbox)) == 1
         assert in_store(hass) == []
 
@@ -381,7 +353,7 @@ class TestIndependentMessages:
         quiet_entry: MockConfigEntry,
         sandbox: Sandbox,
         freezer: FrozenDateTimeFactory,
-        told: list[Event],
+        outcomes: list[Event],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         await send(hass)
@@ -396,7 +368,7 @@ class TestIndependentMessages:
         monkeypatch.setattr(delivering, "send_with_safe_text", fail_once)
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == [(ALICE, "窗开了")]
-        assert ends(told) == [("unknown", "lost"), ("accepted", None)]
+        assert ends(outcomes) == [("unknown", "lost"), ("accepted", None)]
         assert quiet_entry.runtime_data.deferred.waiting == 0
 
     async def test_purged_message_is_not_put_off(
@@ -448,7 +420,7 @@ class TestSpendingLimits:
         set_up: SetUp,
         sandbox: Sandbox,
         freezer: FrozenDateTimeFactory,
-        told: list[Event],
+        outcomes: list[Event],
     ) -> None:
         freezer.move_to(EVENING)
         made = make_entry(
@@ -457,10 +429,10 @@ class TestSpendingLimits:
         await set_up(made)
         await send(hass, message="长" * 100)
         await later(hass, freezer, hours=8)
-        assert (sent(sandbox), told) == ([], [])
+        assert (sent(sandbox), outcomes) == ([], [])
         for _ in range(26):
             await later(hass, freezer, hours=1, seconds=1)
-        assert ends(told) == [("refused", "hourly_limit")]
+        assert ends(outcomes) == [("refused", "hourly_limit")]
 
 
 class TestDeletion:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote
 
@@ -19,7 +18,7 @@ from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from homeassistant.util.aiohttp import MockRequest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
@@ -29,8 +28,6 @@ from custom_components.sms1680.const import (
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
     CONF_REPEAT_WINDOW,
-    EVENT_DELIVERY_REPORT,
-    EVENT_MESSAGE_RECEIVED,
 )
 from custom_components.sms1680.inbound import endpoints, http_handler
 from custom_components.sms1680.inbound.models import InboundSource
@@ -49,16 +46,6 @@ REPORT = "msgid=0012&mobile=13800000001&status=0"
 async def http(entry: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator) -> TestClient:  # noqa: ARG001
     """A client of Home Assistant's HTTP server, with the usual account set up."""
     return await hass_client_no_auth()
-
-
-@pytest.fixture
-def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, EVENT_MESSAGE_RECEIVED)
-
-
-@pytest.fixture
-def reports(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, EVENT_DELIVERY_REPORT)
 
 
 def raw(address: str, query: str) -> URL:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,15 +19,10 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.store.manager import DATA_STORE
-from sms1680.sandbox import Config, Sandbox
+from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, WEBHOOK, MakeEntry, SetUp, Until
 
 SLOW = 1.0  # seconds: longer than any step of ours, even on a busy machine with coverage
-
-
-@pytest.fixture
-def sandbox_config(sandbox_config: Config) -> Config:
-    return replace(sandbox_config, cmpp_port=0)
 
 
 @pytest.fixture(autouse=True)

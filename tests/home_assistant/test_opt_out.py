@@ -11,11 +11,10 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
-    async_capture_events,
     async_mock_service,
 )
 
-from custom_components.sms1680 import const, trigger
+from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
@@ -25,11 +24,6 @@ from tests.home_assistant.helpers import ALICE, STRANGER
 with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
-
-
-@pytest.fixture
-def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
 
 
 async def receive(hass: HomeAssistant, entry: MockConfigEntry, text: str, number: str = ALICE, **more: Any) -> None:

@@ -19,7 +19,6 @@ from homeassistant.util import dt as dt_util
 from hypothesis import given, strategies as st
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
-    async_capture_events,
     async_fire_time_changed,
 )
 
@@ -32,21 +31,6 @@ from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import MessageStore, StoreError, comparable_number
 from tests.home_assistant.helpers import ALICE, MakeEntry
-
-
-@pytest.fixture
-def processor(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
-    return async_get_registry(hass).async_get(entry)
-
-
-@pytest.fixture
-def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
-
-
-@pytest.fixture
-def reports(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
 
 
 @contextlib.contextmanager

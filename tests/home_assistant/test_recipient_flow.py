@@ -17,14 +17,6 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
 
 
-@pytest.fixture
-def unloaded(entry: MockConfigEntry) -> list[str]:
-    """Return a list that is not empty after the entry was unloaded."""
-    told: list[str] = []
-    entry.async_on_unload(lambda: told.append("unloaded"))
-    return told
-
-
 async def add(hass: HomeAssistant, entry: MockConfigEntry) -> SubentryFlowResult:
     result = await hass.config_entries.subentries.async_init(
         (entry.entry_id, "recipient"), context={"source": SOURCE_USER}

@@ -40,14 +40,6 @@ def missed(hass: HomeAssistant, entry: MockConfigEntry) -> ir.IssueEntry | None:
     return ir.async_get(hass).async_get_issue("sms1680", f"missed_{entry.entry_id}")
 
 
-@pytest.fixture
-def unloaded(entry: MockConfigEntry) -> list[str]:
-    """Return a list that records unloads of the entry."""
-    heard: list[str] = []
-    entry.async_on_unload(lambda: heard.append("unloaded"))
-    return heard
-
-
 class TestWithoutReload:
     """Settings that are read when needed, or applied to the running account."""
 

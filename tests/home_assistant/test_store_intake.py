@@ -10,26 +10,14 @@ from typing import Any
 
 import pytest
 from homeassistant.core import Event, HomeAssistant
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680 import const
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
-from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, MessageStore, inbox
 from custom_components.sms1680.store.manager import DATA_STORE
 from tests.home_assistant.helpers import ALICE
-
-
-@pytest.fixture
-def processor(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
-    return async_get_registry(hass).async_get(entry)
-
-
-@pytest.fixture
-def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
 
 
 @pytest.fixture

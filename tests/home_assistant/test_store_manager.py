@@ -56,16 +56,6 @@ def path(hass: HomeAssistant) -> Path:
     return Path(hass.config.path("sms1680.db"))
 
 
-@pytest.fixture
-def processor(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
-    return async_get_registry(hass).async_get(entry)
-
-
-@pytest.fixture
-def messages(hass: HomeAssistant) -> list[Event[dict[str, Any]]]:
-    return async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
-
-
 def intake_of(hass: HomeAssistant, entry: MockConfigEntry) -> StoreIntake:
     return hass.data[DATA_STORE].for_entry(entry)
 
