@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
-from homeassistant.config_entries import ConfigSubentryDataWithId
+from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigSubentryDataWithId
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.sms1680.account.messages import TextMessage
+from custom_components.sms1680.const import DOMAIN
+from custom_components.sms1680.inbound.models import InboundSource
+from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.faults import PRESETS
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from freezegun.api import FrozenDateTimeFactory
+    from homeassistant.config_entries import ConfigFlowResult, SubentryFlowResult
     from homeassistant.core import Event, HomeAssistant
 
     from custom_components.sms1680.account.journal import JournaledClient
-    from custom_components.sms1680.client import Receipt
+    from custom_components.sms1680.client import DeliveryReport, Receipt, Reply
     from custom_components.sms1680.client.options import SendOptions
     from custom_components.sms1680.store.db import MessageStore
 
@@ -60,6 +67,107 @@ async def send_text(
     return [result.receipt for result in await client.send(message, options)]
 
 
+async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
+    """Call an action of the integration and return its response."""
+    response = await hass.services.async_call(DOMAIN, action, data, blocking=True, return_response=True)
+    assert isinstance(response, dict)
+    return response
+
+
+async def send(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
+    """Call the action `send_message` and return the messages of its response."""
+    messages = (await act(hass, "send_message", **{"message": "门开了", **data}))["messages"]
+    assert isinstance(messages, list)
+    return messages
+
+
+async def send_to_alice(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
+    """Send one message, to Alice unless the data names a number, and return it from the response."""
+    [message] = await send(hass, **{"entity_id": "notify.alice", **data})
+    assert isinstance(message, dict)
+    return message
+
+
+async def get_messages(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
+    """Call the action `get_messages` and return the messages of its response."""
+    messages = (await act(hass, "get_messages", **data))["messages"]
+    assert isinstance(messages, list)
+    return messages
+
+
+async def notify(hass: HomeAssistant, *entity_ids: str, message: str = "门开了", **data: Any) -> None:
+    """Send to entities with Home Assistant's action `notify.send_message`."""
+    given = {"entity_id": list(entity_ids), "message": message, **data}
+    await hass.services.async_call("notify", "send_message", given, blocking=True)
+
+
+def start_question(hass: HomeAssistant, *entity_ids: str, **data: Any) -> asyncio.Task[Any]:
+    """Start the action `ask_question` in the background."""
+    given = {"question": "要关上车库门吗？", "answers": [{"id": "yes"}, {"id": "no"}], "timeout": 20, **data}
+    if entity_ids:
+        given["entity_id"] = list(entity_ids)
+    return hass.async_create_task(act(hass, "ask_question", **given), eager_start=True)
+
+
+async def receive(
+    hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport, settle: bool = True
+) -> None:
+    """Receive replies and delivery reports by webhook; with `settle`, wait until Home Assistant is idle."""
+    processor = async_get_registry(hass).async_get(entry)
+    for item in items:
+        (await processor.async_receive(item, InboundSource.WEBHOOK, 1)).mark_acknowledged()
+    if settle:
+        await hass.async_block_till_done()
+
+
+async def set_up_entry(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Set an account up and wait until Home Assistant is idle."""
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, Any]) -> ConfigFlowResult:
+    """Submit a form of the configuration flow and wait until Home Assistant is idle."""
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], given)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return result
+
+
+async def start_recipient(
+    hass: HomeAssistant, entry: MockConfigEntry, subentry_id: str | None = None
+) -> SubentryFlowResult:
+    """Start the flow that adds a recipient, or changes the given one."""
+    context: Any = {"source": SOURCE_USER}
+    if subentry_id is not None:
+        context = {"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
+    return await hass.config_entries.subentries.async_init((entry.entry_id, "recipient"), context=context)
+
+
+async def enter_recipient(hass: HomeAssistant, result: SubentryFlowResult, given: dict[str, Any]) -> SubentryFlowResult:
+    """Submit a form of a recipient's flow and wait until Home Assistant is idle."""
+    result = await hass.config_entries.subentries.async_configure(result["flow_id"], given)
+    await hass.async_block_till_done()
+    return result
+
+
+async def poll(condition: Callable[[], object]) -> None:
+    """Run the event loop until the condition is true."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - no event announces the change
+            await asyncio.sleep(0)
+
+
+async def wait_for_messages(sandbox: Sandbox, count: int = 1) -> list[tuple[str, str]]:
+    """Wait until the platform has this many messages; return their numbers and unsigned texts."""
+    await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
+    return sent(sandbox)
+
+
+def done(future: Future[Any]) -> Any:
+    """Return the result of a store's future."""
+    return future.result(10)
+
+
 def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
     """Return a recipient as an entry stores it."""
     data = {"number": number, **more}
@@ -71,6 +179,11 @@ def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
 def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
     """Return the number and the unsigned text of each message that the platform accepted."""
     return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
+
+
+def numbers(sandbox: Sandbox) -> list[str]:
+    """Return the sorted numbers of the messages that the platform accepted."""
+    return sorted(message.number for message in sandbox.platform.messages)
 
 
 async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:

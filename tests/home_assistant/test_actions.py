@@ -16,16 +16,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.verdicts import Verdict
-from tests.home_assistant.helpers import ALICE, BOB, STRANGER, MakeEntry, SetUp
+from tests.home_assistant.helpers import ALICE, BOB, STRANGER, MakeEntry, SetUp, act
 
 pytestmark = pytest.mark.usefixtures("entry")
-
-
-async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
-    """Call an action and return its response."""
-    answer = await hass.services.async_call("sms1680", action, data, blocking=True, return_response=True)
-    assert isinstance(answer, dict)
-    return answer
 
 
 class TestOptions:

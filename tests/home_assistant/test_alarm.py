@@ -22,21 +22,12 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, WEBHOOK_ID, MakeEntry, SetUp, cut_off, later, sent
+from tests.home_assistant.helpers import ALICE, BOB, WEBHOOK_ID, MakeEntry, SetUp, cut_off, later, send, sent
 
 pytestmark = pytest.mark.usefixtures("fails_at_once")
 
 FORBIDDEN = "客厅在赌博"
 SAFE = "家中有警报，请查看"
-
-
-async def send(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
-    given = {"message": "门开了", **data}
-    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
-    assert isinstance(answer, dict)
-    messages = answer["messages"]
-    assert isinstance(messages, list)
-    return messages
 
 
 async def report(hass: HomeAssistant, client: Any, number: str, message_id: str, status: str) -> None:

@@ -30,6 +30,7 @@ from tests.home_assistant.helpers import (
     later,
     recipient,
     repairs,
+    send_to_alice,
     sent,
     use_gateway,
 )
@@ -42,15 +43,6 @@ def sandbox_config(sandbox_config: Config) -> Config:
     return replace(sandbox_config, report_delay=3600.0)
 
 
-async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
-    given = {"entity_id": "notify.alice", "message": "门开了", **data}
-    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
-    assert isinstance(answer, dict)
-    (message,) = answer["messages"]
-    assert isinstance(message, dict)
-    return message
-
-
 class TestSchedule:
     """A scheduled message is sent at its time, also after retries."""
 
@@ -59,7 +51,7 @@ class TestSchedule:
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         at = dt_util.utcnow().replace(microsecond=0) + timedelta(hours=10)
-        alice = await send(hass, keep_trying="06:00:00", at=at.isoformat())
+        alice = await send_to_alice(hass, keep_trying="06:00:00", at=at.isoformat())
         assert alice["trying_until"] == (at + timedelta(hours=6)).isoformat()
         await use_gateway(hass, entry, sandbox.url)
         await later(hass, freezer, minutes=1)
@@ -71,7 +63,7 @@ class TestSchedule:
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         at = dt_util.utcnow() + timedelta(minutes=10)
-        await send(hass, keep_trying="06:00:00", at=at.isoformat())
+        await send_to_alice(hass, keep_trying="06:00:00", at=at.isoformat())
         for _ in range(4):
             await later(hass, freezer, minutes=5)
         await use_gateway(hass, entry, sandbox.url)
@@ -89,7 +81,7 @@ class TestSchedule:
         insisting: dict[str, str],
     ) -> None:
         at = dt_util.utcnow() + timedelta(minutes=20)
-        alice = await send(hass, fallback_account=second.entry_id, at=at.isoformat(), **insisting)
+        alice = await send_to_alice(hass, fallback_account=second.entry_id, at=at.isoformat(), **insisting)
         assert (alice["outcome"], alice["fallback"]) == ("not_sent", [])
         for minutes in (1, 5, 5, 5):
             await later(hass, freezer, minutes=minutes)
@@ -109,7 +101,7 @@ class TestSchedule:
         freezer: FrozenDateTimeFactory,
     ) -> None:
         at = dt_util.utcnow() + timedelta(hours=10)
-        await send(hass, fallback_account=second.entry_id, keep_trying="01:00:00", at=at.isoformat())
+        await send_to_alice(hass, fallback_account=second.entry_id, keep_trying="01:00:00", at=at.isoformat())
         sandbox.platform.accounts["homeuser"].balances["61341"] = 0
         await use_gateway(hass, entry, sandbox.url)
         await later(hass, freezer, minutes=1)
@@ -122,7 +114,7 @@ class TestSchedule:
     ) -> None:
         sandbox.platform.accounts["homeuser"].balances["61341"] = 0
         at = dt_util.utcnow() + timedelta(hours=10)
-        alice = await send(hass, fallback_account=second.entry_id, at=at.isoformat())
+        alice = await send_to_alice(hass, fallback_account=second.entry_id, at=at.isoformat())
         assert (alice["outcome"], alice["fallback"]) == ("refused", [])
         await later(hass, freezer, hours=9)
         assert sent(sandbox) == []
@@ -136,7 +128,7 @@ class TestAddressee:
     async def test_corrected_number_is_used(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        await send(hass)
+        await send_to_alice(hass)
         alice = quiet_entry.subentries["alice"]
         hass.config_entries.async_update_subentry(
             quiet_entry, alice, data={**alice.data, "number": ALICE_NOW}, unique_id=ALICE_NOW
@@ -153,7 +145,7 @@ class TestAddressee:
         freezer: FrozenDateTimeFactory,
         outcomes: list[Event],
     ) -> None:
-        await send(hass)
+        await send_to_alice(hass)
         hass.config_entries.async_remove_subentry(quiet_entry, "alice")
         await hass.async_block_till_done()
         await later(hass, freezer, hours=8)
@@ -166,7 +158,7 @@ class TestAddressee:
         self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
     ) -> None:
         for more in ({}, {"entity_id": "notify.bob"}):
-            await send(hass, keep_trying="00:01:00", **more)
+            await send_to_alice(hass, keep_trying="00:01:00", **more)
         await hass.services.async_call(
             "sms1680",
             "send_message",
@@ -202,7 +194,9 @@ class TestUncertainSteps:
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, phone: list[str]
     ) -> None:
         cut_off(sandbox)
-        alice = await send(hass, fallback_account=second.entry_id, fallback="notify.phone", keep_trying="01:00:00")
+        alice = await send_to_alice(
+            hass, fallback_account=second.entry_id, fallback="notify.phone", keep_trying="01:00:00"
+        )
         assert alice["fallback"] == [{"to": second.entry_id, "outcome": "unknown"}]
         assert (phone, alice["trying_until"]) == ([], None)
 
@@ -221,7 +215,7 @@ class TestUncertainSteps:
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, phone: list[str]
     ) -> None:
         cut_off(sandbox)
-        alice = await send(
+        alice = await send_to_alice(
             hass,
             priority="critical",
             report_within="00:02:00",
@@ -243,7 +237,9 @@ class TestUncertainSteps:
         phone: list[str],
     ) -> None:
         sandbox.platform.review_words = ["门开了"]
-        alice = await send(hass, fallback_account=second.entry_id, fallback="notify.phone", keep_trying="01:00:00")
+        alice = await send_to_alice(
+            hass, fallback_account=second.entry_id, fallback="notify.phone", keep_trying="01:00:00"
+        )
         assert [step["outcome"] for step in alice["fallback"]] == ["held", "done"]
         assert (phone, alice["trying_until"]) == (["门开了"], None)
         await use_gateway(hass, entry, sandbox.url)
@@ -255,7 +251,9 @@ class TestUncertainSteps:
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         sandbox.platform.accounts["homeuser"].balances["61341"] = 0
-        alice = await send(hass, message="客厅在赌博", safe_text="家中有警报，请查看", fallback_account=second.entry_id)
+        alice = await send_to_alice(
+            hass, message="客厅在赌博", safe_text="家中有警报，请查看", fallback_account=second.entry_id
+        )
         assert alice["fallback"] == [{"to": second.entry_id, "outcome": "accepted"}]
         assert sent(sandbox) == [(ALICE, "家中有警报，请查看")]
 
@@ -264,10 +262,10 @@ class TestUncertainSteps:
     ) -> None:
         await set_up(make_entry(recipients=[recipient("Alice", ALICE, fallback=["notify.bob"]), recipient("Bob", BOB)]))
         cut_off(sandbox)
-        alice = await send(hass, priority="critical", report_within="00:02:00")
+        alice = await send_to_alice(hass, priority="critical", report_within="00:02:00")
         assert alice["fallback"] == [{"to": "notify.bob", "outcome": "accepted"}]
         cut_off(sandbox)
-        alice = await send(hass, priority="critical")
+        alice = await send_to_alice(hass, priority="critical")
         assert alice["fallback"] == []
 
     @pytest.mark.usefixtures("gateway_off")
@@ -275,7 +273,7 @@ class TestUncertainSteps:
         async_mock_service(hass, "script", "siren")
         actions = [{"action": "script.siren", "data": {"day": dt_util.utcnow().date()}}]
         with pytest.raises(Exception, match="put dates and times in quotes"):
-            await send(hass, keep_trying="01:00:00", fallback_actions=actions)
+            await send_to_alice(hass, keep_trying="01:00:00", fallback_actions=actions)
         assert sent(sandbox) == []
 
 
@@ -287,7 +285,7 @@ class TestWaitForDelivery:
     ) -> None:
         given = {"entity_id": "notify.alice", "message": "门开了", "wait_for_delivery": 30}
         await hass.services.async_call("sms1680", "send_message", given, blocking=True)
-        alice = await send(hass, wait_for_delivery=30)
+        alice = await send_to_alice(hass, wait_for_delivery=30)
         assert alice["delivery"]["settled"] is False
         assert quiet_entry.runtime_data.deferred.waiting == 2
 
@@ -298,7 +296,7 @@ class TestWaitForDelivery:
         given = {"entity_id": "notify.alice", "message": "门开了", "wait_for_delivery": 30}
         for more in ({"fallback_account": second.entry_id}, {"keep_trying": "01:00:00"}):
             await hass.services.async_call("sms1680", "send_message", {**given, **more}, blocking=True)
-        alice = await send(hass, wait_for_delivery=30, keep_trying="01:00:00")
+        alice = await send_to_alice(hass, wait_for_delivery=30, keep_trying="01:00:00")
         assert (alice["delivery"]["state"], alice["delivery"]["settled"]) == ("not_sent", False)
         with pytest.raises(HomeAssistantError):
             await hass.services.async_call("sms1680", "send_message", given, blocking=True)

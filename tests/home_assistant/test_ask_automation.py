@@ -13,7 +13,7 @@ from homeassistant.setup import async_setup_component
 from custom_components.sms1680 import const
 from custom_components.sms1680.conversation.engine import memory
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import ALICE, Connect, MakeEntry, SetUp
+from tests.home_assistant.helpers import ALICE, Connect, MakeEntry, SetUp, wait_for_messages
 
 ASK = {
     "action": "sms1680.ask_question",
@@ -38,10 +38,6 @@ def enable_event_loop_debug() -> None:
     """Turn off the loop's debug mode, which records the origin of each of thousands of callbacks."""
 
 
-async def sent(sandbox: Sandbox, count: int = 1) -> None:
-    await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
-
-
 async def automate(hass: HomeAssistant) -> None:
     automation = {"id": "ask", "alias": "ask", "triggers": {"trigger": "event", "event_type": "left_open"}}
     assert await async_setup_component(hass, "automation", {"automation": {**automation, "actions": [ASK, ACT]}})
@@ -54,7 +50,7 @@ async def test_reply_continues_an_automation(
 ) -> None:
     await connect()
     await automate(hass)
-    await sent(sandbox)
+    await wait_for_messages(sandbox)
     sandbox.platform.reply(ALICE, "好的")
     await hass.async_block_till_done()
     assert [call.data for call in acted] == [{"id": "yes", "reason": "-", "who": "Alice"}]
@@ -67,7 +63,7 @@ async def test_reply_continues_a_script(
     await connect()
     assert await async_setup_component(hass, "script", {"script": {"ask": {"sequence": [ASK, ACT]}}})
     running = hass.async_create_task(hass.services.async_call("script", "ask", blocking=True))
-    await sent(sandbox)
+    await wait_for_messages(sandbox)
     sandbox.platform.reply(ALICE, "2")
     await running
     assert [call.data["id"] for call in acted] == ["no"]
@@ -117,11 +113,11 @@ async def test_turning_the_automation_off_cancels_the_question(
     monkeypatch.setattr(memory, "GRACE", 0.3)
     await connect()
     await automate(hass)
-    await sent(sandbox)
+    await wait_for_messages(sandbox)
     await hass.services.async_call("automation", "turn_off", {"entity_id": "automation.ask"}, blocking=True)
     await hass.services.async_call("automation", "turn_on", {"entity_id": "automation.ask"}, blocking=True)
     hass.bus.async_fire("left_open")
-    await sent(sandbox, 2)
+    await wait_for_messages(sandbox, 2)
     sandbox.platform.reply(ALICE, "否")
     await hass.async_block_till_done()
     assert [call.data["id"] for call in acted] == ["no"]
@@ -133,7 +129,7 @@ async def test_shutdown_cancels_the_question_without_acting(
 ) -> None:
     await connect()
     await automate(hass)
-    await sent(sandbox)
+    await wait_for_messages(sandbox)
     async with asyncio.timeout(20):
         await hass.async_stop(force=True)
     assert not acted

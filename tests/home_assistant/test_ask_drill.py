@@ -13,10 +13,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.client.errors import error_of
-from custom_components.sms1680.inbound.models import InboundSource
-from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, receive
 
 
 def drill(hass: HomeAssistant, **data: Any) -> asyncio.Task[Any]:
@@ -30,13 +28,6 @@ def drill(hass: HomeAssistant, **data: Any) -> asyncio.Task[Any]:
 def failure(hass: HomeAssistant) -> str | None:
     issues = [issue for issue in ir.async_get(hass).issues.values() if issue.translation_key == "drill_failed"]
     return (issues[0].translation_placeholders or {})["details"] if issues else None
-
-
-async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
-    for item in items:
-        (
-            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 1)
-        ).mark_acknowledged()
 
 
 async def test_report_proves_delivery_of_a_message_without_an_id(
@@ -54,7 +45,7 @@ async def test_report_proves_delivery_of_a_message_without_an_id(
     monkeypatch.setattr(http, "send", lost)
     asking = drill(hass, timeout=20)
     await sent.wait()
-    await come(hass, entry, DeliveryReport("4711", ALICE, "0"), Reply(ALICE, "1"))
+    await receive(hass, entry, DeliveryReport("4711", ALICE, "0"), Reply(ALICE, "1"), settle=False)
     answer = await asking
     assert (answer["id"], answer["answers"][0]["delivery"]) == ("acknowledged", "delivered")
     assert failure(hass) is None
@@ -75,7 +66,7 @@ async def test_failure_report_ends_a_question_without_a_message_id(
     monkeypatch.setattr(http, "send", lost)
     asking = drill(hass, timeout=20, drill=False)
     await sent.wait()
-    await come(hass, entry, DeliveryReport("4711", ALICE, "UNDELIV"))
+    await receive(hass, entry, DeliveryReport("4711", ALICE, "UNDELIV"), settle=False)
     assert (await asking)["reason"] == "not_delivered"
 
 
@@ -101,6 +92,6 @@ async def test_unknown_or_held_question_can_be_answered(
         sandbox.platform.faults.next(fault)
     asking = drill(hass, question=question, drill=False, timeout=20)
     await sandbox.wait_for(lambda platform: platform.messages)
-    await come(hass, entry, Reply(ALICE, "1"))
+    await receive(hass, entry, Reply(ALICE, "1"), settle=False)
     answer = await asking
     assert (answer["id"], answer["answers"][0]["outcome"]) == ("acknowledged", outcome)

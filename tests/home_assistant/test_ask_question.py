@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,28 +22,7 @@ from custom_components.sms1680.conversation.engine import memory
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, CAROL, MakeEntry, SetUp
-
-
-def start(hass: HomeAssistant, *entities: str, **data: Any) -> asyncio.Task[Any]:
-    """Start asking in the background."""
-    given = {"question": "要关上车库门吗？", "answers": [{"id": "yes"}, {"id": "no"}], "timeout": 20, **data}
-    if entities:
-        given["entity_id"] = list(entities)
-    call = hass.services.async_call(const.DOMAIN, "ask_question", given, blocking=True, return_response=True)
-    return hass.async_create_task(call, eager_start=True)
-
-
-async def sent(sandbox: Sandbox, count: int = 1) -> None:
-    """Wait until the platform has this many messages."""
-    await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Run the loop until a condition is true."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
-            await asyncio.sleep(0)
+from tests.home_assistant.helpers import ALICE, BOB, CAROL, MakeEntry, SetUp, poll, start_question, wait_for_messages
 
 
 async def reply(
@@ -57,8 +35,8 @@ async def reply(
 async def test_response_contains_the_answer_and_its_recipient(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
-    asking = start(hass, "notify.alice")
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice")
+    await wait_for_messages(sandbox)
     await reply(hass, entry, "要不要吃饭")
     await reply(hass, entry, "好的。")
     answer = await asking
@@ -77,8 +55,8 @@ async def test_response_contains_the_answer_and_its_recipient(
 async def test_any_reply_is_the_answer_without_answers(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    asking = start(hass, "notify.alice", answers=[])
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice", answers=[])
+    await wait_for_messages(sandbox)
     await reply(hass, entry, "明天三点")
     answer = await asking
     assert (answer["id"], answer["sentence"]) == (None, "明天三点")
@@ -88,20 +66,20 @@ async def test_any_reply_is_the_answer_without_answers(
 @pytest.mark.usefixtures("entry")
 async def test_timeout_must_be_positive(hass: HomeAssistant) -> None:
     with pytest.raises(vol.Invalid):
-        await start(hass, "notify.alice", timeout=0)
+        await start_question(hass, "notify.alice", timeout=0)
 
 
 @pytest.mark.usefixtures("entry")
 async def test_target_is_required(hass: HomeAssistant) -> None:
     with pytest.raises(ServiceValidationError):
-        await start(hass)
+        await start_question(hass)
 
 
 async def test_yaml_booleans_and_numbers_are_accepted_as_answers(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    asking = start(hass, "notify.alice", answers=[{"id": True}, {"id": 2, "sentences": [2, False]}])
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice", answers=[{"id": True}, {"id": 2, "sentences": [2, False]}])
+    await wait_for_messages(sandbox)
     await reply(hass, entry, "No")
     assert (await asking)["id"] == "2"
 
@@ -109,7 +87,7 @@ async def test_yaml_booleans_and_numbers_are_accepted_as_answers(
 async def test_question_without_an_answer_times_out(
     hass: HomeAssistant, entry: MockConfigEntry, messages: list[Event]
 ) -> None:
-    answer = await start(hass, "notify.alice", timeout={"milliseconds": 300})
+    answer = await start_question(hass, "notify.alice", timeout={"milliseconds": 300})
     assert (answer["id"], answer["reason"]) == (None, "timeout")
     await reply(hass, entry, "是")
     assert (messages[0].data["question"], messages[0].data["answer"]) == ("over", "yes")
@@ -118,7 +96,7 @@ async def test_question_without_an_answer_times_out(
 @pytest.mark.usefixtures("entry")
 async def test_refused_question_ends_at_once(hass: HomeAssistant, sandbox: Sandbox) -> None:
     sandbox.platform.forbidden_words.append("车库")
-    answer = await start(hass, "notify.alice")
+    answer = await start_question(hass, "notify.alice")
     assert (answer["id"], answer["reason"]) == (None, "refused")
     assert answer["answers"][0]["outcome"] == "refused"
 
@@ -126,7 +104,7 @@ async def test_refused_question_ends_at_once(hass: HomeAssistant, sandbox: Sandb
 @pytest.mark.usefixtures("no_patience")
 async def test_unsent_question_ends_at_once(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
     await set_up(make_entry(http={const.CONF_GATEWAY: "http://127.0.0.1:1"}))
-    answer = await start(hass, "notify.alice")
+    answer = await start_question(hass, "notify.alice")
     assert (answer["id"], answer["reason"]) == (None, "not_sent")
 
 
@@ -137,8 +115,8 @@ async def test_unsent_question_ends_at_once(hass: HomeAssistant, make_entry: Mak
 async def test_failure_report_ends_the_question_unless_ambiguous(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, status: str, reason: str
 ) -> None:
-    asking = start(hass, "notify.alice", timeout=1)
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice", timeout=1)
+    await wait_for_messages(sandbox)
     report = DeliveryReport(sandbox.platform.messages[0].message_id, ALICE, status)
     await async_get_registry(hass).async_get(entry).async_receive(report, InboundSource.WEBHOOK, 1)
     assert (await asking)["reason"] == reason
@@ -147,12 +125,12 @@ async def test_failure_report_ends_the_question_unless_ambiguous(
 async def test_undelivered_recipient_does_not_end_the_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    asking = start(hass, "notify.alice", "notify.bob")
-    await sent(sandbox, 2)
+    asking = start_question(hass, "notify.alice", "notify.bob")
+    await wait_for_messages(sandbox, 2)
     message_id = next(message.message_id for message in sandbox.platform.messages if message.number == ALICE)
     report = DeliveryReport(message_id, ALICE, "UNDELIV")
     await async_get_registry(hass).async_get(entry).async_receive(report, InboundSource.WEBHOOK, 1)
-    await until(lambda: (ALICE, None) not in entry.runtime_data.conversation.questions._open)
+    await poll(lambda: (ALICE, None) not in entry.runtime_data.conversation.questions._open)
     await reply(hass, entry, "否", BOB)
     answer = await asking
     assert (answer["id"], answer["recipient"]) == ("no", "Bob")
@@ -162,12 +140,12 @@ async def test_undelivered_recipient_does_not_end_the_question(
 async def test_tell_others_notifies_the_other_recipients(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    asking = start(hass, "notify.alice", "notify.bob", number=[CAROL], tell_others="已由{name}处理")
-    await sent(sandbox, 3)
+    asking = start_question(hass, "notify.alice", "notify.bob", number=[CAROL], tell_others="已由{name}处理")
+    await wait_for_messages(sandbox, 3)
     await reply(hass, entry, "1", BOB)
     answer = await asking
     assert [one["reason"] for one in answer["answers"]] == ["another_answered", None, "another_answered"]
-    await sent(sandbox, 5)
+    await wait_for_messages(sandbox, 5)
     told = sandbox.platform.messages[3:]
     assert {(message.number, message.text) for message in told} == {
         (number, "【某某科技】已由Bob处理") for number in (ALICE, CAROL)
@@ -176,8 +154,8 @@ async def test_tell_others_notifies_the_other_recipients(
 
 
 async def test_wait_for_all_returns_every_answer(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
-    asking = start(hass, "notify.alice", "notify.bob", wait_for_all=True)
-    await sent(sandbox, 2)
+    asking = start_question(hass, "notify.alice", "notify.bob", wait_for_all=True)
+    await wait_for_messages(sandbox, 2)
     await reply(hass, entry, "否", BOB)
     await reply(hass, entry, "是", ALICE)
     answer = await asking
@@ -188,13 +166,13 @@ async def test_wait_for_all_returns_every_answer(hass: HomeAssistant, entry: Moc
 async def test_questions_to_one_phone_are_asked_in_turn_without_a_range(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    first, second = start(hass, "notify.alice"), start(hass, "notify.alice", question="要关灯吗？")
-    third = start(hass, "notify.alice", timeout={"milliseconds": 200})
+    first, second = start_question(hass, "notify.alice"), start_question(hass, "notify.alice", question="要关灯吗？")
+    third = start_question(hass, "notify.alice", timeout={"milliseconds": 200})
     assert (await third)["reason"] == "busy"
-    await sent(sandbox)
+    await wait_for_messages(sandbox)
     await reply(hass, entry, "是")
     assert (await first)["id"] == "yes"
-    await sent(sandbox, 2)
+    await wait_for_messages(sandbox, 2)
     await reply(hass, entry, "否")
     assert (await second)["id"] == "no"
     assert [message.text for message in sandbox.platform.messages] == [
@@ -209,8 +187,8 @@ async def test_questions_with_extensions_get_their_own_answers(
     """The platform's replies carry either the extension only, or the access number with the extension."""
     entry = make_entry(options={const.CONF_QUESTION_EXTENSIONS: "05-24"})
     await set_up(entry)
-    asking = [start(hass, "notify.alice", question=f"第 {number} 题？") for number in range(5)]
-    await sent(sandbox, 5)
+    asking = [start_question(hass, "notify.alice", question=f"第 {number} 题？") for number in range(5)]
+    await wait_for_messages(sandbox, 5)
     by_text = {message.text: message.extension for message in sandbox.platform.messages}
     extensions = [by_text[f"【某某科技】第 {number} 题？"] for number in range(5)]
     assert len(set(extensions)) == 5
@@ -224,8 +202,8 @@ async def test_repeated_or_incomplete_reply_is_no_answer(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
     await reply(hass, entry, "是")
-    asking = start(hass, "notify.alice")
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice")
+    await wait_for_messages(sandbox)
     await reply(hass, entry, "是")
     await reply(hass, entry, "否", incomplete=True)
     await reply(hass, entry, "好")
@@ -251,16 +229,16 @@ async def test_reply_before_the_send_returns_is_the_answer(
         return receipts
 
     monkeypatch.setattr(client, "send", slow)
-    asking = start(hass, "notify.alice")
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice")
+    await wait_for_messages(sandbox)
     await reply(hass, entry, "是")
     assert (await asking)["id"] == "yes"
     gone.set()
 
 
 async def test_unload_ends_open_questions(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
-    asking = [start(hass, "notify.alice"), start(hass, "notify.alice")]
-    await sent(sandbox)
+    asking = [start_question(hass, "notify.alice"), start_question(hass, "notify.alice")]
+    await wait_for_messages(sandbox)
     assert await hass.config_entries.async_unload(entry.entry_id)
     assert [(await one)["reason"] for one in asking] == ["unloaded", "unloaded"]
 
@@ -269,10 +247,10 @@ async def test_cancelled_question_frees_the_phone_after_the_grace_period(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "GRACE", 0.5)
-    first, second = start(hass, "notify.alice"), start(hass, "notify.alice", question="要关灯吗？")
-    await sent(sandbox)
+    first, second = start_question(hass, "notify.alice"), start_question(hass, "notify.alice", question="要关灯吗？")
+    await wait_for_messages(sandbox)
     first.cancel()
-    await sent(sandbox, 2)
+    await wait_for_messages(sandbox, 2)
     await reply(hass, entry, "是")
     assert (await second)["id"] == "yes"
 
@@ -280,11 +258,11 @@ async def test_cancelled_question_frees_the_phone_after_the_grace_period(
 async def test_late_answer_does_not_answer_the_next_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
-    first = start(hass, "notify.alice", timeout={"milliseconds": 300}, tag="garage")
-    second = start(hass, "notify.alice", question="要打开大门吗？")
+    first = start_question(hass, "notify.alice", timeout={"milliseconds": 300}, tag="garage")
+    second = start_question(hass, "notify.alice", question="要打开大门吗？")
     assert (await first)["reason"] == "timeout"
     await reply(hass, entry, "好")
-    await sent(sandbox, 2)
+    await wait_for_messages(sandbox, 2)
     assert not second.done()
     assert [(event.data["question"], event.data["tag"]) for event in messages] == [("over", "garage")]
     await reply(hass, entry, "否")
@@ -294,11 +272,13 @@ async def test_late_answer_does_not_answer_the_next_question(
 async def test_critical_question_overtakes_an_open_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    first = start(hass, "notify.alice")
-    await sent(sandbox)
-    alarm = start(hass, "notify.alice", question="烟雾报警！", answers=[{"id": "acknowledged"}], priority="critical")
+    first = start_question(hass, "notify.alice")
+    await wait_for_messages(sandbox)
+    alarm = start_question(
+        hass, "notify.alice", question="烟雾报警！", answers=[{"id": "acknowledged"}], priority="critical"
+    )
     assert (await first)["reason"] == "overtaken"
-    await sent(sandbox, 2)
+    await wait_for_messages(sandbox, 2)
     await reply(hass, entry, "收到")
     assert (await alarm)["id"] == "acknowledged"
 
@@ -309,8 +289,8 @@ async def test_answer_after_a_reload_is_marked_as_over(
 ) -> None:
     entry = make_entry(options={const.CONF_QUESTION_EXTENSIONS: extensions} if extensions else None)
     await set_up(entry)
-    asking = start(hass, "notify.alice", tag="garage")
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice", tag="garage")
+    await wait_for_messages(sandbox)
     assert await hass.config_entries.async_reload(entry.entry_id)
     assert (await asking)["reason"] == "unloaded"
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
@@ -351,8 +331,8 @@ async def test_answer_after_a_restart_is_marked_as_over(
 async def test_empty_tell_others_sends_nothing(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, tell_others: str
 ) -> None:
-    asking = start(hass, "notify.alice", "notify.bob", tell_others=tell_others)
-    await sent(sandbox, 2)
+    asking = start_question(hass, "notify.alice", "notify.bob", tell_others=tell_others)
+    await wait_for_messages(sandbox, 2)
     await reply(hass, entry, "1", BOB)
     assert (await asking)["id"] == "yes"
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -363,8 +343,8 @@ async def test_failed_tell_others_logs_a_warning(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.platform.forbidden_words.append("处理")
-    asking = start(hass, "notify.alice", "notify.bob", tell_others="已由{name}处理")
-    await sent(sandbox, 2)
+    asking = start_question(hass, "notify.alice", "notify.bob", tell_others="已由{name}处理")
+    await wait_for_messages(sandbox, 2)
     await reply(hass, entry, "1", BOB)
     assert (await asking)["id"] == "yes"
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -377,8 +357,8 @@ async def test_refused_question_is_sent_as_its_safe_text(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     sandbox.platform.forbidden_words.append("车库")
-    asking = start(hass, "notify.alice", safe_text="要处理吗？回复 1 是")
-    await sent(sandbox)
+    asking = start_question(hass, "notify.alice", safe_text="要处理吗？回复 1 是")
+    await wait_for_messages(sandbox)
     await reply(hass, entry, "1")
     answer = await asking
     assert (answer["id"], answer["answers"][0]["safe_text"], answer["answers"][0]["outcome"]) == (
@@ -412,7 +392,7 @@ async def test_timeout_during_the_send_ends_the_question(
         monkeypatch.setattr(entry.runtime_data.client.failover, "send", wait)
     else:
         monkeypatch.setattr(recording, "async_wait_done", wait)
-    answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
+    answer = await start_question(hass, "notify.alice", timeout={"milliseconds": 200})
     assert (answer["id"], answer["reason"]) == (None, reason)
     assert answer["answers"][0]["outcome"] == outcome
 
@@ -422,7 +402,7 @@ async def test_timeout_cuts_off_the_request(
 ) -> None:
     """The account's pace makes it wait: the core says that it never left."""
     monkeypatch.setattr(entry.runtime_data.client.failover.http, "_sleep", lambda _: asyncio.Event().wait())
-    answer = await start(hass, "notify.alice", timeout={"milliseconds": 200})
+    answer = await start_question(hass, "notify.alice", timeout={"milliseconds": 200})
     assert answer["answers"][0]["outcome"] in ("not_sent", "accepted")
     assert (answer["answers"][0]["outcome"] == "not_sent") == (not sandbox.platform.messages)
 
@@ -445,10 +425,10 @@ class TestQuietHours:
     async def test_question_is_not_asked_if_quiet_hours_outlast_it(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
-        answer = await start(hass, "notify.alice")
+        answer = await start_question(hass, "notify.alice")
         assert (answer["reason"], answer["answers"][0]["outcome"]) == ("quiet_hours", None)
-        asking = start(hass, "notify.alice", "notify.bob", tell_others="{name}")
-        await sent(sandbox)
+        asking = start_question(hass, "notify.alice", "notify.bob", tell_others="{name}")
+        await wait_for_messages(sandbox)
         await reply(hass, entry, "1", BOB)
         answer = await asking
         assert [one["reason"] for one in answer["answers"]] == ["quiet_hours", None]
@@ -457,8 +437,8 @@ class TestQuietHours:
 
     @pytest.mark.usefixtures("entry")
     async def test_critical_question_ignores_quiet_hours(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
-        start(hass, "notify.alice", priority="critical")
-        await sent(sandbox)
+        start_question(hass, "notify.alice", priority="critical")
+        await wait_for_messages(sandbox)
 
     async def test_question_is_asked_after_quiet_hours(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
@@ -469,8 +449,8 @@ class TestQuietHours:
             return soon
 
         monkeypatch.setattr(question_run, "async_quiet_until", until)
-        asking = start(hass, "notify.alice")
-        await sent(sandbox)
+        asking = start_question(hass, "notify.alice")
+        await wait_for_messages(sandbox)
         assert dt_util.utcnow() >= soon
         await reply(hass, entry, "1")
         assert (await asking)["id"] == "yes"
@@ -491,6 +471,6 @@ async def test_invalid_question_is_rejected_before_sending(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, data: dict[str, Any]
 ) -> None:
     with pytest.raises(ServiceValidationError):
-        await start(hass, "notify.alice", **data)
+        await start_question(hass, "notify.alice", **data)
     assert not sandbox.platform.messages
     assert entry.runtime_data.conversation.questions.extensions_of(ALICE) == set()

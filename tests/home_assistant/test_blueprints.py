@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 from collections.abc import Awaitable, Callable
@@ -30,7 +29,7 @@ from custom_components.sms1680.client import DeliveryReport
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, Connect
+from tests.home_assistant.helpers import ALICE, BOB, Connect, poll, wait_for_messages
 
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -58,19 +57,6 @@ async def use(hass: HomeAssistant, name: str, **inputs: Any) -> None:
     state = hass.states.get("automation.it")
     assert state is not None
     assert state.state == "on"
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Run the event loop until the condition is true."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
-            await asyncio.sleep(0)
-
-
-async def sent(sandbox: Sandbox, count: int) -> list[tuple[str, str]]:
-    """Wait until the platform has this many messages; return their numbers and texts."""
-    await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
-    return [(message.number, message.text.removeprefix("【某某科技】")) for message in sandbox.platform.messages]
 
 
 # What a blueprint does; all other texts are for people.
@@ -132,11 +118,11 @@ class TestAskBeforeActing:
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language)
-        questions = await sent(sandbox, 2)
+        questions = await wait_for_messages(sandbox, 2)
         assert {number for number, _ in questions} == {ALICE, BOB}
         assert all(re.match(r"\d\d:\d\d 车库门", text) for _, text in questions)
         sandbox.platform.reply(BOB, "好的")
-        told = (await sent(sandbox, 3))[2]
+        told = (await wait_for_messages(sandbox, 3))[2]
         assert told[0] == ALICE
         assert "Bob" in told[1]
         await hass.async_block_till_done()
@@ -146,10 +132,10 @@ class TestAskBeforeActing:
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language)
-        await sent(sandbox, 2)
+        await wait_for_messages(sandbox, 2)
         hass.states.async_set("cover.garage", "closed")
         sandbox.platform.reply(BOB, "1")
-        await sent(sandbox, 3)
+        await wait_for_messages(sandbox, 3)
         await hass.async_block_till_done()
         assert not acted
 
@@ -157,9 +143,9 @@ class TestAskBeforeActing:
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language)
-        await sent(sandbox, 2)
+        await wait_for_messages(sandbox, 2)
         sandbox.platform.reply(ALICE, "不用")
-        await sent(sandbox, 3)
+        await wait_for_messages(sandbox, 3)
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "no", "who": "said so"}]
 
@@ -182,8 +168,8 @@ class TestAskBeforeActing:
         count: int,
     ) -> None:
         await self.begin(hass, language, timeout={"milliseconds": 300}, **too_late)
-        await sent(sandbox, 2)
-        await until(lambda: acted)
+        await wait_for_messages(sandbox, 2)
+        await poll(lambda: acted)
         for number in (BOB, ALICE):
             sandbox.platform.reply(number, "1")
             await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
@@ -226,7 +212,7 @@ class TestAcknowledgeOrEscalate:
     ) -> None:
         assert pushed.runtime_data
         await self.begin(hass, language, 0.4)
-        messages = await sent(sandbox, 3)
+        messages = await wait_for_messages(sandbox, 3)
         sandbox.platform.reply(BOB, "收到")
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "acknowledged", "who": "Bob"}]
@@ -246,10 +232,10 @@ class TestAcknowledgeOrEscalate:
     ) -> None:
         sandbox.platform.accounts["homeuser"].report_address = None
         await self.begin(hass, language, 20, times=3)
-        await sent(sandbox, 1)
+        await wait_for_messages(sandbox, 1)
         report = DeliveryReport(sandbox.platform.messages[0].message_id, ALICE, "UNDELIV")
         await async_get_registry(hass).async_get(pushed).async_receive(report, InboundSource.WEBHOOK, 1)
-        assert [number for number, _ in await sent(sandbox, 2)] == [ALICE, BOB]
+        assert [number for number, _ in await wait_for_messages(sandbox, 2)] == [ALICE, BOB]
         sandbox.platform.reply(BOB, "1")
         await hass.async_block_till_done()
         assert len(acted) == 1
@@ -259,7 +245,7 @@ class TestAcknowledgeOrEscalate:
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language, 1.5, times=1)
-        await sent(sandbox, 2)
+        await wait_for_messages(sandbox, 2)
         sandbox.platform.reply(ALICE, "知道了")
         await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
         await hass.async_block_till_done()
@@ -267,7 +253,7 @@ class TestAcknowledgeOrEscalate:
         # The alarm is over and can start again.
         hass.states.async_set("binary_sensor.window", "off")
         hass.states.async_set("binary_sensor.window", "on")
-        assert [number for number, _ in await sent(sandbox, 3)] == [ALICE, BOB, ALICE]
+        assert [number for number, _ in await wait_for_messages(sandbox, 3)] == [ALICE, BOB, ALICE]
         await self.turn_off(hass)
 
     @pytest.mark.usefixtures("pushed")
@@ -275,8 +261,8 @@ class TestAcknowledgeOrEscalate:
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language, 0.3, times=1)
-        await sent(sandbox, 2)
-        await until(lambda: acted)
+        await wait_for_messages(sandbox, 2)
+        await poll(lambda: acted)
         for number in (ALICE, BOB):
             sandbox.platform.reply(number, "1")
             await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
@@ -291,14 +277,14 @@ class TestAcknowledgeOrEscalate:
         done = [*act(done="begun", who="{{ who }}"), go_on, *act(done="ended", who="{{ who }}")]
         people = ["notify.alice", "notify.bob"]
         await self.begin(hass, language, 20, first=people, second=[], on_acknowledged=done, tell_others="")
-        await sent(sandbox, 2)
+        await wait_for_messages(sandbox, 2)
         sandbox.platform.reply(ALICE, "1")
-        await until(lambda: acted)
+        await poll(lambda: acted)
         sandbox.platform.reply(BOB, "1")
         await sandbox.wait_for(lambda platform: not platform.pushes.waiting)
-        await until(lambda: "go_on" in hass.bus.async_listeners())
+        await poll(lambda: "go_on" in hass.bus.async_listeners())
         hass.bus.async_fire("go_on")
-        await until(lambda: len(acted) > 1)
+        await poll(lambda: len(acted) > 1)
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "begun", "who": "Alice"}, {"done": "ended", "who": "Alice"}]
         assert len(sandbox.platform.messages) == 2
@@ -308,15 +294,15 @@ class TestAcknowledgeOrEscalate:
         self, hass: HomeAssistant, sandbox: Sandbox, acted: list[ServiceCall], language: str
     ) -> None:
         await self.begin(hass, language, 20)
-        await sent(sandbox, 1)
+        await wait_for_messages(sandbox, 1)
         # The same alarm again starts nothing.
         hass.states.async_set("binary_sensor.window", "off", {"friendly_name": "后窗"})
         hass.states.async_set("binary_sensor.window", "on", {"friendly_name": "后窗"})
         hass.states.async_set("binary_sensor.smoke", "on", {"friendly_name": "烟雾"})
-        (_, first), (_, second) = await sent(sandbox, 2)
+        (_, first), (_, second) = await wait_for_messages(sandbox, 2)
         assert ("烟雾" in first, "后窗" in second, "烟雾" in second) == (False, True, True)
         sandbox.platform.reply(ALICE, "1")
-        await until(lambda: acted)
+        await poll(lambda: acted)
         await hass.async_block_till_done()
         assert [call.data["done"] for call in acted] == ["acknowledged"]
 
@@ -335,14 +321,14 @@ class TestAcknowledgeOrEscalate:
         made = make_entry(http={"gateway": "http://127.0.0.1:1"})
         await set_up(made)
         await self.begin(hass, language, 0.4, times=1000, second=[])
-        await until(lambda: "automation.it" in hass.states.async_entity_ids())
+        await poll(lambda: "automation.it" in hass.states.async_entity_ids())
         assert await hass.config_entries.async_unload(made.entry_id)
         hass.config_entries.async_update_entry(
             made, data={**made.data, "http": {**made.data["http"], "gateway": sandbox.url}}
         )
         assert not sandbox.platform.messages
         assert await hass.config_entries.async_setup(made.entry_id)
-        await sent(sandbox, 1)
+        await wait_for_messages(sandbox, 1)
         assert not acted
         await self.turn_off(hass)
 
@@ -357,7 +343,7 @@ class TestAcknowledgeOrEscalate:
         await hass.async_start()
         if not after_restart:
             hass.states.async_set("binary_sensor.smoke", "on", {"friendly_name": "烟雾"})
-        ((_, text),) = await sent(sandbox, 1)
+        ((_, text),) = await wait_for_messages(sandbox, 1)
         assert "后窗" in text
         assert ("烟雾" in text) is not after_restart
         await self.turn_off(hass)
@@ -405,7 +391,7 @@ async def test_undelivered_second_message_starts_no_loop(
     reports = async_capture_events(hass, "sms1680_delivery_report")
     receiver = async_get_registry(hass).async_get(pushed)
     await receiver.async_receive(DeliveryReport("77", ALICE, "KX:3000"), InboundSource.WEBHOOK, 1)
-    await until(lambda: len(reports) == 2)
+    await poll(lambda: len(reports) == 2)
     await hass.async_block_till_done()
     assert [report.data["automatic"] for report in reports] == [False, True]
     assert [message.number for message in sandbox.platform.messages] == [BOB]
@@ -451,7 +437,7 @@ class TestWeeklyDrill:
         freezer: FrozenDateTimeFactory,
     ) -> None:
         await self.begin(hass, language, freezer)
-        await sent(sandbox, 2)
+        await wait_for_messages(sandbox, 2)
         for number in (ALICE, BOB):
             sandbox.platform.reply(number, "1")
         await hass.async_block_till_done()
@@ -471,9 +457,9 @@ class TestWeeklyDrill:
         reports = async_capture_events(hass, "sms1680_delivery_report")
         messages = async_capture_events(hass, "sms1680_message_received")
         await self.begin(hass, language, freezer)
-        await sent(sandbox, 2)
+        await wait_for_messages(sandbox, 2)
         sandbox.platform.reply(ALICE, "1")
-        await until(lambda: len(messages) == 1 and len(reports) == 2)
+        await poll(lambda: len(messages) == 1 and len(reports) == 2)
         self.time_up(hass)
         await hass.async_block_till_done()
         assert [" ".join(call.data["missing"].split()) for call in acted] == [
@@ -495,10 +481,10 @@ class TestWeeklyDrill:
         address, account.report_address = account.report_address, None
         messages = async_capture_events(hass, "sms1680_message_received")
         await self.begin(hass, language, freezer)
-        await sent(sandbox, 2)
+        await wait_for_messages(sandbox, 2)
         for number in (ALICE, BOB):
             sandbox.platform.reply(number, "1")
-        await until(lambda: len(messages) == 2)
+        await poll(lambda: len(messages) == 2)
         self.time_up(hass)
         await hass.async_block_till_done()
         assert len(acted) == 1
@@ -506,7 +492,7 @@ class TestWeeklyDrill:
         account.report_address = address
         freezer.move_to(datetime(2026, 5, 9, 10, tzinfo=dt_util.get_default_time_zone()))
         async_fire_time_changed(hass, dt_util.utcnow())
-        await sent(sandbox, 4)
+        await wait_for_messages(sandbox, 4)
         for number in (ALICE, BOB):
             sandbox.platform.reply(number, "1")
         await hass.async_block_till_done()

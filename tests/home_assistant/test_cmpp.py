@@ -29,7 +29,7 @@ from custom_components.sms1680.inbound.models import NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, SIGNED, MakeEntry, SetUp, Until, send_text
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, Until, act, send_text, send_to_alice, sent
 
 CONNECTED = "binary_sensor.home_connected"
 
@@ -63,27 +63,13 @@ def reason_of(hass: HomeAssistant, entity: str = CONNECTED) -> str | None:
     return state.attributes["reason"] if state else None
 
 
-def held(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
-
-
-async def act(hass: HomeAssistant, action: str, answer: bool = True, **data: Any) -> Any:
-    return await hass.services.async_call("sms1680", action, data, blocking=True, return_response=answer)
-
-
-async def send(hass: HomeAssistant, text: str) -> dict[str, Any]:
-    answer = await act(hass, "send_message", entity_id="notify.alice", message=text)
-    (message,) = answer["messages"]
-    return dict(message)
-
-
 @pytest.mark.usefixtures("entry")
 async def test_message_is_sent_and_its_report_received(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
     await hass.services.async_call(
         "notify", "send_message", {"entity_id": "notify.alice", "message": "后门打开"}, blocking=True
     )
-    assert held(sandbox) == [(ALICE, "后门打开")]
+    assert sent(sandbox) == [(ALICE, "后门打开")]
     await until(lambda: reports)
     (report,) = reports
     assert (report.data["recipient"], report.data["state"], report.data["settled"]) == ("Alice", "delivered", True)
@@ -94,7 +80,7 @@ async def test_message_is_sent_and_its_report_received(hass: HomeAssistant, sand
 @pytest.mark.usefixtures("entry")
 async def test_multiline_uplink_arrives_unchanged(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
-    await send(hass, "回复 1 关闭警报")
+    await send_to_alice(hass, message="回复 1 关闭警报")
     uplink = sandbox.platform.reply(ALICE, "1\n谢谢")
     await until(lambda: uplink.push == "delivered")
     (message,) = messages
@@ -111,7 +97,7 @@ async def test_long_message_has_one_report(hass: HomeAssistant, sandbox: Sandbox
     answer = await act(hass, "send_message", entity_id="notify.alice", message=text, wait_for_delivery={"seconds": 10})
     (message,) = answer["messages"]
     assert (message["outcome"], message["parts"], message["delivery"]["state"]) == ("accepted", 4, "delivered")
-    assert held(sandbox) == [(ALICE, text)]
+    assert sent(sandbox) == [(ALICE, text)]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +153,7 @@ async def test_template_is_filled_in_by_the_client(hass: HomeAssistant, sandbox:
     answer = await act(hass, "send_template", template="{A}，后门打开，{PHONE}", rows=rows)
     assert [message["outcome"] for message in answer["messages"]] == ["accepted", "accepted"]
     assert all(message["message_id"] for message in answer["messages"])
-    assert held(sandbox) == [
+    assert sent(sandbox) == [
         (ALICE, f"李先生，后门打开，{ALICE}"),
         ("13911000000", "王先生，后门打开，13911000000"),
     ]
@@ -181,7 +167,7 @@ async def test_cmpp_accepts_the_separators_of_http_forms(hass: HomeAssistant, sa
         await act(hass, "send_batch", messages=[{"number": ALICE, "message": "水|电 = $5"}]),
     ]
     assert [answer["messages"][0]["outcome"] for answer in answers] == ["accepted", "accepted"]
-    assert held(sandbox) == [(ALICE, "后门, 前门; 窗 打开"), (ALICE, "水|电 = $5")]
+    assert sent(sandbox) == [(ALICE, "后门, 前门; 窗 打开"), (ALICE, "水|电 = $5")]
 
 
 async def test_account_with_http_rejects_the_separators_of_http_forms(
@@ -208,12 +194,14 @@ async def test_account_without_http_has_no_balance(hass: HomeAssistant) -> None:
 @pytest.mark.usefixtures("entry")
 async def test_refused_message_raises_a_translated_error(hass: HomeAssistant, sandbox: Sandbox) -> None:
     with pytest.raises(HomeAssistantError) as caught:
-        await act(hass, "send_message", answer=False, entity_id="notify.alice", message="代开发票")
+        await hass.services.async_call(
+            "sms1680", "send_message", {"entity_id": "notify.alice", "message": "代开发票"}, blocking=True
+        )
     assert caught.value.translation_key == "outcome_refused"
     with pytest.raises(ServiceValidationError) as wrong:
         await act(hass, "send_message", number=[ALICE], message="x", extension="1" * 12)
     assert "24" in (wrong.value.translation_placeholders or {})["problem"]
-    assert held(sandbox) == []
+    assert sent(sandbox) == []
 
 
 async def test_setup_succeeds_without_the_network(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
@@ -233,11 +221,11 @@ async def test_platform_restart_loses_nothing(hass: HomeAssistant, sandbox: Sand
     assert reason_of(hass) == "no_connection"
     assert reason_of(hass, "binary_sensor.home_can_send") == "no_connection"
     sandbox.platform.reply(ALICE, "1", extension="", username="homeuser")
-    assert (await send(hass, "后门打开"))["outcome"] == "accepted"
+    assert (await send_to_alice(hass, message="后门打开"))["outcome"] == "accepted"
     await until(lambda: messages and is_connected(hass))
     assert [message.data["content"] for message in messages] == ["1"]
     assert reason_of(hass, "binary_sensor.home_can_send") is None
-    assert held(sandbox) == [(ALICE, "后门打开")]
+    assert sent(sandbox) == [(ALICE, "后门打开")]
 
 
 async def test_changed_recipient_does_not_reconnect(
@@ -257,8 +245,8 @@ async def test_unload_reports_messages_in_flight_as_unknown(
     monkeypatch.setattr(CMPPClient.aclose, "__defaults__", (0.1,))
     monkeypatch.setattr("custom_components.sms1680._DRAIN_TIMEOUT", 0.1)
     sandbox.cmpp.faults.next("lost_answer")
-    sending = asyncio.create_task(send(hass, "后门打开"))
-    await until(lambda: held(sandbox))
+    sending = asyncio.create_task(send_to_alice(hass, message="后门打开"))
+    await until(lambda: sent(sandbox))
     assert await hass.config_entries.async_unload(entry.entry_id)
     message = await sending
     assert (message["outcome"], message["reason"]) == ("unknown", "lost")
@@ -271,7 +259,7 @@ async def test_shutdown_closes_the_connection(hass: HomeAssistant, sandbox: Sand
     await until(lambda: not is_connected(hass))
     assert not sandbox.cmpp.connections
     assert reason_of(hass) is None
-    assert (await send(hass, "太迟"))["outcome"] == "not_sent"
+    assert (await send_to_alice(hass, message="太迟"))["outcome"] == "not_sent"
 
 
 @pytest.mark.usefixtures("entry")
@@ -279,13 +267,13 @@ async def test_message_during_shutdown_is_sent(hass: HomeAssistant, sandbox: San
     answers: list[dict[str, Any]] = []
 
     async def say_goodbye(_: Event) -> None:
-        answers.append(await send(hass, "家里断电，正在关机"))
+        answers.append(await send_to_alice(hass, message="家里断电，正在关机"))
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, say_goodbye)
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     await until(lambda: answers)
     assert [answer["outcome"] for answer in answers] == ["accepted"]
-    assert held(sandbox) == [(ALICE, "家里断电，正在关机")]
+    assert sent(sandbox) == [(ALICE, "家里断电，正在关机")]
 
 
 @pytest.mark.usefixtures("entry")
@@ -315,13 +303,13 @@ async def test_suspension_while_connected_raises_a_repair(
 ) -> None:
     state = sandbox.platform.accounts["homeuser"]
     right, state.config = state.config, replace(state.config, suspended=True)
-    answer = await send(hass, "后门打开")
+    answer = await send_to_alice(hass, message="后门打开")
     assert (answer["outcome"], answer["reason"]) == ("not_sent", "suspended")
     assert reason_of(hass, "binary_sensor.home_can_send") == "suspended"
     issue = ("sms1680", f"suspended_{entry.entry_id}")
     assert ir.async_get(hass).async_get_issue(*issue)
     state.config = right
-    assert (await send(hass, "后门打开"))["outcome"] == "accepted"
+    assert (await send_to_alice(hass, message="后门打开"))["outcome"] == "accepted"
     await until(lambda: hass.states.get("binary_sensor.home_can_send").state == "on")
     assert ir.async_get(hass).async_get_issue(*issue) is None
 
@@ -371,14 +359,14 @@ class TestRefusedLogins:
         (flow,) = hass.config_entries.flow.async_progress_by_handler("sms1680")
         assert (flow["context"]["source"], flow["step_id"]) == ("reauth", "reauth_cmpp")
         assert reason_of(hass) == "authentication"
-        answer = await send(hass, "后门打开")
+        answer = await send_to_alice(hass, message="后门打开")
         assert (answer["outcome"], answer["reason"]) == ("refused", "authentication")
         result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": "still wrong"})
         assert result["errors"] == {"base": "cmpp_auth"}
         result = await hass.config_entries.flow.async_configure(flow["flow_id"], {"password": "s3cret-Passw0rd"})
         assert result["reason"] == "reauth_successful"
         await until(lambda: is_connected(hass))
-        assert (await send(hass, "后门打开"))["outcome"] == "accepted"
+        assert (await send_to_alice(hass, message="后门打开"))["outcome"] == "accepted"
 
 
 async def test_pdu_log_contains_no_number_and_no_text(
@@ -387,7 +375,7 @@ async def test_pdu_log_contains_no_number_and_no_text(
     caplog.set_level(logging.DEBUG, "custom_components.sms1680")
     assert await hass.config_entries.async_reload(entry.entry_id)
     await until(lambda: is_connected(hass))
-    await send(hass, "后门打开")
+    await send_to_alice(hass, message="后门打开")
     uplink = sandbox.platform.reply(ALICE, "好的")
     await until(lambda: uplink.push == "delivered")
     lines = [record.getMessage() for record in caplog.records if record.name.endswith("cmpp_wire")]

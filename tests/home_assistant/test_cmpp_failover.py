@@ -27,7 +27,7 @@ from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Fault, Sandbox
 from sms1680.sandbox.cmpp.faults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
-from tests.home_assistant.helpers import ALICE, BOB, BOTH, SIGNED, MakeEntry, SetUp, Until, send_text
+from tests.home_assistant.helpers import ALICE, BOB, BOTH, MakeEntry, SetUp, Until, send_text, sent
 
 
 @pytest.fixture(autouse=True)
@@ -69,17 +69,9 @@ def connected(entry: MockConfigEntry) -> bool:
     return bool(entry.runtime_data.health.connection.connected)
 
 
-def held(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
-
-
 def by_cmpp(sandbox: Sandbox) -> int:
     """Return how many SUBMITs the platform has accepted."""
     return len(sandbox.cmpp.reports.sent)
-
-
-async def send(entry: MockConfigEntry, numbers: list[str], text: str) -> list[Receipt]:
-    return await send_text(entry.runtime_data.client, numbers, text)
 
 
 def outcomes(receipts: list[Receipt]) -> list[tuple[str, str]]:
@@ -89,9 +81,9 @@ def outcomes(receipts: list[Receipt]) -> list[tuple[str, str]]:
 async def test_cmpp_sends_while_it_is_connected(
     entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt]
 ) -> None:
-    receipts = await send(entry, [ALICE, BOB], "后门打开")
+    receipts = await send_text(entry.runtime_data.client, [ALICE, BOB], "后门打开")
     assert outcomes(receipts) == [(ALICE, "accepted"), (BOB, "accepted")]
-    assert held(sandbox) == [(ALICE, "后门打开"), (BOB, "后门打开")]
+    assert sent(sandbox) == [(ALICE, "后门打开"), (BOB, "后门打开")]
     assert by_cmpp(sandbox) == 1
     assert recorded == receipts
     assert await entry.runtime_data.client.failover.balance() == 998
@@ -102,10 +94,10 @@ async def test_http_sends_while_cmpp_is_down(
 ) -> None:
     entry = make_entry(ways=BOTH, cmpp={"port": 1})
     await set_up(entry)
-    receipts = await send(entry, [ALICE], "后门打开")
+    receipts = await send_text(entry.runtime_data.client, [ALICE], "后门打开")
     assert outcomes(receipts) == [(ALICE, "accepted")]
     assert recorded == receipts
-    assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
+    assert (sent(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
     assert entry.runtime_data.health.can_send
 
 
@@ -117,7 +109,7 @@ async def test_cmpp_sends_what_http_cannot(
     await set_up(entry)
     await until(lambda: entry.runtime_data.health.connection.reason is not None)
     sandbox.platform.accounts["homeuser"].config = sandbox.config.accounts[0]
-    receipts = await send(entry, [ALICE, BOB], "后门打开")
+    receipts = await send_text(entry.runtime_data.client, [ALICE, BOB], "后门打开")
     assert outcomes(receipts) == [(ALICE, "accepted"), (BOB, "accepted")]
     assert recorded == receipts
     assert by_cmpp(sandbox) == 1
@@ -141,9 +133,9 @@ async def test_unknown_outcome_is_never_sent_by_the_other_transport(
     entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt], *, fault: str, there: int
 ) -> None:
     sandbox.cmpp.faults.next(fault)
-    receipts = await send(entry, [ALICE], "后门打开")
+    receipts = await send_text(entry.runtime_data.client, [ALICE], "后门打开")
     assert outcomes(receipts)[0][1] == ("accepted" if fault == "restart" and receipts[0].message_id else "unknown")
-    assert len(held(sandbox)) == there
+    assert len(sent(sandbox)) == there
     assert recorded == receipts
 
 
@@ -152,11 +144,11 @@ async def test_partly_accepted_message_is_never_sent_by_the_other_transport(
 ) -> None:
     faults = iter([None])
     sandbox.cmpp.faults.choose_submit = lambda: next(faults, CMPPFault.TOO_FAST)
-    receipts = await send(entry, [ALICE], "门" * 100)
+    receipts = await send_text(entry.runtime_data.client, [ALICE], "门" * 100)
     assert outcomes(receipts) == [(ALICE, "unknown")]
     assert [(len(receipt.message_ids), receipt.segments) for receipt in receipts] == [(1, 2)]
     assert recorded == receipts
-    assert held(sandbox) == []
+    assert sent(sandbox) == []
     await hass.async_block_till_done()
     store = hass.data[DATA_STORE].for_entry(entry).store
     (kept,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
@@ -169,10 +161,10 @@ async def test_partly_accepted_message_is_never_sent_by_the_other_transport(
 async def test_refused_message_is_not_sent_by_the_other_transport(
     entry: MockConfigEntry, sandbox: Sandbox, recorded: list[Receipt]
 ) -> None:
-    receipts = await send(entry, [ALICE], "代开发票")
+    receipts = await send_text(entry.runtime_data.client, [ALICE], "代开发票")
     assert outcomes(receipts) == [(ALICE, "refused")]
     assert recorded == receipts
-    assert held(sandbox) == []
+    assert sent(sandbox) == []
 
 
 async def test_http_sends_while_the_login_is_refused(
@@ -184,8 +176,8 @@ async def test_http_sends_while_the_login_is_refused(
     await set_up(entry)
     issue = f"connection_suspended_{entry.entry_id}"
     await until(lambda: ir.async_get(hass).async_get_issue("sms1680", issue))
-    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
-    assert (len(held(sandbox)), by_cmpp(sandbox)) == (1, 0)
+    assert outcomes(await send_text(entry.runtime_data.client, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+    assert (len(sent(sandbox)), by_cmpp(sandbox)) == (1, 0)
     assert entry.runtime_data.health.can_send
 
 
@@ -195,7 +187,7 @@ async def test_failure_of_http_alone_does_not_stop_sending(make_entry: MakeEntry
     await until(lambda: connected(entry))
     assert entry.runtime_data.coordinator.last_update_success is False
     assert entry.runtime_data.health.can_send
-    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+    assert outcomes(await send_text(entry.runtime_data.client, [ALICE], "后门打开")) == [(ALICE, "accepted")]
 
 
 async def test_http_repair_stays_until_http_works(
@@ -207,7 +199,7 @@ async def test_http_repair_stays_until_http_works(
     await entry.runtime_data.coordinator.async_refresh()
     assert issues.async_get_issue("sms1680", issue)
     assert entry.runtime_data.health.can_send, "CMPP is connected"
-    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+    assert outcomes(await send_text(entry.runtime_data.client, [ALICE], "后门打开")) == [(ALICE, "accepted")]
     assert by_cmpp(sandbox) == 1
     assert issues.async_get_issue("sms1680", issue), "what CMPP took says nothing of HTTP"
     await entry.runtime_data.coordinator.async_refresh()
@@ -219,7 +211,7 @@ async def test_message_accepted_over_cmpp_clears_a_message_problem(hass: HomeAss
     for way in BOTH:
         health.on_receipt(Receipt(ALICE, Outcome.REFUSED, reason=Reason.SIGNATURE), way)
     assert health.problem is Reason.SIGNATURE
-    assert outcomes(await send(entry, [ALICE], "后门打开")) == [(ALICE, "accepted")]
+    assert outcomes(await send_text(entry.runtime_data.client, [ALICE], "后门打开")) == [(ALICE, "accepted")]
     assert health.problem is None
     assert not ir.async_get(hass).issues
 
@@ -257,7 +249,7 @@ async def test_template_and_batch_fail_over_too(
     client = entry.runtime_data.client
     await client.send(TemplateMessage([ALICE], "{A} 打开", [["后门"]]))
     await client.send(BatchMessage([BOB], ["一号门打开"]))
-    assert held(sandbox) == [(ALICE, "后门 打开"), (BOB, "一号门打开")]
+    assert sent(sandbox) == [(ALICE, "后门 打开"), (BOB, "一号门打开")]
     assert [receipt.outcome for receipt in recorded] == [Outcome.ACCEPTED, Outcome.ACCEPTED]
     assert client.failover.estimate("后门打开").parts == 1
 
@@ -350,7 +342,7 @@ async def test_message_cancelled_by_a_closing_transport_is_sent_by_the_other(
     cmpp: Any = Stub(real._receipts.on_receipt("cmpp"), connected=True, reason=Reason.CANCELLED)
     both = failover.FailoverClient(real.http, cmpp, real._receipts)
     assert outcomes(list(await both.send(TextMessage([ALICE], "后门打开"), {}))) == [(ALICE, "accepted")]
-    assert (held(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
+    assert (sent(sandbox), by_cmpp(sandbox)) == ([(ALICE, "后门打开")], 0)
     assert [receipt.outcome for receipt in recorded] == [Outcome.ACCEPTED]
 
 
@@ -381,7 +373,7 @@ async def test_call_cancelled_before_it_is_journaled_leaves_no_trace(
     store = hass.data[DATA_STORE].for_entry(entry).store
     disk = threading.Event()
     store._writer.submit(lambda _: disk.wait(10))
-    sending = asyncio.create_task(send(entry, [ALICE], "后门打开"))
+    sending = asyncio.create_task(send_text(entry.runtime_data.client, [ALICE], "后门打开"))
     await asyncio.sleep(0)
     sending.cancel()
     disk.set()
@@ -397,7 +389,7 @@ async def test_late_response_settles_the_unknown_message(
     sandbox.cmpp.late = 0.8
     sandbox.platform.config = replace(sandbox.platform.config, report_delay=1.0)
     sandbox.cmpp.faults.next("late_answer")
-    (receipt,) = await send(entry, [ALICE], "后门打开")
+    (receipt,) = await send_text(entry.runtime_data.client, [ALICE], "后门打开")
     assert receipt.outcome is Outcome.UNKNOWN
     await until(lambda: hass.states.get("sensor.alice_last_delivery_state").state == "delivered")
     store = hass.data[DATA_STORE].for_entry(entry).store
@@ -452,7 +444,7 @@ async def test_report_received_by_both_transports_counts_once(
     until: Until,
 ) -> None:
     reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
-    (receipt,) = await send(entry, [ALICE], "后门打开")
+    (receipt,) = await send_text(entry.runtime_data.client, [ALICE], "后门打开")
     await until(lambda: reports)
     await push(hass_client_no_auth, msgid=str(receipt.message_id), mobile=ALICE, status="0")
     await until(lambda: len(reports) == 2)

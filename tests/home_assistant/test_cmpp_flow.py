@@ -20,7 +20,7 @@ from custom_components.sms1680.flows import validation as checks
 from sms1680.cmpp.wire.pdus import ConnectResp
 from sms1680.sandbox import Account, Config, Sandbox
 from sms1680.sandbox.cmpp import connection as sandbox_connection
-from tests.home_assistant.helpers import BOTH, PASSWORD, MakeEntry, SetUp, Until, send_text
+from tests.home_assistant.helpers import BOTH, PASSWORD, MakeEntry, SetUp, Until, enter, send_text
 
 
 @pytest.fixture
@@ -57,12 +57,6 @@ async def start(hass: HomeAssistant) -> ConfigFlowResult:
     assert set(result["menu_options"]) == {"http", "cmpp"}
     result = await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "cmpp"})
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "cmpp")
-    return result
-
-
-async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, Any]) -> ConfigFlowResult:
-    result = await hass.config_entries.flow.async_configure(result["flow_id"], given)
-    await hass.async_block_till_done(wait_background_tasks=True)
     return result
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pyotp
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigSubentryDataWithId
 from homeassistant.core import Event, HomeAssistant, ServiceCall
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
@@ -31,7 +30,7 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, StoredIn
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, CAROL, STRANGER, Connect, MakeEntry, SetUp
+from tests.home_assistant.helpers import ALICE, BOB, CAROL, STRANGER, Connect, MakeEntry, SetUp, recipient
 
 PIN, SECRET = "4711350", "JBSWY3DPEHPK3PXP"
 NOW = "2026-05-01 12:00:10+00:00"
@@ -40,13 +39,6 @@ NOW = "2026-05-01 12:00:10+00:00"
 with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
-
-
-def recipient(name: str, number: str, **more: str) -> ConfigSubentryDataWithId:
-    data = {const.CONF_NUMBER: number, **more}
-    return ConfigSubentryDataWithId(
-        data=data, subentry_id=name.lower(), subentry_type="recipient", title=name, unique_id=number
-    )
 
 
 @pytest.fixture

@@ -7,28 +7,15 @@ from typing import Any
 
 import pyotp
 import pytest
-from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, SubentryFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.const import CONF_COMMAND_WORDS, CONF_QUESTION_EXTENSIONS
+from tests.home_assistant.helpers import enter_recipient, start_recipient
 
 NUMBER = "13800000003"
 CAROL = {"name": "Carol", "number": NUMBER}
-
-
-async def begin(hass: HomeAssistant, entry: MockConfigEntry, subentry_id: str | None = None) -> SubentryFlowResult:
-    context: Any = {"source": SOURCE_USER}
-    if subentry_id is not None:
-        context = {"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
-    return await hass.config_entries.subentries.async_init((entry.entry_id, "recipient"), context=context)
-
-
-async def enter(hass: HomeAssistant, result: SubentryFlowResult, given: dict[str, Any]) -> SubentryFlowResult:
-    result = await hass.config_entries.subentries.async_configure(result["flow_id"], given)
-    await hass.async_block_till_done()
-    return result
 
 
 def data_of(entry: MockConfigEntry, name: str) -> dict[str, Any]:
@@ -37,45 +24,51 @@ def data_of(entry: MockConfigEntry, name: str) -> dict[str, Any]:
 
 
 async def test_weak_or_invalid_pin_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"})
+    result = await enter_recipient(hass, await start_recipient(hass, entry), {**CAROL, "commands": "pin"})
     for pin, error in (("", "invalid_pin"), ("12a4", "invalid_pin"), ("1234", "weak_pin"), ("0003", "weak_pin")):
         assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "pin")
         # The account has no command words yet.
         assert result["description_placeholders"] == {"words": "-"}
-        result = await enter(hass, result, {"pin": pin})
+        result = await enter_recipient(hass, result, {"pin": pin})
         assert result["errors"] == {"pin": error}
-    result = await enter(hass, result, {"pin": "4711"})
+    result = await enter_recipient(hass, result, {"pin": "4711"})
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "pin", "pin": "4711"}
 
 
 async def test_pin_is_preserved_until_commands_are_disabled(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    await enter(hass, await enter(hass, await begin(hass, entry), {**CAROL, "commands": "pin"}), {"pin": "4711"})
+    await enter_recipient(
+        hass,
+        await enter_recipient(hass, await start_recipient(hass, entry), {**CAROL, "commands": "pin"}),
+        {"pin": "4711"},
+    )
     (carol,) = (key for key, one in entry.subentries.items() if one.title == "Carol")
-    result = await enter(hass, await begin(hass, entry, carol), {**CAROL, "name": "Karola", "commands": "pin"})
-    assert (await enter(hass, result, {}))["reason"] == "reconfigure_successful"
+    result = await enter_recipient(
+        hass, await start_recipient(hass, entry, carol), {**CAROL, "name": "Karola", "commands": "pin"}
+    )
+    assert (await enter_recipient(hass, result, {}))["reason"] == "reconfigure_successful"
     assert data_of(entry, "Karola")["pin"] == "4711"
-    result = await enter(hass, await begin(hass, entry, carol), {**CAROL, "commands": "none"})
+    result = await enter_recipient(hass, await start_recipient(hass, entry, carol), {**CAROL, "commands": "none"})
     assert result["reason"] == "reconfigure_successful"
     assert data_of(entry, "Carol") == {"number": NUMBER}
 
 
 async def test_authenticator_code_confirms_the_secret(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    result = await enter(hass, await begin(hass, entry), {**CAROL, "commands": "totp"})
+    result = await enter_recipient(hass, await start_recipient(hass, entry), {**CAROL, "commands": "totp"})
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "totp")
     assert result["description_placeholders"] is not None
     secret = result["description_placeholders"]["secret"]
-    result = await enter(hass, result, {"code": "000000"})
+    result = await enter_recipient(hass, result, {"code": "000000"})
     assert result["errors"] == {"code": "wrong_code"}
     code = pyotp.TOTP(secret).now()
-    result = await enter(hass, result, {"code": f"{code[:3]} {code[3:]}"})
+    result = await enter_recipient(hass, result, {"code": f"{code[:3]} {code[3:]}"})
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "totp", "totp_secret": secret}
     # A change preserves the secret and does not show it again.
     (carol,) = (key for key, one in entry.subentries.items() if one.title == "Carol")
-    result = await begin(hass, entry, carol)
+    result = await start_recipient(hass, entry, carol)
     assert secret not in str(result)
-    result = await enter(hass, result, {**CAROL, "commands": "totp"})
+    result = await enter_recipient(hass, result, {**CAROL, "commands": "totp"})
     assert result["reason"] == "reconfigure_successful"
     assert data_of(entry, "Carol")["totp_secret"] == secret
 
@@ -111,12 +104,14 @@ async def test_invalid_input_is_reported(
 
 
 async def test_question_and_recipient_extensions_must_differ(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    result = await enter(hass, await begin(hass, entry), {**CAROL, "extension": "150"})
+    result = await enter_recipient(hass, await start_recipient(hass, entry), {**CAROL, "extension": "150"})
     assert result["type"] is FlowResultType.CREATE_ENTRY
     refused = await options(hass, entry, {"question_extensions": "100-199"})
     assert refused["errors"] == {"question_extensions": "extension_taken"}
     assert (await options(hass, entry, {"question_extensions": "200-299"}))["type"] is FlowResultType.CREATE_ENTRY
-    result = await enter(hass, await begin(hass, entry), {"name": "D", "number": "13800000004", "extension": "200"})
+    result = await enter_recipient(
+        hass, await start_recipient(hass, entry), {"name": "D", "number": "13800000004", "extension": "200"}
+    )
     assert result["errors"] == {"extension": "question_extension"}
 
 

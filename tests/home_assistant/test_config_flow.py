@@ -18,7 +18,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.client.errors import InvalidSettingError
 from sms1680.sandbox import Config, Sandbox
-from tests.home_assistant.helpers import PASSWORD, MakeEntry
+from tests.home_assistant.helpers import PASSWORD, MakeEntry, enter
 
 MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
@@ -40,12 +40,6 @@ async def start(hass: HomeAssistant) -> ConfigFlowResult:
     assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "user")
     result = await hass.config_entries.flow.async_configure(result["flow_id"], {"next_step_id": "http"})
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "http")
-    return result
-
-
-async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, Any]) -> ConfigFlowResult:
-    result = await hass.config_entries.flow.async_configure(result["flow_id"], given)
-    await hass.async_block_till_done(wait_background_tasks=True)
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from yarl import URL
 
 from custom_components.sms1680 import const
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, Until
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, Until, start_question, wait_for_messages
 
 PIN = "4711350"
 PEOPLE = [
@@ -42,25 +41,14 @@ def connected(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, until: 
     return run
 
 
-def start(hass: HomeAssistant, **data: Any) -> asyncio.Task[Any]:
-    given = {"entity_id": "notify.alice", "question": "要关上车库门吗？", "timeout": 20, **data}
-    given.setdefault("answers", [{"id": "yes"}, {"id": "no"}])
-    call = hass.services.async_call(const.DOMAIN, "ask_question", given, blocking=True, return_response=True)
-    return hass.async_create_task(call, eager_start=True)
-
-
-async def sent(sandbox: Sandbox, count: int = 1) -> None:
-    await sandbox.wait_for(lambda platform: len(platform.messages) >= count)
-
-
 async def test_question_over_cmpp_gets_its_answer(hass: HomeAssistant, connected: Connected, sandbox: Sandbox) -> None:
     await connected()
-    asking = start(hass, entity_id=["notify.alice", "notify.bob"], tell_others="已由{name}处理")
-    await sent(sandbox, 2)
+    asking = start_question(hass, "notify.alice", "notify.bob", tell_others="已由{name}处理")
+    await wait_for_messages(sandbox, 2)
     sandbox.platform.reply(BOB, "好的")
     answer = await asking
     assert (answer["id"], answer["recipient"]) == ("yes", "Bob")
-    await sent(sandbox, 3)
+    await wait_for_messages(sandbox, 3)
     assert (sandbox.platform.messages[2].number, sandbox.platform.messages[2].text) == (
         ALICE,
         "【某某科技】已由Bob处理",
@@ -71,8 +59,8 @@ async def test_questions_with_extensions_over_cmpp_get_their_own_answers(
     hass: HomeAssistant, connected: Connected, sandbox: Sandbox
 ) -> None:
     await connected(options={const.CONF_QUESTION_EXTENSIONS: "100-199"})
-    asking = [start(hass, question=f"第 {number} 题？") for number in range(4)]
-    await sent(sandbox, 4)
+    asking = [start_question(hass, "notify.alice", question=f"第 {number} 题？") for number in range(4)]
+    await wait_for_messages(sandbox, 4)
     for message in reversed(sandbox.platform.messages):
         number = int(message.text[-4])
         sandbox.platform.reply(ALICE, "好的" if number % 2 else "不用", extension=message.extension)
@@ -83,8 +71,10 @@ async def test_reports_of_all_segments_prove_a_long_question(
     hass: HomeAssistant, connected: Connected, sandbox: Sandbox
 ) -> None:
     await connected()
-    asking = start(hass, question="水位过高，" * 40 + "收到请回复 1", answers=[{"id": "acknowledged"}], drill=True)
-    await sent(sandbox)
+    asking = start_question(
+        hass, "notify.alice", question="水位过高，" * 40 + "收到请回复 1", answers=[{"id": "acknowledged"}], drill=True
+    )
+    await wait_for_messages(sandbox)
     sandbox.platform.reply(ALICE, "收到")
     answer = await asking
     assert (answer["id"], answer["answers"][0]["delivery"]) == ("acknowledged", "delivered")

@@ -43,8 +43,10 @@ from tests.home_assistant.helpers import (
     ends,
     in_store,
     later,
+    poll,
     recipient,
     repairs,
+    send_to_alice,
     sent,
     store_of,
     use_gateway,
@@ -56,15 +58,6 @@ pytestmark = pytest.mark.usefixtures("fails_at_once")
 @pytest.fixture
 def sandbox_config(sandbox_config: Config) -> Config:
     return replace(sandbox_config, report_delay=3600.0)
-
-
-async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
-    given = {"entity_id": "notify.alice", "message": "门开了", **data}
-    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
-    assert isinstance(answer, dict)
-    (message,) = answer["messages"]
-    assert isinstance(message, dict)
-    return message
 
 
 def damage(hass: HomeAssistant) -> None:
@@ -80,11 +73,6 @@ def damage(hass: HomeAssistant) -> None:
     store_of(hass)._writer.submit(look).result(10)
 
 
-async def _until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - nothing tells of it
-        await asyncio.sleep(0)
-
-
 def refuse(*_: Any, **__: Any) -> Future[Any]:
     """Fail like a store on a full disk."""
     failed: Future[Any] = Future()
@@ -97,7 +85,7 @@ class TestDamage:
     async def test_message_that_cannot_be_saved_again_is_logged_and_saved_with_its_next_attempt(
         self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, caplog: pytest.LogCaptureFixture
     ) -> None:
-        await send(hass, keep_trying="06:00:00")
+        await send_to_alice(hass, keep_trying="06:00:00")
         store_of(hass).save_deferred = refuse  # type: ignore[method-assign]
         damage(hass)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -116,7 +104,7 @@ class TestDamage:
         freezer: FrozenDateTimeFactory,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        await send(hass, keep_trying="06:00:00")
+        await send_to_alice(hass, keep_trying="06:00:00")
         store_of(hass).delete_deferred_row = refuse  # type: ignore[method-assign]
         await use_gateway(hass, entry, sandbox.url)
         for _ in range(3):
@@ -133,7 +121,7 @@ class TestDamage:
         freezer: FrozenDateTimeFactory,
         outcomes: list[Event],
     ) -> None:
-        await send(hass, keep_trying="06:00:00")
+        await send_to_alice(hass, keep_trying="06:00:00")
         damage(hass)
         await hass.async_block_till_done(wait_background_tasks=True)
         assert len(in_store(hass)) == 1  # safe from a restart again
@@ -146,7 +134,7 @@ class TestDamage:
     async def test_damage_found_by_the_attempt_itself(
         self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, outcomes: list[Event]
     ) -> None:
-        await send(hass, keep_trying="00:02:00")
+        await send_to_alice(hass, keep_trying="00:02:00")
         keep = store_of(hass).save_deferred
 
         def damaged(*args: Any, **more: Any) -> Any:
@@ -161,7 +149,7 @@ class TestDamage:
     async def test_message_waits_while_the_store_fails(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        await send(hass)
+        await send_to_alice(hass)
 
         def fail(*_: Any, **__: Any) -> Future[int]:
             failed: Future[int] = Future()
@@ -187,9 +175,9 @@ class TestDamage:
         outcomes: list[Event],
         change: str,
     ) -> None:
-        await send(hass, keep_trying="06:00:00")
+        await send_to_alice(hass, keep_trying="06:00:00")
         in_store(hass, f"UPDATE later SET message = {change}")
-        await send(hass, entity_id="notify.bob", keep_trying="06:00:00")
+        await send_to_alice(hass, entity_id="notify.bob", keep_trying="06:00:00")
         await use_gateway(hass, entry, sandbox.url)
         assert entry.state is ConfigEntryState.LOADED
         assert ends(outcomes) == [("not_sent", "unreadable")]
@@ -210,7 +198,7 @@ class TestTooLate:
         freezer: FrozenDateTimeFactory,
         outcomes: list[Event],
     ) -> None:
-        await send(hass, keep_trying="01:00:00")
+        await send_to_alice(hass, keep_trying="01:00:00")
         assert await hass.config_entries.async_unload(entry.entry_id)
         freezer.tick(timedelta(hours=2))
         await use_gateway(hass, entry, sandbox.url)
@@ -228,7 +216,7 @@ class TestTooLate:
         freezer: FrozenDateTimeFactory,
         outcomes: list[Event],
     ) -> None:
-        await send(hass)
+        await send_to_alice(hass)
         assert await hass.config_entries.async_unload(quiet_entry.entry_id)
         freezer.move_to("2026-01-08 09:00:00+00:00")
         assert await hass.config_entries.async_setup(quiet_entry.entry_id)
@@ -238,7 +226,7 @@ class TestTooLate:
     async def test_fallback_expires_days_after_the_report_was_due(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
+        await send_to_alice(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
         assert await hass.config_entries.async_unload(entry.entry_id)
         freezer.tick(timedelta(days=2))
         assert await hass.config_entries.async_setup(entry.entry_id)
@@ -259,7 +247,7 @@ class _Held:
         self.failing = False
         self.client.failover = self
 
-    async def send(self, message: OutgoingMessage, options: SendOptions) -> tuple[Receipt, ...]:
+    async def send_to_alice(self, message: OutgoingMessage, options: SendOptions) -> tuple[Receipt, ...]:
         self.begun.set()
         try:
             await self.release.wait()
@@ -302,8 +290,8 @@ class TestInterruptedAttempt:
         messages: int,
         end: tuple[str, str | None],
     ) -> None:
-        await send(hass)
-        await send(hass, message="窗开了")
+        await send_to_alice(hass)
+        await send_to_alice(hass, message="窗开了")
         held = _Held(quiet_entry, receipts)
         freezer.tick(timedelta(hours=8))
         async_fire_time_changed(hass, dt_util.utcnow())
@@ -332,7 +320,7 @@ class TestInterruptedAttempt:
         monkeypatch.setattr(later_module, "_STOP_TIMEOUT", 0.05)
         sirens = async_capture_events(hass, "siren")
         actions = [{"event": "siren"}, {"wait_template": "{{ states('sensor.never') == 'on' }}"}]
-        alice = await send(hass, priority="critical", report_within="00:02:00", fallback_actions=actions)
+        alice = await send_to_alice(hass, priority="critical", report_within="00:02:00", fallback_actions=actions)
         pushed = {"mobile": ALICE, "msgid": alice["message_id"], "status": "UNDELIV"}
         client = await hass_client_no_auth()
         assert (await client.get("/api/webhook/webhook-id-of-the-tests", params=pushed)).status == 200
@@ -356,8 +344,8 @@ class TestIndependentMessages:
         outcomes: list[Event],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        await send(hass)
-        await send(hass, message="窗开了")
+        await send_to_alice(hass)
+        await send_to_alice(hass, message="窗开了")
         real, faults = delivering.send_with_safe_text, iter([True])
 
         async def fail_once(*args: Any, **more: Any) -> Any:
@@ -374,7 +362,7 @@ class TestIndependentMessages:
     async def test_purged_message_is_not_put_off(
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        await send(hass, keep_trying="06:00:00")
+        await send_to_alice(hass, keep_trying="06:00:00")
         (row,) = (row for row, _ in in_store(hass))
         held = _Held(quiet_entry, [Receipt(ALICE, Outcome.NOT_SENT, reason=Reason.NO_CONNECTION)])
         freezer.tick(timedelta(hours=8))
@@ -389,7 +377,7 @@ class TestIndependentMessages:
     async def test_no_fallback_for_a_removed_recipient(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        await send(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
+        await send_to_alice(hass, priority="critical", fallback="notify.bob", report_within="00:02:00")
         hass.config_entries.async_remove_subentry(entry, "alice")
         await hass.async_block_till_done()
         await later(hass, freezer, minutes=3)
@@ -405,7 +393,7 @@ class TestSpendingLimits:
     ) -> None:
         texts = [f"第{place}" for place in range(13)]
         for text in texts:
-            await send(hass, message=text)
+            await send_to_alice(hass, message=text)
         await later(hass, freezer, hours=8)
         assert len(sent(sandbox)) == 10
         for _ in range(3):
@@ -427,7 +415,7 @@ class TestSpendingLimits:
             options={const.CONF_HOURLY_LIMIT: 1}, recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)]
         )
         await set_up(made)
-        await send(hass, message="长" * 100)
+        await send_to_alice(hass, message="长" * 100)
         await later(hass, freezer, hours=8)
         assert (sent(sandbox), outcomes) == ([], [])
         for _ in range(26):
@@ -440,7 +428,7 @@ class TestDeletion:
 
     @pytest.mark.usefixtures("gateway_off")
     async def test_removing_the_account_deletes_its_messages(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
-        await send(hass, keep_trying="01:00:00")
+        await send_to_alice(hass, keep_trying="01:00:00")
         assert await hass.config_entries.async_remove(entry.entry_id)
         assert in_store(hass) == []
 
@@ -457,7 +445,7 @@ class TestDeletion:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         removal = hass.async_create_task(hass.config_entries.async_remove(entry.entry_id))
-        await _until(lambda: receiver._closed)
+        await poll(lambda: receiver._closed)
         held.set()
         await removal
         await asyncio.gather(*coming)
@@ -474,7 +462,7 @@ class TestDeletion:
         freezer: FrozenDateTimeFactory,
         selected: dict[str, str],
     ) -> None:
-        await send(hass)
+        await send_to_alice(hass)
         answer = await hass.services.async_call(
             "sms1680", "purge_messages", selected, blocking=True, return_response=True
         )
@@ -494,7 +482,7 @@ class TestDeletion:
         selected: dict[str, str],
     ) -> None:
         await hass.config.async_set_time_zone("UTC")
-        await send(hass)
+        await send_to_alice(hass)
         await hass.services.async_call("sms1680", "purge_messages", selected, blocking=True)
         await later(hass, freezer, hours=8)
         assert sent(sandbox) == [(ALICE, "门开了")]
@@ -504,8 +492,8 @@ class TestDeletion:
         self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         """A running attempt ends normally; messages that wait for their turn are not sent."""
-        await send(hass)
-        await send(hass, message="窗开了")
+        await send_to_alice(hass)
+        await send_to_alice(hass, message="窗开了")
         held = _Held(quiet_entry, [])
         freezer.tick(timedelta(hours=8))
         async_fire_time_changed(hass, dt_util.utcnow())

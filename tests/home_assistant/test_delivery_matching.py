@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -37,7 +36,7 @@ from custom_components.sms1680.store.db.matching import (
     outranks,
     state_of,
 )
-from tests.home_assistant.helpers import ALICE, BOB
+from tests.home_assistant.helpers import ALICE, BOB, done
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ACCEPTED, UNKNOWN, HELD = Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.HELD
@@ -51,10 +50,6 @@ def _integrations() -> None:
 
 @pytest.fixture(autouse=True)
 def _loopback() -> None: ...
-
-
-def done(future: Future[Any]) -> Any:
-    return future.result(10)
 
 
 def row_of(dispatch: Dispatch) -> int:

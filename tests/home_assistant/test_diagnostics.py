@@ -16,10 +16,9 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Outcome, Reply
-from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, MakeEntry, send_text
+from tests.home_assistant.helpers import ALICE, MakeEntry, receive, send_text
 
 REVEALING = {
     const.CONF_SIGNATURE: "某某科技",
@@ -45,14 +44,6 @@ async def diagnostics_of(hass: HomeAssistant, entry: MockConfigEntry, client: Cl
     return data
 
 
-async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
-    for item in items:
-        (
-            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 0)
-        ).mark_acknowledged()
-    await hass.async_block_till_done()
-
-
 async def test_diagnostics_contain_counts(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
 ) -> None:
@@ -60,7 +51,7 @@ async def test_diagnostics_contain_counts(
     await send_text(client, ALICE, "后门打开")
     (receipt,) = await send_text(client, ALICE, "代开发票")
     assert receipt.outcome is Outcome.REFUSED
-    await come(hass, entry, Reply(ALICE, "好的"), Reply(ALICE, "好的"), DeliveryReport("7", ALICE, "0"))
+    await receive(hass, entry, Reply(ALICE, "好的"), Reply(ALICE, "好的"), DeliveryReport("7", ALICE, "0"))
     async_get_registry(hass).async_get(entry).warn("malformed", "Refused")
     told = await diagnostics_of(hass, entry, hass_client)
     assert told["received"]["counts"] == {
@@ -90,9 +81,9 @@ async def test_diagnostics_contain_no_secret(
     await hass.async_block_till_done(wait_background_tasks=True)
     alice = entry.subentries["alice"]
     hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, const.CONF_PERSON: "person.alice"})
-    await come(hass, entry, Reply(ALICE, "我在家"), Reply("13900000009", "你好"))
+    await receive(hass, entry, Reply(ALICE, "我在家"), Reply("13900000009", "你好"))
     # Each creates a repair.
-    await come(hass, entry, Reply(ALICE, "TD"), Reply("13900000009", "退订"))
+    await receive(hass, entry, Reply(ALICE, "TD"), Reply("13900000009", "退订"))
     if not loaded:
         assert await hass.config_entries.async_unload(entry.entry_id)
     whole = await file_of(hass, entry, hass_client)
@@ -125,7 +116,7 @@ async def health(hass: HomeAssistant) -> dict[str, Any]:
 
 async def test_system_health_shows_accounts_and_last_push(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert await health(hass) == {"accounts": "1/1", "last_push": None, "gateway_reachable": "ok"}
-    await come(hass, entry, DeliveryReport("7", ALICE, "0"))
+    await receive(hass, entry, DeliveryReport("7", ALICE, "0"))
     last_push = (await health(hass))["last_push"]
     assert (dt_util.utcnow() - last_push).total_seconds() < 60
 

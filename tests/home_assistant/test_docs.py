@@ -36,11 +36,10 @@ from custom_components.sms1680.conversation.engine import NoAnswer
 from custom_components.sms1680.deferred.models import DeliveryResult
 from custom_components.sms1680.inbound import events as receiving
 from custom_components.sms1680.inbound.models import InboundSource
-from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.recipients import Addressee
 from custom_components.sms1680.store import manager as storing
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import SIGNED, MakeEntry, SetUp, send_text
+from tests.home_assistant.helpers import MakeEntry, SetUp, act, receive, send_text, sent
 
 LI, WANG, NUMBER, STRANGER = "13800210000", "13500210000", "13911000000", "13900000009"
 KINDS = ("automation", "script", "configuration", "push")
@@ -111,22 +110,6 @@ async def run(hass: HomeAssistant, name: str) -> None:
     await hass.async_block_till_done()
 
 
-async def come_in(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
-    for item in items:
-        (
-            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 0)
-        ).mark_acknowledged()
-
-
-async def come(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
-    await come_in(hass, entry, *items)
-    await hass.async_block_till_done()
-
-
-def held(sandbox: Sandbox) -> list[tuple[str, str]]:
-    return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]
-
-
 def notices(hass: HomeAssistant) -> list[str]:
     return [str(one["message"]) for one in hass.data.get("persistent_notification", {}).values()]
 
@@ -143,10 +126,10 @@ async def test_alarm_is_sent_and_its_reply_silences_the_siren(
     await automate(hass, "answer")
     hass.states.async_set("binary_sensor.back_door", "on")
     await hass.async_block_till_done()
-    ((number, text),) = held(sandbox)
+    ((number, text),) = sent(sandbox)
     assert number == LI
     assert re.fullmatch(r"后门 \d\d:\d\d 打开，回复 1 关闭警报", text)
-    await come(hass, home, Reply(STRANGER, "1"), Reply(LI, "好的"))
+    await receive(hass, home, Reply(STRANGER, "1"), Reply(LI, "好的"))
     assert [call.service for call in switched] == ["turn_on"]
     sandbox.platform.reply(LI, "1")
     await sandbox.wait_for(lambda platform: platform.pushes.delivered == 2)
@@ -158,7 +141,7 @@ async def test_alarm_is_sent_and_its_reply_silences_the_siren(
 @pytest.mark.usefixtures("home")
 async def test_first_example_sends_an_alarm(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await run(hass, "first")
-    ((number, text),) = held(sandbox)
+    ((number, text),) = sent(sandbox)
     assert number == LI
     assert re.fullmatch(r"后门 \d\d:\d\d 打开", text)
 
@@ -166,7 +149,7 @@ async def test_first_example_sends_an_alarm(hass: HomeAssistant, sandbox: Sandbo
 @pytest.mark.usefixtures("home")
 async def test_send_example_reports_each_outcome(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await run(hass, "send")
-    assert sorted(number for number, _ in held(sandbox)) == sorted([LI, WANG, NUMBER])
+    assert sorted(number for number, _ in sent(sandbox)) == sorted([LI, WANG, NUMBER])
     assert notices(hass) == []
     sandbox.platform.forbidden_words = ["打开"]
     await hass.services.async_call("script", "example", blocking=True)
@@ -180,20 +163,20 @@ async def test_undelivered_message_notifies_another_person(
 ) -> None:
     sandbox.platform.phone(LI).report_status = status
     await run(hass, "wait")
-    assert held(sandbox) == [(LI, "水位过高，请立即查看"), *also]
+    assert sent(sandbox) == [(LI, "水位过高，请立即查看"), *also]
 
 
 @pytest.mark.usefixtures("home")
 async def test_alarm_example_sends_the_safe_text(hass: HomeAssistant, sandbox: Sandbox) -> None:
     sandbox.platform.forbidden_words = ["烟雾"]
     await run(hass, "alarm")
-    assert held(sandbox) == [(LI, "家中有警报，请查看")]
+    assert sent(sandbox) == [(LI, "家中有警报，请查看")]
 
 
 @pytest.mark.usefixtures("home")
 async def test_example_of_the_other_actions(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await run(hass, "others")
-    assert held(sandbox) == [
+    assert sent(sandbox) == [
         (LI, "李先生，后门 打开"),
         (NUMBER, "王先生，车库 打开"),
         (LI, "一号门打开"),
@@ -220,9 +203,9 @@ async def test_question_waits_for_its_answer(
     asked = hass.async_create_task(hass.services.async_call("script", "example", blocking=True))
     await sandbox.wait_for(lambda platform: len(platform.messages) == 2)
     if answer:
-        await come_in(hass, home, Reply(WANG, answer))
+        await receive(hass, home, Reply(WANG, answer), settle=False)
         await sandbox.wait_for(lambda platform: len(platform.messages) == 3)
-        assert held(sandbox)[2] == (LI, "车库门的事已由Wang答复")
+        assert sent(sandbox)[2] == (LI, "车库门的事已由Wang答复")
     else:
         home.runtime_data.conversation.questions.end_all(NoAnswer.TIMEOUT)
     await asked
@@ -233,8 +216,8 @@ async def test_delivery_report_event_notifies_another_person(
     hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     await automate(hass, "undelivered")
-    await come(hass, home, DeliveryReport("1", LI, "0"), DeliveryReport("2", LI, "KX:2000"))
-    ((number, text),) = held(sandbox)
+    await receive(hass, home, DeliveryReport("1", LI, "0"), DeliveryReport("2", LI, "KX:2000"))
+    ((number, text),) = sent(sandbox)
     assert number == WANG
     assert text.startswith("短信未送达李先生：The gateway of the channel does not exist")
 
@@ -244,7 +227,7 @@ async def test_entities_show_the_account_and_the_answers(
 ) -> None:
     assert await async_setup_component(hass, "persistent_notification", {})
     await automate(hass, "entities")
-    await come(hass, home, DeliveryReport("1", LI, "0"), Reply(LI, "好的"))
+    await receive(hass, home, DeliveryReport("1", LI, "0"), Reply(LI, "好的"))
     assert notices(hass) == ["好的"]
     sandbox.platform.accounts["homeuser"].balances["61341"] = 7
     await hass.services.async_call("sms1680", "get_balance", blocking=True, return_response=True)
@@ -289,7 +272,7 @@ def test_pages_name_the_defaults(language: str) -> None:
 async def test_trigger_examples(hass: HomeAssistant, home: MockConfigEntry, switched: list[ServiceCall]) -> None:
     assert await async_setup_component(hass, "persistent_notification", {})
     await automate(hass, "triggers")
-    await come(hass, home, Reply(WANG, "好的"), Reply(LI, "好的"), DeliveryReport("2", WANG, "KX:4000"))
+    await receive(hass, home, Reply(WANG, "好的"), Reply(LI, "好的"), DeliveryReport("2", WANG, "KX:4000"))
     assert [call.service for call in switched] == ["turn_off"]
     (notice,) = notices(hass)
     assert notice.startswith("Wang: The same text was sent to this number too often")
@@ -311,19 +294,19 @@ async def commanded(make_entry: MakeEntry, set_up: SetUp) -> MockConfigEntry:
 async def test_command_disarms(hass: HomeAssistant, commanded: MockConfigEntry, sandbox: Sandbox) -> None:
     calls = async_mock_service(hass, "alarm_control_panel", "alarm_disarm")
     await automate(hass, "commands")
-    await come(hass, commanded, Reply(LI, "撤防"), Reply(LI, "撤防 111111"), Reply(LI, "撤防 厨房 482915"))
+    await receive(hass, commanded, Reply(LI, "撤防"), Reply(LI, "撤防 111111"), Reply(LI, "撤防 厨房 482915"))
     assert not calls
-    await come(hass, commanded, Reply(LI, "撤防 482915"))
-    await come(hass, commanded, Reply(LI, "撤防 车库 482915"))
+    await receive(hass, commanded, Reply(LI, "撤防 482915"))
+    await receive(hass, commanded, Reply(LI, "撤防 车库 482915"))
     assert len(calls) == 2
-    assert [re.sub(r"\d\d:\d\d ", "", text) for _, text in held(sandbox)] == ["已由Li撤防"] * 2
+    assert [re.sub(r"\d\d:\d\d ", "", text) for _, text in sent(sandbox)] == ["已由Li撤防"] * 2
 
 
 async def test_command_event_opens_the_door(
     hass: HomeAssistant, commanded: MockConfigEntry, switched: list[ServiceCall]
 ) -> None:
     await automate(hass, "command_event")
-    await come(hass, commanded, Reply(LI, "开门 111111"), Reply(LI, "开门 482915"))
+    await receive(hass, commanded, Reply(LI, "开门 111111"), Reply(LI, "开门 482915"))
     assert [call.data["entity_id"] for call in switched] == [["switch.door"]]
 
 
@@ -332,7 +315,7 @@ async def test_command_event_has_the_documented_fields(
     hass: HomeAssistant, commanded: MockConfigEntry, language: str
 ) -> None:
     heard = async_capture_events(hass, const.EVENT_COMMAND)
-    await come(hass, commanded, Reply(LI, "开门 482915"))
+    await receive(hass, commanded, Reply(LI, "开门 482915"))
     assert set(named(language, "command-event")) == heard[0].data.keys()
 
 
@@ -391,7 +374,7 @@ async def test_alert_sends_through_the_notify_platform(
     await add_home()
     hass.states.async_set("binary_sensor.water", "on")
     await hass.async_block_till_done()
-    assert sorted(held(sandbox)) == sorted([(LI, "地下室水位过高"), (NUMBER, "地下室水位过高")])
+    assert sorted(sent(sandbox)) == sorted([(LI, "地下室水位过高"), (NUMBER, "地下室水位过高")])
     hass.states.async_set("binary_sensor.water", "off")
     await hass.async_block_till_done()
 
@@ -411,7 +394,7 @@ async def test_home_assistants_own_apprise_sends_with_the_package(
     assert await async_setup_component(hass, "notify", settings)
     await hass.async_block_till_done()
     await hass.services.async_call("notify", "sms", {"message": "后门打开"}, blocking=True)
-    assert held(sandbox) == [(NUMBER, "Home Assistant\n后门打开")]
+    assert sent(sandbox) == [(NUMBER, "Home Assistant\n后门打开")]
 
 
 @pytest.mark.usefixtures("home")
@@ -433,7 +416,7 @@ async def test_push_example(hass: HomeAssistant, pushed: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_events_have_the_documented_fields(hass: HomeAssistant, home: MockConfigEntry, language: str) -> None:
     heard = {event: async_capture_events(hass, event) for event in (EVENT_MESSAGE_RECEIVED, EVENT_DELIVERY_REPORT)}
-    await come(hass, home, Reply(LI, "1"), DeliveryReport("1", LI, "0"))
+    await receive(hass, home, Reply(LI, "1"), DeliveryReport("1", LI, "0"))
     for (event,), name in zip(heard.values(), ("message-event", "report-event"), strict=True):
         assert named(language, name) == list(event.data) or set(named(language, name)) == event.data.keys()
     via = dict(cells(table_of("message-event", language)))["`via`"]
@@ -464,19 +447,15 @@ async def test_message_history_has_the_documented_fields(
     hass: HomeAssistant, home: MockConfigEntry, language: str
 ) -> None:
     await send_text(home.runtime_data.client, LI, "后门 打开")
-    await come(hass, home, Reply(LI, "1"))
-    answer = await ask(hass, "get_messages")
+    await receive(hass, home, Reply(LI, "1"))
+    answer = await act(hass, "get_messages")
     fields = {message["direction"]: message.keys() for message in answer["messages"]}
     both = fields["in"] & fields["out"]
     rows = list(cells(table_of("history", language)))
     words = {"en": ("both", "in", "out"), "zh": ("两者", "收到", "发出")}[language]
     for word, wanted in zip(words, (both, fields["in"] - both, fields["out"] - both), strict=True):
         assert {row[0].strip("`") for row in rows if row[1] == word} == wanted
-    assert await ask(hass, "purge_messages") == {"purged": 2}
-
-
-async def ask(hass: HomeAssistant, action: str) -> Any:
-    return await hass.services.async_call("sms1680", action, {}, blocking=True, return_response=True)
+    assert await act(hass, "purge_messages") == {"purged": 2}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -495,7 +474,7 @@ async def test_other_events_have_the_documented_fields(
     hass.config_entries.async_update_subentry(home, li, data={**data, "time_zone": "UTC"})
     hass.config_entries.async_update_entry(home, options={"command_words": ["撤防"], "number_limit": 1})
     await hass.async_block_till_done(wait_background_tasks=True)
-    await come(hass, home, Reply(LI, "撤防 482915"))
+    await receive(hass, home, Reply(LI, "撤防 482915"))
     for number in (NUMBER, NUMBER, LI):
         given = {"number": number, "message": "后门 打开"}
         await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)

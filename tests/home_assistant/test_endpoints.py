@@ -33,7 +33,7 @@ from custom_components.sms1680.inbound import endpoints, http_handler
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import PUSH_SECRET, WEBHOOK, WEBHOOK_ID, MakeEntry, send_text
+from tests.home_assistant.helpers import PUSH_SECRET, WEBHOOK, WEBHOOK_ID, MakeEntry, send_text, set_up_entry
 
 REPORTS = f"/api/sms1680/{PUSH_SECRET}/1603/mr"
 UPLINKS = f"/api/sms1680/{PUSH_SECRET}/1603/mo"
@@ -286,7 +286,7 @@ async def test_other_methods_get_405_and_log_no_secret(
 async def test_response_text_is_configurable(
     hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
-    await set_up(hass, make_entry(options={CONF_PUSH_ANSWER: "OK"}))
+    await set_up_entry(hass, make_entry(options={CONF_PUSH_ANSWER: "OK"}))
     http = await hass_client_no_auth()
     for address in ADDRESSES:
         response = await http.get(raw(address, REPORT))
@@ -318,7 +318,7 @@ async def test_allowed_networks_apply_behind_a_trusted_proxy(
 ) -> None:
     proxy = {"use_x_forwarded_for": True, "trusted_proxies": ["127.0.0.1"]}
     assert await async_setup_component(hass, "http", {"http": proxy})
-    await set_up(hass, make_entry(options={CONF_NETWORKS: networks}))
+    await set_up_entry(hass, make_entry(options={CONF_NETWORKS: networks}))
     http = await hass_client_no_auth()
     for address in ADDRESSES:
         response = await http.get(raw(address, UPLINK), headers={"X-Forwarded-For": remote})
@@ -333,7 +333,7 @@ async def test_forwarded_address_of_an_untrusted_proxy_is_rejected(
     messages: list[Event],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await set_up(hass, make_entry(options={CONF_NETWORKS: ["192.0.2.0/24"]}))
+    await set_up_entry(hass, make_entry(options={CONF_NETWORKS: ["192.0.2.0/24"]}))
     http = await hass_client_no_auth()
     for address in ADDRESSES:
         assert (await http.get(raw(address, UPLINK))).status == 403
@@ -346,7 +346,7 @@ async def test_forwarded_address_of_an_untrusted_proxy_is_rejected(
 async def test_cloud_webhook_is_in_no_network(
     hass: HomeAssistant, make_entry: MakeEntry, messages: list[Event], *, networks: list[str], status: int
 ) -> None:
-    await set_up(hass, make_entry(options={CONF_NETWORKS: networks}))
+    await set_up_entry(hass, make_entry(options={CONF_NETWORKS: networks}))
     for _ in range(2):
         request = MockRequest(b"", "cloud", "GET", query_string=UPLINK)
         response = await async_handle_webhook(hass, WEBHOOK_ID, request)
@@ -356,7 +356,7 @@ async def test_cloud_webhook_is_in_no_network(
 
 async def test_unknown_remote_address_is_in_no_network(hass: HomeAssistant, make_entry: MakeEntry) -> None:
     entry = make_entry(options={CONF_NETWORKS: ["0.0.0.0/0", "::/0"]})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     request = make_mocked_request("GET", f"{WEBHOOK}?{UPLINK}").clone(remote="")  # the remote address of a Unix socket
     processor = async_get_registry(hass).async_get(entry)
     assert (await http_handler.async_handle_push(hass, processor, request, InboundSource.WEBHOOK)).status == 403
@@ -368,7 +368,7 @@ async def test_push_after_an_unwritten_response_is_a_repeat(
     hass_client_no_auth: ClientSessionGenerator,
     messages: list[Event],
 ) -> None:
-    await set_up(hass, make_entry(options={CONF_REPEAT_WINDOW: 0}))
+    await set_up_entry(hass, make_entry(options={CONF_REPEAT_WINDOW: 0}))
     http = await hass_client_no_auth()
     with (
         patch.object(web.Response, "write_eof", side_effect=ConnectionResetError),
@@ -384,12 +384,12 @@ async def test_push_fires_after_its_client_disconnected(
     hass: HomeAssistant, make_entry: MakeEntry, hass_client_no_auth: ClientSessionGenerator, messages: list[Event]
 ) -> None:
     entry = make_entry(options={CONF_KEEP_DAYS: 0})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     http = await hass_client_no_auth()
     assert await hass.config_entries.async_unload(entry.entry_id)
     with pytest.raises(TimeoutError):
         await http.get(raw(WEBHOOK, UPLINK), timeout=aiohttp.ClientTimeout(total=0.2))
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     assert await (await http.get(raw(WEBHOOK, UPLINK))).text() == "0"
     assert [event.data["redelivered"] for event in messages] == [False, True]
 
@@ -407,12 +407,12 @@ async def test_push_during_unload_is_acknowledged_only_if_stored(
 ) -> None:
     monkeypatch.setattr(http_handler, "_PATIENCE", 0.0)
     entry = make_entry(options={CONF_KEEP_DAYS: keep_days})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     http = await hass_client_no_auth()
     assert await hass.config_entries.async_unload(entry.entry_id)
     for address in ADDRESSES:
         assert (await http.get(raw(address, UPLINK))).status == status
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     assert [event.data["redelivered"] for event in messages] == [False, True, True]
 
 
@@ -422,7 +422,7 @@ async def test_accounts_do_not_share_repeats(
     other = make_entry(
         title="Other", http={"product_id": "2"}, webhook_id="another-webhook", push_secret="another-secret"
     )
-    await set_up(hass, other)
+    await set_up_entry(hass, other)
     assert await (await http.get(raw("/api/sms1680/another-secret/1/mo", UPLINK))).text() == "0"
     assert await (await http.get(raw(WEBHOOK, UPLINK))).text() == "0"
     assert [event.data["config_entry_id"] for event in messages] == [other.entry_id, entry.entry_id]
@@ -495,8 +495,3 @@ async def test_push_rejected_by_the_security_filter_raises_a_repair(
 
 
 TEST_CLIENTS = {"aiohttp.client", "asyncio"}
-
-
-async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)

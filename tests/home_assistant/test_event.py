@@ -15,22 +15,10 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.receiver import InboundProcessor
-from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, STRANGER
+from tests.home_assistant.helpers import ALICE, STRANGER, receive
 
 INBOX, ALICES, BOBS = "event.home_inbox", "event.alice_messages", "event.bob_messages"
-
-
-@pytest.fixture
-def receiver(hass: HomeAssistant, entry: MockConfigEntry) -> InboundProcessor:
-    return async_get_registry(hass).async_get(entry)
-
-
-async def come(hass: HomeAssistant, receiver: InboundProcessor, *items: Reply | DeliveryReport) -> None:
-    for item in items:
-        (await receiver.async_receive(item, InboundSource.WEBHOOK, 0)).mark_acknowledged()
-    await hass.async_block_till_done()
 
 
 def shown(hass: HomeAssistant, entity_id: str) -> State:
@@ -39,8 +27,8 @@ def shown(hass: HomeAssistant, entity_id: str) -> State:
     return state
 
 
-async def test_reply_updates_the_inbox_and_its_sender_only(hass: HomeAssistant, receiver: InboundProcessor) -> None:
-    await come(hass, receiver, Reply("+86 138 0000 0001", "好的", "12"))
+async def test_reply_updates_the_inbox_and_its_sender_only(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, Reply("+86 138 0000 0001", "好的", "12"))
     for entity_id in (INBOX, ALICES):
         attributes = shown(hass, entity_id).attributes
         assert attributes["event_type"] == "received"
@@ -54,25 +42,23 @@ async def test_reply_updates_the_inbox_and_its_sender_only(hass: HomeAssistant, 
     assert shown(hass, BOBS).state == STATE_UNKNOWN
 
 
-async def test_reply_of_a_stranger_updates_the_inbox_only(hass: HomeAssistant, receiver: InboundProcessor) -> None:
-    await come(hass, receiver, Reply(STRANGER, "你好"))
+async def test_reply_of_a_stranger_updates_the_inbox_only(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, Reply(STRANGER, "你好"))
     assert shown(hass, INBOX).attributes["number"] == STRANGER
     assert {shown(hass, ALICES).state, shown(hass, BOBS).state} == {STATE_UNKNOWN}
 
 
 @pytest.mark.parametrize(("status", "event_type"), [("0", "delivered"), ("KX:1000", "failed"), ("ACCEPTD", None)])
 async def test_delivery_report_updates_the_entities(
-    hass: HomeAssistant, receiver: InboundProcessor, status: str, event_type: str | None
+    hass: HomeAssistant, entry: MockConfigEntry, status: str, event_type: str | None
 ) -> None:
-    await come(hass, receiver, DeliveryReport("7", ALICE, status))
+    await receive(hass, entry, DeliveryReport("7", ALICE, status))
     assert shown(hass, ALICES).attributes["event_type"] == event_type
     assert shown(hass, INBOX).attributes["event_type"] == event_type
 
 
-async def test_event_types_are_fixed_and_content_is_not_recorded(
-    hass: HomeAssistant, receiver: InboundProcessor
-) -> None:
-    await come(hass, receiver, Reply(ALICE, "1"))
+async def test_event_types_are_fixed_and_content_is_not_recorded(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, Reply(ALICE, "1"))
     for entity_id in (INBOX, ALICES, BOBS):
         state = shown(hass, entity_id)
         assert state.attributes["event_types"] == ["received", "command", "opted_out", "delivered", "failed"]
@@ -80,21 +66,21 @@ async def test_event_types_are_fixed_and_content_is_not_recorded(
         assert {"number", "content"} <= state.state_info["unrecorded_attributes"]
 
 
-async def test_opt_out_has_its_own_event_type(hass: HomeAssistant, receiver: InboundProcessor) -> None:
-    await come(hass, receiver, Reply(ALICE, "TD"))
+async def test_opt_out_has_its_own_event_type(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, Reply(ALICE, "TD"))
     for entity_id in (INBOX, ALICES):
         assert shown(hass, entity_id).attributes["event_type"] == "opted_out"
 
 
-async def test_repeat_does_not_update_the_entity(hass: HomeAssistant, receiver: InboundProcessor) -> None:
-    await come(hass, receiver, Reply(ALICE, "1"))
+async def test_repeat_does_not_update_the_entity(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, Reply(ALICE, "1"))
     before = shown(hass, ALICES)
-    await come(hass, receiver, Reply(ALICE, "1"))
+    await receive(hass, entry, Reply(ALICE, "1"))
     assert shown(hass, ALICES) is before
 
 
-async def test_reload_fires_no_event(hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor) -> None:
-    await come(hass, receiver, Reply(ALICE, "1"))
+async def test_reload_fires_no_event(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, Reply(ALICE, "1"))
     assert await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     for entity_id in (INBOX, ALICES):
@@ -115,9 +101,9 @@ async def test_restart_restores_no_event(hass: HomeAssistant, make_entry: Callab
 
 
 async def test_platform_outage_preserves_the_events(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor, sandbox: Sandbox
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
-    await come(hass, receiver, Reply(ALICE, "1"))
+    await receive(hass, entry, Reply(ALICE, "1"))
     before = shown(hass, ALICES)
     sandbox.platform.faults.always("drop_before")
     await entry.runtime_data.coordinator.async_refresh()
@@ -125,10 +111,8 @@ async def test_platform_outage_preserves_the_events(
     assert shown(hass, ALICES) is before
 
 
-async def test_new_recipient_preserves_the_events(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
-) -> None:
-    await come(hass, receiver, Reply(ALICE, "1"))
+async def test_new_recipient_preserves_the_events(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await receive(hass, entry, Reply(ALICE, "1"))
     before = shown(hass, ALICES)
     carol = ConfigSubentry(
         data={const.CONF_NUMBER: "13800000003"},  # type: ignore[arg-type]
@@ -138,13 +122,13 @@ async def test_new_recipient_preserves_the_events(
     )
     hass.config_entries.async_add_subentry(entry, carol)
     await hass.async_block_till_done()
-    await come(hass, receiver, Reply("13800000003", "我在"))
+    await receive(hass, entry, Reply("13800000003", "我在"))
     assert shown(hass, "event.carol_messages").attributes["content"] == "我在"
     hass.config_entries.async_remove_subentry(entry, carol.subentry_id)
     await hass.async_block_till_done()
     assert hass.states.get("event.carol_messages") is None
     assert shown(hass, ALICES) is before
-    await come(hass, receiver, Reply(ALICE, "2"))
+    await receive(hass, entry, Reply(ALICE, "2"))
     assert shown(hass, ALICES).attributes["content"] == "2"
 
 
@@ -163,10 +147,10 @@ async def test_entities_have_unique_ids_and_devices(hass: HomeAssistant, entry: 
 
 
 async def test_push_to_a_disabled_account_fires_later(
-    hass: HomeAssistant, entry: MockConfigEntry, receiver: InboundProcessor
+    hass: HomeAssistant, entry: MockConfigEntry, processor: InboundProcessor
 ) -> None:
     await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
-    task = hass.async_create_task(receiver.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 60))
+    task = hass.async_create_task(processor.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 60))
     await hass.config_entries.async_set_disabled_by(entry.entry_id, None)
     await task
     await hass.async_block_till_done()

@@ -12,7 +12,7 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.fallback import FailedMessage
 from custom_components.sms1680.recipients import Addressee
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import MakeEntry, SetUp, recipient, sent
+from tests.home_assistant.helpers import MakeEntry, SetUp, act, recipient, send, sent
 
 ALICE, CAROL, DAVE = "13800000001", "13800000003", "13800000004"
 
@@ -39,12 +39,9 @@ async def second(entry: MockConfigEntry, make_entry: MakeEntry, set_up: SetUp) -
     return made
 
 
-async def send(hass: HomeAssistant, text: str = "门开了", **data: Any) -> list[list[tuple[str, str]]]:
-    """Send, and return the fallback steps of each message."""
-    given = {"message": text, "entity_id": "notify.alice", **data}
-    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
-    assert isinstance(answer, dict)
-    messages: Any = answer["messages"]
+async def send_steps(hass: HomeAssistant, **data: Any) -> list[list[tuple[str, str]]]:
+    """Send to Alice, and return the fallback steps of each message."""
+    messages = await send(hass, entity_id="notify.alice", **data)
     return [[(step["to"], step["outcome"]) for step in message["fallback"]] for message in messages]
 
 
@@ -58,7 +55,7 @@ async def test_failing_entity_is_followed_by_the_next_step(
     hass.states.async_set("notify.phone", "unknown")
     hass.services.async_remove("notify", "send_message")
     hass.services.async_register("notify", "send_message", fail)
-    steps = await send(hass, fallback=["notify.phone", "notify.dave"])
+    steps = await send_steps(hass, fallback=["notify.phone", "notify.dave"])
     assert steps == [[("notify.phone", "failed"), ("notify.dave", "accepted")]]
     assert [number for number, _ in sent(sandbox)] == [DAVE]
     assert "The fallback notify.phone failed with ValueError" in caplog.text
@@ -68,17 +65,17 @@ async def test_failing_entity_is_followed_by_the_next_step(
 @pytest.mark.usefixtures("second")
 async def test_recipient_in_quiet_hours_is_skipped(hass: HomeAssistant, sandbox: Sandbox, freezer: Any) -> None:
     freezer.move_to("2026-05-01 12:00:00+00:00")
-    steps = await send(hass, fallback=["notify.carol", "notify.dave"])
+    steps = await send_steps(hass, fallback=["notify.carol", "notify.dave"])
     assert steps == [[("notify.carol", "quiet_hours"), ("notify.dave", "accepted")]]
     assert [number for number, _ in sent(sandbox)] == [DAVE]
-    assert await send(hass, fallback=["notify.carol"], priority="critical") == [[("notify.carol", "accepted")]]
+    assert await send_steps(hass, fallback=["notify.carol"], priority="critical") == [[("notify.carol", "accepted")]]
 
 
 async def test_recipient_of_an_unloaded_account_is_skipped(
     hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     assert await hass.config_entries.async_unload(second.entry_id)
-    assert await send(hass, fallback=["notify.dave"]) == [[("notify.dave", "unavailable")]]
+    assert await send_steps(hass, fallback=["notify.dave"]) == [[("notify.dave", "unavailable")]]
     assert [number for number, _ in sent(sandbox)] == []
 
 
@@ -91,9 +88,7 @@ async def test_combined_text_that_is_too_long_fails(
         data = {**subentry.data, const.CONF_FALLBACK: ["notify.dave"]}
         hass.config_entries.async_update_subentry(entry, subentry, data=data)
     given = {"template": "{A}", "rows": rows, "config_entry_id": entry.entry_id}
-    answer = await hass.services.async_call("sms1680", "send_template", given, blocking=True, return_response=True)
-    assert isinstance(answer, dict)
-    messages: Any = answer["messages"]
+    messages = (await act(hass, "send_template", **given))["messages"]
     assert [message["fallback"] for message in messages] == [[{"to": "notify.dave", "outcome": "failed"}]] * 2
     assert "The fallback of a message could not send it" in caplog.text
     assert [number for number, _ in sent(sandbox)] == []

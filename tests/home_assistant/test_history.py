@@ -14,17 +14,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.models import InboundSource
-from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.manager import DATA_STORE
-from tests.home_assistant.helpers import ALICE, STRANGER, MakeEntry, SetUp, send_text
-
-
-async def get(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
-    answer = await hass.services.async_call("sms1680", "get_messages", data, blocking=True, return_response=True)
-    assert isinstance(answer, dict)
-    found: Any = answer["messages"]
-    return list(found)
+from tests.home_assistant.helpers import ALICE, STRANGER, MakeEntry, SetUp, get_messages, receive, send_text
 
 
 async def purge(hass: HomeAssistant, **data: Any) -> int:
@@ -33,29 +24,24 @@ async def purge(hass: HomeAssistant, **data: Any) -> int:
     return int(str(answer["purged"]))
 
 
-async def come(hass: HomeAssistant, entry: MockConfigEntry, item: Reply | DeliveryReport) -> None:
-    receiver = async_get_registry(hass).async_get(entry)
-    (await receiver.async_receive(item, InboundSource.WEBHOOK, 5)).mark_acknowledged()
-
-
 @pytest.fixture
 async def filled(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory) -> MockConfigEntry:
     """An account with two sent and two received messages, an hour apart."""
     client = entry.runtime_data.client
     freezer.move_to("2026-05-01 08:00:00+00:00")
     (receipt,) = await send_text(client, ALICE, "一")
-    await come(hass, entry, DeliveryReport(str(receipt.message_id), ALICE, "KX:1000"))
+    await receive(hass, entry, DeliveryReport(str(receipt.message_id), ALICE, "KX:1000"))
     freezer.tick(3600)
-    await come(hass, entry, Reply(ALICE, "二", "12"))
+    await receive(hass, entry, Reply(ALICE, "二", "12"))
     freezer.tick(3600)
     await send_text(client, STRANGER, "三")
     freezer.tick(3600)
-    await come(hass, entry, Reply(STRANGER, "四"))
+    await receive(hass, entry, Reply(STRANGER, "四"))
     return entry
 
 
 async def test_messages_are_complete_and_newest_first(hass: HomeAssistant, filled: MockConfigEntry) -> None:
-    newest, sent, reply, failed = await get(hass)
+    newest, sent, reply, failed = await get_messages(hass)
     assert [one["message"] for one in (newest, sent, reply, failed)] == ["四", "三", "二", "一"]
     assert reply.pop("id")
     assert reply == {
@@ -110,20 +96,20 @@ async def test_messages_are_complete_and_newest_first(hass: HomeAssistant, fille
     ],
 )
 async def test_filters_select_messages(hass: HomeAssistant, choice: dict[str, Any], found: str) -> None:
-    assert "".join(one["message"] for one in await get(hass, **choice)) == found
+    assert "".join(one["message"] for one in await get_messages(hass, **choice)) == found
 
 
 @pytest.mark.usefixtures("filled")
 async def test_time_without_zone_uses_the_zone_of_home_assistant(hass: HomeAssistant) -> None:
     await hass.config.async_set_time_zone("Asia/Shanghai")
-    assert len(await get(hass, since="2026-05-01 19:00:00")) == 1
+    assert len(await get_messages(hass, since="2026-05-01 19:00:00")) == 1
 
 
 @pytest.mark.usefixtures("filled")
 async def test_device_selects_its_recipient(hass: HomeAssistant) -> None:
     alice = er.async_get(hass).async_get("notify.alice")
     assert alice is not None
-    assert [one["message"] for one in await get(hass, recipient=alice.device_id)] == ["二", "一"]
+    assert [one["message"] for one in await get_messages(hass, recipient=alice.device_id)] == ["二", "一"]
 
 
 async def test_account_filter_works_for_unloaded_accounts(
@@ -143,10 +129,10 @@ async def test_account_filter_works_for_unloaded_accounts(
         options={const.CONF_KEEP_DAYS: 0},
     )
     await set_up(other)
-    await come(hass, other, Reply(ALICE, "五"))
-    assert [one["message"] for one in await get(hass, config_entry_id=other.entry_id)] == ["五"]
-    assert len(await get(hass, config_entry_id=filled.entry_id)) == 4
-    assert [one["message"] for one in await get(hass)] == ["五", "四", "三", "二", "一"]
+    await receive(hass, other, Reply(ALICE, "五"))
+    assert [one["message"] for one in await get_messages(hass, config_entry_id=other.entry_id)] == ["五"]
+    assert len(await get_messages(hass, config_entry_id=filled.entry_id)) == 4
+    assert [one["message"] for one in await get_messages(hass)] == ["五", "四", "三", "二", "一"]
     assert await purge(hass, number=ALICE) == 3
 
 
@@ -163,13 +149,13 @@ async def test_account_filter_works_for_unloaded_accounts(
 )
 async def test_purge_deletes_the_selection(hass: HomeAssistant, choice: dict[str, Any], left: str) -> None:
     assert await purge(hass, **choice) == 4 - len(left)
-    assert "".join(one["message"] for one in await get(hass)) == left
+    assert "".join(one["message"] for one in await get_messages(hass)) == left
 
 
 @pytest.mark.usefixtures("filled")
 async def test_purge_without_response_deletes_all(hass: HomeAssistant) -> None:
     await hass.services.async_call("sms1680", "purge_messages", {}, blocking=True)
-    assert await get(hass) == []
+    assert await get_messages(hass) == []
 
 
 @pytest.mark.usefixtures("filled")
@@ -186,7 +172,7 @@ async def test_history_requires_an_administrator(hass: HomeAssistant, action: st
         await call(user.id)
     with pytest.raises(UnknownUser):
         await call("nobody")
-    assert len(await get(hass)) == 4
+    assert len(await get_messages(hass)) == 4
     await call(admin.id)
 
 
@@ -208,14 +194,14 @@ async def test_unknown_account_or_recipient_is_rejected(hass: HomeAssistant, act
 )
 async def test_invalid_data_is_rejected(hass: HomeAssistant, data: dict[str, Any]) -> None:
     with pytest.raises(vol.Invalid):
-        await get(hass, **data)
+        await get_messages(hass, **data)
 
 
 @pytest.mark.usefixtures("filled")
 async def test_store_failure_raises(hass: HomeAssistant) -> None:
     for shelf in hass.data[DATA_STORE].intakes:
         await hass.async_add_executor_job(shelf.store.close)
-    for call in (get, purge):
+    for call in (get_messages, purge):
         with pytest.raises(HomeAssistantError) as caught:
             await call(hass)
         assert caught.value.translation_key == "store_failed"
@@ -228,6 +214,6 @@ async def test_expired_message_has_a_reason(
     await send_text(entry.runtime_data.client, ALICE, "一")
     freezer.tick(49 * 3600)
     await hass.data[DATA_STORE].async_prune()
-    (message,) = await get(hass)
+    (message,) = await get_messages(hass)
     assert (message["state"], message["settled"]) == ("expired", True)
     assert message["reason"] == "No delivery report came within 48 hours."

@@ -26,7 +26,7 @@ from yarl import URL
 from custom_components.sms1680 import const
 from custom_components.sms1680.inbound import endpoints, listener
 from custom_components.sms1680.inbound.registry import async_get_registry
-from tests.home_assistant.helpers import WEBHOOK, MakeEntry
+from tests.home_assistant.helpers import WEBHOOK, MakeEntry, poll, set_up_entry
 
 REPORTS = "/api/sms1680/push-secret-of-the-tests/1603/mr"
 UPLINKS = "/api/sms1680/push-secret-of-the-tests/1603/mo"
@@ -46,13 +46,8 @@ def port() -> int:
 async def account(hass: HomeAssistant, make_entry: MakeEntry, port: int) -> MockConfigEntry:
     """The default account with a listener."""
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     return entry
-
-
-async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 @pytest.fixture
@@ -134,7 +129,7 @@ async def test_allowed_networks_apply_to_the_listener(
     hass: HomeAssistant, make_entry: MakeEntry, port: int, get: Get
 ) -> None:
     entry = make_entry(options={const.CONF_LISTENER_PORT: port, const.CONF_NETWORKS: ["192.0.2.0/24"]})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     assert (await get(WEBHOOK, UPLINK))[0] == 403
     # Only Home Assistant's trusted proxies can set the address.
     assert (await get(WEBHOOK, UPLINK, headers={"X-Forwarded-For": "192.0.2.1"}))[0] == 400
@@ -182,7 +177,7 @@ async def test_port_in_use_raises_a_repair(
     with socket.create_server(("", 0)) as blocker:
         port = blocker.getsockname()[1]
         entry = make_entry(options={const.CONF_LISTENER_PORT: port})
-        await set_up(hass, entry)
+        await set_up_entry(hass, entry)
         issue = ir.async_get(hass).async_get_issue(const.DOMAIN, f"listener_port_{entry.entry_id}")
         assert issue is not None
         assert issue.translation_placeholders == {"account": "Home", "port": str(port)}
@@ -198,7 +193,7 @@ async def test_port_in_use_is_logged_once_and_its_repair_is_deleted_with_the_acc
 ) -> None:
     with socket.create_server(("", 0)) as blocker:
         entry = make_entry(options={const.CONF_LISTENER_PORT: blocker.getsockname()[1]})
-        await set_up(hass, entry)
+        await set_up_entry(hass, entry)
         (error,) = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
         assert "Choose another port in the account's options" in error
         if end == "disabled":
@@ -235,12 +230,12 @@ async def test_idle_connections_are_limited_and_cut(
 ) -> None:
     monkeypatch.setattr(listener, "_MAX_CONNECTIONS", 2)
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     server = hass.data[endpoints._LISTENERS][entry.entry_id]
     silent: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     for known in (1, 2, 2):
         silent.append(await asyncio.open_connection("127.0.0.1", port))
-        await until(lambda known=known: len(server.connections) == known)
+        await poll(lambda known=known: len(server.connections) == known)
     reader, writer = silent.pop()
     assert await asyncio.wait_for(reader.read(), 10) == b""
     await close(writer)
@@ -252,14 +247,7 @@ async def test_idle_connections_are_limited_and_cut(
         with contextlib.suppress(ConnectionResetError):
             assert await asyncio.wait_for(reader.read(), 10) == b""
         await close(writer)
-    await until(lambda: not server.connections)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Run the event loop until the condition is true."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    await poll(lambda: not server.connections)
 
 
 async def close(writer: asyncio.StreamWriter) -> None:

@@ -14,13 +14,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680.account.batching import SendBatcher
 from custom_components.sms1680.account.journal import SendContext, SendResult
 from sms1680.sandbox import Fault, Sandbox
-from tests.home_assistant.helpers import ALICE, BOB
-
-
-async def notify(hass: HomeAssistant, *entity_ids: str, message: str = "门开了", **data: Any) -> None:
-    await hass.services.async_call(
-        "notify", "send_message", {"entity_id": list(entity_ids), "message": message, **data}, blocking=True
-    )
+from tests.home_assistant.helpers import ALICE, BOB, notify
 
 
 def requests(sandbox: Sandbox) -> int:

@@ -19,17 +19,11 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, STRANGER
+from tests.home_assistant.helpers import ALICE, STRANGER, receive
 
 with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
 )
-
-
-async def receive(hass: HomeAssistant, entry: MockConfigEntry, text: str, number: str = ALICE, **more: Any) -> None:
-    processor = async_get_registry(hass).async_get(entry)
-    (await processor.async_receive(Reply(number, text, **more), InboundSource.WEBHOOK, 1)).mark_acknowledged()
-    await hass.async_block_till_done()
 
 
 def repairs(hass: HomeAssistant) -> list[dict[str, str] | None]:
@@ -41,21 +35,21 @@ def repairs(hass: HomeAssistant) -> list[dict[str, str] | None]:
 async def test_opt_out_is_marked_and_raises_a_repair(
     hass: HomeAssistant, entry: MockConfigEntry, messages: list[Event], text: str
 ) -> None:
-    await receive(hass, entry, text)
-    await receive(hass, entry, "收到")
+    await receive(hass, entry, Reply(ALICE, text))
+    await receive(hass, entry, Reply(ALICE, "收到"))
     assert [message.data["opted_out"] for message in messages] == [True, False]
     assert repairs(hass) == [{"account": "Home", "who": "Alice"}]
 
 
 async def test_unknown_numbers_share_one_repair(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    await receive(hass, entry, "T", STRANGER)
-    await receive(hass, entry, "T", "13900000008")
+    await receive(hass, entry, Reply(STRANGER, "T"))
+    await receive(hass, entry, Reply("13900000008", "T"))
     assert repairs(hass) == [{"account": "Home", "who": "139****0008"}]
 
 
 async def test_removed_account_deletes_its_repairs(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    await receive(hass, entry, "T")
-    await receive(hass, entry, "T", STRANGER)
+    await receive(hass, entry, Reply(ALICE, "T"))
+    await receive(hass, entry, Reply(STRANGER, "T"))
     assert len(repairs(hass)) == 2
     await hass.config_entries.async_remove(entry.entry_id)
     assert not repairs(hass)
@@ -83,9 +77,9 @@ async def test_opt_out_runs_no_trigger(hass: HomeAssistant, entry: MockConfigEnt
     automation = {"triggers": {"trigger": "sms1680.message_received", **more}, "actions": {"action": "test.act"}}
     assert await async_setup_component(hass, "automation", {"automation": [{"id": "x", "alias": "x", **automation}]})
     await hass.async_block_till_done()
-    await receive(hass, entry, "TD")
+    await receive(hass, entry, Reply(ALICE, "TD"))
     assert not calls
-    await receive(hass, entry, "收到")
+    await receive(hass, entry, Reply(ALICE, "收到"))
     assert len(calls) == 1
 
 
@@ -101,7 +95,7 @@ async def test_option_handled_includes_answers(
     call = hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
     asking = asyncio.create_task(call)
     await sandbox.wait_for(lambda platform: platform.messages)
-    await receive(hass, entry, "好")
+    await receive(hass, entry, Reply(ALICE, "好"))
     await asking
     await hass.async_block_till_done()
     assert len(calls) == count

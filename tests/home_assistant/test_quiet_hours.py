@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.quiet_hours import QuietHours
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, recipient, sent
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, recipient, send, sent
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 QUIET = {const.CONF_QUIET_FROM: "22:00:00", const.CONF_QUIET_TO: "07:00:00", const.CONF_TIME_ZONE: "Asia/Shanghai"}
@@ -78,16 +78,6 @@ async def quiet_entry(make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateT
     made = make_entry(recipients=[recipient("Alice", ALICE, **QUIET), recipient("Bob", BOB)])
     await set_up(made)
     return made
-
-
-async def send(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
-    answer = await hass.services.async_call(
-        "sms1680", "send_message", {"message": "门开了", **data}, blocking=True, return_response=True
-    )
-    assert isinstance(answer, dict)
-    messages = answer["messages"]
-    assert isinstance(messages, list)
-    return messages
 
 
 async def wait_until(hass: HomeAssistant, freezer: FrozenDateTimeFactory, moment: datetime) -> None:

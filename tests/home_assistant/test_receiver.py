@@ -30,7 +30,7 @@ from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedE
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import MessageStore, StoreError, comparable_number
-from tests.home_assistant.helpers import ALICE, MakeEntry
+from tests.home_assistant.helpers import ALICE, MakeEntry, set_up_entry
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ async def test_extensions_of_recipients_are_resolved(
     hass: HomeAssistant, make_entry: MakeEntry, messages: list[Event]
 ) -> None:
     entry = make_entry(options={const.CONF_SOURCE_NUMBER: "106900001680"})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     alice = entry.subentries["alice"]
     hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, const.CONF_EXTENSION: "012"})
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -167,7 +167,7 @@ async def test_event_has_the_platforms_message_id(processor: InboundProcessor, m
 
 async def test_repeat_window_is_configurable(hass: HomeAssistant, make_entry: MakeEntry, messages: list[Event]) -> None:
     entry = make_entry(options={const.CONF_REPEAT_WINDOW: 0})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     processor = async_get_registry(hass).async_get(entry)
     await receive(processor, Reply(ALICE, "1"))
     await receive(processor, Reply(ALICE, "1"), acknowledged=False)
@@ -191,7 +191,7 @@ async def test_uplinks_during_reload_fire_afterwards_in_order(
     for text in "123":
         await receive(processor, Reply(ALICE, text))
     assert (processor.waiting, messages) == (3, [])
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     assert [(event.data["content"], event.data["redelivered"]) for event in messages] == [
         (text, False) for text in "123"
     ]
@@ -204,7 +204,7 @@ async def test_repeats_of_a_pending_uplink_are_redelivered(
     assert await hass.config_entries.async_unload(entry.entry_id)
     for _ in range(3):
         await receive(processor, Reply(ALICE, "1"), acknowledged=False)
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     assert [event.data["redelivered"] for event in messages] == [False, True, True]
     assert len({event.data["id"] for event in messages}) == 1
 
@@ -221,7 +221,7 @@ async def test_stale_uplink_fires_as_redelivered(
     received_at = dt_util.utcnow()
     await receive(processor, Reply(ALICE, "1"))
     freezer.tick(timedelta(hours=3))
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     (event,) = messages
     assert event.data["redelivered"] is True
     assert dt_util.parse_datetime(event.data["received_at"]) == received_at
@@ -232,7 +232,7 @@ async def test_no_event_fires_before_automations_listen(
 ) -> None:
     hass.set_state(CoreState.starting)
     entry = make_entry()
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     processor = async_get_registry(hass).async_get(entry)
     await receive(processor, Reply(ALICE, "1"))
     hass.set_state(CoreState.running)
@@ -250,7 +250,7 @@ async def test_uplink_that_was_neither_stored_nor_fired_is_no_repeat(
     assert await hass.config_entries.async_unload(entry.entry_id)
     with store_fails("receive_all", "receive"), pytest.raises(NotAcceptedError):
         await receive(processor, Reply(ALICE, "1"))
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     assert not messages
     await receive(processor, Reply(ALICE, "1"))
     assert [event.data["redelivered"] for event in messages] == [False]
@@ -277,7 +277,7 @@ async def test_pending_events_are_retried_after_a_store_error(
     assert await hass.config_entries.async_unload(entry.entry_id)
     await receive(processor, Reply(ALICE, "1"))
     with store_fails("pending"):
-        await set_up(hass, entry)
+        await set_up_entry(hass, entry)
     assert not messages
     assert "Could not read pending messages from the store (busy)" in caplog.text
     freezer.tick(61)
@@ -304,7 +304,7 @@ class TestInMemory:
     @pytest.fixture
     async def entry(self, hass: HomeAssistant, make_entry: MakeEntry) -> MockConfigEntry:
         made = make_entry(options={const.CONF_KEEP_DAYS: 0})
-        await set_up(hass, made)
+        await set_up_entry(hass, made)
         return made
 
     async def test_unacknowledged_uplink_fires_and_its_repeat_too(
@@ -314,7 +314,7 @@ class TestInMemory:
         with pytest.raises(NotAcceptedError):
             await receive(processor, Reply(ALICE, "1"))
         assert processor.waiting == 1
-        await set_up(hass, entry)
+        await set_up_entry(hass, entry)
         assert [event.data["redelivered"] for event in messages] == [False]
         # The platform saw no acknowledgement, so it sends the uplink again.
         await receive(processor, Reply(ALICE, "1"))
@@ -325,7 +325,7 @@ class TestInMemory:
     ) -> None:
         assert await hass.config_entries.async_unload(entry.entry_id)
         waiting = asyncio.create_task(processor.async_receive(Reply(ALICE, "1"), InboundSource.WEBHOOK, 60))
-        await set_up(hass, entry)
+        await set_up_entry(hass, entry)
         await waiting
         assert len(messages) == 1
 
@@ -349,7 +349,7 @@ class TestInMemory:
             record for record in caplog.records if record.levelno == logging.WARNING and "buffer full" in record.message
         ]
         assert len(warnings) == 1
-        await set_up(hass, entry)
+        await set_up_entry(hass, entry)
         assert [event.data["content"] for event in messages] == ["1", "2"]
         # The rejected uplink counts as new when it arrives again.
         await receive(processor, Reply(ALICE, "3"))
@@ -374,7 +374,7 @@ async def test_signals_are_scoped_by_entry(
     other = make_entry(
         title="Other", http={const.CONF_PRODUCT_ID: "2"}, webhook_id="another-webhook", push_secret="another-secret"
     )
-    await set_up(hass, other)
+    await set_up_entry(hass, other)
     await receive(processor, Reply(ALICE, "1"))
     inbox, others = (hass.states.get(f"event.{name}_inbox") for name in ("home", "other"))
     assert inbox is not None
@@ -396,8 +396,3 @@ def test_warnings_are_logged_at_powers_of_ten(processor: InboundProcessor, caplo
 
 def test_foreign_number_is_no_mainland_number() -> None:
     assert comparable_number("+85213800000") == "+85213800000"
-
-
-async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, SubentryFlowResult
 from homeassistant.core import HomeAssistant
@@ -15,6 +13,7 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import enter_recipient, notify
 
 
 async def add(hass: HomeAssistant, entry: MockConfigEntry) -> SubentryFlowResult:
@@ -33,23 +32,11 @@ async def change(hass: HomeAssistant, entry: MockConfigEntry, subentry_id: str) 
     return result
 
 
-async def enter(hass: HomeAssistant, result: SubentryFlowResult, given: dict[str, Any]) -> SubentryFlowResult:
-    result = await hass.config_entries.subentries.async_configure(result["flow_id"], given)
-    await hass.async_block_till_done()
-    return result
-
-
-async def send(hass: HomeAssistant, entity_id: str, message: str = "门开了") -> None:
-    await hass.services.async_call(
-        "notify", "send_message", {"entity_id": entity_id, "message": message}, blocking=True
-    )
-
-
 async def test_new_recipient_has_a_device_and_a_notify_entity(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
     given = {"name": " Carol ", "number": "+86 138-0000-0003", "person": "person.carol", "extension": "07"}
-    result = await enter(hass, await add(hass, entry), given)
+    result = await enter_recipient(hass, await add(hass, entry), given)
     assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "Carol")
     assert result["description"] is None, "the letter was shown when the account was saved"
     (subentry,) = (one for one in entry.subentries.values() if one.title == "Carol")
@@ -61,7 +48,7 @@ async def test_new_recipient_has_a_device_and_a_notify_entity(
     devices = {device.name: device for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
     assert devices["Carol"].id == entity.device_id
     assert devices["Carol"].via_device_id == devices["Home"].id
-    await send(hass, "notify.carol")
+    await notify(hass, "notify.carol")
     (message,) = sandbox.platform.messages
     assert (message.number, message.extension) == ("13800000003", "07")
     assert not unloaded
@@ -83,18 +70,20 @@ async def test_invalid_input_is_reported_and_can_be_corrected(
     hass: HomeAssistant, entry: MockConfigEntry, wrong: dict[str, str], errors: dict[str, str]
 ) -> None:
     given = {"name": "Carol", "number": "13800000003"}
-    result = await enter(hass, await add(hass, entry), {**given, **wrong})
+    result = await enter_recipient(hass, await add(hass, entry), {**given, **wrong})
     assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
-    result = await enter(hass, result, given)
+    result = await enter_recipient(hass, result, given)
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
 async def test_changed_recipient_has_the_same_entity_and_the_new_number(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
-    result = await enter(hass, await change(hass, entry, "alice"), {"name": "Alice Wang", "number": "13900000009"})
+    result = await enter_recipient(
+        hass, await change(hass, entry, "alice"), {"name": "Alice Wang", "number": "13900000009"}
+    )
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
-    await send(hass, "notify.alice")
+    await notify(hass, "notify.alice")
     assert [message.number for message in sandbox.platform.messages] == ["13900000009"]
     names = {device.name for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
     assert names == {"Home", "Alice Wang", "Bob"}
@@ -105,11 +94,11 @@ async def test_changed_recipient_has_the_same_entity_and_the_new_number(
 
 
 async def test_duplicate_number_or_name_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    result = await enter(hass, await change(hass, entry, "alice"), {"name": "Alice", "number": "13800000002"})
+    result = await enter_recipient(hass, await change(hass, entry, "alice"), {"name": "Alice", "number": "13800000002"})
     assert result["errors"] == {"number": "already_configured"}
-    result = await enter(hass, result, {"name": "Bob", "number": "13800000001"})
+    result = await enter_recipient(hass, result, {"name": "Bob", "number": "13800000001"})
     assert result["errors"] == {"name": "name_taken"}
-    result = await enter(hass, result, {"name": "Alicia", "number": "13800000001"})
+    result = await enter_recipient(hass, result, {"name": "Alicia", "number": "13800000001"})
     assert result["reason"] == "reconfigure_successful"
     assert entry.subentries["alice"].title == "Alicia"
 
@@ -123,7 +112,7 @@ async def test_removed_recipient_deletes_its_entities_and_device(
     assert er.async_get(hass).async_get("notify.alice") is None
     names = {device.name for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
     assert names == {"Home", "Bob"}
-    await send(hass, "notify.bob")
+    await notify(hass, "notify.bob")
     assert [message.number for message in sandbox.platform.messages] == ["13800000002"]
     assert not unloaded
 
@@ -133,8 +122,8 @@ async def test_removed_recipient_can_be_added_again(
 ) -> None:
     hass.config_entries.async_remove_subentry(entry, "alice")
     await hass.async_block_till_done()
-    await enter(hass, await add(hass, entry), {"name": "Alice", "number": "13800000001"})
-    await send(hass, "notify.alice")
+    await enter_recipient(hass, await add(hass, entry), {"name": "Alice", "number": "13800000001"})
+    await notify(hass, "notify.alice")
     assert [message.number for message in sandbox.platform.messages] == ["13800000001"]
     assert not unloaded
 

@@ -19,24 +19,16 @@ from homeassistant.helpers import (
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, STRANGER, SetUp
+from tests.home_assistant.helpers import ALICE, BOB, STRANGER, SetUp, act, numbers
 
 
 async def send(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
-    """Send and return the response."""
-    answer = await hass.services.async_call(
-        "sms1680", "send_message", {"message": "门开了", **data}, blocking=True, return_response=True
-    )
-    assert isinstance(answer, dict)
-    return answer
+    """Send and return the whole response."""
+    return await act(hass, "send_message", **{"message": "门开了", **data})
 
 
 async def send_blindly(hass: HomeAssistant, **data: Any) -> None:
     await hass.services.async_call("sms1680", "send_message", {"message": "门开了", **data}, blocking=True)
-
-
-def numbers(sandbox: Sandbox) -> list[str]:
-    return sorted(message.number for message in sandbox.platform.messages)
 
 
 @pytest.mark.usefixtures("entry")

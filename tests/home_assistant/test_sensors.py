@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.verdicts import Verdict
-from tests.home_assistant.helpers import MakeEntry, SetUp, Until
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, Until, send
 
 
 def state(hass: HomeAssistant, entity_id: str) -> str:
@@ -28,10 +28,8 @@ def state(hass: HomeAssistant, entity_id: str) -> str:
     return found.state
 
 
-async def send(hass: HomeAssistant, message: str = "门开了", number: str = "13800000001") -> None:
-    await hass.services.async_call(
-        "sms1680", "send_message", {"message": message, "number": number}, blocking=True, return_response=True
-    )
+async def send_one(hass: HomeAssistant, message: str = "门开了", number: str = ALICE) -> None:
+    await send(hass, message=message, number=number)
     await hass.async_block_till_done()
 
 
@@ -59,7 +57,7 @@ async def test_setup_succeeds_without_the_network(
     for entity_id in ("notify.alice", "notify.bob", "sensor.home_messages_sent", "binary_sensor.home_can_send"):
         assert state(hass, entity_id) != STATE_UNAVAILABLE
     sandbox.platform.faults.clear()
-    await send(hass)
+    await send_one(hass)
     assert len(sandbox.platform.messages) == 1
     await an_hour_later(hass, freezer)
     assert state(hass, "sensor.home_balance") == "999"
@@ -82,17 +80,17 @@ async def test_counters_survive_a_reload(
 ) -> None:
     entry = make_entry(options={"price": 0.05})
     await set_up(entry)
-    await send(hass, "长" * 100)
-    await send(hass, "贷款")
-    await send(hass, "发票")
+    await send_one(hass, "长" * 100)
+    await send_one(hass, "贷款")
+    await send_one(hass, "发票")
     sandbox.platform.faults.next("drop_after")
-    await send(hass)
+    await send_one(hass)
     counted = {"sensor.home_messages_sent": "2", "sensor.home_parts_sent": "3", "sensor.home_spent": "0.15"}
     assert {entity_id: state(hass, entity_id) for entity_id in counted} == counted
     await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert {entity_id: state(hass, entity_id) for entity_id in counted} == counted
-    await send(hass)
+    await send_one(hass)
     assert state(hass, "sensor.home_messages_sent") == "3"
 
 
@@ -108,7 +106,7 @@ async def test_counters_survive_a_restart(
     }
     await set_up(entry)
     assert state(hass, "sensor.home_last_push") == "2026-01-02T03:04:05+00:00"
-    await send(hass)
+    await send_one(hass)
     assert state(hass, "sensor.home_messages_sent") == "42"
     async_fire_time_changed(hass, fire_all=True)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -174,15 +172,15 @@ async def test_account_problem_raises_a_repair_until_a_message_is_accepted(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, verdict: Verdict
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=verdict))
-    await send(hass)
+    await send_one(hass)
     assert can_send(hass) == ("off", verdict.value)
     (issue,) = ir.async_get(hass).issues.values()
     assert issue.issue_id == f"{verdict.value}_{entry.entry_id}"
     assert issue.translation_key == f"problem_{verdict.value}"
     assert issue.severity is ir.IssueSeverity.ERROR
-    await send(hass, "发票")
+    await send_one(hass, "发票")
     assert len(ir.async_get(hass).issues) == 1, "a refusal of the text says nothing about the account"
-    await send(hass)
+    await send_one(hass)
     assert can_send(hass) == ("on", None)
     assert not ir.async_get(hass).issues
 
@@ -192,12 +190,12 @@ async def test_repair_survives_a_reload_until_a_message_is_accepted(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, verdict: Verdict
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=verdict))
-    await send(hass)
+    await send_one(hass)
     await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert ir.async_get(hass).async_get_issue("sms1680", f"{verdict.value}_{entry.entry_id}")
     assert can_send(hass) == ("off", verdict.value)
-    await send(hass)
+    await send_one(hass)
     assert not ir.async_get(hass).issues
     assert can_send(hass) == ("on", None)
 
@@ -206,7 +204,7 @@ async def test_changed_settings_delete_the_repair(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=Verdict.SIGNATURE))
-    await send(hass)
+    await send_one(hass)
     hass.config_entries.async_update_entry(entry, options={"signature": "另一科技"})
     await hass.async_block_till_done(wait_background_tasks=True)
     assert not ir.async_get(hass).issues
@@ -229,7 +227,7 @@ async def test_removed_account_deletes_its_repairs(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=Verdict.IP))
-    await send(hass)
+    await send_one(hass)
     await hass.config_entries.async_remove(entry.entry_id)
     assert not ir.async_get(hass).issues
 
@@ -262,7 +260,7 @@ async def test_held_message_fires_a_pending_report(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, number: str, name: str | None
 ) -> None:
     reports: list[Event[dict[str, Any]]] = async_capture_events(hass, "sms1680_delivery_report")
-    await send(hass, "贷款", number)
+    await send_one(hass, "贷款", number)
     (message,) = sandbox.platform.messages
     (report,) = reports
     assert report.data == {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +10,9 @@ from homeassistant.core import Context, Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
-from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
-    async_fire_time_changed,
 )
 
 from custom_components.sms1680 import const
@@ -23,16 +20,13 @@ from custom_components.sms1680.account.spending import spending_limits
 from custom_components.sms1680.client import SpendingLimits
 from custom_components.sms1680.context import async_fire
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, later, send
 
 
-async def send(hass: HomeAssistant, number: str = ALICE, **data: Any) -> tuple[str, str | None]:
+async def send_one(hass: HomeAssistant, number: str = ALICE, **data: Any) -> tuple[str, str | None]:
     """Send one message and return its outcome and reason."""
-    given = {"message": "门开了", "number": number, **data}
-    answer = await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+    [message] = await send(hass, number=number, **data)
     await hass.async_block_till_done(wait_background_tasks=True)
-    assert isinstance(answer, dict)
-    (message,) = answer["messages"]
     return message["outcome"], message["reason"]
 
 
@@ -51,12 +45,6 @@ def limited(make_entry: MakeEntry, set_up: SetUp) -> Any:
 
 def issue(hass: HomeAssistant, entry: MockConfigEntry, kind: str) -> ir.IssueEntry | None:
     return ir.async_get(hass).async_get_issue(const.DOMAIN, f"{kind}_{entry.entry_id}")
-
-
-async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **how_much: float) -> None:
-    freezer.tick(timedelta(**how_much))
-    async_fire_time_changed(hass, dt_util.utcnow())
-    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 class TestLimits:
@@ -84,8 +72,8 @@ class TestLimits:
         await hass.config_entries.options.async_configure(flow["flow_id"], {**schema, "hourly_limit": 1.0})
         await hass.async_block_till_done(wait_background_tasks=True)
         assert entry.options["hourly_limit"] == 1
-        assert await send(hass) == ("accepted", None)
-        assert await send(hass) == ("refused", "hourly_limit")
+        assert await send_one(hass) == ("accepted", None)
+        assert await send_one(hass) == ("refused", "hourly_limit")
 
 
 class TestCrossing:
@@ -94,7 +82,7 @@ class TestCrossing:
     ) -> None:
         entry = await limited(hourly_limit=2)
         events: list[Event] = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
-        outcomes = [await send(hass) for _ in range(5)]
+        outcomes = [await send_one(hass) for _ in range(5)]
         assert outcomes == [("accepted", None)] * 2 + [("refused", "hourly_limit")] * 3
         assert len(sandbox.platform.messages) == 2
         assert [event.data for event in events] == [
@@ -106,8 +94,8 @@ class TestCrossing:
         assert issue(hass, entry, "spending_close") is None
         await later(hass, freezer, minutes=61)
         assert issue(hass, entry, "spending_limit") is None
-        assert await send(hass) == ("accepted", None)
-        assert await send(hass, message="长" * 150) == ("refused", "hourly_limit")
+        assert await send_one(hass) == ("accepted", None)
+        assert await send_one(hass, message="长" * 150) == ("refused", "hourly_limit")
         assert len(events) == 2
 
     async def test_brief_room_does_not_end_the_crossing(
@@ -116,7 +104,7 @@ class TestCrossing:
         entry = await limited(hourly_limit=2)
         events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
         for _ in range(4):
-            assert await send(hass, message="长" * 200) == ("refused", "hourly_limit")
+            assert await send_one(hass, message="长" * 200) == ("refused", "hourly_limit")
             await later(hass, freezer, minutes=2)
         assert len(events) == 1
         assert issue(hass, entry, "spending_limit") is not None
@@ -126,8 +114,8 @@ class TestCrossing:
     ) -> None:
         entry = await limited(number_limit=1)
         events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
-        assert [await send(hass) for _ in range(2)] == [("accepted", None), ("refused", "number_limit")]
-        assert await send(hass, BOB) == ("accepted", None)
+        assert [await send_one(hass) for _ in range(2)] == [("accepted", None), ("refused", "number_limit")]
+        assert await send_one(hass, BOB) == ("accepted", None)
         assert events[0].data["reason"] == "number_limit"
         assert issue(hass, entry, "spending_limit") is not None
         await later(hass, freezer, minutes=11)
@@ -135,7 +123,7 @@ class TestCrossing:
 
     async def test_refused_message_without_response_raises(self, hass: HomeAssistant, limited: Any) -> None:
         await limited(hourly_limit=1)
-        await send(hass)
+        await send_one(hass)
         with pytest.raises(HomeAssistantError) as raised:
             await hass.services.async_call(
                 "notify", "send_message", {"entity_id": "notify.bob", "message": "门开了"}, blocking=True
@@ -149,9 +137,9 @@ class TestWarning:
     ) -> None:
         entry = await limited(hourly_limit=5)
         for _ in range(3):
-            await send(hass)
+            await send_one(hass)
         assert issue(hass, entry, "spending_close") is None
-        await send(hass)
+        await send_one(hass)
         found = issue(hass, entry, "spending_close")
         assert found is not None
         assert found.severity is ir.IssueSeverity.WARNING
@@ -168,7 +156,7 @@ class TestWarning:
     async def test_spending_of_an_earlier_run_raises_the_warning(self, hass: HomeAssistant, limited: Any) -> None:
         entry = await limited(hourly_limit=5)
         for _ in range(4):
-            await send(hass)
+            await send_one(hass)
         await hass.config_entries.async_reload(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         assert issue(hass, entry, "spending_close") is not None
@@ -181,11 +169,11 @@ class TestCritical:
         self, hass: HomeAssistant, limited: Any
     ) -> None:
         await limited(hourly_limit=1, number_limit=1, daily_limit=2, critical_reserve=1)
-        assert await send(hass) == ("accepted", None)
-        assert await send(hass) == ("refused", "hourly_limit")
-        assert await send(hass, priority="critical") == ("accepted", None)
-        assert await send(hass, priority="critical") == ("accepted", None)
-        assert await send(hass, priority="critical") == ("refused", "daily_limit")
+        assert await send_one(hass) == ("accepted", None)
+        assert await send_one(hass) == ("refused", "hourly_limit")
+        assert await send_one(hass, priority="critical") == ("accepted", None)
+        assert await send_one(hass, priority="critical") == ("accepted", None)
+        assert await send_one(hass, priority="critical") == ("refused", "daily_limit")
 
 
 class TestAutomatic:
@@ -210,7 +198,7 @@ class TestAutomatic:
         assert len(sandbox.platform.messages) == 2
         assert [event.data["reason"] for event in events] == ["automatic_limit"]
         assert issue(hass, entry, "spending_limit") is not None
-        assert await send(hass) == ("accepted", None)
+        assert await send_one(hass) == ("accepted", None)
 
     async def test_automatic_limit_applies_to_the_entity(self, hass: HomeAssistant, limited: Any) -> None:
         await limited(automatic_limit=1)
@@ -225,7 +213,7 @@ class TestAutomatic:
         await limited()
         for number in ("10086", "106900001680", "95588"):
             with pytest.raises(HomeAssistantError):
-                await send(hass, number)
+                await send_one(hass, number)
         assert sandbox.platform.messages == []
 
 
@@ -236,7 +224,7 @@ async def test_failing_ledger_raises_and_deletes_a_repair(
     entry = await limited(hourly_limit=5)
     ledger = entry.runtime_data.client.failover.http._guard._ledger
     ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")
-    assert await send(hass) == ("accepted", None)
+    assert await send_one(hass) == ("accepted", None)
     await hass.async_block_till_done(wait_background_tasks=True)
     found = issue(hass, entry, "spending_uncounted")
     assert found is not None

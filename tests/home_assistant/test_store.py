@@ -37,7 +37,7 @@ from custom_components.sms1680.store.db import (
     schema,
     writer,
 )
-from tests.home_assistant.helpers import ALICE, BOB
+from tests.home_assistant.helpers import ALICE, BOB, done
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 Make = Callable[..., MessageStore]
@@ -76,10 +76,6 @@ def make(path: Path) -> Iterator[Make]:
 @pytest.fixture
 def store(make: Make) -> MessageStore:
     return make(now=lambda: NOON)
-
-
-def done(future: Future[Any]) -> Any:
-    return future.result(10)
 
 
 def uplink(content: str = "1", number: str = ALICE, at: datetime = NOON, **more: Any) -> Uplink:

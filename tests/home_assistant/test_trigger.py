@@ -12,9 +12,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
-from tests.home_assistant.helpers import ALICE, STRANGER
+from tests.home_assistant.helpers import ALICE, STRANGER, receive
 
 with_triggers = pytest.mark.skipif(
     not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
@@ -37,14 +36,6 @@ async def automate(hass: HomeAssistant, kind: str, **trigger_config: Any) -> lis
     assert await async_setup_component(hass, "automation", {"automation": [automation]})
     await hass.async_block_till_done()
     return calls
-
-
-async def receive(hass: HomeAssistant, entry: MockConfigEntry, *items: Reply | DeliveryReport) -> None:
-    for item in items:
-        (
-            await async_get_registry(hass).async_get(entry).async_receive(item, InboundSource.WEBHOOK, 0)
-        ).mark_acknowledged()
-    await hass.async_block_till_done()
 
 
 def acted(calls: list[ServiceCall]) -> list[str]:

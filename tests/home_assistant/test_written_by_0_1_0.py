@@ -29,7 +29,7 @@ from pytest_homeassistant_custom_component.common import async_capture_events, a
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import Until
+from tests.home_assistant.helpers import Until, get_messages
 
 FILES = Path(__file__).parent / "written_by_0_1_0"
 WRITTEN = datetime(2026, 11, 28, 15, 47, 50, tzinfo=UTC)
@@ -89,15 +89,6 @@ async def account(hass: HomeAssistant, files: Path, freezer: FrozenDateTimeFacto
     return entry
 
 
-async def messages(hass: HomeAssistant) -> list[dict[str, Any]]:
-    answer = await hass.services.async_call(
-        "sms1680", "get_messages", {"limit": 100}, blocking=True, return_response=True
-    )
-    assert answer is not None
-    found: Any = answer["messages"]
-    return found
-
-
 def stored(name: str) -> Any:
     return json.loads((FILES / "storage" / name).read_text("utf-8"))["data"]
 
@@ -133,7 +124,10 @@ async def test_entry_and_recipient_data_are_unchanged(hass: HomeAssistant, accou
 
 async def test_every_stored_message_is_found(hass: HomeAssistant) -> None:
     written = json.loads((FILES / "messages.json").read_text("utf-8"))["messages"]
-    found = {(message["time"], message["number"], message["message"]): message for message in await messages(hass)}
+    found = {
+        (message["time"], message["number"], message["message"]): message
+        for message in await get_messages(hass, limit=100)
+    }
     assert len(written) == 15
     for message in written:
         again = found[message["time"], message["number"], message["message"]]

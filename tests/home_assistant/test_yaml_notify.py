@@ -15,7 +15,7 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, PASSWORD, STRANGER, SetUp
+from tests.home_assistant.helpers import ALICE, BOB, PASSWORD, STRANGER, SetUp, numbers
 
 
 @pytest.fixture
@@ -43,10 +43,6 @@ async def read(hass: HomeAssistant, *lines: dict[str, Any]) -> None:
 
 async def notify(hass: HomeAssistant, message: str = "门开了", **data: Any) -> None:
     await hass.services.async_call("notify", "alarm_sms", {"message": message, **data}, blocking=True)
-
-
-def numbers(sandbox: Sandbox) -> list[str]:
-    return sorted(message.number for message in sandbox.platform.messages)
 
 
 async def test_configured_account_is_looked_up_when_sending(
