@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
+import pytest
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigSubentryDataWithId
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
@@ -17,6 +18,7 @@ from custom_components.sms1680.const import DOMAIN
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.manager import DATA_STORE
+from custom_components.sms1680.trigger import SUPPORTS_TRIGGERS
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.faults import PRESETS
 
@@ -45,6 +47,8 @@ SOURCE_NUMBER = "106900001680"
 WEBHOOK_ID = "webhook-id-of-the-tests"
 PUSH_SECRET = "push-secret-of-the-tests"
 WEBHOOK = f"/api/webhook/{WEBHOOK_ID}"
+REPORTS = f"/api/sms1680/{PUSH_SECRET}/1603/mr"
+UPLINKS = f"/api/sms1680/{PUSH_SECRET}/1603/mo"
 SIGNED = "【某某科技】"
 BOTH = ("http", "cmpp")
 
@@ -53,6 +57,8 @@ BOB = "13800000002"
 CAROL = "13800000003"
 ALICE_NOW = "13900000099"  # her new number
 STRANGER = "13900000009"
+
+with_triggers = pytest.mark.skipif(not SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later")
 
 QUIET = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
 EVENING = "2026-01-05 23:30:00+00:00"

@@ -22,7 +22,20 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, WEBHOOK_ID, MakeEntry, SetUp, cut_off, later, send, sent
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    WEBHOOK_ID,
+    MakeEntry,
+    SetUp,
+    act,
+    cut_off,
+    later,
+    notify,
+    send,
+    sent,
+    use_gateway,
+)
 
 pytestmark = pytest.mark.usefixtures("fails_at_once")
 
@@ -230,11 +243,6 @@ class TestReportWithin:
 class TestKeepTrying:
     """A message that was certainly not sent is queued and retried."""
 
-    async def _off(self, hass: HomeAssistant, entry: MockConfigEntry, gateway: str) -> None:
-        data = {**entry.data, "http": {**entry.data["http"], "gateway": gateway}}
-        hass.config_entries.async_update_entry(entry, data=data)
-        await hass.async_block_till_done(wait_background_tasks=True)
-
     @pytest.mark.usefixtures("gateway_off")
     async def test_message_is_sent_when_the_gateway_is_back_also_after_a_restart(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
@@ -248,7 +256,7 @@ class TestKeepTrying:
             await later(hass, freezer, minutes=minutes)
         assert (sent(sandbox), events) == ([], [])
         # A changed gateway reloads the account, which loads the queued message from the store.
-        await self._off(hass, entry, sandbox.url)
+        await use_gateway(hass, entry, sandbox.url)
         await later(hass, freezer, minutes=6)
         assert sent(sandbox) == [(ALICE, "门开了")]
         assert [event.data["outcome"] for event in events] == ["accepted"]
@@ -285,7 +293,7 @@ class TestKeepTrying:
     ) -> None:
         events = async_capture_events(hass, const.EVENT_DELAYED_MESSAGE)
         await send(hass, entity_id="notify.alice", keep_trying="06:00:00")
-        await self._off(hass, entry, sandbox.url)
+        await use_gateway(hass, entry, sandbox.url)
         cut_off(sandbox)
         await later(hass, freezer, minutes=1)
         assert [event.data["outcome"] for event in events] == ["unknown"]
@@ -304,7 +312,7 @@ class TestKeepTrying:
             entry.entry_id, ALICE, stored.due, stored.message.as_json(), row=row, going=True
         )
         assert saving.result(10) == row
-        await self._off(hass, entry, sandbox.url)
+        await use_gateway(hass, entry, sandbox.url)
         assert [event.data["outcome"] for event in events] == ["unknown"]
         await later(hass, freezer, hours=1)
         assert sent(sandbox) == []
@@ -338,9 +346,7 @@ class TestSafeText:
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         await set_up(make_entry(options={const.CONF_SAFE_TEXT: SAFE}))
-        await hass.services.async_call(
-            "notify", "send_message", {"entity_id": "notify.alice", "message": FORBIDDEN}, blocking=True
-        )
+        await notify(hass, "notify.alice", message=FORBIDDEN)
         assert sent(sandbox) == [(ALICE, SAFE)]
 
     @pytest.mark.usefixtures("entry")
@@ -356,7 +362,7 @@ class TestSafeText:
     ) -> None:
         async def warnings(text: str) -> str:
             given = {"message": text}
-            answer = await hass.services.async_call("sms1680", "estimate", given, blocking=True, return_response=True)
+            answer = await act(hass, "estimate", **given)
             assert isinstance(answer, dict)
             return str(answer["warnings"])
 

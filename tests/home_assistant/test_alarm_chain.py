@@ -30,6 +30,7 @@ from tests.home_assistant.helpers import (
     later,
     recipient,
     repairs,
+    send,
     send_to_alice,
     sent,
     use_gateway,
@@ -159,13 +160,7 @@ class TestAddressee:
     ) -> None:
         for more in ({}, {"entity_id": "notify.bob"}):
             await send_to_alice(hass, keep_trying="00:01:00", **more)
-        await hass.services.async_call(
-            "sms1680",
-            "send_message",
-            {"number": [ALICE_NOW], "message": "门开了", "keep_trying": "00:01:00"},
-            blocking=True,
-            return_response=True,
-        )
+        await send(hass, number=[ALICE_NOW], keep_trying="00:01:00")
         for _ in range(3):
             await later(hass, freezer, minutes=1)
         assert sorted(repairs(hass)) == ["139****0099", "Alice", "Bob"]

@@ -13,7 +13,7 @@ from homeassistant.setup import async_setup_component
 from custom_components.sms1680 import const
 from custom_components.sms1680.conversation.engine import memory
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import ALICE, Connect, MakeEntry, SetUp, wait_for_messages
+from tests.home_assistant.helpers import ALICE, Connect, MakeEntry, SetUp, act, wait_for_messages
 
 ASK = {
     "action": "sms1680.ask_question",
@@ -87,7 +87,7 @@ async def test_two_hundred_concurrent_questions_get_their_answers(
             "answers": [{"id": word, "sentences": word} for word in "甲乙丙"],
             "timeout": 240,
         }
-        return await hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
+        return await act(hass, "ask_question", **data)
 
     asking = {question: hass.async_create_task(ask(question)) for question in wanted}
     await sandbox.wait_for(lambda platform: len(platform.messages) == 200, timeout=120)

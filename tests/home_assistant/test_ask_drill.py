@@ -14,14 +14,12 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt, Reply
 from custom_components.sms1680.client.errors import error_of
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, receive
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, act, receive
 
 
 def drill(hass: HomeAssistant, **data: Any) -> asyncio.Task[Any]:
     given = {"entity_id": "notify.alice", "question": "演练，请回复 1", "answers": [{"id": "acknowledged"}], **data}
-    call = hass.services.async_call(
-        const.DOMAIN, "ask_question", {"drill": True, **given}, blocking=True, return_response=True
-    )
+    call = act(hass, "ask_question", drill=True, **given)
     return hass.async_create_task(call, eager_start=True)
 
 

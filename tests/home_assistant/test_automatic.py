@@ -18,7 +18,7 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, StoredOut
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, act
 
 OUR_EVENT = {"trigger": "event", "event_type": "sms1680_message_received", "event_data": {"content": "开始"}}
 OUR_ENTITY = {"trigger": "state", "entity_id": "event.home_inbox"}
@@ -70,7 +70,7 @@ async def test_trigger_on_the_last_delivery_sensor(hass: HomeAssistant, entry: M
     assert await async_setup_component(hass, "automation", {"automation": [automation]})
     await hass.async_block_till_done()
     given = {"entity_id": "notify.alice", "message": "门开了"}
-    answer = await hass.services.async_call(const.DOMAIN, "send_message", given, blocking=True, return_response=True)
+    answer = await act(hass, "send_message", **given)
     assert isinstance(answer, dict)
     (message,) = answer["messages"]
     report = DeliveryReport(message["message_id"], ALICE, "DELIVRD")

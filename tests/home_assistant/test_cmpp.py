@@ -29,7 +29,7 @@ from custom_components.sms1680.inbound.models import NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from sms1680.cmpp.wire.reports import ReportContent
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, Until, act, send_text, send_to_alice, sent
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, Until, act, notify, send_text, send_to_alice, sent
 
 CONNECTED = "binary_sensor.home_connected"
 
@@ -66,9 +66,7 @@ def reason_of(hass: HomeAssistant, entity: str = CONNECTED) -> str | None:
 @pytest.mark.usefixtures("entry")
 async def test_message_is_sent_and_its_report_received(hass: HomeAssistant, sandbox: Sandbox, until: Until) -> None:
     reports = async_capture_events(hass, const.EVENT_DELIVERY_REPORT)
-    await hass.services.async_call(
-        "notify", "send_message", {"entity_id": "notify.alice", "message": "后门打开"}, blocking=True
-    )
+    await notify(hass, "notify.alice", message="后门打开")
     assert sent(sandbox) == [(ALICE, "后门打开")]
     await until(lambda: reports)
     (report,) = reports

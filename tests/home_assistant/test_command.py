@@ -21,7 +21,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.sms1680 import const, trigger
+from custom_components.sms1680 import const
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.conversation.engine.commands import MAX_WRONG
 from custom_components.sms1680.diagnostics import async_get_config_entry_diagnostics
@@ -30,15 +30,20 @@ from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, StoredIn
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, CAROL, STRANGER, Connect, MakeEntry, SetUp, recipient
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    CAROL,
+    STRANGER,
+    Connect,
+    MakeEntry,
+    SetUp,
+    recipient,
+    with_triggers,
+)
 
 PIN, SECRET = "4711350", "JBSWY3DPEHPK3PXP"
 NOW = "2026-05-01 12:00:10+00:00"
-
-
-with_triggers = pytest.mark.skipif(
-    not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
-)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ from tests.home_assistant.helpers import (
     QUIET,
     MakeEntry,
     SetUp,
+    act,
     ends,
     in_store,
     later,
@@ -463,9 +464,7 @@ class TestDeletion:
         selected: dict[str, str],
     ) -> None:
         await send_to_alice(hass)
-        answer = await hass.services.async_call(
-            "sms1680", "purge_messages", selected, blocking=True, return_response=True
-        )
+        answer = await act(hass, "purge_messages", **selected)
         assert answer == {"purged": 1}
         assert in_store(hass) == []
         await later(hass, freezer, hours=8)

@@ -230,11 +230,11 @@ async def test_entities_show_the_account_and_the_answers(
     await receive(hass, home, DeliveryReport("1", LI, "0"), Reply(LI, "好的"))
     assert notices(hass) == ["好的"]
     sandbox.platform.accounts["homeuser"].balances["61341"] = 7
-    await hass.services.async_call("sms1680", "get_balance", blocking=True, return_response=True)
+    await act(hass, "get_balance")
     await hass.async_block_till_done()
     assert notices(hass) == ["好的", "Home Balance: 7"]
     sandbox.platform.accounts["homeuser"].balances["61341"] = 0
-    await hass.services.async_call("sms1680", "get_balance", blocking=True, return_response=True)
+    await act(hass, "get_balance")
     await hass.async_block_till_done()
     assert notices(hass)[2:] == ["Home Can send: off"]
 
@@ -325,7 +325,7 @@ async def test_history_example_lists_and_deletes_messages(hass: HomeAssistant) -
         await hass.services.async_call("sms1680", "send_message", {"message": "后门打开", **data}, blocking=True)
     await run(hass, "history")
     assert notices(hass) == ["accepted"]
-    left = await hass.services.async_call("sms1680", "get_messages", {}, blocking=True, return_response=True)
+    left = await act(hass, "get_messages")
     assert isinstance(left, dict)
     assert [message["number"] for message in left["messages"]] == [LI]
 
@@ -477,7 +477,7 @@ async def test_other_events_have_the_documented_fields(
     await receive(hass, home, Reply(LI, "撤防 482915"))
     for number in (NUMBER, NUMBER, LI):
         given = {"number": number, "message": "后门 打开"}
-        await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+        await act(hass, "send_message", **given)
     freezer.move_to("2026-05-02 07:00:01+00:00")
     async_fire_time_changed(hass)
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -33,10 +33,17 @@ from custom_components.sms1680.inbound import endpoints, http_handler
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import PUSH_SECRET, WEBHOOK, WEBHOOK_ID, MakeEntry, send_text, set_up_entry
+from tests.home_assistant.helpers import (
+    PUSH_SECRET,
+    REPORTS,
+    UPLINKS,
+    WEBHOOK,
+    WEBHOOK_ID,
+    MakeEntry,
+    send_text,
+    set_up_entry,
+)
 
-REPORTS = f"/api/sms1680/{PUSH_SECRET}/1603/mr"
-UPLINKS = f"/api/sms1680/{PUSH_SECRET}/1603/mo"
 ADDRESSES = (WEBHOOK, REPORTS, UPLINKS)
 UPLINK = "mobile=13800000001&content=" + quote("好的") + "&xh=12;"
 REPORT = "msgid=0012&mobile=13800000001&status=0"

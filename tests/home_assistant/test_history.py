@@ -15,11 +15,11 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from custom_components.sms1680 import const
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.store.manager import DATA_STORE
-from tests.home_assistant.helpers import ALICE, STRANGER, MakeEntry, SetUp, get_messages, receive, send_text
+from tests.home_assistant.helpers import ALICE, STRANGER, MakeEntry, SetUp, act, get_messages, receive, send_text
 
 
 async def purge(hass: HomeAssistant, **data: Any) -> int:
-    answer = await hass.services.async_call("sms1680", "purge_messages", data, blocking=True, return_response=True)
+    answer = await act(hass, "purge_messages", **data)
     assert isinstance(answer, dict)
     return int(str(answer["purged"]))
 

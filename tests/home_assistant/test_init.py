@@ -8,13 +8,12 @@ from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import notify
 
 
 @pytest.mark.usefixtures("entry")
 async def test_notify_entity_of_a_recipient_sends(hass: HomeAssistant, sandbox: Sandbox) -> None:
-    await hass.services.async_call(
-        "notify", "send_message", {"entity_id": "notify.alice", "message": "后门打开"}, blocking=True
-    )
+    await notify(hass, "notify.alice", message="后门打开")
     (message,) = sandbox.platform.messages
     assert (message.number, message.text) == ("13800000001", "【某某科技】后门打开")
 

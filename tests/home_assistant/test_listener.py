@@ -26,10 +26,8 @@ from yarl import URL
 from custom_components.sms1680 import const
 from custom_components.sms1680.inbound import endpoints, listener
 from custom_components.sms1680.inbound.registry import async_get_registry
-from tests.home_assistant.helpers import WEBHOOK, MakeEntry, poll, set_up_entry
+from tests.home_assistant.helpers import REPORTS, UPLINKS, WEBHOOK, MakeEntry, poll, set_up_entry
 
-REPORTS = "/api/sms1680/push-secret-of-the-tests/1603/mr"
-UPLINKS = "/api/sms1680/push-secret-of-the-tests/1603/mo"
 UPLINK = "mobile=13800000001&content=" + quote("好的") + "&xh=;"
 REPORT = "msgid=7&mobile=13800000001&status=KX:1000"
 LINES = "mobile=13800000001&content=" + quote("1\n谢谢") + "&xh=12;"

@@ -14,16 +14,11 @@ from pytest_homeassistant_custom_component.common import (
     async_mock_service,
 )
 
-from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, STRANGER, receive
-
-with_triggers = pytest.mark.skipif(
-    not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
-)
+from tests.home_assistant.helpers import ALICE, STRANGER, act, receive, with_triggers
 
 
 def repairs(hass: HomeAssistant) -> list[dict[str, str] | None]:
@@ -59,7 +54,7 @@ async def test_opt_out_never_answers_a_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, messages: list[Event]
 ) -> None:
     data = {"question": "Y/N?", "answers": [{"id": "no", "sentences": ["n", "否"]}], "timeout": 20, "number": ALICE}
-    call = hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
+    call = act(hass, "ask_question", **data)
     asking = asyncio.create_task(call)
     await sandbox.wait_for(lambda platform: platform.messages)
     processor = async_get_registry(hass).async_get(entry)
@@ -92,7 +87,7 @@ async def test_option_handled_includes_answers(
     automation = {"triggers": {"trigger": "sms1680.message_received", **more}, "actions": {"action": "test.act"}}
     assert await async_setup_component(hass, "automation", {"automation": [{"id": "x", "alias": "x", **automation}]})
     data = {"question": "好吗？", "answers": [{"id": "yes"}], "timeout": 20, "number": ALICE}
-    call = hass.services.async_call("sms1680", "ask_question", data, blocking=True, return_response=True)
+    call = act(hass, "ask_question", **data)
     asking = asyncio.create_task(call)
     await sandbox.wait_for(lambda platform: platform.messages)
     await receive(hass, entry, Reply(ALICE, "好"))

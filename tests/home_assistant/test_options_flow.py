@@ -17,7 +17,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.flows import self_test
 from sms1680.sandbox import Config, Fault, Sandbox
-from tests.home_assistant.helpers import ALICE
+from tests.home_assistant.helpers import ALICE, notify
 
 
 async def choose(hass: HomeAssistant, entry: MockConfigEntry, step: str) -> ConfigFlowResult:
@@ -51,9 +51,7 @@ class TestSettings:
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert entry.options == SENDING
         assert isinstance(entry.options["packet_size"], int)
-        await hass.services.async_call(
-            "notify", "send_message", {"entity_id": "notify.alice", "message": "门开了"}, blocking=True
-        )
+        await notify(hass, "notify.alice")
         assert [message.text for message in sandbox.platform.messages] == ["门开了【另一家】"]
 
     @pytest.mark.parametrize(
@@ -127,9 +125,7 @@ class TestSettings:
         )
         await hass.async_block_till_done(wait_background_tasks=True)
         await enter(hass, await choose(hass, entry, "sending"), {**SENDING, "proxy": sandbox.url})
-        await hass.services.async_call(
-            "notify", "send_message", {"entity_id": "notify.alice", "message": "门开了"}, blocking=True
-        )
+        await notify(hass, "notify.alice")
         assert [message.number for message in sandbox.platform.messages] == [ALICE]
 
 

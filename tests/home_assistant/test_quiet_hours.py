@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.quiet_hours import QuietHours
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, recipient, send, sent
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, act, notify, recipient, send, sent
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 QUIET = {const.CONF_QUIET_FROM: "22:00:00", const.CONF_QUIET_TO: "07:00:00", const.CONF_TIME_ZONE: "Asia/Shanghai"}
@@ -121,9 +121,7 @@ class TestDelay:
     async def test_delayed_message_of_the_entity_is_no_error(
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
-        await hass.services.async_call(
-            "notify", "send_message", {"entity_id": "notify.alice", "message": "门开了"}, blocking=True
-        )
+        await notify(hass, "notify.alice")
         assert sent(sandbox) == []
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(ALICE, "门开了")]
@@ -132,9 +130,7 @@ class TestDelay:
         self, hass: HomeAssistant, sandbox: Sandbox, freezer: FrozenDateTimeFactory
     ) -> None:
         rows = [{"number": ALICE, "values": ["后门"]}, {"number": BOB, "values": ["前门"]}]
-        await hass.services.async_call(
-            "sms1680", "send_template", {"template": "{A}开了", "rows": rows}, blocking=True, return_response=True
-        )
+        await act(hass, "send_template", template="{A}开了", rows=rows)
         await wait_until(hass, freezer, MORNING)
         assert sent(sandbox) == [(BOB, "前门开了"), (ALICE, "后门开了")]
 

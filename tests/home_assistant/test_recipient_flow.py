@@ -13,7 +13,7 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import enter_recipient, notify
+from tests.home_assistant.helpers import enter_recipient, notify, start_question
 
 
 async def add(hass: HomeAssistant, entry: MockConfigEntry) -> SubentryFlowResult:
@@ -131,16 +131,7 @@ async def test_removed_recipient_can_be_added_again(
 async def test_recipient_changes_do_not_end_an_open_question(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, unloaded: list[str]
 ) -> None:
-    asking = hass.async_create_task(
-        hass.services.async_call(
-            "sms1680",
-            "ask_question",
-            {"entity_id": "notify.alice", "question": "要关上车库门吗？", "answers": [{"id": "yes"}], "timeout": 30},
-            blocking=True,
-            return_response=True,
-        ),
-        eager_start=True,
-    )
+    asking = start_question(hass, "notify.alice", answers=[{"id": "yes"}], timeout=30)
     await sandbox.wait_for(lambda platform: platform.messages)
     added = await hass.config_entries.subentries.async_configure(
         (await add(hass, entry))["flow_id"], {"name": "Carol", "number": "13800000003"}

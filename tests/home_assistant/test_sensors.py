@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.verdicts import Verdict
-from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, Until, send
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, Until, notify, send
 
 
 def state(hass: HomeAssistant, entity_id: str) -> str:
@@ -237,9 +237,7 @@ async def test_message_with_refused_credentials_starts_reauthentication(
 ) -> None:
     sandbox.platform.faults.next(Fault(verdict=Verdict.AUTHENTICATION))
     with pytest.raises(HomeAssistantError, match="user name or the password is wrong"):
-        await hass.services.async_call(
-            "notify", "send_message", {"entity_id": "notify.alice", "message": "x"}, blocking=True
-        )
+        await notify(hass, "notify.alice", message="x")
     await hass.async_block_till_done()
     (flow,) = hass.config_entries.flow.async_progress_by_handler("sms1680")
     assert flow["context"]["entry_id"] == entry.entry_id

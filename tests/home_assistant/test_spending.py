@@ -20,7 +20,7 @@ from custom_components.sms1680.account.spending import spending_limits
 from custom_components.sms1680.client import SpendingLimits
 from custom_components.sms1680.context import async_fire
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, later, send
+from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, later, notify, send
 
 
 async def send_one(hass: HomeAssistant, number: str = ALICE, **data: Any) -> tuple[str, str | None]:
@@ -125,9 +125,7 @@ class TestCrossing:
         await limited(hourly_limit=1)
         await send_one(hass)
         with pytest.raises(HomeAssistantError) as raised:
-            await hass.services.async_call(
-                "notify", "send_message", {"entity_id": "notify.bob", "message": "门开了"}, blocking=True
-            )
+            await notify(hass, "notify.bob")
         assert "refused. Your own hourly spending limit" in str(raised.value.translation_placeholders)
 
 

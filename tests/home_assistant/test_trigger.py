@@ -13,11 +13,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.registry import async_get_registry
-from tests.home_assistant.helpers import ALICE, STRANGER, receive
+from tests.home_assistant.helpers import ALICE, STRANGER, receive, with_triggers
 
-with_triggers = pytest.mark.skipif(
-    not trigger.SUPPORTS_TRIGGERS, reason="Custom triggers need Home Assistant 2025.12 or later"
-)
 without_triggers = pytest.mark.skipif(trigger.SUPPORTS_TRIGGERS, reason="This Home Assistant supports custom triggers")
 
 

@@ -29,7 +29,7 @@ from pytest_homeassistant_custom_component.common import async_capture_events, a
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import Until, get_messages
+from tests.home_assistant.helpers import Until, act, get_messages
 
 FILES = Path(__file__).parent / "written_by_0_1_0"
 WRITTEN = datetime(2026, 11, 28, 15, 47, 50, tzinfo=UTC)
@@ -228,9 +228,7 @@ async def test_repairs_and_refused_words_are_loaded(hass: HomeAssistant) -> None
     issue = ir.async_get(hass).async_get_issue("sms1680", written["issue_id"])
     assert issue is not None
     assert issue.translation_placeholders == written["translation_placeholders"]
-    estimate = await hass.services.async_call(
-        "sms1680", "estimate", {"message": "网上赌博"}, blocking=True, return_response=True
-    )
+    estimate = await act(hass, "estimate", message="网上赌博")
     assert "赌博" in json.dumps(estimate, ensure_ascii=False)
 
 
