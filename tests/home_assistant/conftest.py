@@ -57,6 +57,7 @@ from tests.home_assistant.helpers import (
     SetUp,
     Until,
     recipient,
+    set_up_entry,
     use_gateway,
 )
 
@@ -131,21 +132,21 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
     elif isinstance(flow, RepairsFlow):
         part = texts["issues"]["locked_out"]["fix_flow"]
     given = set(shown.get("description_placeholders") or {})
-    told = [part["abort"][shown["reason"]]] if "reason" in shown else []
-    told += [part["create_entry"][shown["description"]]] if shown.get("description") else []
-    told += [part["error"][error] for error in (shown.get("errors") or {}).values()]
-    told += [part["progress"][shown["progress_action"]]] if "progress_action" in shown else []
+    texts_to_fill = [part["abort"][shown["reason"]]] if "reason" in shown else []
+    texts_to_fill += [part["create_entry"][shown["description"]]] if shown.get("description") else []
+    texts_to_fill += [part["error"][error] for error in (shown.get("errors") or {}).values()]
+    texts_to_fill += [part["progress"][shown["progress_action"]]] if "progress_action" in shown else []
     if "menu_options" in shown:
         assert set(shown["menu_options"]) <= part["step"][shown["step_id"]]["menu_options"].keys()
     if "data_schema" in shown:
         step = part["step"][shown["step_id"]]
-        told += [step["title"], step.get("description", "")]
+        texts_to_fill += [step["title"], step.get("description", "")]
         fields = {str(field) for field in shown["data_schema"].schema}
         assert fields <= step.get("data", {}).keys() == step.get("data_description", {}).keys()
         for selector in shown["data_schema"].schema.values():
             if key := selector.config.get("translation_key"):
                 assert set(selector.config["options"]) == texts["selector"][key]["options"].keys()
-    for text in told:
+    for text in texts_to_fill:
         assert set(re.findall(r"\{(\w+)\}", text)) <= given, text
 
 
@@ -155,10 +156,10 @@ def _nothing_that_home_assistant_warns_of(caplog: pytest.LogCaptureFixture) -> I
     yield
     for phase in ("setup", "call"):
         for record in caplog.get_records(phase):
-            told = record.getMessage()
-            assert "Detected that" not in told, told
-            assert not ("sms1680" in told and re.search("deprecated|will (be removed|stop working|break) in", told)), (
-                told
+            line = record.getMessage()
+            assert "Detected that" not in line, line
+            assert not ("sms1680" in line and re.search("deprecated|will (be removed|stop working|break) in", line)), (
+                line
             )
 
 
@@ -232,8 +233,7 @@ def set_up(hass: HomeAssistant) -> SetUp:
     """Return a function that sets an account up, and waits for its first balance."""
 
     async def run(made: MockConfigEntry) -> None:
-        assert await hass.config_entries.async_setup(made.entry_id)
-        await hass.async_block_till_done(wait_background_tasks=True)
+        await set_up_entry(hass, made)
         assert made.state is ConfigEntryState.LOADED
 
     return run
@@ -343,11 +343,11 @@ def until(hass: HomeAssistant, sandbox: Sandbox) -> Until:
         changed = asyncio.Event()
 
         @callback
-        def hear(_: object) -> None:
+        def notice(_: object) -> None:
             changed.set()
 
-        sandbox.platform.listeners.append(hear)
-        stop = hass.bus.async_listen(MATCH_ALL, hear)
+        sandbox.platform.listeners.append(notice)
+        stop = hass.bus.async_listen(MATCH_ALL, notice)
         try:
             async with asyncio.timeout(20):
                 while not condition():
@@ -355,7 +355,7 @@ def until(hass: HomeAssistant, sandbox: Sandbox) -> Until:
                     changed.clear()
         finally:
             stop()
-            sandbox.platform.listeners.remove(hear)
+            sandbox.platform.listeners.remove(notice)
         await hass.async_block_till_done()
 
     return wait

@@ -88,7 +88,7 @@ async def send(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
 
 
 async def send_to_alice(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
-    """Send one message, to Alice unless the data names a number, and return it from the response."""
+    """Send one message, to Alice by default, and return it from the response."""
     [message] = await send(hass, **{"entity_id": "notify.alice", **data})
     assert isinstance(message, dict)
     return message

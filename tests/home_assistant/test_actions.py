@@ -55,7 +55,7 @@ class TestOptions:
         hass.config_entries.async_update_subentry(entry, alice, data={"number": ALICE, "extension": "7"})
         await hass.async_block_till_done()
         answer = await act(hass, "send_message", message="x", entity_id=["notify.alice", "notify.bob"])
-        assert [told["recipient"] for told in answer["messages"]] == ["Alice", "Bob"]
+        assert [message["recipient"] for message in answer["messages"]] == ["Alice", "Bob"]
         assert extensions(sandbox) == {ALICE: "7", BOB: ""}
         await act(hass, "send_message", message="y", entity_id=["notify.alice", "notify.bob"], extension="9")
         assert extensions(sandbox) == {ALICE: "9", BOB: "9"}
@@ -105,7 +105,7 @@ class TestTemplateAndBatch:
             {"entity_id": "notify.alice", "values": ["Alice", 7]},
         ]
         answer = await act(hass, "send_template", template="{A}，后门 {B} 打开", rows=rows)
-        assert [(told["number"], told["recipient"], told["outcome"]) for told in answer["messages"]] == [
+        assert [(message["number"], message["recipient"], message["outcome"]) for message in answer["messages"]] == [
             (STRANGER, None, "accepted"),
             (ALICE, "Alice", "accepted"),
         ]
@@ -117,7 +117,7 @@ class TestTemplateAndBatch:
     async def test_batch_sends_each_row_its_own_text(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         messages = [{"number": STRANGER, "message": "一"}, {"entity_id": "notify.bob", "message": "二"}]
         answer = await act(hass, "send_batch", messages=messages)
-        assert [told["message_id"] for told in answer["messages"]] == [None, None]
+        assert [message["message_id"] for message in answer["messages"]] == [None, None]
         assert {message.number: message.text for message in sandbox.platform.messages} == {
             STRANGER: "【某某科技】一",
             BOB: "【某某科技】二",
@@ -159,16 +159,16 @@ class TestTemplateAndBatch:
         assert not sandbox.platform.messages
 
     @pytest.mark.parametrize(
-        ("row", "told"),
+        ("row", "error"),
         [
             ({"message": "x", "entity_id": "notify.nobody"}, "notify.nobody"),
             ({"message": "x", "number": "12345"}, "number 1 is not"),
         ],
     )
     async def test_row_with_an_unknown_addressee_is_rejected(
-        self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str], told: str
+        self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str], error: str
     ) -> None:
-        with pytest.raises(ServiceValidationError, match=told):
+        with pytest.raises(ServiceValidationError, match=error):
             await act(hass, "send_batch", messages=[{"message": "y", "entity_id": "notify.bob"}, row])
         assert not sandbox.platform.messages
 
@@ -232,8 +232,8 @@ class TestEstimate:
     ) -> None:
         priced = make_entry(title="Priced", options={"price": 0.045}, recipients=[], webhook_id="w", push_secret="p")
         await set_up(priced)
-        told = await act(hass, "estimate", message="见 http://a.cn " + "长" * 60, config_entry_id=priced.entry_id)
-        assert told == {
+        estimate = await act(hass, "estimate", message="见 http://a.cn " + "长" * 60, config_entry_id=priced.entry_id)
+        assert estimate == {
             "parts": 2,
             "characters": 80,
             "flow": 2,

@@ -398,8 +398,8 @@ async def test_diagnostics_count_queued_messages_without_content(
     entry.runtime_data.refused_words.learn("赌博", FORBIDDEN)
     assert await async_setup_component(hass, "diagnostics", {})
     response = await (await hass_client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
-    told = await response.json()
-    assert told["data"]["later"] == {"waiting": 1}
-    assert (told["data"]["refused_words"], told["data"]["limits_reached"]) == (1, [])
+    diagnostics = await response.json()
+    assert diagnostics["data"]["later"] == {"waiting": 1}
+    assert (diagnostics["data"]["refused_words"], diagnostics["data"]["limits_reached"]) == (1, [])
     for secret in ("13900000009", "notify.bob", "wake_anna", "赌博", "门开了"):
-        assert secret not in str(told["data"])
+        assert secret not in str(diagnostics["data"])

@@ -146,8 +146,8 @@ async def test_tell_others_notifies_the_other_recipients(
     answer = await asking
     assert [one["reason"] for one in answer["answers"]] == ["another_answered", None, "another_answered"]
     await wait_for_messages(sandbox, 5)
-    told = sandbox.platform.messages[3:]
-    assert {(message.number, message.text) for message in told} == {
+    notices = sandbox.platform.messages[3:]
+    assert {(message.number, message.text) for message in notices} == {
         (number, "【某某科技】已由Bob处理") for number in (ALICE, CAROL)
     }
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -303,7 +303,7 @@ async def test_answer_after_a_restart_is_marked_as_over(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, *, hass_storage: dict[str, Any]
 ) -> None:
     entry = make_entry()
-    kept = {
+    stored = {
         "next_extension": None,
         "past": [
             {
@@ -318,7 +318,7 @@ async def test_answer_after_a_restart_is_marked_as_over(
             }
         ],
     }
-    hass_storage[f"sms1680.questions.{entry.entry_id}"] = {"version": 1, "data": kept}
+    hass_storage[f"sms1680.questions.{entry.entry_id}"] = {"version": 1, "data": stored}
     await set_up(entry)
     messages = async_capture_events(hass, const.EVENT_MESSAGE_RECEIVED)
     await reply(hass, entry, "好")

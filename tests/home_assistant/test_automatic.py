@@ -35,17 +35,17 @@ FLAG = {"event": "flagged"}
 
 
 async def run(hass: HomeAssistant, entry: MockConfigEntry, *automations: dict[str, Any]) -> list[bool]:
-    """Receive a reply and fire another event; return the result of `kept`."""
+    """Receive a reply and fire another event; return the result of `automatic_flags`."""
     named = [{"id": str(place), "alias": str(place), **one} for place, one in enumerate(automations)]
     assert await async_setup_component(hass, "automation", {"automation": named})
     await hass.async_block_till_done()
     await async_get_registry(hass).async_get(entry).async_receive(Reply(ALICE, "开始"), InboundSource.WEBHOOK, 1)
     hass.bus.async_fire("window_open")
     await hass.async_block_till_done(wait_background_tasks=True)
-    return await kept(hass, entry)
+    return await automatic_flags(hass, entry)
 
 
-async def kept(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
+async def automatic_flags(hass: HomeAssistant, entry: MockConfigEntry) -> list[bool]:
     """Return the automatic flag of each sent message."""
     store = hass.data[DATA_STORE].for_entry(entry).store
     found = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
@@ -76,7 +76,7 @@ async def test_trigger_on_the_last_delivery_sensor(hass: HomeAssistant, entry: M
     report = DeliveryReport(message["message_id"], ALICE, "DELIVRD")
     await async_get_registry(hass).async_get(entry).async_receive(report, InboundSource.WEBHOOK, 1)
     await hass.async_block_till_done(wait_background_tasks=True)
-    assert await kept(hass, entry) == [True, False]
+    assert await automatic_flags(hass, entry) == [True, False]
 
 
 async def test_automation_triggered_by_another_automation(
@@ -98,7 +98,7 @@ async def test_automation_triggered_by_another_automation(
         {"triggers": turned_on("two"), "actions": SEND},
     )
     await sandbox.wait_for(lambda platform: platform.messages)
-    assert await kept(hass, entry) == [True]
+    assert await automatic_flags(hass, entry) == [True]
 
 
 async def test_script(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -122,9 +122,9 @@ class TestAskBeforeActing:
         assert {number for number, _ in questions} == {ALICE, BOB}
         assert all(re.match(r"\d\d:\d\d 车库门", text) for _, text in questions)
         sandbox.platform.reply(BOB, "好的")
-        told = (await wait_for_messages(sandbox, 3))[2]
-        assert told[0] == ALICE
-        assert "Bob" in told[1]
+        notice = (await wait_for_messages(sandbox, 3))[2]
+        assert notice[0] == ALICE
+        assert "Bob" in notice[1]
         await hass.async_block_till_done()
         assert [call.data for call in acted] == [{"done": "yes", "who": "Bob"}]
 

@@ -417,13 +417,13 @@ async def test_diagnostics_show_the_connection_but_no_secret(
 ) -> None:
     assert await async_setup_component(hass, "diagnostics", {})
     response = await (await hass_client()).get(f"/api/diagnostics/config_entry/{entry.entry_id}")
-    told = await response.json()
+    diagnostics = await response.json()
     nothing = {"reason": None, "status": None, "detail": None, "retry_in": None}
-    assert told["data"]["connection"] == {"connected": True, **nothing}
-    assert told["data"]["balance"] is None
-    own = told["data"]["entry"]["data"]["cmpp"]
+    assert diagnostics["data"]["connection"] == {"connected": True, **nothing}
+    assert diagnostics["data"]["balance"] is None
+    own = diagnostics["data"]["entry"]["data"]["cmpp"]
     assert {name for name, value in own.items() if value == "**REDACTED**"} == own.keys() - {"port", "service_id"}
-    text = json.dumps(told)
+    text = json.dumps(diagnostics)
     assert not [secret for secret in ("s3cret-Passw0rd", "901680", "106900001680", ALICE) if secret in text]
 
 

@@ -151,11 +151,11 @@ async def test_partly_accepted_message_is_never_sent_by_the_other_transport(
     assert sent(sandbox) == []
     await hass.async_block_till_done()
     store = hass.data[DATA_STORE].for_entry(entry).store
-    (kept,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
-    assert isinstance(kept, StoredOut)
+    (stored,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
+    assert isinstance(stored, StoredOut)
     # The accepted segment arrives, which does not settle the message.
-    assert kept.outcome is Outcome.UNKNOWN
-    assert kept.state.value in ("unknown", "pending")
+    assert stored.outcome is Outcome.UNKNOWN
+    assert stored.state.value in ("unknown", "pending")
 
 
 async def test_refused_message_is_not_sent_by_the_other_transport(
@@ -393,15 +393,15 @@ async def test_late_response_settles_the_unknown_message(
     assert receipt.outcome is Outcome.UNKNOWN
     await until(lambda: hass.states.get("sensor.alice_last_delivery_state").state == "delivered")
     store = hass.data[DATA_STORE].for_entry(entry).store
-    (kept,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
-    assert isinstance(kept, StoredOut)
-    assert (kept.text, kept.outcome, kept.state.value, kept.transport) == (
+    (stored,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
+    assert isinstance(stored, StoredOut)
+    assert (stored.text, stored.outcome, stored.state.value, stored.transport) == (
         "后门打开",
         Outcome.ACCEPTED,
         "delivered",
         "cmpp",
     )
-    assert len(kept.message_ids) == 1
+    assert len(stored.message_ids) == 1
 
 
 async def push(client: ClientSessionGenerator, **fields: str) -> None:

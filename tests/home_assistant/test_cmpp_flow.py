@@ -177,12 +177,12 @@ class TestBehindTLS:
     @pytest.fixture(autouse=True)
     def _refused_handshakes(self, hass: HomeAssistant) -> None:
         """In debug mode, asyncio reports each failed handshake to the exception handler of the server."""
-        told = hass.loop.get_exception_handler()
-        assert told is not None
+        handler = hass.loop.get_exception_handler()
+        assert handler is not None
 
         def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             if not isinstance(context.get("exception"), ssl.SSLError | ConnectionError):
-                told(loop, context)
+                handler(loop, context)
 
         hass.loop.set_exception_handler(tell)
 

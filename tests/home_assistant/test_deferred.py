@@ -511,7 +511,7 @@ class TestEnqueue:
     ) -> None:
         before = entry.runtime_data.deferred
         assert await hass.config_entries.async_reload(entry.entry_id)
-        assert await before.async_enqueue(kept(), dt_util.utcnow() + timedelta(hours=1))
+        assert await before.async_enqueue(queued_message(), dt_util.utcnow() + timedelta(hours=1))
         assert (before.waiting, entry.runtime_data.deferred.waiting) == (0, 1)
         await later(hass, freezer, hours=1)
         assert sent(sandbox) == [(ALICE, "门开了")]
@@ -523,10 +523,10 @@ class TestEnqueue:
         failed.set_exception(StoreError("SQLITE_FULL"))
         monkeypatch.setattr(MessageStore, "save_deferred", lambda *_, **__: failed)
         waiting = entry.runtime_data.deferred
-        assert not await waiting.async_enqueue(kept(), dt_util.utcnow() + timedelta(hours=1))
+        assert not await waiting.async_enqueue(queued_message(), dt_util.utcnow() + timedelta(hours=1))
         assert waiting.waiting == 0
         assert "A message could not be queued (SQLITE_FULL)" in caplog.text
 
 
-def kept() -> QueuedMessage:
+def queued_message() -> QueuedMessage:
     return QueuedMessage(ALICE, "门开了", "Alice", "alice", since=dt_util.utcnow().timestamp())

@@ -63,7 +63,7 @@ async def test_wait_ends_when_every_number_is_settled(hass: HomeAssistant, hear:
         "reason": "The gateway of the channel does not exist. Send it again, preferably over another channel.",
         "matched": "id",
     }
-    assert [(told["recipient"], told["delivery"]) for told in answer["messages"]] == [
+    assert [(message["recipient"], message["delivery"]) for message in answer["messages"]] == [
         ("Alice", DELIVERED),
         ("Bob", failed),
     ]
@@ -72,7 +72,7 @@ async def test_wait_ends_when_every_number_is_settled(hass: HomeAssistant, hear:
 async def test_wait_ends_when_the_time_is_up(hass: HomeAssistant, hear: Hear, sandbox: Sandbox) -> None:
     sending = send(hass, wait=1)
     await hear((await ids(sandbox))[ALICE], ALICE, "ACCEPTD")
-    alice, bob = (told["delivery"] for told in (await sending)["messages"])
+    alice, bob = (message["delivery"] for message in (await sending)["messages"])
     assert (alice["state"], alice["settled"], alice["reason"]) == ("pending", False, "In transit; not final.")
     assert bob == {"state": "accepted", "settled": False, "reason": None, "matched": None}
 
@@ -80,9 +80,13 @@ async def test_wait_ends_when_the_time_is_up(hass: HomeAssistant, hear: Hear, sa
 @pytest.mark.usefixtures("entry")
 async def test_refused_message_is_not_awaited(hass: HomeAssistant) -> None:
     answer = await send(hass, message="发票", entity_id="notify.alice", wait=3600)
-    (told,) = answer["messages"]
-    assert (told["outcome"], told["delivery"]["state"], told["delivery"]["settled"]) == ("refused", "refused", True)
-    assert told["delivery"]["reason"].startswith("The text contains words that the platform forbids")
+    (message,) = answer["messages"]
+    assert (message["outcome"], message["delivery"]["state"], message["delivery"]["settled"]) == (
+        "refused",
+        "refused",
+        True,
+    )
+    assert message["delivery"]["reason"].startswith("The text contains words that the platform forbids")
     with pytest.raises(HomeAssistantError, match="refused"):
         await send(hass, answer=False, message="发票", entity_id="notify.alice", wait=3600)
 
@@ -101,8 +105,8 @@ async def test_report_settles_an_unknown_outcome(hass: HomeAssistant, hear: Hear
 
     await asyncio.wait_for(unknown(), 10)
     await hear("an id that we never learned")
-    (told,) = (await sending)["messages"]
-    assert (told["outcome"], told["delivery"]) == ("unknown", {**DELIVERED, "matched": "number"})
+    (message,) = (await sending)["messages"]
+    assert (message["outcome"], message["delivery"]) == ("unknown", {**DELIVERED, "matched": "number"})
 
 
 async def test_without_response_an_undelivered_message_is_an_error(
@@ -140,7 +144,7 @@ async def test_without_a_store_the_response_has_the_platforms_answer(
     for shelf in hass.data[DATA_STORE].intakes:
         await hass.async_add_executor_job(shelf.store.close)
     answer = await send(hass, wait=0.5)
-    assert [told["delivery"]["state"] for told in answer["messages"]] == ["accepted", "accepted"]
+    assert [message["delivery"]["state"] for message in answer["messages"]] == ["accepted", "accepted"]
     assert len(sandbox.platform.messages) == 2
     assert entry.runtime_data.statistics.messages == 2
 

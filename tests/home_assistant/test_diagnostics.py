@@ -53,18 +53,18 @@ async def test_diagnostics_contain_counts(
     assert receipt.outcome is Outcome.REFUSED
     await receive(hass, entry, Reply(ALICE, "好的"), Reply(ALICE, "好的"), DeliveryReport("7", ALICE, "0"))
     async_get_registry(hass).async_get(entry).warn("malformed", "Refused")
-    told = await diagnostics_of(hass, entry, hass_client)
-    assert told["received"]["counts"] == {
+    diagnostics = await diagnostics_of(hass, entry, hass_client)
+    assert diagnostics["received"]["counts"] == {
         "message_received": 1,
         "message_received_again": 1,
         "delivery_report": 1,
         "malformed": 1,
     }
-    assert told["sent"] == {"messages": 1, "parts": 1, "spent": 0.0, "outcomes": {"accepted": 1, "refused": 1}}
-    assert [error["reason"] for error in told["last_errors"]] == ["forbidden_words"]
-    assert told["last_push"] is not None
-    assert told["balance"]["last_update_success"] is True
-    assert len(told["entry"]["subentries"]) == 2
+    assert diagnostics["sent"] == {"messages": 1, "parts": 1, "spent": 0.0, "outcomes": {"accepted": 1, "refused": 1}}
+    assert [error["reason"] for error in diagnostics["last_errors"]] == ["forbidden_words"]
+    assert diagnostics["last_push"] is not None
+    assert diagnostics["balance"]["last_update_success"] is True
+    assert len(diagnostics["entry"]["subentries"]) == 2
 
 
 @pytest.mark.parametrize("loaded", [True, False])
@@ -87,8 +87,8 @@ async def test_diagnostics_contain_no_secret(
     if not loaded:
         assert await hass.config_entries.async_unload(entry.entry_id)
     whole = await file_of(hass, entry, hass_client)
-    told = whole["data"]
-    text = json.dumps(told, ensure_ascii=False)
+    diagnostics = whole["data"]
+    text = json.dumps(diagnostics, ensure_ascii=False)
     secrets = [
         *(
             "homeuser",
@@ -104,7 +104,7 @@ async def test_diagnostics_contain_no_secret(
     assert [secret for secret in secrets + names if secret in text] == []
     # Home Assistant adds the active repairs with their names, as documented.
     assert [secret for secret in secrets if secret in json.dumps(whole, ensure_ascii=False)] == []
-    assert ("sent" in told) is loaded
+    assert ("sent" in diagnostics) is loaded
 
 
 async def health(hass: HomeAssistant) -> dict[str, Any]:
@@ -126,6 +126,6 @@ async def test_system_health_reports_an_unreachable_gateway(hass: HomeAssistant,
     make_entry(
         title="Other", http={const.CONF_GATEWAY: "http://127.0.0.1:1"}, webhook_id="another", push_secret="another"
     )
-    told = await health(hass)
-    assert told["accounts"] == "1/2"
-    assert told["gateway_reachable"] == {"type": "failed", "error": "unreachable"}
+    shown = await health(hass)
+    assert shown["accounts"] == "1/2"
+    assert shown["gateway_reachable"] == {"type": "failed", "error": "unreachable"}

@@ -90,8 +90,8 @@ async def test_reload_fires_no_event(hass: HomeAssistant, entry: MockConfigEntry
 
 async def test_restart_restores_no_event(hass: HomeAssistant, make_entry: Callable[[], MockConfigEntry]) -> None:
     extra = {"last_event_type": "received", "last_event_attributes": {"content": "1"}}
-    told = "2026-01-01T00:00:00.000+00:00"
-    mock_restore_cache_with_extra_data(hass, [(State(entity_id, told), extra) for entity_id in (INBOX, ALICES)])
+    fired_at = "2026-01-01T00:00:00.000+00:00"
+    mock_restore_cache_with_extra_data(hass, [(State(entity_id, fired_at), extra) for entity_id in (INBOX, ALICES)])
     entry = make_entry()
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

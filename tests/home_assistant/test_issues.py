@@ -46,9 +46,9 @@ async def test_removing_an_account_deletes_its_issues_only(
     removed, other = accounts
     create_all(hass, removed)
     issues.STORE_DAMAGED.async_create(hass, None)
-    kept = create_all(hass, other)
+    remaining = create_all(hass, other)
     issues.async_remove_issues(hass, removed)
-    assert issue_ids(hass) == kept | {"store_damaged"}
+    assert issue_ids(hass) == remaining | {"store_damaged"}
 
 
 async def test_pruning_deletes_the_issues_of_absent_transports_and_recipients(

@@ -38,10 +38,10 @@ def _the_loop_is_watched(
     hass.loop.set_debug(True)
     hass.loop.slow_callback_duration = SLOW
     yield
-    told = [record.getMessage() for phase in ("setup", "call") for record in caplog.get_records(phase)]
+    lines = [record.getMessage() for phase in ("setup", "call") for record in caplog.get_records(phase)]
     # The sandbox runs in the same loop here, and reads its page from the disk.
-    assert not [line for line in told if "Detected blocking call" in line and "/sandbox/page/" not in line]
-    assert not [line for line in told if "Executing" in line and "sms1680" in line and "took" in line]
+    assert not [line for line in lines if "Detected blocking call" in line and "/sandbox/page/" not in line]
+    assert not [line for line in lines if "Executing" in line and "sms1680" in line and "took" in line]
 
 
 async def act(hass: HomeAssistant, action: str, *, respond: bool = False, **data: Any) -> Any:

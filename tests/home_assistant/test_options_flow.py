@@ -240,7 +240,7 @@ class TestSelfTest:
             await sandbox.wait_for(lambda platform: platform.messages)
             prefix = f"sms1680_{entry.entry_id}"
             common = {"config_entry_id": entry.entry_id, "number": ALICE, "recipient": "Alice", "subentry_id": "alice"}
-            told = {
+            update = {
                 **common,
                 "message_id": sandbox.platform.messages[0].message_id,
                 "state": report,
@@ -250,7 +250,7 @@ class TestSelfTest:
                 "redelivered": False,
             }
             if report:
-                async_dispatcher_send(hass, f"{prefix}_delivery_report", told)
+                async_dispatcher_send(hass, f"{prefix}_delivery_report", update)
             if reply:
                 message = {**common, "id": "1", "content": "1", "extension": "", "received_at": "", "via": "webhook"}
                 other = {**message, "number": "13900000009"}
@@ -294,18 +294,18 @@ class TestSelfTest:
         assert (await enter(hass, result))["step_id"] == "init"
 
     @pytest.mark.parametrize(
-        ("fault", "told"),
+        ("fault", "problem"),
         [("drop_after", "may have been sent"), ("failed", "refused by the platform")],
     )
     async def test_failed_message_shows_the_problem(
-        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fault: str, told: str
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fault: str, problem: str
     ) -> None:
         sandbox.platform.faults.next(fault)
         result = await self.run(hass, entry, sandbox, report=None, reply=False)
         assert result["step_id"] == "test_failed"
         placeholders = result["description_placeholders"]
         assert placeholders is not None
-        assert told in placeholders["problem"]
+        assert problem in placeholders["problem"]
         assert (await enter(hass, result))["step_id"] == "init"
 
     async def test_invalid_message_shows_the_problem(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, SubentryFlowResult
+from homeassistant.config_entries import SubentryFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -13,21 +13,17 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import enter_recipient, notify, start_question
+from tests.home_assistant.helpers import enter_recipient, notify, start_question, start_recipient
 
 
 async def add(hass: HomeAssistant, entry: MockConfigEntry) -> SubentryFlowResult:
-    result = await hass.config_entries.subentries.async_init(
-        (entry.entry_id, "recipient"), context={"source": SOURCE_USER}
-    )
+    result = await start_recipient(hass, entry)
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "user")
     return result
 
 
 async def change(hass: HomeAssistant, entry: MockConfigEntry, subentry_id: str) -> SubentryFlowResult:
-    result = await hass.config_entries.subentries.async_init(
-        (entry.entry_id, "recipient"), context={"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
-    )
+    result = await start_recipient(hass, entry, subentry_id)
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "reconfigure")
     return result
 

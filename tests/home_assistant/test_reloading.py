@@ -193,10 +193,10 @@ class TestUnavailableNotify:
         issue = missed(hass, entry)
         assert issue is not None
         assert issue.translation_placeholders == {"account": "Home", "who": who}
-        (told,) = [record.getMessage() for record in caplog.records if "was not sent" in record.getMessage()]
-        assert "notify." in told
-        assert "机密" not in told
-        assert ALICE not in told
+        (line,) = [record.getMessage() for record in caplog.records if "was not sent" in record.getMessage()]
+        assert "notify." in line
+        assert "机密" not in line
+        assert ALICE not in line
 
     async def test_repair_names_all_recipients_until_it_is_closed(
         self, hass: HomeAssistant, entry: MockConfigEntry

@@ -103,7 +103,7 @@ async def test_person_targets_its_recipient(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "error"),
     [
         ({}, "has no recipient"),
         ({"entity_id": []}, "has no recipient"),
@@ -118,10 +118,10 @@ async def test_person_targets_its_recipient(
     ],
 )
 async def test_target_that_is_no_recipient_is_rejected_before_sending(
-    hass: HomeAssistant, sandbox: Sandbox, target: dict[str, Any], told: str
+    hass: HomeAssistant, sandbox: Sandbox, target: dict[str, Any], error: str
 ) -> None:
     er.async_get(hass).async_get_or_create("notify", "other", "stranger")
-    with pytest.raises(ServiceValidationError, match=told):
+    with pytest.raises(ServiceValidationError, match=error):
         await send(hass, **target)
     assert not sandbox.platform.messages
 
@@ -340,8 +340,8 @@ async def test_response_has_the_outcome_of_each_number(hass: HomeAssistant, sand
     outcomes = []
     for message in ("代开发票", "贷款"):
         answer = await send(hass, entity_id="notify.alice", message=message)
-        outcomes += [(told["outcome"], told["reason"]) for told in answer["messages"]]
+        outcomes += [(sent["outcome"], sent["reason"]) for sent in answer["messages"]]
     sandbox.platform.faults.next("html_accepted")
     answer = await send(hass, entity_id="notify.alice")
-    outcomes += [(told["outcome"], told["reason"]) for told in answer["messages"]]
+    outcomes += [(sent["outcome"], sent["reason"]) for sent in answer["messages"]]
     assert outcomes == [("refused", "forbidden_words"), ("held", "review"), ("unknown", "not_understood")]

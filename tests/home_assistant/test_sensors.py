@@ -288,6 +288,6 @@ async def test_failed_balance_request_is_logged_once(
     sandbox.platform.faults.always("drop_before")
     await set_up(make_entry())
     await an_hour_later(hass, freezer)
-    told = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
-    (line,) = [text for text in told if "sms1680 balance" in text]
+    lines = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    (line,) = [text for text in lines if "sms1680 balance" in text]
     assert "The platform did not return the balance: The platform did not answer in time. Try again." in line

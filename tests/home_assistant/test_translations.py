@@ -165,7 +165,7 @@ async def test_actions_have_translations_and_icons(hass: HomeAssistant) -> None:
         schema: Any = service.schema
         taken = {str(field): isinstance(field, vol.Required) for field in schema.schema if str(field) not in TARGET}
         assert fields.keys() == EN["services"][name]["fields"].keys(), name
-        assert {field: told.get("required", False) for field, told in fields.items()} == taken, name
+        assert {field: description.get("required", False) for field, description in fields.items()} == taken, name
         for field in fields.values():
             options = field["selector"].get("select")
             if options:
@@ -184,12 +184,12 @@ def test_triggers_have_translations_and_icons() -> None:
     for name, schema in schemas.items():
         fields = TRIGGERS[name]["fields"]
         assert fields.keys() == EN["triggers"][name]["fields"].keys(), name
-        assert {field: told.get("default") for field, told in fields.items()} == {
+        assert {field: description.get("default") for field, description in fields.items()} == {
             str(field): field.default() if callable(field.default) else None for field in schema
         }, name
         assert not any(isinstance(field, vol.Required) for field in schema), name
-        for told in fields.values():
-            if options := told["selector"].get("select"):
+        for description in fields.values():
+            if options := description["selector"].get("select"):
                 assert set(options["options"]) == EN["selector"][options["translation_key"]]["options"].keys()
 
 

@@ -240,9 +240,9 @@ class TestOwnAccount:
         await read(hass, {name: value for name, value in own.items() if value is not None}, good)
         assert not hass.services.has_service("notify", "alarm_sms")
         assert hass.services.has_service("notify", "good")
-        (told,) = [record.getMessage() for record in caplog.records if "Invalid config" in record.getMessage()]
-        assert f"'{key}'" in told
-        assert PASSWORD not in told
+        (line,) = [record.getMessage() for record in caplog.records if "Invalid config" in record.getMessage()]
+        assert f"'{key}'" in line
+        assert PASSWORD not in line
         assert hashlib.md5(PASSWORD.encode()).hexdigest() not in caplog.text
 
     async def test_missing_account_is_named(self, hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
