@@ -19,7 +19,7 @@ from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, act, receive
 
 def drill(hass: HomeAssistant, **data: Any) -> asyncio.Task[Any]:
     given = {"entity_id": "notify.alice", "question": "演练，请回复 1", "answers": [{"id": "acknowledged"}], **data}
-    call = act(hass, "ask_question", drill=True, **given)
+    call = act(hass, "ask_question", **{"drill": True, **given})
     return hass.async_create_task(call, eager_start=True)
 
 
