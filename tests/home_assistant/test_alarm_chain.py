@@ -36,7 +36,10 @@ from tests.home_assistant.helpers import (
     use_gateway,
 )
 
-pytestmark = pytest.mark.usefixtures("fails_at_once")
+
+@pytest.fixture(autouse=True)
+def _fails_at_once(fails_at_once: None) -> None:
+    """Fail at once in each test here, before the account is set up."""
 
 
 @pytest.fixture
