@@ -306,7 +306,6 @@ class Dispatcher:
 
     @contextmanager
     def _settled_on_error(self, segment: Segment) -> Iterator[None]:
-        """Settle a segment that an error keeps from being submitted."""
         try:
             yield
         except (Exception, asyncio.CancelledError) as error:
