@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.outcomes import Outcome, Reason, Repeat
     from sms1680.plan import check_extension
     from sms1680.receipts import Receipt
-    from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
+    from sms1680.text import MAX_LENGTH, Signature, SignaturePlace, add_words, cut, units
 else:
     from ..account import DEFAULT_GATEWAY, Account, PasswordForm, gateway_url
     from ..errors import InvalidMessageError, InvalidSettingError, SendError
@@ -33,4 +33,4 @@ else:
     from ..outcomes import Outcome, Reason, Repeat
     from ..plan import check_extension
     from ..receipts import Receipt
-    from ..text import MAX_LENGTH, Signature, SignaturePlace, is_signed, split_units, units
+    from ..text import MAX_LENGTH, Signature, SignaturePlace, add_words, cut, units

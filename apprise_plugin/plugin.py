@@ -14,7 +14,6 @@ from apprise.manager_plugins import NotificationManager
 from apprise.url import PrivacyMode
 
 from .arguments import ARGUMENTS, MAX_DEDUPE, OPTIONS, TEMPLATES, TOKENS, read_options, write_options
-from .body import STAMP_LENGTH, append_time, cut
 from .core import (
     DEFAULT_GATEWAY,
     MASK,
@@ -27,7 +26,9 @@ from .core import (
     SignaturePlace,
     SpendingLimits,
     Timeouts,
+    add_words,
     check_extension,
+    cut,
     gateway_url,
     mask_number,
     units,
@@ -53,6 +54,8 @@ except ImportError:  # Apprise 1.9.0
 APPRISE_TIMEOUT = 60.0
 SHARE_OF_TIMEOUT = 0.9
 _MEMORY_KEY = "sms1680"
+_STAMP = " %H:%M:%S"
+_STAMP_LENGTH = 9
 _URL = re.compile(r"\s*[^:/\s]+:[/\\]+(?P<authority>[^/?\\]*)(?P<path>[^?]*)")
 
 
@@ -145,7 +148,7 @@ class NotifySMS1680(NotifyBase):
         # Apprise converts HTML to plain text for services that declare the format TEXT.
         self.notify_format = NotifyFormat.TEXT
         signature_length = units(self.signature) + 2 if self.signature else 0
-        self.body_maxlen = MAX_LENGTH - signature_length - (STAMP_LENGTH if self.stamp else 0)
+        self.body_maxlen = MAX_LENGTH - signature_length - (_STAMP_LENGTH if self.stamp else 0)
         self._retry_memory = RetryMemory()
         if self._invalid_targets:
             self.logger.warning("sms1680: targets that are not mobile numbers: %d", len(self._invalid_targets))
@@ -314,7 +317,8 @@ class NotifySMS1680(NotifyBase):
     def _new_state(self, text: str, started_at: float) -> RetryState:
         text = cut(text, self.body_maxlen)
         if self.stamp:
-            text = append_time(text, datetime.now(getattr(self, "tzinfo", None)))
+            now = datetime.now(getattr(self, "tzinfo", None))
+            text = add_words(text, after=now.strftime(_STAMP))
         return RetryState(started_at, text)
 
     def _remember(self, text: str, state: RetryState, *, succeeded: bool) -> None:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import Concern, InvalidMessageError, estimate
-from sms1680.text import PART_UNITS, Signature, count_parts, prepare, split_units, units
+from sms1680.text import (
+    PART_UNITS,
+    Signature,
+    add_words,
+    count_parts,
+    mark_repeat,
+    prepare,
+    repair,
+    split_units,
+    units,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400)
 
@@ -123,3 +133,52 @@ def test_maximum_length_includes_the_signature() -> None:
     with pytest.raises(InvalidMessageError, match=r"501.*500"):
         estimate("x" * 497, signature="某某", signature_place="platform")
     assert prepare("x" * 600, None, 600) == "x" * 600
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("后门打开", "（重发）后门打开"),
+        ("【某某】后门打开", "【某某】（重发）后门打开"),
+        ("后门打开 【某某】", "（重发）后门打开【某某】"),
+        ("【某某】", "【某某】（重发）"),
+        ("水" * 30, "（重发）" + "水" * 15 + "…"),
+        ("【某某】" + "😀" * 10, "【某某】（重发）" + "😀" * 5 + "…"),
+        ("水" * 30 + "【某某】", "（重发）" + "水" * 11 + "…【某某】"),
+    ],
+)
+def test_a_repeated_text_is_marked_and_stays_within_the_room(text: str, marked: str) -> None:
+    assert mark_repeat(text, 20) == marked
+
+
+@given(TEXT, st.integers(60, 120))
+def test_a_marked_text_differs_and_fits(text: str, room: int) -> None:
+    marked = mark_repeat(text, room)
+    assert marked != text
+    assert units(marked) <= room
+
+
+def test_words_go_around_a_text_inside_its_signatures() -> None:
+    assert add_words("【甲】门开【乙】", before="此前", after="其后") == "【甲】此前门开其后【乙】"
+    assert add_words("门开", before="此前" * 9, after="其后", room=10) == "此前" * 9 + "其后"
+
+
+@pytest.mark.parametrize(
+    ("broken", "repaired"),
+    [
+        (b"\xe5\x90\x8e\xe9\x97".decode("utf-8", "surrogateescape"), "后�"),
+        ("后门打开".encode().decode("ascii", "surrogateescape"), "后门打开"),
+        ("门\ud83d\ude00", "门😀"),
+        ("\ud83d\udc80", "💀"),
+        ("门\ud83d", "门�"),
+        ("\ude00门", "�门"),
+        ("a\x00b", "a\x00b"),
+    ],
+)
+def test_incomplete_characters_are_replaced(broken: str, repaired: str) -> None:
+    assert repair(broken) == repaired
+
+
+@given(st.text())
+def test_a_repaired_text_can_be_sent(text: str) -> None:
+    assert repair(text).encode().decode() == repair(text)

@@ -11,6 +11,7 @@ from .outcomes import Language
 
 SignaturePlace = Literal["front", "behind", "platform"]
 
+REPEAT_MARK = "（重发）"
 SINGLE_UNITS = 70
 PART_UNITS = 67
 MAX_LENGTH = 500
@@ -18,6 +19,10 @@ MAX_LENGTH = 500
 _LONGEST_SIGNATURE = 30
 _SIGNED_FRONT = re.compile(r"\s*【[^【】]{1,30}】")
 _SIGNED_BEHIND = re.compile(r"【[^【】]{1,30}】\s*\Z")
+_ELLIPSIS = "…"
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_UNDECODED = re.compile("[\udc80-\udcff]+")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,48 @@ def split_units(text: str, room: int) -> Iterator[str]:
             start, used = position, 0
         used += width
     yield text[start:]
+
+
+def cut(text: str, room: int) -> str:
+    """Cut a text to at most `room` UTF-16 units. A cut text ends in `…`."""
+    if units(text) <= room:
+        return text
+    return next(split_units(text, room - 1)) + _ELLIPSIS if room > 0 else ""
+
+
+def add_words(text: str, *, before: str = "", after: str = "", room: int = MAX_LENGTH) -> str:
+    """Return the text with more words around it, in at most `room` UTF-16 units.
+
+    Signatures stay at the ends, because they only count there. If the room is too small, the original text is cut.
+    """
+    front = _SIGNED_FRONT.match(text)
+    start = front.end() if front else 0
+    behind = _SIGNED_BEHIND.search(text, start)
+    end = behind.start() if behind else len(text)
+    head, tail = text[:start] + before, after + text[end:]
+    body = text[start:end].rstrip() if behind else text[start:end]
+    return head + cut(body, room - units(head + tail)) + tail
+
+
+def mark_repeat(text: str, room: int = MAX_LENGTH) -> str:
+    """Return the text of a message that is sent once more, marked as repeated, in at most `room` UTF-16 units.
+
+    The mark makes the text differ: carriers refuse equal texts to one number. See `add_words` about signatures.
+    """
+    return add_words(text, before=REPEAT_MARK, room=room)
+
+
+def repair(text: str) -> str:
+    """Return the text without incomplete characters, which no encoding can carry.
+
+    Octets that Python could not decode (`surrogateescape`) are read as UTF-8. Each remaining half of a character
+    becomes `�`.
+    """
+    if not _HALF.search(text):
+        return text
+    text = _PAIR.sub(lambda pair: pair.group().encode("utf-16", "surrogatepass").decode("utf-16"), text)
+    text = _UNDECODED.sub(lambda run: run.group().encode("utf-8", "surrogateescape").decode("utf-8", "replace"), text)
+    return _HALF.sub("\ufffd", text)
 
 
 def count_parts(text: str, added_units: int = 0) -> int:
