@@ -18,6 +18,7 @@ from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -200,6 +201,28 @@ async def test_port_in_use_is_logged_once_and_its_repair_is_deleted_with_the_acc
             await hass.config_entries.async_remove(entry.entry_id)
         await hass.async_block_till_done()
         assert not ir.async_get(hass).issues
+
+
+@pytest.mark.parametrize(
+    ("hosts", "opened"),
+    [
+        (None, None),
+        (["0.0.0.0", "::"], None),
+        (["0.0.0.0"], {"0.0.0.0"}),
+        (["127.0.0.1"], {"127.0.0.1"}),
+        (["127.0.0.1", "::1"], {"127.0.0.1", "::1"}),
+    ],
+)
+async def test_port_is_open_where_home_assistant_is(
+    hass: HomeAssistant, make_entry: MakeEntry, get: Get, port: int, *, hosts: list[str] | None, opened: set[str] | None
+) -> None:
+    assert await async_setup_component(hass, "http", {})
+    hass.http.server_host = hosts
+    entry = make_entry(options={const.CONF_LISTENER_PORT: port})
+    await set_up(hass, entry)
+    assert await get(UPLINKS, UPLINK) == (200, "0")
+    sockets = hass.data[endpoints._LISTENERS][entry.entry_id]._server.sockets
+    assert {one.getsockname()[0] for one in sockets} == (opened or {"0.0.0.0", "::"})
 
 
 @pytest.mark.parametrize("address", [WEBHOOK, UPLINKS])

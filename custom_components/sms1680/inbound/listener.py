@@ -31,6 +31,7 @@ _MAX_CONNECTIONS = 64
 _BACKLOG = 16  # so many can connect at once before the first of them is counted
 _CONNECTION_TIME = timedelta(seconds=20)  # a connection serves one request, and is cut after one to two of these
 _SHUTDOWN_TIMEOUT = 1.0
+_ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104 - Home Assistant's default
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,13 +57,15 @@ class Listener:
         self._stop_sweeping: CALLBACK_TYPE | None = None
 
     async def async_open(self) -> None:
-        """Open the port on all addresses of this machine.
+        """Open the port on the addresses of Home Assistant's own server; by default, on all of this machine.
 
         Raises OSError if the port cannot be opened.
         """
         await self._runner.setup()
         try:
-            self._server = await self._hass.loop.create_server(self._connection, None, self.port, backlog=_BACKLOG)
+            self._server = await self._hass.loop.create_server(
+                self._connection, _hosts(self._hass), self.port, backlog=_BACKLOG
+            )
         except OSError:
             await self._runner.cleanup()
             raise
@@ -115,6 +118,13 @@ class Listener:
             if connection.transport is not None:
                 connection.transport.abort()
         self._old = current
+
+
+def _hosts(hass: HomeAssistant) -> list[str] | None:
+    """Return the addresses in `server_host` of Home Assistant's `http` settings, None for all addresses."""
+    hosts = hass.http.server_host
+    # asyncio leaves out a family that this machine lacks, but only if no address is given.
+    return None if not hosts or set(hosts) == _ALL_ADDRESSES else hosts
 
 
 class _RejectedConnection(asyncio.Protocol):
