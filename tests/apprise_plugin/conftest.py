@@ -8,15 +8,18 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import apprise
 import pytest
 from support.environments import UnavailableError, make as make_environment
+from support.log_watch import LogWatch
 from support.wheel import build
 
 from sms1680.apprise import register
 from sms1680.apprise.dropin import make
+from sms1680.apprise.plugin import NotifySMS1680
 from sms1680.sandbox import Config, SandboxThread
 
 Service = apprise.NotifyBase
@@ -86,32 +89,48 @@ def with_loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _texts_stay_out_of_logs(log_watch: LogWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the check of the logs know the texts that Apprise passes to the plugin."""
+    send = NotifySMS1680.send
+
+    def watched(plugin: NotifySMS1680, body: str, title: str = "", **kwargs: Any) -> bool:
+        log_watch.add_text([body, title])
+        return send(plugin, body, title, **kwargs)
+
+    monkeypatch.setattr(NotifySMS1680, "send", watched)
+
+
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
+def program(tmp_path: Path, log_watch: LogWatch) -> Program:
     """Return a function that runs the real `apprise` of this or another Python with a temporary home."""
 
     def run(*arguments: str, python: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         script = (python or Path(sys.executable)).with_name("apprise")
-        return start([str(script), *arguments], tmp_path, variables)
+        return start([str(script), *arguments], tmp_path, variables, log_watch)
 
     return run
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Program:
+def script(tmp_path: Path, log_watch: LogWatch) -> Program:
     """Return a function that runs Python source code with this or another Python."""
 
     def run(
         text: str, *arguments: str, python: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        return start([str(python or sys.executable), "-P", "-c", text, *arguments], tmp_path, variables)
+        return start([str(python or sys.executable), "-P", "-c", text, *arguments], tmp_path, variables, log_watch)
 
     return run
 
 
-def start(command: list[str], home: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def start(
+    command: list[str], home: Path, variables: dict[str, str], log_watch: LogWatch
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HOME": str(home), "PYTHONIOENCODING": "utf-8", **variables}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False)
+    log_watch.add_output(f"{done.stdout}\n{done.stderr}")
+    return done
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from asyncio.base_events import Server
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,14 @@ from homeassistant.core import Event, HomeAssistant, ServiceCall, callback
 from homeassistant.data_entry_flow import FlowHandler
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from support.log_watch import LogWatch
 
 # Home Assistant's test helper adds a package of this name when it creates `hass`, so import ours first.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.account import clients as account
-from custom_components.sms1680.client import AsyncClient
+from custom_components.sms1680.client import AsyncClient, push
 from custom_components.sms1680.flows.validation import account_id
 from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
@@ -72,6 +73,34 @@ def _own_folder(hass: HomeAssistant, tmp_path: Path) -> None:
     folder = tmp_path / "config"
     folder.mkdir()
     hass.config.config_dir = str(folder)
+
+
+@pytest.fixture(autouse=True)
+def _texts_stay_out_of_logs(log_watch: LogWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the check of the logs know the texts of calls and pushes."""
+    monkeypatch.setattr(push.Reply, "__init__", log_watch.watching(push.Reply.__init__, "content"))
+    create = ServiceCall.__init__
+
+    @functools.wraps(create)
+    def watched(call: ServiceCall, *args: Any, **kwargs: Any) -> None:
+        create(call, *args, **kwargs)
+        for text in _texts(call.data):
+            log_watch.add_text(text)
+
+    monkeypatch.setattr(ServiceCall, "__init__", watched)
+
+
+def _texts(data: Any) -> Iterator[Any]:
+    """Yield the texts of messages in the data of a call."""
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            if name in {"message", "title", "safe_text", "template", "values", "question"}:
+                yield value
+            else:
+                yield from _texts(value)
+    elif isinstance(data, list):
+        for item in data:
+            yield from _texts(item)
 
 
 @pytest.fixture(autouse=True)

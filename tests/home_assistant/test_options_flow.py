@@ -255,7 +255,7 @@ class TestSelfTest:
                 message = {**common, "id": "1", "content": "1", "extension": "", "received_at": "", "via": "webhook"}
                 other = {**message, "number": "13900000009"}
                 for one, again in ((other, False), (message, True), (message, reply == "again")):
-                    full = {**one, "incomplete": False, "redelivered": again}
+                    full = {**one, "incomplete": False, "redelivered": again, "opted_out": False, "command": None}
                     async_dispatcher_send(hass, f"{prefix}_message_received", full)
         while result["type"] is FlowResultType.SHOW_PROGRESS:
             await hass.async_block_till_done(wait_background_tasks=True)

@@ -24,7 +24,7 @@ from ..outbound.send import send_with_safe_text
 from ..recipients import Addressee
 from .drill import DrillResult, async_report_drill
 from .question_run import AskedPhone, QuestionRequest, QuestionRun
-from .schemas import ATTR_PRIORITY, PRIORITY, call_context
+from .schemas import ATTR_PRIORITY, PRIORITY, MaskedSchema, call_context
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ _ANSWER: Final[VolDictType] = {
     vol.Required(ATTR_ID): _word,
     vol.Optional(ATTR_SENTENCES, default=[]): vol.All(cv.ensure_list, [_word]),
 }
-ASK_QUESTION: Final = vol.Schema(
+ASK_QUESTION: Final = MaskedSchema(
     {
         **TARGET_FIELDS,
         vol.Optional(ATTR_NUMBER): vol.All(cv.ensure_list, [cv.string]),

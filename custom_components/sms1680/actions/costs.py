@@ -11,12 +11,13 @@ from ..client import InvalidMessageError, SMS1680Error
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE
 from ..errors import balance_error, invalid_message_error, language, validation_error
 from ..outbound.recipients import find_entry
+from .schemas import MaskedSchema
 
 ATTR_MESSAGE: Final = "message"
 
 _ACCOUNT: Final[VolDictType] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
-GET_BALANCE: Final = vol.Schema(_ACCOUNT)
-ESTIMATE: Final = vol.Schema({vol.Required(ATTR_MESSAGE): cv.string, **_ACCOUNT})
+GET_BALANCE: Final = MaskedSchema(_ACCOUNT)
+ESTIMATE: Final = MaskedSchema({vol.Required(ATTR_MESSAGE): cv.string, **_ACCOUNT})
 
 
 async def async_get_balance(call: ServiceCall) -> ServiceResponse:

@@ -43,7 +43,7 @@ from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import addressees_of_numbers, async_authorise, without_duplicates
 from ..recipients import Addressee, recipients
-from .schemas import MESSAGE_OPTIONS, message_options
+from .schemas import MESSAGE_OPTIONS, MaskedSchema, message_options
 
 CONF_ACCOUNT: Final = "account"
 CONF_RECIPIENTS: Final = "recipients"
@@ -61,7 +61,7 @@ _OWN_ACCOUNT: Final[VolDictType] = {
     vol.Optional(CONF_PROXY): cv.string,
     **{vol.Optional(name): cv.positive_int for name in LIMITS},
 }
-_DATA: Final = vol.Schema(MESSAGE_OPTIONS)
+_DATA: Final = MaskedSchema(MESSAGE_OPTIONS)
 
 
 def _checked(config: ConfigType) -> ConfigType:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, override
 
 import voluptuous as vol
 from homeassistant.core import ServiceCall
@@ -11,6 +11,7 @@ from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
 
 from ..account.journal import SendContext
+from ..client.masking import mask_text
 from ..const import (
     CONF_FALLBACK,
     CONF_FALLBACK_ACCOUNT,
@@ -35,6 +36,18 @@ MESSAGE_OPTIONS: Final[VolDictType] = {
     vol.Optional(ATTR_EXTENSION): vol.Any(str, int),
     **PRIORITY,
 }
+
+
+class MaskedSchema(vol.Schema):
+    """A schema whose errors quote no number: Home Assistant's validators quote what they refuse, and it is logged."""
+
+    @override
+    def __call__(self, data: Any) -> Any:
+        try:
+            return super().__call__(data)
+        except vol.MultipleInvalid as error:
+            masked = [vol.Invalid(mask_text(one.error_message), path=one.path) for one in error.errors]
+            raise vol.MultipleInvalid(masked) from None
 
 
 def actions(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any user input

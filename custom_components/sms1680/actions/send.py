@@ -20,7 +20,7 @@ from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_row_addressees, async_target_addressees
 from ..recipients import Addressee
-from .schemas import MESSAGE_OPTIONS, POLICY, async_policy_of, call_context, message_options
+from .schemas import MESSAGE_OPTIONS, POLICY, MaskedSchema, async_policy_of, call_context, message_options
 
 ATTR_MESSAGE: Final = "message"
 ATTR_MESSAGES: Final = "messages"
@@ -41,7 +41,7 @@ def _rows(fields: VolDictType) -> Callable[[Any], Any]:
     return vol.All(cv.ensure_list, vol.Length(min=1), [row])
 
 
-SEND_MESSAGE: Final = vol.Schema(
+SEND_MESSAGE: Final = MaskedSchema(
     {
         **TARGET_FIELDS,
         vol.Optional(ATTR_NUMBER): vol.All(cv.ensure_list, [cv.string]),
@@ -51,14 +51,14 @@ SEND_MESSAGE: Final = vol.Schema(
         vol.Optional(ATTR_WAIT_FOR_DELIVERY): cv.positive_time_period,
     }
 )
-SEND_TEMPLATE: Final = vol.Schema(
+SEND_TEMPLATE: Final = MaskedSchema(
     {
         vol.Required(ATTR_TEMPLATE): cv.string,
         vol.Required(ATTR_ROWS): _rows({vol.Optional(ATTR_VALUES, default=[]): vol.All(cv.ensure_list, [cv.string])}),
         **_SENDING,
     }
 )
-SEND_BATCH: Final = vol.Schema(
+SEND_BATCH: Final = MaskedSchema(
     {vol.Required(ATTR_MESSAGES): _rows({vol.Required(ATTR_MESSAGE): cv.string}), **_SENDING}
 )
 

@@ -1,19 +1,22 @@
-"""Mask our push addresses, and the content of pushes, in the logs of Home Assistant and aiohttp.
+"""Mask pushes and calls of our actions in the logs of Home Assistant and aiohttp.
 
 Home Assistant's security filter logs the complete address of each request that it rejects, at WARNING, with the secret,
 the number and the text. Other loggers name addresses at DEBUG. That warning is also the only trace of a rejected push,
 so the filter reports which account the push belonged to.
+
+Home Assistant's core logs the data of each failed call that nobody waits for, at ERROR. `alert:` calls in this way.
 """
 
 import contextlib
 import logging
 import re
+import traceback
 from collections.abc import Callable
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import CONF_WEBHOOK_ID, EVENT_HOMEASSISTANT_CLOSE
-from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.const import CONF_WEBHOOK_ID, EVENT_HOMEASSISTANT_CLOSE, Platform
+from homeassistant.core import Event, HomeAssistant, ServiceCall, ServiceRegistry, callback
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import CONF_PUSH_SECRET, DOMAIN, PUSH_PATH
@@ -29,6 +32,13 @@ _LOGGERS: Final = (
     "homeassistant.components.webhook",
     "homeassistant.helpers.http",
 )
+# The loggers of failed calls, and of errors in listeners, which are logged with everything that they were given.
+_CORE: Final = ("homeassistant.core", "homeassistant.helpers.dispatcher", "homeassistant.util.logging")
+_OUR_CODE: Final = __name__.removesuffix(".inbound.log_filter")
+_CALLED: Final = frozenset({DOMAIN, str(Platform.NOTIFY)})  # the domains whose calls can carry our messages
+# An event of ours or a call, as the core quotes events at DEBUG.
+_EVENT: Final = re.compile(rf"<Event (?:{DOMAIN}_\w+|call_service)\[\w\](?:: domain=(\w+), service=\w+)?")
+_DISPATCHED: Final = re.compile(rf"Exception in .* when dispatching '{DOMAIN}_\w+'")
 _PUSH_PREFIX: Final = PUSH_PATH.partition("{")[0]
 _PUSH_FIELD: Final = "mobile="  # part of each push, also of one to a deleted webhook
 _WORD: Final = re.compile(r"[^\s'\"]+")
@@ -86,23 +96,58 @@ class _PushFilter(logging.Filter):
                     self._hass.loop.call_soon_threadsafe(self._on_rejected, entry_id)
 
 
+class _CallFilter(logging.Filter):
+    """Masks the data of calls that carry a message of ours, and of our events and signals."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        match record.args:
+            case (ServiceCall() as call,):
+                if call.domain in _CALLED if error is None else call.domain == DOMAIN or _is_ours(error):
+                    masked = f"<ServiceCall {call.domain}.{call.service} (c:{call.context.id}): {_MASKED}>"
+                    record.args = (masked,)
+            case (str(domain), str(service), dict()) if domain in _CALLED:
+                record.args = (domain, service, _MASKED)
+            case (str(text),) if event := _EVENT.match(text):
+                if event[1] is None or event[1] in _CALLED:
+                    record.args = (f"{event[0]} {_MASKED}>",)
+            case (str(text), str(trace)) if signal := _DISPATCHED.match(text):
+                record.args = (f"{signal[0]}: {_MASKED}", trace)
+        return True
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Return whether an error comes from our code, or from the check of a call of our actions."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if str(frame.f_globals.get("__name__")).startswith(_OUR_CODE):
+                return True
+            if frame.f_code is ServiceRegistry.async_call.__code__ and frame.f_locals.get("domain") == DOMAIN:
+                return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 _DATA_FILTER: HassKey[_PushFilter] = HassKey(f"{DOMAIN}_log_filter")
 
 
 @callback
 def async_setup_log_filter(hass: HomeAssistant, on_rejected: OnRejected) -> None:
-    """Mask pushes in the logs from now on.
+    """Mask pushes and calls in the logs from now on.
 
     on_rejected: called with the entry's id when Home Assistant's security filter has rejected one of its pushes.
     """
     hass.data[_DATA_FILTER] = push_filter = _PushFilter(hass, on_rejected)
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(push_filter)
+    filters: list[tuple[str, logging.Filter]] = [(name, push_filter) for name in _LOGGERS]
+    filters += [(name, _CallFilter()) for name in _CORE]
+    for name, log_filter in filters:
+        logging.getLogger(name).addFilter(log_filter)
 
     @callback
     def remove(_: Event) -> None:
-        for name in _LOGGERS:
-            logging.getLogger(name).removeFilter(push_filter)
+        for name, log_filter in filters:
+            logging.getLogger(name).removeFilter(log_filter)
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, remove)
 
