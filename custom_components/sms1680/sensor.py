@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, override
@@ -26,12 +27,16 @@ from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
 from .context import current_event_context
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
-from .store.db import DeliveryState, DeliveryUpdate, StoreError
+from .store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .store.manager import DATA_STORE
 
 PARALLEL_UPDATES = 0
 
+type _Query = Callable[[str, Collection[str]], Future[list[DeliveryUpdate]]]
+
 _SPENT: Final = "spent"
+# Home Assistant shows a state `unknown` as "no state". In actions and events, these states keep their names.
+_STATE_KEYS: Final = {DeliveryState.UNKNOWN: "uncertain", DeliveryState.EXPIRED: "no_report"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +136,7 @@ class StatisticSensor(AccountEntity, SensorEntity):
 
 
 class _LastDelivery(RecipientEntity, SensorEntity):
-    """Base of the sensors for the last message to a recipient. They are unknown until one is sent."""
+    """Base of the sensors for the last message to a recipient. They are unknown until there is one."""
 
     _attr_entity_category = EntityCategory.DIAGNOSTIC
     _latest: DeliveryUpdate | None = None
@@ -144,11 +149,24 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     async def async_added_to_hass(self) -> None:
         signal = signal_delivery(self.entry.entry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_delivery))
+        await self._async_load()
+
+    async def _async_load(self) -> None:
+        """Apply what the store has."""
         store = self.hass.data[DATA_STORE].for_entry(self.entry).store
         with contextlib.suppress(StoreError):
-            recipient = self.subentry.subentry_id
-            for update in await asyncio.wrap_future(store.latest(self.entry.entry_id, [recipient])):
+            for update in await asyncio.wrap_future(
+                self._query(store)(self.entry.entry_id, [self.subentry.subentry_id])
+            ):
                 self._apply(update)
+
+    def _query(self, store: MessageStore) -> _Query:
+        """Return the store's method that finds the message to show."""
+        raise NotImplementedError
+
+    def _apply(self, update: DeliveryUpdate) -> bool:
+        """Apply an update unless it changes nothing; return whether it was applied."""
+        raise NotImplementedError
 
     @callback
     def _on_delivery(self, update: DeliveryUpdate) -> None:
@@ -156,37 +174,62 @@ class _LastDelivery(RecipientEntity, SensorEntity):
             self.async_set_context(current_event_context() or Context())
             self.async_write_ha_state()
 
+
+class LastDeliveryState(_LastDelivery):
+    """The delivery state of the last message."""
+
+    _attr_device_class = SensorDeviceClass.ENUM
+    _attr_options = [_STATE_KEYS.get(state, state.value) for state in DeliveryState]  # noqa: RUF012 - the base class's own type
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
+        super().__init__(hass, entry, subentry, "last_delivery_state")
+
+    @override
+    def _query(self, store: MessageStore) -> _Query:
+        return store.latest
+
+    @override
     def _apply(self, update: DeliveryUpdate) -> bool:
-        """Apply an update unless it is older than the current state; return whether it was applied."""
         latest = self._latest
         is_newer = latest is None or (update.row, update.order) > (latest.row, latest.order)
         if is_newer:
             self._latest = update
         return is_newer
 
-
-class LastDeliveryState(_LastDelivery):
-    """The delivery state of the last message."""
-
-    _attr_device_class = SensorDeviceClass.ENUM
-    _attr_options = [state.value for state in DeliveryState]  # noqa: RUF012 - the base class's own type
-
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
-        super().__init__(hass, entry, subentry, "last_delivery_state")
-
     @property
     @override
     def native_value(self) -> str | None:
-        return self._latest.state.value if self._latest else None
+        return _STATE_KEYS.get(self._latest.state, self._latest.state.value) if self._latest else None
 
 
 class LastDeliveryTime(_LastDelivery):
-    """When the delivery state of the last message last changed."""
+    """When a message was last delivered."""
 
     _attr_device_class = SensorDeviceClass.TIMESTAMP
 
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
         super().__init__(hass, entry, subentry, "last_delivery")
+
+    @override
+    def _query(self, store: MessageStore) -> _Query:
+        return store.last_delivered
+
+    @override
+    def _apply(self, update: DeliveryUpdate) -> bool:
+        latest = self._latest
+        if update.state is not DeliveryState.DELIVERED:
+            if latest is not None and update.row == latest.row:  # a later report says that it failed
+                self.hass.async_create_task(self._async_correct())
+            return False
+        if latest is not None and update.at < latest.at:
+            return False
+        self._latest = update
+        return True
+
+    async def _async_correct(self) -> None:
+        self._latest = None
+        await self._async_load()
+        self.async_write_ha_state()
 
     @property
     @override

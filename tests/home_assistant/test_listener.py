@@ -219,7 +219,7 @@ async def test_port_is_open_where_home_assistant_is(
     assert await async_setup_component(hass, "http", {})
     hass.http.server_host = hosts
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
-    await set_up(hass, entry)
+    await set_up_entry(hass, entry)
     assert await get(UPLINKS, UPLINK) == (200, "0")
     sockets = hass.data[endpoints._LISTENERS][entry.entry_id]._server.sockets
     assert {one.getsockname()[0] for one in sockets} == (opened or {"0.0.0.0", "::"})

@@ -48,7 +48,7 @@ from custom_components.sms1680.store.intake import StoreIntake
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Sandbox
 from sms1680.sandbox.faults import Fault
-from tests.home_assistant.helpers import ALICE, BOB, STRANGER, MakeEntry, SetUp, Until, send_text
+from tests.home_assistant.helpers import ALICE, BOB, STRANGER, MakeEntry, SetUp, Until, cut_off, send_text
 
 
 @pytest.fixture
@@ -411,7 +411,7 @@ class TestStoreManager:
         await until(lambda: hass.states.is_state("sensor.alice_last_delivery_state", "accepted"))
         freezer.tick(timedelta(hours=49))
         async_fire_time_changed(hass)
-        await until(lambda: hass.states.is_state("sensor.alice_last_delivery_state", "expired"))
+        await until(lambda: hass.states.is_state("sensor.alice_last_delivery_state", "no_report"))
         freezer.tick(timedelta(days=30))
         async_fire_time_changed(hass)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -505,11 +505,46 @@ class TestLastDelivery:
         freezer.move_to("2026-05-01 12:00:00+00:00")
         (receipt,) = await send_text(entry.runtime_data.client, ALICE, "门开了")
         await until(lambda: self.last_delivery(hass, "alice")[0] == "accepted")
-        assert self.last_delivery(hass, "alice") == ("accepted", "2026-05-01T12:00:00+00:00")
+        assert self.last_delivery(hass, "alice") == ("accepted", "unknown")
         freezer.tick(60)
         await receive(processor, DeliveryReport(str(receipt.message_id), ALICE, "0"))
         assert self.last_delivery(hass, "alice") == ("delivered", "2026-05-01T12:01:00+00:00")
+        freezer.tick(60)
+        (later,) = await send_text(entry.runtime_data.client, ALICE, "门关了")
+        await until(lambda: self.last_delivery(hass, "alice")[0] == "accepted")
+        await receive(processor, DeliveryReport(str(later.message_id), ALICE, "X"))
+        assert self.last_delivery(hass, "alice") == ("failed", "2026-05-01T12:01:00+00:00")
+        await hass.config_entries.async_reload(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert self.last_delivery(hass, "alice") == ("failed", "2026-05-01T12:01:00+00:00")
         assert self.last_delivery(hass, "bob") == ("unknown", "unknown")
+
+    async def test_failure_after_the_delivery_takes_its_time_back(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        processor: InboundProcessor,
+        *,
+        freezer: FrozenDateTimeFactory,
+        until: Until,
+    ) -> None:
+        freezer.move_to("2026-05-01 12:00:00+00:00")
+        for text in ("门开了", "门关了"):
+            (receipt,) = await send_text(entry.runtime_data.client, ALICE, text)
+            freezer.tick(60)
+            await receive(processor, DeliveryReport(str(receipt.message_id), ALICE, "0"))
+        assert self.last_delivery(hass, "alice") == ("delivered", "2026-05-01T12:02:00+00:00")
+        await receive(processor, DeliveryReport(str(receipt.message_id), ALICE, "X"))
+        await until(lambda: self.last_delivery(hass, "alice") == ("failed", "2026-05-01T12:01:00+00:00"))
+
+    async def test_unknown_outcome_is_a_state_of_its_own(
+        self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, until: Until
+    ) -> None:
+        cut_off(sandbox)
+        (receipt,) = await send_text(entry.runtime_data.client, ALICE, "门开了")
+        assert receipt.outcome is Outcome.UNKNOWN
+        await until(lambda: self.last_delivery(hass, "alice")[0] == "uncertain")
+        assert self.last_delivery(hass, "alice") == ("uncertain", "unknown")
 
     async def test_last_delivery_survives_a_reload(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         await send_text(entry.runtime_data.client, ALICE, "门开了")

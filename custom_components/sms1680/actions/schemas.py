@@ -42,9 +42,9 @@ class MaskedSchema(vol.Schema):
     """A schema whose errors quote no number: Home Assistant's validators quote what they refuse, and it is logged."""
 
     @override
-    def __call__(self, data: Any) -> Any:
+    def __call__(self, data: Any, **options: Any) -> Any:
         try:
-            return super().__call__(data)
+            return super().__call__(data, **options)
         except vol.MultipleInvalid as error:
             masked = [vol.Invalid(mask_text(one.error_message), path=one.path) for one in error.errors]
             raise vol.MultipleInvalid(masked) from None

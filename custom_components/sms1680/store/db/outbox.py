@@ -171,7 +171,18 @@ def states_of_attempt(connection: sqlite3.Connection, attempt: str) -> list[Deli
 
 def latest_states(connection: sqlite3.Connection, entry: str, recipients: Collection[str]) -> list[DeliveryUpdate]:
     """Return the state of the latest message to each recipient of an account."""
-    sql = f"SELECT {_UPDATE} FROM outgoing WHERE recipient = ? AND entry = ? ORDER BY at DESC, row DESC LIMIT 1"
+    return _first_of_each(connection, entry, recipients, "ORDER BY at DESC, row DESC")
+
+
+def last_delivered(connection: sqlite3.Connection, entry: str, recipients: Collection[str]) -> list[DeliveryUpdate]:
+    """Return the state of the message to each recipient of an account that was delivered last."""
+    return _first_of_each(connection, entry, recipients, "AND state = 'delivered' ORDER BY state_at DESC, row DESC")
+
+
+def _first_of_each(
+    connection: sqlite3.Connection, entry: str, recipients: Collection[str], more: str
+) -> list[DeliveryUpdate]:
+    sql = f"SELECT {_UPDATE} FROM outgoing WHERE recipient = ? AND entry = ? {more} LIMIT 1"
     found = (connection.execute(sql, (recipient, entry)).fetchone() for recipient in recipients)
     return [_read(values) for values in found if values is not None]
 

@@ -62,6 +62,7 @@ class MessageStore:
     current = _method(outbox.current_states)
     states_of_attempt = _method(outbox.states_of_attempt)
     latest = _method(outbox.latest_states)
+    last_delivered = _method(outbox.last_delivered)
     save_deferred = _method(deferred.save_deferred)
     load_deferred = _method(deferred.load_deferred)
     delete_deferred_row = _method(deferred.delete_deferred_row)
