@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import DeliveryReport, InvalidPushError, Repeat, Reply, ReportState, parse_push
+from sms1680.outcomes import Language
+from sms1680.report_words import FAMILIES, WORDS
 
 
 def test_documented_patterns_are_parsed() -> None:
@@ -132,15 +134,41 @@ def test_any_chinese_text_encoded_twice_is_decoded_twice(text: str) -> None:
         ("KX:2000", ReportState.FAILED, Repeat.YES),
         ("KX:3000", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
         ("KX:4000", ReportState.FAILED, Repeat.OTHER_TEXT),
-        ("UNDELIV", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
+        ("UNDELIV", ReportState.FAILED, Repeat.YES),
+        ("EXPIRED", ReportState.FAILED, Repeat.YES),
+        ("DELETED", ReportState.FAILED, Repeat.BY_A_PERSON),
+        ("REJECTD", ReportState.FAILED, Repeat.BY_A_PERSON),
+        ("UNKNOWN", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
         ("00", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
-        ("MK:0011", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
+        ("XY:0001", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
+        ("MK:0011", ReportState.FAILED, Repeat.YES),
+        ("MK:0001", ReportState.FAILED, Repeat.NO),
+        ("MK0001", ReportState.FAILED, Repeat.NO),
+        ("MI:0024", ReportState.FAILED, Repeat.YES),
+        ("MN:0115", ReportState.FAILED, Repeat.OTHER_TEXT),
+        ("MN:9999", ReportState.FAILED, Repeat.BY_A_PERSON),
+        ("MC:0055", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
+        ("IA:0054", ReportState.FAILED, Repeat.NEVER_BY_ITSELF),
+        ("IB:0008", ReportState.FAILED, Repeat.YES),
+        ("DB:0102", ReportState.FAILED, Repeat.BY_A_PERSON),
+        ("CB:0007", ReportState.FAILED, Repeat.BY_A_PERSON),
     ],
 )
 def test_meaning_of_each_status(status: str, state: ReportState, repeat: Repeat) -> None:
     report = DeliveryReport("1", "13911000000", status)
     assert (report.status, report.state, report.repeat) == (status, state, repeat)
     assert report.sentence("en") != report.sentence("zh")
+
+
+@pytest.mark.parametrize("status", [*WORDS, *(f"{family}:0007" for family in FAMILIES)])
+def test_words_of_the_carriers_are_explained_and_quoted(status: str) -> None:
+    report = DeliveryReport("1", "13911000000", status)
+    assert report.state is ReportState.FAILED
+    languages: tuple[Language, ...] = ("en", "zh")
+    for language in languages:
+        sentence = report.sentence(language)
+        assert status in sentence
+        assert sentence != DeliveryReport("1", "13911000000", "XY:1").sentence(language).replace("XY:1", status)
 
 
 def test_repr_shows_no_number_or_text() -> None:

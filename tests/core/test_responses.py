@@ -1,5 +1,7 @@
 """The meaning of each response: docs/protocol.md, section 6, line by line."""
 
+import pickle
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -220,6 +222,10 @@ def test_refused_balance_names_its_reason(body: str, reason: Reason) -> None:
     assert raised.value.reason is reason
     assert raised.value.receipts == ()
     assert isinstance(raised.value, AuthenticationError) == (reason is Reason.AUTHENTICATION)
+    own = "balance" in raised.value.sentence("en") and "剩余条数" in raised.value.sentence("zh")
+    assert own == (reason in (Reason.FAILED, Reason.TOO_FAST, Reason.PERMISSION))
+    copy = pickle.loads(pickle.dumps(raised.value))
+    assert (copy.sentence("en"), copy.sentence("zh")) == (raised.value.sentence("en"), raised.value.sentence("zh"))
 
 
 @pytest.mark.parametrize("body", ["", "-3", "-11", "1.5", "<html>", "1e3", "٣", "12,13", "9" * 30, "-0"])

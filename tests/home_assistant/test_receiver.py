@@ -131,7 +131,14 @@ async def test_extensions_of_recipients_are_resolved(
     [
         ("0", "delivered", True, None),
         ("ACCEPTD", "pending", False, "In transit; not final."),
-        ("MA:0001", "failed", True, "Not delivered; the platform reported MA:0001."),
+        ("XY:0001", "failed", True, "Not delivered; the platform reported XY:0001."),
+        ("MK:0001", "failed", True, "The number does not exist (MK:0001). Check it."),
+        (
+            "MA:0001",
+            "failed",
+            True,
+            "A part of the carrier's network did not respond (MA:0001). The message may have been delivered.",
+        ),
     ],
 )
 async def test_report_event_has_state_and_reason(

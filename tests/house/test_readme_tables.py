@@ -15,8 +15,9 @@ from support import ROOT
 from support.pages import LANGUAGES, PAGES, tables, write_table
 
 from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, push, text
-from sms1680.cli import _EXITS
+from sms1680.cli import _EXITS, EXIT_ACCEPTED
 from sms1680.cmpp.wire.results import CONNECT, SUBMIT
+from sms1680.errors import refused_query
 from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE
 from sms1680.http.responses import BALANCE, DYNAMIC, SEND
 from sms1680.http.transport import CONNECT_TIMEOUT, RESPONSE_TIMEOUT
@@ -24,6 +25,7 @@ from sms1680.limits.base_client import PATIENCE
 from sms1680.limits.slots import SLOT_COUNT
 from sms1680.plan import LETTERS, LONGEST_EXTENSION
 from sms1680.push import LONGEST_PUSH, MOST_FIELDS
+from sms1680.report_words import CODES, FAMILIES, STATUSES, WORDS, Cause
 
 INTEGRATION = ROOT / "custom_components" / "sms1680"
 WRITE = bool(os.environ.get("SMS1680_WRITE_TABLES"))
@@ -123,7 +125,12 @@ def outcome_table(language: str) -> str:
         ("结果", "说明", "能否重发", "退出码"),
     )[at]
     rows = [
-        (code(outcome), outcome.sentence("zh" if at else "en"), AGAIN[outcome][at], str(_EXITS[outcome]))
+        (
+            code(outcome),
+            outcome.sentence("zh" if at else "en"),
+            AGAIN[outcome][at],
+            str(_EXITS.get(outcome, EXIT_ACCEPTED)),
+        )
         for outcome in Outcome
     ]
     return markdown(head, rows)
@@ -165,12 +172,37 @@ def status_table(language: str) -> str:
     at = INDEX[language]
     head = (("Status", "State", "Description", "Can it be sent again?"), ("状态码", "状态", "说明", "能否重发"))[at]
     rows = []
-    for status in (*push._STATUSES, "…"):
+    for status in (*STATUSES, *WORDS, *(f"{family}:9999" for family in FAMILIES), "…"):
         report = push.DeliveryReport("1", "13800000000", status)
         named = code(report.state) if language == "en" else f"{code(report.state)} {STATES[report.state]}"
-        shown = code(status) if status in push._STATUSES else ("anything else", "其他")[at]
-        rows.append((shown, named, report.sentence(language), REPEAT[report.repeat][at]))
+        shown = ("anything else", "其他")[at] if status == "…" else code(status.replace("9999", "…"))
+        rows.append((shown, named, report.sentence(language).replace("9999", "…"), REPEAT[report.repeat][at]))
     return markdown(head, rows)
+
+
+def carrier_code_table(language: str) -> str:
+    at = INDEX[language]
+    head = (("Codes", "Description", "Can it be sent again?"), ("状态码", "说明", "能否重发"))[at]
+    found: dict[Cause, list[str]] = {}
+    for family, causes in CODES.items():
+        if family in ("MH", "MI", "MN"):
+            assert causes == CODES["MK"]
+            continue
+        for cause, numbers in causes.items():
+            found.setdefault(cause, []).extend(code(f"{family}:{number:04}") for number in numbers)
+    rows = []
+    for cause in Cause:
+        if cause in found:
+            repeat, *sentences = cause.value
+            rows.append((" ".join(found[cause]), sentences[at].replace("{}", "…"), REPEAT[repeat][at]))
+    return markdown(head, rows)
+
+
+def balance_table(language: str) -> str:
+    at = INDEX[language]
+    said = {reason: refused_query(reason).sentence(language) for reason in BALANCE.values() if reason is not None}
+    rows = [(code(number), said[reason]) for number, reason in BALANCE.items() if reason is not None]
+    return markdown((("Answer", "Meaning and solution"), ("应答", "含义与处理"))[at], rows)
 
 
 def error_table(language: str) -> str:
@@ -319,6 +351,8 @@ TABLES: dict[str, Callable[[str], str]] = {
     "outcomes": outcome_table,
     "reasons": reason_table,
     "statuses": status_table,
+    "carrier-codes": carrier_code_table,
+    "balance": balance_table,
     "errors": error_table,
     "warnings": concern_table,
     "exits": exit_table,

@@ -33,8 +33,9 @@ from .limits.settings import Spending, SpendingLimits
 from .masking import mask_number
 from .numbers import normalise_number
 from .outcomes import Outcome, Reason, Repeat
-from .push import DeliveryReport, Reply, ReportState, parse_push
+from .push import DeliveryReport, Reply, parse_push
 from .receipts import Receipt
+from .report_words import ReportState
 from .text import Concern, Estimate, TextWarning, estimate
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from .outcomes import Language, Outcome, Reason
 from .receipts import Receipt
@@ -63,16 +64,21 @@ _NO_ANSWER = {
 
 
 class SendError(SMS1680Error):
-    """At least one number was neither accepted nor held. receipts: of all numbers, in the order of the call."""
+    """At least one number was neither accepted nor held.
 
-    def __init__(self, receipts: Sequence[Receipt], reason: Reason) -> None:
+    receipts: of all numbers, in the order of the call. sentences: the English and the Chinese one, by default from the
+    receipts and the reason.
+    """
+
+    def __init__(self, receipts: Sequence[Receipt], reason: Reason, sentences: tuple[str, str] | None = None) -> None:
         self.receipts = tuple(receipts)
         self.reason = reason
-        super().__init__(_summary(self.receipts, reason, "en"), _summary(self.receipts, reason, "zh"))
+        super().__init__(*(sentences or (_summary(self.receipts, reason, "en"), _summary(self.receipts, reason, "zh"))))
 
-    def __reduce__(self) -> "tuple[type[SendError], tuple[tuple[Receipt, ...], Reason | None]]":
+    def __reduce__(self) -> "tuple[type[SendError], tuple[Any, ...]]":
         """Support pickling, without the caller's context, which can be any object."""
-        return type(self), (tuple([replace(receipt, context=None) for receipt in self.receipts]), self.reason)
+        receipts = tuple([replace(receipt, context=None) for receipt in self.receipts])
+        return type(self), (receipts, self.reason, (self.sentence("en"), self.sentence("zh")))
 
 
 class UnknownOutcomeError(SendError):
@@ -102,8 +108,30 @@ _SPECIAL: dict[Reason, type[RefusedError]] = {
 
 
 def refusal(receipts: Sequence[Receipt], reason: Reason) -> RefusedError:
-    """Return the error of a certain refusal. receipts: empty for queries such as the balance."""
+    """Return the error of a certain refusal. receipts: empty for a refused login."""
     return _SPECIAL.get(reason, RefusedError)(receipts, reason)
+
+
+def refused_query(reason: Reason) -> RefusedError:
+    """Return the error of a refused balance query."""
+    return _SPECIAL.get(reason, RefusedError)((), reason, BALANCE_SENTENCES.get(reason))
+
+
+BALANCE_SENTENCES: dict[Reason, tuple[str, str]] = {
+    Reason.FAILED: (
+        "The platform could not query the balance. Check the product ID, and ask the platform if this persists.",
+        "平台查询剩余条数失败。请检查产品 ID；若一直如此，请联系平台。",
+    ),
+    Reason.TOO_FAST: (
+        "The balance was queried too often. Query it less often.",
+        "查询剩余条数过于频繁，请降低查询频率。",
+    ),
+    Reason.PERMISSION: (
+        "The account has no permission to query the balance. Ask the platform for it. Sending may still work.",
+        "账户没有查询剩余条数的权限，请联系平台开通。发送短信可能不受影响。",
+    ),
+}
+"""What these reasons say of a balance query, which sends nothing."""
 
 
 # The most serious one first.

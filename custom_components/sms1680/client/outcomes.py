@@ -87,6 +87,9 @@ class Reason(StrEnum):
     VERSION = "version"
     LOGIN = "login"
     LONG_NUMBER = "long_number"
+    TARIFF = "tariff"
+    TOO_LONG = "too_long"
+    SERVICE_CODE = "service_code"
     NOT_UNDERSTOOD = "not_understood"
     LOST = "lost"
     PARTLY = "partly"
@@ -229,6 +232,21 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
         Repeat.AFTER_CORRECTION,
         "The platform refused the source number with its extension. Use a shorter extension.",
         "长号码（接入号加扩展号）错误，请缩短扩展号。",
+    ),
+    Reason.TARIFF: (
+        Repeat.AFTER_CORRECTION,
+        "The platform refused the tariff code of the CMPP account. Ask the platform which fee type it expects.",
+        "平台认为 CMPP 账户的资费代码错误，请向平台询问应使用的资费类别。",
+    ),
+    Reason.TOO_LONG: (
+        Repeat.OTHER_TEXT,
+        "The platform finds the text too long. Send a shorter text.",
+        "平台认为短信超过最大长度，请缩短内容后再发。",
+    ),
+    Reason.SERVICE_CODE: (
+        Repeat.AFTER_CORRECTION,
+        "The platform refused the service code of the CMPP account. Set the service code from the platform.",
+        "平台认为 CMPP 账户的业务代码错误，请填写平台提供的业务代码。",
     ),
     Reason.NOT_UNDERSTOOD: (
         Repeat.NEVER_BY_ITSELF,

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import unquote_to_bytes
 
 from .errors import InvalidPushError
 from .masking import mask_number
 from .outcomes import Language, Repeat
+from .report_words import ReportState, meaning_of
 
 LONGEST_PUSH = 16 * 1024
 MOST_FIELDS = 50
@@ -23,14 +23,6 @@ _LONGEST_STATUS = 64
 _ESCAPED_TWICE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 Push = str | bytes | Mapping[str, str] | Iterable[tuple[str, str]]
-
-
-class ReportState(StrEnum):
-    """The state in a delivery report."""
-
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,51 +55,19 @@ class DeliveryReport:
     @property
     def state(self) -> ReportState:
         """The meaning of the status; `pending` is not final."""
-        return _status(self.status)[0]
+        return meaning_of(self.status)[0]
 
     @property
     def repeat(self) -> Repeat:
         """Whether the message can be sent to this number again."""
-        return _status(self.status)[1]
+        return meaning_of(self.status)[1]
 
     def sentence(self, language: Language = "en") -> str:
         """Return the meaning of the status in the given language."""
-        return _status(self.status)[3 if language == "zh" else 2]
+        return meaning_of(self.status)[3 if language == "zh" else 2]
 
     def __repr__(self) -> str:
         return f"DeliveryReport({mask_number(self.number)}, message_id={self.message_id!r}, status={self.status!r})"
-
-
-_DELIVERED = (ReportState.DELIVERED, Repeat.NO, "Delivered to the phone.", "已送达手机。")
-_STATUSES: dict[str, tuple[ReportState, Repeat, str, str]] = {
-    "0": _DELIVERED,
-    "DELIVRD": _DELIVERED,
-    "ACCEPTD": (ReportState.PENDING, Repeat.NO, "In transit; not final.", "传送中，尚未最终确认。"),
-    "KX:1000": (
-        ReportState.FAILED,
-        Repeat.YES,
-        "The platform could not submit the message. Send it again, preferably over another channel.",
-        "平台下行提交失败，可以重发，最好改用其他途径。",
-    ),
-    "KX:2000": (
-        ReportState.FAILED,
-        Repeat.YES,
-        "The gateway of the channel does not exist. Send it again, preferably over another channel.",
-        "通道网关不存在，可以重发，最好改用其他途径。",
-    ),
-    "KX:3000": (
-        ReportState.FAILED,
-        Repeat.NEVER_BY_ITSELF,
-        "Deducted report: delivery is uncertain. Ask the platform.",
-        "扣量状态报告：是否送达不明，请咨询平台。",
-    ),
-    "KX:4000": (
-        ReportState.FAILED,
-        Repeat.OTHER_TEXT,
-        "The same text was sent to this number too often. Change the text and send it again.",
-        "同样内容在一定时间内下发次数过多，请更改内容后再发。",
-    ),
-}
 
 
 def parse_push(query: Push) -> Reply | DeliveryReport:
@@ -207,12 +167,3 @@ def _bounded(fields: Mapping[str, str], name: str, longest: int) -> str:
 
 def _too_much() -> InvalidPushError:
     return InvalidPushError("the push is too large", "推送内容过大")
-
-
-def _status(status: str) -> tuple[ReportState, Repeat, str, str]:
-    return _STATUSES.get(status) or (
-        ReportState.FAILED,
-        Repeat.NEVER_BY_ITSELF,
-        f"Not delivered; the platform reported {status}.",
-        f"未送达，平台状态为 {status}。",
-    )

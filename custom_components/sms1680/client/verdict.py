@@ -40,10 +40,14 @@ _STOPS = frozenset(
         Reason.IP,
         Reason.SIGNATURE,
         Reason.LONG_NUMBER,
+        Reason.TARIFF,
+        Reason.TOO_LONG,
+        Reason.SERVICE_CODE,
         Reason.WRONG_ADDRESS,
         Reason.NO_CONNECTION,
     }
 )
+_OF_TEXT = frozenset({Reason.FORBIDDEN_WORDS, Reason.TOO_LONG})
 _HELD = frozenset({Reason.REVIEW, Reason.MANUAL})
 _RETRIES = {Reason.TOO_FAST: RetryMode.SLOWER, Reason.TOO_MANY: RetryMode.SMALLER}
 
@@ -51,8 +55,8 @@ _RETRIES = {Reason.TOO_FAST: RetryMode.SLOWER, Reason.TOO_MANY: RetryMode.SMALLE
 def verdict_of(reason: Reason, detail: str | None = None, *, own_texts: bool = False) -> Verdict:
     """Return the verdict for a reason that the platform named.
 
-    own_texts: each number has its own text, so forbidden words in one do not affect the others.
+    own_texts: each number has its own text, so what is wrong with one does not affect the others.
     """
-    goes_on = reason not in _STOPS or (own_texts and reason is Reason.FORBIDDEN_WORDS)
+    goes_on = reason not in _STOPS or (own_texts and reason in _OF_TEXT)
     outcome = Outcome.HELD if reason in _HELD else Outcome.REFUSED
     return Verdict(outcome, reason, detail=detail, goes_on=goes_on, retry=_RETRIES.get(reason, RetryMode.NO))

@@ -12,7 +12,8 @@ from typing import Final
 
 from ..errors import InvalidMessageError
 from ..numbers import normalise_number
-from ..push import DeliveryReport, ReportState
+from ..push import DeliveryReport
+from ..report_words import ReportState
 from .wire.reports import ReportContent
 
 _GENERATION_SECONDS: Final = 24 * 3600.0

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from ..errors import NoAnswerError, refusal
+from ..errors import NoAnswerError, refused_query
 from ..masking import mask_text
 from ..outcomes import Outcome, Reason
 from ..plan import SendKind
@@ -110,7 +110,7 @@ def read_balance(response: Response | TransportError, secrets: Iterable[str] = (
     if response.status != _OK:
         verdict = _read_status(response, secrets)
         if verdict.outcome is Outcome.REFUSED and verdict.reason is not None:
-            raise refusal((), verdict.reason)
+            raise refused_query(verdict.reason)
         raise NoAnswerError(Reason.NOT_UNDERSTOOD, verdict.detail)
     text = decode(response)
     code, comma, _ = _split(text)
@@ -119,7 +119,7 @@ def read_balance(response: Response | TransportError, secrets: Iterable[str] = (
     reason = BALANCE.get(code)
     if reason is None:
         raise NoAnswerError(Reason.NOT_UNDERSTOOD, mask_text(text, secrets))
-    raise refusal((), reason)
+    raise refused_query(reason)
 
 
 def decode(response: Response) -> str:

@@ -23,9 +23,9 @@ _COMMON: Final = {
     1: Reason.MALFORMED,
     2: Reason.MALFORMED,
     4: Reason.MALFORMED,
-    5: Reason.PARAMETER,
-    6: Reason.PARAMETER,
-    7: Reason.PARAMETER,
+    5: Reason.TARIFF,
+    6: Reason.TOO_LONG,
+    7: Reason.SERVICE_CODE,
     8: Reason.TOO_FAST,
 }
 
