@@ -15,7 +15,7 @@ from ..platform import Platform
 from ..records import DELIVERED, ReportReady
 from .faults import CMPPFault, CMPPFaults
 
-ACCEPTED_STAT, DELIVERED_STAT, FAILED_STAT = "ACCEPTD", "DELIVRD", "UNDELIV"
+ACCEPTED_STAT, DELIVERED_STAT, FAILED_STAT, CANCELLED_STAT = "ACCEPTD", "DELIVRD", "UNDELIV", "DELETED"
 Deliver = Callable[[str, ReportContent], None]
 
 
@@ -53,6 +53,14 @@ class SegmentReports:
             if status is not None:
                 self._reported.add((msg_id, number))
                 self._report(username, msg_id, number, status)
+
+    def report_cancelled(self, username: str, msg_id: int, numbers: Iterable[str]) -> None:
+        """Report a segment that its sender cancelled, to each of its numbers that has reports."""
+        numbers = [number for number in numbers if self.platform.phone(number).report_status is not None]
+        due = self.platform.clock() + self.platform.config.report_delay
+        for number in numbers:
+            self.platform.later(due, partial(self._report, username, msg_id, number, CANCELLED_STAT))
+        self.platform.changed()
 
     def settle(self, event: ReportReady) -> None:
         """Report the segments of a message that have not been reported yet."""

@@ -68,6 +68,7 @@ class Rules:
     platform: Platform
     reports: SegmentReports
     _serials: count[int] = field(default_factory=count)
+    _cancelled: set[int] = field(default_factory=set)
     _assembler: SegmentAssembler[int] = field(default_factory=lambda: SegmentAssembler(_ASSEMBLY_TIME))
 
     def login(self, pdu: Connect, address: str, connections: int) -> tuple[int, AccountState | None]:
@@ -198,9 +199,19 @@ class Rules:
         )
 
     def cancel(self, msg_id: int) -> bool:
-        """Cancel a message that has not been sent yet. Return True if it was cancelled."""
+        """Cancel a segment of a message that has not been sent yet. Return True if it was cancelled.
+
+        The first segment cancels the message on the phone. Each cancelled segment has a report with DELETED.
+        """
         message_id = next((name for name, ids in self.reports.sent.items() if msg_id in ids), None)
-        return message_id is not None and self.platform.cancel(message_id)
+        if message_id is None or msg_id in self._cancelled:
+            return False
+        messages = [message for message in self.platform.messages if message.message_id == message_id]
+        if not self._cancelled.intersection(self.reports.sent[message_id]) and not self.platform.cancel(message_id):
+            return False
+        self._cancelled.add(msg_id)
+        self.reports.report_cancelled(messages[0].username, msg_id, [message.number for message in messages])
+        return True
 
 
 def plain(number: str) -> str:

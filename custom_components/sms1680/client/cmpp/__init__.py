@@ -4,6 +4,7 @@
 and `CMPPClient` is the asyncio client (docs/protocol.md, section 3, and docs/cmpp.md).
 """
 
+from .canceller import CancelOutcome
 from .client import CMPPClient
 from .session import Session, SessionSettings
 from .status import Status
@@ -11,4 +12,15 @@ from .wire.codec import Decoder, decode, encode
 from .wire.errors import CodecError
 from .wire.pdus import PDU
 
-__all__ = ["PDU", "CMPPClient", "CodecError", "Decoder", "Session", "SessionSettings", "Status", "decode", "encode"]
+__all__ = [
+    "PDU",
+    "CMPPClient",
+    "CancelOutcome",
+    "CodecError",
+    "Decoder",
+    "Session",
+    "SessionSettings",
+    "Status",
+    "decode",
+    "encode",
+]

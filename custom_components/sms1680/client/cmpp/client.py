@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from ..account import account_key, gateway_url
-from ..checks import whole
+from ..checks import seconds, whole
 from ..errors import InvalidSettingError, NoAnswerError, refusal
 from ..limits.base_client import BaseClient, successful
 from ..numbers import Number
@@ -24,6 +24,7 @@ from ..outcomes import Outcome, Reason
 from ..plan import SendPlan, plan_batch, plan_send, plan_template
 from ..receipts import Receipt, call_hook
 from .acknowledger import Acknowledger
+from .canceller import Cancellation, Canceller, CancelOutcome, parse_msg_id
 from .client_settings import CMPPClientOptions, CMPPSettings, open_tcp
 from .compose import Composer, SubmitFields, SubmitSettings
 from .connection import Connection
@@ -32,6 +33,7 @@ from .events import (
     CloseCause,
     DecodeFailed,
     DeliverReceived,
+    Key,
     Ready,
     RequestTimedOut,
     ResponseReceived,
@@ -123,6 +125,7 @@ class CMPPClient(BaseClient):
         self._dispatcher = Dispatcher(
             outbox, self._limiter, submit, clock=checked.clock, sleep=checked.sleep, on_flushed=self._timer.rearm
         )
+        self._canceller = Canceller(checked.clock, self._timer.rearm)
         self._connection = Connection(
             checked.connect or open_tcp(host, port, checked.tls),
             checked,
@@ -140,7 +143,7 @@ class CMPPClient(BaseClient):
             raise RuntimeError("the client is closed")
         if not self._connection.started:
             self._connection.start()
-            self._timer.start([self._connection, self._dispatcher, self._acknowledger])
+            self._timer.start([self._connection, self._dispatcher, self._canceller, self._acknowledger])
 
     @property
     def status(self) -> Status:
@@ -187,6 +190,7 @@ class CMPPClient(BaseClient):
             pass
         finally:
             self._dispatcher.stop()
+            self._canceller.stop()
             await self._acknowledger.drain()
             await self._connection.close()
             await self._timer.stop()
@@ -307,6 +311,24 @@ class CMPPClient(BaseClient):
             self._dispatcher.abandon(call)
             raise
 
+    async def cancel(self, message_id: str, *, patience: float | None = None) -> CancelOutcome:
+        """Cancel a message that was sent with `at` and that the gateway has not sent yet. HTTP has no such call.
+
+        message_id: of one segment; cancel each of a receipt's `message_ids`. It concerns all numbers of the message
+        with this id. patience: seconds to wait for a connection, by default the client's. The gateway may still send a
+        delivery report for a cancelled message, for example DELETED.
+
+        Raises InvalidMessageError for an id of another kind, and NoAnswerError if there was no connection in time, so
+        that nothing was cancelled. A lost answer is `CancelOutcome.UNKNOWN`; some gateways close the connection instead
+        of answering (docs/cmpp.md, trap 24).
+        """
+        wait = self._patience if patience is None else seconds("patience", patience)
+        outcome = self._canceller.add(parse_msg_id(message_id), wait)
+        if not self._closing:
+            self.start()
+            self._canceller.flush()
+        return await outcome
+
     # --- receiving ---
 
     def __aiter__(self) -> Self:
@@ -324,23 +346,26 @@ class CMPPClient(BaseClient):
     def _on_events(self, link: CMPPProtocol, events: list[SessionEvent]) -> None:
         for event in events:
             if isinstance(event, ResponseReceived):
-                self._dispatcher.on_response(event)
+                self._owner_of(event.key).on_response(event)
             elif isinstance(event, DeliverReceived):
                 in_flight = link.session.in_flight > 0
                 self._acknowledger.on_deliver(link, event, self._clock(), in_flight=in_flight)
             else:
                 self._on_rare_event(link, event)
         self._dispatcher.flush()
+        self._canceller.flush()
 
     def _on_rare_event(self, link: CMPPProtocol, event: SessionEvent) -> None:
         match event:
             case Ready():
                 if not self._closing:
                     self._dispatcher.on_connected(link)
+                    self._canceller.on_connected(link)
                 self._connection.set_status(Status(connected=True))
             case RequestTimedOut(key):
-                _LOGGER.warning("CMPP: no answer to a SUBMIT; its message may have been sent and is not repeated")
-                self._dispatcher.on_no_response(key)
+                if not isinstance(key, Cancellation):
+                    _LOGGER.warning("CMPP: no answer to a SUBMIT; its message may have been sent and is not repeated")
+                self._owner_of(key).on_no_response(key)
             case DecodeFailed(error):
                 _LOGGER.warning("CMPP: a PDU could not be decoded: %s", error)
             case UnauthenticatedGateway():
@@ -349,11 +374,15 @@ class CMPPClient(BaseClient):
                 self._warned_unauthenticated = True
             case SessionClosed(unanswered=keys):
                 for key in keys:
-                    self._dispatcher.on_no_response(key)
+                    self._owner_of(key).on_no_response(key)
+
+    def _owner_of(self, key: Key) -> Dispatcher | Canceller:
+        return self._canceller if isinstance(key, Cancellation) else self._dispatcher
 
     def _on_changed_status(self, status: Status) -> None:
         if not status.connected:
             self._dispatcher.on_disconnected(status.reason)
+            self._canceller.on_disconnected()
         if self._on_status is not None:
             self._on_status(status)
 
