@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from sms1680 import InvalidMessageError, Outcome, Reason, Receipt, RefusedError, Spending, SpendingLimits
-from sms1680.limits import ledger
+from sms1680.limits import shared_state
 from sms1680.limits.budget import DAY, HOUR, SpendingGuard
 from sms1680.sandbox import SandboxThread
 
@@ -206,7 +206,7 @@ def test_damaged_ledger_starts_from_zero(clock: Clock, state_folder: Path, caplo
 
 def test_unshared_ledger_counts_per_process(clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    ledger._warn_unshared.cache_clear()
+    shared_state.warn_unshared.cache_clear()
     guard = SpendingGuard("a", SpendingLimits(hour=1), clock, str(tmp_path / "file"))
     assert reasons(guard, 1, 1) == [None, Reason.HOURLY_LIMIT]
     assert "within this process only" in caplog.text

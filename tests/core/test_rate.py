@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from sms1680.limits import slots as slots_module
+from sms1680.limits import shared_state
 from sms1680.limits.rate import SLOWEST, DeadlineError, RateLimiter, Slot
 from sms1680.limits.slots import SLOT_COUNT, Record, SharedSlots, Slots, open_slots
 
@@ -272,15 +272,14 @@ def test_unshared_slots_warn_once(tmp_path: Path, folder: str, caplog: pytest.Lo
     else:
         path.mkdir()
         path.chmod(0o777)  # anybody could put a trap there
-    slots_module._warn_unshared.cache_clear()
+    shared_state.warn_unshared.cache_clear()
     assert isinstance(open_slots("a", str(path)), Slots)
     assert isinstance(open_slots("b", str(path)), Slots)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_rate_holds_within_one_process(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_holds_within_one_process(tmp_path: Path, world: World) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(slots_module, "_warn_unshared", lambda: None)
     limiters = [RateLimiter("a", 10, world.clock, str(tmp_path / "file")) for _ in range(3)]
     log = Log()
     for number in range(6):

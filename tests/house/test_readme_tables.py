@@ -232,7 +232,7 @@ def concern_table(language: str) -> str:
 def exit_table(language: str) -> str:
     at = INDEX[language]
     head = (("Exit code", "Description"), ("退出码", "说明"))[at]
-    rows = [(code(number), EXITS[number][at]) for number in _EXITS.values()]
+    rows = [(code(number), EXITS[number][at]) for number in sorted(_EXITS.values())]
     rows.append(
         (code(2), ("nothing was attempted: the command or the message is invalid", "没有尝试：命令或短信内容无效")[at])
     )

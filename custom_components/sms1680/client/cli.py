@@ -5,11 +5,13 @@ is the outcome: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 means th
 """
 
 import argparse
+import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from .http.client import Client
 from .limits.base_client import PATIENCE
 from .outcomes import Language, Outcome
 from .receipts import Receipt
-from .text import estimate
+from .text import estimate, repair
 
 COMMANDS = "sms1680.commands"
 
@@ -28,11 +30,14 @@ EXIT_ACCEPTED = 0
 EXIT_ERROR = 1
 EXIT_INVALID = 2
 # The most serious outcome decides the exit code of a call.
-_EXITS = {Outcome.UNKNOWN: 6, Outcome.REFUSED: 4, Outcome.NOT_SENT: 5, Outcome.HELD: 3}
+_EXITS = {Outcome.UNKNOWN: 6, Outcome.REFUSED: 4, Outcome.NOT_SENT: 5, Outcome.HELD: 3, Outcome.ACCEPTED: 0}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code."""
+    """Run one command and return the exit code, also if its output cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = _parser(given)
     options, unknown = parser.parse_known_args(given)
@@ -42,12 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
     except SMS1680Error as error:
-        _print(options, error.receipts, language, error)
-        print(f"sms1680: {error.sentence(language)}", file=sys.stderr)
+        _show(partial(_print, options, error.receipts, language, error))
+        _show(partial(print, f"sms1680: {error.sentence(language)}", file=sys.stderr))
         if isinstance(error, InvalidMessageError):
             return EXIT_INVALID
         return _exit_code(error.receipts) if error.receipts else EXIT_ERROR
     return code
+
+
+def _show(write: Callable[[], None]) -> None:
+    """Write output. A full disk behind it must not hide the outcome of a send, which is the exit code."""
+    try:
+        write()
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
 
 
 def _language() -> Language:
@@ -161,7 +175,7 @@ def _send(options: argparse.Namespace) -> int:
         receipts = sms.send(
             options.to, _text(options.text), at=at, extension=options.extension, priority=options.priority
         )
-    _print(options, receipts, _language())
+    _show(partial(_print, options, receipts, _language()))
     return _exit_code(receipts)
 
 
@@ -212,7 +226,7 @@ def _secret(options: argparse.Namespace) -> tuple[str | None, str | None]:
 
 
 def _text(given: str) -> str:
-    return sys.stdin.read().rstrip("\n") if given == "-" else given
+    return repair(sys.stdin.read().rstrip("\n") if given == "-" else given)
 
 
 def _print(

@@ -6,13 +6,17 @@ is refused with its own reason and costs nothing. Nothing here sleeps or reads i
 
 import hashlib
 import logging
+import sqlite3
 from collections.abc import Callable, Generator, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 
 from ..outcomes import Reason
 from ..receipts import Receipt
-from .ledger import LedgerBusyError, LedgerError, open_ledger
+from .ledger import Ledger, LedgerBusyError, LedgerError, open_ledger
 from .settings import Spending, SpendingLimits
+from .shared_state import warn_unshared
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -26,10 +30,11 @@ _BUSY_TRIES = 400
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The guard's decision on the items of a call. entries: the ledger entry of each admitted item, if counted."""
+    """The guard's decision on the items of a call. entries: the entry in `ledger` of each admitted item, if counted."""
 
     entries: dict[int, int | None]
     refused: dict[int, Reason]
+    ledger: Ledger | None = None
 
     @property
     def admitted(self) -> list[int]:
@@ -40,6 +45,59 @@ class Reservation:
         """Return the receipts of all items in their order."""
         receipts = dict(zip(self.refused, refused, strict=True)) | dict(zip(self.entries, sent, strict=True))
         return [receipts[item] for item in range(len(receipts))]
+
+
+class Count:
+    """The spending so far, and of the messages that are added to it."""
+
+    def __init__(
+        self, ledger: Ledger, limits: SpendingLimits, now: float, *, critical: bool = False, automatic: bool = False
+    ) -> None:
+        ledger.prune(now - DAY, now)
+        self._hour, self._day = ledger.parts(now - HOUR), ledger.parts(now - DAY)
+        self._automatic = ledger.parts(now - HOUR, automatic=True)
+        self._messages: dict[bytes, int] = {}
+        self._messages_before = partial(ledger.messages, now - NUMBER_WINDOW)
+        self._limits = limits
+        self._is_critical, self._is_automatic = critical, automatic
+
+    def limit(self, parts: int, number_hash: bytes | None = None) -> Reason | None:
+        """Return the limit that so many more parts exceed, as a message to a number if it is given, or None."""
+        limits = self._limits
+        if self._is_automatic and limits.automatic is not None and self._automatic + parts > limits.automatic:
+            return Reason.AUTOMATIC_LIMIT
+        reserve = limits.reserve if self._is_critical else 0
+        if limits.day is not None and self._day + parts > limits.day + reserve:
+            return Reason.DAILY_LIMIT
+        if self._is_critical:
+            return None
+        if limits.hour is not None and self._hour + parts > limits.hour:
+            return Reason.HOURLY_LIMIT
+        if limits.number is None or number_hash is None:
+            return None
+        return Reason.NUMBER_LIMIT if self._messages_to(number_hash) >= limits.number else None
+
+    def add(self, number_hash: bytes, parts: int) -> None:
+        """Count a message."""
+        self._messages[number_hash] = self._messages_to(number_hash) + 1
+        self.spend(parts)
+
+    def spend(self, parts: int) -> None:
+        """Count parts."""
+        self._hour += parts
+        self._day += parts
+        self._automatic += parts
+
+    def copy(self) -> "Count":
+        """Return a count that goes on by itself."""
+        other = copy(self)
+        self._messages = dict(self._messages)
+        return other
+
+    def _messages_to(self, number_hash: bytes) -> int:
+        if number_hash not in self._messages:
+            self._messages[number_hash] = self._messages_before(number_hash)
+        return self._messages[number_hash]
 
 
 class SpendingGuard:
@@ -54,6 +112,7 @@ class SpendingGuard:
         self.limits = limits
         self._key = key
         self._now = now
+        self._state_dir = state_dir
         self._ledger = open_ledger(key, state_dir)
 
     def reserve(
@@ -66,8 +125,8 @@ class SpendingGuard:
         """
         reservations = [Reservation(dict.fromkeys(range(len(messages))), {})]
 
-        def reserve() -> None:
-            reservations.append(self._reserve(messages, critical=critical, automatic=automatic))
+        def reserve(ledger: Ledger) -> None:
+            reservations.append(self._reserve(ledger, messages, critical=critical, automatic=automatic))
 
         yield from self._writing(reserve)
         return reservations[-1]
@@ -79,57 +138,51 @@ class SpendingGuard:
         """
         pairs = zip(reservation.entries.values(), receipts, strict=True)
         entries = [entry for entry, receipt in pairs if entry is not None and receipt.outcome.is_failure]
-        if entries:
-            yield from self._writing(lambda: self._ledger.remove(entries))
+        if entries and reservation.ledger is self._ledger:
+            yield from self._writing(lambda ledger: ledger.remove(entries))
 
     def spending(self) -> Spending:
-        """Return the amount spent."""
+        """Return the amount spent, 0 if it cannot be read."""
         now = self._now()
-        return Spending(self._ledger.parts(now - HOUR), self._ledger.parts(now - DAY))
+        try:
+            return Spending(self._ledger.parts(now - HOUR), self._ledger.parts(now - DAY))
+        except sqlite3.Error:
+            return Spending(0, 0)
 
-    def _writing(self, write: Callable[[], None]) -> Generator[float, None, None]:
+    def _writing(self, write: Callable[[Ledger], None]) -> Generator[float, None, None]:
+        """Write to the ledger. One that fails is opened again, then replaced by a copy in this process."""
+        repairs = iter((lambda: open_ledger(self._key, self._state_dir), self._ledger.copy))
         for _ in range(_BUSY_TRIES):
+            ledger = self._ledger
             try:
-                with self._ledger.writing():
-                    write()
+                with ledger.writing():
+                    write(ledger)
             except LedgerBusyError:
                 yield _BUSY_PAUSE
             except LedgerError:
-                break
+                if (repair := next(repairs, None)) is None:
+                    break
+                self._ledger = repair()
+                warn_unshared()
             else:
                 return
         _LOGGER.warning("Spending cannot be counted; messages are sent without a limit")
 
-    def _reserve(self, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool) -> Reservation:
+    def _reserve(
+        self, ledger: Ledger, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool
+    ) -> Reservation:
         now = self._now()
-        ledger = self._ledger
-        ledger.prune(now - DAY, now)
-        hour, day = ledger.parts(now - HOUR), ledger.parts(now - DAY)
-        automatic_hour = ledger.parts(now - HOUR, automatic=True) if automatic else 0
-        reservation = Reservation({}, {})
+        count = Count(ledger, self.limits, now, critical=critical, automatic=automatic)
+        reservation = Reservation({}, {}, ledger)
         for item, (number, parts) in enumerate(messages):
             number_hash = self._number_hash(number)
-            of_automatic = automatic_hour + parts if automatic else 0
-            reason = self._reason(hour + parts, day + parts, of_automatic, critical=critical)
-            most = None if critical else self.limits.number
-            if reason is None and most is not None and ledger.messages(now - NUMBER_WINDOW, number_hash) >= most:
-                reason = Reason.NUMBER_LIMIT
+            reason = count.limit(parts, number_hash)
             if reason is not None:
                 reservation.refused[item] = reason
                 continue
-            hour, day, automatic_hour = hour + parts, day + parts, automatic_hour + parts
-            reservation.entries[item] = ledger.add(now, parts, automatic, number_hash)
+            count.add(number_hash, parts)
+            reservation.entries[item] = ledger.add(now, parts, number_hash, automatic=automatic)
         return reservation
-
-    def _reason(self, hour: int, day: int, automatic_hour: int, *, critical: bool) -> Reason | None:
-        limits = self.limits
-        if limits.automatic is not None and automatic_hour > limits.automatic:
-            return Reason.AUTOMATIC_LIMIT
-        if limits.day is not None and day > limits.day + (limits.reserve if critical else 0):
-            return Reason.DAILY_LIMIT
-        if limits.hour is not None and hour > limits.hour and not critical:
-            return Reason.HOURLY_LIMIT
-        return None
 
     def _number_hash(self, number: str) -> bytes:
         return hashlib.sha256(f"{self._key}\n{number}".encode()).digest()[:8]

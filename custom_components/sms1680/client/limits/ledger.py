@@ -9,19 +9,20 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 
-from .shared_state import STATE_DIR, state_folders, state_name
+from .shared_state import state_folders, state_name, warn_unshared
 
 _LOGGER = logging.getLogger(__name__)
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_MEMORY = ":memory:"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spent (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, parts INTEGER NOT NULL, automatic INTEGER NOT NULL, mark BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS spent_at ON spent (at);
+CREATE TABLE IF NOT EXISTS held_back (mark BLOB PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -59,8 +60,8 @@ class Ledger:
         with self._lock:
             try:
                 self._database.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode in _BUSY:
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", None) in _BUSY:
                     raise LedgerBusyError from error
                 raise LedgerError from error
             try:
@@ -73,7 +74,7 @@ class Ledger:
                 self._roll_back()
                 raise
 
-    def add(self, at: float, parts: int, automatic: bool, number_hash: bytes) -> int:  # noqa: FBT001
+    def add(self, at: float, parts: int, number_hash: bytes, *, automatic: bool = False) -> int:
         """Add a message and return its id. at: seconds since 1970. number_hash: the number, not readable."""
         values = (at, parts, automatic, number_hash)
         row = self._database.execute("INSERT INTO spent (at, parts, automatic, mark) VALUES (?, ?, ?, ?)", values)
@@ -97,6 +98,24 @@ class Ledger:
         query = "SELECT COUNT(*) FROM spent WHERE at > ? AND mark = ?"
         return int(self._database.execute(query, (since, number_hash)).fetchone()[0])
 
+    def held_back(self, number_hash: bytes) -> int:
+        """Return how many messages to one number were held back and not yet announced."""
+        row = self._database.execute("SELECT messages FROM held_back WHERE mark = ?", (number_hash,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def hold_back(self, number_hash: bytes, messages: int) -> None:
+        """Add to the messages held back. A negative number removes them."""
+        messages += self.held_back(number_hash)
+        self._database.execute("REPLACE INTO held_back VALUES (?, ?)", (number_hash, messages))
+        self._database.execute("DELETE FROM held_back WHERE messages <= 0")
+
+    def copy(self) -> "Ledger":
+        """Return a ledger of this process with the same entries, as far as they can be read."""
+        copy = Ledger(_MEMORY)
+        with contextlib.suppress(sqlite3.Error), self._lock:
+            self._database.backup(copy._database)
+        return copy
+
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self._database.execute("ROLLBACK")
@@ -108,21 +127,12 @@ def open_ledger(key: str, state_dir: str | None) -> Ledger:
         ledger = _open(folder / f"{state_name(key)}.spent")
         if ledger is not None:
             return ledger
-    _warn_unshared()
-    return Ledger(":memory:")
-
-
-@cache
-def _warn_unshared() -> None:
-    _LOGGER.warning(
-        "Spending is counted within this process only, because no folder for shared state can be written. "
-        "Set %s to such a folder",
-        STATE_DIR,
-    )
+    warn_unshared()
+    return Ledger(_MEMORY)
 
 
 def _open(path: Path) -> Ledger | None:
-    with contextlib.suppress(OSError, sqlite3.OperationalError):
+    with contextlib.suppress(OSError, sqlite3.Error):
         path.touch(mode=0o600)
         try:
             return Ledger(str(path))

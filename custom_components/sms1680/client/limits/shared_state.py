@@ -2,21 +2,40 @@
 
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 STATE_DIR = "SMS1680_STATE_DIR"
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def state_folders(state_dir: str | None = None) -> Iterator[Path]:
     """Yield the existing folders in which the processes of this user can share state, the usual one first."""
     for folder in _candidates(state_dir):
-        with contextlib.suppress(OSError):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            make_folder(folder)
             if _is_private(folder):
                 yield folder
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder for shared state, unless it exists. Raise OSError if that fails."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@cache
+def warn_unshared() -> None:
+    """Log once that the state cannot be shared. A send goes on without."""
+    _LOGGER.warning(
+        "The rate, the spending and the sent messages of the account are counted within this process only, because no "
+        "file for shared state can be written and locked. Set %s to a folder that only this user can write to",
+        STATE_DIR,
+    )
 
 
 def state_name(key: str) -> str:
@@ -24,17 +43,16 @@ def state_name(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def _candidates(state_dir: str | None) -> list[Path]:
-    named = state_dir or os.environ.get(STATE_DIR)
-    if named:
-        return [Path(named)]
-    folders = []
+def _candidates(state_dir: str | None) -> Iterator[Path]:
+    if named := state_dir or os.environ.get(STATE_DIR):
+        yield Path(named)
+        return
     if state_home := os.environ.get("XDG_STATE_HOME"):
-        folders.append(Path(state_home) / "sms1680")
-    with contextlib.suppress(RuntimeError):
-        folders.append(Path.home() / ".local" / "state" / "sms1680")
-    folders.append(Path(tempfile.gettempdir()) / f"sms1680-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
-    return folders
+        yield Path(state_home) / "sms1680"
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        yield Path.home() / ".local" / "state" / "sms1680"
+    with contextlib.suppress(OSError):  # no temporary folder can be written
+        yield Path(tempfile.gettempdir()) / f"sms1680-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
 
 
 def _is_private(folder: Path) -> bool:

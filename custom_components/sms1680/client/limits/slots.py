@@ -2,21 +2,20 @@
 
 Each slot is an exclusive `flock` on its own descriptor. A crash releases it, and two copies of this module in one
 process exclude each other too; record locks (fcntl) would not. The last answer is a small record in the file of the
-first slot. If no file can be written or locked, the slots belong to this process only.
+first slot. A file that cannot be opened, written or locked never stops a send: its slot or its record then belongs to
+this process only. A folder that was deleted is created again.
 """
 
 import contextlib
-import logging
 import math
 import os
 import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from .shared_state import STATE_DIR, state_folders, state_name
+from .shared_state import make_folder, state_folders, state_name, warn_unshared
 
 try:
     import fcntl
@@ -26,7 +25,6 @@ except ImportError:  # Windows
 SLOT_COUNT = 5
 NO_SLOT = -1
 
-_LOGGER = logging.getLogger(__name__)
 _LAYOUT = struct.Struct("<4sddddI")
 _MAGIC = b"P1\x00\x00"
 _LONGEST_COST = 100_000.0
@@ -121,15 +119,25 @@ class SharedSlots(Slots):
         self._name = name
         self._process = os.getpid()
         self._descriptors: dict[str, int] = {}
-        self._open("0")  # the record's file: fail here if nothing can be written
+        # Fail here if nothing can be written. A full disk later still has room for this record.
+        if not os.fstat(self._open("0")).st_size:
+            os.pwrite(self._open("0"), Record().pack(), 0)
 
     def read(self) -> Record:
-        """Return the record of the account's last answer."""
-        return Record.unpack(os.pread(self._open("0"), _LAYOUT.size, 0))
+        """Return the record of the account's last answer: ours if it is newer, because it could not be written."""
+        try:
+            shared = Record.unpack(os.pread(self._open("0"), _LAYOUT.size, 0))
+        except OSError:
+            return self._record
+        return max(shared, self._record, key=lambda record: record.answered_at)
 
     def write(self, record: Record) -> None:
         """Store the record of the account's last answer."""
-        os.pwrite(self._open("0"), record.pack(), 0)
+        super().write(record)
+        try:
+            os.pwrite(self._open("0"), record.pack(), 0)
+        except OSError:
+            warn_unshared()
 
     def release(self, index: int) -> None:
         """Release a slot, except one that the parent process acquired before a fork."""
@@ -138,18 +146,25 @@ class SharedSlots(Slots):
 
     def has_urgent(self) -> bool:
         """Return whether any process has an urgent packet waiting."""
-        descriptor = self._open("urgent")
-        # Other readers lock the file for a moment too; only an announcement holds it longer.
-        if any(_lock(descriptor, exclusive=True) for _ in range(_LOOK_TRIES)):
-            _unlock(descriptor)
+        try:
+            descriptor = self._open("urgent")
+            # Other readers lock the file for a moment too; only an announcement holds it longer.
+            if not any(_lock(descriptor, exclusive=True) for _ in range(_LOOK_TRIES)):
+                return True
+        except OSError:
             return False
-        return True
+        _unlock(descriptor)
+        return False
 
     def announce_urgent(self) -> Callable[[], None]:
         """Announce an urgent packet to all processes; return a function that withdraws it."""
-        descriptor = _open_file(self._folder / f"{self._name}.urgent")
+        try:
+            descriptor = self._open_file("urgent")
+        except OSError:
+            return super().announce_urgent()
         # A reader locks the file only for a moment: a few tries are enough, and waiting would block an event loop.
-        any(_lock(descriptor, exclusive=False) for _ in range(_ANNOUNCE_TRIES))
+        with contextlib.suppress(OSError):
+            any(_lock(descriptor, exclusive=False) for _ in range(_ANNOUNCE_TRIES))
         return lambda: os.close(descriptor)
 
     def close(self) -> None:
@@ -161,10 +176,15 @@ class SharedSlots(Slots):
         super().close()
 
     def _lock(self, index: int) -> bool:
-        return _lock(self._open(str(index)), exclusive=True)
+        try:
+            return _lock(self._open(str(index)), exclusive=True)
+        except OSError:
+            warn_unshared()
+            return True
 
     def _unlock(self, index: int) -> None:
-        _unlock(self._descriptors[str(index)])
+        if (descriptor := self._descriptors.get(str(index))) is not None:
+            _unlock(descriptor)
 
     def _open(self, suffix: str) -> int:
         if self._process != os.getpid():
@@ -172,9 +192,21 @@ class SharedSlots(Slots):
             self.close()
             self._process = os.getpid()
         descriptor = self._descriptors.get(suffix)
+        if descriptor is not None and not os.fstat(descriptor).st_nlink:
+            # The file was deleted. Other processes use a new one.
+            os.close(self._descriptors.pop(suffix))
+            descriptor = None
         if descriptor is None:
-            descriptor = self._descriptors[suffix] = _open_file(self._folder / f"{self._name}.{suffix}")
+            descriptor = self._descriptors[suffix] = self._open_file(suffix)
         return descriptor
+
+    def _open_file(self, suffix: str) -> int:
+        path, flags = self._folder / f"{self._name}.{suffix}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:  # the folder was deleted
+            make_folder(self._folder)
+            return os.open(path, flags, 0o600)
 
 
 def open_slots(key: str, state_dir: str | None) -> Slots:
@@ -182,27 +214,15 @@ def open_slots(key: str, state_dir: str | None) -> Slots:
     for folder in state_folders(state_dir) if fcntl is not None else ():
         with contextlib.suppress(OSError):
             return SharedSlots(folder, state_name(key))
-    _warn_unshared()
+    warn_unshared()
     return Slots()
 
 
-@cache
-def _warn_unshared() -> None:
-    _LOGGER.warning(
-        "The rate of the account is limited within this process only, because no folder for shared state can be "
-        'written and locked; other programs that use the same account can cause "too fast". Set %s to such a folder',
-        STATE_DIR,
-    )
-
-
-def _open_file(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
 def _lock(descriptor: int, *, exclusive: bool) -> bool:
+    """Return False if somebody else has the lock. Raise OSError if the file system has no locks."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
     return True
 

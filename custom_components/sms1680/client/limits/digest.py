@@ -1,0 +1,148 @@
+"""A spending guard for short processes: what a limit holds back is counted, and the phone learns about it.
+
+The last message that a limit lets pass says that the next ones are held back. The first message after these begins
+with their number. Critical messages are neither held back nor carry such words.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..outcomes import Reason
+from ..receipts import Receipt
+from .budget import Count, Reservation, SpendingGuard
+from .ledger import Ledger
+
+_NEXT = {
+    Reason.NUMBER_LIMIT: "（其后 10 分钟的告警将汇总）",
+    Reason.HOURLY_LIMIT: "（其后 60 分钟的告警将汇总）",
+    Reason.DAILY_LIMIT: "（其后 24 小时的告警将汇总）",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a message says about the limits.
+
+    held_back: the number of earlier messages to the same phone that were held back. limit: the limit that holds back
+    the next ones, None if there is still room.
+    """
+
+    held_back: int = 0
+    limit: Reason | None = None
+
+    @property
+    def before(self) -> str:
+        """The words in front of the text."""
+        return f"此前 {self.held_back} 条未单独发送。" if self.held_back else ""
+
+    @property
+    def after(self) -> str:
+        """The words behind the text."""
+        return _NEXT[self.limit] if self.limit else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The guard's decision on the numbers of a call.
+
+    notices: the notice of each admitted item. parts: the parts that its text may have with the notice.
+    """
+
+    reservation: Reservation
+    notices: Mapping[int, Notice] = field(default_factory=dict)
+    parts: Mapping[int, int] = field(default_factory=dict)
+
+
+class DigestGuard(SpendingGuard):
+    """A spending guard that counts what it holds back."""
+
+    def admit(
+        self, numbers: Sequence[str], parts_of: Callable[[Notice], int], *, critical: bool
+    ) -> Generator[float, None, Admission]:
+        """Count one message to each number before it is sent, as far as the limits allow. Yield as `reserve` does.
+
+        parts_of: returns the parts of the text with a notice. If nothing can be counted, all messages are admitted.
+        """
+        bare, every = parts_of(Notice()), range(len(numbers))
+        admissions = [
+            Admission(Reservation(dict.fromkeys(every), {}), dict.fromkeys(every, Notice()), dict.fromkeys(every, bare))
+        ]
+
+        def admit(ledger: Ledger) -> None:
+            admissions.append(self._admit(ledger, numbers, parts_of, critical=critical))
+
+        yield from self._writing(admit)
+        return admissions[-1]
+
+    def settle(
+        self, admission: Admission, numbers: Sequence[str], receipts: Mapping[str, Receipt]
+    ) -> Generator[float, None, None]:
+        """Refund what was not sent. A count that did not reach its phone is announced again. Yield as `reserve` does.
+
+        receipts: of the admitted numbers.
+        """
+        reservation = admission.reservation
+        yield from self.refund(reservation, [receipts[numbers[item]] for item in reservation.entries])
+        again = {
+            self._number_hash(numbers[item]): notice.held_back
+            for item, notice in admission.notices.items()
+            if notice.held_back and not receipts[numbers[item]].outcome.is_success
+        }
+
+        def restore(ledger: Ledger) -> None:
+            for number_hash, messages in again.items():
+                ledger.hold_back(number_hash, messages)
+
+        if again:
+            yield from self._writing(restore)
+
+    def _admit(
+        self, ledger: Ledger, numbers: Sequence[str], parts_of: Callable[[Notice], int], *, critical: bool
+    ) -> Admission:
+        now = self._now()
+        count = Count(ledger, self.limits, now, critical=critical)
+        reservation = Reservation({}, {}, ledger)
+        bare = parts_of(Notice())
+        hashes = [self._number_hash(number) for number in numbers]
+        for item, number_hash in enumerate(hashes):
+            reason = count.limit(bare, number_hash)
+            if reason is None:
+                count.add(number_hash, bare)
+                reservation.entries[item] = None
+            else:
+                reservation.refused[item] = reason
+                if not critical:
+                    ledger.hold_back(number_hash, 1)
+        limits = (
+            {} if critical else self._next_limits(count, {item: hashes[item] for item in reservation.entries}, bare)
+        )
+        notices: dict[int, Notice] = {}
+        parts: dict[int, int] = {}
+        for item in reservation.entries:
+            number_hash = hashes[item]
+            held_back = 0 if critical else ledger.held_back(number_hash)
+            if held_back:
+                ledger.hold_back(number_hash, -held_back)
+            notices[item] = Notice(held_back, limits.get(item))
+            more = parts_of(notices[item]) - bare
+            while more > 0 and count.limit(more) is not None:
+                more -= 1  # the words take the place of a part of the text
+            count.spend(more)
+            parts[item] = bare + more
+            reservation.entries[item] = ledger.add(now, parts[item], number_hash)
+        return Admission(reservation, notices, parts)
+
+    @staticmethod
+    def _next_limits(count: Count, admitted: Mapping[int, bytes], parts: int) -> dict[int, Reason]:
+        """Return the limits that would hold back the next message to each admitted number."""
+        ahead = count.copy()
+        limits: dict[int, Reason] = {}
+        for item, number_hash in admitted.items():
+            reason = ahead.limit(parts, number_hash)
+            if reason is None:
+                ahead.add(number_hash, parts)
+            elif reason is Reason.NUMBER_LIMIT:
+                limits[item] = reason
+            else:  # a limit of the account: the words of this notice leave even less for the others
+                return dict.fromkeys(admitted, reason)
+        return limits
