@@ -1,11 +1,17 @@
 """The tokens and arguments of a `sms1680://` URL, as `apprise --details` lists them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from apprise.locale import gettext_lazy as _
 
-from .core import DEFAULT_GATEWAY
+from .core import DEFAULT_GATEWAY, LARGEST_PACKET, InvalidSettingError
+
+try:
+    from apprise.utils.parse import parse_bool
+except ImportError:  # Apprise 1.9.0
+    from apprise.utils import parse_bool  # type: ignore[attr-defined,no-redef]
 
 MAX_DEDUPE = 7 * 24 * 3600
 
@@ -37,11 +43,24 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "values": ("front", "behind", "platform"),
         "default": "front",
     },
-    "batch": {"name": _("Batch Mode"), "type": "bool", "default": True},
+    "batch": {
+        "name": _("Batch Mode (yes, no, or items a request)"),
+        "type": "string",
+        "regex": (r"^(yes|no|[0-9]{1,4})$", "i"),
+        "default": "yes",
+    },
     "rate": {"name": _("Rate (items a second)"), "type": "float", "min": 0.0},
     "dedupe": {"name": _("Seconds without Repeats"), "type": "int", "min": 0, "max": MAX_DEDUPE, "default": 0},
     "stamp": {"name": _("Append Time"), "type": "bool", "default": False},
     "cap": {"name": _("Parts a Day"), "type": "int", "min": 0},
+    "critical": {"name": _("Critical"), "type": "bool", "default": False},
+    "repeat": {
+        "name": _("Repeat Once"),
+        "type": "choice:string",
+        "values": ("no", "unknown"),
+        "default": "no",
+    },
+    "state": {"name": _("State Folder"), "type": "string"},
     "md5": {"name": _("Password Is Its MD5"), "type": "bool", "default": False},
     "form": {"name": _("Password Form Sent"), "type": "choice:string", "values": ("md5", "plain"), "default": "md5"},
 }
@@ -67,8 +86,33 @@ def write_options(values: Mapping[str, object]) -> dict[str, str]:
     return {
         name: _format(value)
         for name, value in values.items()
-        if value is not None and value != OPTIONS[name].get("default")
+        if value is not None and _format(value) != _format(OPTIONS[name].get("default"))
     }
+
+
+def parse_number(name: str, value: float | str | None, maximum: float = math.inf) -> float:
+    """Return a number from 0 to `maximum`. Raise InvalidSettingError for anything else."""
+    try:
+        number = float(value or 0)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number) and 0 <= number <= maximum:
+        return number
+    bounds = f"from 0 to {maximum:g}" if math.isfinite(maximum) else "not below 0"
+    raise InvalidSettingError(f"{name} must be a number {bounds}")
+
+
+def parse_flag(value: bool | str | None) -> bool:  # noqa: FBT001
+    """Return True or False for any of Apprise's words for them; None is False."""
+    return bool(parse_bool(value))
+
+
+def parse_batch(value: bool | float | str | None) -> bool | int:  # noqa: FBT001
+    """Return True or False for the words of `batch=`, or the items of each request. Raise InvalidSettingError."""
+    text = str(value).strip()
+    if text.isdecimal() and int(text) > 0:
+        return int(parse_number("batch", text, LARGEST_PACKET))
+    return value is None or bool(parse_bool(value, default=True))
 
 
 def _format(value: object) -> str:

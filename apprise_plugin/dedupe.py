@@ -2,7 +2,7 @@
 
 Sent messages are stored as keyed hashes in a small SQLite file in the core's state folder. A sender first claims the
 number in one transaction, so that exactly one of several simultaneous senders sends. The outcome then replaces the
-claim; if nothing was sent, the claim is deleted. If no file can be written, the process keeps the hashes in memory.
+claim; if nothing was sent, the claim is deleted. What no file can take is stored in the memory of the process.
 """
 
 import contextlib
@@ -11,11 +11,12 @@ import hmac
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
-from .core import Outcome, Reason, Receipt, state_folders
+from .core import Outcome, Reason, Receipt, state_folders, warn_unshared
 
 FILE = "dedupe.sqlite3"
 CAPACITY = 100_000
@@ -30,7 +31,8 @@ _TABLE = """CREATE TABLE IF NOT EXISTS sent (
     message BLOB PRIMARY KEY, at REAL NOT NULL, until REAL NOT NULL, outcome TEXT NOT NULL, message_id TEXT
 ) WITHOUT ROWID"""
 _DELETE_OLDEST = "DELETE FROM sent WHERE message IN (SELECT message FROM sent ORDER BY at DESC LIMIT -1 OFFSET ?)"
-_SETTLE = "UPDATE sent SET at = ?, until = ?, outcome = ?, message_id = ? WHERE message = ?"
+# SQLite's usual journal needs room on the disk for each change. This one does not, but a crash can damage the file.
+_JOURNAL_IN_MEMORY = "PRAGMA journal_mode = MEMORY"
 
 _T = TypeVar("_T")
 _memory_lock = threading.Lock()
@@ -47,55 +49,94 @@ class PreviousSend:
 class Dedupe:
     """The messages sent within the last `seconds`.
 
-    key: a secret for the hashes, so that the file reveals nothing. context: further
-    values that identify a message, next to its number and text. clock: seconds since 1970, the same for all processes.
+    key: a secret for the hashes, so that the file reveals nothing. context: further values that identify a message,
+    next to its number and text. renews: each attempt to send a message again begins its period again. state_dir: the
+    folder of the file, None for the default. clock: seconds since 1970, the same for all processes.
     """
 
     def __init__(
-        self, seconds: int, key: bytes, context: Sequence[str], *, clock: Callable[[], float] = time.time
+        self,
+        seconds: int,
+        key: bytes,
+        context: Sequence[str],
+        *,
+        renews: bool = False,
+        state_dir: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._seconds = seconds
         self._key = key
         self._context = tuple(context)
+        self._renews = renews
+        self._state_dir = state_dir
         self._clock = clock
 
     def claim(self, numbers: Collection[str], text: str) -> dict[str, PreviousSend | None]:
         """Return the previous send for each number, or None if it is now claimed: send, then call `settle`."""
-        return _transact(lambda store: self._claim(store, numbers, text))
-
-    def _claim(self, store: sqlite3.Connection, numbers: Collection[str], text: str) -> dict[str, PreviousSend | None]:
-        now = self._clock()
-        store.execute("DELETE FROM sent WHERE until < ? OR at > ?", (now, now + _SKEW))
-        store.execute(_DELETE_OLDEST, (CAPACITY,))
-        return {number: self._claim_one(store, number, text, now) for number in numbers}
-
-    def _claim_one(self, store: sqlite3.Connection, number: str, text: str, now: float) -> PreviousSend | None:
-        message = self._hash(number, text)
-        row = store.execute("SELECT at, outcome, message_id FROM sent WHERE message = ?", (message,)).fetchone()
-        if row is not None and row[0] > now - max(self._seconds, _MAX_CLAIM_AGE if row[1] == _CLAIMED else 0):
-            at, outcome, message_id = row
-            if outcome != _CLAIMED:
-                return PreviousSend(_receipt(number, Outcome(outcome), message_id))
-            if at > now - _MAX_CLAIM_AGE:
-                return PreviousSend(None)
-            return PreviousSend(_receipt(number, Outcome.UNKNOWN, None))
-        until = now + max(self._seconds, _MAX_CLAIM_AGE)
-        store.execute("REPLACE INTO sent VALUES (?, ?, ?, ?, NULL)", (message, now, until, _CLAIMED))
-        return None
+        unsaved = _in_memory(lambda store: self._look_up(store, numbers, text)) if _memory else {}
+        found = {number: previous for number, previous in unsaved.items() if previous and previous.receipt}
+        rest = [number for number in numbers if number not in found]
+        return {**found, **_transact(lambda store: self._claim(store, rest, text), self._state_dir)}
 
     def settle(self, receipts: Collection[Receipt], text: str) -> None:
         """Replace claims by outcomes. A number that was certainly not sent to can be claimed again."""
-        _transact(lambda store: self._settle(store, receipts, text))
+        record = partial(self._settle, receipts=receipts, text=text)
+        try:
+            _in_file(record, self._state_dir)
+        except sqlite3.Error:
+            warn_unshared()
+            _in_memory(record)
+            # A claim that stays in the file would look like a send in progress to other processes.
+            release = partial(
+                self._settle, receipts=[Receipt(receipt.number, Outcome.NOT_SENT) for receipt in receipts], text=text
+            )
+            for change in (record, release):
+                with contextlib.suppress(sqlite3.Error):
+                    _in_file(change, self._state_dir, _JOURNAL_IN_MEMORY)
+                    break
+
+    def forget(self, numbers: Collection[str], text: str) -> None:
+        """Forget a message, so that the next one with the same text is sent."""
+        self.settle([Receipt(number, Outcome.NOT_SENT) for number in numbers], text)
+
+    def _look_up(self, store: sqlite3.Connection, numbers: Iterable[str], text: str) -> dict[str, PreviousSend | None]:
+        now = self._clock()
+        store.execute("DELETE FROM sent WHERE until < ? OR at > ?", (now, now + _SKEW))
+        return {number: self._look_up_one(store, number, text, now) for number in numbers}
+
+    def _look_up_one(self, store: sqlite3.Connection, number: str, text: str, now: float) -> PreviousSend | None:
+        message = self._hash(number, text)
+        row = store.execute("SELECT at, outcome, message_id FROM sent WHERE message = ?", (message,)).fetchone()
+        if row is None or row[0] <= now - max(self._seconds, _MAX_CLAIM_AGE if row[1] == _CLAIMED else 0):
+            return None
+        at, outcome, message_id = row
+        if outcome == _CLAIMED and at > now - _MAX_CLAIM_AGE:
+            return PreviousSend(None)
+        if self._renews:
+            self._write(store, message, now, outcome, message_id)
+        return PreviousSend(_receipt(number, Outcome(outcome or Outcome.UNKNOWN), message_id))
+
+    def _claim(self, store: sqlite3.Connection, numbers: Iterable[str], text: str) -> dict[str, PreviousSend | None]:
+        found = self._look_up(store, numbers, text)
+        store.execute(_DELETE_OLDEST, (CAPACITY,))
+        for number, previous in found.items():
+            if previous is None:
+                self._write(store, self._hash(number, text), self._clock(), _CLAIMED, None)
+        return found
 
     def _settle(self, store: sqlite3.Connection, receipts: Collection[Receipt], text: str) -> None:
-        now = self._clock()
         for receipt in receipts:
             message = self._hash(receipt.number, text)
             if receipt.outcome.is_failure:
                 store.execute("DELETE FROM sent WHERE message = ?", (message,))
             else:
-                row = (now, now + self._seconds, receipt.outcome.value, receipt.message_id, message)
-                store.execute(_SETTLE, row)
+                self._write(store, message, self._clock(), receipt.outcome.value, receipt.message_id)
+
+    def _write(
+        self, store: sqlite3.Connection, message: bytes, now: float, outcome: str, message_id: str | None
+    ) -> None:
+        until = now + max(self._seconds, 0 if outcome else _MAX_CLAIM_AGE)
+        store.execute("REPLACE INTO sent VALUES (?, ?, ?, ?, ?)", (message, now, until, outcome, message_id))
 
     def _hash(self, number: str, text: str) -> bytes:
         whole = "\0".join((*self._context, number, text))
@@ -107,15 +148,16 @@ def _receipt(number: str, outcome: Outcome, message_id: str | None) -> Receipt:
     return Receipt(number, outcome, message_id, reason)
 
 
-def _transact(work: Callable[[sqlite3.Connection], _T]) -> _T:
+def _transact(work: Callable[[sqlite3.Connection], _T], state_dir: str | None = None) -> _T:
     """Run `work` on the shared file, or on a database in memory if that fails (full disk), so that an alarm is sent."""
-    with contextlib.suppress(sqlite3.Error):
-        store = _open_shared()
-        if store is not None:
-            with contextlib.closing(store):
-                result = work(store)
-                store.execute("COMMIT")
-                return result
+    try:
+        return _in_file(work, state_dir)
+    except sqlite3.Error:
+        warn_unshared()
+        return _in_memory(work)
+
+
+def _in_memory(work: Callable[[sqlite3.Connection], _T]) -> _T:
     with _memory_lock:
         if not _memory:
             _memory.append(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None))
@@ -123,16 +165,27 @@ def _transact(work: Callable[[sqlite3.Connection], _T]) -> _T:
         return work(_memory[0])
 
 
-def _open_shared() -> sqlite3.Connection | None:
+def _in_file(work: Callable[[sqlite3.Connection], _T], state_dir: str | None, *pragmas: str) -> _T:
+    """Run `work` in one transaction on the first file that can be written. Raise sqlite3.Error if that fails."""
+    store = _open_shared(state_dir, *pragmas)
+    if store is None:
+        raise sqlite3.OperationalError
+    with contextlib.closing(store):
+        result = work(store)
+        store.execute("COMMIT")
+    return result
+
+
+def _open_shared(state_dir: str | None = None, *pragmas: str) -> sqlite3.Connection | None:
     """Return the first writable file in a new transaction, or None."""
-    for folder in state_folders():
+    for folder in state_folders(state_dir):
         for _attempt in range(2):
             store = None
             try:
                 store = sqlite3.connect(folder / FILE, timeout=_BUSY, isolation_level=None)
                 (folder / FILE).chmod(0o600)
-                store.execute("BEGIN IMMEDIATE")
-                store.execute(_TABLE)
+                for statement in (*pragmas, "BEGIN IMMEDIATE", _TABLE):
+                    store.execute(statement)
             except (sqlite3.Error, OSError) as error:
                 if store is not None:
                     store.close()

@@ -7,10 +7,13 @@ at INFO for the successes and one at ERROR for the failures, and nothing else fr
 
 from collections.abc import Collection, Iterable, Sequence
 
-from .core import Outcome, Reason, Receipt, mask_number
+from .core import OWN_LIMITS, Outcome, Reason, Receipt, SpendingLimits, mask_number
 
 # Only these reasons have details in our own words. Other details come from the platform and may quote the text.
 _SAFE_DETAILS = frozenset({Reason.LOST, Reason.NO_CONNECTION, Reason.WRONG_ADDRESS})
+# Details of our own: no time was left for a request, the message was repeated after an unknown outcome, and another
+# program's claim of the same message has no outcome.
+NO_TIME, REPEATED, OTHER_SENDER = "no time", "repeated", "other sender"
 _NUMBERS_SHOWN = 20
 _UNKNOWN_ADVICE = (
     "It may have arrived: do not send it again before you have checked with the recipient or the platform. "
@@ -31,12 +34,12 @@ def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) ->
     return "; ".join(f"{description}: {_format_numbers(numbers)}" for description, numbers in groups.items())
 
 
-def failure_message(receipts: Iterable[Receipt]) -> str:
-    """Return the line about the numbers with any other outcome, or an empty text."""
+def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None = None) -> str:
+    """Return the line about the numbers with any other outcome, or an empty text. limits: those of the URL."""
     groups: dict[str, list[str]] = {}
     for receipt in receipts:
         if not receipt.outcome.is_success:
-            groups.setdefault(_describe_failure(receipt), []).append(receipt.number)
+            groups.setdefault(_describe_failure(receipt, limits), []).append(receipt.number)
     return " ".join(f"{_format_numbers(numbers)}: {description}" for description, numbers in groups.items())
 
 
@@ -44,15 +47,35 @@ def _describe_success(receipt: Receipt, *, duplicate: bool) -> str:
     description = "accepted" if receipt.outcome is Outcome.ACCEPTED else "held for manual review at the platform"
     if receipt.message_id:
         description += f" (id {receipt.message_id})"
+    if receipt.detail == REPEATED:
+        description += " when repeated; the first attempt's outcome is unknown, so the message may arrive twice"
     if duplicate:
         description += " earlier, not sent again (dedupe)"
     return description
 
 
-def _describe_failure(receipt: Receipt) -> str:
+def _describe_held_back(reason: Reason, limits: SpendingLimits) -> str:
+    limit = {
+        Reason.NUMBER_LIMIT: f"{limits.number} messages to one number within 10 minutes",
+        Reason.HOURLY_LIMIT: f"{limits.hour} parts within 60 minutes",
+        Reason.DAILY_LIMIT: f"{limits.day} parts within 24 hours ({limits.reserve} more for critical messages)",
+    }
+    return (
+        f"held back. {reason.en} The limit is {limit[reason]}; ?cap=PARTS replaces all limits by one per day, and "
+        "?cap=0 removes them. The next message to this number begins with the count of those that were held back."
+    )
+
+
+def _describe_failure(receipt: Receipt, limits: SpendingLimits | None) -> str:
     reason = receipt.reason
+    if limits is not None and reason is not None and reason in OWN_LIMITS:
+        return _describe_held_back(reason, limits)
     sentence = reason.en if reason is not None else ""
-    if receipt.detail and reason in _SAFE_DETAILS:
+    if receipt.detail == NO_TIME:
+        sentence = "The time for this notification was used up before a request could begin; nothing was sent."
+    elif receipt.detail == OTHER_SENDER:
+        sentence = "Another program on this machine began to send the same text and recorded no outcome."
+    elif receipt.detail and reason in _SAFE_DETAILS:
         sentence += f" ({receipt.detail})"
     if receipt.outcome is Outcome.UNKNOWN:
         return f"unknown. {sentence} {_UNKNOWN_ADVICE}"

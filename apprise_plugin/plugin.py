@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,12 +14,24 @@ from apprise.conversion import convert_between
 from apprise.manager_plugins import NotificationManager
 from apprise.url import PrivacyMode
 
-from .arguments import ARGUMENTS, MAX_DEDUPE, OPTIONS, TEMPLATES, TOKENS, read_options, write_options
+from .arguments import (
+    ARGUMENTS,
+    MAX_DEDUPE,
+    OPTIONS,
+    TEMPLATES,
+    TOKENS,
+    parse_batch,
+    parse_flag,
+    parse_number,
+    read_options,
+    write_options,
+)
 from .core import (
     DEFAULT_GATEWAY,
     MASK,
     MAX_LENGTH,
     PACKET_SIZE,
+    DigestGuard,
     InvalidMessageError,
     InvalidSettingError,
     PasswordForm,
@@ -26,11 +39,13 @@ from .core import (
     SignaturePlace,
     SpendingLimits,
     Timeouts,
+    account_key,
     add_words,
     check_extension,
     cut,
     gateway_url,
     mask_number,
+    repair,
     units,
 )
 from .credentials import make_account
@@ -39,20 +54,19 @@ from .log_messages import failure_message, success_message
 from .retry import RetryMemory, RetryState, is_retryable
 from .sender import NotificationSender
 from .targets import split_targets
+from .time_limit import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT, find_deadline
 
 try:
     from apprise.exception import AppriseImproperlyConfigured as ImproperlyConfigured
 except ImportError:  # before Apprise 2
     ImproperlyConfigured = TypeError  # type: ignore[assignment,misc]
-try:
-    from apprise.utils.parse import parse_bool
-except ImportError:  # Apprise 1.9.0
-    from apprise.utils import parse_bool  # type: ignore[attr-defined,no-redef]
 
-# Apprise 2 stops waiting for a service after 60 seconds, but the thread of the service runs on. All attempts together
-# must end earlier.
-APPRISE_TIMEOUT = 60.0
-SHARE_OF_TIMEOUT = 0.9
+# Twice what an outage of 50 checks costs within an hour: 50 messages and 50 more at its end, to three phones.
+DEFAULT_LIMITS = SpendingLimits(hour=600, day=1000, reserve=200, number=120, automatic=None)
+# The programs that answer any failure with "try again later", so that the same text comes again, and the seconds for
+# which a failed notification is remembered after each try. Mail servers wait for up to six hours between two tries.
+_REPEATING_HOSTS = ("mailrise",)
+_REPEATING_PERIOD = 8 * 3600
 _MEMORY_KEY = "sms1680"
 _STAMP = " %H:%M:%S"
 _STAMP_LENGTH = 9
@@ -69,11 +83,14 @@ class NotifySMS1680(NotifyBase):
         extension: digits appended to the sender's number.
         signature: the text of 【…】, without brackets.
         place: the position of the signature: "front", "behind", or "platform" for one that the platform adds itself.
-        batch: send many numbers in one request.
+        batch: send several numbers in one request: yes (100), no, or their number up to 1000.
         rate: items per second that the account is allowed.
         dedupe: seconds during which the same text is not sent to the same number again.
         stamp: append the time.
         cap: parts per day that the account may spend on this machine; 0 for no limit.
+        critical: overtake other messages, and use the reserve of the spending limits.
+        repeat: "unknown" to send a message once more, marked, after an unknown outcome.
+        state: the folder in which the processes of this machine share pace, spending and sent messages.
         md5: the password is given as its MD5 digest.
         form: how the password is sent: "md5" or "plain".
         kwargs: the arguments of every Apprise service.
@@ -108,11 +125,14 @@ class NotifySMS1680(NotifyBase):
         extension: str | None = None,
         signature: str | None = None,
         place: SignaturePlace | None = None,
-        batch: bool | str | None = None,  # noqa: FBT001
+        batch: bool | float | str | None = None,  # noqa: FBT001
         rate: float | str | None = None,
         dedupe: float | str | None = None,
         stamp: bool | str | None = None,  # noqa: FBT001
         cap: float | str | None = None,
+        critical: bool | str | None = None,  # noqa: FBT001
+        repeat: str | None = None,
+        state: str | None = None,
         md5: bool | str | None = None,  # noqa: FBT001
         form: PasswordForm | None = None,
         **kwargs: Any,
@@ -124,15 +144,20 @@ class NotifySMS1680(NotifyBase):
         self.product_id = product_id
         self.extension = extension or None
         self.place: SignaturePlace = place or "front"
-        self.batch = True if batch is None else parse_bool(batch, default=True)
-        self.stamp = parse_bool(stamp)
-        self.md5 = parse_bool(md5)
+        self.stamp = parse_flag(stamp)
+        self.critical = parse_flag(critical)
+        self.repeat = (repeat or "no").lower()
+        self.state = state or None
+        self.md5 = parse_flag(md5)
         self.form: PasswordForm = form or "md5"
         self.targets, self._invalid_targets = split_targets(targets)
         try:
-            self.rate = _parse_number("rate", rate) or None
-            self.dedupe = math.ceil(_parse_number("dedupe", dedupe, maximum=MAX_DEDUPE))
-            self.cap = None if cap is None or cap == "" else int(_parse_number("cap", cap))
+            self.batch = parse_batch(batch)
+            self.rate = parse_number("rate", rate) or None
+            self.dedupe = math.ceil(parse_number("dedupe", dedupe, maximum=MAX_DEDUPE))
+            self.cap = None if cap is None or cap == "" else int(parse_number("cap", cap))
+            if self.repeat not in OPTIONS["repeat"]["values"]:
+                raise InvalidSettingError("repeat must be no or unknown")
             self.gateway = gateway_url(gateway or DEFAULT_GATEWAY)
             self._account = make_account(
                 self.user, self.password, product_id, gateway=self.gateway, md5=self.md5, form=self.form
@@ -177,8 +202,11 @@ class NotifySMS1680(NotifyBase):
 
     def __len__(self) -> int:
         """Return the number of requests for one notification."""
-        size = self.default_batch_size if self.batch else 1
-        return max(1, math.ceil(len(self.targets) / size))
+        return max(1, math.ceil(len(self.targets) / self._packet_size))
+
+    @property
+    def _packet_size(self) -> int:
+        return self.default_batch_size if self.batch is True else int(self.batch) or 1
 
     @staticmethod
     def parse_url(url: object, verify_host: bool = False) -> dict[str, Any] | None:  # noqa: FBT001, FBT002
@@ -208,10 +236,10 @@ class NotifySMS1680(NotifyBase):
         return results
 
     def _build_send_calls(self, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
-        """Add the start time to Apprise's arguments of each send, so that all pieces of a text share one time limit."""
-        started_at = time.monotonic()
+        """Add the start and the time limit to Apprise's arguments of each send, the same for all pieces of a text."""
+        started_at, deadline = time.monotonic(), find_deadline()
         for call in super()._build_send_calls(*args, **kwargs):
-            yield {**call, "started_at": started_at}
+            yield {**call, "started_at": started_at, "deadline": deadline}
 
     def send(self, body: str, title: str = "", **kwargs: Any) -> bool:
         """Send one text to all targets. Return True if the platform accepted or holds every one. Never raises."""
@@ -232,46 +260,58 @@ class NotifySMS1680(NotifyBase):
         if self._from_html and undeclared:
             # With ?format=html, a body without a declared format is HTML.
             text = convert_between(NotifyFormat.HTML, NotifyFormat.TEXT, text)
-        text = text.replace("\r\n", "\n")
-        state = self._recall(text, kwargs.get("started_at") or time.monotonic())
+        text = repair(text).replace("\r\n", "\n")
+        state = self._recall(text, kwargs.get("started_at") or time.monotonic(), kwargs.get("deadline"))
         duplicates: set[str] = set()
+        dedupe = self._make_dedupe()
         if numbers := state.remaining(self.targets):
-            sender = self._make_sender()
-            if self.dedupe:
-                receipts, duplicates = sender.send_once(
-                    self._make_dedupe(), numbers, text, state.text, state.started_at
-                )
+            sender = self._make_sender(state.limit)
+            if dedupe:
+                receipts, duplicates = sender.send_once(dedupe, numbers, text, state.text, state.started_at)
             else:
                 receipts = sender.send(numbers, state.text, state.started_at)
             for receipt in receipts:
                 state.record(receipt)
-        return self._finish(text, state, duplicates)
+        succeeded = self._finish(text, state, duplicates)
+        if succeeded and dedupe and not self.dedupe:
+            dedupe.forget(self.targets, text)  # the host does not repeat it: the same text is a new notification
+        return succeeded
 
-    def _make_sender(self) -> NotificationSender:
+    def _make_sender(self, limit: float | None = None) -> NotificationSender:
+        limits, key = self._spending_limits(), account_key(self.gateway, self._account.username)
         return NotificationSender(
             self._account,
             gateway=self.gateway,
             signature=self._signature,
             extension=self.extension,
             rate=self.rate,
-            batch=self.batch,
+            packet_size=self._packet_size,
             timeouts=Timeouts(self.socket_connect_timeout, self.socket_read_timeout),
             verify=self.verify_certificate,
-            limit=self._time_limit(),
-            spending=self._spending_limits(),
+            limit=self._time_limit() if limit is None else limit,
+            guard=DigestGuard(key, limits, time.time, self.state) if limits else None,
+            critical=self.critical,
+            repeats=self.repeat == "unknown",
+            state_dir=self.state,
         )
 
     def _spending_limits(self) -> SpendingLimits | None:
-        """Return the limits of the spending guard. A daily cap in the URL replaces the hourly limit too."""
+        """Return the limits of the spending guard. A daily cap in the URL replaces the other limits too."""
         if self.cap is None:
-            return SpendingLimits()
-        return SpendingLimits(hour=None, day=self.cap) if self.cap else None
+            return DEFAULT_LIMITS
+        if not self.cap:
+            return None
+        return SpendingLimits(hour=None, day=self.cap, reserve=max(10, self.cap // 5), number=None, automatic=None)
 
-    def _make_dedupe(self) -> Dedupe:
+    def _make_dedupe(self) -> Dedupe | None:
+        """Return the memory of the sent messages, if the URL or the host needs one."""
+        seconds = self.dedupe or (_REPEATING_PERIOD if any(host in sys.modules for host in _REPEATING_HOSTS) else 0)
+        if not seconds:
+            return None
         account = self._account
         signature = f"{self.place} {self.signature}" if self.signature else ""
         context = (self.gateway, account.username, account.product_id, self.extension or "", signature)
-        return Dedupe(self.dedupe, account.password.encode(), context)
+        return Dedupe(seconds, account.password.encode(), context, renews=not self.dedupe, state_dir=self.state)
 
     def _time_limit(self) -> float:
         """Return the time limit in seconds for all attempts at one notification together."""
@@ -282,7 +322,10 @@ class NotifySMS1680(NotifyBase):
         """Log the outcomes so far. Return True if the platform accepted or holds all messages."""
         receipts = [state.receipts[number] for number in self.targets]
         unlogged = [receipt for receipt in receipts if receipt.number not in state.logged]
-        success, failure = success_message(unlogged, duplicates), failure_message(receipts)
+        success = success_message(unlogged, duplicates)
+        failure = failure_message(receipts, self._spending_limits())
+        if state.is_late:
+            failure += f" No further request was made: the {state.limit:.0f} seconds for this notification are used up."
         if not self.targets:
             failure = "nothing was sent: there is no mobile number to send to."
         if self._invalid_targets:
@@ -297,29 +340,32 @@ class NotifySMS1680(NotifyBase):
             self.logger.error("sms1680: %s", failure)
         return not failure
 
-    def _recall(self, text: str, started_at: float) -> RetryState:
+    def _recall(self, text: str, started_at: float, deadline: float | None) -> RetryState:
         """Return the state of the notification that this attempt continues, or a new one."""
         if hasattr(NotifyBase, "recall"):
             state = cast("RetryState | None", self.recall(_MEMORY_KEY))
             if state is None:
                 started_at = self.recall(_MEMORY_KEY, started_at, per_message=True)
-                state = self._new_state(text, started_at)
+                state = self._new_state(text, started_at, deadline)
                 self.remember(_MEMORY_KEY, started_at, per_message=True)
                 self.remember(_MEMORY_KEY, state)
             return state
         state = self._retry_memory.recall(text, getattr(self, "wait", 0.0))
         if state is None:
-            state = self._new_state(text, started_at)
+            state = self._new_state(text, started_at, deadline)
             if hasattr(self, "retry"):
                 self._retry_memory.remember(text, state)
         return state
 
-    def _new_state(self, text: str, started_at: float) -> RetryState:
+    def _new_state(self, text: str, started_at: float, deadline: float | None) -> RetryState:
         text = cut(text, self.body_maxlen)
         if self.stamp:
             now = datetime.now(getattr(self, "tzinfo", None))
             text = add_words(text, after=now.strftime(_STAMP))
-        return RetryState(started_at, text)
+        limit = self._time_limit()
+        if deadline is not None:
+            limit = min(limit, max(0.0, deadline - started_at) * SHARE_OF_TIMEOUT)
+        return RetryState(started_at, text, limit)
 
     def _remember(self, text: str, state: RetryState, *, succeeded: bool) -> None:
         if hasattr(NotifyBase, "mark_delivered"):
@@ -328,17 +374,6 @@ class NotifySMS1680(NotifyBase):
                     self.mark_delivered(number)
         else:
             self._retry_memory.finish(text, state, succeeded=succeeded)
-
-
-def _parse_number(name: str, value: float | str | None, maximum: float = math.inf) -> float:
-    try:
-        number = float(value or 0)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isfinite(number) and 0 <= number <= maximum:
-        return number
-    bounds = f"from 0 to {maximum:g}" if math.isfinite(maximum) else "not below 0"
-    raise InvalidSettingError(f"{name} must be a number {bounds}")
 
 
 def register() -> bool:

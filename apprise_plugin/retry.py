@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from .core import Reason, Receipt, Repeat
+from .core import OWN_LIMITS, Reason, Receipt, Repeat
 
 # Apprise retries a failed service after its `wait`. A call that arrives this many seconds later is a new notification.
 _GRACE = 5.0
@@ -19,19 +19,23 @@ class RetryState:
     """The state that the attempts at one notification share.
 
     started_at: the monotonic time of the first attempt. text: the text to send, the same in each attempt.
-    receipts: the last receipt of each number. logged: numbers whose success is already in the log.
-    ended_at: when the last attempt ended; None while one is running.
+    limit: seconds from the first attempt within which all end. receipts: the last receipt of each number. logged:
+    numbers whose success is already in the log. ended_at: when the last attempt ended; None while one is running.
+    is_late: the last attempt had no time for a request, and each number has the reason of an earlier attempt.
     """
 
     started_at: float
     text: str
+    limit: float = 0.0
     receipts: dict[str, Receipt] = field(default_factory=dict, repr=False)
     logged: set[str] = field(default_factory=set, repr=False)
     ended_at: float | None = None
+    is_late: bool = False
 
     def record(self, receipt: Receipt) -> None:
         """Store a receipt, unless it only reports that no time was left for another attempt."""
-        if receipt.reason is not Reason.DEADLINE or receipt.number not in self.receipts:
+        self.is_late = receipt.reason is Reason.DEADLINE and receipt.number in self.receipts
+        if not self.is_late:
             self.receipts[receipt.number] = receipt
 
     def remaining(self, numbers: Iterable[str]) -> list[str]:
@@ -40,8 +44,11 @@ class RetryState:
 
 
 def is_retryable(receipt: Receipt) -> bool:
-    """Return True if the message was certainly not sent and a later attempt can succeed."""
-    return receipt.outcome.is_failure and receipt.repeat is Repeat.YES
+    """Return True if the message was certainly not sent and a later attempt can succeed.
+
+    A message that our own limit held back is counted, and the phone learns about it later.
+    """
+    return receipt.outcome.is_failure and receipt.repeat is Repeat.YES and receipt.reason not in OWN_LIMITS
 
 
 class RetryMemory:

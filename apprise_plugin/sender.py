@@ -1,36 +1,48 @@
 """Sends one attempt of a notification: within the remaining time, and with `dedupe` at most once to each number."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from .core import (
-    PACKET_SIZE,
+    MAX_LENGTH,
     Account,
     Client,
+    DigestGuard,
     InvalidMessageError,
+    Notice,
     Outcome,
     Reason,
     Receipt,
     SendError,
     Signature,
-    SpendingLimits,
     Timeouts,
+    add_words,
+    estimate,
+    mark_repeat,
+    units,
 )
 from .dedupe import Dedupe
+from .log_messages import NO_TIME, OTHER_SENDER, REPEATED
 from .requests_transport import RequestsTransport
 
-# The largest share of the time limit that is reserved for the last request.
-_MAX_REQUEST_SHARE = 0.65
+# No request begins in the last seconds, or the last share of a shorter time limit: it needs time for its response.
+_LAST_SECONDS = 6.0
+_LAST_SHARE = 0.65
 _CLAIM_POLL = 0.1
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationSender:
     """The account and the settings of one `sms1680://` URL, in the form that the core needs.
 
-    timeouts: seconds to connect, and to wait for a response. limit: seconds from the start of a notification within
-    which all its attempts end. spending: the limits of the spending guard; None disables it.
+    packet_size: numbers in one request. timeouts: seconds to connect, and to wait for a response. limit: seconds from
+    the start of a notification within which all its attempts end. guard: the spending guard, if any. critical: use
+    the urgent lane and the reserve. repeats: send once more, marked, after an unknown outcome. state_dir: the folder
+    for shared state, None for the default.
     """
 
     account: Account
@@ -38,11 +50,14 @@ class NotificationSender:
     signature: Signature | None
     extension: str | None
     rate: float | None
-    batch: bool
+    packet_size: int
     timeouts: Timeouts
     verify: bool
     limit: float
-    spending: SpendingLimits | None = None
+    guard: DigestGuard | None = None
+    critical: bool = False
+    repeats: bool = False
+    state_dir: str | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
 
@@ -52,26 +67,75 @@ class NotificationSender:
         started_at: the time on `clock` at which the notification began. Raises InvalidMessageError if the text cannot
         be sent.
         """
-        remaining = self._last_start(started_at) - self.clock()
-        if remaining <= 0:
-            return [Receipt(number, Outcome.NOT_SENT, reason=Reason.DEADLINE) for number in numbers]
+        if self._last_start(started_at) <= self.clock():
+            return [Receipt(number, Outcome.NOT_SENT, reason=Reason.DEADLINE, detail=NO_TIME) for number in numbers]
+        receipts = {receipt.number: receipt for receipt in self._send_within_limits(numbers, text, started_at)}
+        unknown = [number for number in numbers if receipts[number].outcome is Outcome.UNKNOWN]
+        if self.repeats and unknown and self._last_start(started_at) > self.clock():
+            for receipt in self._send_within_limits(unknown, mark_repeat(text, self._room), started_at):
+                if receipt.outcome.may_arrive:
+                    receipts[receipt.number] = replace(receipt, detail=REPEATED)
+        return list(receipts.values())
+
+    def _send_within_limits(self, numbers: Sequence[str], text: str, started_at: float) -> list[Receipt]:
+        guard = self.guard
+        if guard is None:
+            return self._request(numbers, text, started_at)
+
+        def parts_of(notice: Notice) -> int:
+            return self._parts(self._with_notice(text, notice, self._room))
+
+        admission = self._run(guard.admit(numbers, parts_of, critical=self.critical))
+        texts: dict[str, list[str]] = {}
+        for item, notice in admission.notices.items():
+            noticed = self._fit(text, notice, admission.parts[item])
+            texts.setdefault(noticed, []).append(numbers[item])
+        receipts = {
+            number: Receipt(number, Outcome.UNKNOWN, reason=Reason.LOST) for some in texts.values() for number in some
+        }
+        try:
+            for noticed, some in texts.items():
+                receipts.update((receipt.number, receipt) for receipt in self._request(some, noticed, started_at))
+        finally:
+            self._run(guard.settle(admission, numbers, receipts))
+        return list(receipts.values()) + [
+            Receipt(numbers[item], Outcome.REFUSED, reason=reason)
+            for item, reason in admission.reservation.refused.items()
+        ]
+
+    def _request(self, numbers: Sequence[str], text: str, started_at: float) -> list[Receipt]:
+        remaining = max(0.0, self._last_start(started_at) - self.clock())
+        response = self.timeouts.response
+        if self.repeats:  # leave time for the repetition
+            response = min(response, self._last_start(0.0) / 2)
         client = Client(
             self.account,
             gateway=self.gateway,
             signature=self.signature.name if self.signature else None,
             signature_place=self.signature.place if self.signature else "front",
             rate=self.rate,
-            packet_size=PACKET_SIZE if self.batch else 1,
+            packet_size=self.packet_size,
+            patience=remaining,
             deadline=remaining,
-            spending=self.spending,
+            state_dir=self.state_dir,
             carrier=RequestsTransport(
-                self.timeouts, verify=self.verify, until=started_at + self.limit, clock=self.clock
+                Timeouts(self.timeouts.connect, response),
+                verify=self.verify,
+                until=started_at + self.limit,
+                clock=self.clock,
             ),
             clock=self.clock,
             sleep=self.sleep,
         )
         try:
-            return list(client.send(numbers, text, extension=self.extension))
+            return list(
+                client.send(
+                    numbers,
+                    text,
+                    extension=self.extension,
+                    priority="critical" if self.critical else "normal",
+                )
+            )
         except SendError as error:
             return list(error.receipts)
 
@@ -96,7 +160,9 @@ class NotificationSender:
             duplicates.update(receipt.number for receipt in finished)
             waiting = [number for number, found in previous.items() if found is not None and found.receipt is None]
             if waiting and self.clock() >= self._last_start(started_at):
-                receipts += [Receipt(number, Outcome.UNKNOWN, reason=Reason.LOST) for number in waiting]
+                receipts += [
+                    Receipt(number, Outcome.UNKNOWN, reason=Reason.LOST, detail=OTHER_SENDER) for number in waiting
+                ]
                 break
             if waiting:
                 self.sleep(_CLAIM_POLL)
@@ -108,11 +174,43 @@ class NotificationSender:
         try:
             receipts = self.send(numbers, text, started_at)
         except InvalidMessageError:
-            dedupe.settle([Receipt(number, Outcome.NOT_SENT) for number in numbers], key_text)
+            dedupe.forget(numbers, key_text)
             raise
         dedupe.settle(receipts, key_text)
         return receipts
 
     def _last_start(self, started_at: float) -> float:
-        """Return the time after which no request may start, so that the last one can still use its full timeouts."""
-        return started_at + self.limit - min(sum(self.timeouts), self.limit * _MAX_REQUEST_SHARE)
+        """Return the time after which no request may start, so that the last one has time for its response."""
+        return started_at + self.limit - min(sum(self.timeouts), _LAST_SECONDS, self.limit * _LAST_SHARE)
+
+    @property
+    def _room(self) -> int:
+        """The UTF-16 units of a text without its signature."""
+        return MAX_LENGTH - (units(self.signature.name) + 2 if self.signature else 0)
+
+    def _parts(self, text: str) -> int:
+        if self.signature is None:
+            return estimate(text).parts
+        return estimate(text, signature=self.signature.name, signature_place=self.signature.place).parts
+
+    def _fit(self, text: str, notice: Notice, parts: int) -> str:
+        """Return the text with a notice, cut to so many parts."""
+        room = self._room
+        while self._parts(noticed := self._with_notice(text, notice, room)) > parts:
+            room -= 1
+        return noticed
+
+    @staticmethod
+    def _with_notice(text: str, notice: Notice, room: int) -> str:
+        if notice == Notice():
+            return text
+        return add_words(text, before=notice.before, after=notice.after, room=room)
+
+    def _run(self, steps: Generator[float, None, _T]) -> _T:
+        """Sleep as the steps request, and return their result."""
+        try:
+            while True:
+                self.sleep(next(steps))
+        except StopIteration as stop:
+            result: _T = stop.value
+            return result

@@ -24,15 +24,15 @@ def held(box: SandboxThread) -> int:
 def test_default_limits_apply_unless_the_url_sets_a_cap(
     box: SandboxThread, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert service(*numbers(60)).notify("后门打开")
+    assert service(*numbers(600)).notify("后门打开")
     assert not service(A).notify("窗打开")
-    assert held(box) == 60
+    assert held(box) == 600
     assert "used up" in caplog.text
     assert "138****0000" in caplog.text
-    assert service(A, cap="61").notify("窗打开")
-    assert not service(A, cap="61").notify("门打开")
+    assert service(A, cap="601").notify("窗打开")
+    assert not service(A, cap="601").notify("门打开")
     assert service(A, cap="0").notify("门打开")
-    assert held(box) == 62
+    assert held(box) == 602
 
 
 def test_cap_counts_parts_and_sends_to_as_many_numbers_as_fit(box: SandboxThread, service: Service) -> None:

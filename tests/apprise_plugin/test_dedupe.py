@@ -92,7 +92,7 @@ def test_other_extension_or_signature_makes_a_different_message(box: SandboxThre
 
 
 def test_invalid_text_releases_its_claim(service: Service, make: Callable[..., Dedupe]) -> None:
-    assert service(A, dedupe="600").send("\ud800") is False
+    assert service(A, dedupe="600").send("  ") is False
     assert rows() == 0
     assert make().claim([A], "\ud800") == {A: None}
 
@@ -174,8 +174,8 @@ def test_message_is_sent_although_the_file_is_read_only(
 ) -> None:
     true_open = module._open_shared
 
-    def read_only() -> Any:
-        store = true_open()
+    def read_only(*given: Any) -> Any:
+        store = true_open(*given)
         assert store is not None
         store.execute("PRAGMA query_only = 1")
         return store

@@ -193,9 +193,14 @@ def test_missing_numbers_are_logged(box: SandboxThread, service: Service, log: l
 
 def test_invalid_text_is_logged(service: Service, log: list[tuple[str, str]]) -> None:
     assert service(A).send("   ") is False
-    assert service(A).send("\ud800") is False
-    assert [level for level, _ in log] == ["ERROR", "ERROR"]
+    assert [level for level, _ in log] == ["ERROR"]
     assert "nothing was sent: the text is empty" in log[0][1]
+
+
+def test_incomplete_character_is_replaced(box: SandboxThread, service: Service) -> None:
+    assert service(A).send("后门\ud800") is True
+    assert service(A).notify("后门打开".encode()[:-1].decode(errors="surrogateescape"))
+    assert sent(box) == [(A, "后门�"), (A, "后门打�")]
 
 
 def test_unexpected_error_is_logged_and_not_raised(
