@@ -95,7 +95,7 @@ def test_concurrent_sends_while_the_folder_is_deleted(account: Account, box: San
         (receipt,) = sms.send(NUMBERS[place % 10], f"水管漏水{place}")
         return str(receipt.outcome.value)
 
-    with ThreadPoolExecutor(6) as pool:
+    with sms, ThreadPoolExecutor(6) as pool:
         assert set(pool.map(send, range(30))) == {"accepted"}
 
 

@@ -4,8 +4,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import pytest
+from unittest import SkipTest
 
 # Makes the temporary folders read-only for one command, which also starts in a folder that nobody can write.
 _READ_ONLY = 'for folder in /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $folder; done; cd /proc; exec "$@"'
@@ -18,7 +17,7 @@ def tmpfs(folder: Path, size: int) -> Iterator[Path]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        raise SkipTest(f"no file system can be mounted here: {done.stderr.strip()}")
     try:
         yield folder
     finally:
@@ -35,5 +34,5 @@ def fill(folder: Path) -> None:
 def on_read_only_machine(command: Sequence[str]) -> list[str]:
     """Return a command that runs another one where no folder can be written. Skip the test if that is impossible."""
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no mount namespace can be made here")
+        raise SkipTest("no mount namespace can be made here")
     return ["unshare", "-m", "sh", "-c", _READ_ONLY, "sh", *command]
