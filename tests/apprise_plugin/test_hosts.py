@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import smtplib
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from support import ROOT
 
 from sms1680.apprise.dropin import make
 from sms1680.sandbox import SandboxThread
@@ -139,11 +141,11 @@ def test_changedetection(changedetection: Path, script: Program, url: Url, box: 
 
 @pytest.fixture
 def mailrise(python_with: Callable[..., Path], wheel: Path, url: Url, free_port: int, tmp_path: Path) -> Iterator[int]:
-    """Run Mailrise, which turns e-mail into notifications, with the newest Apprise that it supports.
+    """Run Mailrise, which turns e-mail into notifications, with the Apprise that the pages name.
 
     Mailrise 1.4.0 asks for a theme of None, which Apprise rejects since 2.3.
     """
-    python = python_with("mailrise", ("mailrise",), ("--upgrade", "apprise<2.3"), wheel=wheel)
+    python = python_with("mailrise", ("mailrise",), ("--upgrade", documented_apprise()), wheel=wheel)
     config = tmp_path / "mailrise.conf"
     settings = {"configs": {"alarm": {"urls": [url(A, B)]}}, "listen": {"host": "127.0.0.1", "port": free_port}}
     config.write_text(json.dumps(settings))
@@ -156,6 +158,13 @@ def mailrise(python_with: Callable[..., Path], wheel: Path, url: Url, free_port:
             process.terminate()
 
 
+def documented_apprise() -> str:
+    pages = [ROOT / "docs" / "apprise.md", ROOT / "docs" / "apprise.zh-Hans.md"]
+    named = {name for page in pages for name in re.findall(r'pip install -U "(\S+)"', page.read_text("utf-8"))}
+    (name,) = named
+    return str(name)
+
+
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     pause = threading.Event()
     for _ in range(600):
@@ -166,14 +175,33 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("it never listened")
 
 
-def test_mailrise(mailrise: int, box: SandboxThread) -> None:
+def mail(port: int) -> int:
+    """Send a mail and return the code of the answer."""
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "nas@home.example", "alarm@mailrise.xyz", "硬盘"
     message.set_content(TEXT)
-    with smtplib.SMTP("127.0.0.1", mailrise, timeout=30) as smtp:
-        smtp.send_message(message)
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as smtp:
+        try:
+            smtp.send_message(message)
+        except smtplib.SMTPDataError as error:
+            return error.smtp_code
+    return 250
+
+
+def test_mailrise(mailrise: int, box: SandboxThread) -> None:
+    assert mail(mailrise) == 250
     box.wait_for(lambda platform: len(platform.messages) == 2)
     assert [number for number, _ in texts(box)] == [A, B]
     (text,) = {text for _, text in texts(box)}
     assert text.startswith("硬盘")
     assert text.endswith(f"\n{TEXT}")
+
+
+def test_mailrise_repeats_a_failed_mail_without_a_second_message(mailrise: int, box: SandboxThread) -> None:
+    box.call(lambda platform: platform.faults.next("failed"))
+    assert mail(mailrise) == 450
+    assert mail(mailrise) == 250  # certainly not sent before
+    assert len(texts(box)) == 2
+    box.call(lambda platform: platform.faults.next("drop_after"))
+    assert [mail(mailrise) for _ in range(3)] == [450] * 3
+    assert len(texts(box)) == 4
