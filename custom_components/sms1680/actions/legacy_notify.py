@@ -106,7 +106,7 @@ def _check_values(config: ConfigType) -> None:
             )
         key = CONF_RECIPIENTS
         for place, number in enumerate(config.get(CONF_RECIPIENTS, []), 1):
-            normalise_number(number, f"number {place}")
+            normalise_number(number, f"number {place}", f"第 {place} 个号码")
     except InvalidMessageError as error:
         raise _invalid(key, error.sentence()) from None
 

@@ -193,9 +193,11 @@ def _estimate(options: argparse.Namespace) -> int:
         numbers = {"parts": result.parts, "characters": result.characters, "flow": result.flow}
         print(json.dumps({**numbers, "warnings": warnings}, ensure_ascii=False))
         return EXIT_ACCEPTED
-    print(f"{result.parts} parts, {result.characters} characters, {result.flow} flow items")
+    zh = (language := _language()) == "zh"
+    counts = (result.parts, result.characters, result.flow)
+    print(("{} parts, {} characters, {} flow items", "计费 {} 条，共 {} 字，占流量 {} 条")[zh].format(*counts))
     for warning in result.warnings:
-        print(f"warning: {warning.sentence()}")
+        print(("warning: ", "警告：")[zh] + warning.sentence(language))
     return EXIT_ACCEPTED
 
 
@@ -220,7 +222,7 @@ def _secret(options: argparse.Namespace) -> tuple[str | None, str | None]:
         lines = options.password_file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
         raise InvalidMessageError(
-            f"the password file cannot be read ({type(error).__name__})", f"无法读取密码文件（{type(error).__name__}）"
+            f"the password file cannot be read ({type(error).__name__})", "无法读取密码文件，请检查路径、权限和编码"
         ) from None
     return (lines[0].strip() if lines else ""), None
 

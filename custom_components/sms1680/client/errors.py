@@ -44,8 +44,7 @@ class NoAnswerError(SMS1680Error):
 
     def __init__(self, reason: Reason, detail: str | None = None) -> None:
         en, zh = _NO_ANSWER[reason]
-        tail = f" ({detail})" if detail else ""
-        super().__init__(en + tail, zh + tail)
+        super().__init__(f"{en} ({detail})", f"{zh}（{detail}）") if detail else super().__init__(en, zh)
         self.reason = reason
         self.detail = detail
 
@@ -158,5 +157,7 @@ def _summary(receipts: Sequence[Receipt], reason: Reason, language: Language) ->
     sentence = reason.sentence(language)
     if len(receipts) < 2:
         return sentence
-    counts = Counter(receipt.outcome.value for receipt in receipts)
-    return f"{sentence} ({', '.join(f'{outcome} {count}' for outcome, count in counts.items())})"
+    counts = Counter(receipt.outcome for receipt in receipts).items()
+    if language == "zh":
+        return f"{sentence}（{'，'.join(f'{outcome.zh} {count} 个' for outcome, count in counts)}）"
+    return f"{sentence} ({', '.join(f'{outcome.value} {count}' for outcome, count in counts)})"

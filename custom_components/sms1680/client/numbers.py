@@ -15,11 +15,11 @@ _PLAIN = re.compile(r"1[3-9][0-9]{9}")
 _LONGEST = 40
 
 
-def normalise_number(value: Number, place: str = "the number") -> str:
+def normalise_number(value: Number, place: str = "the number", place_zh: str = "号码") -> str:
     """Return a mainland mobile number as eleven digits.
 
     Accepted: `+86`, `86` and `0086` in front, blanks, hyphens, brackets, full-width digits, and integers.
-    Raises InvalidMessageError, which names `place` and never shows the value, for anything else: the platform accepts
+    Raises InvalidMessageError, which names the place and never shows the value, for anything else: the platform accepts
     only these numbers (docs/protocol.md, section 2).
     """
     if isinstance(value, str) and _PLAIN.fullmatch(value):
@@ -32,7 +32,7 @@ def normalise_number(value: Number, place: str = "the number") -> str:
     if found is None:
         raise InvalidMessageError(
             f"{place} is not a mainland mobile number (11 digits, 13… to 19…)",
-            f"{place}: 不是中国大陆手机号码（11 位，13…至 19…）",
+            f"{place_zh}不是中国大陆手机号码（11 位，13…至 19…）",
         )
     return found.group(1)
 
@@ -44,7 +44,7 @@ def normalise_numbers(numbers: Number | Iterable[Number]) -> list[str]:
     """
     if isinstance(numbers, str | int):
         return [normalise_number(numbers)]
-    normalised = [normalise_number(value, f"number {place}") for place, value in enumerate(numbers, 1)]
+    normalised = [normalise_number(value, f"number {at}", f"第 {at} 个号码") for at, value in enumerate(numbers, 1)]
     if not normalised:
         raise InvalidMessageError("there is no number to send to", "没有接收号码")
     return normalised

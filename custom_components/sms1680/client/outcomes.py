@@ -33,6 +33,11 @@ class Outcome(StrEnum):
         """Whether the phone can still receive the message: accepted, held or unknown."""
         return not self.is_failure
 
+    @property
+    def zh(self) -> str:
+        """The Chinese name."""
+        return _OUTCOMES[self][1].partition("，")[0]
+
     def sentence(self, language: Language = "en") -> str:
         """Return a short phrase for the outcome in the given language."""
         return _OUTCOMES[self][1 if language == "zh" else 0]

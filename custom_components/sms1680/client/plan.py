@@ -125,16 +125,19 @@ def plan_template(
     The platform silently drops rows that do not match the template, so they are refused here.
     Raise InvalidMessageError, which names the row.
     """
-    content = prepare(template, signature, max_length, "the template")
+    content = prepare(template, signature, max_length, "the template", "模板")
     wanted = _placeholders(template)
     texts: dict[tuple[str, tuple[str, ...]], str] = {}
     items: list[tuple[str, tuple[str, ...]]] = []
     for row, cells in enumerate(rows, 1):
         if isinstance(cells, str | int) or not cells:
             raise row_error(row, "must be a number with its values", "不是号码加变量值的一组")
-        item = normalise_number(cells[0], f"the number of row {row}"), _values(row, cells[1:], wanted)
+        item = (
+            normalise_number(cells[0], f"the number of row {row}", f"第 {row} 组的号码"),
+            _values(row, cells[1:], wanted),
+        )
         if item not in texts:
-            texts[item] = prepare(fill(template, *item), signature, max_length, f"row {row}")
+            texts[item] = prepare(fill(template, *item), signature, max_length, f"row {row}", f"第 {row} 组的内容")
         items.append(item)
     distinct, places = _distinct(items)
     return _many(
@@ -164,8 +167,9 @@ def plan_batch(
     for row, pair in enumerate(pairs, 1):
         if isinstance(pair, str | int) or len(pair) != 2:
             raise row_error(row, "must be a number with its text", "不是号码加内容的一组")
-        number = normalise_number(pair[0], f"the number of row {row}")
-        items.append((number, prepare(pair[1], signature, max_length, f"the text of row {row}")))
+        number = normalise_number(pair[0], f"the number of row {row}", f"第 {row} 组的号码")
+        text = prepare(pair[1], signature, max_length, f"the text of row {row}", f"第 {row} 组的内容")
+        items.append((number, text))
     distinct, places = _distinct(items)
     return _many(
         "batch",

@@ -238,22 +238,24 @@ def estimate(
     )
 
 
-def prepare(text: str, signature: Signature | None, max_length: int, place: str = "the text") -> str:
-    """Return the text with its signature. Raise InvalidMessageError, which names `place`, if it cannot be sent."""
+def prepare(
+    text: str, signature: Signature | None, max_length: int, place: str = "the text", place_zh: str = "短信内容"
+) -> str:
+    """Return the text with its signature. Raise InvalidMessageError, which names the place, if it cannot be sent."""
     if not isinstance(text, str) or not text.strip():
-        raise InvalidMessageError(f"{place} is empty", f"{place}: 短信内容为空")
+        raise InvalidMessageError(f"{place} is empty", f"{place_zh}为空")
     try:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidMessageError(
-            f"{place} has half a character (a lone surrogate)", f"{place}: 内容含不完整的字符"
+            f"{place} has half a character (a lone surrogate)", f"{place_zh}含不完整的字符"
         ) from None
     written = signature.write(text) if signature else text
     length = units(written) + (signature.added_units(written) if signature else 0)
     if length > max_length:
         raise InvalidMessageError(
             f"{place} has {length} characters with its signature; at most {max_length} are allowed",
-            f"{place}: 含签名共 {length} 字，上限为 {max_length} 字",
+            f"{place_zh}含签名共 {length} 字，上限为 {max_length} 字",
         )
     return written
 

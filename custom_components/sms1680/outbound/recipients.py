@@ -119,7 +119,7 @@ def addressees_of_numbers(hass: HomeAssistant, entry: ConfigEntry[Any], numbers:
     found = []
     for place, given in enumerate(numbers, 1):
         try:
-            number = normalise_number(given, f"number {place}")
+            number = normalise_number(given, f"number {place}", f"第 {place} 个号码")
         except InvalidMessageError as error:
             raise invalid_message_error(hass, error) from None
         found.append(Addressee(entry, number, known.get(number)))
