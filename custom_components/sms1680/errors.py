@@ -21,11 +21,23 @@ _REPEAT: Final[dict[Repeat, tuple[str, str]]] = {
     Repeat.NO: ("It must not be repeated.", "请勿重发。"),
     Repeat.YES: ("It may be sent again.", "可以重发。"),
     Repeat.BY_A_PERSON: ("Only a person should repeat it.", "只应由人工决定重发。"),
-    Repeat.AFTER_CORRECTION: ("It may be sent again after the correction.", "更正后可以重发。"),
-    Repeat.AFTER_TOPPING_UP: ("It may be sent again after topping up.", "充值后可以重发。"),
+    Repeat.AFTER_CORRECTION: ("Then it may be sent again.", "之后可以重发。"),
+    Repeat.AFTER_TOPPING_UP: ("Then it may be sent again.", "之后可以重发。"),
     Repeat.OTHER_TEXT: ("It may be sent with another text.", "更换内容后可以再发。"),
-    Repeat.NEVER_BY_ITSELF: ("Ask before you repeat it: it may have arrived.", "重发前请先确认是否已收到。"),
+    Repeat.NEVER_BY_ITSELF: ("Ask the recipient before you repeat it.", "重发前请先向接收人确认。"),
 }
+# The sentences of these reasons say it themselves.
+_SAY_WHETHER_TO_REPEAT: Final = frozenset(
+    {
+        Reason.FAILED,
+        Reason.FORBIDDEN_WORDS,
+        Reason.TOO_FAST,
+        Reason.TOO_LONG,
+        Reason.HOURLY_LIMIT,
+        Reason.DAILY_LIMIT,
+        Reason.NUMBER_LIMIT,
+    }
+)
 
 
 class DropReason(StrEnum):
@@ -43,16 +55,16 @@ class DropReason(StrEnum):
 _NO_REPORT: Final = ("No report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
 _DROP_SENTENCES: Final = {
     DropReason.TOO_LATE: (
-        "Not sent: its time passed while Home Assistant was not running.",
-        "没有发出：程序未运行期间已错过发送时间。",
+        "Its time passed while Home Assistant was not running.",
+        "程序未运行期间已错过发送时间。",
     ),
     DropReason.RECIPIENT_REMOVED: (
-        "Not sent: the recipient was removed.",
-        "没有发出：该接收人已被删除。",
+        "The recipient was removed.",
+        "该接收人已被删除。",
     ),
     DropReason.UNREADABLE: (
-        "Not sent: another version of this integration stored it in a form that this version cannot read.",
-        "没有发出：它由本程序的另一版本保存，当前版本无法读取。",
+        "Another version of this integration stored it in a form that this version cannot read.",
+        "它由本程序的另一版本保存，当前版本无法读取。",
     ),
 }
 
@@ -71,7 +83,8 @@ def send_error(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]
     failed = [(name, receipt) for name, receipt in results if receipt.outcome in _ERRORS]
     for outcome, key in _ERRORS.items():
         if any(receipt.outcome is outcome for _, receipt in failed):
-            details = "\n".join(_line(name, receipt, language(hass)) for name, receipt in failed)
+            mixed = any(receipt.outcome is not outcome for _, receipt in failed)
+            details = "\n".join(_line(name, receipt, language(hass), with_result=mixed) for name, receipt in failed)
             return _error(key, {"details": details})
     return None
 
@@ -92,7 +105,8 @@ def not_delivered_error(
             problem = report["reason"] or no_report
         else:
             continue
-        lines.append(f"{f'{name} ' if name else ''}{mask_number(receipt.number)}: {problem}")
+        colon = "：" if language(hass) == "zh" else ": "
+        lines.append(f"{f'{name} ' if name else ''}{mask_number(receipt.number)}{colon}{problem}")
     return _error("not_delivered", {"details": "\n".join(lines)}) if lines else None
 
 
@@ -117,8 +131,21 @@ def _error(key: str, placeholders: dict[str, str]) -> HomeAssistantError:
     return HomeAssistantError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
 
 
-def _line(name: str | None, receipt: Receipt, lang: Language) -> str:
+def reason_and_advice(receipt: Receipt, lang: Language) -> str:
+    """Return why a message has its outcome, what to do, and whether it may be repeated, each said once."""
     # The author needs the refused word. Any other detail of the platform's response must not reach the log.
-    word = f" ({receipt.detail})" if receipt.reason is Reason.FORBIDDEN_WORDS and receipt.detail else ""
-    repeat = _REPEAT[receipt.repeat][lang == "zh"]
-    return f"{f'{name} ' if name else ''}{receipt.sentence(lang)}{word} {repeat}"
+    said = [receipt.reason.sentence(lang)] if receipt.reason else []
+    if receipt.reason is Reason.FORBIDDEN_WORDS and receipt.detail:
+        said.append(f"（{receipt.detail}）" if lang == "zh" else f"({receipt.detail})")
+    if receipt.reason not in _SAY_WHETHER_TO_REPEAT:
+        said.append(_REPEAT[receipt.repeat][lang == "zh"])
+    return ("" if lang == "zh" else " ").join(said)
+
+
+def _line(name: str | None, receipt: Receipt, lang: Language, *, with_result: bool) -> str:
+    """Return the line of one recipient. The error's own sentence says the result if it is the same for all."""
+    who = f"{f'{name} ' if name else ''}{mask_number(receipt.number)}"
+    said = reason_and_advice(receipt, lang)
+    if with_result or receipt.outcome is Outcome.REFUSED:
+        said = f"{receipt.result(lang)}。{said}" if lang == "zh" else f"{receipt.result(lang)}. {said}"
+    return f"{who}：{said}" if lang == "zh" else f"{who}: {said}"

@@ -103,6 +103,8 @@ SPENDING_CLOSE: Final = Repair("spending_close", ir.IssueSeverity.WARNING)
 SPENDING_UNCOUNTED: Final = Repair("spending_uncounted", ir.IssueSeverity.WARNING)
 UNAVAILABLE_NOTIFY: Final = Repair("missed", fixable=True, persistent=True)
 DELAYED_LOST: Final = Repair("delayed_lost", fixable=True, persistent=True)
+# One repair for each recipient: the later of the two replaces the earlier.
+DELAYED_UNCERTAIN: Final = Repair("delayed_uncertain", fixable=True, persistent=True, prefix="delayed_lost")
 DRILL_FAILED: Final = Repair("drill_failed", persistent=True)
 REFUSED_PUSH: Final = Repair("refused_push", fixable=True, persistent=True)
 LISTENER_PORT: Final = Repair("listener_port")

@@ -113,13 +113,19 @@ def _is_in(wanted: list[str] | None, value: str | None) -> bool:
 
 
 def _is_of_recipient(hass: HomeAssistant, wanted: list[str] | None, data: Mapping[str, Any]) -> bool:
-    """Return whether an event belongs to one of the recipients, which are device ids or names."""
+    """Return whether an event belongs to one of the recipients, which are device ids or names.
+
+    The device of an account stands for all recipients of the account.
+    """
     if not wanted:
         return True
-    identifier = (DOMAIN, f"{data[ATTR_CONFIG_ENTRY_ID]}_{data['subentry_id']}")
+    if data["subentry_id"] is None:
+        return False
+    entry_id = data[ATTR_CONFIG_ENTRY_ID]
+    identifiers = {(DOMAIN, entry_id), (DOMAIN, f"{entry_id}_{data['subentry_id']}")}
     devices = dr.async_get(hass)
     return any(
-        value == data["recipient"] or ((device := devices.async_get(value)) and identifier in device.identifiers)
+        value == data["recipient"] or ((device := devices.async_get(value)) and identifiers & device.identifiers)
         for value in wanted
     )
 

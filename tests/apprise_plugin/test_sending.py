@@ -161,7 +161,7 @@ def test_unsent_message_is_logged_as_not_sent(service: Service, log: list[tuple[
     assert service.notify(TEXT) is False
     ((level, line),) = log
     assert level == "ERROR"
-    assert "138****0000: not sent. Could not connect to the platform; nothing was sent." in line
+    assert "138****0000: not sent. Could not connect to the platform." in line
 
 
 def test_partial_success_logs_both_lines(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:

@@ -226,7 +226,11 @@ def ends(events: list[Event]) -> list[tuple[str, str | None]]:
 def repairs(hass: HomeAssistant) -> list[str]:
     """Return the names in the repairs of lost messages."""
     issues = ir.async_get(hass).issues.values()
-    return [(one.translation_placeholders or {})["who"] for one in issues if one.translation_key == "delayed_lost"]
+    return [
+        (one.translation_placeholders or {})["who"]
+        for one in issues
+        if (one.translation_key or "").startswith("delayed_")
+    ]
 
 
 def store_of(hass: HomeAssistant) -> MessageStore:

@@ -278,6 +278,7 @@ class TestKeepTrying:
         assert [(event.data["outcome"], event.data["reason"]) for event in events] == [("not_sent", "no_connection")]
         (issue,) = [one for key, one in ir.async_get(hass).issues.items() if "delayed_lost" in key[1]]
         assert issue.issue_id.startswith(f"delayed_lost_{entry.entry_id}_")
+        assert issue.translation_key == "delayed_lost"
         assert issue.is_persistent
         assert ALICE not in str(issue.translation_placeholders)
 
@@ -301,6 +302,13 @@ class TestKeepTrying:
         cut_off(sandbox)
         await later(hass, freezer, minutes=1)
         assert [event.data["outcome"] for event in events] == ["unknown"]
+        (issue,) = [one for key, one in ir.async_get(hass).issues.items() if "delayed_lost" in key[1]]
+        assert issue.translation_key == "delayed_uncertain"
+        assert issue.translation_placeholders == {
+            "account": "Home",
+            "who": "Alice",
+            "problem": "The platform did not respond. Ask the recipient before you repeat it.",
+        }
         await later(hass, freezer, hours=1)
         assert len(sent(sandbox)) == 1
 

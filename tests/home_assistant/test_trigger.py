@@ -86,6 +86,15 @@ async def test_recipient_option_accepts_a_device(hass: HomeAssistant, entry: Moc
 
 
 @with_triggers
+async def test_device_of_an_account_stands_for_its_recipients(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    account = next(device for device in devices if device.name == "Home")
+    calls = await automate(hass, "message_received", options={"recipient": [account.id], "from": "anyone"})
+    await receive(hass, entry, Reply(ALICE, "a"), Reply("13800000002", "b"), Reply("13900000009", "c"))
+    assert acted(calls) == ["a", "b"]
+
+
+@with_triggers
 @pytest.mark.parametrize(("redelivered", "times"), [(False, 1), (True, 2)])
 async def test_option_redelivered_includes_repeats(
     hass: HomeAssistant, entry: MockConfigEntry, *, redelivered: bool, times: int

@@ -24,6 +24,7 @@ from ..account.journal import SendContext
 from ..account.spending import LIMITS
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from ..client.account import gateway_url
+from ..client.masking import mask_text
 from ..client.text import Signature
 from ..const import (
     CONF_GATEWAY,
@@ -185,9 +186,7 @@ class NotifyService(BaseNotificationService):
         try:
             options = message_options(_DATA(kwargs.get(ATTR_DATA) or {}), context)
         except vol.Invalid as error:
-            raise validation_error(
-                "invalid_data", problem=error.error_message, field=".".join(map(str, error.path))
-            ) from None
+            raise validation_error("invalid_data", field=".".join(map(str, error.path))) from None
         title = kwargs.get(ATTR_TITLE)
         targets = kwargs.get(ATTR_TARGET)
         if not (targets := self._recipients if targets is None else targets):
@@ -220,13 +219,24 @@ def _addressees(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> 
     named = [subentry for subentry in recipients(entry) if subentry.title == target]
     if len(named) > 1:
         raise validation_error("recipients_of_one_name", recipient=target, account=entry.title)
-    return [Addressee.from_subentry(entry, named[0])] if named else addressees_of_numbers(hass, entry, [target])
+    if named:
+        return [Addressee.from_subentry(entry, named[0])]
+    if _is_name(target):
+        raise validation_error("unknown_name", name=mask_text(target), account=entry.title)
+    return addressees_of_numbers(hass, entry, [target])
+
+
+def _is_name(target: str) -> bool:
+    """Return whether a target that is no recipient's name cannot be a mistyped number."""
+    return any(character.isalpha() for character in target)
 
 
 async def _send_by_own_account(
     client: AsyncClient, hass: HomeAssistant, targets: Sequence[str], text: str, options: MessageOptions
 ) -> _Results:
     """Send by the account in the YAML entry itself; targets are numbers."""
+    if name := next(filter(_is_name, targets), None):
+        raise validation_error("name_without_account", name=mask_text(name))
     try:
         receipts = await client.send(
             targets,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from .outcomes import Language, Outcome, Reason
 from .receipts import Receipt
@@ -69,10 +69,14 @@ class SendError(SMS1680Error):
     receipts and the reason.
     """
 
+    _effect: ClassVar[tuple[str, str]] = ("", "")
+
     def __init__(self, receipts: Sequence[Receipt], reason: Reason, sentences: tuple[str, str] | None = None) -> None:
         self.receipts = tuple(receipts)
         self.reason = reason
-        super().__init__(*(sentences or (_summary(self.receipts, reason, "en"), _summary(self.receipts, reason, "zh"))))
+        en, zh = self._effect
+        made = en + _summary(self.receipts, reason, "en"), zh + _summary(self.receipts, reason, "zh")
+        super().__init__(*(sentences or made))
 
     def __reduce__(self) -> "tuple[type[SendError], tuple[Any, ...]]":
         """Support pickling, without the caller's context, which can be any object."""
@@ -82,6 +86,8 @@ class SendError(SMS1680Error):
 
 class UnknownOutcomeError(SendError):
     """For at least one number it is unknown whether the message was sent; it is not repeated automatically."""
+
+    _effect = ("The message may have been sent. ", "短信可能已发出。")
 
 
 class RefusedError(SendError):
@@ -98,6 +104,8 @@ class BalanceError(RefusedError):
 
 class NotSentError(SendError):
     """For at least one number the message was certainly not sent; it is safe to send it there again."""
+
+    _effect = ("The message was not sent. ", "短信没有发出。")
 
 
 _SPECIAL: dict[Reason, type[RefusedError]] = {

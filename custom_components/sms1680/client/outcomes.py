@@ -180,7 +180,7 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     ),
     Reason.FORBIDDEN_WORDS: (
         Repeat.OTHER_TEXT,
-        "The text contains words that the platform forbids. Send a different text.",
+        "The text contains words that the platform forbids. Send it with another text.",
         "短信含有禁用词语，请更换内容后再发。",
     ),
     Reason.PERMISSION: (
@@ -225,13 +225,13 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     ),
     Reason.VERSION: (
         Repeat.AFTER_CORRECTION,
-        "The platform does not accept CMPP 2.0 at this address; nothing was sent. Ask it for a CMPP 2.0 account.",
-        "平台在该地址不接受 CMPP 2.0，短信没有发出。请向平台申请 2.0 版本的账户。",
+        "The platform does not accept CMPP 2.0 at this address. Ask it for a CMPP 2.0 account.",
+        "平台在该地址不接受 CMPP 2.0，请向平台申请 2.0 版本的账户。",
     ),
     Reason.LOGIN: (
         Repeat.YES,
-        "The platform refused the CMPP login without a useful reason; nothing was sent. Ask it if this persists.",
-        "平台拒绝了 CMPP 登录，未说明有用的原因，短信没有发出。若一直如此，请联系平台。",
+        "The platform refused the CMPP login without a useful reason. Ask it if this persists.",
+        "平台拒绝了 CMPP 登录，未说明有用的原因。若一直如此，请联系平台。",
     ),
     Reason.LONG_NUMBER: (
         Repeat.AFTER_CORRECTION,
@@ -255,18 +255,18 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     ),
     Reason.NOT_UNDERSTOOD: (
         Repeat.NEVER_BY_ITSELF,
-        "The platform's response was not understood. The message may have been sent; it is not repeated automatically.",
-        "无法识别平台的应答。短信结果不明，可能已发出，不会自动重发。",
+        "The platform's response was not understood.",
+        "无法识别平台的应答。",
     ),
     Reason.LOST: (
         Repeat.NEVER_BY_ITSELF,
-        "The platform did not respond. The message may have been sent; it is not repeated automatically.",
-        "未收到平台的应答。短信结果不明，可能已发出，不会自动重发。",
+        "The platform did not respond.",
+        "未收到平台的应答。",
     ),
     Reason.PARTLY: (
         Repeat.NEVER_BY_ITSELF,
-        "Only some segments of the message were accepted. The phone may show them; it is not repeated automatically.",
-        "平台只接收了长短信的部分分段，手机可能会显示这些分段，不会自动重发。",
+        "Only some segments of the message were accepted, and the phone may show them.",
+        "平台只接收了长短信的部分分段，手机可能会显示这些分段。",
     ),
     Reason.WRONG_ADDRESS: (
         Repeat.AFTER_CORRECTION,
@@ -275,18 +275,18 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     ),
     Reason.NO_CONNECTION: (
         Repeat.YES,
-        "Could not connect to the platform; nothing was sent. Check the network and the gateway's address.",
-        "无法连接平台，短信没有发出。请检查网络和平台地址。",
+        "Could not connect to the platform. Check the network and the gateway's address.",
+        "无法连接平台，请检查网络和平台地址。",
     ),
     Reason.DEADLINE: (
         Repeat.YES,
-        "The account's rate left no time before the deadline; nothing was sent.",
-        "受账户流量限制，在截止时间前未能发出。",
+        "The account's rate left no time before the deadline.",
+        "受账户流量限制，截止时间前没有轮到该短信。",
     ),
     Reason.CANCELLED: (
         Repeat.YES,
-        "Cancelled before this number was sent.",
-        "发送被取消，该号码的短信没有发出。",
+        "The call was cancelled before this number's turn.",
+        "调用在轮到该号码之前被取消。",
     ),
     Reason.HOURLY_LIMIT: (
         Repeat.YES,

@@ -43,13 +43,14 @@ class Receipt:
 
     def sentence(self, language: Language = "en") -> str:
         """Return the result for this number, masked, in the given language."""
-        zh = language == "zh"
-        # A message that our own guard holds back was not refused by the platform.
-        result = ("refused", "被拒绝")[zh] if self.reason in OWN_LIMITS else self.outcome.sentence(language)
         reason = self.reason.sentence(language) if self.reason else ""
-        if zh:
-            return f"{mask_number(self.number)}：{result}。{reason}"
-        return f"{mask_number(self.number)}: {result}. {reason}".rstrip()
+        if language == "zh":
+            return f"{mask_number(self.number)}：{self.result(language)}。{reason}"
+        return f"{mask_number(self.number)}: {self.result(language)}. {reason}".rstrip()
+
+    def result(self, language: Language = "en") -> str:
+        """Return a short phrase for the outcome. A message that our own guard held back was not refused elsewhere."""
+        return ("refused", "被拒绝")[language == "zh"] if self.reason in OWN_LIMITS else self.outcome.sentence(language)
 
     def __repr__(self) -> str:
         reason = f", reason={self.reason.value}" if self.reason else ""

@@ -7,11 +7,11 @@ from typing import Any
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 
-from ..client import mask_number
+from ..client import Outcome, mask_number
 from ..const import ATTR_CONFIG_ENTRY_ID, EVENT_DELAYED_MESSAGE
 from ..context import async_fire
-from ..errors import language
-from ..issues import DELAYED_LOST
+from ..errors import language, reason_and_advice
+from ..issues import DELAYED_LOST, DELAYED_UNCERTAIN
 from .models import DeliveryResult
 
 
@@ -31,7 +31,9 @@ def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: D
         return
     spoken = language(hass)
     who = addressee.name or mask_number(addressee.number)
-    problem = result.drop_reason.sentence(spoken) if result.drop_reason else result.final_receipt.sentence(spoken)
+    receipt = result.final_receipt
+    problem = result.drop_reason.sentence(spoken) if result.drop_reason else reason_and_advice(receipt, spoken)
+    repair = DELAYED_UNCERTAIN if receipt.outcome is Outcome.UNKNOWN else DELAYED_LOST
     # The id of one person's repair, which does not show the number.
     digest = hashlib.sha256((addressee.subentry_id or addressee.number).encode()).hexdigest()[:12]
-    DELAYED_LOST.async_create(hass, entry, digest, who=who, problem=problem)
+    repair.async_create(hass, entry, digest, who=who, problem=problem)

@@ -102,6 +102,7 @@ async def async_row_addressees(call: ServiceCall, rows: Sequence[Mapping[str, An
     for entity_id in (row[ATTR_ENTITY_ID] for row in rows if ATTR_ENTITY_ID in row):
         found = addressee_of_entity(hass, entity_id)
         if found is None:
+            _check_enabled(hass, entity_id)
             raise validation_error("not_a_recipient", targets=entity_id)
         named[entity_id] = found[1]
     await async_authorise(call, named, raw_numbers=bool(numbers))
@@ -150,6 +151,17 @@ def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addre
     return entity_id, Addressee.from_subentry(entry, subentry)
 
 
+def _check_enabled(hass: HomeAssistant, entity_id: str) -> None:
+    """Raise ServiceValidationError if a notify entity of this integration is disabled, or its account is."""
+    entity = er.async_get(hass).async_get(entity_id)
+    if entity is None or entity.platform != DOMAIN or entity.domain != Platform.NOTIFY or not entity.disabled:
+        return
+    entry = hass.config_entries.async_get_entry(entity.config_entry_id or "")
+    if entry is not None and entry.disabled_by is not None:
+        raise validation_error("account_disabled", account=entry.title)
+    raise validation_error("entity_disabled", entity=entity_id)
+
+
 async def async_authorise(call: ServiceCall, entity_ids: Iterable[str], *, raw_numbers: bool) -> None:
     """Check that the caller may control these entities. Only administrators and automations may use raw numbers.
 
@@ -187,6 +199,7 @@ def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Ad
         ours = _named(hass, entity_id)
         found += ours
         if not ours:
+            _check_enabled(hass, entity_id)
             missing.append(entity_id)
     if missing:
         raise validation_error("not_a_recipient", targets=", ".join(missing))

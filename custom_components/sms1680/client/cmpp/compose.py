@@ -29,7 +29,7 @@ class SubmitSettings:
 
     def __post_init__(self) -> None:
         if not (self.sp_id.isascii() and self.sp_id.isdigit() and len(self.sp_id) <= 6):
-            raise InvalidSettingError("the SP ID must have one to six digits", "企业代码（SP_Id）须为不超过六位的数字")
+            raise InvalidSettingError("the SP ID must have one to six digits", "企业代码须为不超过六位的数字")
         if not (self.source_number.isascii() and self.source_number.isdigit() and len(self.source_number) <= MSISDN):
             raise InvalidSettingError("the source number must have 1 to 21 digits", "接入号须为 1 至 21 位数字")
         if not (self.service_id.isascii() and self.service_id.isprintable() and len(self.service_id) <= 10):
@@ -37,7 +37,9 @@ class SubmitSettings:
                 "the service ID must have at most 10 ASCII characters", "业务代码不超过 10 个 ASCII 字符"
             )
         if self.encoding not in ("auto", "ucs2", "gbk"):
-            raise InvalidSettingError("the encoding must be auto, ucs2 or gbk", "编码只能是 auto、ucs2 或 gbk")
+            raise InvalidSettingError(
+                "the encoding must be `auto`, `ucs2` or `gbk`", "编码只能是 `auto`、`ucs2` 或 `gbk`"
+            )
 
 
 def full_number(source_number: str, extension: str) -> str:
