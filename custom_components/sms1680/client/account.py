@@ -44,12 +44,10 @@ class Account:
     ) -> None:
         self.username = _filled(username, "username", "登录名称（平台文档写作“登陆名称”）")
         if isinstance(product_id, bool) or not isinstance(product_id, str):
-            raise InvalidSettingError("`product_id` must be text: some ids are not numbers", "产品 ID 须为文本")
+            raise InvalidSettingError("product_id must be text: some ids are not numbers", "产品 ID 须为文本")
         self.product_id = _filled(product_id, "product_id", "产品 ID ")
         if form not in ("md5", "plain") or balance_form not in ("md5", "plain"):
-            raise InvalidSettingError(
-                "the form of a password must be `md5` or `plain`", "密码形式只能是 `md5` 或 `plain`"
-            )
+            raise InvalidSettingError("the form of a password must be md5 or plain", "密码形式只能是 `md5` 或 `plain`")
         digest = _digest(password, password_md5)
         forms = {"md5": digest, "plain": password}
         if "plain" in (form, balance_form) and password is None:
@@ -104,7 +102,7 @@ def gateway_url(address: str) -> str:
         or " " in address.strip()
     ):
         raise InvalidSettingError(
-            "the gateway's address must have the form `http://host[:port][/prefix]`",
+            "the gateway's address must have the form http://host[:port][/prefix]",
             "平台地址的格式应为 `http://主机[:端口][/前缀]`",
         )
     host = f"[{host}]" if ":" in host else host
@@ -120,17 +118,17 @@ def _filled(value: str, en: str, zh: str) -> str:
 
 def _digest(password: str | None, password_md5: str | None) -> str:
     if (password is None) == (password_md5 is None):
-        raise InvalidSettingError("set either `password` or `password_md5`", "请提供密码或其 MD5，二者取一")
+        raise InvalidSettingError("set either password or password_md5", "请提供密码或其 MD5，二者取一")
     if password_md5 is not None:
         if not _MD5.fullmatch(password_md5):
-            raise InvalidSettingError("`password_md5` must have 32 hexadecimal digits", "密码 MD5 须为 32 位十六进制")
+            raise InvalidSettingError("password_md5 must have 32 hexadecimal digits", "密码 MD5 须为 32 位十六进制")
         return password_md5.lower()
     if not password:
         raise InvalidSettingError("the password is empty", "密码为空")
     if _MD5.fullmatch(password):
         raise InvalidSettingError(
-            "the password looks like an MD5 (32 hexadecimal digits): set it as `password_md5`; "
-            "if it is the plain password, set its MD5 as `password_md5`",
+            "the password looks like an MD5 (32 hexadecimal digits): set it as password_md5; "
+            "if it is the plain password, set its MD5 as password_md5",
             "密码像是 MD5（32 位十六进制）：请作为 `password_md5` 提供；若它确是明文密码，请提供它的 MD5",
         )
     # The platform prescribes MD5. It protects nothing.

@@ -163,7 +163,7 @@ def _send(options: argparse.Namespace) -> int:
             at = datetime.fromisoformat(options.at).astimezone()
         except ValueError:
             raise InvalidMessageError(
-                "--at must be a time such as `2026-11-22T20:00:00+08:00`",
+                "--at must be a time such as 2026-11-22T20:00:00+08:00",
                 "`--at` 须为 `2026-11-22T20:00:00+08:00` 这样的时间",
             ) from None
     with _client(

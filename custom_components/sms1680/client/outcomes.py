@@ -180,7 +180,7 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     ),
     Reason.FORBIDDEN_WORDS: (
         Repeat.OTHER_TEXT,
-        "The text contains words that the platform forbids. Send it with another text.",
+        "The text contains words that the platform forbids. Send a different text.",
         "短信含有禁用词语，请更换内容后再发。",
     ),
     Reason.PERMISSION: (

@@ -79,7 +79,7 @@ def parse_push(query: Push) -> Reply | DeliveryReport:
     fields = _fields(query)
     number = _bounded(fields, "mobile", _LONGEST_NUMBER)
     if not number:
-        raise InvalidPushError("the push has no number (`mobile`)", "推送缺少号码（`mobile`）")
+        raise InvalidPushError("the push has no number (mobile)", "推送缺少号码（`mobile`）")
     message_id = _bounded(fields, "msgid", _LONGEST_ID)
     if "content" in fields:
         extension = _bounded(fields, "xh", _LONGEST_NUMBER)
@@ -87,7 +87,7 @@ def parse_push(query: Push) -> Reply | DeliveryReport:
     status = _bounded(fields, "status", _LONGEST_STATUS)
     if not status or not message_id:
         raise InvalidPushError(
-            "the push is neither an uplink (`mobile`, `content`) nor a delivery report (`msgid`, `mobile`, `status`)",
+            "the push is neither an uplink (mobile, content) nor a delivery report (msgid, mobile, status)",
             "推送既不是上行（`mobile`、`content`），也不是状态报告（`msgid`、`mobile`、`status`）",
         )
     return DeliveryReport(message_id, number, status)
@@ -161,7 +161,7 @@ def _decode_again(content: str) -> str:
 def _bounded(fields: Mapping[str, str], name: str, longest: int) -> str:
     value = fields.get(name, "").strip()
     if len(value) > longest or (value and not value.isprintable()):
-        raise InvalidPushError(f"the field `{name}` of the push is malformed", f"推送的字段 `{name}` 格式有误")
+        raise InvalidPushError(f"the field {name} of the push is malformed", f"推送的字段 `{name}` 格式有误")
     return value
 
 

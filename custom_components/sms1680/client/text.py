@@ -45,7 +45,7 @@ class Signature:
             )
         if self.place not in ("front", "behind", "platform"):
             raise InvalidSettingError(
-                "the place of the signature must be `front`, `behind` or `platform`",
+                "the place of the signature must be front, behind or platform",
                 "签名位置只能是 `front`、`behind` 或 `platform`",
             )
         object.__setattr__(self, "name", name)

@@ -94,7 +94,7 @@ class CMPPSettings(ClientSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dialect not in ("1680", "standard"):
-            raise InvalidSettingError("the dialect must be `1680` or `standard`", "返回值表只能是 `1680` 或 `standard`")
+            raise InvalidSettingError("the dialect must be 1680 or standard", "返回值表只能是 `1680` 或 `standard`")
         whole("window", self.window, 1000)
         whole("attempts", self.attempts, 100)
         for name in ("connect_timeout", "login_timeout", "idle", "answer_timeout", "silence", "assembly_time"):

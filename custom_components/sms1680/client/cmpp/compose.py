@@ -37,9 +37,7 @@ class SubmitSettings:
                 "the service ID must have at most 10 ASCII characters", "业务代码不超过 10 个 ASCII 字符"
             )
         if self.encoding not in ("auto", "ucs2", "gbk"):
-            raise InvalidSettingError(
-                "the encoding must be `auto`, `ucs2` or `gbk`", "编码只能是 `auto`、`ucs2` 或 `gbk`"
-            )
+            raise InvalidSettingError("the encoding must be auto, ucs2 or gbk", "编码只能是 `auto`、`ucs2` 或 `gbk`")
 
 
 def full_number(source_number: str, extension: str) -> str:

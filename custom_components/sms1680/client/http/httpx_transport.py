@@ -121,7 +121,7 @@ def _checked_settings() -> Iterator[None]:
     except (httpx.InvalidURL, ValueError, TypeError, OSError, ImportError) as error:
         kind = type(error).__name__  # the type only: a proxy address can contain a password
         raise InvalidSettingError(
-            f"the proxy or TLS setting is invalid (`{kind}`)", f"代理或 TLS 设置无法使用（`{kind}`）"
+            f"the proxy or TLS setting is invalid ({kind})", f"代理或 TLS 设置无法使用（`{kind}`）"
         ) from None
 
 

@@ -131,9 +131,7 @@ class BaseClient:
     ) -> tuple[SendPlan, CallOptions]:
         """Check a call and its options. make_plan: takes the keyword arguments that all plans share."""
         if priority not in ("normal", "critical"):
-            raise InvalidMessageError(
-                "the priority must be `normal` or `critical`", "优先级只能是 `normal` 或 `critical`"
-            )
+            raise InvalidMessageError("the priority must be normal or critical", "优先级只能是 `normal` 或 `critical`")
         began = self._clock()
         until = self._deadline if deadline is None else seconds("deadline", deadline)
         options = CallOptions(
