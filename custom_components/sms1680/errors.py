@@ -26,11 +26,11 @@ _REPEAT: Final[dict[Repeat, tuple[str, str]]] = {
     Repeat.OTHER_TEXT: ("It may be sent with another text.", "更换内容后可以再发。"),
     Repeat.NEVER_BY_ITSELF: ("Ask the recipient before you repeat it.", "重发前请先向接收人确认。"),
 }
+_FORBIDDEN: Final = ("The text contains words that the platform forbids{}.", "短信含有禁用词语{}。")
 # The sentences of these reasons say it themselves.
 _SAY_WHETHER_TO_REPEAT: Final = frozenset(
     {
         Reason.FAILED,
-        Reason.FORBIDDEN_WORDS,
         Reason.TOO_FAST,
         Reason.TOO_LONG,
         Reason.HOURLY_LIMIT,
@@ -133,10 +133,11 @@ def _error(key: str, placeholders: dict[str, str]) -> HomeAssistantError:
 
 def reason_and_advice(receipt: Receipt, lang: Language) -> str:
     """Return why a message has its outcome, what to do, and whether it may be repeated, each said once."""
-    # The author needs the refused word. Any other detail of the platform's response must not reach the log.
     said = [receipt.reason.sentence(lang)] if receipt.reason else []
-    if receipt.reason is Reason.FORBIDDEN_WORDS and receipt.detail:
-        said.append(f"（{receipt.detail}）" if lang == "zh" else f"({receipt.detail})")
+    if receipt.reason is Reason.FORBIDDEN_WORDS:
+        # The author needs the refused word. Any other detail of the platform's response must not reach the log.
+        word = f"（{receipt.detail}）" if lang == "zh" else f" ({receipt.detail})"
+        said = [_FORBIDDEN[lang == "zh"].format(word if receipt.detail else "")]
     if receipt.reason not in _SAY_WHETHER_TO_REPEAT:
         said.append(_REPEAT[receipt.repeat][lang == "zh"])
     return ("" if lang == "zh" else " ").join(said)

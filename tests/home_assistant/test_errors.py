@@ -59,7 +59,7 @@ async def test_unknown_outcome_is_told_in_one_sentence_each(hass: HomeAssistant)
     assert details(send_error(hass, [("爸爸", lost)])) == "爸爸 138****0001：未收到平台的应答。重发前请先向接收人确认。"
     assert details(not_delivered_error(hass, [("爸爸", lost, None)])).startswith("爸爸 138****0001：期限内")
     assert reason_and_advice(Receipt(ALICE, Outcome.REFUSED, reason=Reason.FORBIDDEN_WORDS, detail="发票"), "en") == (
-        "The text contains words that the platform forbids. Send a different text. (发票)"
+        "The text contains words that the platform forbids (发票). It may be sent with another text."
     )
 
 

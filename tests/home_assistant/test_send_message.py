@@ -295,7 +295,7 @@ class TestWithoutResponse:
         assert caught.value.translation_key == "outcome_refused"
         assert "Alice 138****0001: refused by the platform" in str(caught.value)
         assert "发票" in str(caught.value)
-        assert "Send a different text" in str(caught.value)
+        assert "with another text" in str(caught.value)
 
     @pytest.mark.usefixtures("entry")
     async def test_unknown_outcome_has_its_own_error(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
