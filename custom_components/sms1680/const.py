@@ -112,3 +112,8 @@ def signal_health(entry_id: str) -> str:
 def signal_delivery(entry_id: str) -> str:
     """Return the dispatcher signal of a changed delivery state, which carries a `DeliveryUpdate`."""
     return f"{DOMAIN}_{entry_id}_delivery"
+
+
+def signal_waiting(entry_id: str) -> str:
+    """Return the dispatcher signal of a changed queue of waiting messages, which carries nothing."""
+    return f"{DOMAIN}_{entry_id}_waiting"

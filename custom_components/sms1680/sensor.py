@@ -26,6 +26,7 @@ from .account.statistics import Statistics
 from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
 from .context import current_event_context
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
+from .deferred.waiting import WaitingCounter
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
 from .store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .store.manager import DATA_STORE
@@ -83,6 +84,7 @@ async def async_setup_entry(
         lambda subentry: [LastDeliveryState(hass, entry, subentry), LastDeliveryTime(hass, entry, subentry)],
     )
     async_add_entities(StatisticSensor(entry, description) for description in STATISTICS)
+    async_add_entities([WaitingMessagesSensor(hass, entry)])
     if (coordinator := entry.runtime_data.coordinator) is not None:
         async_add_entities([BalanceSensor(entry, coordinator)])
 
@@ -133,6 +135,36 @@ class StatisticSensor(AccountEntity, SensorEntity):
     async def async_added_to_hass(self) -> None:
         signal = signal_statistics(self.entry.entry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
+
+
+class WaitingMessagesSensor(AccountEntity, SensorEntity):
+    """How many messages wait to be sent: by this integration, or by the platform at their time.
+
+    The attributes count them by what they wait for. The sensor is unknown until the messages are counted.
+    """
+
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+    _attr_state_class = SensorStateClass.MEASUREMENT
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
+        super().__init__(entry, "waiting_messages")
+        self._counter = WaitingCounter(hass, entry.runtime_data.deferred, self.async_write_ha_state)
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        counts = self._counter.counts
+        return None if counts is None else sum(counts.values())
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, int]:
+        return {reason.value: count for reason, count in (self._counter.counts or {}).items()}
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        self._counter.async_start()
+        self.async_on_remove(self._counter.async_stop)
 
 
 class _LastDelivery(RecipientEntity, SensorEntity):

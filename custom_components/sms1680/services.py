@@ -3,6 +3,7 @@
 from homeassistant.core import HomeAssistant, SupportsResponse, callback
 
 from .actions.ask_question import ASK_QUESTION, async_ask_question
+from .actions.cancel import CANCEL_MESSAGE, async_cancel_message
 from .actions.costs import ESTIMATE, GET_BALANCE, async_estimate, async_get_balance
 from .actions.history import GET_MESSAGES, PURGE_MESSAGES, async_get_messages, async_purge_messages
 from .actions.send import (
@@ -28,6 +29,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         ("get_balance", async_get_balance, GET_BALANCE, only),
         ("estimate", async_estimate, ESTIMATE, only),
         ("get_messages", async_get_messages, GET_MESSAGES, only),
+        ("cancel_message", async_cancel_message, CANCEL_MESSAGE, optional),
         ("purge_messages", async_purge_messages, PURGE_MESSAGES, optional),
     ):
         hass.services.async_register(DOMAIN, name, handler, schema, supports_response=response)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from homeassistant.components.recorder.db_schema import EventData, Events, Event
 from homeassistant.components.recorder.util import session_scope
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
@@ -30,6 +32,7 @@ from support.pages import HOME_ASSISTANT_PAGES, LANGUAGES, all_examples, cells, 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.account import batching as sharing
 from custom_components.sms1680.actions import legacy_notify as yaml_notify
+from custom_components.sms1680.actions.cancel import CancelResult
 from custom_components.sms1680.client import DeliveryReport, Outcome, Receipt, Reply
 from custom_components.sms1680.const import EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
 from custom_components.sms1680.conversation.engine import NoAnswer
@@ -328,6 +331,35 @@ async def test_history_example_lists_and_deletes_messages(hass: HomeAssistant) -
     left = await act(hass, "get_messages")
     assert isinstance(left, dict)
     assert [message["number"] for message in left["messages"]] == [LI]
+
+
+async def test_cancel_example_takes_waiting_messages_back(hass: HomeAssistant, home: MockConfigEntry) -> None:
+    await in_quiet_hours(hass, home)
+    await act(hass, "send_message", entity_id="notify.li", message="后门打开")
+    await run(hass, "cancel")
+    assert (await act(hass, "get_messages"))["waiting"] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_waiting_messages_have_the_documented_fields(
+    hass: HomeAssistant, home: MockConfigEntry, language: str
+) -> None:
+    await in_quiet_hours(hass, home)
+    await act(hass, "send_message", entity_id="notify.li", message="后门打开")
+    [message] = (await act(hass, "get_messages"))["waiting"]
+    assert message.keys() == set(named(language, "waiting"))
+    [cancelled] = (await act(hass, "cancel_message", id=message["id"]))["messages"]
+    assert cancelled.keys() == message.keys() - {"message"} | {"result"}
+    assert named(language, "cancel-results") == list(CancelResult)
+
+
+async def in_quiet_hours(hass: HomeAssistant, home: MockConfigEntry) -> None:
+    """Give Li quiet hours that have begun."""
+    li = next(one for one in home.subentries.values() if one.title == "Li")
+    now = dt_util.utcnow()
+    quiet = {"quiet_from": f"{now:%H:00:00}", "quiet_to": f"{now + timedelta(hours=2):%H:00:00}", "time_zone": "UTC"}
+    hass.config_entries.async_update_subentry(home, li, data={**li.data, **quiet})
+    await hass.async_block_till_done()
 
 
 def configuration(name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_READ
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse
 from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
 from homeassistant.helpers import config_validation as cv, device_registry as dr
@@ -14,9 +15,19 @@ from homeassistant.util import dt as dt_util
 
 from ..account.delivery_state import state_response
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
+from ..deferred.waiting import WaitingMessage, async_scheduled_messages, queued_messages
 from ..errors import validation_error
 from ..recipients import recipients
-from ..store.db import DeliveryState, Direction, HistoryQuery, Selection, StoredIn, StoredOut, StoreError
+from ..store.db import (
+    DeliveryState,
+    Direction,
+    HistoryQuery,
+    Selection,
+    StoredIn,
+    StoredOut,
+    StoreError,
+    comparable_number,
+)
 from ..store.manager import DATA_STORE
 
 ATTR_RECIPIENT: Final = "recipient"
@@ -57,8 +68,8 @@ PURGE_MESSAGES: Final = vol.Schema(_SELECTION)
 
 
 async def async_get_messages(call: ServiceCall) -> ServiceResponse:
-    """Return stored messages, the newest first."""
-    await _async_authorise(call)
+    """Return stored messages, the newest first, and the waiting ones, the earliest due first."""
+    await async_authorise_admin(call)
     data = call.data
     direction, states = data.get(ATTR_DIRECTION), data.get(ATTR_STATE)
     query = HistoryQuery(
@@ -74,24 +85,56 @@ async def async_get_messages(call: ServiceCall) -> ServiceResponse:
             shelf.flush()
             page = await asyncio.wrap_future(shelf.store.messages(query))
             found += page
+        waiting = await _async_waiting(call.hass, query)
     except StoreError as error:
-        raise _store_error(error) from None
+        raise store_error(error) from None
     found.sort(key=lambda message: message.at, reverse=True)
     names = _names(call.hass)
-    return {"messages": [_as_response(call.hass, message, names) for message in found[: query.limit]]}
+    return {
+        "messages": [_as_response(call.hass, message, names) for message in found[: query.limit]],
+        "waiting": [{**message.as_response(), "message": message.text} for message in waiting[: query.limit]],
+    }
+
+
+async def _async_waiting(hass: HomeAssistant, query: HistoryQuery) -> list[WaitingMessage]:
+    """Return the waiting messages of loaded accounts. A selection by state selects none. Raises StoreError."""
+    if query.direction is Direction.IN or query.states is not None:
+        return []
+    numbers = None if query.numbers is None else [comparable_number(number) for number in query.numbers]
+    found: list[WaitingMessage] = []
+    for entry in loaded_entries(hass):
+        if query.entries is None or entry.entry_id in query.entries:
+            queue = entry.runtime_data.deferred
+            found += [*queued_messages(queue), *await async_scheduled_messages(entry, queue.journal)]
+    return sorted(
+        (
+            message
+            for message in found
+            if (query.recipients is None or message.addressee.subentry_id in query.recipients)
+            and (numbers is None or comparable_number(message.addressee.number) in numbers)
+            and (query.since is None or message.since >= query.since)
+            and (query.until is None or message.since < query.until)
+        ),
+        key=lambda message: message.due,
+    )
+
+
+def loaded_entries(hass: HomeAssistant) -> list[ConfigEntry[Any]]:
+    """Return the accounts that are loaded."""
+    return [entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.state is ConfigEntryState.LOADED]
 
 
 async def async_purge_messages(call: ServiceCall) -> ServiceResponse:
     """Delete stored and queued messages."""
-    await _async_authorise(call)
+    await async_authorise_admin(call)
     try:
         purged = await call.hass.data[DATA_STORE].async_purge(Selection(**_selection(call)))
     except StoreError as error:
-        raise _store_error(error) from None
+        raise store_error(error) from None
     return {"purged": purged} if call.return_response else None
 
 
-async def _async_authorise(call: ServiceCall) -> None:
+async def async_authorise_admin(call: ServiceCall) -> None:
     """Allow only administrators and automations: the stored messages belong to other people."""
     if call.context.user_id is None:
         return
@@ -185,7 +228,8 @@ def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict
     }
 
 
-def _store_error(error: StoreError) -> HomeAssistantError:
+def store_error(error: StoreError) -> HomeAssistantError:
+    """Return the error of a message store that failed."""
     return HomeAssistantError(
         translation_domain=DOMAIN, translation_key="store_failed", translation_placeholders={"problem": str(error)}
     )

@@ -18,18 +18,11 @@ from .models import DeliveryResult
 @callback
 def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: DeliveryResult, since: datetime) -> None:
     """Report the outcome of a message. since: when it was queued."""
-    addressee = result.addressee
-    response = result.as_response()
-    data = {
-        ATTR_CONFIG_ENTRY_ID: entry.entry_id,
-        "subentry_id": addressee.subentry_id,
-        "since": since.isoformat(),
-        **{name: value for name, value in response.items() if name not in ("delayed_until", "trying_until")},
-    }
-    async_fire(hass, EVENT_DELAYED_MESSAGE, data)
+    async_fire_outcome(hass, entry, result, since)
     if result.receipt.outcome.is_success or result.is_handled:
         return
     spoken = language(hass)
+    addressee = result.addressee
     who = addressee.name or mask_number(addressee.number)
     receipt = result.final_receipt
     problem = result.drop_reason.sentence(spoken) if result.drop_reason else reason_and_advice(receipt, spoken)
@@ -37,3 +30,17 @@ def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: D
     # The id of one person's repair, which does not show the number.
     digest = hashlib.sha256((addressee.subentry_id or addressee.number).encode()).hexdigest()[:12]
     repair.async_create(hass, entry, digest, who=who, problem=problem)
+
+
+@callback
+def async_fire_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: DeliveryResult, since: datetime) -> None:
+    """Fire the event of a message that no longer waits. since: when it was queued."""
+    data = {
+        ATTR_CONFIG_ENTRY_ID: entry.entry_id,
+        "subentry_id": result.addressee.subentry_id,
+        "since": since.isoformat(),
+        **{
+            name: value for name, value in result.as_response().items() if name not in ("delayed_until", "trying_until")
+        },
+    }
+    async_fire(hass, EVENT_DELAYED_MESSAGE, data)

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
-from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery
+from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery, signal_waiting
 from ..errors import DropReason
 from ..store.db import DeferredRow, DeliveryState, MessageStore, StoreError
 from .models import DeliveryResult, QueuedMessage, StoredMessage
@@ -65,8 +65,9 @@ class DeferredQueue:
 
     def __post_init__(self, store: MessageStore, run_fallback: RunFallback) -> None:
         self._storage = QueueStorage(self.entry.entry_id, store)
-        self._schedule = Schedule(self.hass, self._on_due)
+        self._schedule = Schedule(self.hass, self._on_due, self._on_change)
         self._reports = ReportWatch(self.hass, self.entry, self._storage, self.journal, run_fallback, self._track)
+        self._running: dict[int, StoredMessage] = {}
         self._deleted: set[int] = set()
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,6 +78,31 @@ class DeferredQueue:
     def waiting(self) -> int:
         """How many messages wait to be sent."""
         return len(self._schedule.messages)
+
+    @property
+    def messages(self) -> list[StoredMessage]:
+        """The messages that wait to be sent or are being sent, by the time at which they are due."""
+        messages = {**self._running, **self._schedule.messages}
+        return sorted(messages.values(), key=lambda stored: (stored.due, stored.row))
+
+    async def async_cancel(self, row: int) -> StoredMessage | None:
+        """Take a waiting message back and return it; return None if it does not wait, or is being sent right now.
+
+        Raises StoreError if it could not be deleted: it still waits.
+        """
+        stored = self._schedule.messages.get(row)
+        if stored is None or not self._schedule.remove(row):
+            return None
+        try:
+            await self._storage.async_remove(row)
+        except StoreError:
+            self._wait(stored)
+            raise
+        return stored
+
+    @callback
+    def _on_change(self) -> None:
+        async_dispatcher_send(self.hass, signal_waiting(self.entry.entry_id))
 
     async def async_start(self) -> None:
         """Load the messages that an earlier run has left."""
@@ -177,6 +203,7 @@ class DeferredQueue:
         by_number: dict[str, list[StoredMessage]] = {}
         for stored in due:
             by_number.setdefault(stored.message.number, []).append(stored)
+        self._running.update((stored.row, stored) for stored in due)
         for number, messages in by_number.items():
             self._last[number] = self._track(self._async_run(messages, self._last.get(number)))
 
@@ -204,6 +231,8 @@ class DeferredQueue:
                 _LOGGER.error("A queued message failed with %s", type(error).__name__)  # noqa: TRY400
                 receipt = Receipt(stored.message.number, Outcome.UNKNOWN, reason=Reason.LOST)
                 await self._async_end(stored, DeliveryResult(stored.message.addressee(self.entry), receipt))
+            self._running.pop(stored.row, None)
+            self._on_change()
 
     async def _async_send(self, stored: StoredMessage) -> None:
         """Make one attempt. The row is marked first, so that a program that is killed now does not send it twice."""

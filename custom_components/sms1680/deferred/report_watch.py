@@ -56,7 +56,7 @@ class ReportWatch:
         if stored is None or not change.settled:
             return
         self.schedule.remove(stored.row)
-        if change.state is DeliveryState.DELIVERED:
+        if change.state in (DeliveryState.DELIVERED, DeliveryState.NOT_SENT):  # not sent: it was cancelled
             self.track(self.storage.async_delete(stored.row))
         else:
             self.track(self._async_fall_back(stored, change.state.value))

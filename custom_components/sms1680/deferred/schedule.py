@@ -13,13 +13,20 @@ from .models import StoredMessage
 class Schedule:
     """The messages that wait, by row, with one timer for the earliest of them.
 
-    on_due: called with the messages whose time has come, the earliest first; they no longer wait.
+    on_due: called with the messages whose time has come, the earliest first; they no longer wait. on_change: called
+    when messages were added or removed.
     """
 
-    def __init__(self, hass: HomeAssistant, on_due: Callable[[list[StoredMessage]], None]) -> None:
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        on_due: Callable[[list[StoredMessage]], None],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self.messages: dict[int, StoredMessage] = {}
         self._hass = hass
         self._on_due = on_due
+        self._on_change = on_change
         self._cancel: CALLBACK_TYPE | None = None
         self._job = HassJob(self._due, "sms1680 deferred messages", cancel_on_shutdown=True)
 
@@ -51,6 +58,7 @@ class Schedule:
         if self.messages:
             first = min(stored.due for stored in self.messages.values())
             self._cancel = async_track_point_in_utc_time(self._hass, self._job, first)
+        self._on_change()
 
     @callback
     def _due(self, _: datetime) -> None:

@@ -42,9 +42,13 @@ class QueueStorage:
     async def async_delete(self, row: int) -> None:
         """Delete a message that is done."""
         try:
-            await asyncio.wrap_future(self._store.delete_deferred_row(row))
+            await self.async_remove(row)
         except StoreError as error:
             _LOGGER.warning("A queued message that is done could not be deleted (%s)", error)
+
+    async def async_remove(self, row: int) -> None:
+        """Delete a message that must not be sent. Raises StoreError."""
+        await asyncio.wrap_future(self._store.delete_deferred_row(row))
 
     async def async_save_again(self, stored: StoredMessage, waiting: dict[int, StoredMessage]) -> None:
         """Store a message in the new file of a damaged store, if it still waits unchanged."""

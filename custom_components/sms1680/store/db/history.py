@@ -37,6 +37,8 @@ _LATER: Final = (
     " iif(json_valid(message), json_extract(message, '$.recipient'), NULL) AS recipient,"
     " iif(json_valid(message), CAST(json_extract(message, '$.since') * 1000000 AS INTEGER), due) AS at FROM later"
 )
+# The first condition has the same words as an index, because SQLite uses it only then.
+_SCHEDULED: Final = "state IN ('sending', 'accepted', 'pending') AND state <> 'sending' AND entry = ? AND due > ?"
 _DIGEST_AGE: Final = timedelta(days=1)
 
 
@@ -49,6 +51,18 @@ def find_messages(connection: sqlite3.Connection, query: HistoryQuery) -> list[S
         found += map(_in, _newest(connection, _IN, query))
     found.sort(key=lambda one: one.at, reverse=True)
     return found[: query.limit]
+
+
+def scheduled_messages(connection: sqlite3.Connection, entry: str, now: datetime) -> list[StoredOut]:
+    """Return the messages that the platform has accepted for a later time, by their time."""
+    rows = connection.execute(f"{_OUT} WHERE {_SCHEDULED} ORDER BY due, row", (entry, to_micros(now)))
+    return [_out(values) for values in rows.fetchall()]
+
+
+def scheduled_times(connection: sqlite3.Connection, entry: str, now: datetime) -> list[datetime]:
+    """Return the times of the messages that the platform has accepted for a later time, the earliest first."""
+    rows = connection.execute(f"SELECT due FROM outgoing WHERE {_SCHEDULED} ORDER BY due", (entry, to_micros(now)))
+    return [from_micros(due) for (due,) in rows.fetchall()]
 
 
 def purge_messages(connection: sqlite3.Connection, selection: Selection, *, open_too: bool = False) -> int:

@@ -79,6 +79,18 @@ def state_of(
     return DeliveryState.PENDING if any_report else DeliveryState(outcome.value)
 
 
+def state_of_cancelled(reported: DeliveryState, stored: DeliveryState, status: str | None) -> DeliveryState:
+    """Return the state of a message that the platform accepted and that was or is being cancelled.
+
+    reported: the state by its reports. stored: `not_sent` once the platform has confirmed that the message is
+    cancelled. status: the word of the newest report with the state `reported`.
+    """
+    if reported is DeliveryState.DELIVERED:
+        return reported
+    deleted = status is not None and (status == "DELETED" or status.startswith("MJ:"))
+    return DeliveryState.NOT_SENT if deleted or stored is DeliveryState.NOT_SENT else reported
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A message to a number whose ids are not all known. since: microseconds, when it was or will be sent."""

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from .matching import (
     micros,
     outranks,
     state_of,
+    state_of_cancelled,
 )
 from .records import (
     DeliveryUpdate,
@@ -163,6 +165,33 @@ def current_states(connection: sqlite3.Connection, rows: Iterable[int]) -> list[
     return [_read(values) for values in found if values is not None]
 
 
+def begin_cancel(connection: sqlite3.Connection, rows: Iterable[int]) -> None:
+    """Note that accepted messages are being cancelled, so that a report with DELETED does not count as a failure."""
+    sql = f"UPDATE outgoing SET reason = ? WHERE row = ? AND {_OPEN} AND state <> 'sending'"
+    connection.executemany(sql, ((Reason.CANCELLED, row) for row in rows))
+
+
+def settle_cancel(
+    connection: sqlite3.Connection, rows: Sequence[int], at: datetime, *, cancelled: bool
+) -> list[DeliveryUpdate]:
+    """Store whether messages were cancelled after `begin_cancel`, and return their states."""
+    when = to_micros(at)
+    for row in rows:
+        if cancelled:
+            connection.execute(
+                "UPDATE outgoing SET state = 'not_sent', state_at = ?, missing = 0"
+                " WHERE row = ? AND reason = ? AND state <> 'delivered'",
+                (when, row, Reason.CANCELLED),
+            )
+            continue
+        undone = connection.execute(
+            "UPDATE outgoing SET reason = NULL WHERE row = ? AND reason = ? RETURNING row", (row, Reason.CANCELLED)
+        ).fetchall()
+        if undone:
+            _update_state(connection, row, when, MatchedBy.ID)
+    return current_states(connection, rows)
+
+
 def states_of_attempt(connection: sqlite3.Connection, attempt: str) -> list[DeliveryState]:
     """Return the states of the messages that an attempt of a deferred message sent."""
     found = connection.execute("SELECT state FROM outgoing WHERE attempt = ?", (attempt,))
@@ -226,14 +255,16 @@ def _update_state(connection: sqlite3.Connection, row: int, at: int, matched: Ma
 
     matched: how the reports were linked to the message. It does not replace a stored value.
     """
-    outcome, segments, state, known = connection.execute(
-        "SELECT outcome, segments, state, matched FROM outgoing WHERE row = ?", (row,)
+    outcome, segments, state, known, reason = connection.execute(
+        "SELECT outcome, segments, state, matched, reason FROM outgoing WHERE row = ?", (row,)
     ).fetchone()
     reported = [
         ReportState(word) if word else None
         for (word,) in connection.execute("SELECT word FROM segment WHERE outgoing = ?", (row,))
     ]
     new = state_of(Outcome(outcome) if outcome else None, segments, reported, expired=state == DeliveryState.EXPIRED)
+    if reason == Reason.CANCELLED and outcome == Outcome.ACCEPTED:
+        new = state_of_cancelled(new, DeliveryState(state), _status_of(connection, row, new))
     matched_by = known or (matched if any(reported) else None)
     if (new, matched_by) == (state, known):
         return None
@@ -250,8 +281,11 @@ def _is_news(
 ) -> bool:
     """Return whether a report concerns its whole message, and not only one of several segments.
 
-    before: the message's state before the report, None if the report has just been matched.
+    A failed report only confirms that a message was cancelled. before: the message's state before the report, None if
+    the report has just been matched.
     """
+    if update.state is DeliveryState.NOT_SENT and report.state is ReportState.FAILED:
+        return False
     (segments,) = connection.execute("SELECT segments FROM outgoing WHERE row = ?", (update.row,)).fetchone()
     decides = update.settled or report.state is ReportState.PENDING
     return segments == 1 or (decides and update.state != before)

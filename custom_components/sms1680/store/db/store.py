@@ -60,6 +60,8 @@ class MessageStore:
     settle = _method(outbox.settle_dispatch)
     discard = _method(outbox.discard_dispatch)
     current = _method(outbox.current_states)
+    begin_cancel = _method(outbox.begin_cancel)
+    settle_cancel = _method(outbox.settle_cancel)
     states_of_attempt = _method(outbox.states_of_attempt)
     latest = _method(outbox.latest_states)
     last_delivered = _method(outbox.last_delivered)
@@ -69,6 +71,8 @@ class MessageStore:
     delete_deferred = _method(history.delete_deferred)
     recent = _method(inbox.recent_items)
     messages = _method(history.find_messages)
+    scheduled = _method(history.scheduled_messages)
+    scheduled_times = _method(history.scheduled_times)
     counts = _method(history.count_items)
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
