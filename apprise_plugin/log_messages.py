@@ -14,6 +14,7 @@ _SAFE_DETAILS = frozenset({Reason.LOST, Reason.NO_CONNECTION, Reason.WRONG_ADDRE
 # Details of our own: no time was left for a request, the message was repeated after an unknown outcome, and another
 # program's claim of the same message has no outcome.
 NO_TIME, REPEATED, OTHER_SENDER = "no time", "repeated", "other sender"
+_LATER = " The next message to this number begins with the count of those that were held back."
 _NUMBERS_SHOWN = 20
 _UNKNOWN_ADVICE = (
     "It may have arrived: do not send it again before you have checked with the recipient or the platform. "
@@ -34,12 +35,15 @@ def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) ->
     return "; ".join(f"{description}: {_format_numbers(numbers)}" for description, numbers in groups.items())
 
 
-def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None = None) -> str:
-    """Return the line about the numbers with any other outcome, or an empty text. limits: those of the URL."""
+def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None = None, *, sums_up: bool = True) -> str:
+    """Return the line about the numbers with any other outcome, or an empty text.
+
+    limits: those of the URL. sums_up: whether a later message says how many were held back.
+    """
     groups: dict[str, list[str]] = {}
     for receipt in receipts:
         if not receipt.outcome.is_success:
-            groups.setdefault(_describe_failure(receipt, limits), []).append(receipt.number)
+            groups.setdefault(_describe_failure(receipt, limits, sums_up=sums_up), []).append(receipt.number)
     return " ".join(f"{_format_numbers(numbers)}: {description}" for description, numbers in groups.items())
 
 
@@ -54,7 +58,7 @@ def _describe_success(receipt: Receipt, *, duplicate: bool) -> str:
     return description
 
 
-def _describe_held_back(reason: Reason, limits: SpendingLimits) -> str:
+def _describe_held_back(reason: Reason, limits: SpendingLimits, *, sums_up: bool) -> str:
     limit = {
         Reason.NUMBER_LIMIT: f"{limits.number} messages to one number within 10 minutes",
         Reason.HOURLY_LIMIT: f"{limits.hour} parts within 60 minutes",
@@ -62,14 +66,14 @@ def _describe_held_back(reason: Reason, limits: SpendingLimits) -> str:
     }
     return (
         f"held back. {reason.en} The limit is {limit[reason]}; ?cap=PARTS replaces all limits by one per day, and "
-        "?cap=0 removes them. The next message to this number begins with the count of those that were held back."
+        f"?cap=0 removes them.{_LATER if sums_up else ''}"
     )
 
 
-def _describe_failure(receipt: Receipt, limits: SpendingLimits | None) -> str:
+def _describe_failure(receipt: Receipt, limits: SpendingLimits | None, *, sums_up: bool) -> str:
     reason = receipt.reason
     if limits is not None and reason is not None and reason in OWN_LIMITS:
-        return _describe_held_back(reason, limits)
+        return _describe_held_back(reason, limits, sums_up=sums_up)
     sentence = reason.en if reason is not None else ""
     if receipt.detail == NO_TIME:
         sentence = "The time for this notification was used up before a request could begin; nothing was sent."

@@ -292,6 +292,7 @@ class NotifySMS1680(NotifyBase):
             guard=DigestGuard(key, limits, time.time, self.state) if limits else None,
             critical=self.critical,
             repeats=self.repeat == "unknown",
+            sums_up=not _host_repeats(),
             state_dir=self.state,
         )
 
@@ -305,7 +306,7 @@ class NotifySMS1680(NotifyBase):
 
     def _make_dedupe(self) -> Dedupe | None:
         """Return the memory of the sent messages, if the URL or the host needs one."""
-        seconds = self.dedupe or (_REPEATING_PERIOD if any(host in sys.modules for host in _REPEATING_HOSTS) else 0)
+        seconds = self.dedupe or (_REPEATING_PERIOD if _host_repeats() else 0)
         if not seconds:
             return None
         account = self._account
@@ -323,7 +324,7 @@ class NotifySMS1680(NotifyBase):
         receipts = [state.receipts[number] for number in self.targets]
         unlogged = [receipt for receipt in receipts if receipt.number not in state.logged]
         success = success_message(unlogged, duplicates)
-        failure = failure_message(receipts, self._spending_limits())
+        failure = failure_message(receipts, self._spending_limits(), sums_up=not _host_repeats())
         if state.is_late:
             failure += f" No further request was made: the {state.limit:.0f} seconds for this notification are used up."
         if not self.targets:
@@ -374,6 +375,10 @@ class NotifySMS1680(NotifyBase):
                     self.mark_delivered(number)
         else:
             self._retry_memory.finish(text, state, succeeded=succeeded)
+
+
+def _host_repeats() -> bool:
+    return any(host in sys.modules for host in _REPEATING_HOSTS)
 
 
 def register() -> bool:

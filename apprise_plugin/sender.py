@@ -41,8 +41,8 @@ class NotificationSender:
 
     packet_size: numbers in one request. timeouts: seconds to connect, and to wait for a response. limit: seconds from
     the start of a notification within which all its attempts end. guard: the spending guard, if any. critical: use
-    the urgent lane and the reserve. repeats: send once more, marked, after an unknown outcome. state_dir: the folder
-    for shared state, None for the default.
+    the urgent lane and the reserve. repeats: send once more, marked, after an unknown outcome. sums_up: False if the
+    host tries again later what the guard holds back. state_dir: the folder for shared state, None for the default.
     """
 
     account: Account
@@ -57,6 +57,7 @@ class NotificationSender:
     guard: DigestGuard | None = None
     critical: bool = False
     repeats: bool = False
+    sums_up: bool = True
     state_dir: str | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
@@ -85,7 +86,7 @@ class NotificationSender:
         def parts_of(notice: Notice) -> int:
             return self._parts(self._with_notice(text, notice, self._room))
 
-        admission = self._run(guard.admit(numbers, parts_of, critical=self.critical))
+        admission = self._run(guard.admit(numbers, parts_of, critical=self.critical, sums_up=self.sums_up))
         texts: dict[str, list[str]] = {}
         for item, notice in admission.notices.items():
             noticed = self._fit(text, notice, admission.parts[item])

@@ -296,6 +296,18 @@ def test_repeating_host_completes_what_was_refused(
     assert len(texts(box)) == 4
 
 
+def test_repeating_host_sends_later_what_was_held_back(
+    box: SandboxThread, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "mailrise", pytest)
+    assert service(A, cap="1").notify(TEXT)
+    for _ in range(3):
+        assert not service(A, cap="1").notify(f"{TEXT}1")
+    assert "begins with the count" not in caplog.text
+    assert service(A, cap="0").notify(f"{TEXT}1")
+    assert texts(box) == [(A, TEXT), (A, f"{TEXT}1")]
+
+
 def test_other_hosts_are_not_taken_for_repeating_ones(box: SandboxThread, service: Service) -> None:
     box.call(lambda platform: platform.faults.next("drop_after"))
     assert service(A).notify(TEXT) is False

@@ -250,6 +250,7 @@ def run_storm(box: SandboxThread, home: Path, processes: int, at_once: int, **op
 LONG = "SMS1680_LONG_STORM" in os.environ
 
 
+@pytest.mark.timeout(3000)
 def test_storm_of_processes(state_folder: Path, tmp_path: Path) -> None:
     """Every alarm is named or counted on each phone. The long form, with the default limits: SMS1680_LONG_STORM=1."""
     processes, options = (200, {}) if LONG else (14, {"cap": "18"})

@@ -26,7 +26,20 @@ def load(url: str) -> NotifySMS1680:
 
 def settings(service: NotifySMS1680) -> dict[str, object]:
     names = ("user", "password", "product_id", "targets", "_invalid_targets", "gateway", "extension", "place", "batch")
-    more = ("rate", "dedupe", "stamp", "cap", "md5", "form", "socket_read_timeout", "verify_certificate", "_from_html")
+    more = (
+        "critical",
+        "repeat",
+        "state",
+        "rate",
+        "dedupe",
+        "stamp",
+        "cap",
+        "md5",
+        "form",
+        "socket_read_timeout",
+        "verify_certificate",
+        "_from_html",
+    )
     return {name: getattr(service, name) for name in (*names, *more)} | {"signature": service._signature}
 
 
@@ -34,6 +47,7 @@ def test_url_sets_every_option() -> None:
     service = load(
         f"sms1680://user:p%40ss@61341/{A}/+86-139-0000-0001/10086?gateway=https://sms.example:8443/x/&extension=012"
         "&signature=某某&place=behind&to=13700000002，13700000003&batch=no&rate=2.5&dedupe=60&stamp=yes&cap=50&rto=7&verify=no"
+        "&critical=yes&repeat=unknown&state=/run/sms%201680"
     )
     assert settings(service) == {
         "user": "user",
@@ -45,6 +59,9 @@ def test_url_sets_every_option() -> None:
         "extension": "012",
         "place": "behind",
         "batch": False,
+        "critical": True,
+        "repeat": "unknown",
+        "state": "/run/sms 1680",
         "rate": 2.5,
         "dedupe": 60,
         "stamp": True,
@@ -213,6 +230,9 @@ def test_details_contain_every_option() -> None:
         "dedupe",
         "stamp",
         "cap",
+        "critical",
+        "repeat",
+        "state",
     }
     assert wanted <= set(listed["args"])
     assert listed["tokens"]["password"]["private"]

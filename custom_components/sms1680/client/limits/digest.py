@@ -57,11 +57,12 @@ class DigestGuard(SpendingGuard):
     """A spending guard that counts what it holds back."""
 
     def admit(
-        self, numbers: Sequence[str], parts_of: Callable[[Notice], int], *, critical: bool
+        self, numbers: Sequence[str], parts_of: Callable[[Notice], int], *, critical: bool, sums_up: bool = True
     ) -> Generator[float, None, Admission]:
         """Count one message to each number before it is sent, as far as the limits allow. Yield as `reserve` does.
 
-        parts_of: returns the parts of the text with a notice. If nothing can be counted, all messages are admitted.
+        parts_of: returns the parts of the text with a notice. sums_up: False if the caller tries again later what is
+        held back, so that no message carries a notice. If nothing can be counted, all messages are admitted.
         """
         bare, every = parts_of(Notice()), range(len(numbers))
         admissions = [
@@ -69,7 +70,7 @@ class DigestGuard(SpendingGuard):
         ]
 
         def admit(ledger: Ledger) -> None:
-            admissions.append(self._admit(ledger, numbers, parts_of, critical=critical))
+            admissions.append(self._admit(ledger, numbers, parts_of, critical=critical, sums_up=sums_up))
 
         yield from self._writing(admit)
         return admissions[-1]
@@ -97,8 +98,15 @@ class DigestGuard(SpendingGuard):
             yield from self._writing(restore)
 
     def _admit(
-        self, ledger: Ledger, numbers: Sequence[str], parts_of: Callable[[Notice], int], *, critical: bool
+        self,
+        ledger: Ledger,
+        numbers: Sequence[str],
+        parts_of: Callable[[Notice], int],
+        *,
+        critical: bool,
+        sums_up: bool,
     ) -> Admission:
+        sums_up = sums_up and not critical
         now = self._now()
         count = Count(ledger, self.limits, now, critical=critical)
         reservation = Reservation({}, {}, ledger)
@@ -111,16 +119,14 @@ class DigestGuard(SpendingGuard):
                 reservation.entries[item] = None
             else:
                 reservation.refused[item] = reason
-                if not critical:
+                if sums_up:
                     ledger.hold_back(number_hash, 1)
-        limits = (
-            {} if critical else self._next_limits(count, {item: hashes[item] for item in reservation.entries}, bare)
-        )
+        limits = self._next_limits(count, {item: hashes[item] for item in reservation.entries}, bare) if sums_up else {}
         notices: dict[int, Notice] = {}
         parts: dict[int, int] = {}
         for item in reservation.entries:
             number_hash = hashes[item]
-            held_back = 0 if critical else ledger.held_back(number_hash)
+            held_back = ledger.held_back(number_hash) if sums_up else 0
             if held_back:
                 ledger.hold_back(number_hash, -held_back)
             notices[item] = Notice(held_back, limits.get(item))
