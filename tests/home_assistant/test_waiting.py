@@ -257,7 +257,7 @@ async def test_a_scheduled_message_is_cancelled_over_cmpp(
     assert reports == []
     [stored] = await get_messages(hass)
     assert (stored["outcome"], stored["state"], stored["settled"]) == ("accepted", "not_sent", True)
-    assert stored["reason"] == "Cancelled before this number was sent."
+    assert stored["reason"] == "It was cancelled before it was sent."
     assert hass.states.get("sensor.alice_last_delivery_state").state == "not_sent"
     assert not ir.async_get(hass).issues
     with pytest.raises(ServiceValidationError):
