@@ -15,6 +15,7 @@ NAMES = {
 KEYS = {
     *("config_entry_id", "data", "at", "extension", "priority", "normal", "critical", "yes", "no", "acknowledged"),
     *("notify.send_message", "sms1680.send_message", "T", "TD", "N", "R"),
+    *("SP_Id", "Service_Id", "http", "https", "Asia", "Shanghai", "A", "B", "C", "D", "E", "PHONE"),
 }
 CODE = re.compile(r"`[^`]*`|\{[^}]*\}|https?://\S+|\b[A-Z]{2,}(?::[…\d]+)?(?=[）)])|XX:\d+")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")

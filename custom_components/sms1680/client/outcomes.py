@@ -35,8 +35,8 @@ class Outcome(StrEnum):
 
     @property
     def zh(self) -> str:
-        """The Chinese name."""
-        return _OUTCOMES[self][1].partition("，")[0]
+        """The Chinese name. It leaves open whether the platform or our own guard refused."""
+        return _OUTCOMES[self][1].partition("，")[0].replace("平台", "")
 
     def sentence(self, language: Language = "en") -> str:
         """Return a short phrase for the outcome in the given language."""
