@@ -2,7 +2,7 @@
 
 Sent messages are stored as keyed hashes in a small SQLite file in the core's state folder. A sender first claims the
 number in one transaction, so that exactly one of several simultaneous senders sends. The outcome then replaces the
-claim; if nothing was sent, the claim is deleted. What no file can take is stored in the memory of the process.
+claim; if nothing was sent, the claim is deleted. The process itself stores the outcomes that no file can store.
 """
 
 import contextlib

@@ -90,7 +90,7 @@ class NotifySMS1680(NotifyBase):
         cap: parts per day that the account may spend on this machine; 0 for no limit.
         critical: overtake other messages, and use the reserve of the spending limits.
         repeat: "unknown" to send a message once more, marked, after an unknown outcome.
-        state: the folder in which the processes of this machine share pace, spending and sent messages.
+        state: the folder for the files that the processes of this machine share.
         md5: the password is given as its MD5 digest.
         form: how the password is sent: "md5" or "plain".
         kwargs: the arguments of every Apprise service.

@@ -1,5 +1,6 @@
 """Many random faults: no message is sent twice, and the reported outcomes match the platform."""
 
+import os
 import random
 import threading
 import time
@@ -18,6 +19,7 @@ CONFIG = Config(accounts=(Account(products={"61341": 10**6}, concurrency=100),),
 ANSWER_TIMEOUT = 0.15
 SENDS = 2000
 RETRIED = 150
+REPEATED = 2000 if "SMS1680_LONG_STORM" in os.environ else 120
 CUT = ("drop_before", "drop_after", "no_body", "half")
 STRANGE = ("html", "html_accepted", "error", "error_accepted", "empty", "empty_accepted", "redirect", "failed")
 HARMLESS = ("padded", "nul", "no_length")
@@ -117,3 +119,41 @@ def test_retries_send_no_message_twice(box: SandboxThread, service: Callable[...
                 "reported as a success, but not at the platform"
             )
     assert set(results.values()) == {True, False}
+
+
+def test_repeated_alarms_are_marked_and_doubled_only_after_an_unknown_outcome(
+    box: SandboxThread, service: Callable[..., Any]
+) -> None:
+    """Alarms with `critical=yes&repeat=unknown`, and ordinary messages in the same run. No fault happens twice."""
+    faults = iter([*CUT, "html", "html_accepted", "error", "error_accepted", "empty", "empty_accepted"] * SENDS)
+    clock = SkippingClock()
+
+    def make_sender(**options: str) -> NotificationSender:
+        made: NotificationSender = service("13800000000", cap="0", **options)._make_sender()
+        return replace(made, clock=clock.clock, sleep=clock.sleep)
+
+    critical, ordinary = make_sender(critical="yes", repeat="unknown"), make_sender()
+    outcomes: dict[str, str] = {}
+    drawn = random.Random(7)
+    unknown = 0
+    for turn in range(REPEATED):
+        number, text = f"139{turn:08d}", f"第{turn}次"
+        if drawn.random() < 0.5:
+            box.call(lambda platform: platform.faults.next(next(faults)))
+            unknown += 1
+        (receipt,) = (critical if turn % 2 else ordinary).send([number], text, clock.clock())
+        outcomes[text] = receipt.outcome.value
+    ledger = Counter(message.text for message in box.platform.messages)
+    assert max(ledger.values()) == 1, "an equal text was sent twice"
+    doubles = 0
+    for turn in range(REPEATED):
+        text = f"第{turn}次"
+        copies = ledger[text], ledger[f"（重发）{text}"]
+        if turn % 2:
+            assert sum(copies) >= 1, "an alarm was lost"
+            assert outcomes[text] == "accepted"
+            doubles += copies == (1, 1)
+        else:
+            assert copies[1] == 0, "an ordinary message was repeated"
+            assert copies[0] == 1 or outcomes[text] == "unknown"
+    assert 0 < doubles <= unknown

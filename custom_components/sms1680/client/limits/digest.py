@@ -1,4 +1,4 @@
-"""A spending guard for short processes: what a limit holds back is counted, and the phone learns about it.
+"""A spending guard for short processes. It counts the messages that a limit holds back, for each phone.
 
 The last message that a limit lets pass says that the next ones are held back. The first message after these begins
 with their number. Critical messages are neither held back nor carry such words.
@@ -21,7 +21,7 @@ _NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a message says about the limits.
+    """The words about the limits in a message.
 
     held_back: the number of earlier messages to the same phone that were held back. limit: the limit that holds back
     the next ones, None if there is still room.
@@ -37,7 +37,7 @@ class Notice:
 
     @property
     def after(self) -> str:
-        """The words behind the text."""
+        """The words at the end of the text."""
         return _NEXT[self.limit] if self.limit else ""
 
 
