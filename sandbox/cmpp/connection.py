@@ -124,7 +124,7 @@ class CMPPConnection(asyncio.Protocol):
             case Query() if account is not None:
                 self._send(self._hub.rules.query(account, pdu))
             case Cancel() if account is not None:
-                cancelled = self._hub.rules.cancel(pdu.msg_id)
+                cancelled = self._hub.rules.cancel(account, pdu.msg_id)
                 self._send(CancelResp(sequence_id=pdu.sequence_id, success_id=0 if cancelled else 1))
             case Terminate():
                 self._send(TerminateResp(sequence_id=pdu.sequence_id))

@@ -198,8 +198,8 @@ class Rules:
             mo_wt=sum(uplink.push == "waiting" for uplink in uplinks),
         )
 
-    def cancel(self, msg_id: int) -> bool:
-        """Cancel a segment of a message that has not been sent yet. Return True if it was cancelled.
+    def cancel(self, account: AccountState, msg_id: int) -> bool:
+        """Cancel a segment of the account's message that has not been sent yet. Return True if it was cancelled.
 
         The first segment cancels the message on the phone. Each cancelled segment has a report with DELETED.
         """
@@ -207,6 +207,8 @@ class Rules:
         if message_id is None or msg_id in self._cancelled:
             return False
         messages = [message for message in self.platform.messages if message.message_id == message_id]
+        if messages[0].username != account.username:
+            return False
         if not self._cancelled.intersection(self.reports.sent[message_id]) and not self.platform.cancel(message_id):
             return False
         self._cancelled.add(msg_id)

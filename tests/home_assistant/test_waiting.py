@@ -338,6 +338,10 @@ async def test_a_scheduled_message_ceases_to_wait_at_its_time(
     assert counted(hass) == ("2", "0", "0", "2")
     await later(hass, freezer, hours=2)
     assert counted(hass) == ("1", "0", "0", "1")
+    await send(hass, number=BOB, at=tomorrow())
+    assert await act(hass, "purge_messages", number=BOB) == {"purged": 2}
+    await hass.async_block_till_done()
+    assert counted(hass) == ("1", "0", "0", "1")
     await later(hass, freezer, hours=23)
     assert counted(hass) == ("0", "0", "0", "0")
 
@@ -402,8 +406,16 @@ async def test_a_report_settles_what_the_platform_did_not_answer(
     async def unanswered(*_: object, **__: object) -> CancelOutcome:
         return CancelOutcome.UNKNOWN
 
+    async def refused(*_: object, **__: object) -> CancelOutcome:
+        return CancelOutcome.NOT_POSSIBLE  # perhaps because the first one cancelled it
+
     monkeypatch.setattr(CMPPClient, "cancel", unanswered)
     assert await cancel(hass, id=message["id"]) == ["unknown"]
+    [stored] = await get_messages(hass)
+    assert stored["state"] == "accepted"
+    assert stored["reason"] == "The platform did not answer whether it cancelled the message."
+    monkeypatch.setattr(CMPPClient, "cancel", refused)
+    assert await cancel(hass, id=message["id"]) == ["not_possible"]
     content = ReportContent(msg_id=int(message["message_ids"][0]), stat=stat, dest_terminal_id=ALICE)
     sandbox.cmpp.reports.deliver("homeuser", content)
     await until(lambda: sandbox.cmpp.acknowledged == 1)

@@ -133,12 +133,12 @@ async def _async_cancel(hass: HomeAssistant, messages: Sequence[WaitingMessage])
         return CancelResult.NO_CONNECTION
     journal = entry.runtime_data.deferred.journal
     rows = [message.row for message in messages]
-    await asyncio.wrap_future(journal.begin_cancel(rows))
+    marked = await asyncio.wrap_future(journal.begin_cancel(rows))
     result = await _async_cancel_segments(client, first.message_ids)
     if result is not CancelResult.UNKNOWN:
         cancelled = result is CancelResult.CANCELLED
         try:
-            settled = journal.settle_cancel(rows, dt_util.utcnow(), cancelled=cancelled)
+            settled = journal.settle_cancel(rows if cancelled else marked, dt_util.utcnow(), cancelled=cancelled)
             hass.data[DATA_STORE].publish(await asyncio.wrap_future(settled))
         except StoreError as error:
             _LOGGER.warning("The result of cancelling a message could not be stored (%s)", error)

@@ -322,6 +322,7 @@ class DeferredQueue:
         for row in rows:
             if not self._schedule.remove(row) and not self._reports.schedule.remove(row) and self._tasks:
                 self._deleted.add(row)
+        self._on_change()  # messages that the platform has can be among the deleted ones
 
     def _is_deleted(self, stored: StoredMessage) -> bool:
         deleted = stored.row in self._deleted

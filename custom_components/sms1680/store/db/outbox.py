@@ -165,10 +165,13 @@ def current_states(connection: sqlite3.Connection, rows: Iterable[int]) -> list[
     return [_read(values) for values in found if values is not None]
 
 
-def begin_cancel(connection: sqlite3.Connection, rows: Iterable[int]) -> None:
-    """Note that accepted messages are being cancelled, so that a report with DELETED does not count as a failure."""
-    sql = f"UPDATE outgoing SET reason = ? WHERE row = ? AND {_OPEN} AND state <> 'sending'"
-    connection.executemany(sql, ((Reason.CANCELLED, row) for row in rows))
+def begin_cancel(connection: sqlite3.Connection, rows: Iterable[int]) -> list[int]:
+    """Note that accepted messages are being cancelled, so that a report with DELETED does not count as a failure.
+
+    Return the rows of which this was not known yet. The others keep the note, whatever the platform answers now.
+    """
+    sql = f"UPDATE outgoing SET reason = ?1 WHERE row = ?2 AND {_OPEN} AND state <> 'sending' AND reason IS NOT ?1"
+    return [row for row in rows if connection.execute(sql, (Reason.CANCELLED, row)).rowcount]
 
 
 def settle_cancel(
