@@ -72,6 +72,8 @@ ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
 
 EVENT_MESSAGE_RECEIVED: Final = "sms1680_message_received"
 EVENT_DELIVERY_REPORT: Final = "sms1680_delivery_report"
+EVENT_MESSAGE_SENT: Final = "sms1680_message_sent"
+EVENT_MESSAGE_FAILED: Final = "sms1680_message_failed"
 EVENT_DELAYED_MESSAGE: Final = "sms1680_delayed_message"
 EVENT_SPENDING_LIMIT: Final = "sms1680_spending_limit"
 EVENT_COMMAND: Final = "sms1680_command"
@@ -92,6 +94,11 @@ def signal_message(entry_id: str) -> str:
 def signal_report(entry_id: str) -> str:
     """Return the dispatcher signal of delivery reports, which carries the data of the bus event."""
     return f"{DOMAIN}_{entry_id}_delivery_report"
+
+
+def signal_failure(entry_id: str) -> str:
+    """Return the dispatcher signal of undelivered messages, which carries the data of the bus event."""
+    return f"{DOMAIN}_{entry_id}_message_failed"
 
 
 def signal_recipient_added(entry_id: str) -> str:

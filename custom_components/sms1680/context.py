@@ -35,9 +35,12 @@ def async_setup_context(hass: HomeAssistant) -> None:
 
 
 @callback
-def async_fire(hass: HomeAssistant, event: str, data: dict[str, Any]) -> Context:
-    """Fire one of our events and return its context. A send with this context is automatic."""
-    context = Context()
+def async_fire(hass: HomeAssistant, event: str, data: dict[str, Any], parent: Context | None = None) -> Context:
+    """Fire one of our events and return its context. A send with this context is automatic.
+
+    parent: the context of the call that the event is about.
+    """
+    context = Context(parent_id=parent.id if parent else None)
     hass.data.setdefault(_OWN_CONTEXTS, BoundedDict(_MAX_CONTEXTS))[context.id] = None
     hass.bus.async_fire(event, data, context=context)
     return context

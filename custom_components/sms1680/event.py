@@ -11,7 +11,7 @@ from homeassistant.core import Context, HomeAssistant, State, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_CONFIG_ENTRY_ID, signal_message, signal_report
+from .const import ATTR_CONFIG_ENTRY_ID, signal_failure, signal_message, signal_report
 from .context import current_event_context
 from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
@@ -23,7 +23,8 @@ EVENT_RECEIVED = "received"
 EVENT_ACCEPTED_COMMAND = "command"
 EVENT_OPTED_OUT = "opted_out"
 # "delivered" and "failed" are states of a delivery report.
-EVENT_TYPES = [EVENT_RECEIVED, EVENT_ACCEPTED_COMMAND, EVENT_OPTED_OUT, "delivered", "failed"]
+EVENT_UNDELIVERED = "undelivered"
+EVENT_TYPES = [EVENT_RECEIVED, EVENT_ACCEPTED_COMMAND, EVENT_OPTED_OUT, "delivered", "failed", EVENT_UNDELIVERED]
 
 # Data of the bus event that the entity's attributes omit as redundant.
 _OMITTED = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled")
@@ -49,7 +50,11 @@ class _MessageEvents(EventEntity):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        for signal, handler in ((signal_message, self._on_message), (signal_report, self._on_report)):
+        for signal, handler in (
+            (signal_message, self._on_message),
+            (signal_report, self._on_report),
+            (signal_failure, self._on_failure),
+        ):
             self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), handler))
 
     @override
@@ -76,8 +81,12 @@ class _MessageEvents(EventEntity):
         if data["state"] in EVENT_TYPES:
             self._trigger(data["state"], data)
 
+    @callback
+    def _on_failure(self, data: dict[str, Any]) -> None:
+        self._trigger(EVENT_UNDELIVERED, data)
+
     def _trigger(self, event_type: str, data: dict[str, Any]) -> None:
-        if self._subentry_id in (None, data["subentry_id"]) and not data["redelivered"]:
+        if self._subentry_id in (None, data["subentry_id"]) and not data.get("redelivered"):
             self._trigger_event(event_type, {key: value for key, value in data.items() if key not in _OMITTED})
             self.async_set_context(current_event_context() or Context())
             self.async_write_ha_state()

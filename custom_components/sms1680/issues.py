@@ -105,6 +105,7 @@ UNAVAILABLE_NOTIFY: Final = Repair("missed", fixable=True, persistent=True)
 DELAYED_LOST: Final = Repair("delayed_lost", fixable=True, persistent=True)
 # One repair for each recipient: the later of the two replaces the earlier.
 DELAYED_UNCERTAIN: Final = Repair("delayed_uncertain", fixable=True, persistent=True, prefix="delayed_lost")
+CRITICAL_FAILED: Final = Repair("critical_failed", fixable=True, persistent=True)
 DRILL_FAILED: Final = Repair("drill_failed", persistent=True)
 REFUSED_PUSH: Final = Repair("refused_push", fixable=True, persistent=True)
 LISTENER_PORT: Final = Repair("listener_port")
@@ -119,6 +120,7 @@ _OF_AN_ACCOUNT: Final = (
     SPENDING_UNCOUNTED,
     UNAVAILABLE_NOTIFY,
     DELAYED_LOST,
+    CRITICAL_FAILED,
     DRILL_FAILED,
     REFUSED_PUSH,
     LISTENER_PORT,

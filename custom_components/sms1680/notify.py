@@ -61,7 +61,7 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
     async def async_send_message(self, message: str, title: str | None = None) -> None:
         addressee = Addressee.from_subentry(self.entry, self.subentry)
         text = text_to([addressee], f"{title}\n{message}" if title else message)
-        options = MessageOptions(context=SendContext(is_automatic(self.hass, self._context)))
+        options = MessageOptions(context=SendContext(is_automatic(self.hass, self._context), caller=self._context))
         (result,) = await async_deliver(self.hass, [addressee], text, options, context=self._context, batched=True)
         if result.is_handled:
             return

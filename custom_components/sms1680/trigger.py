@@ -1,8 +1,9 @@
-"""The triggers `sms1680.message_received`, `delivery_report` and `command`, for Home Assistant 2025.12 and later.
+"""The triggers `sms1680.message_received`, `delivery_report`, `command` and `message_failed`.
 
-They listen to the bus events, so they work before an account is set up, and they pass on the event's context. By
-default, they ignore unknown senders, redelivered items, answers to questions and commands. Options include these. They
-always ignore requests to opt out, and commands without a valid code.
+They need Home Assistant 2025.12 or later. They listen to the bus events, so they work before an account is set up, and
+they pass on the event's context. By default, they ignore unknown senders, redelivered items, answers to questions,
+commands and failures of automatic messages. Options include these. They always ignore requests to opt out, and commands
+without a valid code.
 """
 
 import re
@@ -16,9 +17,17 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from .client import ReportState, mask_number
-from .const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_COMMAND, EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
+from .const import (
+    ATTR_CONFIG_ENTRY_ID,
+    DOMAIN,
+    EVENT_COMMAND,
+    EVENT_DELIVERY_REPORT,
+    EVENT_MESSAGE_FAILED,
+    EVENT_MESSAGE_RECEIVED,
+)
 from .conversation.engine import plain
 from .conversation.engine.commands import AuthResult
+from .deferred.failures import Cause
 from .inbound.registry import async_get_registry
 from .store.db import comparable_number
 
@@ -41,6 +50,9 @@ CONF_REDELIVERED: Final = "redelivered"
 CONF_HANDLED: Final = "handled"
 CONF_WORD: Final = "word"
 CONF_TEXT: Final = "text"
+CONF_PRIORITY: Final = "priority"
+CONF_CAUSE: Final = "cause"
+CONF_AUTOMATIC: Final = "automatic"
 
 FROM_RECIPIENTS: Final = "recipients"
 FROM_ANYONE: Final = "anyone"
@@ -75,6 +87,14 @@ _COMMAND: VolDictType = {
     vol.Optional(CONF_WORD): _TEXTS,
     vol.Optional(CONF_TEXT): _TEXTS,
 }
+# By default, failures of automatic messages are ignored: a message about a failure could fail, too, and so on.
+_FAILURE: VolDictType = {
+    vol.Optional(CONF_RECIPIENT): _TEXTS,
+    vol.Optional(CONF_NUMBER): vol.All(_TEXTS, [comparable_number]),
+    vol.Optional(CONF_PRIORITY): vol.All(cv.ensure_list, [vol.In(["normal", "critical"])]),
+    vol.Optional(CONF_CAUSE): vol.All(cv.ensure_list, [vol.In([cause.value for cause in Cause])]),
+    vol.Optional(CONF_AUTOMATIC, default=False): cv.boolean,
+}
 
 
 def matches_message(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
@@ -100,6 +120,18 @@ def matches_command(hass: HomeAssistant, options: Mapping[str, Any], data: Mappi
     """Return whether a command matches a trigger's options."""
     return _is_of_recipient(hass, options.get(CONF_RECIPIENT), data) and all(
         _is_in([plain(value) for value in options.get(name, [])], plain(data[name])) for name in (CONF_WORD, CONF_TEXT)
+    )
+
+
+def matches_failure(hass: HomeAssistant, options: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Return whether an undelivered message matches a trigger's options."""
+    if data["automatic"] and not options[CONF_AUTOMATIC]:
+        return False
+    return (
+        _is_of_recipient(hass, options.get(CONF_RECIPIENT), data)
+        and _is_in(options.get(CONF_NUMBER), comparable_number(data["number"]))
+        and _is_in(options.get(CONF_PRIORITY), data["priority"])
+        and _is_in(options.get(CONF_CAUSE), data["cause"])
     )
 
 
@@ -212,12 +244,20 @@ if SUPPORTS_TRIGGERS:
         options = _COMMAND
         matches = staticmethod(matches_command)
 
+    class MessageFailed(_EventTrigger):
+        """A message was not delivered."""
+
+        event = EVENT_MESSAGE_FAILED
+        options = _FAILURE
+        matches = staticmethod(matches_failure)
+
     async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:  # noqa: ARG001
         """Return the triggers by their names in triggers.yaml."""
         return {
             "message_received": MessageReceived,
             "delivery_report": DeliveryReportReceived,
             "command": CommandReceived,
+            "message_failed": MessageFailed,
         }
 
 else:
@@ -226,5 +266,5 @@ else:
         """Explain what to use in older versions of Home Assistant."""
         raise vol.Invalid(
             "The triggers of SMS 1680 need Home Assistant 2025.12 or later. Use an event trigger with the event type "
-            f"{EVENT_MESSAGE_RECEIVED}, {EVENT_DELIVERY_REPORT} or {EVENT_COMMAND} here"
+            f"{EVENT_MESSAGE_RECEIVED}, {EVENT_DELIVERY_REPORT}, {EVENT_COMMAND} or {EVENT_MESSAGE_FAILED} here"
         )

@@ -159,7 +159,10 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
     elif isinstance(flow, ConfigSubentryFlow):
         part = texts["config_subentries"][const.SUBENTRY_RECIPIENT]
     elif isinstance(flow, RepairsFlow):
-        part = texts["issues"]["locked_out"]["fix_flow"]
+        kind = next(
+            key for key, text in texts["issues"].items() if "fix_flow" in text and flow.issue_id.startswith(key)
+        )
+        part = texts["issues"][kind]["fix_flow"]
     given = set(shown.get("description_placeholders") or {})
     texts_to_fill = [part["abort"][shown["reason"]]] if "reason" in shown else []
     texts_to_fill += [part["create_entry"][shown["description"]]] if shown.get("description") else []

@@ -29,7 +29,7 @@ from custom_components.sms1680.client import DeliveryReport
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, Connect, poll, wait_for_messages
+from tests.home_assistant.helpers import ALICE, BOB, Connect, poll, send_text, wait_for_messages
 
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -370,7 +370,9 @@ async def test_undelivered_message_runs_the_other_action(
     await use(hass, f"undelivered_other_way{language}", other_way=way, **({"recipients": [alice]} if chosen else {}))
     receiver = async_get_registry(hass).async_get(pushed)
     for number, status in ((ALICE, "KX:1000"), (ALICE, "0"), (BOB, "KX:1000"), ("13900000009", "UNDELIV")):
-        await receiver.async_receive(DeliveryReport(f"7{number}{status}", number, status), InboundSource.WEBHOOK, 1)
+        (receipt,) = await send_text(pushed.runtime_data.client, number, f"门开了 {status}")
+        report = DeliveryReport(receipt.message_id or "", number, status)
+        await receiver.async_receive(report, InboundSource.WEBHOOK, 1)
     await hass.async_block_till_done()
     assert [call.data["who"] for call in acted] == (["Alice"] if chosen else ["Alice", "Bob", "139****0009"])
     assert acted[0].data["reason"] in acted[0].data["text"]
@@ -388,13 +390,13 @@ async def test_undelivered_second_message_starts_no_loop(
         "data": {"message": "{{ text }}"},
     }
     await use(hass, f"undelivered_other_way{language}", other_way=[to_bob, *act(text="{{ text }}")])
-    reports = async_capture_events(hass, "sms1680_delivery_report")
-    receiver = async_get_registry(hass).async_get(pushed)
-    await receiver.async_receive(DeliveryReport("77", ALICE, "KX:3000"), InboundSource.WEBHOOK, 1)
-    await poll(lambda: len(reports) == 2)
+    failures = async_capture_events(hass, "sms1680_message_failed")
+    sandbox.platform.phone(ALICE).report_status = "KX:3000"
+    await send_text(pushed.runtime_data.client, ALICE, "门开了")
+    await poll(lambda: len(failures) == 2)
     await hass.async_block_till_done()
-    assert [report.data["automatic"] for report in reports] == [False, True]
-    assert [message.number for message in sandbox.platform.messages] == [BOB]
+    assert [failure.data["automatic"] for failure in failures] == [False, True]
+    assert [message.number for message in sandbox.platform.messages] == [ALICE, BOB]
     assert ("可能未送达" if language else "may not have arrived") in acted[0].data["text"]
 
 

@@ -61,7 +61,8 @@ async def test_event_types_are_fixed_and_content_is_not_recorded(hass: HomeAssis
     await receive(hass, entry, Reply(ALICE, "1"))
     for entity_id in (INBOX, ALICES, BOBS):
         state = shown(hass, entity_id)
-        assert state.attributes["event_types"] == ["received", "command", "opted_out", "delivered", "failed"]
+        types = ["received", "command", "opted_out", "delivered", "failed", "undelivered"]
+        assert state.attributes["event_types"] == types
         assert state.state_info is not None
         assert {"number", "content"} <= state.state_info["unrecorded_attributes"]
 

@@ -179,6 +179,7 @@ def test_triggers_have_translations_and_icons() -> None:
         "message_received": trigger._MESSAGE,
         "command": trigger._COMMAND,
         "delivery_report": trigger._REPORT,
+        "message_failed": trigger._FAILURE,
     }
     assert schemas.keys() == TRIGGERS.keys() == EN["triggers"].keys() == ICONS["triggers"].keys()
     for name, schema in schemas.items():

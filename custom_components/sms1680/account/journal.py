@@ -9,11 +9,10 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
 from ..client import InvalidMessageError, Outcome, Reason, Receipt
@@ -35,12 +34,14 @@ _STORE_TIMEOUT: Final = 2.0
 class SendContext:
     """The origin of a send.
 
-    automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. batches: a list that
-    collects the batches of everything that is sent with this context.
+    automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. caller: Home Assistant's
+    context of the call, the parent of the events about it. batches: a list that collects the batches of everything that
+    is sent with this context.
     """
 
     automatic: bool = False
     attempt_id: str | None = None
+    caller: Context | None = field(default=None, repr=False, compare=False)
     batches: "list[JournalBatch] | None" = field(default=None, repr=False, compare=False)
 
 
@@ -124,7 +125,7 @@ class JournaledClient:
         """Write the platform's answer to one item, and the transport that it was sent by."""
         batch, index = receipt.context, receipt.index
         if not isinstance(batch, JournalBatch):
-            batch, index = self._open([(receipt.number, None)], None, DEFAULT_CONTEXT), 0
+            batch, index = self._open([(receipt.number, None)], {}, DEFAULT_CONTEXT), 0
         answer = RecordedOutcome(
             receipt.outcome,
             dt_util.utcnow(),
@@ -144,7 +145,7 @@ class JournaledClient:
             first.setdefault(item, place)
         index = {item: index for index, item in enumerate(first)}
         message = message.select(list(first.values()))
-        batch = self._open(list(zip(message.numbers, message.texts, strict=True)), options.get("at"), context)
+        batch = self._open(list(zip(message.numbers, message.texts, strict=True)), options, context)
         store, dispatch = batch.intake.store, batch.dispatch
         if context.batches is not None:
             context.batches.append(batch)
@@ -176,7 +177,9 @@ class JournaledClient:
         for write in batch.writes:
             await async_wait_done(write, _STORE_TIMEOUT)
 
-    def _open(self, items: Sequence[tuple[str, str | None]], at: datetime | None, context: SendContext) -> JournalBatch:
+    def _open(
+        self, items: Sequence[tuple[str, str | None]], options: SendOptions, context: SendContext
+    ) -> JournalBatch:
         """Return the batch of a send. The transport is noted as HTTP until a receipt names it."""
         entry = self._entry
         known = {subentry.data[CONF_NUMBER]: subentry.subentry_id for subentry in recipients(entry)}
@@ -192,9 +195,10 @@ class JournaledClient:
                     now,
                     text if texts else None,
                     known.get(number),
-                    at,
+                    options.get("at"),
                     context.automatic,
                     context.attempt_id,
+                    options.get("priority", "normal"),
                 )
             )
         return JournalBatch(self._store.for_entry(entry), Dispatch(tuple(messages)), context)

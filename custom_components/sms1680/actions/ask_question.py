@@ -20,7 +20,7 @@ from ..errors import validation_error
 from ..outbound.message import MessageOptions, check, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_target_addressees
-from ..outbound.send import send_with_safe_text
+from ..outbound.send import report_end, send_with_safe_text
 from ..recipients import Addressee
 from .drill import DrillResult, async_report_drill
 from .question_run import AskedPhone, QuestionRequest, QuestionRun
@@ -174,6 +174,8 @@ async def _async_tell_others(hass: HomeAssistant, run: QuestionRun, first: Asked
         if run.request.is_critical:  # the question woke them: do not leave them waiting until their quiet hours end
             check(hass, addressees, message, options)
             results = await send_with_safe_text(hass, addressees, message, options, [None] * len(addressees))
+            for result in results:
+                report_end(result, options)
         else:
             no_fallback = DeliveryPolicy(fallback=Fallback())
             results = await async_deliver(hass, addressees, message, options, policy=no_fallback)

@@ -15,7 +15,7 @@ from homeassistant.components.notify import (
 )
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_PASSWORD, CONF_PLATFORM, CONF_USERNAME, EVENT_HOMEASSISTANT_CLOSE
-from homeassistant.core import Event, HomeAssistant, ServiceCall
+from homeassistant.core import Context, Event, HomeAssistant, ServiceCall
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
@@ -39,6 +39,7 @@ from ..const import (
 )
 from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
+from ..deferred.failures import async_report_receipt
 from ..errors import invalid_message_error, send_error, validation_error
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
@@ -182,7 +183,8 @@ class NotifyService(BaseNotificationService):
 
     @override
     async def async_send_message(self, message: str, **kwargs: Any) -> None:
-        context = SendContext(is_automatic(self.hass, kwargs.get("context")))
+        caller: Context | None = kwargs.get("context")
+        context = SendContext(is_automatic(self.hass, caller), caller=caller)
         try:
             options = message_options(_DATA(kwargs.get(ATTR_DATA) or {}), context)
         except vol.Invalid as error:
@@ -250,4 +252,8 @@ async def _send_by_own_account(
         receipts = error.receipts
     except InvalidMessageError as error:
         raise invalid_message_error(hass, error) from None
+    for receipt in receipts:
+        async_report_receipt(
+            hass, receipt, options.priority, options.context.caller, automatic=options.context.automatic
+        )
     return [(None, receipt) for receipt in receipts]

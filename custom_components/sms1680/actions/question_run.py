@@ -17,7 +17,7 @@ from ..deferred.models import DeliveryResult
 from ..outbound.delivery_tracker import DeliveryTracker
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.policy_source import async_quiet_until
-from ..outbound.send import send_with_safe_text
+from ..outbound.send import report_end, send_with_safe_text
 from ..recipients import Addressee
 from ..store.db import DeliveryState, DeliveryUpdate
 
@@ -168,6 +168,7 @@ class QuestionRun:
             self._changed.set()
         for phone, result in zip(phones, results, strict=True):
             phone.result = result
+            report_end(result, self._options)
             if (reason := _FAILED.get(result.receipt.outcome)) is not None:
                 phone.prompt.end(reason)
         await self._tracker.async_refresh()  # a report may have come before the response

@@ -75,7 +75,7 @@ POLICY: Final[VolDictType] = {
 
 def call_context(call: ServiceCall) -> SendContext:
     """Return the context of what a call sends."""
-    return SendContext(is_automatic(call.hass, call.context))
+    return SendContext(is_automatic(call.hass, call.context), caller=call.context)
 
 
 def message_options(data: Mapping[str, Any], context: SendContext) -> MessageOptions:

@@ -133,21 +133,27 @@ class DeliveryResult:
 
     def as_response(self) -> dict[str, Any]:
         """Return the response of an action. The number is not masked: the caller named it."""
-        receipt = self.receipt
-        reason = receipt.reason.value if receipt.reason else None
+        response = receipt_response(self.receipt, self.addressee.name)
         if self.delayed_until is not None:
-            reason = "quiet_hours"
+            response["reason"] = "quiet_hours"
         elif self.drop_reason is not None:
-            reason = self.drop_reason.value
+            response["reason"] = self.drop_reason.value
         return {
-            "number": receipt.number,
-            "recipient": self.addressee.name,
-            "outcome": receipt.outcome.value,
-            "message_id": receipt.message_id,
-            "parts": receipt.parts,
-            "reason": reason,
+            **response,
             "safe_text": self.safe,
             "delayed_until": self.delayed_until.isoformat() if self.delayed_until else None,
             "trying_until": self.trying_until.isoformat() if self.trying_until else None,
             "fallback": list(self.fallback),
         }
+
+
+def receipt_response(receipt: Receipt, name: str | None) -> dict[str, Any]:
+    """Return the part of a response that a receipt determines. name: of the recipient."""
+    return {
+        "number": receipt.number,
+        "recipient": name,
+        "outcome": receipt.outcome.value,
+        "message_id": receipt.message_id,
+        "parts": receipt.parts,
+        "reason": receipt.reason.value if receipt.reason else None,
+    }

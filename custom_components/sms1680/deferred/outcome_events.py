@@ -16,10 +16,12 @@ from .models import DeliveryResult
 
 
 @callback
-def async_report_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: DeliveryResult, since: datetime) -> None:
-    """Report the outcome of a message. since: when it was queued."""
+def async_report_outcome(
+    hass: HomeAssistant, entry: ConfigEntry[Any], result: DeliveryResult, since: datetime, priority: str
+) -> None:
+    """Report the outcome of a message. since: when it was queued. A failed critical message has a repair of its own."""
     async_fire_outcome(hass, entry, result, since)
-    if result.receipt.outcome.is_success or result.is_handled:
+    if result.receipt.outcome.is_success or result.is_handled or priority == "critical":
         return
     spoken = language(hass)
     addressee = result.addressee

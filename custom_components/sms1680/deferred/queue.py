@@ -21,7 +21,8 @@ from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
 from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery, signal_waiting
 from ..errors import DropReason
-from ..store.db import DeferredRow, DeliveryState, MessageStore, StoreError
+from ..store.db import DeferredRow, DeliveryState, DeliveryUpdate, MessageStore, StoreError
+from .failures import FailureReporter
 from .models import DeliveryResult, QueuedMessage, StoredMessage
 from .outcome_events import async_report_outcome
 from .report_watch import ReportWatch, RunFallback
@@ -66,7 +67,10 @@ class DeferredQueue:
     def __post_init__(self, store: MessageStore, run_fallback: RunFallback) -> None:
         self._storage = QueueStorage(self.entry.entry_id, store)
         self._schedule = Schedule(self.hass, self._on_due, self._on_change)
-        self._reports = ReportWatch(self.hass, self.entry, self._storage, self.journal, run_fallback, self._track)
+        self.failures = FailureReporter(self.hass, self.entry, self.journal)
+        self._reports = ReportWatch(
+            self.hass, self.entry, self._storage, self.journal, run_fallback, self.failures, self._track
+        )
         self._running: dict[int, StoredMessage] = {}
         self._deleted: set[int] = set()
         self._stopped = False
@@ -109,7 +113,7 @@ class DeferredQueue:
         self._unsubscribe = [
             async_dispatcher_connect(self.hass, signal, target)
             for signal, target in (
-                (signal_delivery(self.entry.entry_id), self._reports.on_change),
+                (signal_delivery(self.entry.entry_id), self._on_delivery),
                 (SIGNAL_STORE_RECREATED, self._save_again),
                 (SIGNAL_DEFERRED_DELETED, self._remove_rows),
             )
@@ -125,10 +129,17 @@ class DeferredQueue:
         await self._reports.async_check({row for row in watched if row is not None})
         self._schedule.set_timer()
         self._reports.schedule.set_timer()
+        await self.failures.async_start([row for row in watched if row is not None])
+
+    @callback
+    def _on_delivery(self, change: DeliveryUpdate) -> None:
+        if not self._reports.on_change(change):
+            self.failures.on_change(change)
 
     async def async_stop(self) -> None:
         """Start nothing more, and wait for the running attempts; those that take too long are cancelled."""
         self._stopped = True
+        self.failures.async_stop()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe = []
@@ -300,7 +311,9 @@ class DeferredQueue:
     async def _async_end(self, stored: StoredMessage, result: DeliveryResult) -> None:
         """Report the outcome of a message and delete it."""
         since = dt_util.utc_from_timestamp(stored.message.since)
-        async_report_outcome(self.hass, self.entry, result, since)
+        message = stored.message
+        async_report_outcome(self.hass, self.entry, result, since, message.priority)
+        self.failures.async_end(result, message.priority, None, automatic=message.automatic)
         await self._storage.async_delete(stored.row)
 
     def _not_tried(self, message: QueuedMessage, reason: DropReason) -> DeliveryResult:

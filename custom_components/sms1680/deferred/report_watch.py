@@ -11,15 +11,17 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
+from ..client import Outcome, Receipt
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
-from .models import QueuedMessage, StoredMessage
+from .failures import Cause, FailureReporter
+from .models import HANDLED, DeliveryResult, QueuedMessage, StoredMessage
 from .retry_policy import TOO_LATE
 from .schedule import Schedule
 from .storage import QueueStorage
 
 _LOGGER = logging.getLogger(__name__)
 
-type RunFallback = Callable[[QueuedMessage, str], Awaitable[object]]
+type RunFallback = Callable[[QueuedMessage, str], Awaitable[list[dict[str, str]]]]
 type Track = Callable[[Coroutine[Any, Any, None]], object]
 
 
@@ -36,6 +38,7 @@ class ReportWatch:
     storage: QueueStorage
     journal: MessageStore
     run_fallback: RunFallback
+    failures: FailureReporter
     track: Track
 
     def __post_init__(self) -> None:
@@ -46,20 +49,22 @@ class ReportWatch:
         if rows:
             with contextlib.suppress(StoreError):
                 for change in await asyncio.wrap_future(self.journal.current(rows)):
-                    self.on_change(change)
+                    if not self.on_change(change):
+                        self.failures.on_change(change)
 
     @callback
-    def on_change(self, change: DeliveryUpdate) -> None:
-        """Act on a new state of a message that was sent."""
+    def on_change(self, change: DeliveryUpdate) -> bool:
+        """Act on a new state of a message that was sent; return whether its fallback decides about a failure."""
         watched = self.schedule.messages.values()
         stored = next((stored for stored in watched if stored.message.outgoing == change.row), None)
         if stored is None or not change.settled:
-            return
+            return False
         self.schedule.remove(stored.row)
         if change.state in (DeliveryState.DELIVERED, DeliveryState.NOT_SENT):  # not sent: it was cancelled
             self.track(self.storage.async_delete(stored.row))
-        else:
-            self.track(self._async_fall_back(stored, change.state.value))
+            return False
+        self.track(self._async_fall_back(stored, change.state.value))
+        return True
 
     @callback
     def _on_deadline(self, due: list[StoredMessage]) -> None:
@@ -72,12 +77,29 @@ class ReportWatch:
         addressee = message.current_addressee(self.entry)
         if addressee is None or dt_util.utcnow() - stored.due > TOO_LATE:
             _LOGGER.warning("The fallback of a message was skipped: its recipient was removed, or it is too late")
-            await self.storage.async_delete(stored.row)
+            await self._async_end(stored, why, [])
             return
         with contextlib.suppress(StoreError):
             await self.storage.async_update(stored, going=True)
+        steps: list[dict[str, str]] = []
         try:
-            await self.run_fallback(replace(message, number=addressee.number), why)
+            steps = await self.run_fallback(replace(message, number=addressee.number), why)
         except Exception as error:  # noqa: BLE001 - nobody awaits this task
             _LOGGER.error("The fallback of a message failed with %s", type(error).__name__)  # noqa: TRY400
+        await self._async_end(stored, why, steps)
+
+    async def _async_end(self, stored: StoredMessage, why: str, steps: list[dict[str, str]]) -> None:
+        """Report a failure that no step of the fallback handled, and delete the message."""
+        message = stored.message
+        if any(step["outcome"] in HANDLED for step in steps):
+            self.failures.async_conclude([message.outgoing])
+        elif message.outgoing is not None:
+            with contextlib.suppress(StoreError):
+                for update in await asyncio.wrap_future(self.journal.current([message.outgoing])):
+                    cause = Cause.NO_REPORT if why == "no_report" else None
+                    self.failures.async_report_update(update, cause, steps)
+        else:
+            receipt = Receipt(message.number, Outcome(why))
+            result = DeliveryResult(message.addressee(self.entry), receipt, fallback=tuple(steps))
+            self.failures.async_end(result, message.priority, None, automatic=message.automatic)
         await self.storage.async_delete(stored.row)

@@ -22,7 +22,7 @@ from ..recipients import Addressee
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
 from .recipients import addressee_of_entity
-from .send import send_with_safe_text
+from .send import conclude, send_with_safe_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -167,6 +167,8 @@ class FallbackRunner:
         except ServiceValidationError as error:
             _LOGGER.warning("The fallback of a message could not send it: %s", error.translation_key)
             return [_FAILED] * len(addressees)
+        # The message is reported as a whole.
+        conclude(result for result in results if result.receipt.outcome is not Outcome.ACCEPTED)
         return [result.receipt.outcome.value for result in results]
 
     async def _outcome_of(self, call: Awaitable[object], step: str) -> str:

@@ -17,6 +17,7 @@ from ..account.journal import SendContext
 from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
+from ..deferred.failures import async_fire_sent
 from ..deferred.models import DeliveryResult, QueuedMessage
 from ..deferred.policy import NO_POLICY, DeliveryPolicy
 from ..deferred.queue import Attempt, DeferredQueue
@@ -111,27 +112,46 @@ async def async_deliver(
         _OutboundItem(addressee, text, own_policy, options, context, addressee.entry.runtime_data.deferred)
         for addressee, text, own_policy in zip(addressees, message.texts, policies, strict=True)
     ]
-    results = await _async_hold_back(items)
+    results = await _async_hold_back(hass, items)
     places = [place for place in range(len(items)) if place not in results]
     items_now = [items[place] for place in places]
-    sent = await send_with_safe_text(
-        hass,
-        [item.addressee for item in items_now],
-        message.select(places),
-        options,
-        [item.policy.safe_text for item in items_now],
-        batched=batched,
-    )
-    if options.at is None:
-        sent = await _async_fall_back(hass, items_now, sent)
-    for place, item, result in zip(places, items_now, sent, strict=True):
-        await _async_fall_back_later(item, result)
-        await _async_await_report(item, result)
-        results[place] = await _async_keep_trying(item, result)
+    try:
+        sent = await send_with_safe_text(
+            hass,
+            [item.addressee for item in items_now],
+            message.select(places),
+            options,
+            [item.policy.safe_text for item in items_now],
+            batched=batched,
+        )
+        for item, result in zip(items_now, sent, strict=True):
+            item.queue.failures.async_begin([result.outgoing])
+        if options.at is None:
+            sent = await _async_fall_back(hass, items_now, sent)
+        for place, item, result in zip(places, items_now, sent, strict=True):
+            results[place] = await _async_finish(item, result)
+    except BaseException:
+        for queue in {item.queue for item in items_now}:
+            queue.failures.async_sweep_later()
+        raise
     return [results[place] for place in range(len(items))]
 
 
-async def _async_hold_back(items: Sequence[_OutboundItem]) -> dict[int, DeliveryResult]:
+async def _async_finish(item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
+    """Let a message wait if there is something to wait for; otherwise report its end if it failed."""
+    waits = await _async_fall_back_later(item, result)
+    await _async_await_report(item, result)
+    result = await _async_keep_trying(item, result)
+    failures = item.queue.failures
+    if waits:
+        failures.async_conclude([result.outgoing])
+    else:
+        context = item.options.context
+        failures.async_end(result, item.options.priority, context.caller, automatic=context.automatic)
+    return result
+
+
+async def _async_hold_back(hass: HomeAssistant, items: Sequence[_OutboundItem]) -> dict[int, DeliveryResult]:
     """Queue the messages that quiet hours hold back. One that cannot be queued is sent rather than lost."""
     results: dict[int, DeliveryResult] = {}
     for place, item in enumerate(items):
@@ -143,6 +163,8 @@ async def _async_hold_back(items: Sequence[_OutboundItem]) -> dict[int, Delivery
             parts = addressee.entry.runtime_data.client.failover.estimate(item.text).parts
             receipt = Receipt(addressee.number, Outcome.NOT_SENT, parts=parts)
             results[place] = DeliveryResult(addressee, receipt, delayed_until=until)
+            automatic = options.context.automatic
+            async_fire_sent(hass, results[place], options.priority, options.context.caller, automatic=automatic)
     return results
 
 
@@ -171,11 +193,15 @@ async def _async_fall_back(
     return results
 
 
-async def _async_fall_back_later(item: _OutboundItem, result: DeliveryResult) -> None:
-    """Let the fallback of a scheduled message wait for its time, unless the message itself is still to be sent."""
+async def _async_fall_back_later(item: _OutboundItem, result: DeliveryResult) -> bool:
+    """Let the fallback of a scheduled message wait for its time; return whether it does.
+
+    A message that is still to be sent needs none yet.
+    """
     at, outcome = item.options.at, result.receipt.outcome
-    if at is not None and outcome is not Outcome.NOT_SENT and item.falls_back(result):
-        await item.queue.async_enqueue(item.queued(watched=True, missed=outcome.value), at)
+    if at is None or outcome is Outcome.NOT_SENT or not item.falls_back(result):
+        return False
+    return await item.queue.async_enqueue(item.queued(watched=True, missed=outcome.value), at)
 
 
 async def _async_await_report(item: _OutboundItem, result: DeliveryResult) -> None:
@@ -237,18 +263,21 @@ async def _async_attempt(
         if queued.policy.fallback:
             await attempt.before_fallback()
         (result,) = await _async_fall_back(hass, [item], [result])
-    elif at is not None and result.receipt.reason not in OWN_LIMITS:
-        await _async_fall_back_later(item, result)
+    elif at is not None and result.receipt.reason not in OWN_LIMITS and await _async_fall_back_later(item, result):
+        queue.failures.async_conclude([result.outgoing])
     await _async_await_report(item, result)
     return result
 
 
-async def _async_run_fallback(hass: HomeAssistant, entry: ConfigEntry[Any], queued: QueuedMessage, why: str) -> None:
-    """Run the fallback of a message that was sent, but not delivered or not reported in time."""
+async def _async_run_fallback(
+    hass: HomeAssistant, entry: ConfigEntry[Any], queued: QueuedMessage, why: str
+) -> list[dict[str, str]]:
+    """Run the fallback of a message that was sent, but not delivered or not reported in time; return its steps."""
     if queued.policy.fallback is None:
-        return
+        return []
     options = MessageOptions(None, queued.extension, queued.priority, context=SendContext(queued.automatic))
     runner = FallbackRunner(hass, queued.policy.fallback, options, Context(user_id=queued.user))
     may_have_arrived = why not in _FALLS_BACK
     addressee, safe_text = queued.addressee(entry), queued.policy.safe_text
-    await runner.async_run([FailedMessage(addressee, queued.text, why, None, safe_text, may_have_arrived)])
+    failed = FailedMessage(addressee, queued.text, why, None, safe_text, may_have_arrived)
+    return (await runner.async_run([failed]))[0]

@@ -1,7 +1,7 @@
 """One attempt to send a message: its text first, then the safe text if the platform refuses the words."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from homeassistant.config_entries import ConfigEntryState
@@ -12,6 +12,7 @@ from ..account.journal import SendResult
 from ..account.messages import OutgoingMessage
 from ..client import InvalidMessageError, Outcome, Reason
 from ..client.options import SendOptions
+from ..deferred.failures import async_fire_sent
 from ..deferred.models import DeliveryResult
 from ..errors import invalid_message_error
 from ..recipients import Addressee
@@ -50,9 +51,28 @@ async def send_with_safe_text(
             check(hass, again, text_to(again, safe), options)
         except ServiceValidationError:
             continue  # the safe text of an account cannot be sent: the refusal remains
+        conclude(results[place] for place in places)
         for place, result in zip(places, await _send(again, text_to(again, safe), options), strict=True):
             results[place] = replace(result, safe=True)
+    for result in results:
+        async_fire_sent(hass, result, options.priority, options.context.caller, automatic=options.context.automatic)
     return results
+
+
+def report_end(result: DeliveryResult, options: MessageOptions) -> None:
+    """Report a message without a policy that was not delivered."""
+    entry, context = result.addressee.entry, options.context
+    if entry.state is ConfigEntryState.LOADED:
+        failures = entry.runtime_data.deferred.failures
+        failures.async_end(result, options.priority, context.caller, automatic=context.automatic)
+
+
+def conclude(results: Iterable[DeliveryResult]) -> None:
+    """Note that other messages replace these, so that their ends are not reported."""
+    for result in results:
+        entry = result.addressee.entry
+        if entry.state is ConfigEntryState.LOADED:
+            entry.runtime_data.deferred.failures.async_conclude([result.outgoing])
 
 
 async def _send(

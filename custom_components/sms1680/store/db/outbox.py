@@ -35,10 +35,14 @@ from .records import (
 _ORDER: Final = count()
 _BY_PLACE: Final = "ORDER BY place IS NULL, place, message_id"
 _FIRST_ID: Final = f"SELECT message_id FROM segment WHERE outgoing = row {_BY_PLACE} LIMIT 1"
-_UPDATE: Final = f"row, entry, recipient, number, ({_FIRST_ID}), state, status, reason, matched, state_at, automatic"
+_UPDATE: Final = (
+    f"row, entry, recipient, number, ({_FIRST_ID}), state, status, reason, matched, state_at, automatic,"
+    " parts, priority, concluded"
+)
 _INSERT: Final = """
-INSERT INTO outgoing (entry, recipient, number, text, way, at, due, automatic, attempt, state, state_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row
+INSERT INTO outgoing
+(entry, recipient, number, text, way, at, due, automatic, attempt, priority, concluded, state, state_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) RETURNING row
 """
 # The same words as in the index, because SQLite uses it only then.
 _OPEN: Final = "state IN ('sending', 'accepted', 'pending')"
@@ -182,7 +186,7 @@ def settle_cancel(
     for row in rows:
         if cancelled:
             connection.execute(
-                "UPDATE outgoing SET state = 'not_sent', state_at = ?, missing = 0"
+                "UPDATE outgoing SET state = 'not_sent', state_at = ?, missing = 0, concluded = 1"
                 " WHERE row = ? AND reason = ? AND state <> 'delivered'",
                 (when, row, Reason.CANCELLED),
             )
@@ -193,6 +197,29 @@ def settle_cancel(
         if undone:
             _update_state(connection, row, when, MatchedBy.ID)
     return current_states(connection, rows)
+
+
+def unconcluded(connection: sqlite3.Connection, entry: str) -> list[DeliveryUpdate]:
+    """Return an account's messages that ended without being delivered, and whose end was not reported yet.
+
+    The attempts of deferred messages are left out unless a report failed: their queue reports the others.
+    """
+    sql = (
+        f"SELECT {_UPDATE} FROM outgoing WHERE NOT concluded AND entry = ? AND (state IN ('failed', 'expired')"
+        " OR (attempt IS NULL AND state IN ('refused', 'not_sent', 'held', 'unknown'))) ORDER BY row"
+    )
+    return [_read(values) for values in connection.execute(sql, (entry,)).fetchall()]
+
+
+def conclude(connection: sqlite3.Connection, rows: Iterable[int]) -> None:
+    """Note that the ends of messages were reported."""
+    connection.executemany("UPDATE outgoing SET concluded = 1 WHERE row = ?", ((row,) for row in rows))
+
+
+def last_report(connection: sqlite3.Connection, entry: str) -> datetime | None:
+    """Return when an account last received a delivery report, None if never."""
+    (at,) = connection.execute("SELECT max(at) FROM report WHERE entry = ?", (entry,)).fetchone()
+    return None if at is None else from_micros(at)
 
 
 def states_of_attempt(connection: sqlite3.Connection, attempt: str) -> list[DeliveryState]:
@@ -225,7 +252,7 @@ def _insert(connection: sqlite3.Connection, message: Outgoing) -> int:
     due = to_micros(message.due) if message.due else None
     values = (
         *(message.entry, message.recipient, comparable_number(message.number), text, message.transport, at, due),
-        *(message.automatic, message.attempt, DeliveryState.SENDING, at),
+        *(message.automatic, message.attempt, message.priority, DeliveryState.SENDING, at),
     )
     (row,) = connection.execute(_INSERT, values).fetchone()
     return int(row)
@@ -308,9 +335,11 @@ def _current_state(connection: sqlite3.Connection, row: int) -> DeliveryUpdate:
 
 
 def _read(values: tuple[Any, ...]) -> DeliveryUpdate:
-    row, entry, recipient, number, message_id, state, status, reason, matched, at, automatic = values
+    row, entry, recipient, number, message_id, state, status, reason, matched, at, automatic, *rest = values
+    parts, priority, concluded = rest
     delivery = DeliveryState(state)
     known_by = MatchedBy(matched) if matched else None
     reported = (delivery, delivery in SETTLED, status, Reason(reason) if reason else None, known_by)
     message = (row, entry, recipient, number, message_id)
-    return DeliveryUpdate(*message, *reported, from_micros(at), next(_ORDER), bool(automatic))
+    ended = (parts, priority, bool(concluded))
+    return DeliveryUpdate(*message, *reported, from_micros(at), next(_ORDER), bool(automatic), *ended)

@@ -51,7 +51,7 @@ class Outgoing:
     entry: the account's entry id. transport: `http` or `cmpp`. at: when it is submitted to the platform. text: None if
     texts are not stored. recipient: the subentry id, None for a number without one. due: when the platform sends it,
     None for immediately. automatic: one of our own events triggered it. attempt: the name of a deferred message's
-    attempt.
+    attempt. priority: `normal` or `critical`.
     """
 
     entry: str
@@ -63,6 +63,7 @@ class Outgoing:
     due: datetime | None = None
     automatic: bool = False
     attempt: str | None = None
+    priority: str = "normal"
 
     def __repr__(self) -> str:
         """Mask the number, and leave out the text."""
@@ -148,7 +149,8 @@ class DeliveryUpdate:
 
     message_id: of its first segment, None if unknown. status: the status word of the report that caused the state.
     reason: of an outcome. at: since when the state applies. order: increases with each update, so that a listener can
-    recognise an outdated one. automatic: one of our own events triggered the message.
+    recognise an outdated one. automatic: one of our own events triggered the message. concluded: its end was reported,
+    or another message replaces it.
     """
 
     row: int
@@ -164,6 +166,9 @@ class DeliveryUpdate:
     at: datetime
     order: int
     automatic: bool
+    parts: int = 1
+    priority: str = "normal"
+    concluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,15 @@ ALTER TABLE outgoing ADD COLUMN attempt TEXT;
 CREATE INDEX outgoing_attempt ON outgoing (attempt) WHERE attempt IS NOT NULL
 """
 
+# The priority of a message, and whether its end was reported. Messages from before this version count as reported.
+_FIFTH: Final = """
+ALTER TABLE outgoing ADD COLUMN priority TEXT NOT NULL DEFAULT 'normal';
+ALTER TABLE outgoing ADD COLUMN concluded INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX outgoing_unconcluded ON outgoing (entry, state) WHERE NOT concluded
+"""
+
 # The migration at index n leads from version n to n + 1. Released migrations never change.
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 VERSION: Final = len(MIGRATIONS)
 _NUMBERED: Final = ("outgoing", "uplink", "report", "later")
 
