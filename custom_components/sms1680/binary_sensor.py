@@ -45,7 +45,16 @@ class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySen
         return self.entry.runtime_data.health.low_balance
 
 
-class CanSend(AccountEntity, BinarySensorEntity):
+class _HealthSensor(AccountEntity, BinarySensorEntity):
+    """Base of the sensors of the account's health."""
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        signal = signal_health(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
+
+
+class CanSend(_HealthSensor):
     """Whether no known problem prevents sending. It is always available; `reason` is the problem."""
 
     def __init__(self, entry: Sms1680ConfigEntry) -> None:
@@ -64,13 +73,8 @@ class CanSend(AccountEntity, BinarySensorEntity):
             return {"reason": None}
         return {"reason": health.problem.value if health.problem else "balance"}
 
-    @override
-    async def async_added_to_hass(self) -> None:
-        signal = signal_health(self.entry.entry_id)
-        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
 
-
-class Connected(AccountEntity, BinarySensorEntity):
+class Connected(_HealthSensor):
     """Whether the CMPP connection is up. It is always available; `reason` is null until the first attempt ended."""
 
     _attr_device_class = BinarySensorDeviceClass.CONNECTIVITY
@@ -90,8 +94,3 @@ class Connected(AccountEntity, BinarySensorEntity):
     def extra_state_attributes(self) -> dict[str, Any]:
         connection = self.entry.runtime_data.health.connection
         return {"reason": connection.reason.value if connection and connection.reason else None}
-
-    @override
-    async def async_added_to_hass(self) -> None:
-        signal = signal_health(self.entry.entry_id)
-        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))

@@ -260,15 +260,15 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         self._abort_if_unique_id_configured()
         secrets = {CONF_WEBHOOK_ID: webhook.async_generate_id(), CONF_PUSH_SECRET: new_push_secret()}
         data: dict[str, Any] = {**self._transports, **secrets}
-        letter = make_letter(self.hass, data, self._options)
+        letter, placeholders = make_letter(self.hass, data, self._options)
         name = data[CONF_HTTP][CONF_PRODUCT_ID] if CONF_HTTP in data else data[CONF_CMPP][CONF_SP_ID]
         return self.async_create_entry(
             title=self._options.get(CONF_SIGNATURE) or f"SMS 1680 {name}",
             data=data,
             options=self._options,
             # Over CMPP alone, nothing is pushed to an address.
-            description=letter.name if CONF_HTTP in data else "connected",
-            description_placeholders=letter.placeholders if CONF_HTTP in data else None,
+            description=letter if CONF_HTTP in data else "connected",
+            description_placeholders=placeholders if CONF_HTTP in data else None,
         )
 
     def _change(self, entry: ConfigEntry, removed: str | None = None, reason: str = "") -> ConfigFlowResult:

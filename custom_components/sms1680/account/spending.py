@@ -30,13 +30,14 @@ from ..issues import SPENDING_CLOSE, SPENDING_LIMIT, SPENDING_UNCOUNTED
 from ..store.db.writer import error_kind
 
 DEFAULT_LIMITS: Final = SpendingLimits()
-LIMITS: Final = (
-    CONF_HOURLY_LIMIT,
-    CONF_DAILY_LIMIT,
-    CONF_CRITICAL_RESERVE,
-    CONF_NUMBER_LIMIT,
-    CONF_AUTOMATIC_LIMIT,
-)
+# The options of an account, and the field of each.
+LIMITS: Final = {
+    CONF_HOURLY_LIMIT: "hour",
+    CONF_DAILY_LIMIT: "day",
+    CONF_CRITICAL_RESERVE: "reserve",
+    CONF_NUMBER_LIMIT: "number",
+    CONF_AUTOMATIC_LIMIT: "automatic",
+}
 # By reason: the limit, and how many seconds after the last refused message it still counts as reached.
 _LIMITS: Final[dict[Reason, tuple[str, float]]] = {
     Reason.HOURLY_LIMIT: ("hour", NUMBER_WINDOW),
@@ -49,17 +50,9 @@ _CHECK_INTERVAL: Final = 60.0  # seconds, while a repair is shown
 
 def spending_limits(options: Mapping[str, Any]) -> SpendingLimits:
     """Return the limits in the options of an account; 0 disables a limit."""
-
-    def limit(name: str, default: int | None) -> int | None:
-        return options.get(name, default) or None
-
-    return SpendingLimits(
-        hour=limit(CONF_HOURLY_LIMIT, DEFAULT_LIMITS.hour),
-        day=limit(CONF_DAILY_LIMIT, DEFAULT_LIMITS.day),
-        reserve=options.get(CONF_CRITICAL_RESERVE, DEFAULT_LIMITS.reserve),
-        number=limit(CONF_NUMBER_LIMIT, DEFAULT_LIMITS.number),
-        automatic=limit(CONF_AUTOMATIC_LIMIT, DEFAULT_LIMITS.automatic),
-    )
+    given = {field: options.get(name, getattr(DEFAULT_LIMITS, field)) for name, field in LIMITS.items()}
+    limits: dict[str, Any] = {field: limit if field == "reserve" else limit or None for field, limit in given.items()}
+    return SpendingLimits(**limits)
 
 
 class BudgetMonitor:

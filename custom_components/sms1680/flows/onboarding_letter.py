@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -53,32 +52,15 @@ _LETTER: Final = """\
 """
 
 
-@dataclass(frozen=True)
-class OnboardingLetter:
-    """The letter. It is shown with a warning unless the address is reachable from the internet."""
-
-    text: str
-    reachable: bool
-
-    @property
-    def name(self) -> str:
-        """The key of the translation that shows the letter."""
-        return "letter" if self.reachable else "letter_unreachable"
-
-    @property
-    def placeholders(self) -> dict[str, str]:
-        """The placeholders of that translation."""
-        return {"letter": self.text}
-
-
 def new_push_secret() -> str:
     """Return a new secret for the push addresses."""
     return secrets.token_urlsafe(24)
 
 
-def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]) -> OnboardingLetter:
-    """Return the letter for the data and options of an entry.
+def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """Return the letter for the data and options of an entry: the translation that shows it, and its placeholders.
 
+    The translation has a warning unless the address is reachable from the internet.
     If the account has its own listener, the letter contains its addresses: the listener accepts requests that Home
     Assistant's filter rejects.
     """
@@ -93,7 +75,7 @@ def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[s
         reports=f"{shown}{path}/mr",
         uplinks=f"{shown}{path}/mo",
     )
-    return OnboardingLetter(text, reachable=is_reachable(base))
+    return "letter" if is_reachable(base) else "letter_unreachable", {"letter": text}
 
 
 def _base(hass: HomeAssistant, port: int | None) -> str:

@@ -128,10 +128,8 @@ class Sms1680OptionsFlow(OptionsFlow):
         """Show the letter to the platform's staff."""
         if user_input is not None:
             return await self.async_step_init()
-        letter = make_letter(self.hass, self.config_entry.data, self.config_entry.options)
-        return self.async_show_form(
-            step_id=letter.name, data_schema=_EMPTY, description_placeholders=letter.placeholders
-        )
+        name, placeholders = make_letter(self.hass, self.config_entry.data, self.config_entry.options)
+        return self.async_show_form(step_id=name, data_schema=_EMPTY, description_placeholders=placeholders)
 
     async_step_letter_unreachable = async_step_letter
 

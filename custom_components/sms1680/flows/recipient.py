@@ -8,11 +8,7 @@ import voluptuous as vol
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryFlow, SubentryFlowResult
 from homeassistant.const import CONF_CODE, CONF_NAME, CONF_PIN
 from homeassistant.core import callback
-from homeassistant.helpers.selector import (
-    QrCodeSelector,
-    QrCodeSelectorConfig,
-    QrErrorCorrectionLevel,
-)
+from homeassistant.helpers.selector import QrCodeSelector, QrCodeSelectorConfig, QrErrorCorrectionLevel
 from homeassistant.util import dt as dt_util
 
 from ..client import InvalidMessageError, normalise_number
@@ -45,8 +41,8 @@ class RecipientFlow(ConfigSubentryFlow):
         """Show the onboarding letter at the end if this dialog replaced the last page of the account's dialog."""
         if self.context.get(SHOWS_LETTER):
             entry = self._get_entry()
-            letter = make_letter(self.hass, entry.data, entry.options)
-            shown |= {"description": letter.name, "description_placeholders": letter.placeholders}
+            name, placeholders = make_letter(self.hass, entry.data, entry.options)
+            shown |= {"description": name, "description_placeholders": placeholders}
         return super().async_create_entry(**shown)
 
     def __init__(self) -> None:
