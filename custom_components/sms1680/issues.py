@@ -100,7 +100,6 @@ CONNECTION_PROBLEMS: Final = {
 }
 SPENDING_LIMIT: Final = Repair("spending_limit")
 SPENDING_CLOSE: Final = Repair("spending_close", ir.IssueSeverity.WARNING)
-SPENDING_UNCOUNTED: Final = Repair("spending_uncounted", ir.IssueSeverity.WARNING)
 UNAVAILABLE_NOTIFY: Final = Repair("missed", fixable=True, persistent=True)
 DELAYED_LOST: Final = Repair("delayed_lost", fixable=True, persistent=True)
 # One repair for each recipient: the later of the two replaces the earlier.
@@ -117,7 +116,6 @@ _OF_AN_ACCOUNT: Final = (
     *CONNECTION_PROBLEMS.values(),
     SPENDING_LIMIT,
     SPENDING_CLOSE,
-    SPENDING_UNCOUNTED,
     UNAVAILABLE_NOTIFY,
     DELAYED_LOST,
     CRITICAL_FAILED,

@@ -215,18 +215,11 @@ class TestAutomatic:
         assert sandbox.platform.messages == []
 
 
-async def test_failing_ledger_raises_and_deletes_a_repair(
-    hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
-) -> None:
+async def test_failing_ledger_is_replaced_and_the_limits_hold(hass: HomeAssistant, limited: Any) -> None:
     """Messages are still sent: a failing counter must not stop an alarm."""
-    entry = await limited(hourly_limit=5)
+    entry = await limited(hourly_limit=2)
     ledger = entry.runtime_data.client.failover.http._guard._ledger
     ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")
     assert await send_one(hass) == ("accepted", None)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    found = issue(hass, entry, "spending_uncounted")
-    assert found is not None
-    assert found.translation_placeholders == {"account": "Home", "problem": "SQLITE_ERROR"}
-    ledger._database.execute("ALTER TABLE elsewhere RENAME TO spent")
-    await later(hass, freezer, minutes=2)
-    assert issue(hass, entry, "spending_uncounted") is None
+    assert await send_one(hass) == ("accepted", None)
+    assert await send_one(hass) == ("refused", "hourly_limit")

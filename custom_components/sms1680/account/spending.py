@@ -3,7 +3,6 @@
 The core's spending guard holds the messages back. At four fifths of a limit a repair of severity warning appears.
 """
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,8 +25,7 @@ from ..const import (
 )
 from ..context import async_fire
 from ..errors import language
-from ..issues import SPENDING_CLOSE, SPENDING_LIMIT, SPENDING_UNCOUNTED
-from ..store.db.writer import error_kind
+from ..issues import SPENDING_CLOSE, SPENDING_LIMIT
 
 DEFAULT_LIMITS: Final = SpendingLimits()
 # The options of an account, and the field of each.
@@ -87,7 +85,7 @@ class BudgetMonitor:
     def async_stop(self) -> None:
         """Stop checking and delete the repairs; the next start creates them again if they still apply."""
         self._cancel_timer()
-        for repair in (SPENDING_LIMIT, SPENDING_CLOSE, SPENDING_UNCOUNTED):
+        for repair in (SPENDING_LIMIT, SPENDING_CLOSE):
             repair.async_delete(self._hass, self._entry)
 
     @callback
@@ -124,16 +122,7 @@ class BudgetMonitor:
         try:
             while True:
                 self._check_again = False
-                try:
-                    spending = await self._hass.async_add_executor_job(self._spent)
-                except sqlite3.Error as error:
-                    # Nothing is counted: messages are sent without any limit.
-                    SPENDING_UNCOUNTED.async_create(self._hass, self._entry, problem=error_kind(error))
-                    self._cancel_timer()
-                    self._start_timer()
-                else:
-                    SPENDING_UNCOUNTED.async_delete(self._hass, self._entry)
-                    self._update(spending)
+                self._update(await self._hass.async_add_executor_job(self._spent))
                 if not self._check_again:
                     return
         finally:
