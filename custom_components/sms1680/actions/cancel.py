@@ -42,7 +42,7 @@ CANCEL_MESSAGE: Final = vol.Schema(
 
 
 class CancelResult(StrEnum):
-    """What happened to a message that was to be cancelled.
+    """The result of cancelling a message.
 
     BEING_SENT: its attempt runs right now. NOT_POSSIBLE: the platform refused. PARTLY: the platform cancelled only some
     of its segments. UNKNOWN: the platform did not answer. NO_CONNECTION: CMPP is not connected.

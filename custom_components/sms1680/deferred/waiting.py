@@ -23,7 +23,7 @@ from .queue import DeferredQueue
 
 
 class WaitReason(StrEnum):
-    """What a message waits for.
+    """Why a message waits.
 
     QUIET_HOURS: their end. KEEP_TRYING: the next attempt. SCHEDULED: its time; the platform has it already.
     """
@@ -122,7 +122,7 @@ async def async_scheduled_messages(entry: ConfigEntry[Any], journal: MessageStor
 
 
 class WaitingCounter:
-    """Counts the waiting messages of an account by what they wait for. on_change: called when a count has changed."""
+    """Counts the waiting messages of an account by reason. on_change: called when a count has changed."""
 
     def __init__(self, hass: HomeAssistant, queue: DeferredQueue, on_change: Callable[[], None]) -> None:
         self._hass = hass

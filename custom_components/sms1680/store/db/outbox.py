@@ -172,7 +172,7 @@ def current_states(connection: sqlite3.Connection, rows: Iterable[int]) -> list[
 def begin_cancel(connection: sqlite3.Connection, rows: Iterable[int]) -> list[int]:
     """Note that accepted messages are being cancelled, so that a report with DELETED does not count as a failure.
 
-    Return the rows of which this was not known yet. The others keep the note, whatever the platform answers now.
+    Return the rows without such a note so far. The others keep theirs, whatever the platform answers now.
     """
     sql = f"UPDATE outgoing SET reason = ?1 WHERE row = ?2 AND {_OPEN} AND state <> 'sending' AND reason IS NOT ?1"
     return [row for row in rows if connection.execute(sql, (Reason.CANCELLED, row)).rowcount]
