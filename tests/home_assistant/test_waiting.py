@@ -14,7 +14,12 @@ from homeassistant.core import Context, Event, HomeAssistant, ServiceCall
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_fire_time_changed
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    MockUser,
+    async_capture_events,
+    async_fire_time_changed,
+)
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.actions import cancel as cancelling
@@ -79,6 +84,12 @@ async def cmpp_entry(make_entry: MakeEntry, set_up: SetUp, until: Until) -> Mock
     return made
 
 
+@pytest.fixture(autouse=True)
+def failures(hass: HomeAssistant) -> list[Event]:
+    """Return the events of messages that were not delivered."""
+    return async_capture_events(hass, const.EVENT_MESSAGE_FAILED)
+
+
 def tomorrow() -> str:
     return (dt_util.utcnow() + timedelta(days=1)).isoformat()
 
@@ -90,6 +101,7 @@ async def test_a_message_in_quiet_hours_is_listed_counted_and_cancelled(
     hass: HomeAssistant,
     quiet_entry: MockConfigEntry,
     outcomes: list[Event],
+    failures: list[Event],
     sandbox: Sandbox,
     freezer: FrozenDateTimeFactory,
 ) -> None:
@@ -121,7 +133,7 @@ async def test_a_message_in_quiet_hours_is_listed_counted_and_cancelled(
     await hass.config_entries.async_reload(quiet_entry.entry_id)
     await later(hass, freezer, hours=8)
     assert sent(sandbox) == []
-    assert repairs(hass) == []
+    assert (failures, repairs(hass)) == ([], [])
     with pytest.raises(ServiceValidationError) as caught:
         await cancel(hass, id=id_)
     assert caught.value.translation_key == "cancel_not_found"
@@ -132,6 +144,7 @@ async def test_a_retried_message_is_listed_counted_and_cancelled(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     outcomes: list[Event],
+    failures: list[Event],
     sandbox: Sandbox,
     freezer: FrozenDateTimeFactory,
 ) -> None:
@@ -150,6 +163,7 @@ async def test_a_retried_message_is_listed_counted_and_cancelled(
     await use_gateway(hass, entry, sandbox.url)
     await later(hass, freezer, minutes=10)
     assert (sent(sandbox), counted(hass)) == ([], ("0", "0", "0", "0"))
+    assert failures == []
 
 
 async def test_a_message_is_not_cancelled_while_it_is_being_sent(
@@ -238,6 +252,7 @@ async def test_a_scheduled_message_is_cancelled_over_cmpp(
     hass: HomeAssistant,
     cmpp_entry: MockConfigEntry,
     outcomes: list[Event],
+    failures: list[Event],
     reports: list[Event],
     sandbox: Sandbox,
     until: Until,
@@ -259,7 +274,9 @@ async def test_a_scheduled_message_is_cancelled_over_cmpp(
     assert (stored["outcome"], stored["state"], stored["settled"]) == ("accepted", "not_sent", True)
     assert stored["reason"] == "It was cancelled before it was sent."
     assert hass.states.get("sensor.alice_last_delivery_state").state == "not_sent"
-    assert not ir.async_get(hass).issues
+    assert await hass.config_entries.async_reload(cmpp_entry.entry_id)
+    await hass.async_block_till_done()
+    assert (failures, dict(ir.async_get(hass).issues)) == ([], {})
     with pytest.raises(ServiceValidationError):
         await cancel(hass, message_id=message["message_ids"][0])
 
@@ -269,6 +286,7 @@ async def test_a_cancelled_message_runs_no_fallback(
     cmpp_entry: MockConfigEntry,  # noqa: ARG001 - set up
     acted: list[ServiceCall],
     outcomes: list[Event],
+    failures: list[Event],
     sandbox: Sandbox,
     until: Until,
     freezer: FrozenDateTimeFactory,
@@ -286,7 +304,7 @@ async def test_a_cancelled_message_runs_no_fallback(
     await until(lambda: sandbox.cmpp.acknowledged == sandbox.cmpp.queued == 1)
     await poll(lambda: in_store(hass) == [])
     await later(hass, freezer, days=2)
-    assert (acted, ends(outcomes)) == ([], [("not_sent", "cancelled")])
+    assert (acted, ends(outcomes), failures) == ([], [("not_sent", "cancelled")], [])
 
 
 async def test_a_message_to_several_numbers_is_cancelled_for_all_of_them_only(
@@ -390,8 +408,9 @@ async def test_a_message_that_was_not_cancelled_still_waits(
 @pytest.mark.parametrize(("stat", "state", "fired"), [("DELETED", "not_sent", []), ("UNDELIV", "failed", ["failed"])])
 async def test_a_report_settles_what_the_platform_did_not_answer(
     hass: HomeAssistant,
-    cmpp_entry: MockConfigEntry,  # noqa: ARG001 - set up
+    cmpp_entry: MockConfigEntry,
     reports: list[Event],
+    failures: list[Event],
     sandbox: Sandbox,
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
@@ -422,6 +441,9 @@ async def test_a_report_settles_what_the_platform_did_not_answer(
     [stored] = await get_messages(hass)
     assert stored["state"] == state
     assert [event.data["state"] for event in reports] == fired
+    assert await hass.config_entries.async_reload(cmpp_entry.entry_id)
+    await hass.async_block_till_done()
+    assert [event.data["cause"] for event in failures] == fired
 
 
 async def test_a_report_of_delivery_overrides_a_cancel(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import voluptuous as vol
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse
+from homeassistant.core import Context, HomeAssistant, ServiceCall, ServiceResponse
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
@@ -81,7 +81,7 @@ async def async_cancel_message(call: ServiceCall) -> ServiceResponse:
     try:
         found = await _async_find(call, [entry for entry in entries.values() if wanted in (None, entry.entry_id)])
         # A cancelled call must not leave a message half cancelled.
-        cancelling = hass.async_create_task(_async_cancel(hass, found), f"{DOMAIN} cancel")
+        cancelling = hass.async_create_task(_async_cancel(hass, found, call.context), f"{DOMAIN} cancel")
         result = await asyncio.shield(cancelling)
     except StoreError as error:
         raise store_error(error) from None
@@ -120,13 +120,13 @@ async def _async_find(call: ServiceCall, entries: Sequence[ConfigEntry[Any]]) ->
     raise validation_error("cancel_not_found")
 
 
-async def _async_cancel(hass: HomeAssistant, messages: Sequence[WaitingMessage]) -> CancelResult:
+async def _async_cancel(hass: HomeAssistant, messages: Sequence[WaitingMessage], caller: Context) -> CancelResult:
     first = messages[0]
     entry = first.addressee.entry
     if first.id.startswith(QUEUED):
         if await entry.runtime_data.deferred.async_cancel(first.row) is None:
             return CancelResult.BEING_SENT
-        _fire(hass, first)
+        _fire(hass, first, caller)
         return CancelResult.CANCELLED
     client: CMPPClient | None = entry.runtime_data.client.failover.cmpp
     if client is None:
@@ -143,7 +143,7 @@ async def _async_cancel(hass: HomeAssistant, messages: Sequence[WaitingMessage])
         except StoreError as error:
             _LOGGER.warning("The result of cancelling a message could not be stored (%s)", error)
         for message in messages if cancelled else ():
-            _fire(hass, message)
+            _fire(hass, message, caller)
     return result
 
 
@@ -165,9 +165,9 @@ async def _async_cancel_segments(client: CMPPClient, message_ids: Sequence[str])
     return CancelResult.NOT_POSSIBLE if CancelOutcome.NOT_POSSIBLE in outcomes else CancelResult.NO_CONNECTION
 
 
-def _fire(hass: HomeAssistant, message: WaitingMessage) -> None:
+def _fire(hass: HomeAssistant, message: WaitingMessage, caller: Context) -> None:
     """Fire the event of a cancelled message."""
     addressee = message.addressee
     message_id = message.message_ids[0] if message.message_ids else None
     receipt = Receipt(addressee.number, Outcome.NOT_SENT, message_id, Reason.CANCELLED, message.parts)
-    async_fire_outcome(hass, addressee.entry, DeliveryResult(addressee, receipt), message.since)
+    async_fire_outcome(hass, addressee.entry, DeliveryResult(addressee, receipt), message.since, caller)

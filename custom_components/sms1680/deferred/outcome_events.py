@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, callback
 
 from ..client import Outcome, mask_number
 from ..const import ATTR_CONFIG_ENTRY_ID, EVENT_DELAYED_MESSAGE
@@ -35,8 +35,14 @@ def async_report_outcome(
 
 
 @callback
-def async_fire_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: DeliveryResult, since: datetime) -> None:
-    """Fire the event of a message that no longer waits. since: when it was queued."""
+def async_fire_outcome(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    result: DeliveryResult,
+    since: datetime,
+    caller: Context | None = None,
+) -> None:
+    """Fire the event of a message that no longer waits. since: when it was queued. caller: who ended it."""
     data = {
         ATTR_CONFIG_ENTRY_ID: entry.entry_id,
         "subentry_id": result.addressee.subentry_id,
@@ -45,4 +51,4 @@ def async_fire_outcome(hass: HomeAssistant, entry: ConfigEntry[Any], result: Del
             name: value for name, value in result.as_response().items() if name not in ("delayed_until", "trying_until")
         },
     }
-    async_fire(hass, EVENT_DELAYED_MESSAGE, data)
+    async_fire(hass, EVENT_DELAYED_MESSAGE, data, caller)

@@ -202,11 +202,13 @@ def settle_cancel(
 def unconcluded(connection: sqlite3.Connection, entry: str) -> list[DeliveryUpdate]:
     """Return an account's messages that ended without being delivered, and whose end was not reported yet.
 
-    The attempts of deferred messages are left out unless a report failed: their queue reports the others.
+    The attempts of deferred messages are left out unless a report failed: their queue reports the others. So are
+    messages that were cancelled after the platform had accepted them.
     """
     sql = (
         f"SELECT {_UPDATE} FROM outgoing WHERE NOT concluded AND entry = ? AND (state IN ('failed', 'expired')"
-        " OR (attempt IS NULL AND state IN ('refused', 'not_sent', 'held', 'unknown'))) ORDER BY row"
+        " OR (attempt IS NULL AND state IN ('refused', 'not_sent', 'held', 'unknown')"
+        " AND NOT (state = 'not_sent' AND outcome IS 'accepted'))) ORDER BY row"
     )
     return [_read(values) for values in connection.execute(sql, (entry,)).fetchall()]
 
