@@ -160,9 +160,15 @@ async def test_debug_output_of_the_core_is_masked(
     await hass.services.async_call("notify", "alarm_sms", {"message": TEXT, "target": [STRANGER]})
     hass.bus.async_fire("sms1680_message_received", {"number": STRANGER, "content": TEXT})
     hass.bus.async_fire("night_of_others", {"content": "back door"})
+    hass.states.async_set("sensor.other", "on")
+    received = Reply(ALICE, TEXT)
+    (entry,) = hass.config_entries.async_entries("sms1680")
+    await async_get_registry(hass).async_get(entry).async_receive(received, InboundSource.WEBHOOK, 1)
     await hass.async_block_till_done()
     told = [record.getMessage() for record in caplog.records if record.name == "homeassistant.core"]
     assert "Bus:Handling <Event call_service[L]: domain=notify, service=alarm_sms ****>" in told
     assert "Bus:Handling <Event sms1680_message_received[L] ****>" in told
     assert "Bus:Handling <Event night_of_others[L]: content=back door>" in told
+    assert "Bus:Handling <Event state_changed[L]: entity_id=event.home_inbox ****>" in told
+    assert any("state_changed[L]: entity_id=sensor.other, old_state=" in line for line in told)
     assert TEXT not in caplog.text

@@ -148,7 +148,18 @@ def test_a_thing_is_said_once() -> None:
 
 
 # Fields and variables that dialogs and descriptions of actions name.
-FIELDS = {"message", "recipients", "numbers", "outcomes", "reasons", "number", "entity_id", "values", "name"}
+FIELDS = {
+    "message",
+    "recipients",
+    "numbers",
+    "outcomes",
+    "reasons",
+    "number",
+    "entity_id",
+    "values",
+    "name",
+    "message_id",
+}
 
 
 def leaves(value: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ NAMES = {
 # Keys and values that the reader types in the same letters.
 KEYS = {
     *("config_entry_id", "data", "at", "extension", "priority", "normal", "critical", "yes", "no", "acknowledged"),
-    *("notify.send_message", "sms1680.send_message", "T", "TD", "N", "R"),
+    *("notify.send_message", "sms1680.send_message", "sms1680.get_messages", "get_messages", "T", "TD", "N", "R"),
     *("SP_Id", "Service_Id", "http", "https", "Asia", "Shanghai", "A", "B", "C", "D", "E", "PHONE"),
 }
 CODE = re.compile(r"`[^`]*`|\{[^}]*\}|https?://\S+|\b[A-Z]{2,}(?::[…\d]+)?(?=[）)])|XX:\d+")

@@ -17,6 +17,7 @@ from typing import Final, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_WEBHOOK_ID, EVENT_HOMEASSISTANT_CLOSE, Platform
 from homeassistant.core import Event, HomeAssistant, ServiceCall, ServiceRegistry, callback
+from homeassistant.helpers import entity_registry as er
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import CONF_PUSH_SECRET, DOMAIN, PUSH_PATH
@@ -36,8 +37,10 @@ _LOGGERS: Final = (
 _CORE: Final = ("homeassistant.core", "homeassistant.helpers.dispatcher", "homeassistant.util.logging")
 _OUR_CODE: Final = __name__.removesuffix(".inbound.log_filter")
 _CALLED: Final = frozenset({DOMAIN, str(Platform.NOTIFY)})  # the domains whose calls can carry our messages
-# An event of ours or a call, as the core quotes events at DEBUG.
-_EVENT: Final = re.compile(rf"<Event (?:{DOMAIN}_\w+|call_service)\[\w\](?:: domain=(\w+), service=\w+)?")
+# An event of ours, a call or a state, as the core quotes events at DEBUG.
+_EVENT: Final = re.compile(
+    rf"<Event (?:{DOMAIN}_\w+|call_service|state_\w+)\[\w\](?:: domain=(\w+), service=\w+|: entity_id=([\w.]+))?"
+)
 _DISPATCHED: Final = re.compile(rf"Exception in .* when dispatching '{DOMAIN}_\w+'")
 _PUSH_PREFIX: Final = PUSH_PATH.partition("{")[0]
 _PUSH_FIELD: Final = "mobile="  # part of each push, also of one to a deleted webhook
@@ -97,7 +100,11 @@ class _PushFilter(logging.Filter):
 
 
 class _CallFilter(logging.Filter):
-    """Masks the data of calls that carry a message of ours, and of our events and signals."""
+    """Masks the data of calls that carry a message of ours, and of our events, event entities and signals."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        super().__init__()
+        self._hass = hass
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
@@ -110,11 +117,18 @@ class _CallFilter(logging.Filter):
             case (str(domain), str(service), dict()) if domain in _CALLED:
                 record.args = (domain, service, _MASKED)
             case (str(text),) if event := _EVENT.match(text):
-                if event[1] is None or event[1] in _CALLED:
+                if self._is_about_us(*event.groups()):
                     record.args = (f"{event[0]} {_MASKED}>",)
             case (str(text), str(trace)) if signal := _DISPATCHED.match(text):
                 record.args = (f"{signal[0]}: {_MASKED}", trace)
         return True
+
+    def _is_about_us(self, domain: str | None, entity_id: str | None) -> bool:
+        """Return whether an event is about a call with this domain, about an entity of ours, or of our own type."""
+        if entity_id is not None:
+            entity = er.async_get(self._hass).async_get(entity_id)
+            return entity is not None and entity.platform == DOMAIN
+        return domain is None or domain in _CALLED
 
 
 def _is_ours(error: BaseException | None) -> bool:
@@ -140,7 +154,7 @@ def async_setup_log_filter(hass: HomeAssistant, on_rejected: OnRejected) -> None
     """
     hass.data[_DATA_FILTER] = push_filter = _PushFilter(hass, on_rejected)
     filters: list[tuple[str, logging.Filter]] = [(name, push_filter) for name in _LOGGERS]
-    filters += [(name, _CallFilter()) for name in _CORE]
+    filters += [(name, _CallFilter(hass)) for name in _CORE]
     for name, log_filter in filters:
         logging.getLogger(name).addFilter(log_filter)
 
