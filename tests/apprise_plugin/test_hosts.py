@@ -180,7 +180,7 @@ def mail(port: int) -> int:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "nas@home.example", "alarm@mailrise.xyz", "硬盘"
     message.set_content(TEXT)
-    with smtplib.SMTP("127.0.0.1", port, timeout=30) as smtp:
+    with smtplib.SMTP("127.0.0.1", port, timeout=120) as smtp:
         try:
             smtp.send_message(message)
         except smtplib.SMTPDataError as error:
