@@ -47,7 +47,7 @@ def test_url_sets_every_option() -> None:
     service = load(
         f"sms1680://user:p%40ss@61341/{A}/+86-139-0000-0001/10086?gateway=https://sms.example:8443/x/&extension=012"
         "&signature=某某&place=behind&to=13700000002，13700000003&batch=no&rate=2.5&dedupe=60&stamp=yes&cap=50&rto=7&verify=no"
-        "&critical=yes&repeat=unknown&state=/run/sms%201680"
+        "&critical=yes&repeat=unknown&state=/run/sms1680"
     )
     assert settings(service) == {
         "user": "user",
@@ -61,7 +61,7 @@ def test_url_sets_every_option() -> None:
         "batch": False,
         "critical": True,
         "repeat": "unknown",
-        "state": "/run/sms 1680",
+        "state": "/run/sms1680",
         "rate": 2.5,
         "dedupe": 60,
         "stamp": True,
