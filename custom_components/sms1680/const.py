@@ -32,6 +32,7 @@ CONF_FALLBACK_ACCOUNT: Final = "fallback_account"
 CONF_FALLBACK: Final = "fallback"
 CONF_FALLBACK_ACTIONS: Final = "fallback_actions"
 CONF_REPORT_WITHIN: Final = "report_within"
+CONF_REPEAT: Final = "repeat"
 
 # The options of an entry. All are optional.
 CONF_SIGNATURE: Final = "signature"

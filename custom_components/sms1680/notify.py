@@ -9,6 +9,7 @@ from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
 from .account.journal import SendContext
 from .actions import legacy_notify
+from .client.options import Priority
 from .context import is_automatic
 from .coordinator import Sms1680ConfigEntry
 from .entity import RecipientEntity, async_add_recipient_entities
@@ -35,19 +36,44 @@ async def async_setup_entry(
 ) -> None:
     """Add a notify entity for each recipient."""
     async_add_recipient_entities(
-        hass, entry, async_add_entities, lambda subentry: [RecipientNotify(hass, entry, subentry, "notify")]
+        hass,
+        entry,
+        async_add_entities,
+        lambda subentry: [
+            RecipientNotify(hass, entry, subentry, "notify"),
+            CriticalNotify(hass, entry, subentry, "notify_critical"),
+        ],
     )
 
 
-class RecipientNotify(RecipientEntity, NotifyEntity):
+class _Notify(RecipientEntity, NotifyEntity):
     """Sends to one recipient.
 
     Always available: Home Assistant skips an unavailable entity without an error, and the message would be lost.
     """
 
+    _attr_supported_features = NotifyEntityFeature.TITLE
+    _priority: Priority = "normal"
+
+    @override
+    async def async_send_message(self, message: str, title: str | None = None) -> None:
+        addressee = Addressee.from_subentry(self.entry, self.subentry)
+        text = text_to([addressee], f"{title}\n{message}" if title else message)
+        context = SendContext(is_automatic(self.hass, self._context), caller=self._context)
+        options = MessageOptions(priority=self._priority, context=context)
+        batched = not options.is_critical
+        (result,) = await async_deliver(self.hass, [addressee], text, options, context=self._context, batched=batched)
+        if result.is_handled:
+            return
+        if error := send_error(self.hass, [(addressee.name, result.final_receipt)]):
+            raise error
+
+
+class RecipientNotify(_Notify):
+    """Sends normal messages."""
+
     _attr_name = None
     _attr_translation_key = "recipient"
-    _attr_supported_features = NotifyEntityFeature.TITLE
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -57,13 +83,10 @@ class RecipientNotify(RecipientEntity, NotifyEntity):
     async def async_will_remove_from_hass(self) -> None:
         self.entry.runtime_data.notify_entities.pop(self.subentry.subentry_id, None)
 
-    @override
-    async def async_send_message(self, message: str, title: str | None = None) -> None:
-        addressee = Addressee.from_subentry(self.entry, self.subentry)
-        text = text_to([addressee], f"{title}\n{message}" if title else message)
-        options = MessageOptions(context=SendContext(is_automatic(self.hass, self._context), caller=self._context))
-        (result,) = await async_deliver(self.hass, [addressee], text, options, context=self._context, batched=True)
-        if result.is_handled:
-            return
-        if error := send_error(self.hass, [(addressee.name, result.final_receipt)]):
-            raise error
+
+class CriticalNotify(_Notify):
+    """Sends critical messages: `notify.send_message` has no field for the priority."""
+
+    _attr_translation_key = "recipient_critical"
+    _attr_entity_registry_enabled_default = False
+    _priority = "critical"

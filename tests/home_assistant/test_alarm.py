@@ -129,12 +129,12 @@ class TestFallback:
         self, hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         data = {"entity_id": "notify.alice", "fallback_account": second.entry_id}
-        for allowed in ({}, {"priority": "critical"}, {"report_within": "00:02:00"}):
+        for allowed in ({}, {"priority": "critical", "repeat": False}, {"report_within": "00:02:00"}):
             cut_off(sandbox)
             (alice,) = await send(hass, **data, **allowed)
             assert (alice["outcome"], alice["fallback"]) == ("unknown", [])
         cut_off(sandbox)
-        (alice,) = await send(hass, **data, priority="critical", report_within="00:02:00")
+        (alice,) = await send(hass, **data, priority="critical", report_within="00:02:00", repeat=False)
         assert alice["fallback"] == [{"to": second.entry_id, "outcome": "accepted"}]
         assert sent(sandbox)[-1] == (ALICE, "(May be a repeat) 门开了")
 
@@ -204,9 +204,9 @@ class TestReportWithin:
         await later(hass, freezer, seconds=119)
         assert sent(sandbox) == [(ALICE, "门开了")]
         await later(hass, freezer, seconds=2)
-        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
+        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了"), (ALICE, "（重发）门开了")]
         await later(hass, freezer, hours=1)
-        assert len(sent(sandbox)) == 2
+        assert len(sent(sandbox)) == 3
 
     @pytest.mark.usefixtures("entry")
     async def test_failed_report_runs_fallback_at_once(
@@ -214,9 +214,9 @@ class TestReportWithin:
     ) -> None:
         client = await hass_client_no_auth()
         await report(hass, client, ALICE, await self._alarm(hass), "UNDELIV")
-        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
+        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了"), (ALICE, "（重发）门开了")]
         await later(hass, freezer, minutes=5)
-        assert len(sent(sandbox)) == 2
+        assert len(sent(sandbox)) == 3
 
     @pytest.mark.usefixtures("entry")
     async def test_delivered_report_cancels_fallback(
@@ -233,7 +233,7 @@ class TestReportWithin:
         await self._alarm(hass)
         await hass.config_entries.async_reload(entry.entry_id)
         await later(hass, freezer, minutes=3)
-        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了")]
+        assert sent(sandbox) == [(ALICE, "门开了"), (BOB, "(May be a repeat) 门开了"), (ALICE, "（重发）门开了")]
 
     @pytest.mark.usefixtures("entry")
     async def test_normal_message_does_not_await_its_report(

@@ -251,7 +251,7 @@ class _Held:
         self.failing = False
         self.client.failover = self
 
-    async def send(self, message: OutgoingMessage, options: SendOptions) -> tuple[Receipt, ...]:
+    async def send(self, message: OutgoingMessage, options: SendOptions, **_: object) -> tuple[Receipt, ...]:
         self.begun.set()
         try:
             await self.release.wait()

@@ -14,6 +14,7 @@ from ..client import AsyncClient, Estimate, InvalidMessageError, Reason, Receipt
 from ..client.cmpp import CMPPClient
 from ..client.limits.base_client import PATIENCE
 from ..client.options import SendOptions
+from ..const import CONF_CMPP, CONF_HTTP
 from .messages import CoreClient, OutgoingMessage
 
 # These reasons concern the transport, not the message, so the other transport is tried. A call that its caller cancels
@@ -108,12 +109,14 @@ class FailoverClient:
         self.cmpp = cmpp
         self._receipts = receipts
 
-    async def send(self, message: OutgoingMessage, options: SendOptions) -> tuple[Receipt, ...]:
+    async def send(
+        self, message: OutgoingMessage, options: SendOptions, *, avoid: str | None = None
+    ) -> tuple[Receipt, ...]:
         """Send a message; return a receipt for each item, in order, whatever the outcome. Raises InvalidMessageError.
 
-        Each item of the message must be distinct.
+        Each item of the message must be distinct. avoid: the transport that comes last.
         """
-        first, *others = self._by_preference()
+        first, *others = sorted(self._by_preference(), key=lambda client: client is self._client_of(avoid))
         if not others:
             return await _send_by(first, message, options)
         loop = asyncio.get_running_loop()
@@ -169,6 +172,9 @@ class FailoverClient:
         if self.cmpp is not None and not self.cmpp.status.connected:
             clients.reverse()
         return clients
+
+    def _client_of(self, transport: str | None) -> CoreClient | None:
+        return {CONF_HTTP: self.http, CONF_CMPP: self.cmpp}.get(transport or "")
 
     def _publish_withheld(self, leg: _Leg) -> None:
         for receipt, transport in leg.withheld:

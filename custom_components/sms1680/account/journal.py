@@ -35,22 +35,27 @@ class SendContext:
     """The origin of a send.
 
     automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. caller: Home Assistant's
-    context of the call, the parent of the events about it. batches: a list that collects the batches of everything that
-    is sent with this context.
+    context of the call, the parent of the events about it. avoid: a transport to use only if there is no other.
+    batches: a list that collects the batches of everything that is sent with this context.
     """
 
     automatic: bool = False
     attempt_id: str | None = None
     caller: Context | None = field(default=None, repr=False, compare=False)
+    avoid: str | None = None
     batches: "list[JournalBatch] | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The result of one item of a message. row: in the journal, None if it could not be written."""
+    """The result of one item of a message. row: in the journal, None if it could not be written.
+
+    transport: that answered, None if none did.
+    """
 
     receipt: Receipt
     row: int | None
+    transport: str | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -58,7 +63,7 @@ class JournalBatch:
     """The items of one send, in the journal; the core returns it as the context of each receipt.
 
     pending: answers that are not written yet. writes: their being written. started: a request has possibly been sent.
-    outcomes: the latest of each item, by its index. complete: set once each item has one.
+    outcomes, transports: the latest of each item, by its index. complete: set once each item has one.
     """
 
     intake: StoreIntake
@@ -68,6 +73,7 @@ class JournalBatch:
     writes: list[Future[list[DeliveryUpdate]]] = field(default_factory=list)
     started: bool = False
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    transports: dict[int, str] = field(default_factory=dict)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -135,6 +141,7 @@ class JournaledClient:
             receipt.segments,
             transport,
         )
+        batch.transports[index] = transport
         self._add_answer(batch, index, answer)
 
     async def _send(self, message: OutgoingMessage, options: SendOptions, context: SendContext) -> list[SendResult]:
@@ -156,7 +163,8 @@ class JournaledClient:
             raise
         batch.started = True
         try:
-            receipts = await self.failover.send(message, {**options, "automatic": context.automatic, "context": batch})
+            options = {**options, "automatic": context.automatic, "context": batch}
+            receipts = await self.failover.send(message, options, avoid=context.avoid)
         except InvalidMessageError:
             store.discard(dispatch)
             raise
@@ -166,7 +174,10 @@ class JournaledClient:
             await self._close(batch)
             raise
         await self._close(batch)
-        return [SendResult(receipts[index[item]], dispatch.rows[index[item]]) for item in items]
+        return [
+            SendResult(receipts[place], dispatch.rows[place], batch.transports.get(place))
+            for place in map(index.__getitem__, items)
+        ]
 
     async def _close(self, batch: JournalBatch) -> None:
         """Wait until all is written. An item without a receipt, after an unexpected error, has an unknown outcome."""

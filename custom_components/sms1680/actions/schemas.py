@@ -17,6 +17,7 @@ from ..const import (
     CONF_FALLBACK_ACCOUNT,
     CONF_FALLBACK_ACTIONS,
     CONF_KEEP_TRYING,
+    CONF_REPEAT,
     CONF_REPORT_WITHIN,
     CONF_SAFE_TEXT,
 )
@@ -70,6 +71,7 @@ POLICY: Final[VolDictType] = {
     vol.Optional(CONF_FALLBACK): cv.entities_domain("notify"),
     vol.Optional(CONF_FALLBACK_ACTIONS): actions,
     vol.Optional(CONF_REPORT_WITHIN): cv.positive_time_period,
+    vol.Optional(CONF_REPEAT): cv.boolean,
 }
 
 

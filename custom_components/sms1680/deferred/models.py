@@ -26,7 +26,8 @@ class QueuedMessage:
     recipient: the subentry. at: when the platform is to send it, None for immediately. user: the user of
     the fallback actions. until: when to stop trying, None before the first attempt. tried: the fallback has had
     its turn. tries: attempts so far. watched: the message was sent, only its fallback waits. outgoing: its row in the
-    journal, if its delivery report is awaited. missed: its outcome, if that is why the fallback waits. Times are
+    journal, if its delivery report is awaited. missed: its outcome, if that is why the fallback waits. transport: that
+    submitted it, if its delivery report is awaited. repeated: it was already sent once more. Times are
     seconds since 1970. The names of the fields are the keys of the stored form.
     """
 
@@ -47,6 +48,8 @@ class QueuedMessage:
     watched: bool = False
     at: float | None = None
     missed: str | None = None
+    transport: str | None = None
+    repeated: bool = False
 
     def __repr__(self) -> str:
         """Show neither number nor text."""
@@ -58,6 +61,7 @@ class QueuedMessage:
         policy = self.policy
         stored["keep_trying"], stored["safe_text"] = policy.keep_trying, policy.safe_text
         stored["fallback"] = policy.fallback.as_json() if policy.fallback else None
+        stored["repeat"] = policy.repeat
         return stored
 
     @classmethod
@@ -66,7 +70,10 @@ class QueuedMessage:
         values = dict(stored)
         fallback = values.pop("fallback")
         policy = DeliveryPolicy(
-            values.pop("keep_trying"), values.pop("safe_text"), Fallback.from_json(fallback) if fallback else None
+            values.pop("keep_trying"),
+            values.pop("safe_text"),
+            Fallback.from_json(fallback) if fallback else None,
+            values.pop("repeat", None),
         )
         return cls(policy=policy, **values)
 
@@ -97,7 +104,8 @@ class DeliveryResult:
 
     outgoing: the row in the journal, None if it could not be written. safe: the safe text replaced the message.
     delayed_until: the end of the quiet hours that hold the message back. trying_until: it is tried again until then.
-    fallback: the fallback steps with their outcomes. drop_reason: why the message was not even tried.
+    fallback: the fallback steps with their outcomes. drop_reason: why the message was not even tried. transport: that
+    answered. repeated: the message was sent once more, because its outcome was unknown.
     """
 
     addressee: Addressee
@@ -108,6 +116,8 @@ class DeliveryResult:
     trying_until: datetime | None = None
     fallback: tuple[dict[str, str], ...] = ()
     drop_reason: DropReason | None = None
+    transport: str | None = None
+    repeated: bool = False
 
     @property
     def is_pending(self) -> bool:
@@ -141,6 +151,7 @@ class DeliveryResult:
         return {
             **response,
             "safe_text": self.safe,
+            "repeated": self.repeated,
             "delayed_until": self.delayed_until.isoformat() if self.delayed_until else None,
             "trying_until": self.trying_until.isoformat() if self.trying_until else None,
             "fallback": list(self.fallback),

@@ -10,6 +10,7 @@ from ..const import (
     CONF_FALLBACK_ACCOUNT,
     CONF_FALLBACK_ACTIONS,
     CONF_KEEP_TRYING,
+    CONF_REPEAT,
     CONF_REPORT_WITHIN,
 )
 
@@ -48,12 +49,14 @@ class DeliveryPolicy:
     """How hard to try to deliver one message.
 
     keep_trying: seconds during which a message that was certainly not sent is tried again. safe_text: replaces a text
-    that the platform refuses for its words. fallback: None for no fallback.
+    that the platform refuses for its words. fallback: None for no fallback. repeat: whether a critical message whose
+    arrival is uncertain is sent once more; None for the default, which is yes.
     """
 
     keep_trying: float | None = None
     safe_text: str | None = None
     fallback: Fallback | None = None
+    repeat: bool | None = None
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], safe_text: str | None) -> Self:
@@ -64,7 +67,7 @@ class DeliveryPolicy:
             tuple(settings.get(CONF_FALLBACK_ACTIONS, ())),
             to_seconds(settings.get(CONF_REPORT_WITHIN)),
         )
-        return cls(to_seconds(settings.get(CONF_KEEP_TRYING)), safe_text, fallback)
+        return cls(to_seconds(settings.get(CONF_KEEP_TRYING)), safe_text, fallback, settings.get(CONF_REPEAT))
 
     def with_defaults(self, defaults: "DeliveryPolicy") -> "DeliveryPolicy":
         """Return this policy, completed from another one."""
@@ -73,12 +76,13 @@ class DeliveryPolicy:
             # A report time without any step of its own applies to the default steps.
             within = fallback.report_within if fallback is not None else None
             fallback = defaults.fallback
-            if fallback and within is not None:
-                fallback = replace(fallback, report_within=within)
+            if within is not None:
+                fallback = replace(fallback or Fallback(), report_within=within)
         return DeliveryPolicy(
             defaults.keep_trying if self.keep_trying is None else self.keep_trying,
             defaults.safe_text if self.safe_text is None else self.safe_text,
             fallback,
+            defaults.repeat if self.repeat is None else self.repeat,
         )
 
 

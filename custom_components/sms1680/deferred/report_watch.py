@@ -5,13 +5,13 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
-from ..client import Outcome, Receipt
+from ..client import DeliveryReport, Outcome, Receipt, Repeat
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .failures import Cause, FailureReporter
 from .models import HANDLED, DeliveryResult, QueuedMessage, StoredMessage
@@ -21,7 +21,15 @@ from .storage import QueueStorage
 
 _LOGGER = logging.getLogger(__name__)
 
-type RunFallback = Callable[[QueuedMessage, str], Awaitable[list[dict[str, str]]]]
+
+class RunFallback(Protocol):
+    """Acts on a message that was sent: called with why, and whether the failure allows to send it once more."""
+
+    def __call__(self, queued: QueuedMessage, why: str, /, *, may_repeat: bool) -> Awaitable[list[dict[str, str]]]:
+        """Return the steps that were run."""
+        ...
+
+
 type Track = Callable[[Coroutine[Any, Any, None]], object]
 
 
@@ -63,15 +71,17 @@ class ReportWatch:
         if change.state in (DeliveryState.DELIVERED, DeliveryState.NOT_SENT):  # not sent: it was cancelled
             self.track(self.storage.async_delete(stored.row))
             return False
-        self.track(self._async_fall_back(stored, change.state.value))
+        report = DeliveryReport("", change.number, change.status or "")
+        self.track(self._async_fall_back(stored, change.state.value, may_repeat=report.repeat is Repeat.YES))
         return True
 
     @callback
     def _on_deadline(self, due: list[StoredMessage]) -> None:
         for stored in due:
-            self.track(self._async_fall_back(stored, stored.message.missed or "no_report"))
+            missed = stored.message.missed
+            self.track(self._async_fall_back(stored, missed or "no_report", may_repeat=missed is None))
 
-    async def _async_fall_back(self, stored: StoredMessage, why: str) -> None:
+    async def _async_fall_back(self, stored: StoredMessage, why: str, *, may_repeat: bool) -> None:
         """Run the fallback of a message. It is marked first, so that a restart does not run it twice."""
         message = stored.message
         addressee = message.current_addressee(self.entry)
@@ -83,7 +93,7 @@ class ReportWatch:
             await self.storage.async_update(stored, going=True)
         steps: list[dict[str, str]] = []
         try:
-            steps = await self.run_fallback(replace(message, number=addressee.number), why)
+            steps = await self.run_fallback(replace(message, number=addressee.number), why, may_repeat=may_repeat)
         except Exception as error:  # noqa: BLE001 - nobody awaits this task
             _LOGGER.error("The fallback of a message failed with %s", type(error).__name__)  # noqa: TRY400
         await self._async_end(stored, why, steps)

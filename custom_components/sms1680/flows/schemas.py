@@ -160,6 +160,7 @@ DELIVERY_FIELDS: Final[VolDictType] = {
     vol.Optional(const.CONF_FALLBACK): EntitySelector(EntitySelectorConfig(domain="notify", multiple=True)),
     vol.Optional(const.CONF_FALLBACK_ACTIONS): ActionSelector(),
     vol.Optional(const.CONF_REPORT_WITHIN): DurationSelector(),
+    vol.Optional(const.CONF_REPEAT, default=True): BooleanSelector(),
 }
 RECIPIENT: Final = vol.Schema(
     {

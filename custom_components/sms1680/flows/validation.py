@@ -24,6 +24,7 @@ from ..const import (
     CONF_PRODUCT_ID,
     CONF_QUIET_FROM,
     CONF_QUIET_TO,
+    CONF_REPEAT,
     CONF_REPORT_WITHIN,
     CONF_SERVICE_ID,
     CONF_SIGNATURE,
@@ -210,7 +211,9 @@ def delivery_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in _DURATIONS:
         if to_seconds(settings.get(name)) is None:
             settings.pop(name, None)
-    return settings
+    # Only the choice against the default is stored.
+    settings.pop(CONF_REPEAT, None)
+    return settings if given.get(CONF_REPEAT, True) else {**settings, CONF_REPEAT: False}
 
 
 async def async_delivery_errors(given: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.util import dt as dt_util
@@ -18,7 +18,7 @@ from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
 from ..deferred.failures import async_fire_sent
-from ..deferred.models import DeliveryResult, QueuedMessage
+from ..deferred.models import HANDLED, DeliveryResult, QueuedMessage
 from ..deferred.policy import NO_POLICY, DeliveryPolicy
 from ..deferred.queue import Attempt, DeferredQueue
 from ..deferred.retry_policy import pause_after
@@ -27,8 +27,10 @@ from ..store.manager import StoreManager
 from .fallback import FailedMessage, FallbackRunner, allows_duplicates, check_fallback
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
+from .repeat import REPORT_WITHIN, async_repeat, repeats
 from .send import send_with_safe_text
 
+_REPEAT: Final = "repeat"  # the step that sends a message once more
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
 # With these outcomes the message certainly does not arrive now, so that the fallback cannot duplicate it.
 _FALLS_BACK: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
@@ -126,6 +128,7 @@ async def async_deliver(
         )
         for item, result in zip(items_now, sent, strict=True):
             item.queue.failures.async_begin([result.outgoing])
+        sent = await asyncio.gather(*(_async_repeat(hass, *one) for one in zip(items_now, sent, strict=True)))
         if options.at is None:
             sent = await _async_fall_back(hass, items_now, sent)
         for place, item, result in zip(places, items_now, sent, strict=True):
@@ -135,6 +138,22 @@ async def async_deliver(
             queue.failures.async_sweep_later()
         raise
     return [results[place] for place in range(len(items))]
+
+
+async def _async_repeat(hass: HomeAssistant, item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
+    """Send a critical message with an unknown outcome once more; return the result that counts."""
+    if result.receipt.outcome is not Outcome.UNKNOWN or not repeats(item.policy, item.options):
+        return result
+    text = item.policy.safe_text if result.safe and item.policy.safe_text else item.text
+    again = await async_repeat(hass, item.addressee, text, item.options, result.transport)
+    if again is None:
+        return result
+    failures = item.queue.failures
+    if again.receipt.outcome is not Outcome.ACCEPTED:
+        failures.async_conclude([again.outgoing])
+        return replace(result, repeated=again.receipt.outcome.may_arrive)
+    failures.async_conclude([result.outgoing])
+    return replace(again, repeated=True, safe=result.safe)
 
 
 async def _async_finish(item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
@@ -205,11 +224,17 @@ async def _async_fall_back_later(item: _OutboundItem, result: DeliveryResult) ->
 
 
 async def _async_await_report(item: _OutboundItem, result: DeliveryResult) -> None:
-    """Let the fallback of a critical message wait for its delivery report, if the policy asks for that."""
-    fallback = item.policy.fallback
-    if result.receipt.outcome is Outcome.ACCEPTED and fallback and item.allows_duplicates:
-        due = (item.options.at or dt_util.utcnow()) + timedelta(seconds=fallback.report_within or 0)
-        await item.queue.async_await_report(item.queued(outgoing=result.outgoing, watched=True), due)
+    """Let a critical message wait for its delivery report, so that it is repeated or falls back if none comes."""
+    fallback, queue = item.policy.fallback, item.queue
+    if result.receipt.outcome is not Outcome.ACCEPTED:
+        return
+    within = fallback.report_within if fallback is not None else None
+    waits = repeats(item.policy, item.options) and (within is not None or queue.failures.reports_arrive)
+    if waits or (fallback and item.allows_duplicates):
+        due = (item.options.at or dt_util.utcnow()) + timedelta(seconds=within or REPORT_WITHIN)
+        outgoing, transport = result.outgoing, result.transport
+        watched = item.queued(outgoing=outgoing, watched=True, transport=transport, repeated=result.repeated)
+        await queue.async_await_report(watched, due)
 
 
 async def _async_keep_trying(item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
@@ -259,6 +284,7 @@ async def _async_attempt(
     except ServiceValidationError:
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.REFUSED, reason=Reason.PARAMETER))
     (result,) = await send_with_safe_text(hass, [addressee], message, attempt_options, [queued.policy.safe_text])
+    result = await _async_repeat(hass, item, result)
     if at is None and not queued.tried:
         if queued.policy.fallback:
             await attempt.before_fallback()
@@ -270,14 +296,31 @@ async def _async_attempt(
 
 
 async def _async_run_fallback(
-    hass: HomeAssistant, entry: ConfigEntry[Any], queued: QueuedMessage, why: str
+    hass: HomeAssistant, entry: ConfigEntry[Any], queued: QueuedMessage, why: str, *, may_repeat: bool
 ) -> list[dict[str, str]]:
-    """Run the fallback of a message that was sent, but not delivered or not reported in time; return its steps."""
-    if queued.policy.fallback is None:
-        return []
+    """Act on a message that was sent, but not delivered or not reported in time; return the steps.
+
+    may_repeat: the failure allows to send the message once more.
+    """
+    policy, addressee, steps = queued.policy, queued.addressee(entry), []
     options = MessageOptions(None, queued.extension, queued.priority, context=SendContext(queued.automatic))
-    runner = FallbackRunner(hass, queued.policy.fallback, options, Context(user_id=queued.user))
-    may_have_arrived = why not in _FALLS_BACK
-    addressee, safe_text = queued.addressee(entry), queued.policy.safe_text
-    failed = FailedMessage(addressee, queued.text, why, None, safe_text, may_have_arrived)
-    return (await runner.async_run([failed]))[0]
+    if policy.fallback:
+        runner = FallbackRunner(hass, policy.fallback, options, Context(user_id=queued.user))
+        failed = FailedMessage(addressee, queued.text, why, None, policy.safe_text, why not in _FALLS_BACK)
+        ((*steps,),) = await runner.async_run([failed])
+    by_account = policy.fallback is not None and policy.fallback.account
+    if not may_repeat or queued.repeated or not repeats(policy, options) or entry.state is not ConfigEntryState.LOADED:
+        return steps
+    if any(step["to"] == by_account and step["outcome"] in HANDLED for step in steps):
+        return steps  # the other account has sent it to the same number
+    again = await async_repeat(hass, addressee, queued.text, options, queued.transport)
+    if again is None:
+        return steps
+    queue = entry.runtime_data.deferred
+    handled = any(step["outcome"] in HANDLED for step in steps)
+    if again.receipt.outcome is Outcome.ACCEPTED and not handled:
+        item = _OutboundItem(addressee, queued.text, policy, options, Context(user_id=queued.user), queue)
+        await _async_await_report(item, replace(again, repeated=True))
+    else:
+        queue.failures.async_conclude([again.outgoing])
+    return [*steps, {"to": _REPEAT, "outcome": again.receipt.outcome.value}]

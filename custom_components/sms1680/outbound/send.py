@@ -98,7 +98,7 @@ async def _send(
     results: dict[int, DeliveryResult] = {}
     for places, answer in zip(groups.values(), answers, strict=True):
         for place, sent in zip(places, answer, strict=True):
-            results[place] = DeliveryResult(addressees[place], sent.receipt, sent.row)
+            results[place] = DeliveryResult(addressees[place], sent.receipt, sent.row, transport=sent.transport)
             _record_notification(results[place])
     return [results[place] for place in range(len(addressees))]
 
@@ -115,7 +115,7 @@ async def _send_batched(
             sent = await batcher.send(addressee.number, text, extension, options.context)
         except InvalidMessageError as error:
             raise invalid_message_error(hass, error) from None
-        results.append(DeliveryResult(addressee, sent.receipt, sent.row))
+        results.append(DeliveryResult(addressee, sent.receipt, sent.row, transport=sent.transport))
     return results
 
 

@@ -1,0 +1,44 @@
+"""Sends a critical message once more if its arrival is uncertain: somebody prefers an alarm twice to none."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
+
+from ..account.journal import signature_of
+from ..client.text import MAX_LENGTH, mark_repeat, units
+from ..deferred.models import DeliveryResult
+from ..deferred.policy import DeliveryPolicy
+from ..recipients import Addressee
+from .message import MessageOptions, check, text_to
+from .send import send_with_safe_text
+
+# Seconds until a missing delivery report makes the arrival uncertain.
+REPORT_WITHIN: Final = 90.0
+
+
+def repeats(policy: DeliveryPolicy, options: MessageOptions) -> bool:
+    """Return whether a message may be sent once more: a critical one, unless its policy forbids it."""
+    return options.is_critical and policy.repeat is not False
+
+
+async def async_repeat(
+    hass: HomeAssistant, addressee: Addressee, text: str, options: MessageOptions, transport: str | None
+) -> DeliveryResult | None:
+    """Send a text once more, marked; return its result, None if the marked text cannot be sent.
+
+    transport: that submitted the first message. The other one is used if the account has it.
+    """
+    signature = signature_of(addressee.entry)
+    room = MAX_LENGTH - (units(signature.write("x")) - 1 if signature else 0)
+    message = text_to([addressee], mark_repeat(text, room))
+    options = replace(options, context=replace(options.context, avoid=transport))
+    no_safe_text: Sequence[str | None] = [None]
+    try:
+        check(hass, [addressee], message, options)
+        (result,) = await send_with_safe_text(hass, [addressee], message, options, no_safe_text)
+    except ServiceValidationError:
+        return None
+    return result
