@@ -391,3 +391,12 @@ def until(hass: HomeAssistant, sandbox: Sandbox) -> Until:
         await hass.async_block_till_done()
 
     return wait
+
+
+@pytest.fixture
+def fired(hass: HomeAssistant) -> dict[str, list[Event]]:
+    """Return the events of sends and of failures."""
+    return {
+        "sent": async_capture_events(hass, const.EVENT_MESSAGE_SENT),
+        "failed": async_capture_events(hass, const.EVENT_MESSAGE_FAILED),
+    }

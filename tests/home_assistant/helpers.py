@@ -14,6 +14,7 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.sms1680.account.messages import TextMessage
+from custom_components.sms1680.client import DeliveryReport
 from custom_components.sms1680.const import DOMAIN
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from homeassistant.core import Event, HomeAssistant
 
     from custom_components.sms1680.account.journal import JournaledClient
-    from custom_components.sms1680.client import DeliveryReport, Receipt, Reply
+    from custom_components.sms1680.client import Receipt, Reply
     from custom_components.sms1680.client.options import SendOptions
     from custom_components.sms1680.store.db import MessageStore
 
@@ -241,3 +242,34 @@ def store_of(hass: HomeAssistant) -> MessageStore:
 def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> list[Any]:
     """Return the result of a query in the store."""
     return store_of(hass)._writer.submit(lambda database: database.execute(sql).fetchall()).result(10)
+
+
+def fail_next(sandbox: Sandbox, preset: str) -> None:
+    """Make the next message end in this way."""
+    if preset == "no_balance":
+        sandbox.platform.accounts["homeuser"].balances["61341"] = 0
+    elif preset == "review":
+        sandbox.platform.review_words = ["门开了"]
+    else:
+        sandbox.platform.faults.next(preset)
+
+
+async def send_to_number(hass: HomeAssistant, number: str = ALICE, **data: Any) -> None:
+    """Send a text by the action, whatever its outcome."""
+    given = {"number": number, "message": "门开了", **data}
+    await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def push_report(
+    hass: HomeAssistant, entry: MockConfigEntry, message_id: str, status: str, number: str = ALICE
+) -> None:
+    """Receive a delivery report."""
+    await receive(hass, entry, DeliveryReport(message_id, number, status))
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def critical_repairs(hass: HomeAssistant) -> list[ir.IssueEntry]:
+    """Return the repairs of undelivered critical messages."""
+    issues = ir.async_get(hass).issues.values()
+    return [issue for issue in issues if issue.translation_key == "critical_failed" and issue.active]

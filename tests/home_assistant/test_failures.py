@@ -12,25 +12,34 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components import persistent_notification
 from homeassistant.core import Context, Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
-    async_capture_events,
     async_fire_time_changed,
 )
 
 from custom_components.sms1680 import const, trigger
-from custom_components.sms1680.client import DeliveryReport, Outcome
+from custom_components.sms1680.client import Outcome
 from custom_components.sms1680.deferred.failures import Cause
-from custom_components.sms1680.inbound.models import InboundSource
-from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import Dispatch, Outgoing, RecordedOutcome
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.faults import PRESETS
-from tests.home_assistant.helpers import ALICE, BOB, BOTH, STRANGER, MakeEntry, SetUp, in_store, later, sent
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    STRANGER,
+    MakeEntry,
+    SetUp,
+    critical_repairs,
+    fail_next,
+    in_store,
+    later,
+    push_report,
+    send_to_number,
+    sent,
+)
 
 ENDS = {
     "no_balance": ("refused", "balance"),
@@ -42,46 +51,6 @@ ENDS = {
 @pytest.fixture(autouse=True)
 def _no_patience(no_patience: None) -> None:
     """Make messages that were not sent fail at once."""
-
-
-@pytest.fixture
-def fired(hass: HomeAssistant) -> dict[str, list[Event]]:
-    """Return the events of sends and of failures."""
-    return {
-        "sent": async_capture_events(hass, const.EVENT_MESSAGE_SENT),
-        "failed": async_capture_events(hass, const.EVENT_MESSAGE_FAILED),
-    }
-
-
-def fail(sandbox: Sandbox, preset: str) -> None:
-    """Make the next message end in this way."""
-    if preset == "no_balance":
-        sandbox.platform.accounts["homeuser"].balances["61341"] = 0
-    elif preset == "review":
-        sandbox.platform.review_words = ["门开了"]
-    else:
-        sandbox.platform.faults.next(preset)
-
-
-async def send(hass: HomeAssistant, number: str = ALICE, **data: Any) -> None:
-    given = {"number": number, "message": "门开了", **data}
-    await hass.services.async_call("sms1680", "send_message", given, blocking=True, return_response=True)
-    await hass.async_block_till_done(wait_background_tasks=True)
-
-
-async def report(
-    hass: HomeAssistant, entry: MockConfigEntry, message_id: str, status: str, number: str = ALICE
-) -> None:
-    receiver = async_get_registry(hass).async_get(entry)
-    (
-        await receiver.async_receive(DeliveryReport(message_id, number, status), InboundSource.WEBHOOK, 0)
-    ).mark_acknowledged()
-    await hass.async_block_till_done(wait_background_tasks=True)
-
-
-def critical_repairs(hass: HomeAssistant) -> list[ir.IssueEntry]:
-    issues = ir.async_get(hass).issues.values()
-    return [issue for issue in issues if issue.translation_key == "critical_failed" and issue.active]
 
 
 def notifications(hass: HomeAssistant) -> list[str]:
@@ -160,7 +129,7 @@ async def test_every_failure_fires_one_event(
     door: str,
     preset: str,
 ) -> None:
-    fail(sandbox, preset)
+    fail_next(sandbox, preset)
     context = Context()
     if preset == "review":
         await doors[door](context)
@@ -178,10 +147,10 @@ async def test_every_failure_fires_one_event(
 async def test_failed_report_fires_one_event(
     hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]]
 ) -> None:
-    await send(hass)
+    await send_to_number(hass)
     message_id = fired["sent"][0].data["message_id"]
     for status in ("KX:1000", "KX:1000", "UNDELIV"):
-        await report(hass, entry, message_id, status)
+        await push_report(hass, entry, message_id, status)
     (event,) = fired["failed"]
     assert (event.data["cause"], event.data["outcome"]) == ("failed", "accepted")
     assert (event.data["status"], event.data["repeatable"]) == ("KX:1000", True)
@@ -197,10 +166,10 @@ async def test_missing_report_is_a_failure_where_reports_arrive(
     freezer: FrozenDateTimeFactory,
     reports_arrive: bool,
 ) -> None:
-    await send(hass)
-    await send(hass, BOB)
+    await send_to_number(hass)
+    await send_to_number(hass, BOB)
     if reports_arrive:
-        await report(hass, entry, fired["sent"][1].data["message_id"], "DELIVRD", BOB)
+        await push_report(hass, entry, fired["sent"][1].data["message_id"], "DELIVRD", BOB)
     freezer.tick(49 * 3600)
     await hass.data[DATA_STORE].async_prune()
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -215,7 +184,7 @@ async def test_message_that_is_still_tried_has_not_failed(
     data = {**entry.data, "http": {**entry.data["http"], "gateway": "http://127.0.0.1:9"}}
     hass.config_entries.async_update_entry(entry, data=data)
     await hass.async_block_till_done(wait_background_tasks=True)
-    await send(hass, keep_trying="00:02:00")
+    await send_to_number(hass, keep_trying="00:02:00")
     assert [one.data["outcome"] for one in fired["sent"]] == ["not_sent"]
     assert fired["failed"] == []
     for _ in range(4):
@@ -233,8 +202,8 @@ async def test_message_that_a_fallback_handled_has_not_failed(
 ) -> None:
     handled = []
     hass.services.async_register("test", "act", handled.append)
-    fail(sandbox, "no_balance")
-    await send(hass, fallback_actions=[{"action": "test.act"}])
+    fail_next(sandbox, "no_balance")
+    await send_to_number(hass, fallback_actions=[{"action": "test.act"}])
     assert len(handled) == 1
     assert fired["failed"] == []
     await hass.config_entries.async_reload(entry.entry_id)
@@ -256,7 +225,7 @@ async def test_held_back_message_fires_an_event_and_has_not_failed(
     quiet = {"quiet_from": "22:00:00", "quiet_to": "07:00:00", "time_zone": "UTC"}
     hass.config_entries.async_update_subentry(entry, alice, data={**alice.data, **quiet})
     await set_up(entry)
-    await send(hass)
+    await send_to_number(hass)
     (event,) = fired["sent"]
     assert (event.data["outcome"], event.data["reason"]) == ("not_sent", "quiet_hours")
     await later(hass, freezer, hours=9)
@@ -272,10 +241,10 @@ class TestCritical:
     async def test_critical_failure_has_a_repair_and_a_notification(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, preset: str, words: str
     ) -> None:
-        fail(sandbox, preset)
+        fail_next(sandbox, preset)
         if preset == "drop_after":
-            fail(sandbox, preset)  # the message is repeated
-        await send(hass, priority="critical")
+            fail_next(sandbox, preset)  # the message is repeated
+        await send_to_number(hass, priority="critical")
         (repair,) = critical_repairs(hass)
         placeholders = repair.translation_placeholders or {}
         assert (placeholders["account"], placeholders["who"]) == (entry.title, "Alice")
@@ -287,28 +256,28 @@ class TestCritical:
 
     @pytest.mark.usefixtures("entry")
     async def test_normal_failure_has_neither(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
-        fail(sandbox, "no_balance")
-        await send(hass)
+        fail_next(sandbox, "no_balance")
+        await send_to_number(hass)
         assert (critical_repairs(hass), notifications(hass)) == ([], [])
 
     async def test_later_delivery_removes_both(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fired: dict[str, list[Event]]
     ) -> None:
-        await send(hass, message="first")
+        await send_to_number(hass, message="first")
         sandbox.platform.accounts["homeuser"].balances["61341"] = 0
-        await send(hass, priority="critical")
-        await report(hass, entry, fired["sent"][0].data["message_id"], "DELIVRD")  # an earlier message
+        await send_to_number(hass, priority="critical")
+        await push_report(hass, entry, fired["sent"][0].data["message_id"], "DELIVRD")  # an earlier message
         assert (len(critical_repairs(hass)), len(notifications(hass))) == (1, 1)
         sandbox.platform.accounts["homeuser"].balances["61341"] = 100
-        await send(hass, message="third")
-        await report(hass, entry, fired["sent"][-1].data["message_id"], "DELIVRD")
+        await send_to_number(hass, message="third")
+        await push_report(hass, entry, fired["sent"][-1].data["message_id"], "DELIVRD")
         assert (critical_repairs(hass), notifications(hass)) == ([], [])
 
     async def test_closing_the_repair_removes_the_notification(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
-        fail(sandbox, "no_balance")
-        await send(hass, priority="critical")
+        fail_next(sandbox, "no_balance")
+        await send_to_number(hass, priority="critical")
         (repair,) = critical_repairs(hass)
         assert entry.entry_id in repair.issue_id
         assert await async_setup_component(hass, "repairs", {})
@@ -321,23 +290,23 @@ class TestCritical:
     async def test_failed_report_of_a_critical_message(
         self, hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]]
     ) -> None:
-        await send(hass, priority="critical")
-        await report(hass, entry, fired["sent"][0].data["message_id"], "UNDELIV")
+        await send_to_number(hass, priority="critical")
+        await push_report(hass, entry, fired["sent"][0].data["message_id"], "UNDELIV")
         assert [one.data["priority"] for one in fired["failed"]] == ["critical"]
         assert len(critical_repairs(hass)) == 1
 
     @pytest.mark.usefixtures("entry")
     async def test_notification_in_chinese(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         hass.config.language = "zh-Hans"
-        fail(sandbox, "no_balance")
-        await send(hass, priority="critical")
+        fail_next(sandbox, "no_balance")
+        await send_to_number(hass, priority="critical")
         assert notifications(hass)[0].startswith("发给Alice的紧急短信未送达。")
 
     async def test_account_of_a_yaml_entry(
         self, hass: HomeAssistant, doors: dict[str, Callable[..., Any]], sandbox: Sandbox
     ) -> None:
         assert doors
-        fail(sandbox, "no_balance")
+        fail_next(sandbox, "no_balance")
         data = {"message": "门开了", "data": {"priority": "critical"}}
         with pytest.raises(HomeAssistantError):
             await hass.services.async_call("notify", "by_own", data, blocking=True)
@@ -431,10 +400,10 @@ class TestTrigger:
         action = {"action": "test.act", "data": {"who": "{{ trigger.recipient }}", "why": "{{ trigger.cause }}"}}
         automation = {"triggers": {"trigger": "sms1680.message_failed", **options}, "actions": action, "mode": "queued"}
         assert await async_setup_component(hass, "automation", {"automation": automation})
-        fail(sandbox, "no_balance")
-        await send(hass)
-        await send(hass, priority="critical")
-        await send(hass, STRANGER)
+        fail_next(sandbox, "no_balance")
+        await send_to_number(hass)
+        await send_to_number(hass, priority="critical")
+        await send_to_number(hass, STRANGER)
         assert [call["why"] for call in calls] == ["refused"] * expected
 
     @pytest.mark.usefixtures("entry")
@@ -447,8 +416,8 @@ class TestTrigger:
         action = {"action": "notify.send_message", "target": {"entity_id": "notify.bob"}, "data": {"message": "x"}}
         automation = {"triggers": {"trigger": "sms1680.message_failed"}, "actions": action, "mode": "queued"}
         assert await async_setup_component(hass, "automation", {"automation": automation})
-        fail(sandbox, "no_balance")
-        await send(hass)
+        fail_next(sandbox, "no_balance")
+        await send_to_number(hass)
         await hass.async_block_till_done(wait_background_tasks=True)
         assert [(one.data["number"], one.data["automatic"]) for one in fired["failed"]] == [(ALICE, False), (BOB, True)]
 
@@ -458,8 +427,8 @@ async def test_event_entities_show_undelivered_messages(
     hass: HomeAssistant,
     sandbox: Sandbox,
 ) -> None:
-    fail(sandbox, "no_balance")
-    await send(hass)
+    fail_next(sandbox, "no_balance")
+    await send_to_number(hass)
     for entity_id in ("event.alice_messages", "event.home_inbox"):
         state = hass.states.get(entity_id)
         assert state is not None
@@ -471,7 +440,7 @@ async def test_event_entities_show_undelivered_messages(
 async def test_refused_words_with_a_safe_text_are_no_failure(
     hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]]
 ) -> None:
-    await send(hass, message="客厅在赌博", safe_text="家中有警报，请查看")
+    await send_to_number(hass, message="客厅在赌博", safe_text="家中有警报，请查看")
     assert [(one.data["outcome"], one.data["safe_text"]) for one in fired["sent"]] == [("accepted", True)]
     await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -480,133 +449,3 @@ async def test_refused_words_with_a_safe_text_are_no_failure(
 
 def test_every_outcome_but_accepted_is_a_cause() -> None:
     assert {outcome.value for outcome in Outcome} - {"accepted"} < {cause.value for cause in Cause}
-
-
-class TestRepeat:
-    """A critical message whose arrival is uncertain is sent once more, marked; a normal one never."""
-
-    async def test_unknown_outcome_of_a_critical_message_is_repeated(
-        self, hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]], sandbox: Sandbox
-    ) -> None:
-        fail(sandbox, "drop_after")
-        answer = await hass.services.async_call(
-            "sms1680",
-            "send_message",
-            {"number": ALICE, "message": "门开了", "priority": "critical"},
-            blocking=True,
-            return_response=True,
-        )
-        (message,) = (answer or {})["messages"]  # type: ignore[misc, attr-defined, union-attr]
-        assert (message["outcome"], message["repeated"]) == ("accepted", True)
-        assert sent(sandbox) == [(ALICE, "门开了"), (ALICE, "（重发）门开了")]
-        assert [one.data["outcome"] for one in fired["sent"]] == ["unknown", "accepted"]
-        await hass.config_entries.async_reload(entry.entry_id)
-        await hass.async_block_till_done(wait_background_tasks=True)
-        assert fired["failed"] == []
-
-    @pytest.mark.usefixtures("entry")
-    async def test_second_unknown_outcome_is_a_failure(
-        self, hass: HomeAssistant, fired: dict[str, list[Event]], sandbox: Sandbox
-    ) -> None:
-        sandbox.platform.faults.next("drop_after", 2)
-        await send(hass, priority="critical")
-        assert [one.data["cause"] for one in fired["failed"]] == ["unknown"]
-        assert len(sent(sandbox)) == 2
-        assert len(critical_repairs(hass)) == 1
-
-    @pytest.mark.usefixtures("entry")
-    @pytest.mark.parametrize("data", [{}, {"priority": "critical", "repeat": False}])
-    async def test_normal_message_or_a_policy_against_it(
-        self, hass: HomeAssistant, fired: dict[str, list[Event]], sandbox: Sandbox, data: dict[str, Any]
-    ) -> None:
-        fail(sandbox, "drop_after")
-        await send(hass, **data)
-        assert len(sent(sandbox)) == 1
-        assert [one.data["cause"] for one in fired["failed"]] == ["unknown"]
-
-    async def test_missing_report_repeats_once_and_is_then_a_failure(
-        self,
-        hass: HomeAssistant,
-        entry: MockConfigEntry,
-        fired: dict[str, list[Event]],
-        freezer: FrozenDateTimeFactory,
-        sandbox: Sandbox,
-    ) -> None:
-        await send(hass, BOB, message="x")
-        await report(hass, entry, fired["sent"][0].data["message_id"], "DELIVRD", BOB)
-        await send(hass, priority="critical")
-        await later(hass, freezer, seconds=80)
-        assert len(sent(sandbox)) == 2
-        await later(hass, freezer, seconds=11)
-        assert sent(sandbox)[2:] == [(ALICE, "（重发）门开了")]
-        assert fired["failed"] == []
-        await later(hass, freezer, seconds=91)
-        assert [one.data["cause"] for one in fired["failed"]] == ["no_report"]
-        await later(hass, freezer, seconds=91)
-        assert len(sent(sandbox)) == 3
-
-    async def test_missing_report_repeats_nothing_where_no_reports_arrive(
-        self, hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, sandbox: Sandbox
-    ) -> None:
-        await send(hass, priority="critical")
-        await later(hass, freezer, seconds=91)
-        assert len(sent(sandbox)) == 1
-        await send(hass, priority="critical", report_within="00:01:00")  # asked for
-        await later(hass, freezer, seconds=61)
-        assert len(sent(sandbox)) == 3
-        assert entry.runtime_data.deferred.failures.reports_arrive is False
-
-    @pytest.mark.parametrize(("status", "messages"), [("KX:1000", 3), ("KX:3000", 2), ("DELIVRD", 2)])
-    async def test_failed_report_repeats_if_it_allows_that(
-        self,
-        hass: HomeAssistant,
-        entry: MockConfigEntry,
-        fired: dict[str, list[Event]],
-        sandbox: Sandbox,
-        status: str,
-        messages: int,
-    ) -> None:
-        await send(hass, BOB, message="x")
-        await report(hass, entry, fired["sent"][0].data["message_id"], "DELIVRD", BOB)
-        await send(hass, priority="critical")
-        await report(hass, entry, fired["sent"][1].data["message_id"], status)
-        assert len(sent(sandbox)) == messages
-        assert [one.data["cause"] for one in fired["failed"]] == (["failed"] if status == "KX:3000" else [])
-        if messages == 3:
-            await report(hass, entry, fired["sent"][2].data["message_id"], "KX:1000")
-            assert len(sent(sandbox)) == 3
-            assert [one.data["cause"] for one in fired["failed"]] == ["failed"]
-
-    async def test_other_transport_repeats(
-        self,
-        hass: HomeAssistant,
-        make_entry: MakeEntry,
-        set_up: SetUp,
-        fired: dict[str, list[Event]],
-        sandbox: Sandbox,
-    ) -> None:
-        entry = make_entry(ways=BOTH)
-        await set_up(entry)
-        cmpp = entry.runtime_data.client.failover.cmpp
-        async with asyncio.timeout(10):
-            while not cmpp.status.connected:  # noqa: ASYNC110 - no event tells
-                await asyncio.sleep(0.01)
-        entry.runtime_data.client.failover._by_preference = lambda: [entry.runtime_data.client.failover.http, cmpp]
-        fail(sandbox, "drop_after")
-        await send(hass, priority="critical")
-        assert [one.data["outcome"] for one in fired["sent"]] == ["unknown", "accepted"]
-        assert in_store(hass, "SELECT way FROM outgoing ORDER BY row") == [("http",), ("cmpp",)]
-
-    async def test_critical_notify_entity(
-        self, hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]]
-    ) -> None:
-        registry = er.async_get(hass)
-        entity_id = registry.async_get_entity_id("notify", const.DOMAIN, f"{entry.entry_id}_alice_notify_critical")
-        assert entity_id == "notify.alice_critical"
-        assert registry.async_get(entity_id).disabled  # type: ignore[union-attr]
-        registry.async_update_entity(entity_id, disabled_by=None)
-        await hass.config_entries.async_reload(entry.entry_id)
-        await hass.async_block_till_done(wait_background_tasks=True)
-        data = {"entity_id": entity_id, "message": "门开了"}
-        await hass.services.async_call("notify", "send_message", data, blocking=True)
-        assert [one.data["priority"] for one in fired["sent"]] == ["critical"]
