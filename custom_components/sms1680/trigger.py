@@ -27,7 +27,7 @@ from .const import (
 )
 from .conversation.engine import plain
 from .conversation.engine.commands import AuthResult
-from .deferred.failures import Cause
+from .deferred.failures import FailureCause
 from .inbound.registry import async_get_registry
 from .store.db import comparable_number
 
@@ -92,7 +92,7 @@ _FAILURE: VolDictType = {
     vol.Optional(CONF_RECIPIENT): _TEXTS,
     vol.Optional(CONF_NUMBER): vol.All(_TEXTS, [comparable_number]),
     vol.Optional(CONF_PRIORITY): vol.All(cv.ensure_list, [vol.In(["normal", "critical"])]),
-    vol.Optional(CONF_CAUSE): vol.All(cv.ensure_list, [vol.In([cause.value for cause in Cause])]),
+    vol.Optional(CONF_CAUSE): vol.All(cv.ensure_list, [vol.In([cause.value for cause in FailureCause])]),
     vol.Optional(CONF_AUTOMATIC, default=False): cv.boolean,
 }
 

@@ -137,10 +137,13 @@ async def test_undelivered_recipient_does_not_end_the_question(
     assert [(one["id"], one["reason"]) for one in answer["answers"]] == [(None, "not_delivered"), ("no", None)]
 
 
+@pytest.mark.parametrize("priority", ["normal", "critical"])
 async def test_tell_others_notifies_the_other_recipients(
-    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, priority: str
 ) -> None:
-    asking = start_question(hass, "notify.alice", "notify.bob", number=[CAROL], tell_others="已由{name}处理")
+    asking = start_question(
+        hass, "notify.alice", "notify.bob", number=[CAROL], tell_others="已由{name}处理", priority=priority
+    )
     await wait_for_messages(sandbox, 3)
     await reply(hass, entry, "1", BOB)
     answer = await asking

@@ -21,7 +21,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.client import Outcome
-from custom_components.sms1680.deferred.failures import Cause
+from custom_components.sms1680.deferred.failures import FailureCause
 from custom_components.sms1680.store.db import Dispatch, Outgoing, RecordedOutcome
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Call, Fault, Sandbox
@@ -448,4 +448,4 @@ async def test_refused_words_with_a_safe_text_are_no_failure(
 
 
 def test_every_outcome_but_accepted_is_a_cause() -> None:
-    assert {outcome.value for outcome in Outcome} - {"accepted"} < {cause.value for cause in Cause}
+    assert {outcome.value for outcome in Outcome} - {"accepted"} < {cause.value for cause in FailureCause}

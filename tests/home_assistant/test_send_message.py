@@ -45,6 +45,7 @@ async def test_recipients_and_numbers_share_one_request(hass: HomeAssistant, san
                 "parts": 1,
                 "reason": None,
                 "safe_text": False,
+                "repeated": False,
                 "delayed_until": None,
                 "trying_until": None,
                 "fallback": [],

@@ -57,7 +57,7 @@ _NOTICES: Final = (
 _EXPIRED: Final = ("No delivery report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
 
 
-class Cause(StrEnum):
+class FailureCause(StrEnum):
     """Why a message counts as failed: its outcome, or its delivery report."""
 
     REFUSED = "refused"
@@ -69,9 +69,13 @@ class Cause(StrEnum):
 
 
 _CAUSES: Final = {
-    DeliveryState.FAILED: Cause.FAILED,
-    DeliveryState.EXPIRED: Cause.NO_REPORT,
-    **{state: Cause(state.value) for state in DeliveryState if state.value in list(Outcome) and state != "accepted"},
+    DeliveryState.FAILED: FailureCause.FAILED,
+    DeliveryState.EXPIRED: FailureCause.NO_REPORT,
+    **{
+        state: FailureCause(state.value)
+        for state in DeliveryState
+        if state.value in list(Outcome) and state != "accepted"
+    },
 }
 
 
@@ -84,7 +88,7 @@ class Failure:
     again without a risk. row: in the journal, None if it is not known. fallback: the steps that were run.
     """
 
-    cause: Cause
+    cause: FailureCause
     number: str
     problem: str
     name: str | None = None
@@ -104,7 +108,7 @@ class Failure:
     def from_receipt(cls, receipt: Receipt, problem: str, **fields: Any) -> Self:
         """Return the failure of a message that the platform did not accept. fields: override those of the receipt."""
         return cls(
-            Cause(receipt.outcome.value),
+            FailureCause(receipt.outcome.value),
             receipt.number,
             problem,
             **{
@@ -298,7 +302,7 @@ class FailureReporter:
 
     @callback
     def async_report_update(
-        self, update: DeliveryUpdate, cause: Cause | None = None, fallback: Collection[dict[str, str]] = ()
+        self, update: DeliveryUpdate, cause: FailureCause | None = None, fallback: Collection[dict[str, str]] = ()
     ) -> None:
         """Report a message by its state in the journal, unless it was reported already.
 
@@ -308,14 +312,14 @@ class FailureReporter:
             return
         if cause is None:
             cause = _CAUSES.get(update.state)
-            if cause is None or (cause is Cause.NO_REPORT and not self.reports_arrive):
+            if cause is None or (cause is FailureCause.NO_REPORT and not self.reports_arrive):
                 return
         name = _recipient(self._entry, update.number)
-        outcome = Outcome.ACCEPTED if cause in (Cause.FAILED, Cause.NO_REPORT) else Outcome(cause.value)
+        outcome = Outcome.ACCEPTED if cause in (FailureCause.FAILED, FailureCause.NO_REPORT) else Outcome(cause.value)
         receipt = Receipt(update.number, outcome, update.message_id, update.reason, update.parts)
         lang, repeatable = language(self._hass), is_repeatable(receipt)
-        problem = _EXPIRED[lang == "zh"] if cause is Cause.NO_REPORT else receipt.sentence(lang)
-        if cause is Cause.FAILED:
+        problem = _EXPIRED[lang == "zh"] if cause is FailureCause.NO_REPORT else receipt.sentence(lang)
+        if cause is FailureCause.FAILED:
             report = DeliveryReport("", update.number, update.status or "")
             problem, repeatable = report.sentence(lang), report.repeat is Repeat.YES
         failure = Failure(

@@ -13,7 +13,7 @@ from homeassistant.util import dt as dt_util
 
 from ..client import DeliveryReport, Outcome, Receipt, Repeat
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
-from .failures import Cause, FailureReporter
+from .failures import FailureCause, FailureReporter
 from .models import HANDLED, DeliveryResult, QueuedMessage, StoredMessage
 from .retry_policy import TOO_LATE
 from .schedule import Schedule
@@ -106,7 +106,7 @@ class ReportWatch:
         elif message.outgoing is not None:
             with contextlib.suppress(StoreError):
                 for update in await asyncio.wrap_future(self.journal.current([message.outgoing])):
-                    cause = Cause.NO_REPORT if why == "no_report" else None
+                    cause = FailureCause.NO_REPORT if why == "no_report" else None
                     self.failures.async_report_update(update, cause, steps)
         else:
             receipt = Receipt(message.number, Outcome(why))
