@@ -266,6 +266,7 @@ async def test_message_during_shutdown_is_sent(hass: HomeAssistant, sandbox: San
 
     async def say_goodbye(_: Event) -> None:
         answers.append(await send_to_alice(hass, message="家里断电，正在关机"))
+        hass.bus.async_fire("said_goodbye")  # `until` looks at each event
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, say_goodbye)
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
