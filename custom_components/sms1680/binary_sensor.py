@@ -7,11 +7,10 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import signal_health
-from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
-from .entity import AccountEntity
+from .coordinator import Sms1680ConfigEntry
+from .entity import AccountEntity, BalanceEntity
 
 PARALLEL_UPDATES = 0
 
@@ -22,22 +21,18 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the binary sensors that the transports of an account support."""
-    sensors: list[AccountEntity] = [CanSend(entry)]
+    sensors: list[AccountEntity] = [CanSend(entry, "can_send")]
     if (coordinator := entry.runtime_data.coordinator) is not None:
-        sensors.append(LowBalance(entry, coordinator))
+        sensors.append(LowBalance(entry, "low_balance", coordinator))
     if entry.runtime_data.health.connection is not None:
-        sensors.append(Connected(entry))
+        sensors.append(Connected(entry, "connected"))
     async_add_entities(sensors)
 
 
-class LowBalance(AccountEntity, CoordinatorEntity[BalanceCoordinator], BinarySensorEntity):
+class LowBalance(BalanceEntity, BinarySensorEntity):
     """Whether the balance is below the threshold. It is unavailable or unknown when the balance is."""
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
-
-    def __init__(self, entry: Sms1680ConfigEntry, coordinator: BalanceCoordinator) -> None:
-        AccountEntity.__init__(self, entry, "low_balance")
-        CoordinatorEntity.__init__(self, coordinator)
 
     @property
     @override
@@ -56,9 +51,6 @@ class _HealthSensor(AccountEntity, BinarySensorEntity):
 
 class CanSend(_HealthSensor):
     """Whether no known problem prevents sending. It is always available; `reason` is the problem."""
-
-    def __init__(self, entry: Sms1680ConfigEntry) -> None:
-        super().__init__(entry, "can_send")
 
     @property
     @override
@@ -79,9 +71,6 @@ class Connected(_HealthSensor):
 
     _attr_device_class = BinarySensorDeviceClass.CONNECTIVITY
     _attr_entity_category = EntityCategory.DIAGNOSTIC
-
-    def __init__(self, entry: Sms1680ConfigEntry) -> None:
-        super().__init__(entry, "connected")
 
     @property
     @override

@@ -11,9 +11,10 @@ from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import CONF_CMPP, CONF_HTTP, DOMAIN, signal_recipient_added
-from .coordinator import Sms1680ConfigEntry
+from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .recipients import recipients
 
 # Entities that exist only for accounts with this transport, by platform and key.
@@ -89,6 +90,14 @@ class AccountEntity(Entity):
         self._attr_translation_key = key
         self._attr_unique_id = f"{entry.entry_id}_{key}"
         self._attr_device_info = account_device_info(entry)
+
+
+class BalanceEntity(AccountEntity, CoordinatorEntity[BalanceCoordinator]):
+    """Base of the entities that need the balance of an account."""
+
+    def __init__(self, entry: Sms1680ConfigEntry, key: str, coordinator: BalanceCoordinator) -> None:
+        AccountEntity.__init__(self, entry, key)
+        CoordinatorEntity.__init__(self, coordinator)
 
 
 class RecipientEntity(Entity):

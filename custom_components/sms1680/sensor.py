@@ -14,20 +14,18 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EntityCategory, Platform
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .account.statistics import Statistics
 from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
 from .context import current_event_context
-from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
+from .coordinator import Sms1680ConfigEntry
 from .deferred.waiting import WaitingCounter
-from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
+from .entity import AccountEntity, BalanceEntity, RecipientEntity, async_add_recipient_entities
 from .store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .store.manager import DATA_STORE
 
@@ -81,12 +79,15 @@ async def async_setup_entry(
         hass,
         entry,
         async_add_entities,
-        lambda subentry: [LastDeliveryState(hass, entry, subentry), LastDeliveryTime(hass, entry, subentry)],
+        lambda subentry: [
+            LastDeliveryState(hass, entry, subentry, "last_delivery_state"),
+            LastDeliveryTime(hass, entry, subentry, "last_delivery"),
+        ],
     )
     async_add_entities(StatisticSensor(entry, description) for description in STATISTICS)
     async_add_entities([WaitingMessagesSensor(hass, entry)])
     if (coordinator := entry.runtime_data.coordinator) is not None:
-        async_add_entities([BalanceSensor(entry, coordinator)])
+        async_add_entities([BalanceSensor(entry, "balance", coordinator)])
 
 
 @callback
@@ -100,14 +101,10 @@ def async_enable_spent_sensor(hass: HomeAssistant, entry: Sms1680ConfigEntry) ->
         registry.async_update_entity(entity_id, disabled_by=None)
 
 
-class BalanceSensor(AccountEntity, CoordinatorEntity[BalanceCoordinator], SensorEntity):
+class BalanceSensor(BalanceEntity, SensorEntity):
     """The balance in parts: unavailable while the query fails, unknown if the account has no permission to query it."""
 
     _attr_state_class = SensorStateClass.MEASUREMENT
-
-    def __init__(self, entry: Sms1680ConfigEntry, coordinator: BalanceCoordinator) -> None:
-        AccountEntity.__init__(self, entry, "balance")
-        CoordinatorEntity.__init__(self, coordinator)
 
     @property
     @override
@@ -173,10 +170,6 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     _attr_entity_category = EntityCategory.DIAGNOSTIC
     _latest: DeliveryUpdate | None = None
 
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry, key: str) -> None:
-        super().__init__(hass, entry, subentry, key)
-        self._attr_translation_key = key
-
     @override
     async def async_added_to_hass(self) -> None:
         signal = signal_delivery(self.entry.entry_id)
@@ -210,11 +203,9 @@ class _LastDelivery(RecipientEntity, SensorEntity):
 class LastDeliveryState(_LastDelivery):
     """The delivery state of the last message."""
 
+    _attr_translation_key = "last_delivery_state"
     _attr_device_class = SensorDeviceClass.ENUM
     _attr_options = [_STATE_KEYS.get(state, state.value) for state in DeliveryState]  # noqa: RUF012 - the base class's own type
-
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
-        super().__init__(hass, entry, subentry, "last_delivery_state")
 
     @override
     def _query(self, store: MessageStore) -> _Query:
@@ -237,10 +228,8 @@ class LastDeliveryState(_LastDelivery):
 class LastDeliveryTime(_LastDelivery):
     """When a message was last delivered."""
 
+    _attr_translation_key = "last_delivery"
     _attr_device_class = SensorDeviceClass.TIMESTAMP
-
-    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> None:
-        super().__init__(hass, entry, subentry, "last_delivery")
 
     @override
     def _query(self, store: MessageStore) -> _Query:

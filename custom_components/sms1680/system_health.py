@@ -3,7 +3,6 @@
 from typing import Any
 
 from homeassistant.components import system_health
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
 
 from .client import DEFAULT_GATEWAY
@@ -18,8 +17,8 @@ def async_register(hass: HomeAssistant, register: system_health.SystemHealthRegi
 
 
 async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
-    entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN, include_disabled=False)
-    loaded = [entry for entry in entries if entry.state is ConfigEntryState.LOADED]
+    entries = hass.config_entries.async_entries(DOMAIN, include_disabled=False)
+    loaded: list[Sms1680ConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     pushes = [pushed for entry in loaded if (pushed := entry.runtime_data.statistics.last_push)]
     info: dict[str, Any] = {"accounts": f"{len(loaded)}/{len(entries)}", "last_push": max(pushes, default=None)}
     gateways = {

@@ -12,13 +12,8 @@ WINDOW: Final = 0.05  # seconds
 
 # Text, extension, and the context of the send.
 type _Key = tuple[str, str | None, SendContext]
-
-
-class _Batch:
-    """A text that still collects its numbers."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[str, asyncio.Future[SendResult]] = {}
+# The numbers of a text that still collects them.
+type _Batch = dict[str, asyncio.Future[SendResult]]
 
 
 class SendBatcher:
@@ -38,47 +33,43 @@ class SendBatcher:
         """
         key = (text, extension, context)
         batch = self._batches.get(key)
-        if batch is None or number in batch.waiting:
+        if batch is None or number in batch:
             # The same number again is a second message: it must not vanish in the first.
-            batch = self._batches[key] = _Batch()
-            self._start(key, batch)
+            batch = self._batches[key] = {}
+            task = self._hass.async_create_task(self._run(key, batch), "sms1680 batched send", eager_start=True)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         future: asyncio.Future[SendResult] = self._hass.loop.create_future()
-        batch.waiting[number] = future
+        batch[number] = future
         try:
             return await future
         finally:
             if future.cancelled() and self._batches.get(key) is batch:
-                del batch.waiting[number]
+                del batch[number]
 
     async def aclose(self) -> None:
         """Wait for the sends that are running."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _start(self, key: _Key, batch: _Batch) -> None:
-        task = self._hass.async_create_task(self._run(key, batch), "sms1680 batched send", eager_start=True)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _run(self, key: _Key, batch: _Batch) -> None:
         await asyncio.sleep(WINDOW)
         if self._batches.get(key) is batch:
             del self._batches[key]
-        text, extension, context = key
-        waiting = batch.waiting
-        if not waiting:
+        if not batch:
             return
+        text, extension, context = key
         try:
-            results = await self._client.send(TextMessage(list(waiting), text), {"extension": extension}, context)
+            results = await self._client.send(TextMessage(list(batch), text), {"extension": extension}, context)
         except Exception as error:  # noqa: BLE001 - each of those who wait must get it, whatever it is
-            for future in waiting.values():
+            for future in batch.values():
                 if not future.done():
                     future.set_exception(error)
             return
         finally:
             if asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                for future in waiting.values():
+                for future in batch.values():
                     future.cancel()
-        for future, result in zip(waiting.values(), results, strict=True):
+        for future, result in zip(batch.values(), results, strict=True):
             if not future.done():
                 future.set_result(result)

@@ -22,7 +22,7 @@ from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_target_addressees
 from ..outbound.send import report_end, send_with_safe_text
 from ..recipients import Addressee
-from .drill import DrillResult, async_report_drill
+from .drill import async_report_drill
 from .question_run import AskedPhone, QuestionRequest, QuestionRun
 from .schemas import ATTR_PRIORITY, PRIORITY, MaskedSchema, call_context
 
@@ -120,14 +120,7 @@ def _respond(hass: HomeAssistant, run: QuestionRun) -> ServiceResponse:
     """Return the response of the action; raise or clear the repair of a drill."""
     responses = [_phone_response(run, phone) for phone in run.phones]
     if run.request.drill:
-        drilled = zip(run.phones, responses, strict=True)
-        async_report_drill(
-            hass,
-            [
-                DrillResult(phone.addressee.entry, response, phone.result.receipt if phone.result else None)
-                for phone, response in drilled
-            ],
-        )
+        async_report_drill(hass, zip(run.phones, responses, strict=True))
     if run.first is None:
         return {"id": None, "reason": str(run.question.reason), "answers": [*responses]}
     answer = responses[run.phones.index(run.first)]
@@ -171,7 +164,8 @@ async def _async_tell_others(hass: HomeAssistant, run: QuestionRun, first: Asked
         return
     message, options = text_to(addressees, text), MessageOptions(context=SendContext(automatic=True))
     try:
-        if run.request.is_critical:  # the question woke them: do not leave them waiting until their quiet hours end
+        # A critical question woke them: do not leave them waiting until their quiet hours end.
+        if run.request.options.is_critical:
             check(hass, addressees, message, options)
             results = await send_with_safe_text(hass, addressees, message, options, [None] * len(addressees))
             for result in results:

@@ -22,7 +22,7 @@ from ..deferred.waiting import QUEUED, SCHEDULED, WaitingMessage, async_schedule
 from ..errors import validation_error
 from ..store.db import StoreError
 from ..store.manager import DATA_STORE
-from .history import async_authorise_admin, loaded_entries, store_error
+from .history import async_authorise_admin, store_error
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -74,12 +74,12 @@ async def async_cancel_message(call: ServiceCall) -> ServiceResponse:
     await async_authorise_admin(call)
     _ONE_OF_THEM(dict(call.data))
     hass = call.hass
-    entries = {entry.entry_id: entry for entry in loaded_entries(hass)}
     wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
     if wanted is not None and hass.config_entries.async_get_entry(wanted) is None:
         raise validation_error("no_such_account", account=wanted)
     try:
-        found = await _async_find(call, [entry for entry in entries.values() if wanted in (None, entry.entry_id)])
+        entries = hass.config_entries.async_loaded_entries(DOMAIN)
+        found = await _async_find(call, [entry for entry in entries if wanted in (None, entry.entry_id)])
         # A cancelled call must not leave a message half cancelled.
         cancelling = hass.async_create_task(_async_cancel(hass, found, call.context), f"{DOMAIN} cancel")
         result = await asyncio.shield(cancelling)

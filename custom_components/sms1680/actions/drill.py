@@ -1,38 +1,32 @@
 """Drills: a repair names everybody who did not get or did not answer the question; a passed drill deletes it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
 
-from ..client import Outcome, Receipt, ReportState, mask_number
+from ..client import Outcome, ReportState, mask_number
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import language
 from ..issues import DRILL_FAILED
+from .question_run import AskedPhone
 
 _NO_REPORT: Final = ("no report of its delivery", "没有送达的状态报告")
 _NO_ANSWER: Final = ("no answer", "没有回复")
 
 
-@dataclass(frozen=True, repr=False)
-class DrillResult:
-    """The result for one phone. response: as in the action's response. receipt: None if nothing was sent."""
-
-    entry: Sms1680ConfigEntry
-    response: Mapping[str, Any]
-    receipt: Receipt | None
-
-
 @callback
-def async_report_drill(hass: HomeAssistant, results: Iterable[DrillResult]) -> None:
-    """Create the repair of each account with a phone that failed the drill, and delete it for the other accounts."""
+def async_report_drill(hass: HomeAssistant, results: Iterable[tuple[AskedPhone, Mapping[str, Any]]]) -> None:
+    """Create the repair of each account with a phone that failed the drill, and delete it for the other accounts.
+
+    results: each phone with its part of the action's response.
+    """
     entries: dict[str, Sms1680ConfigEntry] = {}
     failures: dict[str, list[str]] = {}
     lang = language(hass)
     chinese = lang == "zh"
-    for result in results:
-        entry, response, receipt = result.entry, result.response, result.receipt
+    for phone, response in results:
+        entry = phone.addressee.entry
         entries[entry.entry_id] = entry
         missing = []
         if response["delivery"] != ReportState.DELIVERED:
@@ -41,8 +35,8 @@ def async_report_drill(hass: HomeAssistant, results: Iterable[DrillResult]) -> N
             missing.append(_NO_ANSWER[chinese])
         if not missing:
             continue
-        if receipt is not None and receipt.outcome is not Outcome.ACCEPTED:
-            missing.append(receipt.sentence(lang))
+        if phone.result is not None and phone.result.receipt.outcome is not Outcome.ACCEPTED:
+            missing.append(phone.result.receipt.sentence(lang))
         name = response["recipient"] or mask_number(response["number"])
         failures.setdefault(entry.entry_id, []).append(f"{name}: {('; ', '；')[chinese].join(missing)}")
     for entry_id, entry in entries.items():

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_READ
-from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse
 from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
 from homeassistant.helpers import config_validation as cv, device_registry as dr
@@ -102,7 +101,7 @@ async def _async_waiting(hass: HomeAssistant, query: HistoryQuery) -> list[Waiti
         return []
     numbers = None if query.numbers is None else [comparable_number(number) for number in query.numbers]
     found: list[WaitingMessage] = []
-    for entry in loaded_entries(hass):
+    for entry in hass.config_entries.async_loaded_entries(DOMAIN):
         if query.entries is None or entry.entry_id in query.entries:
             queue = entry.runtime_data.deferred
             found += [*queued_messages(queue), *await async_scheduled_messages(entry, queue.journal)]
@@ -117,11 +116,6 @@ async def _async_waiting(hass: HomeAssistant, query: HistoryQuery) -> list[Waiti
         ),
         key=lambda message: message.due,
     )
-
-
-def loaded_entries(hass: HomeAssistant) -> list[ConfigEntry[Any]]:
-    """Return the accounts that are loaded."""
-    return [entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.state is ConfigEntryState.LOADED]
 
 
 async def async_purge_messages(call: ServiceCall) -> ServiceResponse:

@@ -45,11 +45,6 @@ class QuestionRequest:
     tag: str | None = None
     drill: bool = False
 
-    @property
-    def is_critical(self) -> bool:
-        """Whether the question ignores quiet hours and goes ahead of others."""
-        return self.options.is_critical
-
 
 @dataclass(eq=False, repr=False)
 class AskedPhone:
@@ -127,9 +122,11 @@ class QuestionRun:
     async def _async_ask(self) -> None:
         """Queue the question for every phone, except those with quiet hours beyond the time limit."""
         deadline = now() + self.request.seconds
-        critical = self.request.is_critical
-        quiet = [0.0 if critical else await _async_quiet_until(addressee) for addressee in self._addressees]
-        for addressee, until in zip(self._addressees, quiet, strict=True):
+        critical = self.request.options.is_critical
+        moment = dt_util.utcnow()
+        quiet = [None if critical else await async_quiet_until(addressee, moment) for addressee in self._addressees]
+        for addressee, end in zip(self._addressees, quiet, strict=True):
+            until = end.timestamp() if end else 0.0
             questions = addressee.entry.runtime_data.conversation.questions
             prompt = questions.ask(
                 self.question, addressee.number, addressee.extension, critical=critical, not_before=until
@@ -218,9 +215,3 @@ class QuestionRun:
             phone.cut_off = await self._tracker.async_outcome(entry_id, phone.prompt.number, _CUT_OFF)
             if phone.cut_off is Outcome.NOT_SENT:
                 phone.prompt.end(NoAnswer.NOT_SENT)
-
-
-async def _async_quiet_until(addressee: Addressee) -> float:
-    """Return when the quiet hours of a recipient end, in seconds since 1970; 0 outside of quiet hours."""
-    until = await async_quiet_until(addressee, dt_util.utcnow())
-    return until.timestamp() if until else 0.0

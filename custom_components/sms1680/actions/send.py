@@ -11,12 +11,13 @@ from homeassistant.core import ServiceCall, ServiceResponse
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 
+from ..account.journal import JournalBatch
 from ..account.messages import BatchMessage, OutgoingMessage, TemplateMessage
 from ..const import ATTR_CONFIG_ENTRY_ID
 from ..deferred.models import DeliveryResult
 from ..errors import not_delivered_error, send_error
 from ..outbound.delivery_tracker import DeliveryTracker
-from ..outbound.message import MessageOptions, text_to
+from ..outbound.message import text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_row_addressees, async_target_addressees
 from ..recipients import Addressee
@@ -67,13 +68,11 @@ async def async_send_message(call: ServiceCall) -> ServiceResponse:
     """Send one text; wait for the delivery reports if that is asked for."""
     addressees = await async_target_addressees(call)
     message = text_to(addressees, call.data[ATTR_MESSAGE])
-    options = message_options(call.data, call_context(call))
     duration: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if duration is None:
-        return _response(call, await _async_deliver(call, addressees, message, options))
+        return _response(call, await _async_deliver(call, addressees, message))
     with DeliveryTracker(call.hass, (addressee.entry.entry_id for addressee in addressees)) as tracker:
-        options = replace(options, context=replace(options.context, batches=tracker.batches))
-        results = await _async_deliver(call, addressees, message, options)
+        results = await _async_deliver(call, addressees, message, tracker.batches)
         await tracker.async_wait([result for result in results if not result.is_pending], duration.total_seconds())
         return _delivery_response(call, results, tracker)
 
@@ -84,8 +83,7 @@ async def async_send_template(call: ServiceCall) -> ServiceResponse:
     addressees = await async_row_addressees(call, rows)
     numbers = [addressee.number for addressee in addressees]
     message = TemplateMessage(numbers, call.data[ATTR_TEMPLATE], [row[ATTR_VALUES] for row in rows])
-    options = message_options(call.data, call_context(call))
-    return _response(call, await _async_deliver(call, addressees, message, options))
+    return _response(call, await _async_deliver(call, addressees, message))
 
 
 async def async_send_batch(call: ServiceCall) -> ServiceResponse:
@@ -93,13 +91,16 @@ async def async_send_batch(call: ServiceCall) -> ServiceResponse:
     rows = call.data[ATTR_MESSAGES]
     addressees = await async_row_addressees(call, rows)
     message = BatchMessage([addressee.number for addressee in addressees], [row[ATTR_MESSAGE] for row in rows])
-    options = message_options(call.data, call_context(call))
-    return _response(call, await _async_deliver(call, addressees, message, options))
+    return _response(call, await _async_deliver(call, addressees, message))
 
 
 async def _async_deliver(
-    call: ServiceCall, addressees: Sequence[Addressee], message: OutgoingMessage, options: MessageOptions
+    call: ServiceCall,
+    addressees: Sequence[Addressee],
+    message: OutgoingMessage,
+    batches: list[JournalBatch] | None = None,
 ) -> list[DeliveryResult]:
+    options = message_options(call.data, replace(call_context(call), batches=batches))
     policy = await async_policy_of(call)
     return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
 
