@@ -140,7 +140,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         entry.async_on_unload(coordinator.async_add_listener(lambda: None))
         entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
-    budget.async_start()
+    budget.async_check()
     await data.deferred.async_start()
     if failover.cmpp is not None:
         async_keep_connected(hass, entry, failover.cmpp)

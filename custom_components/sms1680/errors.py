@@ -85,7 +85,7 @@ def send_error(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]
         if any(receipt.outcome is outcome for _, receipt in failed):
             mixed = any(receipt.outcome is not outcome for _, receipt in failed)
             details = "\n".join(_line(name, receipt, language(hass), with_result=mixed) for name, receipt in failed)
-            return _error(key, {"details": details})
+            return action_error(key, details=details)
     return None
 
 
@@ -107,17 +107,12 @@ def not_delivered_error(
             continue
         colon = "：" if language(hass) == "zh" else ": "
         lines.append(f"{f'{name} ' if name else ''}{mask_number(receipt.number)}{colon}{problem}")
-    return _error("not_delivered", {"details": "\n".join(lines)}) if lines else None
+    return action_error("not_delivered", details="\n".join(lines)) if lines else None
 
 
 def invalid_message_error(hass: HomeAssistant, error: SMS1680Error) -> ServiceValidationError:
     """Return the error of an invalid message. Nothing was sent."""
     return validation_error("invalid_message", problem=error.sentence(language(hass)))
-
-
-def balance_error(hass: HomeAssistant, error: SMS1680Error) -> HomeAssistantError:
-    """Return the error of a balance query that failed or was refused."""
-    return _error("no_balance", {"problem": error.sentence(language(hass))})
 
 
 def validation_error(key: str, **placeholders: str) -> ServiceValidationError:
@@ -127,7 +122,8 @@ def validation_error(key: str, **placeholders: str) -> ServiceValidationError:
     )
 
 
-def _error(key: str, placeholders: dict[str, str]) -> HomeAssistantError:
+def action_error(key: str, **placeholders: str) -> HomeAssistantError:
+    """Return the error of an action that failed."""
     return HomeAssistantError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
 
 

@@ -33,7 +33,4 @@ def recipients(entry: ConfigEntry[Any]) -> list[ConfigSubentry]:
 
 def find_recipient(number: str, among: Iterable[ConfigSubentry]) -> ConfigSubentry | None:
     """Return the recipient with this number in comparable form, or None. Subentries store the comparable form."""
-    for subentry in among:
-        if subentry.data[CONF_NUMBER] == number:
-            return subentry
-    return None
+    return next((subentry for subentry in among if subentry.data[CONF_NUMBER] == number), None)

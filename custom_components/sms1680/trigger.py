@@ -109,9 +109,7 @@ def matches_message(hass: HomeAssistant, options: Mapping[str, Any], data: Mappi
         return False
     return (
         _is_of_recipient(hass, options.get(CONF_RECIPIENT), data)
-        and _is_in(options.get(CONF_NUMBER), data["number"])
-        and _is_in(options.get(CONF_EXTENSION), data.get("extension"))
-        and _is_in(options.get(CONF_STATE), data.get("state"))
+        and all(_is_in(options.get(name), data.get(name)) for name in (CONF_NUMBER, CONF_EXTENSION, CONF_STATE))
         and _has_text(options, data.get("content", ""))
     )
 
@@ -130,8 +128,7 @@ def matches_failure(hass: HomeAssistant, options: Mapping[str, Any], data: Mappi
     return (
         _is_of_recipient(hass, options.get(CONF_RECIPIENT), data)
         and _is_in(options.get(CONF_NUMBER), comparable_number(data["number"]))
-        and _is_in(options.get(CONF_PRIORITY), data["priority"])
-        and _is_in(options.get(CONF_CAUSE), data["cause"])
+        and all(_is_in(options.get(name), data[name]) for name in (CONF_PRIORITY, CONF_CAUSE))
     )
 
 

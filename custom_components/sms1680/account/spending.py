@@ -77,11 +77,6 @@ class BudgetMonitor:
         return [reason for reason in _LIMITS if reason in self._reached]
 
     @callback
-    def async_start(self) -> None:
-        """Check what earlier runs and other programs have spent."""
-        self._check()
-
-    @callback
     def async_stop(self) -> None:
         """Stop checking and delete the repairs; the next start creates them again if they still apply."""
         self._cancel_timer()
@@ -93,25 +88,23 @@ class BudgetMonitor:
         """Process the outcome of one number."""
         if receipt.outcome is Outcome.REFUSED and receipt.reason in _LIMITS:
             self._last_refused[receipt.reason] = dt_util.utcnow()
-            self._check()
+            self.async_check()
         elif receipt.outcome.may_arrive:
-            self._check()
+            self.async_check()
 
     @callback
     def _on_timer(self, _: datetime) -> None:
         self._timer = None
-        self._check()
+        self.async_check()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer()
             self._timer = None
 
-    def _start_timer(self) -> None:
-        self._timer = async_call_later(self._hass, _CHECK_INTERVAL, self._job)
-
-    def _check(self) -> None:
-        """Check in the background, once for calls in quick succession."""
+    @callback
+    def async_check(self) -> None:
+        """Check in the background what this and other programs have spent, once for calls in quick succession."""
         if self._checking:
             self._check_again = True
             return
@@ -141,7 +134,7 @@ class BudgetMonitor:
         self._update_close_issue(spending if close and not reached else None)
         self._cancel_timer()
         if reached or close:
-            self._start_timer()
+            self._timer = async_call_later(self._hass, _CHECK_INTERVAL, self._job)
 
     def _is_reached(self, reason: Reason, spending: Spending) -> bool:
         """Return whether a limit still counts as reached, even if there is room for a moment between two messages."""

@@ -9,7 +9,6 @@ from typing import Any, Final
 import voluptuous as vol
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import Context, HomeAssistant, ServiceCall, ServiceResponse
-from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
@@ -19,7 +18,7 @@ from ..const import ATTR_CONFIG_ENTRY_ID, CONF_CMPP, DOMAIN
 from ..deferred.models import DeliveryResult
 from ..deferred.outcome_events import async_fire_outcome
 from ..deferred.waiting import QUEUED, SCHEDULED, WaitingMessage, async_scheduled_messages, queued_messages
-from ..errors import validation_error
+from ..errors import action_error, validation_error
 from ..store.db import StoreError
 from ..store.manager import DATA_STORE
 from .history import async_authorise_admin, store_error
@@ -89,11 +88,7 @@ async def async_cancel_message(call: ServiceCall) -> ServiceResponse:
         return {"messages": [{**message.as_response(), "result": result.value} for message in found]}
     if result is not CancelResult.CANCELLED:
         who = ", ".join(message.addressee.name or mask_number(message.addressee.number) for message in found)
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key=_ERRORS[result],
-            translation_placeholders={"who": who},
-        )
+        raise action_error(_ERRORS[result], who=who)
     return None
 
 

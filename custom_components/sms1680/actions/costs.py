@@ -9,7 +9,7 @@ from homeassistant.helpers.typing import VolDictType
 
 from ..client import InvalidMessageError, SMS1680Error
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_PRICE
-from ..errors import balance_error, invalid_message_error, language, validation_error
+from ..errors import action_error, invalid_message_error, language, validation_error
 from ..outbound.recipients import find_entry
 from .schemas import MaskedSchema
 
@@ -30,7 +30,7 @@ async def async_get_balance(call: ServiceCall) -> ServiceResponse:
         balance = await data.client.failover.balance()
     except SMS1680Error as error:
         data.health.on_refused(error.reason)
-        raise balance_error(call.hass, error) from None
+        raise action_error("no_balance", problem=error.sentence(language(call.hass))) from None
     data.health.on_balance(balance)
     data.coordinator.async_set_updated_data(balance)
     return {"balance": balance}

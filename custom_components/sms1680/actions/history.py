@@ -15,7 +15,7 @@ from homeassistant.util import dt as dt_util
 from ..account.delivery_state import state_response
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
 from ..deferred.waiting import WaitingMessage, async_scheduled_messages, queued_messages
-from ..errors import validation_error
+from ..errors import action_error, validation_error
 from ..recipients import recipients
 from ..store.db import (
     DeliveryState,
@@ -224,6 +224,4 @@ def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict
 
 def store_error(error: StoreError) -> HomeAssistantError:
     """Return the error of a message store that failed."""
-    return HomeAssistantError(
-        translation_domain=DOMAIN, translation_key="store_failed", translation_placeholders={"problem": str(error)}
-    )
+    return action_error("store_failed", problem=str(error))

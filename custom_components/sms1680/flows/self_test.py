@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigSubentry
@@ -87,14 +88,12 @@ class SelfTest:
         return report if report and report["settled"] else None
 
     async def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not condition():
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
+        return condition()
 
     @callback
     def _on_report(self, report: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -60,14 +61,12 @@ class DeliveryTracker:
     async def async_wait(self, results: Iterable[DeliveryResult], seconds: float) -> None:
         """Wait until each message is settled, at most this long."""
         results = list(results)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.async_refresh()
                 while not all(self.state(result)["settled"] for result in results):
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError:
-            return
 
     async def async_outcome(self, entry_id: str, number: str, seconds: float) -> Outcome:
         """Return the outcome of the last message to a number after its send was cancelled; wait at most this long."""
@@ -81,22 +80,18 @@ class DeliveryTracker:
         if not found or not found[-1][0].started:
             return Outcome.NOT_SENT
         batch, index = found[-1]
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await batch.complete.wait()
-        except TimeoutError:
-            pass
         return batch.outcomes.get(index, Outcome.UNKNOWN)
 
     async def async_refresh(self) -> None:
         """Load the states that were reached before they were followed."""
         for batch in self.batches:
             rows = [row for row in batch.dispatch.rows if row is not None]
-            try:
+            with suppress(StoreError):
                 for change in await asyncio.wrap_future(batch.intake.store.current(rows)):
                     self._changes.setdefault(change.row, change)
-            except StoreError:
-                continue
 
     @callback
     def _add(self, change: DeliveryUpdate) -> None:

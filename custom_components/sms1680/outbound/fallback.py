@@ -209,12 +209,8 @@ def check_fallback(hass: HomeAssistant, policy: DeliveryPolicy) -> None:
         for entity_id in fallback.entities
         if hass.states.get(entity_id) is None and entities.async_get(entity_id) is None
     ]
-    if fallback.account and not _is_account(hass, fallback.account):
+    accounts = {entry.entry_id for entry in hass.config_entries.async_entries(DOMAIN)}
+    if fallback.account and fallback.account not in accounts:
         missing.append(fallback.account)
     if missing:
         raise validation_error("unknown_fallback", fallback=", ".join(missing))
-
-
-def _is_account(hass: HomeAssistant, entry_id: str) -> bool:
-    entry = hass.config_entries.async_get_entry(entry_id)
-    return entry is not None and entry.domain == DOMAIN

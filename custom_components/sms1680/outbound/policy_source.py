@@ -1,7 +1,7 @@
 """The delivery policy and the quiet hours in the settings of a recipient and of its account."""
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 from homeassistant.util import dt as dt_util
@@ -23,15 +23,11 @@ async def async_quiet_until(addressee: Addressee, moment: datetime) -> datetime 
     name = settings.get(CONF_TIME_ZONE)
     zone = await dt_util.async_get_time_zone(name) if name else None
     hours = QuietHours.create(
-        _time(settings.get(CONF_QUIET_FROM)),
-        _time(settings.get(CONF_QUIET_TO)),
+        dt_util.parse_time(settings.get(CONF_QUIET_FROM) or ""),
+        dt_util.parse_time(settings.get(CONF_QUIET_TO) or ""),
         zone or dt_util.get_default_time_zone(),
     )
     return hours.end_of(moment) if hours else None
-
-
-def _time(value: str | None) -> time | None:
-    return dt_util.parse_time(value) if value else None
 
 
 def _settings(addressee: Addressee) -> Mapping[str, Any]:
