@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from abc import abstractmethod
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -185,13 +186,13 @@ class _LastDelivery(RecipientEntity, SensorEntity):
             ):
                 self._apply(update)
 
+    @abstractmethod
     def _query(self, store: MessageStore) -> _Query:
         """Return the store's method that finds the message to show."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _apply(self, update: DeliveryUpdate) -> bool:
         """Apply an update unless it changes nothing; return whether it was applied."""
-        raise NotImplementedError
 
     @callback
     def _on_delivery(self, update: DeliveryUpdate) -> None:

@@ -72,17 +72,8 @@ def imported(path: Path, files: set[Path]) -> Iterator[Path]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
-            inside = [_modules_at(base / alias.name) & files for alias in node.names]
-            # `from . import module` needs the module, and nothing that the package's own file defines.
-            if node.module or not all(inside):
-                yield from _modules_at(base) & files
-            for found in inside:
-                yield from found
-
-
-def _modules_at(target: Path) -> set[Path]:
-    """Return the files that a dotted name can stand for."""
-    return {target.with_name(f"{target.name}.py"), target / "__init__.py"}
+            for target in (base, *(base / alias.name for alias in node.names)):
+                yield from {target.with_name(f"{target.name}.py"), target / "__init__.py"} & files
 
 
 def room_graph(modules: Mapping[Path, set[Path]], package: Path) -> dict[str, set[str]]:

@@ -33,11 +33,56 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.helpers.typing import VolDictType
 
-from .. import const
 from ..account.spending import DEFAULT_LIMITS, LIMITS
 from ..client import DEFAULT_GATEWAY
 from ..client.cmpp.client import PORT
 from ..client.http.client import LARGEST_PACKET, PACKET_SIZE
+from ..const import (
+    CONF_BALANCE_INTERVAL,
+    CONF_COMMAND_WORDS,
+    CONF_COMMANDS,
+    CONF_EXTENSION,
+    CONF_FALLBACK,
+    CONF_FALLBACK_ACCOUNT,
+    CONF_FALLBACK_ACTIONS,
+    CONF_GATEWAY,
+    CONF_KEEP_DAYS,
+    CONF_KEEP_TEXTS,
+    CONF_KEEP_TRYING,
+    CONF_LISTENER_PORT,
+    CONF_LOW_BALANCE,
+    CONF_MOST_KEPT,
+    CONF_NETWORKS,
+    CONF_NUMBER,
+    CONF_PACKET_SIZE,
+    CONF_PERSON,
+    CONF_PRICE,
+    CONF_PRODUCT_ID,
+    CONF_PROXY,
+    CONF_PUSH_ANSWER,
+    CONF_QUESTION_EXTENSIONS,
+    CONF_QUIET_FROM,
+    CONF_QUIET_TO,
+    CONF_RATE,
+    CONF_REPEAT,
+    CONF_REPEAT_WINDOW,
+    CONF_REPORT_WITHIN,
+    CONF_SAFE_TEXT,
+    CONF_SERVICE_ID,
+    CONF_SIGNATURE,
+    CONF_SIGNATURE_PLACE,
+    CONF_SOURCE_NUMBER,
+    CONF_SP_ID,
+    CONF_TIME_ZONE,
+    DEFAULT_BALANCE_INTERVAL,
+    DEFAULT_KEEP_DAYS,
+    DEFAULT_KEEP_TEXTS,
+    DEFAULT_LOW_BALANCE,
+    DEFAULT_MOST_KEPT,
+    DEFAULT_PUSH_ANSWER,
+    DEFAULT_REPEAT_WINDOW,
+    DOMAIN,
+)
 from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP
 
 CONF_PASSWORD_FORM: Final = "password_form"  # noqa: S105 - a name
@@ -64,10 +109,10 @@ _PASSWORD_FORMS: Final = SelectSelector(
     )
 )
 _SIGNATURE_PLACES: Final = SelectSelector(
-    SelectSelectorConfig(options=["front", "behind", "platform"], translation_key=const.CONF_SIGNATURE_PLACE)
+    SelectSelectorConfig(options=["front", "behind", "platform"], translation_key=CONF_SIGNATURE_PLACE)
 )
 _COMMANDS: Final = SelectSelector(
-    SelectSelectorConfig(options=[COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP], translation_key=const.CONF_COMMANDS)
+    SelectSelectorConfig(options=[COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP], translation_key=CONF_COMMANDS)
 )
 
 # Accounts
@@ -76,32 +121,32 @@ PASSWORD_FORM_FIELDS: Final[VolDictType] = {vol.Optional(CONF_PASSWORD_FORM, def
 HTTP_FIELDS: Final[VolDictType] = {
     vol.Required(CONF_USERNAME): _TEXT,
     **PASSWORD_FIELDS,
-    vol.Required(const.CONF_PRODUCT_ID): _TEXT,
-    vol.Required(const.CONF_GATEWAY, default=DEFAULT_GATEWAY): _URL,
+    vol.Required(CONF_PRODUCT_ID): _TEXT,
+    vol.Required(CONF_GATEWAY, default=DEFAULT_GATEWAY): _URL,
 }
-SIGNATURE_FIELDS: Final[VolDictType] = {vol.Optional(const.CONF_SIGNATURE): _TEXT}
+SIGNATURE_FIELDS: Final[VolDictType] = {vol.Optional(CONF_SIGNATURE): _TEXT}
 CMPP_FIELDS: Final[VolDictType] = {
     vol.Required(CONF_HOST): _TEXT,
     vol.Required(CONF_PORT, default=PORT): _number(1, 65535),
     vol.Optional(CONF_SSL, default=False): BooleanSelector(),
     vol.Optional(CONF_VERIFY_SSL, default=True): BooleanSelector(),
-    vol.Required(const.CONF_SP_ID): _TEXT,
+    vol.Required(CONF_SP_ID): _TEXT,
     **PASSWORD_FIELDS,
-    vol.Required(const.CONF_SOURCE_NUMBER): _TEXT,
-    vol.Optional(const.CONF_SERVICE_ID): _TEXT,
+    vol.Required(CONF_SOURCE_NUMBER): _TEXT,
+    vol.Optional(CONF_SERVICE_ID): _TEXT,
 }
 
 # Options
-_HTTP_OPTIONS: Final = {const.CONF_PACKET_SIZE, const.CONF_PROXY}
+_HTTP_OPTIONS: Final = {CONF_PACKET_SIZE, CONF_PROXY}
 SENDING: Final = vol.Schema(
     {
-        vol.Optional(const.CONF_SIGNATURE): _TEXT,
-        vol.Optional(const.CONF_SIGNATURE_PLACE, default="front"): _SIGNATURE_PLACES,
-        vol.Optional(const.CONF_RATE): _number(0.01, 10_000, None),
-        vol.Optional(const.CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
-        vol.Optional(const.CONF_SOURCE_NUMBER): _TEXT,
-        vol.Optional(const.CONF_PROXY): _TEXT,
-        vol.Optional(const.CONF_SAFE_TEXT): _TEXT,
+        vol.Optional(CONF_SIGNATURE): _TEXT,
+        vol.Optional(CONF_SIGNATURE_PLACE, default="front"): _SIGNATURE_PLACES,
+        vol.Optional(CONF_RATE): _number(0.01, 10_000, None),
+        vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
+        vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
+        vol.Optional(CONF_PROXY): _TEXT,
+        vol.Optional(CONF_SAFE_TEXT): _TEXT,
     }
 )
 SENDING_OVER_CMPP: Final = vol.Schema(
@@ -109,27 +154,27 @@ SENDING_OVER_CMPP: Final = vol.Schema(
 )
 RECEIVING: Final = vol.Schema(
     {
-        vol.Optional(const.CONF_PUSH_ANSWER, default=const.DEFAULT_PUSH_ANSWER): _TEXT,
-        vol.Optional(const.CONF_NETWORKS): _TEXTS,
-        vol.Optional(const.CONF_REPEAT_WINDOW, default=const.DEFAULT_REPEAT_WINDOW): _number(0, 3600),
-        vol.Optional(const.CONF_LISTENER_PORT): _number(1, 65535),
+        vol.Optional(CONF_PUSH_ANSWER, default=DEFAULT_PUSH_ANSWER): _TEXT,
+        vol.Optional(CONF_NETWORKS): _TEXTS,
+        vol.Optional(CONF_REPEAT_WINDOW, default=DEFAULT_REPEAT_WINDOW): _number(0, 3600),
+        vol.Optional(CONF_LISTENER_PORT): _number(1, 65535),
     }
 )
 CONVERSATION: Final = vol.Schema(
-    {vol.Optional(const.CONF_QUESTION_EXTENSIONS): _TEXT, vol.Optional(const.CONF_COMMAND_WORDS): _TEXTS}
+    {vol.Optional(CONF_QUESTION_EXTENSIONS): _TEXT, vol.Optional(CONF_COMMAND_WORDS): _TEXTS}
 )
 STORAGE: Final = vol.Schema(
     {
-        vol.Optional(const.CONF_KEEP_DAYS, default=const.DEFAULT_KEEP_DAYS): _number(0, 3650),
-        vol.Optional(const.CONF_MOST_KEPT, default=const.DEFAULT_MOST_KEPT): _number(100, 1_000_000),
-        vol.Optional(const.CONF_KEEP_TEXTS, default=const.DEFAULT_KEEP_TEXTS): BooleanSelector(),
+        vol.Optional(CONF_KEEP_DAYS, default=DEFAULT_KEEP_DAYS): _number(0, 3650),
+        vol.Optional(CONF_MOST_KEPT, default=DEFAULT_MOST_KEPT): _number(100, 1_000_000),
+        vol.Optional(CONF_KEEP_TEXTS, default=DEFAULT_KEEP_TEXTS): BooleanSelector(),
     }
 )
 BALANCE: Final = vol.Schema(
     {
-        vol.Optional(const.CONF_PRICE): _number(0, 100, None),
-        vol.Optional(const.CONF_LOW_BALANCE, default=const.DEFAULT_LOW_BALANCE): _number(0, 10_000_000),
-        vol.Optional(const.CONF_BALANCE_INTERVAL, default=const.DEFAULT_BALANCE_INTERVAL): _number(1, 1440),
+        vol.Optional(CONF_PRICE): _number(0, 100, None),
+        vol.Optional(CONF_LOW_BALANCE, default=DEFAULT_LOW_BALANCE): _number(0, 10_000_000),
+        vol.Optional(CONF_BALANCE_INTERVAL, default=DEFAULT_BALANCE_INTERVAL): _number(1, 1440),
     }
 )
 SPENDING: Final = vol.Schema(
@@ -141,34 +186,34 @@ SPENDING: Final = vol.Schema(
 # Options that are stored as integers; number selectors return floats.
 INTEGERS: Final = {
     *LIMITS,
-    const.CONF_PACKET_SIZE,
-    const.CONF_REPEAT_WINDOW,
-    const.CONF_LISTENER_PORT,
-    const.CONF_KEEP_DAYS,
-    const.CONF_MOST_KEPT,
-    const.CONF_LOW_BALANCE,
-    const.CONF_BALANCE_INTERVAL,
+    CONF_PACKET_SIZE,
+    CONF_REPEAT_WINDOW,
+    CONF_LISTENER_PORT,
+    CONF_KEEP_DAYS,
+    CONF_MOST_KEPT,
+    CONF_LOW_BALANCE,
+    CONF_BALANCE_INTERVAL,
 }
 
 # Recipients
 DELIVERY_FIELDS: Final[VolDictType] = {
-    vol.Optional(const.CONF_QUIET_FROM): TimeSelector(),
-    vol.Optional(const.CONF_QUIET_TO): TimeSelector(),
-    vol.Optional(const.CONF_TIME_ZONE): TextSelector(),
-    vol.Optional(const.CONF_KEEP_TRYING): DurationSelector(),
-    vol.Optional(const.CONF_FALLBACK_ACCOUNT): ConfigEntrySelector(ConfigEntrySelectorConfig(integration=const.DOMAIN)),
-    vol.Optional(const.CONF_FALLBACK): EntitySelector(EntitySelectorConfig(domain="notify", multiple=True)),
-    vol.Optional(const.CONF_FALLBACK_ACTIONS): ActionSelector(),
-    vol.Optional(const.CONF_REPORT_WITHIN): DurationSelector(),
-    vol.Optional(const.CONF_REPEAT, default=True): BooleanSelector(),
+    vol.Optional(CONF_QUIET_FROM): TimeSelector(),
+    vol.Optional(CONF_QUIET_TO): TimeSelector(),
+    vol.Optional(CONF_TIME_ZONE): TextSelector(),
+    vol.Optional(CONF_KEEP_TRYING): DurationSelector(),
+    vol.Optional(CONF_FALLBACK_ACCOUNT): ConfigEntrySelector(ConfigEntrySelectorConfig(integration=DOMAIN)),
+    vol.Optional(CONF_FALLBACK): EntitySelector(EntitySelectorConfig(domain="notify", multiple=True)),
+    vol.Optional(CONF_FALLBACK_ACTIONS): ActionSelector(),
+    vol.Optional(CONF_REPORT_WITHIN): DurationSelector(),
+    vol.Optional(CONF_REPEAT, default=True): BooleanSelector(),
 }
 RECIPIENT: Final = vol.Schema(
     {
         vol.Required(CONF_NAME): TextSelector(),
-        vol.Required(const.CONF_NUMBER): TextSelector(TextSelectorConfig(type=TextSelectorType.TEL)),
-        vol.Optional(const.CONF_PERSON): EntitySelector(EntitySelectorConfig(domain="person")),
-        vol.Optional(const.CONF_EXTENSION): TextSelector(),
-        vol.Optional(const.CONF_COMMANDS, default=COMMANDS_NONE): _COMMANDS,
+        vol.Required(CONF_NUMBER): TextSelector(TextSelectorConfig(type=TextSelectorType.TEL)),
+        vol.Optional(CONF_PERSON): EntitySelector(EntitySelectorConfig(domain="person")),
+        vol.Optional(CONF_EXTENSION): TextSelector(),
+        vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): _COMMANDS,
         **DELIVERY_FIELDS,
     }
 )

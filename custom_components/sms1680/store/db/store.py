@@ -8,7 +8,33 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate
 
-from . import deferred, history, inbox, outbox
+from .deferred import delete_deferred_row, load_deferred, save_deferred
+from .history import (
+    count_items,
+    delete_deferred,
+    delete_texts,
+    find_messages,
+    prune_messages,
+    purge_messages,
+    scheduled_messages,
+    scheduled_times,
+)
+from .inbox import MAX_PER_INSERT, insert_received, mark_rows, pending_events, recent_items
+from .outbox import (
+    begin_cancel,
+    begin_dispatch,
+    conclude,
+    current_states,
+    discard_dispatch,
+    last_delivered,
+    last_report,
+    latest_states,
+    mark_interrupted,
+    settle_cancel,
+    settle_dispatch,
+    states_of_attempt,
+    unconcluded,
+)
 from .records import DeliveryUpdate, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
 from .writer import InMemory, Writer
 
@@ -56,65 +82,65 @@ class MessageStore:
         """Finish the waiting jobs, and close the database. Later calls fail with StoreError."""
         self._writer.close()
 
-    begin = _method(outbox.begin_dispatch)
-    settle = _method(outbox.settle_dispatch)
-    discard = _method(outbox.discard_dispatch)
-    current = _method(outbox.current_states)
-    begin_cancel = _method(outbox.begin_cancel)
-    settle_cancel = _method(outbox.settle_cancel)
-    unconcluded = _method(outbox.unconcluded)
-    conclude = _method(outbox.conclude)
-    last_report = _method(outbox.last_report)
-    states_of_attempt = _method(outbox.states_of_attempt)
-    latest = _method(outbox.latest_states)
-    last_delivered = _method(outbox.last_delivered)
-    save_deferred = _method(deferred.save_deferred)
-    load_deferred = _method(deferred.load_deferred)
-    delete_deferred_row = _method(deferred.delete_deferred_row)
-    delete_deferred = _method(history.delete_deferred)
-    recent = _method(inbox.recent_items)
-    messages = _method(history.find_messages)
-    scheduled = _method(history.scheduled_messages)
-    scheduled_times = _method(history.scheduled_times)
-    counts = _method(history.count_items)
+    begin = _method(begin_dispatch)
+    settle = _method(settle_dispatch)
+    discard = _method(discard_dispatch)
+    current = _method(current_states)
+    begin_cancel = _method(begin_cancel)
+    settle_cancel = _method(settle_cancel)
+    unconcluded = _method(unconcluded)
+    conclude = _method(conclude)
+    last_report = _method(last_report)
+    states_of_attempt = _method(states_of_attempt)
+    latest = _method(latest_states)
+    last_delivered = _method(last_delivered)
+    save_deferred = _method(save_deferred)
+    load_deferred = _method(load_deferred)
+    delete_deferred_row = _method(delete_deferred_row)
+    delete_deferred = _method(delete_deferred)
+    recent = _method(recent_items)
+    messages = _method(find_messages)
+    scheduled = _method(scheduled_messages)
+    scheduled_times = _method(scheduled_times)
+    counts = _method(count_items)
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
         """Store an incoming item, so that it can be acknowledged."""
-        return self._writer.submit(lambda database: inbox.insert_received(database, [item])[0])
+        return self._writer.submit(lambda database: insert_received(database, [item])[0])
 
     def receive_all(self, items: Sequence[Uplink | Report]) -> Future[list[Received]]:
         """Store all of the items or none."""
         # A single statement is a transaction itself, and saves the thread from waiting for the GIL at BEGIN and COMMIT.
-        one_statement = len(items) <= inbox.MAX_PER_INSERT and all(isinstance(item, Uplink) for item in items)
-        return self._writer.submit(lambda database: inbox.insert_received(database, items), alone=one_statement)
+        one_statement = len(items) <= MAX_PER_INSERT and all(isinstance(item, Uplink) for item in items)
+        return self._writer.submit(lambda database: insert_received(database, items), alone=one_statement)
 
     def pending(self, entry: str, limit: int) -> Future[list[PendingEvent]]:
         """Return stored items whose event has not fired, oldest first."""
-        return self._writer.submit(lambda database: inbox.pending_events(database, entry, limit, self._first_rows))
+        return self._writer.submit(lambda database: pending_events(database, entry, limit, self._first_rows))
 
     def mark_fired(self, uplinks: Collection[int], reports: Collection[int], *, texts: bool) -> Future[None]:
         """Mark items as fired. texts: whether the texts of the uplinks remain."""
 
         def mark(database: sqlite3.Connection) -> None:
-            inbox.mark_rows(database, "fired", uplinks, reports)
+            mark_rows(database, "fired", uplinks, reports)
             if not texts:
-                history.delete_texts(database, uplinks)
+                delete_texts(database, uplinks)
 
         return self._writer.submit(mark)
 
     def mark_acknowledged(self, uplinks: Collection[int], reports: Collection[int]) -> Future[None]:
         """Mark items as acknowledged."""
-        return self._writer.submit(lambda database: inbox.mark_rows(database, "answered", uplinks, reports))
+        return self._writer.submit(lambda database: mark_rows(database, "answered", uplinks, reports))
 
     def purge(self, selection: Selection, *, open_too: bool = False) -> Future[int]:
         """Delete messages, from the file too, and return their number. open_too: include those being sent."""
-        purged = self._writer.submit(lambda database: history.purge_messages(database, selection, open_too=open_too))
+        purged = self._writer.submit(lambda database: purge_messages(database, selection, open_too=open_too))
         self._shrink()
         return purged
 
     def prune(self, retentions: Mapping[str, Retention]) -> Future[list[DeliveryUpdate]]:
         """Delete what exceeds the accounts' retentions, and return the messages that expired without a report."""
-        expired = self._writer.submit(lambda database: history.prune_messages(database, retentions, self._now()))
+        expired = self._writer.submit(lambda database: prune_messages(database, retentions, self._now()))
         self._shrink()
         return expired
 
@@ -151,7 +177,7 @@ class MessageStore:
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Settle the messages of an earlier process, and determine the first rows of this one."""
         database.execute("BEGIN IMMEDIATE")
-        outbox.mark_interrupted(database, to_micros(self._now()))
+        mark_interrupted(database, to_micros(self._now()))
         database.execute("COMMIT")
         first = dict(database.execute("SELECT name, seq + 1 FROM sqlite_sequence"))
         self._first_rows = (first.get("uplink", 0), first.get("report", 0))
