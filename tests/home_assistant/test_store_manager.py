@@ -80,7 +80,7 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     from custom_components.sms1680.store.db import store
 
     if name == "receive":
-        monkeypatch.setattr(store.inbox, "insert_received", full)
+        monkeypatch.setattr(store, "insert_received", full)
     else:
         monkeypatch.setattr(store.MessageStore, name, store._method(full))
 
