@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
-from custom_components.sms1680.store.db import HistoryQuery, MessageStore, inbox
+from custom_components.sms1680.store.db import HistoryQuery, MessageStore, store as store_module
 from custom_components.sms1680.store.manager import DATA_STORE
 from tests.home_assistant.helpers import ALICE
 
@@ -38,7 +38,7 @@ def blocking(method: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
 
 def faulty(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
     """Make uplinks that contain "bad" fail with the error. Return the sizes of the attempted groups."""
-    insert, groups = inbox.insert_received, list[int]()
+    insert, groups = store_module.insert_received, list[int]()
 
     def receive(connection: Any, items: Any) -> Any:
         groups.append(len(items))
@@ -46,7 +46,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
             raise error
         return insert(connection, items)
 
-    monkeypatch.setattr(inbox, "insert_received", receive)
+    monkeypatch.setattr(store_module, "insert_received", receive)
     return groups
 
 
