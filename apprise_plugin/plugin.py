@@ -82,7 +82,7 @@ class NotifySMS1680(NotifyBase):
         gateway: the platform's address.
         extension: digits appended to the sender's number.
         signature: the text of 【…】, without brackets.
-        place: the position of the signature: "front", "behind", or "platform" for one that the platform adds itself.
+        place: the position of the signature: "front", "behind", or "platform" (the platform adds it).
         batch: send several numbers in one request: yes (100), no, or their number up to 1000.
         rate: items per second that the account is allowed.
         dedupe: seconds during which the same text is not sent to the same number again.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components import persistent_notification
-from homeassistant.core import Context, Event, HomeAssistant
+from homeassistant.core import Context, Event, HomeAssistant, ServiceCall
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
@@ -370,6 +370,31 @@ class TestRestart:
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
         await hass.async_block_till_done(wait_background_tasks=True)
         assert [one.data["cause"] for one in fired["failed"]] == ["unknown"]
+
+    async def test_call_that_is_cancelled_during_its_fallback_is_reported(
+        self, hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]], sandbox: Sandbox
+    ) -> None:
+        started, go_on = asyncio.Event(), asyncio.Event()
+
+        async def act(_: ServiceCall) -> None:
+            started.set()
+            await go_on.wait()
+
+        hass.services.async_register("test", "act", act)
+        fail_next(sandbox, "no_balance")
+        data = {"number": ALICE, "message": "门开了", "fallback_actions": [{"action": "test.act"}]}
+        call = hass.async_create_task(hass.services.async_call("sms1680", "send_message", data, blocking=True))
+        await started.wait()
+        await hass.config_entries.async_reload(entry.entry_id)
+        assert fired["failed"] == []  # the fallback may still handle it
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        go_on.set()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert [one.data["cause"] for one in fired["failed"]] == ["refused"]
 
 
 class TestTrigger:

@@ -35,7 +35,7 @@ class SendContext:
     """The origin of a send.
 
     automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. caller: Home Assistant's
-    context of the call, the parent of the events about it. avoid: a transport to use only if there is no other.
+    context of the call, the parent of the events about it. avoid: the transport to use last.
     batches: a list that collects the batches of everything that is sent with this context.
     """
 

@@ -22,6 +22,7 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
+from homeassistant.util.hass_dict import HassKey
 
 from ..client import DeliveryReport, Outcome, Receipt, Repeat, mask_number
 from ..client.bounded import BoundedDict
@@ -45,6 +46,8 @@ _LOGGER = logging.getLogger(__name__)
 _REPORTS_ARRIVE: Final = timedelta(days=7)
 # How long after a call was cancelled its messages are checked; the platform has answered by then.
 _SWEEP_DELAY: Final = 60.0  # seconds
+# The rows of the messages that a call is busy with. A call can outlive a reload of its account.
+_DATA_RUNNING: HassKey[set[int]] = HassKey(f"{DOMAIN}_running_messages")
 _MAX_CONCLUDED: Final = 10_000  # rows whose mark in the journal may still be on its way
 _TITLES: Final = ("Critical SMS not delivered", "紧急短信未送达")
 _NOTICES: Final = (
@@ -220,7 +223,7 @@ class FailureReporter:
         self._journal = journal
         self._last_report: datetime | None = None
         self._concluded: BoundedDict[int, None] = BoundedDict(_MAX_CONCLUDED)
-        self._running: set[int] = set()
+        self._running = hass.data.setdefault(_DATA_RUNNING, set())
         self._sweep_job = HassJob(self._async_sweep, f"{DOMAIN} sweep", cancel_on_shutdown=True)
         self._unsubscribe: list[CALLBACK_TYPE] = []
 
@@ -233,9 +236,7 @@ class FailureReporter:
         """Report the messages that an earlier run left unreported. watched: rows whose fallback still waits."""
         with contextlib.suppress(StoreError):
             self._last_report = await asyncio.wrap_future(self._journal.last_report(self._entry.entry_id))
-        self._running.update(watched)
-        await self._async_sweep()
-        self._running.difference_update(watched)
+        await self._async_sweep(watched=watched)
 
     @callback
     def async_stop(self) -> None:
@@ -250,8 +251,9 @@ class FailureReporter:
         self._running.update(row for row in rows if row is not None)
 
     @callback
-    def async_sweep_later(self) -> None:
+    def async_abandon(self, rows: Iterable[int | None]) -> None:
         """Check the messages of a call that was cancelled, once the platform has answered."""
+        self._running.difference_update(rows)
         self._unsubscribe.append(async_call_later(self._hass, _SWEEP_DELAY, self._sweep_job))
 
     @callback
@@ -342,7 +344,7 @@ class FailureReporter:
         async_report(self._hass, self._entry, failure)
         self.async_conclude([update.row])
 
-    async def _async_sweep(self, _: datetime | None = None) -> None:
+    async def _async_sweep(self, _: datetime | None = None, watched: Collection[int] = ()) -> None:
         """Report the ends that no running call will report."""
         try:
             updates = await asyncio.wrap_future(self._journal.unconcluded(self._entry.entry_id))
@@ -350,7 +352,8 @@ class FailureReporter:
             _LOGGER.warning("Could not look for undelivered messages in the message store (%s)", error)
             return
         for update in updates:
-            self.async_report_update(update)
+            if update.row not in watched:
+                self.async_report_update(update)
 
     @callback
     def _clear(self, update: DeliveryUpdate) -> None:

@@ -117,6 +117,7 @@ async def async_deliver(
     results = await _async_hold_back(hass, items)
     places = [place for place in range(len(items)) if place not in results]
     items_now = [items[place] for place in places]
+    sent: list[DeliveryResult] = []
     try:
         sent = await send_with_safe_text(
             hass,
@@ -135,7 +136,7 @@ async def async_deliver(
             results[place] = await _async_finish(item, result)
     except BaseException:
         for queue in {item.queue for item in items_now}:
-            queue.failures.async_sweep_later()
+            queue.failures.async_abandon(result.outgoing for result in sent)
         raise
     return [results[place] for place in range(len(items))]
 
