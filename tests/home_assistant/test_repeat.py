@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
+from custom_components.sms1680.deferred.models import QueuedMessage
+from custom_components.sms1680.outbound import repeat
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
@@ -162,3 +166,54 @@ class TestRepeat:
         data = {"entity_id": entity_id, "message": "门开了"}
         await hass.services.async_call("notify", "send_message", data, blocking=True)
         assert [one.data["priority"] for one in fired["sent"]] == ["critical"]
+
+    async def test_missing_report_of_a_message_without_a_journal_row_is_a_failure(
+        self, hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]], freezer: FrozenDateTimeFactory
+    ) -> None:
+        message = QueuedMessage(ALICE, "门开了", priority="critical", since=1.0, watched=True, repeated=True)
+        await entry.runtime_data.deferred.async_await_report(message, dt_util.utcnow() + timedelta(seconds=90))
+        await later(hass, freezer, seconds=91)
+        failed = [(one.data["cause"], one.data["outcome"], one.data["recipient"]) for one in fired["failed"]]
+        assert failed == [("no_report", "accepted", "Alice")]
+        assert len(critical_repairs(hass)) == 1
+        assert in_store(hass) == []
+
+    @pytest.mark.usefixtures("entry")
+    async def test_refused_scheduled_message_fails_once_its_fallback_failed(
+        self, hass: HomeAssistant, fired: dict[str, list[Event]], freezer: FrozenDateTimeFactory, sandbox: Sandbox
+    ) -> None:
+        hass.states.async_set("notify.phone", "unavailable")
+        fail_next(sandbox, "no_balance")
+        at = dt_util.utcnow() + timedelta(hours=1)
+        await send_to_number(hass, at=at.isoformat(), fallback="notify.phone", priority="critical")
+        assert fired["failed"] == []
+        await later(hass, freezer, seconds=3601)
+        (event,) = fired["failed"]
+        assert (event.data["cause"], event.data["priority"]) == ("refused", "critical")
+        assert event.data["fallback"] == [{"to": "notify.phone", "outcome": "unavailable"}]
+
+    async def test_fallback_with_a_fault_is_a_failure(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        fired: dict[str, list[Event]],
+        freezer: FrozenDateTimeFactory,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async def run(*_: object, **__: object) -> None:
+            raise RuntimeError(ALICE)
+
+        await send_to_number(hass, priority="critical", report_within="00:01:00")
+        monkeypatch.setattr(entry.runtime_data.deferred._reports, "run_fallback", run)
+        await later(hass, freezer, seconds=61)
+        assert [one.data["cause"] for one in fired["failed"]] == ["no_report"]
+
+    @pytest.mark.usefixtures("entry")
+    async def test_copy_that_cannot_be_sent_leaves_the_first_outcome(
+        self, hass: HomeAssistant, fired: dict[str, list[Event]], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(repeat, "mark_repeat", lambda *_: "")  # no longer a valid text
+        fail_next(sandbox, "drop_after")
+        await send_to_number(hass, priority="critical")
+        assert [one.data["cause"] for one in fired["failed"]] == ["unknown"]
+        assert len(sent(sandbox)) == 1

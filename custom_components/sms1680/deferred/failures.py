@@ -38,7 +38,7 @@ from ..errors import language
 from ..issues import CRITICAL_FAILED
 from ..recipients import find_recipient, recipients
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError, comparable_number
-from .models import DeliveryResult, receipt_response
+from .models import DeliveryResult, QueuedMessage, receipt_response
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -291,6 +291,27 @@ class FailureReporter:
             )
             async_report(self._hass, self._entry, failure, caller)
         self.async_conclude([result.outgoing])
+
+    @callback
+    def async_report_message(
+        self, message: QueuedMessage, cause: FailureCause, fallback: Collection[dict[str, str]]
+    ) -> None:
+        """Report a message whose fallback has run. It is not known by a row of the journal."""
+        name, lang = _recipient(self._entry, message.number), language(self._hass)
+        no_report = cause is FailureCause.NO_REPORT
+        receipt = Receipt(message.number, Outcome.ACCEPTED if no_report else Outcome(cause.value))
+        failure = Failure(
+            cause,
+            message.number,
+            _EXPIRED[lang == "zh"] if no_report else receipt.sentence(lang),
+            name=name["recipient"],
+            subentry_id=name["subentry_id"],
+            outcome=receipt.outcome,
+            priority=message.priority,
+            automatic=message.automatic,
+            fallback=tuple(fallback),
+        )
+        async_report(self._hass, self._entry, failure)
 
     @callback
     def on_change(self, update: DeliveryUpdate) -> None:

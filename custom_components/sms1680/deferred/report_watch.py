@@ -11,10 +11,10 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
-from ..client import DeliveryReport, Outcome, Receipt, Repeat
+from ..client import DeliveryReport, Repeat
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .failures import FailureCause, FailureReporter
-from .models import HANDLED, DeliveryResult, QueuedMessage, StoredMessage
+from .models import HANDLED, QueuedMessage, StoredMessage
 from .retry_policy import TOO_LATE
 from .schedule import Schedule
 from .storage import QueueStorage
@@ -109,7 +109,5 @@ class ReportWatch:
                     cause = FailureCause.NO_REPORT if why == "no_report" else None
                     self.failures.async_report_update(update, cause, steps)
         else:
-            receipt = Receipt(message.number, Outcome(why))
-            result = DeliveryResult(message.addressee(self.entry), receipt, fallback=tuple(steps))
-            self.failures.async_end(result, message.priority, None, automatic=message.automatic)
+            self.failures.async_report_message(message, FailureCause(why), steps)
         await self.storage.async_delete(stored.row)
