@@ -25,9 +25,12 @@ nox.options.reuse_venv = "yes"
 
 PYPROJECT: dict[str, Any] = nox.project.load_toml(ROOT / "pyproject.toml")
 INTEGRATION = "custom_components/sms1680"
-CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/sandbox", "tests/house")
+CORE_TESTS = ("tests/core", "tests/apprise_plugin", "tests/field/core", "tests/sandbox", "tests/house")
 # The tests of the pages and of the kill take longest, so they start first.
-HOME_ASSISTANT_TESTS = ("tests/e2e", "tests/hassfest", "tests/home_assistant", "tests/house/test_layout.py")
+HOME_ASSISTANT_TESTS = (
+    *("tests/e2e", "tests/hassfest", "tests/home_assistant", "tests/field/home_assistant"),
+    "tests/house/test_layout.py",
+)
 # What a forgotten package or entry point can break, and nothing else.
 WHEEL_TESTS = (
     "tests/house/test_wheel.py",
