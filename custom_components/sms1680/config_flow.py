@@ -298,7 +298,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 def _password_form(entry: ConfigEntry) -> dict[str, str]:
-    """Return the form in which the password of an entry is sent."""
+    """Return the form of an entry's password."""
     plain = CONF_PASSWORD in entry.data.get(CONF_HTTP, {})
     return {CONF_PASSWORD_FORM: FORM_PLAIN_FOR_BALANCE if plain else FORM_MD5}
 

@@ -1,1 +1,1 @@
-"""What an account has: its clients, their journal, health, spending and statistics."""
+"""The parts of an account: its clients, their journal, health, spending and statistics."""

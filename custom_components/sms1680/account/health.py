@@ -1,4 +1,4 @@
-"""What currently prevents an account from sending, shown as repairs that disappear by themselves."""
+"""The current problems of an account, shown as repairs that disappear by themselves."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -69,7 +69,7 @@ class AccountHealth:
 
     @property
     def problem(self) -> Reason | None:
-        """What prevents messages from reaching the platform, None if no problem is known."""
+        """The problem that prevents messages from reaching the platform, None if no problem is known."""
         connection = self.connection
         http, cmpp = self._problems.get(CONF_HTTP), self._problems.get(CONF_CMPP)
         if connection is None:

@@ -1,4 +1,4 @@
-"""What an account has sent and received, stored across restarts without numbers and texts."""
+"""The sent and received messages of an account as counts, stored across restarts without numbers and texts."""
 
 from collections import Counter, deque
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""The integration's actions: what each one does."""
+"""The actions of the integration."""

@@ -76,7 +76,7 @@ POLICY: Final[VolDictType] = {
 
 
 def call_context(call: ServiceCall) -> SendContext:
-    """Return the context of what a call sends."""
+    """Return the context of the messages that a call sends."""
     return SendContext(is_automatic(call.hass, call.context), caller=call.context)
 
 
@@ -91,7 +91,8 @@ def message_options(data: Mapping[str, Any], context: SendContext) -> MessageOpt
 async def async_policy_of(call: ServiceCall) -> DeliveryPolicy:
     """Return the policy that a call asks for.
 
-    Raises Unauthorized if the caller may not use the fallback. Another account requires what raw numbers require.
+    Raises Unauthorized if the caller has no permission for the fallback. Another account requires the permission of raw
+    numbers.
     """
     policy = DeliveryPolicy.from_settings(call.data, call.data.get(CONF_SAFE_TEXT))
     if fallback := policy.fallback:

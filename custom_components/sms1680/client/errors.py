@@ -1,4 +1,4 @@
-"""The errors of the core. Each has a sentence in English and Chinese: what happened, its effect, and what to do."""
+"""The errors of the core. Each has a sentence in English and Chinese: the problem, its effect, and the remedy."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -109,7 +109,7 @@ class Reason(StrEnum):
 
     @property
     def en(self) -> str:
-        """The English sentence: what happened, and what to do."""
+        """The English sentence: the problem and the remedy."""
         return _REASONS[self][1]
 
     @property

@@ -20,7 +20,7 @@ class Status:
     detail: str | None = None
 
     def sentence(self, language: Language = "en") -> str:
-        """Return the status, and what to do, in the given language."""
+        """Return the status and the remedy in the given language."""
         if self.reason is not None and not self.connected:
             return self.reason.sentence(language)
         en, zh = ("Connected to the platform.", "已连接平台。") if self.connected else ("Not connected.", "未连接。")
