@@ -13,7 +13,7 @@ STATES: Final = {
     SessionState.OPEN: "Logged in: the client sends as many messages at a time as the window allows.",
     SessionState.PROBING: "The gateway was silent. An ACTIVE_TEST is sent, and no SUBMIT until a PDU arrives.",
     SessionState.TERMINATING: "The client's TERMINATE is sent; responses are still accepted.",
-    SessionState.TERMINATED: "The gateway's TERMINATE is answered; responses are accepted until it disconnects.",
+    SessionState.TERMINATED: "The gateway's TERMINATE is answered; responses are accepted until no request waits.",
     SessionState.CLOSED: "The session is over; requests without a response are reported.",
 }
 
@@ -28,6 +28,7 @@ TRIGGERS: Final = {
     Trigger.CLOSE: "the client closes the session",
     Trigger.TERMINATE: "the gateway terminates the session",
     Trigger.TERMINATE_RESP: "the gateway answers the client's TERMINATE",
+    Trigger.SETTLED: "the last waiting request is answered or times out, or none waited",
     Trigger.CONNECTION_LOST: "the transport is closed",
     Trigger.PROTOCOL_ERROR: "the octets are not CMPP 2.0",
 }

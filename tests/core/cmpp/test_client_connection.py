@@ -170,6 +170,25 @@ async def test_the_status_follows_the_connection(gateway: Any, connect: Make) ->
     assert client.status.connected
 
 
+async def test_a_message_is_sent_at_once_after_the_gateways_terminate(gateway: Any, connect: Make) -> None:
+    delays: list[float] = []
+
+    async def sleep(delay: float) -> None:
+        if delay < 5:
+            delays.append(delay)
+        await asyncio.sleep(delay)
+
+    client = connect(sleep=sleep)
+    await client.send(NUMBER, "first")
+    gateway.lines[-1].say(Terminate(sequence_id=7))
+    await gateway.until(TerminateResp)
+    async with asyncio.timeout(20):
+        assert (await client.send(NUMBER, "second"))[0].outcome is Outcome.ACCEPTED
+        await gateway.lines[0].lost.wait()  # the client closes: this gateway does not
+    assert len(gateway.all(Connect)) == 2
+    assert 0 in delays
+
+
 async def test_failing_on_status_does_not_end_the_connection(gateway: Any, connect: Make) -> None:
     def show(_: Status) -> None:
         raise RuntimeError("no screen")

@@ -16,10 +16,11 @@ from sms1680 import (
 )
 from sms1680.cmpp import acknowledger
 from sms1680.cmpp.client import CMPPClient
-from sms1680.cmpp.wire.pdus import ActiveTest, ActiveTestResp, Connect, DeliverResp, Submit
+from sms1680.cmpp.wire.pdus import ActiveTest, ActiveTestResp, Connect, Deliver, DeliverResp, Submit, SubmitResp
+from sms1680.cmpp.wire.reports import ReportContent
 
 Make = Callable[..., CMPPClient]
-NUMBER = "13800138000"
+NUMBER, SOURCE = "13800138000", "10690001"
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
 
@@ -149,6 +150,31 @@ async def test_report_waits_until_all_segments_are_settled(gateway: Any, connect
     async with asyncio.timeout(20):
         items = [await anext(client), await anext(client)]
     assert items == [DeliveryReport(str(ids[0]), NUMBER, "UNDELIV"), DeliveryReport("4711", NUMBER, "DELIVRD")]
+
+
+@pytest.mark.parametrize("first", ["report", "answer"])
+async def test_report_in_one_read_with_its_answer_is_joined(gateway: Any, connect: Make, first: str) -> None:
+    def accept(line: Any, pdu: Submit) -> None:
+        gateway.next_id += 1
+        answer = SubmitResp(sequence_id=pdu.sequence_id, msg_id=gateway.next_id)
+        content = ReportContent(msg_id=gateway.next_id, stat="DELIVRD", dest_terminal_id=NUMBER)
+        gateway.next_sequence += 1
+        report = Deliver(
+            sequence_id=gateway.next_sequence,
+            msg_id=gateway.next_sequence,
+            dest_id=SOURCE,
+            src_terminal_id=NUMBER,
+            registered_delivery=1,
+            msg_content=bytes(content),
+        )
+        line.say(*((report, answer) if first == "report" else (answer, report)))
+
+    gateway.on[Submit] = accept
+    client = connect(rate=1000.0)
+    [receipt] = await client.send(NUMBER, "门" * 150)
+    assert len(receipt.message_ids) == 3
+    async with asyncio.timeout(20):
+        assert await anext(client) == DeliveryReport(receipt.message_id, NUMBER, "DELIVRD")
 
 
 async def test_trap_21_short_report_uses_the_destination_of_the_deliver(gateway: Any, connect: Make) -> None:

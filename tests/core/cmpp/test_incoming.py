@@ -357,6 +357,14 @@ def test_stable_connection_resets_the_delay_and_a_short_one_counts_as_failed() -
     assert backoff.next_delay(None, 0.0) == 1
 
 
+def test_the_first_terminate_of_the_gateway_needs_no_delay() -> None:
+    backoff = Backoff(lambda: 0.0)
+    terminated = closed(cause=CloseCause.GATEWAY_CLOSED)
+    assert [backoff.next_delay(terminated, 1.0) for _ in range(4)] == [0, 1, 2, 4]
+    assert backoff.next_delay(terminated, 60.0) == 0
+    assert backoff.next_delay(terminated, 0.0) == 1
+
+
 # --- the wire log ----------------------------------------------------------------------------------------------------
 
 

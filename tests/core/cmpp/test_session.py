@@ -96,6 +96,7 @@ def wire_in(state: SessionState) -> Wire:
     elif state is SessionState.TERMINATING:
         wire.session.close(wire.now)
     elif state is SessionState.TERMINATED:
+        wire.submit()
         wire.feed(Terminate(sequence_id=77))
     elif state is SessionState.CLOSED:
         wire.session.connection_lost()
@@ -114,6 +115,13 @@ def fall_silent(wire: Wire) -> list[SessionEvent]:
     return []
 
 
+def terminate(wire: Wire) -> list[SessionEvent]:
+    if wire.session.state is SessionState.OPEN:
+        wire.submit()
+        wire.sent()
+    return wire.feed(Terminate(sequence_id=78))
+
+
 FIRE: dict[Trigger, Callable[[Wire], object]] = {
     Trigger.START: lambda wire: wire.session.start("1122200000"),
     Trigger.LOGIN_ACCEPTED: lambda wire: wire.feed(ConnectResp(sequence_id=1)),
@@ -122,8 +130,9 @@ FIRE: dict[Trigger, Callable[[Wire], object]] = {
     Trigger.PDU_RECEIVED: lambda wire: wire.feed(ActiveTestResp(sequence_id=2)),
     Trigger.TIMEOUT: let_time_out,
     Trigger.CLOSE: lambda wire: wire.session.close(wire.now),
-    Trigger.TERMINATE: lambda wire: wire.feed(Terminate(sequence_id=78)),
+    Trigger.TERMINATE: terminate,
     Trigger.TERMINATE_RESP: lambda wire: wire.feed(TerminateResp(sequence_id=2)),
+    Trigger.SETTLED: lambda wire: wire.feed(SubmitResp(sequence_id=2)),
     Trigger.CONNECTION_LOST: lambda wire: wire.session.connection_lost(),
     Trigger.PROTOCOL_ERROR: lambda wire: wire.session.receive(NOISE, wire.now),
 }
@@ -418,6 +427,19 @@ def test_deliver_is_reported_and_acknowledged_on_request() -> None:
     assert wire.sent() == [DeliverResp(sequence_id=5, msg_id=6, result=0)]
 
 
+def test_a_deliver_knows_whether_a_request_waited_when_it_arrived() -> None:
+    for cut in range(1, len(encode(DELIVERY)) + 1):
+        for before in (True, False):
+            wire = Wire()
+            wire.login()
+            answer = SubmitResp(sequence_id=wire.submit(), msg_id=1)
+            octets = b"".join(map(encode, [DELIVERY, answer] if before else [answer, DELIVERY]))
+            events = wire.session.receive(octets[:cut], wire.now) + wire.session.receive(octets[cut:], wire.now)
+            answered = ResponseReceived("key", answer, late=False)
+            delivered = DeliverReceived(DELIVERY, in_flight=before)
+            assert events == ([delivered, answered] if before else [answered, delivered])
+
+
 def test_invalid_deliver_is_refused_and_the_next_pdu_is_received() -> None:
     wire = Wire()
     wire.login()
@@ -438,7 +460,7 @@ def test_client_close_accepts_responses_and_reports_unanswered_requests() -> Non
     first, _ = wire.submit("first"), wire.submit("second")
     wire.session.close(wire.now)
     answer = SubmitResp(sequence_id=first, msg_id=1)
-    assert wire.feed(answer, DELIVERY) == [ResponseReceived("first", answer, late=False), DeliverReceived(DELIVERY)]
+    assert wire.feed(answer, DELIVERY) == [ResponseReceived("first", answer, late=False), DeliverReceived(DELIVERY, in_flight=True)]
     assert wire.feed(TerminateResp(sequence_id=4)) == [SessionClosed(CloseCause.CLIENT_CLOSED, ("second",))]
 
 
@@ -455,20 +477,37 @@ def test_trap_11_responses_are_accepted_after_the_gateways_terminate() -> None:
     assert wire.session.connection_lost() == [SessionClosed(CloseCause.GATEWAY_CLOSED, ("second",))]
 
 
+def test_the_gateways_terminate_ends_the_session_when_no_request_waits() -> None:
+    wire = Wire()
+    wire.login()
+    assert wire.feed(Terminate(sequence_id=7)) == [SessionClosed(CloseCause.GATEWAY_CLOSED, ())]
+    assert wire.sent() == [TerminateResp(sequence_id=7)]
+    wire = Wire()
+    wire.login()
+    sequence = wire.submit("first")
+    assert wire.feed(Terminate(sequence_id=7), DELIVERY) == [DeliverReceived(DELIVERY, in_flight=True)]
+    answer = SubmitResp(sequence_id=sequence, msg_id=1)
+    assert wire.feed(answer) == [
+        ResponseReceived("first", answer, late=False),
+        SessionClosed(CloseCause.GATEWAY_CLOSED, ()),
+    ]
+
+
 def test_both_kinds_of_termination_are_limited_by_linger() -> None:
     for state, cause in (
         (SessionState.TERMINATING, CloseCause.CLIENT_CLOSED),
         (SessionState.TERMINATED, CloseCause.GATEWAY_CLOSED),
     ):
         wire = wire_in(state)
+        waiting = ("key",) if state is SessionState.TERMINATED else ()
         assert wire.tick(4.9) == []
-        assert wire.tick(0.1) == [SessionClosed(cause, ())]
+        assert wire.tick(0.1) == [SessionClosed(cause, waiting)]
 
 
 def test_gateways_terminate_ends_a_probe() -> None:
     wire = wire_in(SessionState.PROBING)
-    assert wire.feed(Terminate(sequence_id=1)) == [Ready(None)]
-    assert wire.session.state is SessionState.TERMINATED
+    assert wire.feed(Terminate(sequence_id=1)) == [Ready(None), SessionClosed(CloseCause.GATEWAY_CLOSED, ())]
+    assert wire.session.state is SessionState.CLOSED
 
 
 def test_lost_connection_reports_unanswered_requests() -> None:

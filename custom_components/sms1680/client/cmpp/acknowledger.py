@@ -37,13 +37,13 @@ class Acknowledger:
         self._full = False
         self._finished = False
 
-    def on_deliver(self, protocol: CMPPProtocol, event: DeliverReceived, now: float, *, in_flight: bool) -> None:
-        """Process a DELIVER. in_flight: a SUBMIT waits for its response."""
+    def on_deliver(self, protocol: CMPPProtocol, event: DeliverReceived, now: float) -> None:
+        """Process a DELIVER."""
         if self._closing and self._on_incoming is not None:
             return  # the gateway repeats it on the next connection
         deliver = InboundDeliver(event.pdu, protocol)
         try:
-            items = self._processor.process(deliver, now, in_flight=in_flight)
+            items = self._processor.process(deliver, now, in_flight=event.in_flight)
         except CodecError as error:
             _LOGGER.warning("CMPP: refused a delivery report that can't be read: %s", error)
             protocol.session.acknowledge(event.pdu, _UNREADABLE)

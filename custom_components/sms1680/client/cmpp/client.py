@@ -348,8 +348,7 @@ class CMPPClient(BaseClient):
             if isinstance(event, ResponseReceived):
                 self._owner_of(event.key).on_response(event)
             elif isinstance(event, DeliverReceived):
-                in_flight = link.session.in_flight > 0
-                self._acknowledger.on_deliver(link, event, self._clock(), in_flight=in_flight)
+                self._acknowledger.on_deliver(link, event, self._clock())
             else:
                 self._on_rare_event(link, event)
         self._dispatcher.flush()

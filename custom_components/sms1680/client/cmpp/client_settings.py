@@ -112,6 +112,8 @@ def open_tcp(host: str, port: int, tls: ssl.SSLContext | Literal[True] | None) -
 
     async def connect(make: Callable[[], asyncio.Protocol]) -> object:
         loop = asyncio.get_running_loop()
+        if not isinstance(loop, asyncio.BaseEventLoop):  # uvloop does not know happy eyeballs
+            return await loop.create_connection(make, host, port, ssl=context)
         return await loop.create_connection(make, host, port, ssl=context, happy_eyeballs_delay=0.25)
 
     return connect

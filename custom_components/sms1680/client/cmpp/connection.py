@@ -32,7 +32,7 @@ class Backoff:
 
     The delay doubles with each failure: from 1 s to 1 min after a lost connection; from 1 to 15 min after a login
     refused as suspended (or because of too many connections); from 5 min to 1 h after a login refused for wrong
-    settings (authentication, address, version). A random extra of up to half of the delay, within the maximum, keeps
+    settings (authentication, address, version). After the first TERMINATE of the gateway there is no delay. A random extra of up to half of the delay, within the maximum, keeps
     many clients from reconnecting at the same time. A connection that lasts for less than a minute counts as failed.
 
     random: returns 0.0 to 1.0.
@@ -51,6 +51,9 @@ class Backoff:
         if delays != self._range or connected_for >= _STABLE:
             self._range, self._delay = delays, 0.0
         first, longest = delays
+        if closed is not None and closed.cause is CloseCause.GATEWAY_CLOSED and connected_for and not self._delay:
+            self._delay = first / 2
+            return 0.0
         self._delay = min(self._delay * 2, longest) if self._delay else first
         return min(self._delay * (1 + 0.5 * self.random()), longest)
 

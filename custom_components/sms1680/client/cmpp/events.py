@@ -50,9 +50,14 @@ class RequestTimedOut(NamedTuple):
 
 
 class DeliverReceived(NamedTuple):
-    """A DELIVER arrived. The client answers it with `Session.acknowledge`."""
+    """A DELIVER arrived. The client answers it with `Session.acknowledge`.
+
+    in_flight: a request still waited for its response when the DELIVER arrived. A response behind it in the same read
+    does not count, because a report can precede the response that names its id.
+    """
 
     pdu: Deliver
+    in_flight: bool = False
 
 
 class DecodeFailed(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from .events import Ready, SessionClosed, SessionEvent
 from .session import Session
@@ -32,8 +33,7 @@ class CMPPProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio passes no other kind to a Protocol
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # the kind of every stream, also of other event loops
 
     def data_received(self, data: bytes) -> None:
         """Feed the session."""

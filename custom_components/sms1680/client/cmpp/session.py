@@ -181,6 +181,7 @@ class Session:
                 self._on_pdu(item, now)
         if found and self.state is SessionState.PROBING:
             self._move(Trigger.PDU_RECEIVED)
+        self._close_if_settled()
         return self._pop_events()
 
     def connection_lost(self) -> list[SessionEvent]:
@@ -214,6 +215,7 @@ class Session:
             key, _ = self._in_flight.pop(sequence)
             self._timed_out[sequence] = key
             self._events.append(RequestTimedOut(key))
+        self._close_if_settled()
         if self.state is SessionState.OPEN:
             if self._in_flight and now >= self._silence_deadline():
                 self._probe(now)
@@ -262,7 +264,7 @@ class Session:
     def _on_pdu(self, pdu: PDU, now: float) -> None:
         match pdu:
             case Deliver() if self.state in _LOGGED_IN:
-                self._events.append(DeliverReceived(pdu))
+                self._events.append(DeliverReceived(pdu, in_flight=bool(self._in_flight)))
             case QueryResp() | CancelResp():
                 self._on_response(pdu)
             case ActiveTest():
@@ -310,6 +312,11 @@ class Session:
             self._out.append(encode(DeliverResp(sequence_id=error.sequence_id, msg_id=0, result=_STRUCTURE_ERROR)))
 
     # --- transitions ---
+
+    def _close_if_settled(self) -> None:
+        """Close a terminated session as soon as no request waits, so that the client can connect again at once."""
+        if self.state is SessionState.TERMINATED and not self._in_flight:
+            self._move(Trigger.SETTLED)
 
     def _fail(self, trigger: Trigger, closed: SessionClosed) -> None:
         self._close_event = closed

@@ -32,6 +32,7 @@ class Trigger(StrEnum):
     CLOSE = "close"
     TERMINATE = "TERMINATE"
     TERMINATE_RESP = "TERMINATE_RESP"
+    SETTLED = "no request waits"
     CONNECTION_LOST = "connection lost"
     PROTOCOL_ERROR = "protocol error"
 
@@ -64,7 +65,7 @@ _CLOSING: Final = {
     _S.OPEN: (_T.TIMEOUT, _T.CONNECTION_LOST, _T.PROTOCOL_ERROR),
     _S.PROBING: (_T.TIMEOUT, _T.CONNECTION_LOST, _T.PROTOCOL_ERROR),
     _S.TERMINATING: (_T.TERMINATE_RESP, _T.TIMEOUT, _T.CONNECTION_LOST, _T.PROTOCOL_ERROR),
-    _S.TERMINATED: (_T.TIMEOUT, _T.CONNECTION_LOST, _T.PROTOCOL_ERROR),
+    _S.TERMINATED: (_T.SETTLED, _T.TIMEOUT, _T.CONNECTION_LOST, _T.PROTOCOL_ERROR),
 }
 """The triggers that end the session without another PDU, by state."""
 
