@@ -6,15 +6,20 @@ The platform judges a long message by its last segment. The earlier ones are sen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
+from typing import Final
 
+from sms1680.cmpp.wire.msgid import MsgId
 from sms1680.cmpp.wire.reports import ReportContent
 
+from ..formats import CHINA_TIME
 from ..platform import Platform
 from ..records import DELIVERED, ReportReady
 from .faults import CMPPFault, CMPPFaults
 
+_MINUTE: Final = "%y%m%d%H%M"
 ACCEPTED_STAT, DELIVERED_STAT, FAILED_STAT, CANCELLED_STAT = "ACCEPTD", "DELIVRD", "UNDELIV", "DELETED"
 Deliver = Callable[[str, ReportContent], None]
 
@@ -72,9 +77,23 @@ class SegmentReports:
 
     def _report(self, username: str, msg_id: int, number: str, status: str) -> None:
         stat = DELIVERED_STAT if status == DELIVERED else status
+        done = datetime.fromtimestamp(self.platform.clock(), CHINA_TIME)
+        report = ReportContent(
+            msg_id=msg_id,
+            stat=stat,
+            submit_time=_submit_time(MsgId.of(msg_id), done),
+            done_time=f"{done:{_MINUTE}}",
+            dest_terminal_id=number,
+        )
         fault = self.faults.next_for_report()
         if fault is CMPPFault.ACCEPTED_FIRST:
-            self.deliver(username, ReportContent(msg_id=msg_id, stat=ACCEPTED_STAT, dest_terminal_id=number))
+            self.deliver(username, replace(report, stat=ACCEPTED_STAT))
         elif fault is CMPPFault.SEGMENT_FAILED:
-            stat = FAILED_STAT
-        self.deliver(username, ReportContent(msg_id=msg_id, stat=stat, dest_terminal_id=number))
+            report = replace(report, stat=FAILED_STAT)
+        self.deliver(username, report)
+
+
+def _submit_time(submitted: MsgId, done: datetime) -> str:
+    """Return the time in a Msg_Id, which has no year."""
+    year = done.year - ((submitted.month, submitted.day) > (done.month, done.day))
+    return f"{year % 100:02}{submitted.month:02}{submitted.day:02}{submitted.hour:02}{submitted.minute:02}"

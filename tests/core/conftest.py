@@ -13,6 +13,11 @@ from sms1680 import Account, AsyncClient, Client
 from sms1680.sandbox import Config, SandboxThread
 from sms1680.sandbox.config import DEMO_PASSWORD, DEMO_PRODUCT, DEMO_USERNAME
 
+try:
+    import uvloop
+except ImportError:  # there is none for this platform
+    uvloop = None
+
 
 class Blocking:
     """The blocking client as it is."""
@@ -30,9 +35,10 @@ class Looping:
     """The asyncio client, each call run to its end in a loop of its own thread of execution."""
 
     kind = "asyncio"
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 
     def __init__(self, account: Account, **settings: Any) -> None:
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=self.loop_factory)
         if sleep := settings.pop("sleep", None):
 
             async def slept(seconds: float) -> None:
@@ -72,7 +78,15 @@ def box(make_box: Callable[..., SandboxThread]) -> SandboxThread:
     return make_box()
 
 
-@pytest.fixture(params=[Blocking, Looping], ids=["blocking", "asyncio"])
+class LoopingOnUvloop(Looping):
+    """The same on uvloop."""
+
+    loop_factory = None if uvloop is None else staticmethod(uvloop.new_event_loop)
+
+
+@pytest.fixture(
+    params=[Blocking, Looping, LoopingOnUvloop][: 2 if uvloop is None else 3], ids=lambda kind: kind.__name__
+)
 def make(request: pytest.FixtureRequest, account: Account) -> Iterator[Make]:
     """Makes clients of either kind, `make(gateway, **settings)`, and closes them."""
     with contextlib.ExitStack() as stack:

@@ -274,6 +274,18 @@ async def report(peer: Peer) -> tuple[int, str]:
     return content.msg_id, content.stat
 
 
+async def test_a_report_says_when_the_segment_was_submitted_and_done(connect: Any) -> None:
+    config = Config(accounts=(ACCOUNT,), report_delay=0.0, cmpp_port=0)
+    times = iter([datetime(2026, 12, 31, 15, 59, 58, tzinfo=UTC), *[datetime(2026, 12, 31, 16, 1, tzinfo=UTC)] * 1000])
+    async with Sandbox(config) as box:
+        peer = await logged_in(lambda: connect(box))
+        box.platform.clock = lambda: next(times).timestamp()
+        answer = await peer.ask(submit(), SubmitResp)
+        content = ReportContent.of(await peer.receive(Deliver))
+    assert content.msg_id == answer.msg_id
+    assert (content.submit_time, content.done_time) == ("2612312359", "2701010001")
+
+
 async def test_segment_is_reported_before_the_next_one_arrives(box: Sandbox, connect: Any) -> None:
     box.cmpp.faults.next(CMPPFault.ACCEPTED_FIRST)
     box.cmpp.faults.next(CMPPFault.SEGMENT_FAILED)

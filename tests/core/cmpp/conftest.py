@@ -27,6 +27,11 @@ from sms1680.cmpp.wire.pdus import (
 )
 from sms1680.cmpp.wire.reports import ReportContent
 
+try:
+    import uvloop
+except ImportError:  # there is none for this platform
+    uvloop = None
+
 VECTORS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("cmpp2_vectors.json").read_text())["vectors"]
 SP_ID, SECRET, SOURCE = "901234", "known to both", "10690001"
 
@@ -190,3 +195,11 @@ async def _refused_with(client: CMPPClient, kind: type[Exception], *args: Any, *
 def refused_with() -> Callable[..., Any]:
     """Sends, expects that error, and returns it."""
     return _refused_with
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Runs the tests that connect on uvloop as well."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if uvloop is not None and {"gateway", "sandbox"} & set(getattr(item, "fixturenames", ())):
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories

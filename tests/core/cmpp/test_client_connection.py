@@ -189,6 +189,21 @@ async def test_a_message_is_sent_at_once_after_the_gateways_terminate(gateway: A
     assert 0 in delays
 
 
+async def test_a_fault_of_the_program_is_not_told_as_one_of_the_network(connect: Make) -> None:
+    changes: asyncio.Queue[Status] = asyncio.Queue()
+
+    async def fails(_: object) -> object:
+        raise TypeError("an argument that the event loop does not know")
+
+    client = connect(on_status=changes.put_nowait, connect=fails)
+    client.start()
+    async with asyncio.timeout(20):
+        status = await changes.get()
+    assert (status.connected, status.reason, status.detail) == (False, None, "TypeError")
+    assert "a fault of this program (TypeError), not of the network" in status.sentence()
+    assert "本程序出错（TypeError）" in status.sentence("zh")
+
+
 async def test_failing_on_status_does_not_end_the_connection(gateway: Any, connect: Make) -> None:
     def show(_: Status) -> None:
         raise RuntimeError("no screen")

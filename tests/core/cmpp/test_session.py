@@ -460,7 +460,10 @@ def test_client_close_accepts_responses_and_reports_unanswered_requests() -> Non
     first, _ = wire.submit("first"), wire.submit("second")
     wire.session.close(wire.now)
     answer = SubmitResp(sequence_id=first, msg_id=1)
-    assert wire.feed(answer, DELIVERY) == [ResponseReceived("first", answer, late=False), DeliverReceived(DELIVERY, in_flight=True)]
+    assert wire.feed(answer, DELIVERY) == [
+        ResponseReceived("first", answer, late=False),
+        DeliverReceived(DELIVERY, in_flight=True),
+    ]
     assert wire.feed(TerminateResp(sequence_id=4)) == [SessionClosed(CloseCause.CLIENT_CLOSED, ("second",))]
 
 

@@ -32,8 +32,9 @@ class Backoff:
 
     The delay doubles with each failure: from 1 s to 1 min after a lost connection; from 1 to 15 min after a login
     refused as suspended (or because of too many connections); from 5 min to 1 h after a login refused for wrong
-    settings (authentication, address, version). After the first TERMINATE of the gateway there is no delay. A random extra of up to half of the delay, within the maximum, keeps
-    many clients from reconnecting at the same time. A connection that lasts for less than a minute counts as failed.
+    settings (authentication, address, version). There is none after the first TERMINATE of the gateway. A random extra
+    of up to half of the delay, within the maximum, keeps many clients from reconnecting at the same time. A connection
+    that lasts for less than a minute counts as failed.
 
     random: returns 0.0 to 1.0.
     """
@@ -168,6 +169,7 @@ class Connection:
         while True:
             closed: SessionClosed | None = None
             detail: str | None = None
+            fault = False
             connected_for = 0.0
             try:
                 protocol = await self.open()
@@ -179,11 +181,12 @@ class Connection:
             except (OSError, TimeoutError) as error:
                 detail = type(error).__name__
             except Exception as error:  # noqa: BLE001 - the next attempt can succeed
-                detail = type(error).__name__
+                detail, fault = type(error).__name__, True
                 _LOGGER.error("CMPP: connecting failed with %s", detail)  # noqa: TRY400
             delay = self._backoff.next_delay(closed, connected_for)
             code = closed.status if closed else None
-            self.set_status(Status(connected=False, reason=_reason(closed), retry_in=delay, code=code, detail=detail))
+            reason = None if fault else _reason(closed)
+            self.set_status(Status(connected=False, reason=reason, retry_in=delay, code=code, detail=detail))
             await self._settings.sleep(delay)
 
     def set_status(self, status: Status) -> None:

@@ -9,8 +9,9 @@ from ..outcomes import Language, Reason
 class Status:
     """The status of a connection.
 
-    connected: logged in. reason: the cause of a failure, None if there was none. retry_in: seconds until the next
-    attempt. code: the Status of a refused login (docs/protocol.md, section 3.2). detail: the error in received octets.
+    connected: logged in. reason: the cause of a failure; None if there was none, or if this program is at fault.
+    retry_in: seconds until the next attempt. code: the Status of a refused login (docs/protocol.md, section 3.2).
+    detail: the error in the received octets, or of the program.
     """
 
     connected: bool
@@ -24,4 +25,7 @@ class Status:
         if self.reason is not None and not self.connected:
             return self.reason.sentence(language)
         en, zh = ("Connected to the platform.", "已连接平台。") if self.connected else ("Not connected.", "未连接。")
+        if self.detail is not None and not self.connected:
+            en = f"Not connected because of a fault of this program ({self.detail}), not of the network. Report it."
+            zh = f"本程序出错（{self.detail}），与网络无关，因此未连接。请反馈此问题。"
         return zh if language == "zh" else en
