@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import count
+from typing import cast
 
 from sms1680.cmpp.wire.auth import authenticator_ismg
 from sms1680.cmpp.wire.codec import Decoder, encode
@@ -56,8 +57,7 @@ class CMPPConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio passes nothing else to a Protocol
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # the kind of every stream, also of other event loops
         self._hub.connections.add(self)
         self._restart_idle_timer()
 

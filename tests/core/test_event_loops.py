@@ -5,8 +5,7 @@ import pytest
 
 from sms1680 import Account, AsyncClient, DeliveryReport, Outcome
 from sms1680.cmpp.client import CMPPClient
-from sms1680.sandbox import Account as Configured
-from sms1680.sandbox import Config, Sandbox
+from sms1680.sandbox import Account as Configured, Config, Sandbox
 
 NUMBER = "13800138000"
 

@@ -200,6 +200,6 @@ def refused_with() -> Callable[..., Any]:
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Runs the tests that connect on uvloop as well."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if uvloop is not None and {"gateway", "sandbox"} & set(getattr(item, "fixturenames", ())):
+    if uvloop is not None and {"gateway", "box"} & set(getattr(item, "fixturenames", ())):
         factories["uvloop"] = uvloop.new_event_loop
     return factories
