@@ -60,11 +60,12 @@ STATISTICS = (
         suggested_display_precision=2,
         value=lambda statistics: round(statistics.spent, 4),
     ),
-    # Enabled by default although it changes often: it shows whether pushes from the platform arrive at all.
+    # Disabled by default: each push would leave a row in the logbook. Diagnostics and system health show it too.
     StatisticDescription(
         key="last_push",
         device_class=SensorDeviceClass.TIMESTAMP,
         entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
         value=lambda statistics: statistics.last_push,
     ),
 )
@@ -227,8 +228,9 @@ class LastDeliveryState(_LastDelivery):
 
 
 class LastDeliveryTime(_LastDelivery):
-    """When a message was last delivered."""
+    """When a message was last delivered. Disabled by default: each delivery would leave a row in the logbook."""
 
+    _attr_entity_registry_enabled_default = False
     _attr_translation_key = "last_delivery"
     _attr_device_class = SensorDeviceClass.TIMESTAMP
 

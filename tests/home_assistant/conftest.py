@@ -25,6 +25,7 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME, CONF_WEBHOOK_ID, MATCH_ALL
 from homeassistant.core import Event, HomeAssistant, ServiceCall, callback
 from homeassistant.data_entry_flow import FlowHandler
+from homeassistant.helpers.entity import Entity
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from support.log_watch import LogWatch
@@ -193,6 +194,12 @@ def _nothing_that_home_assistant_warns_of(caplog: pytest.LogCaptureFixture) -> I
             assert not ("sms1680" in line and re.search("deprecated|will (be removed|stop working|break) in", line)), (
                 line
             )
+
+
+@pytest.fixture
+def all_entities_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enable the entities that are disabled by default."""
+    monkeypatch.setattr(Entity, "entity_registry_enabled_default", property(lambda _: True))
 
 
 @pytest.fixture

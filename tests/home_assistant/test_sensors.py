@@ -94,6 +94,7 @@ async def test_counters_survive_a_reload(
     assert state(hass, "sensor.home_messages_sent") == "3"
 
 
+@pytest.mark.usefixtures("all_entities_enabled")
 async def test_counters_survive_a_restart(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, hass_storage: dict[str, Any]
 ) -> None:

@@ -484,6 +484,7 @@ class TestStoreManager:
         assert diagnostics["store"] == {"on_disk": True, "problem": "closed"}
 
 
+@pytest.mark.usefixtures("all_entities_enabled")
 class TestLastDelivery:
     @staticmethod
     def last_delivery(hass: HomeAssistant, name: str) -> tuple[str, str]:
