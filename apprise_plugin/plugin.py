@@ -62,7 +62,7 @@ except ImportError:  # before Apprise 2
     ImproperlyConfigured = TypeError  # type: ignore[assignment,misc]
 
 # Twice what an outage of 50 checks costs within an hour: 50 messages and 50 more at its end, to three phones.
-DEFAULT_LIMITS = SpendingLimits(hour=600, day=1000, reserve=200, number=120, automatic=None)
+DEFAULT_LIMITS = SpendingLimits(automatic=None)
 # The programs that answer any failure with "try again later", so that the same text comes again, and the seconds for
 # which a failed notification is remembered after each try. Mail servers wait for up to six hours between two tries.
 _REPEATING_HOSTS = ("mailrise",)

@@ -17,6 +17,7 @@ from hypothesis import given, settings, strategies as st
 from sms1680 import InvalidMessageError, Outcome, Reason, Receipt, RefusedError, Spending, SpendingLimits
 from sms1680.limits import shared_state
 from sms1680.limits.budget import DAY, HOUR, SpendingGuard
+from sms1680.limits.ledger import Ledger
 from sms1680.sandbox import SandboxThread
 
 Told = TypeVar("Told")
@@ -67,7 +68,7 @@ def reasons(
 
 def test_default_limits_match_the_documentation() -> None:
     limits = SpendingLimits()
-    assert (limits.hour, limits.day, limits.reserve) == (60, 200, 10)
+    assert (limits.hour, limits.day, limits.reserve, limits.number) == (600, 1000, 200, 120)
 
 
 def test_parts_of_an_hour_and_of_a_day(clock: Clock) -> None:
@@ -76,7 +77,7 @@ def test_parts_of_an_hour_and_of_a_day(clock: Clock) -> None:
     clock.now += HOUR + 1
     assert reasons(guard, 3, 2, 1) == [None, Reason.DAILY_LIMIT, None]
     assert guard.spending() == Spending(4, 10)
-    assert reasons(guard, 2, 1, critical=True) == [None, Reason.DAILY_LIMIT]
+    assert reasons(guard, 2, 1, number=NUMBERS[0], critical=True) == [None, Reason.DAILY_LIMIT]
     clock.now += DAY
     assert guard.spending() == Spending(0, 0)
     assert reasons(guard, 6) == [None]
@@ -101,6 +102,63 @@ def test_automatic_messages_have_a_lower_limit(clock: Clock) -> None:
     assert reasons(guard, 1, 1, 1, automatic=True) == [None, None, Reason.AUTOMATIC_LIMIT]
     assert reasons(guard, 1, critical=True, automatic=True) == [Reason.AUTOMATIC_LIMIT]
     assert reasons(guard, 1) == [None]
+
+
+def test_a_phone_gets_one_critical_message_in_ten_minutes_once_the_reserve_is_used_up(clock: Clock) -> None:
+    guard = SpendingGuard("a", SpendingLimits(hour=None, day=3, reserve=2, number=None), clock)
+    first, second = NUMBERS[:2]
+    assert reasons(guard, 3, 1, 1, 1, number=first, critical=True) == [None, None, None, Reason.DAILY_LIMIT]
+    assert reasons(guard, 1, 1, number=second, critical=True) == [None, Reason.DAILY_LIMIT]
+    assert reasons(guard, 1, number=NUMBERS[2]) == [Reason.DAILY_LIMIT]
+    clock.now += 601
+    assert reasons(guard, 1, 1, number=first, critical=True) == [None, Reason.DAILY_LIMIT]
+    assert reasons(guard, 1, number=second, critical=True) == [Reason.DAILY_LIMIT]  # the reserve is used up twice
+
+
+def test_without_a_reserve_the_daily_limit_is_final(clock: Clock) -> None:
+    guard = SpendingGuard("a", SpendingLimits(day=1, reserve=0), clock)
+    assert reasons(guard, 1, 1, critical=True) == [None, Reason.DAILY_LIMIT]
+
+
+@given(
+    spent=st.lists(st.tuples(st.integers(0, 90_000), st.integers(1, 3), st.sampled_from(NUMBERS[:2]), st.booleans())),
+    parts=st.integers(1, 3),
+    automatic=st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_room_is_there_when_it_is_announced_and_not_before(
+    spent: list[tuple[int, int, str, bool]], parts: int, *, automatic: bool
+) -> None:
+    clock = Clock()
+    guard = SpendingGuard("a", SpendingLimits(hour=6, day=12, number=2, automatic=4), clock)
+    guard._ledger = Ledger(":memory:")
+    for wait, billed, number, reacts in sorted(spent):
+        clock.now = 1_800_000_000.0 + wait
+        reasons(guard, billed, number=number, automatic=reacts)
+    room = guard.room_at(NUMBERS[0], parts, automatic=automatic)
+    assert room >= clock.now
+    if room > clock.now:
+        clock.now = room - 1
+        assert reasons(guard, parts, number=NUMBERS[0], automatic=automatic) != [None]
+    clock.now = room
+    assert reasons(guard, parts, number=NUMBERS[0], automatic=automatic) == [None]
+
+
+def test_room_for_more_than_the_limit_is_when_nothing_counts_any_more(clock: Clock) -> None:
+    guard = SpendingGuard("a", SpendingLimits(hour=2), clock)
+    assert guard.room_at(NUMBERS[0], 3) == clock.now
+    assert reasons(guard, 1) == [None]
+    assert guard.room_at(NUMBERS[0], 3) == clock.now + HOUR
+
+
+def test_unreadable_count_is_not_told_as_zero(clock: Clock) -> None:
+    guard = SpendingGuard("a", SpendingLimits(hour=2), clock)
+    assert reasons(guard, 2) == [None]
+    guard._ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")
+    assert guard.spending() is None
+    assert guard.room_at(NUMBERS[0], 1) == clock.now
+    assert reasons(guard, 2) == [None]  # the next message opens a new ledger
+    assert guard.spending() == Spending(2, 2)
 
 
 def test_failed_messages_are_refunded(clock: Clock) -> None:

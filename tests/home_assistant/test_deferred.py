@@ -393,8 +393,16 @@ class TestSpendingLimits:
     """Messages over a spending limit are put off, not dropped."""
 
     async def test_messages_of_a_night_are_spread_over_time(
-        self, hass: HomeAssistant, quiet_entry: MockConfigEntry, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+        self,
+        hass: HomeAssistant,
+        make_entry: MakeEntry,
+        set_up: SetUp,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
     ) -> None:
+        freezer.move_to(EVENING)
+        quiet_entry = make_entry(options={const.CONF_NUMBER_LIMIT: 10}, recipients=[recipient("Alice", ALICE, **QUIET)])
+        await set_up(quiet_entry)
         texts = [f"第{place}" for place in range(13)]
         for text in texts:
             await send_to_alice(hass, message=text)

@@ -51,7 +51,7 @@ class TestLimits:
     """The limits of an account."""
 
     def test_limits_have_defaults(self) -> None:
-        assert spending_limits({}) == SpendingLimits(hour=60, day=200, reserve=10, number=10, automatic=20)
+        assert spending_limits({}) == SpendingLimits(hour=600, day=1000, reserve=200, number=120, automatic=20)
 
     def test_each_limit_can_be_raised_or_disabled(self) -> None:
         options = {"hourly_limit": 0, "daily_limit": 5000, "critical_reserve": 0, "number_limit": 0}
@@ -63,10 +63,10 @@ class TestLimits:
         flow = await hass.config_entries.options.async_configure(flow["flow_id"], {"next_step_id": "spending"})
         schema = {str(field): field.default() for field in flow["data_schema"].schema}
         assert schema == {
-            "hourly_limit": 60,
-            "daily_limit": 200,
-            "critical_reserve": 10,
-            "number_limit": 10,
+            "hourly_limit": 600,
+            "daily_limit": 1000,
+            "critical_reserve": 200,
+            "number_limit": 120,
             "automatic_limit": 20,
         }
         await hass.config_entries.options.async_configure(flow["flow_id"], {**schema, "hourly_limit": 1.0})
@@ -213,6 +213,21 @@ class TestAutomatic:
             with pytest.raises(HomeAssistantError):
                 await send_one(hass, number)
         assert sandbox.platform.messages == []
+
+
+async def test_unknown_spending_changes_no_repair(
+    hass: HomeAssistant, limited: Any, freezer: FrozenDateTimeFactory
+) -> None:
+    entry = await limited(hourly_limit=5)
+    for _ in range(4):
+        await send_one(hass)
+    ledger = entry.runtime_data.client.failover.http._guard._ledger
+    ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")
+    await later(hass, freezer, minutes=61)
+    assert issue(hass, entry, "spending_close") is not None
+    ledger._database.execute("ALTER TABLE elsewhere RENAME TO spent")
+    await later(hass, freezer, seconds=61)
+    assert issue(hass, entry, "spending_close") is None
 
 
 async def test_failing_ledger_is_replaced_and_the_limits_hold(hass: HomeAssistant, limited: Any) -> None:

@@ -7,6 +7,7 @@ whose outcome is unknown is never sent again.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -155,9 +156,13 @@ class FailoverClient:
             raise NoHTTPError
         return await self.http.balance()
 
-    def spending(self) -> Spending:
+    def spending(self) -> Spending | None:
         """Return what was spent over both transports, which share one count: see the core's `Client.spending`."""
         return self._by_preference()[0].spending()
+
+    def room_at(self, number: str, parts: int, *, messages: int = 1, automatic: bool = False) -> datetime:
+        """Return when the spending limits have room for messages to a number: see the core's `Client.room_at`."""
+        return self._by_preference()[0].room_at(number, parts, messages=messages, automatic=automatic)
 
     async def aclose(self) -> None:
         """Close both clients; requests that have started end first."""

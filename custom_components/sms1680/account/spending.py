@@ -56,10 +56,11 @@ def spending_limits(options: Mapping[str, Any]) -> SpendingLimits:
 class BudgetMonitor:
     """Reports when an account reaches a spending limit, and clears the repair when the limit has room again.
 
-    spent: returns what was spent; called in the executor because it reads a file. Call `record` with each receipt.
+    spent: returns what was spent, None if that cannot be read; called in the executor because it reads a file. Call
+    `record` with each receipt.
     """
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], spent: Callable[[], Spending]) -> None:
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], spent: Callable[[], Spending | None]) -> None:
         self._hass = hass
         self._entry = entry
         self._spent = spent
@@ -121,8 +122,12 @@ class BudgetMonitor:
         finally:
             self._checking = False
 
-    def _update(self, spending: Spending) -> None:
-        """Fire the event of newly reached limits, and update the repairs."""
+    def _update(self, spending: Spending | None) -> None:
+        """Fire the event of newly reached limits, and update the repairs. spending: None if it is not known now."""
+        if spending is None:
+            self._cancel_timer()
+            self._timer = async_call_later(self._hass, _CHECK_INTERVAL, self._job)
+            return
         reached = {reason for reason in self._last_refused if self._is_reached(reason, spending)}
         for reason in _LIMITS:
             if reason in reached - self._reached:

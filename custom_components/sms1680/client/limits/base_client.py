@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ..checks import positive, seconds, whole
 from ..errors import InvalidMessageError, error_of
+from ..numbers import Number, normalise_number
 from ..options import CallOptions, Priority
 from ..plan import SendPlan, check_extension, check_time
 from ..receipts import OnReceipt, Receipt
@@ -110,12 +111,23 @@ class BaseClient:
             max_length=self._max_length,
         )
 
-    def spending(self) -> Spending:
+    def spending(self) -> Spending | None:
         """Return the parts that all guarded clients of this account on this machine spent in the last hour and day.
 
-        Without a guard, nothing is counted.
+        Without a guard, nothing is counted. None if the count cannot be read.
         """
         return Spending(0, 0) if self._guard is None else self._guard.spending()
+
+    def room_at(self, number: Number, parts: int, *, messages: int = 1, automatic: bool = False) -> datetime:
+        """Return when the spending limits allow a normal message to a number, if nothing else is sent until then.
+
+        parts: of all `messages` to it. The result is now if there is room already. Raises InvalidMessageError.
+        """
+        now = self._now()
+        if self._guard is None:
+            return now
+        room = self._guard.room_at(normalise_number(number), parts, messages=messages, automatic=automatic)
+        return max(now, datetime.fromtimestamp(room, UTC))
 
     def _prepare(
         self,

@@ -14,7 +14,7 @@ from functools import partial
 
 from ..outcomes import Reason
 from ..receipts import Receipt
-from .ledger import Ledger, LedgerBusyError, LedgerError, open_ledger
+from .ledger import Ledger, LedgerBusyError, LedgerEntry, LedgerError, open_ledger
 from .settings import Spending, SpendingLimits
 from .shared_state import warn_unshared
 
@@ -66,8 +66,7 @@ class Count:
         limits = self._limits
         if self._is_automatic and limits.automatic is not None and self._automatic + parts > limits.automatic:
             return Reason.AUTOMATIC_LIMIT
-        reserve = limits.reserve if self._is_critical else 0
-        if limits.day is not None and self._day + parts > limits.day + reserve:
+        if limits.day is not None and self._day + parts > limits.day + self._reserve(number_hash):
             return Reason.DAILY_LIMIT
         if self._is_critical:
             return None
@@ -76,6 +75,13 @@ class Count:
         if limits.number is None or number_hash is None:
             return None
         return Reason.NUMBER_LIMIT if self._messages_to(number_hash) >= limits.number else None
+
+    def _reserve(self, number_hash: bytes | None) -> int:
+        """Return the parts per day that a message has besides: twice the reserve if its number got none for a while."""
+        if not self._is_critical:
+            return 0
+        is_first = number_hash is not None and not self._messages_to(number_hash)
+        return self._limits.reserve * (2 if is_first else 1)
 
     def add(self, number_hash: bytes, parts: int) -> None:
         """Count a message."""
@@ -141,13 +147,40 @@ class SpendingGuard:
         if entries and reservation.ledger is self._ledger:
             yield from self._writing(lambda ledger: ledger.remove(entries))
 
-    def spending(self) -> Spending:
-        """Return the amount spent, 0 if it cannot be read."""
+    def spending(self) -> Spending | None:
+        """Return the amount spent, None if it cannot be read."""
         now = self._now()
+        entries = self._entries(now)
+        if entries is None:
+            return None
+        return Spending(*(sum(entry.parts for entry in entries if entry.at > now - time) for time in (HOUR, DAY)))
+
+    def room_at(self, number: str, parts: int, *, messages: int = 1, automatic: bool = False) -> float:
+        """Return when the limits allow so many more parts in so many messages to a number, if nothing else is sent.
+
+        The result is in seconds since 1970: now if there is room already, or if the count cannot be read. For more
+        than a limit ever allows, it is the time at which the limit is unused.
+        """
+        now, limits, number_hash = self._now(), self.limits, self._number_hash(number)
+        entries = self._entries(now) or []
+        to_number = [(entry.at, 1) for entry in entries if entry.number_hash == number_hash]
+        every = [(entry.at, entry.parts) for entry in entries]
+        times = [
+            _room_at(to_number, limits.number, messages, NUMBER_WINDOW, now),
+            _room_at(every, limits.hour, parts, HOUR, now),
+            _room_at(every, limits.day, parts, DAY, now),
+        ]
+        if automatic:
+            reacting = [(entry.at, entry.parts) for entry in entries if entry.automatic]
+            times.append(_room_at(reacting, limits.automatic, parts, HOUR, now))
+        return max(times)
+
+    def _entries(self, now: float) -> list[LedgerEntry] | None:
+        """Return the entries of the last day, the oldest first; None if they cannot be read."""
         try:
-            return Spending(self._ledger.parts(now - HOUR), self._ledger.parts(now - DAY))
+            return self._ledger.entries(now - DAY, now)
         except sqlite3.Error:
-            return Spending(0, 0)
+            return None
 
     def _writing(self, write: Callable[[Ledger], None]) -> Generator[float, None, None]:
         """Write to the ledger. One that fails is opened again, then replaced by a copy in this process."""
@@ -186,3 +219,18 @@ class SpendingGuard:
 
     def _number_hash(self, number: str) -> bytes:
         return hashlib.sha256(f"{self._key}\n{number}".encode()).digest()[:8]
+
+
+def _room_at(spent: Sequence[tuple[float, int]], limit: int | None, more: int, window: float, now: float) -> float:
+    """Return when a limit has room for so many more. spent: time and amount, the oldest first."""
+    if limit is None:
+        return now
+    recent = [(at, amount) for at, amount in spent if at > now - window]
+    excess = sum(amount for _, amount in recent) + more - limit
+    for at, amount in recent:
+        if excess <= 0:
+            return now
+        excess -= amount
+        if excess <= 0:
+            return at + window
+    return now if excess <= 0 or not recent else recent[-1][0] + window

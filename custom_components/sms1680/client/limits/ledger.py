@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .shared_state import state_folders, state_name, warn_unshared
@@ -32,6 +33,16 @@ class LedgerBusyError(Exception):
 
 class LedgerError(Exception):
     """The ledger cannot be written: a full disk, a damaged file."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A counted message. at: seconds since 1970."""
+
+    at: float
+    parts: int
+    automatic: bool
+    number_hash: bytes
 
 
 class Ledger:
@@ -87,6 +98,13 @@ class Ledger:
     def prune(self, before: float, after: float) -> None:
         """Remove the entries older than `before`, and those after `after`, left by a clock that was set back."""
         self._database.execute("DELETE FROM spent WHERE at < ? OR at > ?", (before, after))
+
+    def entries(self, since: float, until: float) -> list[LedgerEntry]:
+        """Return the messages of a time, the oldest first. For a caller that is not writing. Raises sqlite3.Error."""
+        query = "SELECT at, parts, automatic, mark FROM spent WHERE at > ? AND at <= ? ORDER BY at"
+        with self._lock:
+            rows = self._database.execute(query, (since, until)).fetchall()
+        return [LedgerEntry(at, parts, bool(automatic), mark) for at, parts, automatic, mark in rows]
 
     def parts(self, since: float, *, automatic: bool = False) -> int:
         """Return the parts since then, of all messages or of the automatic ones."""

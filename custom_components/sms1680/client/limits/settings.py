@@ -12,16 +12,20 @@ class SpendingLimits:
     """The spending limits of an account; None disables a limit.
 
     hour, day: parts within the last 60 minutes and 24 hours. reserve: more parts per day for critical messages only;
-    the hourly limit does not apply to these. number: messages to one number within ten minutes. automatic: parts per
-    hour for messages that react to our own events (such as an automation that answers a reply).
+    once they are used up, as many parts again are for the first critical message to a number within ten minutes. The
+    limits `hour` and `number` do not apply to critical messages. number: messages to one number within ten minutes.
+    automatic: parts per hour for messages that react to our own events (such as an automation that answers a reply).
+
+    By default, at 0.05 yuan per part, the messages of an hour cost at most 30 yuan and those of a day 50 yuan, with
+    critical ones 70 yuan.
 
     Raises InvalidSettingError unless all are whole numbers from 0.
     """
 
-    hour: int | None = 60
-    day: int | None = 200
-    reserve: int = 10
-    number: int | None = 10
+    hour: int | None = 600
+    day: int | None = 1000
+    reserve: int = 200
+    number: int | None = 120
     automatic: int | None = 20
 
     def __post_init__(self) -> None:
