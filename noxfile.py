@@ -31,6 +31,8 @@ HOME_ASSISTANT_TESTS = (
     *("tests/e2e", "tests/hassfest", "tests/home_assistant", "tests/field/home_assistant"),
     "tests/house/test_layout.py",
 )
+# Hostile gateways, pushes, PDUs and neighbours. Bounded in time: CI gives the lane a few minutes.
+ATTACK_TESTS = ("tests/attack",)
 # What a forgotten package or entry point can break, and nothing else.
 WHEEL_TESTS = (
     "tests/house/test_wheel.py",
@@ -84,6 +86,7 @@ LANES = {
     "ha-newest": Lane(
         "3.14.2", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("newest"), measured=True
     ),
+    "attack": Lane("3.14.2", ATTACK_TESTS, ("homeassistant", "apprise"), home_assistant_steps("newest")),
 }
 
 
@@ -147,7 +150,7 @@ def run_lane(session: nox.Session) -> None:
     variables = {"COVERAGE_FILE": str(folder / "coverage")}
     if lane.from_wheel:
         variables["SMS1680_WHEEL"] = str(next((folder / "wheel").glob("*.whl")))
-    if lane.tests == HOME_ASSISTANT_TESTS:
+    if lane.tests in (HOME_ASSISTANT_TESTS, ATTACK_TESTS):
         # Home Assistant's own code warns often. A warning in our code is an error.
         options += ["-o", "filterwarnings=default\nerror:::custom_components\\.sms1680"]
     if not any(map(is_test_path, session.posargs)):

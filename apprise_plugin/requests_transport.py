@@ -1,42 +1,42 @@
 """The core's transport on top of the library requests, a dependency of Apprise, so that every host behaves alike.
 
-An exchange ends at its time limit even if a name server hangs or a response trickles in. The request then counts as
-possibly sent.
+An exchange ends at its time limit even if a name server hangs or a response trickles in. Its connection is then cut,
+so that its thread ends too. A thread in a name lookup can't be stopped; it sends nothing after the lookup.
 """
 
+import contextlib
+import http.client
 import logging
 import queue
-import ssl
+import socket
 import threading
 import time
 from collections.abc import Callable
 from email.message import Message
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError as PoolProxyError
+from requests.adapters import HTTPAdapter
 
 from .core import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
 
+if TYPE_CHECKING:
+    from urllib3 import HTTPConnectionPool, PoolManager
+    from urllib3.connection import HTTPConnection as _Connection
+    from urllib3.response import HTTPResponse
+else:
+    _Connection = object
+
 _LOGGER = logging.getLogger(__name__)
 _CHUNK = 4096
-
-# Raised while the request is still being prepared.
-_UNUSABLE = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-)
-# In urllib3 2, NameResolutionError is a subclass of NewConnectionError.
-_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError)
-# These errors end a TLS handshake before any byte of the request is sent. Other TLS errors can also occur later.
-_HANDSHAKE = frozenset({"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"})
+_END_OF_THREAD = 1.0  # seconds in which a thread ends after its connection was cut
 
 
 class RequestsTransport:
     """A transport that opens one connection for each exchange.
 
-    timeouts: seconds to connect, and seconds to wait for data. verify: whether to verify TLS certificates.
-    until: the time on `clock` at which any exchange is abandoned.
+    timeouts: seconds to connect, and seconds from the end of the request to the end of the response. verify: whether
+    to verify TLS certificates. until: the time on `clock` at which any exchange ends.
     """
 
     def __init__(
@@ -60,45 +60,176 @@ class RequestsTransport:
         remaining = self._until - self._clock()
         if remaining <= 0:
             return TransportError(begun=False, detail="TimeLimit")
-        result: queue.SimpleQueue[Response | TransportError] = queue.SimpleQueue()
+        exchange = _Exchange()
         worker = threading.Thread(
-            target=lambda: result.put(self._post(request, remaining)), name="sms1680-exchange", daemon=True
+            target=lambda: exchange.end(self._post(request, exchange, remaining)), name="sms1680-exchange", daemon=True
         )
         try:
             worker.start()
         except RuntimeError as error:  # the thread limit is reached, or the interpreter is shutting down
             return _failure(error, begun=False)
-        try:
-            return result.get(timeout=remaining)
-        except queue.Empty:
-            return TransportError(begun=True, detail="TimeLimit")
+        result = exchange.wait(remaining, self._timeouts.response)
+        worker.join(_END_OF_THREAD)
+        return result
 
     def close(self) -> None:
         """Do nothing: each connection is closed at the end of its exchange."""
 
-    def _post(self, request: Request, seconds: float) -> Response | TransportError:
+    def _post(self, request: Request, exchange: "_Exchange", seconds: float) -> Response | TransportError:
         try:
-            response = requests.post(
-                request.url,
-                data=request.body,
-                headers={
-                    "User-Agent": USER_AGENT,
-                    "Accept": "text/plain",
-                    "Accept-Encoding": "identity",
-                    **dict(request.headers),
-                },
-                auth=_no_auth,
-                timeout=(min(self._timeouts.connect, seconds), min(self._timeouts.response, seconds)),
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            )
+            with requests.Session() as session:
+                adapter = _Adapter(exchange)
+                session.mount("http://", adapter)
+                session.mount("https://", adapter)
+                response = session.post(
+                    request.url,
+                    data=request.body,
+                    headers={
+                        "User-Agent": USER_AGENT,
+                        "Accept": "text/plain",
+                        "Accept-Encoding": "identity",
+                        **dict(request.headers),
+                    },
+                    auth=_no_auth,
+                    timeout=(min(self._timeouts.connect, seconds), min(self._timeouts.response, seconds)),
+                    verify=self._verify,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                return _read(response)
         except Exception as error:  # noqa: BLE001
-            return _failure(error, begun=_has_begun(error))
+            return _failure(error, begun=exchange.begun)
+
+
+class _StoppedError(Exception):
+    """The exchange has ended; its thread must not send anything anymore."""
+
+
+class _Exchange:
+    """What the thread of an exchange and the thread that waits for it both know.
+
+    begun: an octet of the request may have been sent.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._connection: _Connection | None = None
+        self._socket: object = None
+        self._queue: queue.SimpleQueue[Response | TransportError | None] = queue.SimpleQueue()
+
+    # --- in the thread of the exchange ---
+
+    def watch(self, connection: "_Connection") -> None:
+        """Cut this connection if the exchange is stopped."""
+        self._connection = connection
+
+    def check(self, *, begins: bool) -> None:
+        """Raise _StoppedError if the exchange has ended. begins: the next octets belong to the request."""
+        with self._lock:
+            if self._stopped:
+                raise _StoppedError
+            self.begun = self.begun or begins
+
+    def mark_sent(self, sock: object) -> None:
+        """Record that the request has been sent over this socket, and start the time of the response."""
+        self._socket = sock
+        self.check(begins=True)
+        self._queue.put(None)
+
+    def end(self, result: Response | TransportError) -> None:
+        """Return the result to the thread that waits."""
+        self._queue.put(result)
+
+    # --- in the thread that waits ---
+
+    def wait(self, seconds: float, response_seconds: float) -> Response | TransportError:
+        """Return the result. Stop the exchange after `seconds`, or `response_seconds` after the end of the request."""
+        until = time.monotonic() + seconds
+        late = "TimeLimit"
+        while True:
+            try:
+                result = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return TransportError(begun=self._stop(), detail=late)
+            if result is not None:
+                return result
+            response_until = time.monotonic() + response_seconds
+            if response_until < until:
+                until, late = response_until, "ReadTimeout"
+
+    def _stop(self) -> bool:
+        """Cut the connection. Return whether the request may have been sent."""
+        with self._lock:
+            self._stopped = True
+        sock = self._socket or getattr(self._connection, "sock", None)
+        sock = getattr(sock, "socket", sock)  # of TLS inside TLS
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                # Closing would not wake a thread that reads, and the method of a TLS socket is not for two threads.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        return self.begun
+
+
+class _HTTPResponse(http.client.HTTPResponse):
+    """A response without the traces of broken headers: urllib3 would quote them in a warning, with all they echo."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.headers.defects.clear()
+        self.headers.set_payload("")
+
+
+class _TrackedConnection(_Connection):
+    """The part of a connection that reports to its exchange."""
+
+    exchange: ClassVar[_Exchange]
+    response_class = _HTTPResponse
+    _connecting = False
+
+    def connect(self) -> None:
+        self.exchange.watch(self)
+        self._connecting = True
         try:
-            return _read(response)
-        except Exception as error:  # noqa: BLE001
-            return _failure(error, begun=True)
+            super().connect()
+        finally:
+            self._connecting = False
+
+    def send(self, data: bytes) -> None:  # type: ignore[override]
+        if self.sock is None:
+            self.connect()
+        self.exchange.check(begins=not self._connecting)  # while connecting, it is for a proxy
+        super().send(data)
+
+    def getresponse(self) -> "HTTPResponse":  # type: ignore[override]
+        self.exchange.mark_sent(self.sock)
+        return super().getresponse()
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections report to an exchange."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self._track(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> "PoolManager":
+        return self._track(super().proxy_manager_for(*args, **kwargs))
+
+    def _track(self, manager: "PoolManager") -> "PoolManager":
+        manager.pool_classes_by_scheme = {
+            scheme: self._tracked(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+        }
+        return manager
+
+    def _tracked(self, pool: "type[HTTPConnectionPool]") -> "type[HTTPConnectionPool]":
+        connection = type("Connection", (_TrackedConnection, pool.ConnectionCls), {"exchange": self._exchange})
+        return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
 def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -129,32 +260,6 @@ def _charset(content_type: str) -> str | None:
     header = Message()
     header["Content-Type"] = content_type
     return header.get_content_charset()
-
-
-def _has_begun(error: Exception) -> bool:
-    """Return False only if the request was certainly not sent."""
-    if isinstance(error, (requests.exceptions.ConnectTimeout, *_UNUSABLE)):
-        return False
-    if type(error) is OSError and error.errno is None:
-        return False  # raised by requests itself if the file of CA certificates is missing
-    if not isinstance(error, requests.exceptions.ConnectionError):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    if isinstance(reason, PoolProxyError):
-        # The proxy could not be reached, or it refused the tunnel, which is set up before the request.
-        original = reason.original_error
-        return not (isinstance(original, _NO_CONNECTION) or "Tunnel connection failed" in str(original))
-    if isinstance(error, requests.exceptions.SSLError):
-        return not _in_handshake(reason)
-    return not isinstance(reason, _NO_CONNECTION)
-
-
-def _in_handshake(reason: object) -> bool:
-    causes = getattr(reason, "args", ())
-    return any(
-        isinstance(cause, ssl.SSLCertVerificationError) or getattr(cause, "reason", None) in _HANDSHAKE
-        for cause in causes
-    )
 
 
 def _failure(error: Exception, *, begun: bool) -> TransportError:

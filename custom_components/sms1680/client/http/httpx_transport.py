@@ -1,14 +1,19 @@
 """The HTTP transports over httpx. No other module imports httpx.
 
 A transport never raises. It returns a `Response` or a `TransportError`, which says whether the request has begun.
+
+The whole response must arrive within the response timeout, counted from the end of the request. httpx itself limits
+only the time between two reads, so a gateway that sends an octet at a time could hold a call forever.
 """
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from functools import lru_cache
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -33,6 +38,11 @@ _NOT_BEGUN = (
     httpx.ProxyError,
 )
 
+# The events of httpcore's `trace` extension, without the name of the part that reports them.
+_SENT: Final = ".send_request_body.complete"
+_CONNECTED: Final = (".connect_tcp.complete", ".start_tls.complete")
+_WRITTEN_AT_ONCE: Final = 16 * 1024  # octets between two checks of the time limit
+
 _url = lru_cache(maxsize=32)(httpx.URL)
 
 
@@ -55,10 +65,12 @@ class HttpxTransport:
 
     def exchange(self, request: Request) -> Response | TransportError:
         """Return the response or the error; never raise."""
+        limit = _LIMITS.limit = _TimeLimit(self._timeout)
         try:
-            response = self._client.send(_build(request, self._timeout), stream=True, auth=None, follow_redirects=False)
+            built = _build(request, self._timeout, limit.on_event)
+            response = self._client.send(built, stream=True, auth=None, follow_redirects=False)
             with closing(response):
-                body = _Body(self._timeout)
+                body = _Body()
                 for chunk in response.iter_raw():
                     body.add(chunk)
         except Exception as error:  # noqa: BLE001
@@ -94,16 +106,23 @@ class AsyncHttpxTransport:
     async def exchange(self, request: Request) -> Response | TransportError:
         """Return the response or the error; never raise."""
         try:
-            response = await self._client.send(
-                _build(request, self._timeout), stream=True, auth=None, follow_redirects=False
-            )
-            async with aclosing(response):
-                body = _Body(self._timeout)
-                async for chunk in response.aiter_raw():
-                    body.add(chunk)
+            async with asyncio.timeout(_longest(self._timeout)) as limit:
+
+                async def on_event(name: str, _: object) -> None:
+                    if name.endswith(_SENT):
+                        limit.reschedule(asyncio.get_running_loop().time() + (self._timeout.read or 0.0))
+
+                built = _build(request, self._timeout, on_event)
+                response = await self._client.send(built, stream=True, auth=None, follow_redirects=False)
+                async with aclosing(response):
+                    body = _Body()
+                    async for chunk in response.aiter_raw():
+                        body.add(chunk)
         except asyncio.CancelledError:
             # Only the shutdown of the event loop cancels this. The request may have been sent.
             return TransportError(begun=True, detail="cancelled")
+        except TimeoutError:
+            return _transport_error(httpx.ReadTimeout("the response took too long"))
         except Exception as error:  # noqa: BLE001
             return _transport_error(error)
         return _response(response, body.octets)
@@ -129,23 +148,77 @@ def _httpx_timeout(timeouts: Timeouts) -> httpx.Timeout:
     return httpx.Timeout(timeouts.response, connect=timeouts.connect, pool=timeouts.connect)
 
 
-class _Body:
-    """The octets of a response, limited in size and time."""
+def _longest(timeout: httpx.Timeout) -> float:
+    """Return the seconds until the request must have been sent: a turn, the connection, TLS, and the request itself."""
+    return 3 * (timeout.connect or 0.0) + (timeout.write or 0.0)
+
+
+class _Stream(Protocol):
+    """The part of httpcore's blocking network stream that is replaced."""
+
+    read: Callable[..., bytes]
+    write: Callable[..., None]
+
+
+class _TimeLimit:
+    """The time limit of one blocking exchange."""
 
     def __init__(self, timeout: httpx.Timeout, clock: Callable[[], float] = time.monotonic) -> None:
-        self.octets = b""
+        self._read = timeout.read or 0.0
         self._clock = clock
-        self._end = clock() + (timeout.read or 0.0)
+        self._end = clock() + _longest(timeout)
+
+    def on_event(self, name: str, info: dict[str, Any]) -> None:
+        """Start the time of the response after the request, and limit a new connection."""
+        if name.endswith(_SENT):
+            self._end = self._clock() + self._read
+        elif name.endswith(_CONNECTED):
+            _limit_stream(info["return_value"])
+
+    def remaining(self, timeout: float | None) -> float:
+        """Return the seconds left, at most `timeout`. Raises httpx.ReadTimeout if none is left."""
+        left = self._end - self._clock()
+        if left <= 0:
+            raise httpx.ReadTimeout("the response took too long")
+        return left if timeout is None else min(left, timeout)
+
+
+class _Limits(threading.local):
+    """The time limit of the exchange that runs in this thread. A connection serves one exchange at a time."""
+
+    limit: _TimeLimit
+
+
+_LIMITS: Final = _Limits()
+
+
+def _limit_stream(stream: _Stream) -> None:
+    """Make a connection's stream respect the time limit of the exchange that uses it."""
+    read, write = stream.read, stream.write
+
+    def read_in_time(max_bytes: int, timeout: float | None = None) -> bytes:
+        return read(max_bytes, _LIMITS.limit.remaining(timeout))
+
+    def write_in_time(buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _WRITTEN_AT_ONCE):
+            write(buffer[start : start + _WRITTEN_AT_ONCE], _LIMITS.limit.remaining(timeout))
+
+    stream.read, stream.write = read_in_time, write_in_time
+
+
+class _Body:
+    """The octets of a response, limited in size."""
+
+    def __init__(self) -> None:
+        self.octets = b""
 
     def add(self, chunk: bytes) -> None:
         self.octets += chunk
         if len(self.octets) > LONGEST_RESPONSE:
             raise httpx.ReadError("the response is too long")
-        if self._clock() > self._end:
-            raise httpx.ReadTimeout("the response took too long")
 
 
-def _build(request: Request, timeout: httpx.Timeout) -> httpx.Request:
+def _build(request: Request, timeout: httpx.Timeout, on_event: Callable[..., object]) -> httpx.Request:
     """Build the request without the client, whose merging of headers and URLs is the largest cost of a request."""
     url = _url(request.url) if not request.secret_url else _QuietURL(request.url)
     built = httpx.Request(
@@ -153,7 +226,7 @@ def _build(request: Request, timeout: httpx.Timeout) -> httpx.Request:
         url,
         headers=[*_HEADERS, *request.headers],
         content=request.body,
-        extensions={"timeout": timeout.as_dict()},
+        extensions={"timeout": timeout.as_dict(), "trace": on_event},
     )
     if request.secret_url:
         built.url = url  # httpx replaced it with a plain URL
