@@ -123,11 +123,32 @@ class TestTemplateAndBatch:
             BOB: "【某某科技】二",
         }
 
+    async def test_row_with_a_separator_is_sent_by_itself(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
+        rows = [{"number": STRANGER, "values": ["前门, 后门"]}, {"entity_id": "notify.bob", "values": ["窗"]}]
+        answer = await act(hass, "send_template", template="{A} 打开", rows=rows)
+        assert [message["outcome"] for message in answer["messages"]] == ["accepted", "accepted"]
+        assert [bool(message["message_id"]) for message in answer["messages"]] == [True, False]
+        messages = [{"number": STRANGER, "message": "水|电 = $5"}, {"entity_id": "notify.bob", "message": "发票|"}]
+        messages.append({"entity_id": "notify.alice", "message": "二"})
+        answer = await act(hass, "send_batch", messages=messages)
+        assert [(message["number"], message["outcome"]) for message in answer["messages"]] == [
+            (STRANGER, "accepted"),
+            (BOB, "refused"),
+            (ALICE, "accepted"),
+        ]
+        assert [(message.number, message.text) for message in sandbox.platform.messages] == [
+            (BOB, "【某某科技】窗 打开"),
+            (STRANGER, "【某某科技】前门, 后门 打开"),
+            (ALICE, "【某某科技】二"),
+            (STRANGER, "【某某科技】水|电 = $5"),
+        ]
+
     async def test_invalid_row_is_named_before_sending(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
     ) -> None:
         alice = entry.subentries["alice"]
         hass.config_entries.async_update_subentry(entry, alice, data={"number": ALICE, "extension": "7"})
+        hass.config_entries.async_update_entry(entry, options={**entry.options, "single_rows": False})
         await hass.async_block_till_done()
         rows = [{"entity_id": "notify.alice", "values": ["x"]}, {"entity_id": "notify.bob", "values": ["a,b"]}]
         with pytest.raises(ServiceValidationError, match="row 2"):

@@ -168,10 +168,13 @@ async def test_cmpp_accepts_the_separators_of_http_forms(hass: HomeAssistant, sa
     assert sent(sandbox) == [(ALICE, "后门, 前门; 窗 打开"), (ALICE, "水|电 = $5")]
 
 
-async def test_account_with_http_rejects_the_separators_of_http_forms(
+async def test_account_with_http_can_reject_the_separators_of_http_forms(
     hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
 ) -> None:
-    await set_up(make_entry(ways=("http", "cmpp")))
+    entry = make_entry(ways=("http", "cmpp"))
+    await set_up(entry)
+    hass.config_entries.async_update_entry(entry, options={**entry.options, "single_rows": False})
+    await hass.async_block_till_done()
     with pytest.raises(ServiceValidationError) as caught:
         await act(hass, "send_batch", messages=[{"number": ALICE, "message": "水|电 = $5"}])
     assert "$" in (caught.value.translation_placeholders or {})["problem"]

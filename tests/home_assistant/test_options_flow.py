@@ -78,6 +78,12 @@ class TestSettings:
         await enter(hass, await choose(hass, entry, "sending"), {"signature_place": "front", "packet_size": 100})
         assert entry.options == {"signature_place": "front", "packet_size": 100}
 
+    async def test_single_rows_are_stored_if_turned_off(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
+        await enter(hass, await choose(hass, entry, "sending"), {**SENDING, "single_rows": False})
+        assert entry.options == {**SENDING, "single_rows": False}
+        await enter(hass, await choose(hass, entry, "sending"), {**SENDING, "single_rows": True})
+        assert entry.options == SENDING
+
     async def test_receiving_options_are_normalized(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         given = {"push_answer": "ok", "networks": ["203.0.113.7", " 10.1.2.3/8 ", ""], "repeat_window": 0}
         await enter(hass, await choose(hass, entry, "receiving"), given)

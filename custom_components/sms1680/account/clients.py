@@ -28,6 +28,7 @@ from ..const import (
     CONF_SERVICE_ID,
     CONF_SIGNATURE,
     CONF_SIGNATURE_PLACE,
+    CONF_SINGLE_ROWS,
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
 )
@@ -39,7 +40,7 @@ _WIRE = logging.getLogger("custom_components.sms1680.cmpp_wire")
 
 # The options that the core's clients take under the same name: both of them, and the HTTP client alone.
 _COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE)
-_SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY)
+_SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY, CONF_SINGLE_ROWS)
 
 
 def make_account(http: Mapping[str, Any]) -> Account:

@@ -25,6 +25,7 @@ from ..const import (
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
     CONF_QUESTION_EXTENSIONS,
+    CONF_SINGLE_ROWS,
     CONF_SOURCE_NUMBER,
     DEFAULT_PUSH_ANSWER,
 )
@@ -78,7 +79,9 @@ class Sms1680OptionsFlow(OptionsFlow):
             if not is_usable_proxy(user_input.get(CONF_PROXY)):
                 errors[CONF_PROXY] = "invalid_proxy"
             if not errors:
-                return self._save(schema, user_input)
+                # Only the choice against the default is stored.
+                given = {name: value for name, value in user_input.items() if name != CONF_SINGLE_ROWS or not value}
+                return self._save(schema, given)
         return self._form("sending", schema, user_input, errors)
 
     async def async_step_receiving(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:

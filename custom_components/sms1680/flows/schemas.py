@@ -71,6 +71,7 @@ from ..const import (
     CONF_SERVICE_ID,
     CONF_SIGNATURE,
     CONF_SIGNATURE_PLACE,
+    CONF_SINGLE_ROWS,
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
     CONF_TIME_ZONE,
@@ -137,13 +138,14 @@ CMPP_FIELDS: Final[VolDictType] = {
 }
 
 # Options
-_HTTP_OPTIONS: Final = {CONF_PACKET_SIZE, CONF_PROXY}
+_HTTP_OPTIONS: Final = {CONF_PACKET_SIZE, CONF_SINGLE_ROWS, CONF_PROXY}
 SENDING: Final = vol.Schema(
     {
         vol.Optional(CONF_SIGNATURE): _TEXT,
         vol.Optional(CONF_SIGNATURE_PLACE, default="front"): _SIGNATURE_PLACES,
         vol.Optional(CONF_RATE): _number(0.01, 10_000, None),
         vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
+        vol.Optional(CONF_SINGLE_ROWS, default=True): BooleanSelector(),
         vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
         vol.Optional(CONF_PROXY): _TEXT,
         vol.Optional(CONF_SAFE_TEXT): _TEXT,

@@ -16,7 +16,7 @@ from ..client.cmpp.compose import full_number
 from ..client.http.requests import check_separators
 from ..client.options import Priority
 from ..client.plan import check_extension, check_time
-from ..const import CONF_CMPP, CONF_HTTP, CONF_SOURCE_NUMBER
+from ..const import CONF_CMPP, CONF_HTTP, CONF_SINGLE_ROWS, CONF_SOURCE_NUMBER
 from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee
 from ..store.db import comparable_number
@@ -74,7 +74,7 @@ def check(
         for of_account in places.values():
             entry = addressees[of_account[0]].entry
             plan = message.select(of_account).plan(signature_of(entry))
-            if CONF_HTTP in entry.data:
+            if CONF_HTTP in entry.data and not entry.options.get(CONF_SINGLE_ROWS, True):
                 check_separators(plan)
     except InvalidMessageError as error:
         raise invalid_message_error(hass, error) from None

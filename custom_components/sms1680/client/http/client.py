@@ -46,6 +46,8 @@ class HTTPClientOptions(ClientOptions, total=False):
 
     gateway: the platform's address. packet_size: flow items per request, 1 to 1000 (100). timeout, connect_timeout:
     seconds without a response (30), and until connected (5). proxy: its address. verify: verify TLS certificates.
+    single_rows: send a row of a template or batch by itself if it contains a separator of the interface (`,` and `;`
+    in a value, `|` and `$` in a text), the default; False refuses the whole call.
     """
 
     gateway: str
@@ -54,6 +56,7 @@ class HTTPClientOptions(ClientOptions, total=False):
     connect_timeout: float
     proxy: str | None
     verify: bool
+    single_rows: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,7 @@ class HTTPSettings(ClientSettings):
     connect_timeout: float = CONNECT_TIMEOUT
     proxy: str | None = None
     verify: bool = True
+    single_rows: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,12 +90,13 @@ class _HTTPClient(BaseClient):
         self._account = account
         self._gateway = gateway_url(settings.gateway)
         self._packet_size = settings.packet_size
+        self._single_rows = settings.single_rows
         super().__init__(account_key(self._gateway, account.username), settings)
 
     def _flow(self, make_plan: Callable[..., SendPlan], **options: Unpack[SendOptions]) -> SendFlow:
         plan, checked = self._prepare(make_plan, **options)
         return SendFlow(
-            check_separators(plan),
+            plan if self._single_rows else check_separators(plan),
             checked,
             self._packet_size,
             gateway=self._gateway,
@@ -154,16 +159,17 @@ class Client(_HTTPClient):
     ) -> tuple[Receipt, ...]:
         """Send a template that the platform fills in for each number (docs/protocol.md, section 2, sendDIYSms).
 
-        rows: the number, then up to five values for {A} to {E}; {PHONE} is the number. The platform returns no message
-        ids for these. Returns and raises as `send` does.
+        rows: the number, then up to five values for {A} to {E}; {PHONE} is the number. A row with `,` or `;` in a value
+        is filled in here and sent by itself, unless `single_rows` is False. The platform returns no message ids for
+        the others. Returns and raises as `send` does.
         """
         return self._run(self._flow(partial(plan_template, template, rows), **options))
 
     def send_batch(self, pairs: Iterable[tuple[Number, str]], **options: Unpack[SendOptions]) -> tuple[Receipt, ...]:
         """Send each number its own text (docs/protocol.md, section 2, sendPackSms).
 
-        pairs: number and text, without `|` and `$`. The platform returns no message ids for these. Returns and raises
-        as `send` does.
+        pairs: number and text. A text with `|` or `$` is sent by itself, unless `single_rows` is False. The platform
+        returns no message ids for the others. Returns and raises as `send` does.
         """
         return self._run(self._flow(partial(plan_batch, pairs), **options))
 

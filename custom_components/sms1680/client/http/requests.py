@@ -1,5 +1,6 @@
 """The platform's four calls as HTTP requests (docs/protocol.md, section 2)."""
 
+from dataclasses import replace
 from datetime import timedelta, timezone
 from urllib.parse import urlencode
 
@@ -20,25 +21,40 @@ INTERFACES: dict[SendKind, tuple[str, str, str]] = {
 }
 
 
-def check_separators(plan: SendPlan) -> SendPlan:
-    """Return the plan. Raise InvalidMessageError if an item contains a separator, which HTTP cannot escape."""
+def has_separator(plan: SendPlan, item: int) -> bool:
+    """Return whether an item contains a separator of its interface, which HTTP cannot escape."""
     if plan.kind == "batch":
-        for item, text in enumerate(plan.texts):
-            if "|" in text or "$" in text:
-                raise row_error(
-                    plan.row_of(item),
-                    "has | or $ in its text, which a batch over HTTP cannot send",
-                    "内容含 | 或 $，批量发送无法传送",
-                )
-    for item, values in enumerate(plan.values):
-        for letter, value in zip(LETTERS, values, strict=False):
-            if "," in value or ";" in value:
-                raise row_error(
-                    plan.row_of(item),
-                    f"has , or ; in the value of {{{letter}}}, which a template over HTTP cannot send",
-                    f" {{{letter}}} 的值含 , 或 ;，无法传送",
-                )
+        text = plan.texts[item]
+        return "|" in text or "$" in text
+    return plan.kind == "template" and any("," in value or ";" in value for value in plan.values[item])
+
+
+def check_separators(plan: SendPlan) -> SendPlan:
+    """Return the plan. Raise InvalidMessageError if an item contains a separator of its interface."""
+    for item in range(len(plan.numbers)) if plan.kind != "send" else ():
+        if not has_separator(plan, item):
+            continue
+        if plan.kind == "batch":
+            raise row_error(
+                plan.row_of(item),
+                "has | or $ in its text, which a batch over HTTP cannot send",
+                "内容含 | 或 $，批量发送无法传送",
+            )
+        letter = next(letter for letter, value in zip(LETTERS, plan.values[item], strict=False) if {*",;"} & {*value})
+        raise row_error(
+            plan.row_of(item),
+            f"has , or ; in the value of {{{letter}}}, which a template over HTTP cannot send",
+            f" {{{letter}}} 的值含 , 或 ;，无法传送",
+        )
     return plan
+
+
+def single(plan: SendPlan, item: int) -> SendPlan:
+    """Return the plan that sends one row of a template or a batch as a text of its own."""
+    text = plan.texts[item]
+    return replace(
+        plan, kind="send", content=text, numbers=[plan.numbers[item]], texts=[text], values=(), places=range(1)
+    )
 
 
 def build_send(gateway: str, account: Account, plan: SendPlan, start: int, end: int) -> Request:

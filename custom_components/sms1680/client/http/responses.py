@@ -74,12 +74,17 @@ _TOO_MANY_REQUESTS = 429
 
 
 def read_response(
-    kind: SendKind, response: Response | TransportError, secrets: Sequence[str] = (), texts: Sequence[str] = ()
+    kind: SendKind,
+    response: Response | TransportError,
+    secrets: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    *,
+    own_texts: bool = False,
 ) -> Verdict:
     """Return the verdict for the packet that was sent.
 
     secrets: the passwords. texts: the texts of the message. Both are masked in the detail of a response that was not
-    understood; the detail of a refusal shows the refused words.
+    understood; the detail of a refusal shows the refused words. own_texts: the other packets have other texts.
     """
     if isinstance(response, TransportError):
         if response.begun:
@@ -96,7 +101,7 @@ def read_response(
     reason = TABLES[kind][code]
     if reason is None:
         return _read_acceptance(kind, response, text, tail, secrets)
-    return verdict_of(reason, mask_text(tail, secrets) if tail else None, own_texts=kind == "batch")
+    return verdict_of(reason, mask_text(tail, secrets) if tail else None, own_texts=own_texts or kind == "batch")
 
 
 def read_balance(response: Response | TransportError, secrets: Iterable[str] = ()) -> int:

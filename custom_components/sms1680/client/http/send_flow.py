@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from ..account import Account
@@ -18,7 +19,7 @@ from ..outcomes import Outcome, Reason
 from ..plan import SendPlan
 from ..receipts import OnReceipt, Receipt, call_hook
 from ..verdict import RetryMode, Verdict
-from .requests import build_send
+from .requests import build_send, has_separator, single
 from .responses import read_response
 from .transport import Request, Response, TransportError
 
@@ -40,7 +41,10 @@ Steps = Generator[Command, Response | TransportError | None, _Result]
 
 @dataclass(eq=False, repr=False)
 class SendFlow:
-    """One call of `send`, `send_template` or `send_batch`. packet_size: flow items per request, 1 to 1000."""
+    """One call of `send`, `send_template` or `send_batch`. packet_size: flow items per request, 1 to 1000.
+
+    A row that contains a separator of its interface is sent by itself, after the other rows.
+    """
 
     plan: SendPlan
     options: CallOptions
@@ -63,7 +67,13 @@ class SendFlow:
     def steps(self) -> Steps[tuple[Receipt, ...]]:
         """Send packet after packet; return a receipt for each place of the caller's list."""
         places = self.plan.places
+        order: list[int] | None = None
+        if self.plan.kind != "send":
+            order = sorted(range(len(self.plan.numbers)), key=self._is_single)
+            self.plan = self.plan.only(order)
         receipts = yield from self._packets() if self.guard is None else self._guarded(self.guard)
+        if order is not None:
+            receipts = [receipt for _, receipt in sorted(zip(order, receipts, strict=True), key=itemgetter(0))]
         return tuple([receipts[place] for place in places])
 
     def _guarded(self, guard: SpendingGuard) -> Steps[list[Receipt]]:
@@ -131,8 +141,12 @@ class SendFlow:
             return _CANCELLED, 0.0
         verdict: Verdict | None = None
         try:
-            response = yield build_send(self.gateway, self.account, self.plan, start, end)
-            verdict = read_response(self.plan.kind, response or _NO_RESPONSE, self.account.secrets(), self._texts)
+            alone = self._is_single(start)
+            packet, first, last = (single(self.plan, start), 0, 1) if alone else (self.plan, start, end)
+            response = yield build_send(self.gateway, self.account, packet, first, last)
+            verdict = read_response(
+                packet.kind, response or _NO_RESPONSE, self.account.secrets(), self._texts, own_texts=alone
+            )
         finally:
             if verdict is None:
                 # Interrupted (Ctrl-C): the request may have been sent, so record it.
@@ -170,10 +184,15 @@ class SendFlow:
         if plan.kind == "send":
             return min(len(plan.numbers), start + max(1, self.packet_size // plan.flow[0]))
         end, flow = start + 1, plan.flow[start]
-        while end < len(plan.numbers) and flow + plan.flow[end] <= self.packet_size:
+        if self._is_single(start):
+            return end
+        while end < len(plan.numbers) and not self._is_single(end) and flow + plan.flow[end] <= self.packet_size:
             flow += plan.flow[end]
             end += 1
         return end
+
+    def _is_single(self, item: int) -> bool:
+        return has_separator(self.plan, item)
 
     def _receipts(self, start: int, end: int, verdict: Verdict) -> list[Receipt]:
         return [self._receipt(item, verdict) for item in range(start, end)]
