@@ -52,7 +52,7 @@ from .inbound.endpoints import (
     async_unregister_push,
     async_update_listener,
 )
-from .issues import STORE_DAMAGED, STORE_UNAVAILABLE, async_prune_issues, async_remove_issues
+from .issues import STORE_UNAVAILABLE, async_prune_issues, async_remove_issues
 from .outbound.pipeline import create_queue
 from .outbound.unavailable_notify import async_watch_unavailable
 from .recipients import recipients
@@ -71,9 +71,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     async_setup_services(hass)
     async_setup_context(hass)
     async_watch_unavailable(hass)
-    store = hass.data[DATA_STORE] = StoreManager(
-        hass, lambda aside: STORE_DAMAGED.async_create(hass, None, file=FILE, aside=aside)
-    )
+    store = hass.data[DATA_STORE] = StoreManager(hass)
     if problem := await store.async_open():
         STORE_UNAVAILABLE.async_create(hass, None, file=FILE, problem=problem)
     else:

@@ -129,6 +129,9 @@ _OF_AN_ACCOUNT: Final = (
 # These belong to no account.
 STORE_UNAVAILABLE: Final = Repair("store_unavailable")
 STORE_DAMAGED: Final = Repair("store_damaged", fixable=True, persistent=True)
+STORE_RESTORED: Final = Repair("store_restored", fixable=True, persistent=True)
+STORE_CUT: Final = Repair("store_cut", fixable=True, persistent=True)
+STORE_FAILED: Final = Repair("store_failed", fixable=True, persistent=True)
 
 
 @callback

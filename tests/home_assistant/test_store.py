@@ -33,6 +33,7 @@ from custom_components.sms1680.store.db import (
     StoredIn,
     StoredOut,
     StoreError,
+    StoreObserver,
     Uplink,
     schema,
     writer,
@@ -231,7 +232,7 @@ class TestDamage:
     def test_damaged_file_is_replaced_at_open(self, path: Path, make: Make) -> None:
         path.write_bytes(b"this is no database, and never was one" * 200)
         aside: list[Path] = []
-        store = make(aside.append)
+        store = make(StoreObserver(damaged=aside.append))
         assert done(store.receive(uplink())).row
         (stored,) = aside
         assert stored.read_bytes().startswith(b"this is no database")
@@ -239,7 +240,7 @@ class TestDamage:
 
     def test_damaged_file_is_replaced_at_runtime(self, path: Path, make: Make) -> None:
         aside: list[Path] = []
-        store = make(aside.append)
+        store = make(StoreObserver(damaged=aside.append))
         for number in range(300):
             store.receive(uplink(str(number) * 50))
         done(store.begin_backup())  # the file contains everything now, and the -wal file nothing
@@ -256,7 +257,7 @@ class TestDamage:
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA user_version = 1000")
         aside: list[Path] = []
-        make(aside.append)
+        make(StoreObserver(damaged=aside.append))
         assert len(aside) == 1
 
     def test_dispatch_in_progress_is_stored_completely_in_the_new_file(self, path: Path, make: Make) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -29,7 +30,8 @@ from ..const import (
     SIGNAL_STORE_RECREATED,
     signal_delivery,
 )
-from .db import DeliveryUpdate, MessageStore, Retention, Selection, StoreError
+from ..issues import STORE_CUT, STORE_DAMAGED, STORE_FAILED, STORE_RESTORED, Repair
+from .db import DeliveryUpdate, MessageStore, Retention, Selection, StoreError, StoreObserver
 from .intake import StoreIntake
 
 _LOGGER = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ FILE: Final = "sms1680.db"
 _PRUNE_INTERVAL: Final = timedelta(hours=1)
 # For accounts that store nothing on disk: as long as delivery reports can arrive.
 _IN_MEMORY: Final = Retention(timedelta(days=3), 1000, texts=True)
+_FAILED_INTERVAL: Final = 60.0  # seconds between updates of the repair for failing writes
 _MAX_PUBLISHED: Final = 1000  # messages for which an older update may still follow
 
 
@@ -45,15 +48,22 @@ class StoreManager:
     """The store in the configuration directory, and one in memory.
 
     Accounts that store nothing on disk use the one in memory. So does every account if the file cannot be opened.
-    on_damaged: called with the new name of a damaged file.
     """
 
-    def __init__(self, hass: HomeAssistant, on_damaged: Callable[[str], None]) -> None:
+    def __init__(self, hass: HomeAssistant) -> None:
         self._hass = hass
-        self._report_damaged = on_damaged
-        self._disk = StoreIntake(hass, MessageStore(Path(hass.config.path(FILE)), self._on_damaged))
-        self._memory = StoreIntake(hass, MessageStore(None))
+        observer = StoreObserver(
+            damaged=self._on_damaged,
+            restored=lambda: self._report(STORE_RESTORED),
+            cut=lambda: self._report(STORE_CUT, recreated=True),
+            failed=self._on_failed,
+            large=self._on_large,
+        )
+        self._disk = StoreIntake(hass, MessageStore(Path(hass.config.path(FILE)), observer))
+        self._memory = StoreIntake(hass, MessageStore(None, StoreObserver(large=self._on_large)))
         self._has_disk = False
+        self._failed_at = -_FAILED_INTERVAL
+        self._pruning: asyncio.Task[None] | None = None
         self._published: BoundedDict[int, int] = BoundedDict(_MAX_PUBLISHED)
 
     @property
@@ -151,12 +161,30 @@ class StoreManager:
             include_pending=entry.disabled_by is not None,
         )
 
+    # --- the store calls these in any thread ---
+
     def _on_damaged(self, aside: Path) -> None:
-        """Report a damaged file. The store calls this in any thread."""
+        self._report(STORE_DAMAGED, recreated=True, aside=aside.name)
+
+    def _on_failed(self, kind: str) -> None:
+        if (now := time.monotonic()) - self._failed_at >= _FAILED_INTERVAL:
+            self._failed_at = now
+            self._report(STORE_FAILED, problem=kind)
+
+    def _on_large(self) -> None:
+        def prune() -> None:
+            if self._pruning is None or self._pruning.done():
+                self._pruning = self._hass.async_create_background_task(self.async_prune(), f"{DOMAIN} prune")
+
+        self._hass.loop.call_soon_threadsafe(prune)
+
+    def _report(self, repair: Repair, *, recreated: bool = False, **placeholders: str) -> None:
+        """Create a repair. recreated: some content is missing, so that others save again what they still have."""
 
         def report() -> None:
-            self._report_damaged(aside.name)
-            async_dispatcher_send(self._hass, SIGNAL_STORE_RECREATED)
+            repair.async_create(self._hass, None, None, None, file=FILE, **placeholders)
+            if recreated:
+                async_dispatcher_send(self._hass, SIGNAL_STORE_RECREATED)
 
         self._hass.loop.call_soon_threadsafe(report)
 

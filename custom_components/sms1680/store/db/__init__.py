@@ -23,7 +23,7 @@ from .records import (
     comparable_number,
 )
 from .store import MessageStore
-from .writer import StoreError
+from .writer import StoreError, StoreObserver
 
 __all__ = [
     "SETTLED",
@@ -43,6 +43,7 @@ __all__ = [
     "Retention",
     "Selection",
     "StoreError",
+    "StoreObserver",
     "StoredIn",
     "StoredOut",
     "Uplink",

@@ -40,6 +40,14 @@ _LATER: Final = (
 # The first condition has the same words as an index, because SQLite uses it only then.
 _SCHEDULED: Final = "state IN ('sending', 'accepted', 'pending') AND state <> 'sending' AND entry = ? AND due > ?"
 _DIGEST_AGE: Final = timedelta(days=1)
+# Bytes of each kind of item that all accounts together may have, with the columns that can be long, and which rows may
+# be deleted.
+_MAX_BYTES: Final = {
+    "uplink": (24 * 2**20, ("content", "extension", "message_id"), "fired"),
+    "outgoing": (16 * 2**20, ("text",), "state <> 'sending'"),
+    "report": (8 * 2**20, ("status", "message_id"), "fired"),
+}
+_BYTES_OF_ROW: Final = 300  # of the other columns and the indexes
 
 
 def find_messages(connection: sqlite3.Connection, query: HistoryQuery) -> list[StoredIn | StoredOut]:
@@ -108,10 +116,24 @@ def prune_messages(
             connection.execute(
                 "UPDATE uplink SET content = NULL WHERE content IS NOT NULL AND fired AND entry = ?", (entry,)
             )
+    for table in _MAX_BYTES:
+        _delete_excess_bytes(connection, table)
     stale = to_micros(now - _DIGEST_AGE)
     for table in ("uplink", "report"):
         connection.execute(f"UPDATE {table} SET digest = NULL WHERE at < ? AND digest IS NOT NULL", (stale,))
     return expired
+
+
+def _delete_excess_bytes(connection: sqlite3.Connection, table: str) -> None:
+    """Delete the items of one kind that exceed its bytes: those of unknown numbers first, then the oldest."""
+    limit, columns, done = _MAX_BYTES[table]
+    size = " + ".join(f"ifnull(length(CAST({column} AS BLOB)), 0)" for column in columns)
+    (total,) = connection.execute(f"SELECT ifnull(sum({size} + {_BYTES_OF_ROW}), 0) FROM {table}").fetchone()
+    if total > limit:
+        sums = f"sum({size} + {_BYTES_OF_ROW}) OVER (ORDER BY recipient IS NULL, row DESC) AS bytes"
+        # A part more than necessary, so that a flood does not delete a few rows each time.
+        excess = f"SELECT row FROM (SELECT row, {sums} FROM {table}) WHERE bytes > ?"
+        connection.execute(f"DELETE FROM {table} WHERE row IN ({excess}) AND {done}", (limit * 3 // 4,))
 
 
 def delete_texts(connection: sqlite3.Connection, uplinks: Collection[int]) -> None:

@@ -36,7 +36,7 @@ from .outbox import (
     unconcluded,
 )
 from .records import DeliveryUpdate, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
-from .writer import InMemory, Writer
+from .writer import TOO_LARGE, InMemory, StoreError, StoreObserver, Writer
 
 
 def _method[**P, T](
@@ -54,20 +54,21 @@ def _method[**P, T](
 class MessageStore:
     """One SQLite database, with a thread of its own if it is a file. All methods can be called from any thread.
 
-    path: the file, None for a store in memory. on_damaged: called in any thread with the new name of a file that was
-    damaged, or written by a later version, and was renamed. now: returns the current time, aware.
+    path: the file, None for a store in memory. observer: is called when something happens to the store. now: returns
+    the current time, aware.
     """
 
     def __init__(
         self,
         path: Path | None,
-        on_damaged: Callable[[Path], None] = lambda _: None,
+        observer: StoreObserver = StoreObserver(),  # noqa: B008 - immutable
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.path = path
+        self._observer = observer
         self._now = now
         self._first_rows = (0, 0)
-        self._writer = Writer(path, self._prepare, on_damaged) if path else InMemory(self._prepare)
+        self._writer = Writer(path, self._prepare, observer) if path else InMemory(self._prepare, observer)
 
     @property
     def durable(self) -> bool:
@@ -106,13 +107,13 @@ class MessageStore:
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
         """Store an incoming item, so that it can be acknowledged."""
-        return self._writer.submit(lambda database: insert_received(database, [item])[0])
+        return self._accept(lambda database: insert_received(database, [item])[0])
 
     def receive_all(self, items: Sequence[Uplink | Report]) -> Future[list[Received]]:
         """Store all of the items or none."""
         # A single statement is a transaction itself, and saves the thread from waiting for the GIL at BEGIN and COMMIT.
         one_statement = len(items) <= MAX_PER_INSERT and all(isinstance(item, Uplink) for item in items)
-        return self._writer.submit(lambda database: insert_received(database, items), alone=one_statement)
+        return self._accept(lambda database: insert_received(database, items), alone=one_statement)
 
     def pending(self, entry: str, limit: int) -> Future[list[PendingEvent]]:
         """Return stored items whose event has not fired, oldest first."""
@@ -164,6 +165,16 @@ class MessageStore:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
         return self._writer.submit(end, alone=True)
+
+    def _accept[T](self, job: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> Future[T]:
+        """Run a job that stores incoming items, unless the store is too large: the sender repeats what is refused."""
+        if self._writer.size <= TOO_LARGE:
+            return self._writer.submit(job, alone=alone)
+        refused: Future[T] = Future()
+        refused.set_exception(StoreError("too_large"))
+        self._observer.large()
+        self._observer.failed("too_large")
+        return refused
 
     def _shrink(self) -> None:
         def shrink(database: sqlite3.Connection) -> None:

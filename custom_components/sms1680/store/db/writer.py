@@ -1,7 +1,8 @@
 """One thread that does all of the database's work. Jobs that wait at the same time share one commit.
 
 A job's future is done after the commit, which is durable (WAL, synchronous=FULL). A damaged file is renamed, and a new
-one takes its place. A database in memory has no thread and runs jobs immediately.
+one takes its place. Before and after each transaction, the thread checks that its files are still in place. A database
+in memory has no thread and runs jobs immediately.
 """
 
 import contextlib
@@ -12,10 +13,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, override
 
+from .file_guard import ContentLostError, FileGuard, is_sound, set_aside
 from .schema import NewerError, migrate
 
 _LOGGER = logging.getLogger(__name__)
@@ -24,8 +25,11 @@ _MAX_WAITING: Final = 10_000
 _MAX_TOGETHER: Final = 1000
 _BUSY_TIMEOUT: Final = 5.0  # seconds, while another program uses the file
 _STATEMENTS: Final = 256  # number of prepared statements
-_MAX_SET_ASIDE: Final = 3
-_SUFFIXES: Final = ("", "-wal", "-shm")
+_CHECK_INTERVAL: Final = 5.0  # seconds between the checks of an idle store's files
+# Bytes of a database that is pruned immediately, and of one that accepts no more messages. Only messages whose event
+# has not fired yet remain after pruning.
+LARGE: Final = 64 * 2**20
+TOO_LARGE: Final = 4 * LARGE
 _DAMAGE_ERRORS: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _DISK_ERRORS: Final = (
     *_DAMAGE_ERRORS,
@@ -53,6 +57,26 @@ class StoreError(Exception):
         self.common = common
 
 
+def _ignore(*_: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreObserver:
+    """Functions that are called in any thread when something happens to the store.
+
+    damaged: the file was damaged, empty, or of a later version; called with its new name. restored: the file was
+    deleted or replaced while it was open, and its content was written to a new one. cut: it was shortened while it was
+    open, and its latest content is missing. failed: nothing can be written now; called with the kind of error. large:
+    the store is to be pruned.
+    """
+
+    damaged: Callable[[Path], None] = _ignore
+    restored: Callable[[], None] = _ignore
+    cut: Callable[[], None] = _ignore
+    failed: Callable[[str], None] = _ignore
+    large: Callable[[], None] = _ignore
+
+
 @dataclass(slots=True)
 class _Task:
     job: Job[Any]
@@ -63,16 +87,20 @@ class _Task:
 class Writer:
     """The thread and its connection.
 
-    path: the file, None for a database in memory. prepare: called with each new connection after the migration.
-    on_damaged: called in the thread that found a damaged file, with the file's new name.
+    path: the file, None for a database in memory. prepare: called with the first connection to a file after the
+    migration. size: of the database in bytes, after the last transaction.
     """
 
     def __init__(
-        self, path: Path | None, prepare: Callable[[sqlite3.Connection], None], on_damaged: Callable[[Path], None]
+        self, path: Path | None, prepare: Callable[[sqlite3.Connection], None], observer: StoreObserver
     ) -> None:
+        self.size = 0
         self._path = path
         self._prepare = prepare
-        self._on_damaged = on_damaged
+        self._observer = observer
+        self._guard = FileGuard(path) if path else None
+        self._is_prepared = False
+        self._large = LARGE
         self._tasks: queue.Queue[_Task | None] = queue.Queue(_MAX_WAITING)
         self._held: _Task | None = None
         self._connection: sqlite3.Connection | None = None
@@ -111,6 +139,8 @@ class Writer:
 
     def _connect_first(self) -> None:
         try:
+            if self._path is not None and self._path.exists() and not self._path.stat().st_size:
+                self._set_aside()  # a file that was emptied: the content of its `-wal` file alone is not usable
             self._replacing(self._connect)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(error_kind(error)) from None
@@ -118,12 +148,15 @@ class Writer:
     def _run(self) -> None:
         while tasks := self._next():
             self._serve([task for task in tasks if task.future.set_running_or_notify_cancel()])
-        if self._connection is not None:
-            self._connection.close()
+        self._serve([_Task(_ignore, Future(), alone=True)])  # the files must be in place at the end
+        self._disconnect()
 
     def _next(self) -> list[_Task]:
         """Wait for tasks, and return those that can share a transaction. Return an empty list at the end."""
-        first = self._held or self._tasks.get()
+        try:
+            first = self._held or self._tasks.get(timeout=_CHECK_INTERVAL)
+        except queue.Empty:
+            return [_Task(_ignore, Future(), alone=True)]
         self._held = None
         if first is None:
             return []
@@ -152,6 +185,8 @@ class Writer:
                 for task in tasks:
                     self._serve([task])
                 return
+            if common:
+                self._observer.failed(error_kind(error))
             from_sqlite = isinstance(error, sqlite3.Error | OSError)
             for task in tasks:
                 task.future.set_exception(StoreError(error_kind(error), common=common) if from_sqlite else error)
@@ -163,6 +198,9 @@ class Writer:
         """Do some work, and again with a new database if this one is damaged, or of a later version."""
         try:
             return work()
+        except ContentLostError:
+            self._reopen_after_loss()
+            return work()
         except (sqlite3.DatabaseError, NewerError) as error:
             replaceable = isinstance(error, NewerError) or _error_code(error) in _DAMAGE_ERRORS
             if self._path is None or not replaceable:
@@ -173,6 +211,26 @@ class Writer:
 
     def _transact(self, tasks: list[_Task]) -> list[Any]:
         connection = self._connection or self._connect()
+        if self._guard is not None and (self._guard.are_replaced() or self._guard.are_cut(connection)):
+            connection = self._restore(connection)
+        results = self._run_jobs(connection, tasks)
+        if self._guard is None:
+            (pages,), (page,) = (
+                connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+            )
+            self.size = pages * page
+        else:
+            if self._guard.are_replaced():
+                connection = self._restore(connection)
+            self._guard.note(connection)
+            self.size = self._guard.size
+        if self.size > self._large:
+            self._observer.large()
+        # Ask again only if pruning has not helped, and the database has grown by a quarter since.
+        self._large = LARGE if self.size <= LARGE else max(self._large, self.size * 5 // 4)
+        return results
+
+    def _run_jobs(self, connection: sqlite3.Connection, tasks: list[_Task]) -> list[Any]:
         if tasks[0].alone:
             return [tasks[0].job(connection)]
         connection.execute("BEGIN IMMEDIATE")
@@ -203,7 +261,11 @@ class Writer:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # purged messages must not remain in the file
             migrate(connection)
-            self._prepare(connection)
+            if not self._is_prepared:
+                self._prepare(connection)
+                self._is_prepared = True
+            if self._guard is not None:
+                self._guard.note(connection, opened=True)
         except BaseException:
             connection.close()
             raise
@@ -212,29 +274,54 @@ class Writer:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+        if connection is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            if self._guard is not None and (self._guard.are_replaced() or self._guard.are_cut(connection)):
+                # Closing would write the rest of a cut file, and delete a file by its name.
+                connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)  # noqa: FBT003
+            connection.close()
+
+    def _restore(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Write the content of the open files to a new file, and return a connection to it. Raises ContentLostError."""
+        assert self._guard is not None  # noqa: S101 - a database in memory has no files
+        fresh = self._guard.rescue(connection)
+        (automatic,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+        self._disconnect()
+        self._guard.put_in_place(fresh)
+        connection = self._connect()
+        connection.execute(f"PRAGMA wal_autocheckpoint = {automatic}").fetchall()  # 0 during a backup
+        _LOGGER.error("The message store was deleted or replaced while it was in use. It was written to a new file")
+        self._observer.restored()
+        return connection
+
+    def _reopen_after_loss(self) -> None:
+        """Continue with what remains of a file that was cut, or with a new file."""
+        assert self._path is not None  # noqa: S101 - a database in memory has no files
+        self._disconnect()
+        with contextlib.suppress(sqlite3.Error):
+            with contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True)) as remaining:
+                sound = is_sound(remaining)
+            if sound:
+                _LOGGER.error("The message store was cut while it was in use. Its latest content is missing")
+                self._observer.cut()
+                return
+        self._set_aside()
 
     def _set_aside(self) -> None:
-        """Rename the file and its additional files. Delete all but the newest three."""
+        """Rename the file and its additional files."""
         assert self._path is not None  # noqa: S101 - a database in memory cannot be damaged
-        aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-        for suffix in _SUFFIXES:
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{self._path}{suffix}").replace(f"{aside}{suffix}")
-        for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*Z"), reverse=True)[_MAX_SET_ASIDE:]:
-            for suffix in _SUFFIXES:
-                Path(f"{old}{suffix}").unlink(missing_ok=True)
+        aside = set_aside(self._path, "damaged")
+        self._is_prepared = False
         _LOGGER.error("The message store is damaged. It was renamed to %s and replaced with a new one", aside.name)
-        self._on_damaged(aside)
+        self._observer.damaged(aside)
 
 
 class InMemory(Writer):
     """A database in memory. It runs jobs in the calling thread, since nothing waits for a disk."""
 
-    def __init__(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
-        super().__init__(None, prepare, lambda _: None)
+    def __init__(self, prepare: Callable[[sqlite3.Connection], None], observer: StoreObserver) -> None:
+        super().__init__(None, prepare, observer)
 
     @override
     def open(self) -> None:

@@ -1,0 +1,149 @@
+"""Notice that another program deleted, replaced or cut the database's files, and write their content to a new file.
+
+SQLite keeps its files open. Without this check it writes into a deleted file without an error, and everything is gone
+when the program ends. Nothing here opens the database's files by itself: closing such a descriptor would release
+SQLite's locks.
+"""
+
+import contextlib
+import os
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from .schema import VERSION
+
+SUFFIXES: Final = ("", "-wal", "-shm")
+MAX_SET_ASIDE: Final = 3
+_SMALLEST: Final = 512  # bytes: the smallest page, of which a database has at least one
+
+
+class ContentLostError(Exception):
+    """Another program changed the database's files, and their content could not be read completely."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    identity: tuple[int, int]
+    size: int
+
+    @classmethod
+    def read(cls, path: str) -> "_File | None":
+        try:
+            found = os.stat(path)  # noqa: PTH116 - before and after each transaction, so it must be fast
+        except FileNotFoundError:
+            return None
+        return cls((found.st_dev, found.st_ino), found.st_size)
+
+
+class FileGuard:
+    """Compares the database's files with those that SQLite has open.
+
+    size: the size of the file and its `-wal` file in bytes, as of the last `note`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.size = 0
+        self._path = path
+        self._names = (str(path), f"{path}-wal")
+        self._known: tuple[_File | None, _File | None] = (None, None)
+        self._version = 0
+
+    def note(self, connection: sqlite3.Connection, *, opened: bool = False) -> None:
+        """Note the files after an own change. opened: the connection is new."""
+        self._known = self._read()
+        self.size = sum(file.size for file in self._known if file is not None)
+        if opened:
+            self._version = _data_version(connection)
+
+    def are_replaced(self) -> bool:
+        """Return whether the files are missing, or other ones than those that SQLite has open."""
+        main, log = self._read()
+        known_main, known_log = self._known
+        if main is None or known_main is None or main.size < _SMALLEST:
+            return True
+        if main.identity != known_main.identity:
+            return True
+        return known_log is not None and (log is None or log.identity != known_log.identity)
+
+    def are_cut(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the files have become shorter, and not by the transactions of another connection."""
+        pairs = zip(self._read(), self._known, strict=True)
+        if not any(now and known and now.size < known.size for now, known in pairs):
+            return False
+        with contextlib.suppress(sqlite3.Error):
+            if (version := _data_version(connection)) != self._version:
+                self._version = version
+                self.note(connection)
+                return False
+        return True
+
+    def rescue(self, connection: sqlite3.Connection) -> Path:
+        """Copy the content of the open files to a new file, and return it. Raises ContentLostError and sqlite3.Error.
+
+        The copy is complete or not made: it must pass SQLite's check and have the current schema.
+        """
+        fresh = self._path.with_name(f"{self._path.name}.rescued")
+        _remove(fresh)
+        fresh.touch(0o600)
+        sound = False
+        try:
+            with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
+                connection.backup(copy)
+                sound = is_sound(copy)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+                raise  # the content is still there, and the next transaction tries again
+        if not sound:
+            _remove(fresh)
+            raise ContentLostError
+        return fresh
+
+    def put_in_place(self, fresh: Path) -> None:
+        """Move a rescued file to the database's name. A foreign file with that name is renamed."""
+        main, _ = self._read()
+        known, _ = self._known
+        if main is not None and known is not None and main.identity != known.identity and main.size:
+            set_aside(self._path, "replaced", suffixes=("",))
+        for suffix in SUFFIXES[1:]:
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+        fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _read(self) -> tuple[_File | None, _File | None]:
+        main, log = self._names
+        return _File.read(main), _File.read(log)
+
+
+def is_sound(connection: sqlite3.Connection) -> bool:
+    """Return whether a database passes SQLite's check and has the current schema."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return bool(version == VERSION and result == "ok")
+
+
+def set_aside(path: Path, why: str, suffixes: tuple[str, ...] = SUFFIXES) -> Path:
+    """Rename a file and its additional files, and return the new name. Delete all but the newest three."""
+    aside = path.with_name(f"{path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+    for suffix in suffixes:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
+    for old in sorted(path.parent.glob(f"{path.name}.{why}-*Z"), reverse=True)[MAX_SET_ASIDE:]:
+        _remove(old)
+    return aside
+
+
+def _remove(path: Path) -> None:
+    for suffix in SUFFIXES:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
