@@ -41,11 +41,17 @@ _SAY_WHETHER_TO_REPEAT: Final = frozenset(
 
 
 class DropReason(StrEnum):
-    """Why a deferred message was dropped without a further attempt."""
+    """Why a message was dropped without an attempt, or a deferred one without a further attempt."""
 
     TOO_LATE = "too_late"
     RECIPIENT_REMOVED = "recipient_removed"
     UNREADABLE = "unreadable"
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    ACCOUNT_AMBIGUOUS = "account_ambiguous"
+    ACCOUNT_NOT_LOADED = "account_not_loaded"
+    ACCOUNT_DISABLED = "account_disabled"
+    RECIPIENT_DISABLED = "recipient_disabled"
+    INVALID_CALL = "invalid_call"
 
     def sentence(self, lang: Language) -> str:
         """Return the reason as a sentence."""
@@ -65,6 +71,30 @@ _DROP_SENTENCES: Final = {
     DropReason.UNREADABLE: (
         "Another version of this integration stored it in a form that this version cannot read.",
         "它由本程序的另一版本保存，当前版本无法读取。",
+    ),
+    DropReason.ACCOUNT_NOT_FOUND: (
+        "The account does not exist.",
+        "该账户不存在。",
+    ),
+    DropReason.ACCOUNT_AMBIGUOUS: (
+        "There are several accounts, and the call does not say which one to use.",
+        "有多个账户，而调用没有指明使用哪一个。",
+    ),
+    DropReason.ACCOUNT_NOT_LOADED: (
+        "The account was not loaded.",
+        "该账户未加载。",
+    ),
+    DropReason.ACCOUNT_DISABLED: (
+        "The account is disabled.",
+        "该账户已禁用。",
+    ),
+    DropReason.RECIPIENT_DISABLED: (
+        "The notify entity of the recipient is disabled.",
+        "该接收人的通知实体已禁用。",
+    ),
+    DropReason.INVALID_CALL: (
+        "The call is invalid. Home Assistant's log has the details.",
+        "调用无效，详情见 Home Assistant 日志。",
     ),
 }
 

@@ -16,6 +16,7 @@ from .entity import RecipientEntity, async_add_recipient_entities
 from .errors import send_error
 from .outbound.message import MessageOptions, text_to
 from .outbound.pipeline import async_deliver
+from .outbound.unsent import Unsent, reports_rejection
 from .recipients import Addressee
 
 PLATFORM_SCHEMA = legacy_notify.PLATFORM_SCHEMA
@@ -62,7 +63,10 @@ class _Notify(RecipientEntity, NotifyEntity):
         context = SendContext(is_automatic(self.hass, self._context), caller=self._context)
         options = MessageOptions(priority=self._priority, context=context)
         batched = not options.is_critical
-        (result,) = await async_deliver(self.hass, [addressee], text, options, context=self._context, batched=batched)
+        with reports_rejection(self.hass, [Unsent.from_addressee(addressee)], self._priority, context):
+            (result,) = await async_deliver(
+                self.hass, [addressee], text, options, context=self._context, batched=batched
+            )
         if result.is_handled:
             return
         if error := send_error(self.hass, [(addressee.name, result.final_receipt)]):

@@ -16,6 +16,7 @@ from homeassistant.components.notify import (
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_PASSWORD, CONF_PLATFORM, CONF_USERNAME, EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import Context, Event, HomeAssistant, ServiceCall
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
@@ -25,6 +26,7 @@ from ..account.spending import LIMITS
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from ..client.account import gateway_url
 from ..client.masking import mask_text
+from ..client.options import Priority
 from ..client.text import Signature
 from ..const import (
     CONF_GATEWAY,
@@ -44,8 +46,9 @@ from ..errors import invalid_message_error, send_error, validation_error
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import addressees_of_numbers, async_authorise, without_duplicates
+from ..outbound.unsent import Unsent, async_report_rejected
 from ..recipients import Addressee, recipients
-from .schemas import MESSAGE_OPTIONS, MaskedSchema, message_options
+from .schemas import ATTR_PRIORITY, MESSAGE_OPTIONS, MaskedSchema, message_options
 
 CONF_ACCOUNT: Final = "account"
 CONF_RECIPIENTS: Final = "recipients"
@@ -153,7 +156,8 @@ type _Send = Callable[[HomeAssistant, Sequence[str], str, MessageOptions], Await
 async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNotificationService:
     """Return the service of a YAML entry. It is available whether an account is loaded or not."""
     if CONF_ACCOUNT in config:
-        return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_config_entry, config[CONF_ACCOUNT]))
+        account = config[CONF_ACCOUNT]
+        return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_config_entry, account), account)
     client = await async_make_client(hass, _http_data(config), config)
 
     async def close(_: Event) -> None:
@@ -166,12 +170,13 @@ async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNoti
 class NotifyService(BaseNotificationService):
     """`notify.<name>`: sends to `target`, by default to the recipients of the YAML entry.
 
-    `data` may have `at`, `extension` and `priority`.
+    `data` may have `at`, `extension` and `priority`. account: the title of the config entry that sends, if one does.
     """
 
-    def __init__(self, recipients: Sequence[str], send: _Send) -> None:
+    def __init__(self, recipients: Sequence[str], send: _Send, account: str | None = None) -> None:
         self._recipients = recipients
         self._send = send
+        self._account = account
 
     @override
     async def _async_notify_message_service(self, service: ServiceCall) -> None:
@@ -185,17 +190,31 @@ class NotifyService(BaseNotificationService):
     async def async_send_message(self, message: str, **kwargs: Any) -> None:
         caller: Context | None = kwargs.get("context")
         context = SendContext(is_automatic(self.hass, caller), caller=caller)
-        try:
-            options = message_options(_DATA(kwargs.get(ATTR_DATA) or {}), context)
-        except vol.Invalid as error:
-            raise validation_error("invalid_data", field=".".join(map(str, error.path))) from None
-        title = kwargs.get(ATTR_TITLE)
-        targets = kwargs.get(ATTR_TARGET)
+        title, data, targets = kwargs.get(ATTR_TITLE), kwargs.get(ATTR_DATA) or {}, kwargs.get(ATTR_TARGET)
         if not (targets := self._recipients if targets is None else targets):
             raise validation_error("no_target")
-        text = f"{title}\n{message}" if title else message
-        if failure := send_error(self.hass, await self._send(self.hass, targets, text, options)):
+        priority: Priority = "critical" if data.get(ATTR_PRIORITY) == "critical" else "normal"
+        try:
+            try:
+                options = message_options(_DATA(data), context)
+            except vol.Invalid as error:
+                raise validation_error("invalid_data", field=".".join(map(str, error.path))) from None
+            text = f"{title}\n{message}" if title else message
+            results = await self._send(self.hass, targets, text, options)
+        except ServiceValidationError as error:
+            entry = _titled(self.hass, self._account)
+            unsent = [Unsent.from_target(entry, target) for target in targets]
+            async_report_rejected(self.hass, unsent, error, priority, context)
+            raise
+        if failure := send_error(self.hass, results):
             raise failure
+
+
+def _titled(hass: HomeAssistant, title: str | None) -> Sms1680ConfigEntry | None:
+    """Return the only config entry that has this title."""
+    entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+    titled = [entry for entry in entries if entry.title == title]
+    return titled[0] if len(titled) == 1 else None
 
 
 async def _send_by_config_entry(

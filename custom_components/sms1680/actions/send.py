@@ -1,6 +1,6 @@
 """The actions `send_message`, `send_template` and `send_batch`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 import voluptuous as vol
 from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import ServiceCall, ServiceResponse
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
 
@@ -20,6 +21,7 @@ from ..outbound.delivery_tracker import DeliveryTracker
 from ..outbound.message import text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_row_addressees, async_target_addressees
+from ..outbound.unsent import Unsent, async_report_rejected_call, reports_rejection
 from ..recipients import Addressee
 from .schemas import MESSAGE_OPTIONS, POLICY, MaskedSchema, async_policy_of, call_context, message_options
 
@@ -66,7 +68,7 @@ SEND_BATCH: Final = MaskedSchema(
 
 async def async_send_message(call: ServiceCall) -> ServiceResponse:
     """Send one text; wait for the delivery reports if that is asked for."""
-    addressees = await async_target_addressees(call)
+    addressees = await _async_addressees(call, async_target_addressees(call))
     message = text_to(addressees, call.data[ATTR_MESSAGE])
     duration: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if duration is None:
@@ -80,7 +82,7 @@ async def async_send_message(call: ServiceCall) -> ServiceResponse:
 async def async_send_template(call: ServiceCall) -> ServiceResponse:
     """Send a template, filled in for each row."""
     rows = call.data[ATTR_ROWS]
-    addressees = await async_row_addressees(call, rows)
+    addressees = await _async_addressees(call, async_row_addressees(call, rows), rows)
     numbers = [addressee.number for addressee in addressees]
     message = TemplateMessage(numbers, call.data[ATTR_TEMPLATE], [row[ATTR_VALUES] for row in rows])
     return _response(call, await _async_deliver(call, addressees, message))
@@ -89,9 +91,20 @@ async def async_send_template(call: ServiceCall) -> ServiceResponse:
 async def async_send_batch(call: ServiceCall) -> ServiceResponse:
     """Send each row its own text."""
     rows = call.data[ATTR_MESSAGES]
-    addressees = await async_row_addressees(call, rows)
+    addressees = await _async_addressees(call, async_row_addressees(call, rows), rows)
     message = BatchMessage([addressee.number for addressee in addressees], [row[ATTR_MESSAGE] for row in rows])
     return _response(call, await _async_deliver(call, addressees, message))
+
+
+async def _async_addressees(
+    call: ServiceCall, found: Awaitable[list[Addressee]], rows: Sequence[Mapping[str, Any]] = ()
+) -> list[Addressee]:
+    """Return the addressees of a call. If it is rejected, report the messages to those that are known."""
+    try:
+        return await found
+    except ServiceValidationError as error:
+        await async_report_rejected_call(call, rows, error, call_context(call))
+        raise
 
 
 async def _async_deliver(
@@ -102,7 +115,9 @@ async def _async_deliver(
 ) -> list[DeliveryResult]:
     options = message_options(call.data, replace(call_context(call), batches=batches))
     policy = await async_policy_of(call)
-    return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
+    unsent = map(Unsent.from_addressee, addressees)
+    with reports_rejection(call.hass, unsent, options.priority, options.context):
+        return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
 
 
 def _response(call: ServiceCall, results: list[DeliveryResult]) -> ServiceResponse:

@@ -140,15 +140,32 @@ def _same_account(hass: HomeAssistant, wanted: str | None, addressees: Iterable[
 def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addressee] | None:
     """Return a notify entity's id with its recipient, None if the entity does not belong to this integration."""
     entity = er.async_get(hass).async_get(entity_id)
-    entry: ConfigEntry[Any] | None = None
-    if entity and entity.platform == DOMAIN and entity.domain == Platform.NOTIFY and not entity.disabled:
-        entry = hass.config_entries.async_get_entry(entity.config_entry_id or "")
-    subentry = entry.subentries.get(entity.config_subentry_id or "") if entity and entry else None
-    if entry is None or subentry is None:
+    found = registered_recipient(hass, entity_id)
+    if entity is None or entity.disabled or found is None:
         return None
-    if entry.state is not ConfigEntryState.LOADED:
-        raise validation_error("account_not_loaded", account=entry.title)
-    return entity_id, Addressee.from_subentry(entry, subentry)
+    if found.entry.state is not ConfigEntryState.LOADED:
+        raise validation_error("account_not_loaded", account=found.entry.title)
+    return entity_id, found
+
+
+def registered_recipient(hass: HomeAssistant, entity_id: str) -> Addressee | None:
+    """Return the recipient of a notify entity, whether it can be used now or not; None if it is not one of ours."""
+    entity = er.async_get(hass).async_get(entity_id)
+    if entity is None or entity.platform != DOMAIN or entity.domain != Platform.NOTIFY:
+        return None
+    entry = hass.config_entries.async_get_entry(entity.config_entry_id or "")
+    subentry = entry.subentries.get(entity.config_subentry_id or "") if entry else None
+    return Addressee.from_subentry(entry, subentry) if entry and subentry else None
+
+
+def persons_recipients(hass: HomeAssistant, entity_id: str) -> list[Addressee]:
+    """Return the recipients that belong to a person, whether their accounts are loaded or not."""
+    return [
+        Addressee.from_subentry(entry, subentry)
+        for entry in hass.config_entries.async_entries(DOMAIN)
+        for subentry in recipients(entry)
+        if subentry.data.get(CONF_PERSON) == entity_id
+    ]
 
 
 def _check_enabled(hass: HomeAssistant, entity_id: str) -> None:
@@ -216,13 +233,11 @@ def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Addressee]]:
         return [one] if one else []
     entities = er.async_get(hass)
     persons = []
-    for entry in hass.config_entries.async_entries(DOMAIN):
-        for subentry in recipients(entry):
-            if subentry.data.get(CONF_PERSON) == entity_id:
-                unique_id = f"{entry.entry_id}_{subentry.subentry_id}_notify"
-                own = entities.async_get_entity_id(Platform.NOTIFY, DOMAIN, unique_id)
-                one = addressee_of_entity(hass, own) if own else None
-                persons += [one] if one else []
+    for addressee in persons_recipients(hass, entity_id):
+        unique_id = f"{addressee.entry.entry_id}_{addressee.subentry_id}_notify"
+        own = entities.async_get_entity_id(Platform.NOTIFY, DOMAIN, unique_id)
+        one = addressee_of_entity(hass, own) if own else None
+        persons += [one] if one else []
     return persons
 
 
