@@ -1,6 +1,11 @@
 """The meaning of each response: docs/protocol.md, section 6, line by line."""
 
+import base64
+import contextlib
+import html
+import json
 import pickle
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given, strategies as st
@@ -164,21 +169,61 @@ def test_missing_response_is_unknown_unless_the_request_never_began() -> None:
     assert never.retry is RetryMode.RECONNECT
 
 
+BILL = ["代开发票"]
+
+
 def test_forbidden_words_are_decoded_in_their_charset() -> None:
-    assert read_response(SEND, answer("8,发票".encode("gb18030"))).detail == "发票"
-    assert read_response(SEND, answer("8,发票".encode("gbk"), charset="GBK")).detail == "发票"
-    assert read_response(SEND, answer("8,发票".encode(), charset="no-such-charset")).detail == "发票"
-    assert read_response(SEND, answer("8,发票".encode(), charset="ascii")).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode("gb18030")), texts=BILL).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode("gbk"), charset="GBK"), texts=BILL).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode(), charset="no-such-charset"), texts=BILL).detail == "发票"
+    assert read_response(SEND, answer("8,发票".encode(), charset="ascii"), texts=BILL).detail == "发票"
 
 
-def test_detail_of_an_unknown_response_is_masked_and_limited() -> None:
-    body = f"<p>user 13812345678 pw e10adc3949ba59abbe56e057f20f883e text 后门打开 plain s3cret</p>{'x' * 500}"
-    detail = read_response(SEND, answer(body), ["s3cret"], ["后门打开"]).detail
-    assert detail is not None
-    assert len(detail) == 200
-    for secret in ("13812345678", "e10adc3949ba59abbe56e057f20f883e", "s3cret", "后门打开"):
-        assert secret not in detail
-    assert "138****5678" in detail
+ECHOED = ["s3cret&<+码", "e10adc3949ba59abbe56e057f20f883e", "13812345678", "后门 748291 打开"]
+
+
+def echoes(secret: str) -> list[str]:
+    """Return the forms in which a gateway can echo a part of the request."""
+    octets = secret.encode()
+    return [
+        secret,
+        quote(secret, safe=""),
+        quote(secret, safe="").lower(),
+        quote_plus(secret),
+        html.escape(secret),
+        json.dumps(secret),
+        base64.b64encode(octets).decode(),
+        base64.urlsafe_b64encode(octets).decode(),
+        octets.hex(),
+    ]
+
+
+@pytest.mark.parametrize("before", ["", "1,", "0,", "2,", "5,", "8,", "8,打开,", "99,", "-99 ", "<p>", "HTTP "])
+@pytest.mark.parametrize("status", [200, 204, 500])
+@pytest.mark.parametrize("path", [SEND, TEMPLATE, BATCH])
+def test_echo_of_the_request_is_quoted_in_no_form(before: str, status: int, path: str) -> None:
+    for secret in ECHOED:
+        for echo in echoes(secret):
+            for body in (f"{before}{echo}", f"{before}{echo}</p>{'x' * 500}"):
+                verdict = read_response(path, answer(body, status), ECHOED[:3], ECHOED[3:])
+                shown = f"{verdict.detail} {verdict.message_id}"
+                assert echo not in shown
+                assert secret not in shown
+                with contextlib.suppress(SMS1680Error):
+                    read_balance(answer(body, status))
+
+
+def test_response_that_was_not_understood_shows_its_code_or_its_length() -> None:
+    assert read_response(SEND, answer("-99,后门打开")).detail == "HTTP 200: -99"
+    assert read_response(SEND, answer("748291")).detail == "HTTP 200: 6 B"
+    assert read_response(SEND, answer("<html>", 502)).detail == "HTTP 502: 6 B"
+
+
+def test_only_refused_words_of_the_message_are_named() -> None:
+    tail = "8,发票，别的、748291;13812345678|Lottery,后门打开着吗请马上回家看一下"
+    texts = ["代开发票 748291 13812345678 LOTTERY 后门打开着吗请马上回家看一下"]
+    assert read_response(SEND, answer(tail), texts=texts).detail == "发票,Lottery"
+    assert read_response(SEND, answer("2,发票"), texts=texts).detail is None
 
 
 @given(

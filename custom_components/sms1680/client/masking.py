@@ -1,7 +1,10 @@
 """Mask numbers, secrets and foreign texts before they are shown."""
 
+import base64
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
 
 MASK = "****"
 SHOWN_ANSWER = 200
@@ -26,13 +29,20 @@ def mask_number(number: str) -> str:
     return f"{number[:-8]}{MASK}{number[-4:]}"
 
 
-def mask_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the first 200 characters of a foreign text without the given secrets, numbers and digests.
+def echoes(value: str) -> Iterator[str]:
+    """Yield the forms in which a peer can echo a value: plain, percent-encoded, escaped for HTML, Base64 and hex."""
+    octets = value.encode("utf-8", "surrogatepass")
+    yield value
+    yield quote(octets, safe="")
+    yield quote_plus(octets)
+    yield html.escape(value)
+    yield octets.hex()
+    for encoded in (base64.b64encode(octets), base64.urlsafe_b64encode(octets)):
+        yield encoded.decode().rstrip("=")
 
-    Used for answers that were not understood, because they can quote the message.
-    """
-    for secret in sorted((secret for secret in secrets if len(secret) > 2), key=len, reverse=True):
-        text = text.replace(secret, MASK)
+
+def mask_text(text: str) -> str:
+    """Return the first 200 characters of a foreign text without numbers and digests."""
     text = _HEX_SECRET.sub(MASK, text)
     text = _MOBILE.sub(rf"\1{MASK}\2", text)
     text = _LONG_DIGITS.sub(lambda found: mask_number(found.group()), text)

@@ -111,7 +111,7 @@ class _HTTPClient(BaseClient):
         return build_balance(self._gateway, self._account)
 
     def _read_balance(self, response: Response | TransportError) -> int:
-        return read_balance(response, (*self._account.secrets(), self._account.username))
+        return read_balance(response)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._account!r}, {self._gateway})"

@@ -2,6 +2,9 @@
 
 Only the exact first token of a response counts, never a substring or the HTTP status alone. If the token is not in
 the table of the interface, the message may have been sent.
+
+A response can echo the request, in any encoding, and what is returned here gets into errors and logs. So nothing of a
+response is quoted but its codes, a message id that looks like one, and refused words that the message contains.
 """
 
 import re
@@ -9,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from ..errors import NoAnswerError, refused_query
-from ..masking import mask_text
+from ..masking import echoes
 from ..outcomes import Outcome, Reason
 from ..plan import SendKind
 from ..verdict import RetryMode, Verdict, verdict_of
@@ -66,7 +69,12 @@ TABLES: Mapping[SendKind, Table] = {"send": SEND, "template": DYNAMIC, "batch": 
 
 _PADDING = "\ufeff\u200b\u200c\u200d\u2060\x00"
 _COMMA = re.compile("[,，]")
-_MESSAGE_ID = re.compile(r"\S{1,64}")
+_MESSAGE_ID = re.compile(r"[\w.:@/+=~-]{1,64}", re.ASCII)
+_CODE = re.compile(r"-?\d{1,3}", re.ASCII)
+_SEPARATORS = re.compile(r"[,，;；、|\s]+")
+_LONGEST_WORD = 10
+_WORDS_SHOWN = 5
+_PRIVATE_DIGITS = re.compile(r"\d{4}")  # as of a PIN or a number
 _BALANCE = re.compile(r"\d{1,18}")
 _OK = 200
 _WRONG_ADDRESS = range(300, 500)
@@ -83,8 +91,8 @@ def read_response(
 ) -> Verdict:
     """Return the verdict for the packet that was sent.
 
-    secrets: the passwords. texts: the texts of the message. Both are masked in the detail of a response that was not
-    understood; the detail of a refusal shows the refused words. own_texts: the other packets have other texts.
+    secrets: the passwords and the numbers of the packet. texts: the texts of the message. A message id can't contain
+    them. The detail of a refusal names the refused words. own_texts: the other packets have other texts.
     """
     if isinstance(response, TransportError):
         if response.begun:
@@ -93,18 +101,19 @@ def read_response(
             Outcome.NOT_SENT, Reason.NO_CONNECTION, detail=response.detail, goes_on=False, retry=RetryMode.RECONNECT
         )
     if response.status != _OK:
-        return _read_status(response, (*secrets, *texts))
+        return _read_status(response)
     text = decode(response)
     code, _, tail = _split(text)
     if code not in TABLES[kind] or (TABLES[kind][code] is Reason.TOO_FAST and tail):
-        return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=mask_text(text, (*secrets, *texts)))
+        return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=_describe(response, code))
     reason = TABLES[kind][code]
     if reason is None:
-        return _read_acceptance(kind, response, text, tail, secrets)
-    return verdict_of(reason, mask_text(tail, secrets) if tail else None, own_texts=own_texts or kind == "batch")
+        return _read_acceptance(kind, response, text, tail, (secrets, texts))
+    words = _refused_words(tail, texts) if reason is Reason.FORBIDDEN_WORDS else None
+    return verdict_of(reason, words, own_texts=own_texts or kind == "batch")
 
 
-def read_balance(response: Response | TransportError, secrets: Iterable[str] = ()) -> int:
+def read_balance(response: Response | TransportError) -> int:
     """Return the balance in parts.
 
     Only the five negative values of the table are errors, and only a whole number from 0 is a balance.
@@ -113,7 +122,7 @@ def read_balance(response: Response | TransportError, secrets: Iterable[str] = (
     if isinstance(response, TransportError):
         raise NoAnswerError(Reason.LOST if response.begun else Reason.NO_CONNECTION, response.detail)
     if response.status != _OK:
-        verdict = _read_status(response, secrets)
+        verdict = _read_status(response)
         if verdict.outcome is Outcome.REFUSED and verdict.reason is not None:
             raise refused_query(verdict.reason)
         raise NoAnswerError(Reason.NOT_UNDERSTOOD, verdict.detail)
@@ -123,7 +132,7 @@ def read_balance(response: Response | TransportError, secrets: Iterable[str] = (
         return int(code)
     reason = BALANCE.get(code)
     if reason is None:
-        raise NoAnswerError(Reason.NOT_UNDERSTOOD, mask_text(text, secrets))
+        raise NoAnswerError(Reason.NOT_UNDERSTOOD, _describe(response, code))
     raise refused_query(reason)
 
 
@@ -152,19 +161,49 @@ def _strip(text: str) -> str:
     return text
 
 
-def _read_status(response: Response, secrets: Iterable[str]) -> Verdict:
+def _describe(response: Response, code: str = "") -> str:
+    """Return what can be shown of a response that was not understood: its status, and its code or its length."""
+    shown = code if _CODE.fullmatch(code) else f"{len(response.body)} B"
+    return f"HTTP {response.status}: {shown}"
+
+
+def _read_status(response: Response) -> Verdict:
     if response.status == _TOO_MANY_REQUESTS:
         return verdict_of(Reason.TOO_FAST)
     if response.status in _WRONG_ADDRESS:
         return verdict_of(Reason.WRONG_ADDRESS, f"HTTP {response.status}")
-    detail = mask_text(f"HTTP {response.status} {decode(response)}".strip(), secrets)
-    return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=detail)
+    return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=_describe(response))
 
 
-def _read_acceptance(kind: SendKind, response: Response, text: str, tail: str, secrets: Iterable[str]) -> Verdict:
+def _refused_words(tail: str, texts: Iterable[str]) -> str | None:
+    """Return the refused words that the platform named, as far as the message contains them, without private digits."""
+    lowered = [text.casefold() for text in texts]
+    words = [
+        word
+        for word in _SEPARATORS.split(tail)
+        if 0 < len(word) <= _LONGEST_WORD
+        and not _PRIVATE_DIGITS.search(word)
+        and any(word.casefold() in text for text in lowered)
+    ]
+    return ",".join(words[:_WORDS_SHOWN]) or None
+
+
+def _read_acceptance(
+    kind: SendKind, response: Response, text: str, tail: str, private: tuple[Iterable[str], Iterable[str]]
+) -> Verdict:
     cut = not tail and "," not in text and not response.complete_length
     if TABLES[kind] is SEND and cut:
         # Without a length, a bare 1 can be a truncated 10, 11, 12 or 13.
-        return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=mask_text(text, secrets))
-    message_id = tail if _MESSAGE_ID.fullmatch(tail) else None
-    return Verdict(Outcome.ACCEPTED, message_id=message_id)
+        return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=_describe(response, "1"))
+    return Verdict(Outcome.ACCEPTED, message_id=tail if _is_message_id(tail, *private) else None)
+
+
+def _is_message_id(tail: str, secrets: Iterable[str], texts: Iterable[str]) -> bool:
+    """Return whether this looks like a message id rather than an echo of the request."""
+    if not _MESSAGE_ID.fullmatch(tail) or any(secret in tail for secret in secrets):
+        return False
+    if tail.isdecimal():
+        return not any(secret.encode().hex() in tail for secret in secrets)
+    lowered = tail.lower()
+    echo = any(form.lower() in lowered for secret in secrets for form in echoes(secret))
+    return not echo and not any(form.lower() in lowered or tail in form for text in texts for form in echoes(text))

@@ -144,9 +144,8 @@ class SendFlow:
             alone = self._is_single(start)
             packet, first, last = (single(self.plan, start), 0, 1) if alone else (self.plan, start, end)
             response = yield build_send(self.gateway, self.account, packet, first, last)
-            verdict = read_response(
-                packet.kind, response or _NO_RESPONSE, self.account.secrets(), self._texts, own_texts=alone
-            )
+            private = (*self.account.secrets(), *packet.numbers[first:last])
+            verdict = read_response(packet.kind, response or _NO_RESPONSE, private, self._texts, own_texts=alone)
         finally:
             if verdict is None:
                 # Interrupted (Ctrl-C): the request may have been sent, so record it.
