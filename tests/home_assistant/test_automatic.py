@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -17,8 +17,8 @@ from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, StoredOut
 from custom_components.sms1680.store.manager import DATA_STORE
-from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, act
+from sms1680.sandbox import Fault, Sandbox
+from tests.home_assistant.helpers import ALICE, BOB, Connect, MakeEntry, SetUp, Until, act
 
 OUR_EVENT = {"trigger": "event", "event_type": "sms1680_message_received", "event_data": {"content": "开始"}}
 OUR_ENTITY = {"trigger": "state", "entity_id": "event.home_inbox"}
@@ -130,3 +130,28 @@ async def test_service_numbers_are_rejected(hass: HomeAssistant, sandbox: Sandbo
             const.DOMAIN, "send_message", {"number": number, "message": "你好"}, blocking=True
         )
     assert not sandbox.platform.messages
+
+
+@pytest.mark.parametrize(
+    ("trigger", "automatic"), [(OUR_EVENT, True), (ANOTHER_EVENT, False)], ids=["event", "another"]
+)
+async def test_report_that_arrives_before_the_answer(
+    hass: HomeAssistant,
+    connect: Connect,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    reports: list[Event],
+    until: Until,
+    trigger: dict[str, Any],
+    *,
+    automatic: bool,
+) -> None:
+    await connect()
+    answered: list[int] = []
+    sandbox.platform.faults.next(Fault(stall_after=0.5))
+    hass.bus.async_listen(const.EVENT_MESSAGE_SENT, callback(lambda _: answered.append(len(reports))))
+    running = hass.async_create_task(run(hass, entry, {"triggers": trigger, "actions": SEND}))
+    await until(lambda: reports and answered)
+    assert answered == [1]  # the report came first
+    assert await running == [automatic]
+    assert [one.data["automatic"] for one in reports] == [automatic]

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakSet
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import Context, HomeAssistant, callback
@@ -58,7 +59,7 @@ class SendResult:
     transport: str | None = None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class JournalBatch:
     """The items of one send, in the journal; the core returns it as the context of each receipt.
 
@@ -106,6 +107,7 @@ class JournaledClient:
         self._entry = entry
         self._store = store
         self._running: set[asyncio.Future[None]] = set()
+        self._batches: WeakSet[JournalBatch] = WeakSet()
 
     async def async_drain(self, seconds: float) -> None:
         """Wait until no send is running, at most this long."""
@@ -125,6 +127,20 @@ class JournaledClient:
         finally:
             self._running.discard(running)
             running.set_result(None)
+
+    @callback
+    def sends_automatically_to(self, number: str) -> bool:
+        """Return whether an automatic message to a number in comparable form is being sent.
+
+        Its delivery report can arrive before the platform's answer, and then no row of the journal has its id.
+        """
+        return any(
+            batch.context.automatic
+            and batch.started
+            and (batch.pending or not batch.complete.is_set())
+            and any(message.number == number for message in batch.dispatch.messages)
+            for batch in self._batches
+        )
 
     @callback
     def on_receipt(self, receipt: Receipt, transport: str) -> None:
@@ -153,6 +169,7 @@ class JournaledClient:
         index = {item: index for index, item in enumerate(first)}
         message = message.select(list(first.values()))
         batch = self._open(list(zip(message.numbers, message.texts, strict=True)), options, context)
+        self._batches.add(batch)
         store, dispatch = batch.intake.store, batch.dispatch
         if context.batches is not None:
             context.batches.append(batch)

@@ -288,6 +288,8 @@ class InboundProcessor:
         else:
             event, signal = EVENT_DELIVERY_REPORT, signal_report
             data |= report_data(incoming.item, incoming.update, self._hass.config.language)
+            if incoming.update is None:
+                data["automatic"] = self.entry.runtime_data.client.sends_automatically_to(incoming.number)
         self.counts[event.removeprefix(f"{DOMAIN}_") + "_again" * incoming.repeat] += 1
         with event_context(async_fire(self._hass, event, data)):
             async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
