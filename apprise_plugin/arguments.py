@@ -90,6 +90,13 @@ def write_options(values: Mapping[str, object]) -> dict[str, str]:
     }
 
 
+def read_text(value: object) -> str | None:
+    """Return a setting as text, None if it is empty. YAML reads unquoted digits as a number."""
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return None if value is None or value is False else str(value) or None
+
+
 def parse_number(name: str, value: float | str | None, maximum: float = math.inf) -> float:
     """Return a number from 0 to `maximum`. Raise InvalidSettingError for anything else."""
     try:

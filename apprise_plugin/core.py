@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.account import DEFAULT_GATEWAY, Account, PasswordForm, account_key, gateway_url
+    from sms1680.characters import clean
     from sms1680.errors import InvalidMessageError, InvalidSettingError, SendError
     from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from sms1680.http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
@@ -26,14 +27,14 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
         Signature,
         SignaturePlace,
         add_words,
-        cut,
         estimate,
         mark_repeat,
-        repair,
+        split_text,
         units,
     )
 else:
     from ..account import DEFAULT_GATEWAY, Account, PasswordForm, account_key, gateway_url
+    from ..characters import clean
     from ..errors import InvalidMessageError, InvalidSettingError, SendError
     from ..http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
@@ -50,9 +51,8 @@ else:
         Signature,
         SignaturePlace,
         add_words,
-        cut,
         estimate,
         mark_repeat,
-        repair,
+        split_text,
         units,
     )

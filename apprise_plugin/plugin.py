@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
-from apprise import NotifyBase, NotifyFormat
-from apprise.conversion import convert_between
+from apprise import NotifyBase, NotifyFormat, OverflowMode
 from apprise.manager_plugins import NotificationManager
 from apprise.url import PrivacyMode
 
@@ -24,6 +23,7 @@ from .arguments import (
     parse_flag,
     parse_number,
     read_options,
+    read_text,
     write_options,
 )
 from .core import (
@@ -42,10 +42,8 @@ from .core import (
     account_key,
     add_words,
     check_extension,
-    cut,
     gateway_url,
     mask_number,
-    repair,
     units,
 )
 from .credentials import make_account
@@ -54,6 +52,7 @@ from .log_messages import failure_message, success_message
 from .retry import RetryMemory, RetryState, is_retryable
 from .sender import NotificationSender
 from .targets import split_targets
+from .texts import accept_broken_input, plain_text, split_call
 from .time_limit import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT, find_deadline
 
 try:
@@ -81,7 +80,7 @@ class NotifySMS1680(NotifyBase):
         targets: mobile numbers, in any notation.
         gateway: the platform's address.
         extension: digits appended to the sender's number.
-        signature: the text of 【…】, without brackets.
+        signature: the text of 【…】, without brackets. Several registered names can be given, separated by commas.
         place: the position of the signature: "front", "behind", or "platform" (the platform adds it).
         batch: send several numbers in one request: yes (100), no, or their number up to 1000.
         rate: items per second that the account is allowed.
@@ -137,20 +136,21 @@ class NotifySMS1680(NotifyBase):
         form: PasswordForm | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.update({name: read_text(kwargs[name]) for name in ("user", "password") if name in kwargs})
         super().__init__(**kwargs)
         # `parse_url` has decoded these already; Apprise decodes them a second time.
         self.user = kwargs.get("user")
         self.password = kwargs.get("password")
-        self.product_id = product_id
-        self.extension = extension or None
+        self.product_id = read_text(product_id)
+        self.extension = read_text(extension)
         self.place: SignaturePlace = place or "front"
         self.stamp = parse_flag(stamp)
         self.critical = parse_flag(critical)
-        self.repeat = (repeat or "no").lower()
-        self.state = state or None
+        self.repeat = (read_text(repeat) or "no").lower()
+        self.state = read_text(state)
         self.md5 = parse_flag(md5)
         self.form: PasswordForm = form or "md5"
-        self.targets, self._invalid_targets = split_targets(targets)
+        self.targets, self._invalid_targets = split_targets((kwargs.get("url_targets"), targets))
         try:
             self.batch = parse_batch(batch)
             self.rate = parse_number("rate", rate) or None
@@ -158,23 +158,24 @@ class NotifySMS1680(NotifyBase):
             self.cap = None if cap is None or cap == "" else int(parse_number("cap", cap))
             if self.repeat not in OPTIONS["repeat"]["values"]:
                 raise InvalidSettingError("repeat must be no or unknown")
-            self.gateway = gateway_url(gateway or DEFAULT_GATEWAY)
+            self.gateway = gateway_url(read_text(gateway) or DEFAULT_GATEWAY)
             self._account = make_account(
-                self.user, self.password, product_id, gateway=self.gateway, md5=self.md5, form=self.form
+                self.user, self.password, self.product_id, gateway=self.gateway, md5=self.md5, form=self.form
             )
-            checked = Signature(signature or "-", self.place)  # validates the place even without a signature
-            self._signature = checked if signature else None
+            checked = Signature(read_text(signature) or "-", self.place)  # validates the place even without a signature
+            self._signature = checked if read_text(signature) else None
             check_extension(self.extension)
         except InvalidMessageError as error:
             self.logger.error("sms1680: %s", error)  # noqa: TRY400 - the sentence says everything
             raise ImproperlyConfigured(str(error)) from None
-        self.signature = self._signature.name if self._signature else None
+        self.signature = self._signature.setting if self._signature else None
         self._from_html = self.notify_format == NotifyFormat.HTML
         # Apprise converts HTML to plain text for services that declare the format TEXT.
         self.notify_format = NotifyFormat.TEXT
-        signature_length = units(self.signature) + 2 if self.signature else 0
+        signature_length = self._signature.length if self._signature else 0
         self.body_maxlen = MAX_LENGTH - signature_length - (_STAMP_LENGTH if self.stamp else 0)
         self._retry_memory = RetryMemory()
+        accept_broken_input()
         if self._invalid_targets:
             self.logger.warning("sms1680: targets that are not mobile numbers: %d", len(self._invalid_targets))
 
@@ -233,18 +234,27 @@ class NotifySMS1680(NotifyBase):
         )
         if query.get("to"):
             results["targets"].append(query["to"])
+        results["url_targets"] = results["targets"]  # `to:` in a YAML file replaces only `targets`
         return results
 
     def _build_send_calls(self, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
         """Add the start and the time limit to Apprise's arguments of each send, the same for all pieces of a text."""
         started_at, deadline = time.monotonic(), find_deadline()
+        splits = (kwargs.get("overflow") or self.overflow_mode) == OverflowMode.SPLIT
+        if splits:
+            kwargs["overflow"] = OverflowMode.UPSTREAM
         for call in super()._build_send_calls(*args, **kwargs):
-            yield {**call, "started_at": started_at, "deadline": deadline}
+            pieces = (
+                split_call(call, self.body_maxlen, self._signature, from_html=self._from_html) if splits else (call,)
+            )
+            for piece in pieces:
+                yield {**piece, "started_at": started_at, "deadline": deadline}
 
     def send(self, body: str, title: str = "", **kwargs: Any) -> bool:
         """Send one text to all targets. Return True if the platform accepted or holds every one. Never raises."""
         try:
-            return self._send("\n".join(part for part in (title, body) if part), **kwargs)
+            call = {**kwargs, "title": title, "body": body}
+            return self._send(plain_text(call, from_html=self._from_html), **kwargs)
         except InvalidMessageError as error:
             self.logger.error("sms1680: nothing was sent: %s", error)  # noqa: TRY400 - the sentence says everything
         except Exception as error:  # noqa: BLE001 - hosts expect no exception, and its text could quote the message
@@ -256,11 +266,6 @@ class NotifySMS1680(NotifyBase):
         return False
 
     def _send(self, text: str, **kwargs: Any) -> bool:
-        undeclared = kwargs.get("body_passthrough") or kwargs.get("body_format") is None
-        if self._from_html and undeclared:
-            # With ?format=html, a body without a declared format is HTML.
-            text = convert_between(NotifyFormat.HTML, NotifyFormat.TEXT, text)
-        text = repair(text).replace("\r\n", "\n")
         state = self._recall(text, kwargs.get("started_at") or time.monotonic(), kwargs.get("deadline"))
         duplicates: set[str] = set()
         dedupe = self._make_dedupe()
@@ -359,10 +364,10 @@ class NotifySMS1680(NotifyBase):
         return state
 
     def _new_state(self, text: str, started_at: float, deadline: float | None) -> RetryState:
-        text = cut(text, self.body_maxlen)
+        text = add_words(text, room=self.body_maxlen, signature=self._signature)
         if self.stamp:
             now = datetime.now(getattr(self, "tzinfo", None))
-            text = add_words(text, after=now.strftime(_STAMP))
+            text = add_words(text, after=now.strftime(_STAMP), signature=self._signature)
         limit = self._time_limit()
         if deadline is not None:
             limit = min(limit, max(0.0, deadline - started_at) * SHARE_OF_TIMEOUT)

@@ -21,7 +21,6 @@ from .core import (
     add_words,
     estimate,
     mark_repeat,
-    units,
 )
 from .dedupe import Dedupe
 from .log_messages import NO_TIME, OTHER_SENDER, REPEATED
@@ -73,7 +72,7 @@ class NotificationSender:
         receipts = {receipt.number: receipt for receipt in self._send_within_limits(numbers, text, started_at)}
         unknown = [number for number in numbers if receipts[number].outcome is Outcome.UNKNOWN]
         if self.repeats and unknown and self._last_start(started_at) > self.clock():
-            for receipt in self._send_within_limits(unknown, mark_repeat(text, self._room), started_at):
+            for receipt in self._send_within_limits(unknown, mark_repeat(text, self._room, self.signature), started_at):
                 if receipt.outcome.may_arrive:
                     receipts[receipt.number] = replace(receipt, detail=REPEATED)
         return list(receipts.values())
@@ -112,7 +111,7 @@ class NotificationSender:
         client = Client(
             self.account,
             gateway=self.gateway,
-            signature=self.signature.name if self.signature else None,
+            signature=self.signature.setting if self.signature else None,
             signature_place=self.signature.place if self.signature else "front",
             rate=self.rate,
             packet_size=self.packet_size,
@@ -187,12 +186,12 @@ class NotificationSender:
     @property
     def _room(self) -> int:
         """The UTF-16 units of a text without its signature."""
-        return MAX_LENGTH - (units(self.signature.name) + 2 if self.signature else 0)
+        return MAX_LENGTH - (self.signature.length if self.signature else 0)
 
     def _parts(self, text: str) -> int:
         if self.signature is None:
             return estimate(text).parts
-        return estimate(text, signature=self.signature.name, signature_place=self.signature.place).parts
+        return estimate(text, signature=self.signature.setting, signature_place=self.signature.place).parts
 
     def _fit(self, text: str, notice: Notice, parts: int) -> str:
         """Return the text with a notice, cut to so many parts."""
@@ -201,11 +200,10 @@ class NotificationSender:
             room -= 1
         return noticed
 
-    @staticmethod
-    def _with_notice(text: str, notice: Notice, room: int) -> str:
+    def _with_notice(self, text: str, notice: Notice, room: int) -> str:
         if notice == Notice():
             return text
-        return add_words(text, before=notice.before, after=notice.after, room=room)
+        return add_words(text, before=notice.before, after=notice.after, room=room, signature=self.signature)
 
     def _run(self, steps: Generator[float, None, _T]) -> _T:
         """Sleep as the steps request, and return their result."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import Concern, InvalidMessageError, estimate
+from sms1680.characters import repair
 from sms1680.text import (
     PART_UNITS,
     Signature,
@@ -13,7 +14,6 @@ from sms1680.text import (
     count_parts,
     mark_repeat,
     prepare,
-    repair,
     split_units,
     units,
 )
@@ -66,7 +66,7 @@ def test_signature_is_written_in_its_place() -> None:
 @pytest.mark.parametrize("text", ["【别的】门开了", "门开了【别的】", " 【别的】门开了", "门开了【别的】 "])
 def test_signed_text_gets_no_second_signature(text: str) -> None:
     for place in ("front", "behind", "platform"):
-        signature = Signature("某某", place)  # type: ignore[arg-type]
+        signature = Signature("某某，别的", place)  # type: ignore[arg-type]
         assert signature.write(text) == text
         assert signature.added_units(text) == 0
 
@@ -120,7 +120,7 @@ def test_missing_signature_and_refused_words_are_reported() -> None:
     assert estimate("x", signature="某某").warnings == ()
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "\ud83d", "x" * 501, None, 5])
+@pytest.mark.parametrize("text", ["", "  \n", "\x00", "x" * 501, None, 5])
 def test_invalid_text_is_refused(text: object) -> None:
     with pytest.raises(InvalidMessageError):
         estimate(text)  # type: ignore[arg-type]

@@ -90,6 +90,9 @@ CONCERNS: dict[Concern, str] = {
     Concern.EMAIL: "me@example.com",
     Concern.PHONE_NUMBER: "0571-88880000",
     Concern.NO_SIGNATURE: "",
+    Concern.SECOND_SIGNATURE: "【告警】",
+    Concern.UNSHOWN: "😀",
+    Concern.HIDDEN: "U+FEFF",
     Concern.REFUSED_WORD: "",
 }
 

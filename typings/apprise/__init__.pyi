@@ -10,8 +10,14 @@ class NotifyFormat:
     HTML: str
     MARKDOWN: str
 
+class OverflowMode:
+    UPSTREAM: str
+    TRUNCATE: str
+    SPLIT: str
+
 class NotifyBase(URLBase):
     title_maxlen: int
+    overflow_mode: str
     body_maxlen: int
     notify_format: str
     def __init__(self, **kwargs: Any) -> None: ...

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from .account import DEFAULT_GATEWAY, Account, PasswordForm
+from .characters import decode, repair
 from .errors import InvalidMessageError, SMS1680Error
 from .http.client import Client
 from .limits.base_client import PATIENCE
 from .outcomes import Language, Outcome
 from .receipts import Receipt
-from .text import estimate, repair
+from .text import estimate
 
 COMMANDS = "sms1680.commands"
 
@@ -229,7 +230,8 @@ def _secret(options: argparse.Namespace) -> tuple[str | None, str | None]:
 
 
 def _text(given: str) -> str:
-    return repair(sys.stdin.read().rstrip("\n") if given == "-" else given)
+    """Return the text that is given, or that standard input holds; broken octets refuse no message."""
+    return repair(given) if given != "-" else decode(sys.stdin.buffer.read()).rstrip("\r\n")
 
 
 def _print(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
+from .characters import clean
 from .errors import InvalidMessageError
 from .numbers import Number, normalise_number, normalise_numbers
 from .text import MAX_LENGTH, Signature, count_flow, count_parts, prepare, units
@@ -256,7 +257,7 @@ def _placeholders(template: str) -> set[str]:
 
 
 def _values(row: int, given: Sequence[Number], wanted: set[str]) -> tuple[str, ...]:
-    values = tuple([str(value) for value in given])
+    values = tuple([clean(str(value)) for value in given])
     if len(values) > len(LETTERS):
         raise row_error(row, "has more than five values", "变量超过五个")
     for letter in LETTERS[len(values) :]:
@@ -273,10 +274,4 @@ def _values(row: int, given: Sequence[Number], wanted: set[str]) -> tuple[str, .
             raise row_error(row, f"has an empty value for {{{letter}}}", f" {{{letter}}} 的值为空")
         if _PLACEHOLDER.search(value):
             raise row_error(row, f"has a placeholder in the value of {{{letter}}}", f" {{{letter}}} 的值含占位符")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise row_error(
-                row, f"has half a character in the value of {{{letter}}}", f" {{{letter}}} 的值含不完整的字符"
-            ) from None
     return values

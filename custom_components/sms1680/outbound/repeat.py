@@ -33,7 +33,7 @@ async def async_repeat(
     """
     signature = signature_of(addressee.entry)
     room = MAX_LENGTH - (units(signature.write("x")) - 1 if signature else 0)
-    message = text_to([addressee], mark_repeat(text, room))
+    message = text_to([addressee], mark_repeat(text, room, signature))
     options = replace(options, context=replace(options.context, avoid=transport))
     no_safe_text: Sequence[str | None] = [None]
     try:

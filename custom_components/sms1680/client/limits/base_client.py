@@ -31,7 +31,8 @@ def _now() -> datetime:
 class ClientOptions(TypedDict, total=False):
     """The keyword arguments of every client.
 
-    signature, signature_place: the 【…】, in "front" (default), "behind", or added by the "platform".
+    signature, signature_place: the 【…】 (one registered name or several: see `Signature`), in "front" (default),
+    "behind", or added by the "platform".
     rate: items per second that the platform allows the account, None if unknown. max_length: UTF-16 units of a text
     with its signature (500). patience: seconds for retries while certainly nothing was sent (30). deadline: seconds
     from the call after which no request begins, None for no limit.
@@ -41,7 +42,7 @@ class ClientOptions(TypedDict, total=False):
     clock: monotonic seconds, the same in all processes. now: the current time, aware.
     """
 
-    signature: str | None
+    signature: str | Sequence[str] | None
     signature_place: SignaturePlace
     rate: float | None
     max_length: int
@@ -58,7 +59,7 @@ class ClientOptions(TypedDict, total=False):
 class ClientSettings:
     """The checked settings of every client: see `ClientOptions`."""
 
-    signature: str | None = None
+    signature: str | Sequence[str] | None = None
     signature_place: SignaturePlace = "front"
     rate: float | None = None
     max_length: int = MAX_LENGTH
@@ -83,7 +84,7 @@ class BaseClient:
     """The base of all clients. key: see `account_key`."""
 
     def __init__(self, key: str, settings: ClientSettings) -> None:
-        self._signature = Signature(settings.signature, settings.signature_place) if settings.signature else None
+        self._signature = Signature.read(settings.signature, settings.signature_place)
         self._max_length = settings.max_length
         self._patience = settings.patience
         self._deadline = settings.deadline
@@ -105,7 +106,7 @@ class BaseClient:
         signature = self._signature
         return estimate(
             text,
-            signature=signature.name if signature else None,
+            signature=signature.setting if signature else None,
             signature_place=signature.place if signature else "front",
             refused_words=refused_words,
             max_length=self._max_length,

@@ -1,0 +1,42 @@
+"""The text of a notification: HTML becomes plain text, and a long text is split into several messages."""
+
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from apprise import NotifyFormat
+from apprise.conversion import convert_between
+
+from .core import Signature, clean, split_text
+
+
+def plain_text(call: Mapping[str, Any], *, from_html: bool) -> str:
+    """Return the text of a call of `send`, title and body, as it can be sent.
+
+    from_html: with `?format=html`, a body without a declared format is HTML.
+    """
+    text = "\n".join(part for part in (call.get("title"), call.get("body")) if part)
+    if from_html and (call.get("body_passthrough") or call.get("body_format") is None):
+        text = convert_between(NotifyFormat.HTML, NotifyFormat.TEXT, text)
+    return clean(text)
+
+
+def split_call(
+    call: Mapping[str, Any], room: int, signature: Signature | None, *, from_html: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the call of `send` for each message of a text that is split.
+
+    Apprise itself counts characters, but a message has room for UTF-16 units: an emoji needs two.
+    """
+    texts = split_text(plain_text(call, from_html=from_html), room, signature)
+    plain = {**call, "title": "", "body_format": NotifyFormat.TEXT, "body_passthrough": False}
+    for index, text in enumerate(texts):
+        yield {**plain, "body": text, "index": index, "total": len(texts)}
+
+
+def accept_broken_input() -> None:
+    """Let the `apprise` command read a text with broken octets; otherwise it ends before any service is asked."""
+    stdin = sys.stdin
+    if "apprise.cli" in sys.modules and isinstance(stdin, io.TextIOWrapper) and stdin.errors == "strict":
+        stdin.reconfigure(errors="surrogateescape")
