@@ -81,16 +81,18 @@ def test_code_is_in_no_text_and_no_repr() -> None:
     [
         ("撤访 4711", "撤访 ****"),
         ("撤防 ４７１１ 谢谢", "撤防 **** 谢谢"),
-        ("我在 47110 号，4712", "我在 47110 号，4712"),
+        ("我在 47120 号，471", "我在 47120 号，471"),
+        ("我在 47110 号，4712", "我在 ****0 号，****"),
     ],
 )
 def test_valid_code_in_other_text_is_masked(content: str, masked: str) -> None:
     assert mask_codes(content, PIN, NOW) == masked
 
 
-def test_time_based_code_is_masked_while_it_is_valid() -> None:
+def test_time_based_code_is_masked_whether_it_is_valid_or_not() -> None:
     assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW) == "撤访 ****"
-    assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW + 3600) == f"撤访 {code(NOW)}"
+    assert mask_codes(f"撤访 {code(NOW)}", TOTP, NOW + 3600) == "撤访 ****"
+    assert mask_codes(f"撤访 1{code(NOW)}", TOTP, NOW + 3600) == f"撤访 1{code(NOW)}"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from homeassistant.util import dt as dt_util
 from ..client import Reply
 from ..const import CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
 from ..issues import LOCKED_OUT
+from ..recipients import recipients
 from .engine.commands import (
     AuthResult,
     AuthState,
@@ -22,6 +23,7 @@ from .engine.commands import (
     CommandAuthenticator,
     Secret,
     mask_codes,
+    mask_codes_of_others,
     read_command,
     without_code,
 )
@@ -48,11 +50,15 @@ def secret_of(recipient: ConfigSubentry) -> Secret | None:
 def extract_command(
     entry: ConfigEntry[Any], recipient: ConfigSubentry | None, reply: Reply
 ) -> tuple[Reply, CommandAttempt | None]:
-    """Return an uplink without its code, and the command attempt in it, if any."""
+    """Return an uplink without codes, and the command attempt in it, if any.
+
+    The codes are removed from the rest of a command, too. In a text from another number, those of all recipients are.
+    """
     secret = secret_of(recipient) if recipient else None
     if secret is None:
-        return reply, None
-    attempt = read_command(reply.content, entry.options.get(CONF_COMMAND_WORDS) or (), secret)
+        secrets = filter(None, map(secret_of, recipients(entry)))
+        return replace(reply, content=mask_codes_of_others(reply.content, secrets, now())), None
+    attempt = read_command(reply.content, entry.options.get(CONF_COMMAND_WORDS) or (), secret, now())
     content = mask_codes(reply.content, secret, now()) if attempt is None else without_code(attempt)
     return replace(reply, content=content), attempt
 

@@ -14,6 +14,8 @@ from typing import Final, Literal, TypedDict
 
 import pyotp
 
+from .code_mask import find_codes, mask_digits
+
 MAX_WRONG: Final = 5
 LOCK_OUTS: Final = (900.0, 3600.0, 4 * 3600.0, 16 * 3600.0, 24 * 3600.0)  # seconds of consecutive lock-outs
 
@@ -22,15 +24,12 @@ _STEP: Final = 30
 _STEPS: Final = range(-3, 2)
 
 _SIGNATURE: Final = re.compile(r"\A\s*【[^【】]*】|【[^【】]*】\s*\Z")
-_DIGITS: Final = re.compile(r"(\d+)")
-# Overlapping matches: a time-based code can have a separator in the middle, or be part of other digits.
-_SIX_DIGITS: Final = re.compile(r"(?=(\d{3}\W{0,2}\d{3}))")
 _CODE: Final = re.compile(r"(?<![0-9])([0-9]{4,12})\W*\Z")
 # Authenticator apps show a code in two halves.
 _HALVES: Final = re.compile(r"(?<![0-9])([0-9]{3})[ -]([0-9]{3})\W*\Z")
 _PIN: Final = re.compile(r"[0-9]{4,12}")
 _AROUND_TEXT: Final = " \t\r\n,，.。:：;；、#*"
-_MASK: Final = "****"
+_TOTP_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,11 @@ class Secret:
 
     kind: Literal["pin", "totp"]
     value: str = field(repr=False)
+
+    @property
+    def length(self) -> int:
+        """The number of digits of the code."""
+        return len(self.value) if self.kind == "pin" else _TOTP_DIGITS
 
     def valid_codes(self, now: float) -> list[tuple[int, bytes]]:
         """Return the valid codes, each with its time step. The step of a PIN is 0. now: seconds since 1970."""
@@ -67,8 +71,11 @@ class CommandAttempt:
     code: str = field(repr=False)
 
 
-def read_command(content: str, words: Iterable[str], secret: Secret) -> CommandAttempt | None:
-    """Return the command in an uplink, None if the word or the code is missing."""
+def read_command(content: str, words: Iterable[str], secret: Secret, now: float = 0.0) -> CommandAttempt | None:
+    """Return the command in an uplink, None if the word or the code is missing.
+
+    Its text contains no valid code, and no digits that are as many as the code has, see `mask_codes`.
+    """
     text = _SIGNATURE.sub("", unicodedata.normalize("NFKC", content)).strip()
     for word in sorted(words, key=len, reverse=True):
         if text[: len(word)].casefold() == unicodedata.normalize("NFKC", word).casefold():
@@ -76,7 +83,11 @@ def read_command(content: str, words: Iterable[str], secret: Secret) -> CommandA
             found = (_HALVES.search(rest) if secret.kind == "totp" else None) or _CODE.search(rest)
             if found is None:
                 return None
-            return CommandAttempt(word, rest[: found.start()].strip(_AROUND_TEXT), "".join(found.groups()))
+            # The code that was found can be the end of one with separators: the text ends before that.
+            spans = find_codes(rest, _valid(secret, now), secret.length)
+            end = min([found.start(), *(begin for begin, end in spans if end > found.start())])
+            text = mask_codes(rest[:end], secret, now).strip(_AROUND_TEXT)
+            return CommandAttempt(word, text, "".join(found.groups()))
     return None
 
 
@@ -86,16 +97,20 @@ def without_code(attempt: CommandAttempt) -> str:
 
 
 def mask_codes(content: str, secret: Secret, now: float) -> str:
-    """Mask valid codes in an uplink that is not a command: its command word could be mistyped."""
-    valid = secret.valid_codes(now)
-    parts, at = [], 0
-    for found in (_SIX_DIGITS if secret.kind == "totp" else _DIGITS).finditer(content):
-        begin, end = found.span(1)
-        code = "".join(filter(str.isdecimal, unicodedata.normalize("NFKC", found[1])))
-        if begin >= at and step_of(code, valid) is not None:
-            parts += [content[at:begin], _MASK]
-            at = end
-    return "".join([*parts, content[at:]])
+    """Mask the valid codes in a text of the recipient, and all digits that are as many as the code has together.
+
+    Those can be a code with a typing error, or one that has expired.
+    """
+    return mask_digits(content, _valid(secret, now), secret.length)
+
+
+def mask_codes_of_others(content: str, secrets: Iterable[Secret], now: float) -> str:
+    """Mask the valid codes of all recipients in a text from a number without commands."""
+    return mask_digits(content, [code for secret in secrets for code in _valid(secret, now)])
+
+
+def _valid(secret: Secret, now: float) -> list[str]:
+    return [code.decode() for _, code in secret.valid_codes(now)]
 
 
 def is_weak_pin(pin: str, number: str) -> bool:
