@@ -69,7 +69,7 @@ class Rules:
     reports: SegmentReports
     _serials: count[int] = field(default_factory=count)
     _cancelled: set[int] = field(default_factory=set)
-    _assembler: SegmentAssembler[int] = field(default_factory=lambda: SegmentAssembler(_ASSEMBLY_TIME))
+    _assembler: SegmentAssembler[bytes, int] = field(default_factory=lambda: SegmentAssembler(_ASSEMBLY_TIME))
 
     def login(self, pdu: Connect, address: str, connections: int) -> tuple[int, AccountState | None]:
         """Return the Status for a CONNECT, and the account if the login succeeds.

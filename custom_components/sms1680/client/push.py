@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from .decoding import Label, decode_text, without_invisible
 from .errors import InvalidPushError
 from .masking import mask_number
 from .outcomes import Language, Repeat
@@ -21,6 +22,9 @@ _LONGEST_ID = 64
 _LONGEST_STATUS = 64
 
 _ESCAPED_TWICE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+# Zero-width characters, directions and byte order marks, as address books copy them with a number.
+_FORMAT_SIGNS = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
+_ENCODED_TWICE = re.compile(r"(?:[A-Za-z0-9.*_+-]|%[0-9A-Fa-f]{2})+")
 
 Push = str | bytes | Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -83,7 +87,7 @@ def parse_push(query: Push) -> Reply | DeliveryReport:
     message_id = _bounded(fields, "msgid", _LONGEST_ID)
     if "content" in fields:
         extension = _bounded(fields, "xh", _LONGEST_NUMBER)
-        return Reply(number, _decode_again(fields["content"]), extension, message_id)
+        return Reply(number, without_invisible(_decode_again(fields["content"])), extension, message_id)
     status = _bounded(fields, "status", _LONGEST_STATUS)
     if not status or not message_id:
         raise InvalidPushError(
@@ -118,7 +122,7 @@ def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
         # Remove only the pattern's own semicolon; an escaped one (%3B) belongs to the text.
         pairs[-1] = pairs[-1].removesuffix(b";")
     split = (pair.partition(b"=") for pair in pairs)
-    return [(_text(name), _text(value)) for name, _, value in split]
+    return [(_text(name), _content(value) if name == b"content" else _text(value)) for name, _, value in split]
 
 
 def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -140,26 +144,35 @@ def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[t
     return pairs
 
 
+def _content(octets: bytes) -> str:
+    return decode_text([unquote_to_bytes(octets.replace(b"+", b" "))], Label.UTF_8)
+
+
 def _text(octets: bytes) -> str:
     decoded = unquote_to_bytes(octets.replace(b"+", b" "))
     for charset in ("utf-8", "gb18030"):
-        try:
+        with suppress(UnicodeDecodeError):
             return decoded.decode(charset)
-        except UnicodeDecodeError:
-            continue
     return decoded.decode("utf-8", "backslashreplace")
 
 
 def _decode_again(content: str) -> str:
-    """Decode a text that was encoded twice: it has only escapes of valid UTF-8 (docs/protocol.md, section 5, 2.6)."""
+    """Decode a text that was encoded twice (docs/protocol.md, section 5, 2.6).
+
+    It has only escapes of valid UTF-8, or the form of a URL-encoded text with at least one character beyond ASCII.
+    """
     if _ESCAPED_TWICE.fullmatch(content):
         with suppress(UnicodeDecodeError):
             return unquote_to_bytes(content).decode()
+    if _ENCODED_TWICE.fullmatch(content):
+        with suppress(UnicodeDecodeError):
+            decoded = unquote_to_bytes(content.replace("+", " ")).decode()
+            return content if decoded.isascii() else decoded
     return content
 
 
 def _bounded(fields: Mapping[str, str], name: str, longest: int) -> str:
-    value = fields.get(name, "").strip()
+    value = _FORMAT_SIGNS.sub("", fields.get(name, "")).strip()
     if len(value) > longest or (value and not value.isprintable()):
         raise InvalidPushError(f"the field {name} of the push is malformed", f"推送的字段 `{name}` 格式有误")
     return value

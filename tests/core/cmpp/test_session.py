@@ -443,7 +443,7 @@ def test_a_deliver_knows_whether_a_request_waited_when_it_arrived() -> None:
 def test_invalid_deliver_is_refused_and_the_next_pdu_is_received() -> None:
     wire = Wire()
     wire.login()
-    bad = bytearray(encode(DELIVERY))[:80]
+    bad = bytearray(encode(DELIVERY))[:76]
     bad[3] = len(bad)
     damaged, delivered = wire.session.receive(bytes(bad) + encode(DELIVERY), wire.now)
     assert isinstance(damaged, DecodeFailed)

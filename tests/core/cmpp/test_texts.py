@@ -159,11 +159,32 @@ def test_segments_are_assembled_in_any_order() -> None:
 
 def test_repeated_segment_replaces_the_first() -> None:
     assembler = SegmentAssembler(60)
-    add(assembler, "old", 1, 2)
-    assert add(assembler, "new", 1, 2) == []
+    add(assembler, "one", 1, 2)
+    assert add(assembler, "one", 1, 2) == []
     [whole] = add(assembler, "end", 2, 2)
-    assert list(whole.parts.values()) == [b"new", b"end"]
-    assert whole.tokens == ["old", "new", "end"]
+    assert list(whole.parts.values()) == [b"one", b"end"]
+    assert whole.tokens == ["one", "one", "end"]
+
+
+def test_other_segment_with_the_same_reference_begins_another_message() -> None:
+    assembler = SegmentAssembler(60)
+    add(assembler, "A1", 1, 2)
+    add(assembler, "B1", 1, 2, now=10.0)
+    [whole] = add(assembler, "B2", 2, 2, now=11.0)
+    assert list(whole.parts.values()) == [b"B1", b"B2"]
+    assert assembler.deadline == 60.0
+    [part] = assembler.expire(60.0)
+    assert (part.parts, part.incomplete) == ({1: b"A1"}, True)
+    assert assembler.deadline is None
+
+
+def test_segment_that_several_messages_lack_goes_to_the_nearest_msg_id() -> None:
+    assembler = SegmentAssembler(60)
+    whole: list[Any] = []
+    for text, msg_id in (("A1", 10), ("B1", 20), ("A2", 11), ("B2", 21)):
+        segment = Concatenation(0, 2, int(text[1]), wide=False)
+        whole += assembler.add("key", segment, text.encode(), text, 0.0, msg_id=msg_id)
+    assert [list(one.parts.values()) for one in whole] == [[b"A1", b"A2"], [b"B1", b"B2"]]
 
 
 def test_messages_with_different_references_are_separate() -> None:

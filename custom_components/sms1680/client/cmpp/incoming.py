@@ -11,14 +11,16 @@ from itertools import groupby
 from typing import Final, TypeAlias
 
 from ..bounded import BoundedDict
+from ..decoding import Label, decode_text, without_invisible
 from ..push import DeliveryReport, Reply
 from .tracking import ReportTracker, plain_number
 from .wire.longsms import AssembledMessage, SegmentAssembler, split_header
 from .wire.pdus import Deliver
 from .wire.reports import ReportContent
-from .wire.texts import join_content, read_text_content
+from .wire.texts import label_of
 
 Incoming: TypeAlias = Reply | DeliveryReport
+_Body: TypeAlias = tuple[Label, bytes]
 
 _UDHI: Final = 0x41
 _MAX_SEEN: Final = 20_000
@@ -83,7 +85,7 @@ class DeliverProcessor:
         """
         self._tracker = tracker
         self._source_number = source_number
-        self._assembler: SegmentAssembler[PendingItem] = SegmentAssembler(assembly_time)
+        self._assembler: SegmentAssembler[_Body, PendingItem] = SegmentAssembler(assembly_time)
         self._ack_timeout = ack_timeout
         self._seen: BoundedDict[object, PendingItem] = BoundedDict(_MAX_SEEN)
         self._open_ids: set[int] = set()
@@ -206,13 +208,15 @@ class DeliverProcessor:
         return early.item
 
     def _on_message(self, pdu: Deliver, item: PendingItem, now: float) -> list[PendingItem]:
-        segment, body = split_header(pdu.msg_content) if pdu.tp_udhi & _UDHI else (None, pdu.msg_content)
+        segment, octets = split_header(pdu.msg_content, flagged=bool(pdu.tp_udhi & _UDHI))
+        body = label_of(pdu.msg_fmt), octets
         if segment is None or segment.total == 1:
-            item.value = self._reply(pdu, read_text_content(body, pdu.msg_fmt))
+            item.value = self._reply(pdu, _text_of([body]))
             return [item]
         self._wait(item, now)
-        key = (plain_number(pdu.src_terminal_id), pdu.dest_id, pdu.msg_fmt)
-        return [self._combine(assembled) for assembled in self._assembler.add(key, segment, body, item, now)]
+        key = (plain_number(pdu.src_terminal_id), pdu.dest_id)
+        assembled = self._assembler.add(key, segment, body, item, now, msg_id=pdu.msg_id)
+        return [self._combine(message) for message in assembled]
 
     def _wait(self, item: PendingItem, now: float) -> None:
         """Acknowledge an item that waits for another PDU after T/2 at the latest."""
@@ -225,15 +229,14 @@ class DeliverProcessor:
         for deliver in item.delivers:
             self._ack_deadlines.pop(deliver, None)
 
-    def _combine(self, assembled: AssembledMessage[PendingItem]) -> PendingItem:
+    def _combine(self, assembled: AssembledMessage[_Body, PendingItem]) -> PendingItem:
         """Return the item of an uplink with several segments; `…` marks a missing one in its text."""
         segments, parts = assembled.tokens, assembled.parts
         pdu = segments[0].delivers[0].pdu
         text = ""
         for received, numbers in groupby(range(1, assembled.total + 1), parts.__contains__):
             if received:
-                content = join_content([parts[number] for number in numbers], pdu.msg_fmt)
-                text += read_text_content(content, pdu.msg_fmt)
+                text += _text_of([parts[number] for number in numbers])
             else:
                 text += _GAP * len(list(numbers))
         whole = PendingItem(None, seen_at=max(segment.seen_at for segment in segments))
@@ -262,3 +265,10 @@ class DeliverProcessor:
             return (report.msg_id, report.dest_terminal_id, report.stat)
         name: object = pdu.msg_id or (self._connections, pdu.sequence_id)
         return (name, pdu.src_terminal_id, hash(pdu.msg_content))
+
+
+def _text_of(bodies: list[_Body]) -> str:
+    """Return the text of consecutive segments, which can differ in Msg_Fmt."""
+    runs = groupby(bodies, lambda body: body[0])
+    text = "".join([decode_text([octets for _, octets in run], label) for label, run in runs])
+    return without_invisible(text)

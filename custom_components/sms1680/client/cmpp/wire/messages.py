@@ -18,6 +18,9 @@ MAX_DESTINATIONS: Final = 99
 """Maximum destinations of an outbound SUBMIT. Inbound ones can have 100 (docs/cmpp.md, trap 19)."""
 MSISDN: Final = 21
 RESERVE: Final = 8
+SHORTEST_REPORT: Final = 15
+"""Octets of a report's Msg_Id and Stat."""
+_REPORT_SIZES: Final = (60, 71)
 _BLANK: Final = bytes(RESERVE)
 
 _SUBMIT = Layout(
@@ -121,23 +124,25 @@ def read_submit(data: bytes) -> Submit:
 
 
 def read_deliver(data: bytes) -> Deliver:
-    """Return a DELIVER. `data` is one whole PDU of that command.
+    """Return a DELIVER, read as far as it goes. Raises CodecError if it ends before its content.
 
-    The content is taken from the octets present, whatever Msg_Length says: some gateways send reports with Msg_Length 0
-    or with 71 octets (docs/cmpp.md, traps 20 and 21).
+    Some gateways write no reserve or a shorter one, others a wrong Msg_Length: 0 for a report, or a report of 71 octets
+    (docs/cmpp.md, traps 20, 21 and 27).
     """
     at_reserve = len(data) - RESERVE
-    if at_reserve < _DELIVER.size:
-        raise decode_error(data, "total_length", 0, f"{len(data)}, minimum {_DELIVER.size + RESERVE} for DELIVER")
+    if at_reserve < _DELIVER.size - RESERVE:
+        raise decode_error(data, "total_length", 0, f"{len(data)}, minimum {_DELIVER.size} for DELIVER")
     made = _new(_deliver_twin)
     made.sequence_id, made.msg_id, block, sender, kind, msg_length = _DELIVER_HEAD_READER.unpack_from(data)
     made.dest_id, made.service_id, made.tp_pid, made.tp_udhi, made.msg_fmt = _DELIVER_BLOCK.read(block)
     made.src_terminal_id = read_text(sender)
     made.registered_delivery = kind
-    made.msg_content = data[_DELIVER.size : at_reserve]
-    made.reserve = "" if data.endswith(_BLANK) else read_text(data[at_reserve:])
-    if msg_length != at_reserve - _DELIVER.size and kind != 1:
-        made.msg_content, made.reserve = _actual_content(data[_DELIVER.size :], msg_length), ""
+    if msg_length == at_reserve - _DELIVER.size:
+        made.msg_content = data[_DELIVER.size : at_reserve]
+        made.reserve = "" if data.endswith(_BLANK) else read_text(data[at_reserve:])
+    else:
+        read = _report_content if kind == 1 else _actual_content
+        made.msg_content, made.reserve = read(data[_DELIVER.size :], msg_length), ""
     made.__class__ = Deliver
     return made  # type: ignore[no-any-return]
 
@@ -145,12 +150,22 @@ def read_deliver(data: bytes) -> Deliver:
 def _actual_content(body: bytes, msg_length: int) -> bytes:
     """Return the content of a message with a wrong Msg_Length, without padding after that length.
 
-    body: the content and the reserve, if it is present. The gateway does not repeat a message that is lost here.
+    body: the content and what there is of the reserve. The gateway does not repeat a message that is lost here.
     """
+    if len(body) < RESERVE:  # there is no reserve
+        return body[:msg_length] + body[msg_length:].rstrip(b"\0")
     content = body[:-RESERVE]
     if msg_length > len(content):
-        return body.removesuffix(_BLANK)[:msg_length]
+        return (body[:msg_length] if msg_length <= len(body) else body.removesuffix(_BLANK))[:msg_length]
     return content[:msg_length] + content[msg_length:].rstrip(b"\0")
+
+
+def _report_content(body: bytes, msg_length: int) -> bytes:
+    """Return the content of a report with a wrong Msg_Length or a missing reserve."""
+    if len(body) - RESERVE < msg_length <= len(body):
+        return body[:msg_length]
+    without_reserve = len(body) in _REPORT_SIZES or len(body) < SHORTEST_REPORT + RESERVE
+    return body if without_reserve else body[:-RESERVE]
 
 
 def submit_writer(msg_src: str, service_id: str) -> Callable[..., bytes]:

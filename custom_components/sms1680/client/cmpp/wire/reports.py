@@ -13,6 +13,8 @@ _SIZES = {"stat": 7, "submit_time": 10, "done_time": 10, "dest_terminal_id": 21}
 _LAYOUT = struct.Struct(">Q7s10s10s21sI")
 _LAYOUT_3_0 = struct.Struct(">Q7s10s10s32sI")
 _SHORT = struct.Struct(">Q7s")
+_AT_DESTINATION = struct.calcsize(">Q7s10s10s")
+_AT_SEQUENCE = struct.calcsize(">Q7s10s10s21s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,9 @@ class ReportContent:
                 "msg_content", _CONTENT_AT, problem, command_id=Deliver.COMMAND_ID, sequence_id=pdu.sequence_id
             )
         if len(content) < _LAYOUT.size:
-            msg_id, stat = _SHORT.unpack_from(content)
-            return cls(msg_id=msg_id, stat=read_text(stat), dest_terminal_id=pdu.src_terminal_id)
+            if len(content) < _AT_SEQUENCE:
+                content = content[:_AT_DESTINATION]  # the destination is cut off
+            content = content.ljust(_LAYOUT.size, b"\0")
         layout = _LAYOUT_3_0 if len(content) == _LAYOUT_3_0.size else _LAYOUT
         msg_id, stat, submitted, done, destination, sequence = layout.unpack_from(content)
         return cls(

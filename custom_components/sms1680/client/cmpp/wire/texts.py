@@ -1,10 +1,9 @@
 """Converts texts to Msg_Content and back, in segments that cut no character (docs/cmpp.md, sections 2 and 3)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Final, Literal
 
+from ...decoding import Label
 from ...text import split_units, units
 
 Encoding = Literal["auto", "ucs2", "gbk"]
@@ -60,40 +59,25 @@ def write_text_content(text: str, encoding: Encoding = "auto", added_units: int 
 
 
 def read_text_content(content: bytes, msg_fmt: int) -> str:
-    """Return the text of an uplink's content without its user data header. Never fails.
+    """Return the text of a content without its user data header by its label alone, as a gateway reads it. Never fails.
 
     ASCII with octets from 0x80 is read as GB18030, and UCS2 with an odd length without its last octet (docs/cmpp.md,
     trap 17). Binary and unknown formats are returned as hexadecimal digits, unless they are printable ASCII.
     """
-    if msg_fmt == GB18030:
-        return content.decode("gb18030", "replace")
-    if _is_ucs2(msg_fmt):
+    label = label_of(msg_fmt)
+    if label is Label.UCS2:
         return content[: len(content) & ~1].decode("utf-16-be", "replace")
-    if msg_fmt == ASCII:
-        return content.decode("ascii") if content.isascii() else content.decode("gb18030", "replace")
+    if label is not Label.OTHER:
+        return content.decode("gb18030", "replace")
     text = content.decode("latin-1")
     return text if content.isascii() and text.isprintable() else content.hex()
 
 
-def join_content(segments: Sequence[bytes], msg_fmt: int) -> bytes:
-    """Return the joined content of consecutive segments of an uplink.
-
-    A UCS2 segment with an odd length loses its last octet, which would shift the rest (docs/cmpp.md, trap 17). If the
-    next segment is odd as well, a character was cut between the two, and both stay complete.
-    """
-    if not _is_ucs2(msg_fmt):
-        return b"".join(segments)
-    joined = b""
-    for segment, following in zip_longest(segments, segments[1:], fillvalue=b""):
-        joined += segment
-        if len(joined) % 2 and len(following) % 2 == 0:
-            joined = joined[:-1]
-    return joined
-
-
-def _is_ucs2(msg_fmt: int) -> bool:
-    """Return whether a Msg_Fmt is UCS2 in any message class: 8, 9 or 0x18 (GSM 03.38, general data coding)."""
-    return msg_fmt & ~0x13 == UCS2
+def label_of(msg_fmt: int) -> Label:
+    """Return the encoding that a Msg_Fmt states. UCS2 is 8, 9 or 0x18, for any message class (GSM 03.38)."""
+    if msg_fmt & ~0x13 == UCS2:
+        return Label.UCS2
+    return {ASCII: Label.ASCII, GB18030: Label.GB}.get(msg_fmt, Label.OTHER)
 
 
 def _split_gbk(text: str, used: int) -> tuple[bytes, ...] | None:
