@@ -3,6 +3,7 @@
 It imports no Home Assistant, so that tests can use it alone, and kill it in a process of its own.
 """
 
+from .conversations import ConversationQuery, ConversationSummary, Cursor, Party
 from .deferred import DeferredRow
 from .matching import SETTLED, DeliveryState, MatchedBy
 from .records import (
@@ -27,6 +28,9 @@ from .writer import StoreError, StoreObserver
 
 __all__ = [
     "SETTLED",
+    "ConversationQuery",
+    "ConversationSummary",
+    "Cursor",
     "DeferredRow",
     "DeliveryState",
     "DeliveryUpdate",
@@ -36,6 +40,7 @@ __all__ = [
     "MatchedBy",
     "MessageStore",
     "Outgoing",
+    "Party",
     "PendingEvent",
     "Received",
     "RecordedOutcome",

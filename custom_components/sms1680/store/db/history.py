@@ -23,12 +23,13 @@ from .records import (
     to_micros,
 )
 
-_OUT: Final = (
+OUT: Final = (
     "SELECT row, entry, recipient, number, text, way, at, due, automatic, outcome, reason, parts, state, status,"
     " state_at, matched, (SELECT json_group_array(message_id) FROM"
-    " (SELECT message_id FROM segment WHERE outgoing = row ORDER BY place IS NULL, place, message_id)) FROM outgoing"
+    " (SELECT message_id FROM segment WHERE outgoing = row ORDER BY place IS NULL, place, message_id)),"
+    " priority FROM outgoing"
 )
-_IN: Final = (
+IN: Final = (
     "SELECT row, entry, recipient, id, number, content, extension, incomplete, via, at, repeat, fired FROM uplink"
 )
 # Deferred messages with the columns that a selection filters by. `at`: when they were deferred.
@@ -54,17 +55,17 @@ def find_messages(connection: sqlite3.Connection, query: HistoryQuery) -> list[S
     """Return messages, newest first."""
     found: list[StoredIn | StoredOut] = []
     if query.direction is not Direction.IN:
-        found += map(_out, _newest(connection, _OUT, query, query.states))
+        found += map(stored_out, _newest(connection, OUT, query, query.states))
     if query.direction is not Direction.OUT and query.states is None:
-        found += map(_in, _newest(connection, _IN, query))
+        found += map(stored_in, _newest(connection, IN, query))
     found.sort(key=lambda one: one.at, reverse=True)
     return found[: query.limit]
 
 
 def scheduled_messages(connection: sqlite3.Connection, entry: str, now: datetime) -> list[StoredOut]:
     """Return the messages that the platform has accepted for a later time, by their time."""
-    rows = connection.execute(f"{_OUT} WHERE {_SCHEDULED} ORDER BY due, row", (entry, to_micros(now)))
-    return [_out(values) for values in rows.fetchall()]
+    rows = connection.execute(f"{OUT} WHERE {_SCHEDULED} ORDER BY due, row", (entry, to_micros(now)))
+    return [stored_out(values) for values in rows.fetchall()]
 
 
 def scheduled_times(connection: sqlite3.Connection, entry: str, now: datetime) -> list[datetime]:
@@ -188,20 +189,22 @@ def _newest(
     return connection.execute(sql, [*values, query.limit]).fetchall()
 
 
-def _out(values: tuple[Any, ...]) -> StoredOut:
+def stored_out(values: tuple[Any, ...]) -> StoredOut:
+    """Return a row of `OUT` as a message."""
     (row, entry, recipient, number, text, transport, at, due, automatic, outcome, *rest) = values
-    reason, parts, state, status, state_at, matched, message_ids = rest
+    reason, parts, state, status, state_at, matched, message_ids, priority = rest
     delivery = DeliveryState(state)
     fields: tuple[Any, ...] = (
         *(row, entry, recipient, number, text, transport, from_micros(at)),
         *(from_micros(due) if due is not None else None, bool(automatic), Outcome(outcome) if outcome else None),
         *(Reason(reason) if reason else None, parts, tuple(json.loads(message_ids)), delivery, delivery in SETTLED),
-        *(status, from_micros(state_at), MatchedBy(matched) if matched else None),
+        *(status, from_micros(state_at), MatchedBy(matched) if matched else None, priority),
     )
     return StoredOut(*fields)
 
 
-def _in(values: tuple[Any, ...]) -> StoredIn:
+def stored_in(values: tuple[Any, ...]) -> StoredIn:
+    """Return a row of `IN` as a message."""
     row, entry, recipient, id_, number, content, extension, incomplete, via, at, repeat, fired = values
     received = (row, entry, recipient, id_, number, content, extension, bool(incomplete), via)
     return StoredIn(*received, from_micros(at), bool(repeat), bool(fired))

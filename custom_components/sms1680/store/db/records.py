@@ -261,6 +261,7 @@ class StoredOut:
     status: str | None
     state_at: datetime
     matched: MatchedBy | None
+    priority: str
 
     def __repr__(self) -> str:
         """Mask the number, and leave out the text."""

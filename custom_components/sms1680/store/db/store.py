@@ -8,6 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate
 
+from .conversations import conversation_page, count_unread, list_conversations
 from .deferred import delete_deferred_row, load_deferred, save_deferred
 from .history import (
     count_items,
@@ -104,6 +105,9 @@ class MessageStore:
     scheduled = _method(scheduled_messages)
     scheduled_times = _method(scheduled_times)
     counts = _method(count_items)
+    conversations = _method(list_conversations)
+    conversation_page = _method(conversation_page)
+    count_unread = _method(count_unread)
 
     def receive(self, item: Uplink | Report) -> Future[Received]:
         """Store an incoming item, so that it can be acknowledged."""
