@@ -55,6 +55,7 @@ from .inbound.endpoints import (
 from .issues import STORE_UNAVAILABLE, async_prune_issues, async_remove_issues
 from .outbound.pipeline import create_queue
 from .outbound.unavailable_notify import async_watch_unavailable
+from .panel.websocket import async_setup_websocket
 from .recipients import recipients
 from .sensor import async_enable_spent_sensor
 from .services import async_setup_services
@@ -71,6 +72,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     async_setup_services(hass)
     async_setup_context(hass)
     async_watch_unavailable(hass)
+    async_setup_websocket(hass)
     store = hass.data[DATA_STORE] = StoreManager(hass)
     if problem := await store.async_open():
         STORE_UNAVAILABLE.async_create(hass, None, file=FILE, problem=problem)

@@ -224,6 +224,11 @@ class QuestionManager:
             number
         )
 
+    def open_prompts(self, number: str) -> list[Prompt]:
+        """Return the open and queued prompts to a phone."""
+        opened = [prompt for prompt in self._open.values() if prompt.number == number]
+        return [*opened, *self._queues.get(number, ())]
+
     def match_reply(self, number: str, extension: str, text: str, *, foreign: bool = False) -> AnswerMatch | None:
         """Return the answer in a reply, and record it. Return None if the reply answers no question.
 
