@@ -20,8 +20,9 @@ class Account:
 
     `products`: balances in parts, by product id. `rate`: the flow in items per second (None: unlimited).
     `concurrency`: submits in progress at once. `numbers_max`: numbers, groups or pairs per call. `networks`: addresses
-    that may call (empty: any). `own_signature`: a signature that the platform itself prepends. Over CMPP, the account
-    logs in as `sp_id` (empty: no CMPP) with its password, and SUBMITs must carry `service_id`.
+    that may call (empty: any). `balance_takes_md5`, `sending_takes_md5`: accept the MD5 of the password.
+    `own_signature`: a signature that the platform itself prepends. Over CMPP, the account logs in as `sp_id` (empty: no
+    CMPP) with its password, and SUBMITs must carry `service_id`.
     """
 
     username: str = DEMO_USERNAME
@@ -37,6 +38,7 @@ class Account:
     may_submit: bool = True
     may_query_balance: bool = True
     balance_takes_md5: bool = True
+    sending_takes_md5: bool = True
     suspended: bool = False
     manual: bool = False
     report_address: str | None = None

@@ -89,12 +89,14 @@ class Platform:
     ) -> AccountState | Verdict:
         """Return the account of a caller at an IP address, or a verdict (AUTHENTICATION, IP).
 
-        The password is plain or an MD5. For the balance, an account can be configured to require the plain one.
+        The password is plain or an MD5. An account can be configured to require the plain one, for the balance or for
+        messages.
         """
         account = self.accounts.get(username)
-        if account is None or not account.check_password(
-            password, allow_md5=not for_balance or account.config.balance_takes_md5
-        ):
+        if account is None:
+            return Verdict.AUTHENTICATION
+        takes_md5 = account.config.balance_takes_md5 if for_balance else account.config.sending_takes_md5
+        if not account.check_password(password, allow_md5=takes_md5):
             return Verdict.AUTHENTICATION
         if not account.allows_address(address):
             return Verdict.IP

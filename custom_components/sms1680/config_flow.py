@@ -24,12 +24,14 @@ from homeassistant.helpers.typing import VolDictType
 from .const import (
     CONF_CMPP,
     CONF_HTTP,
+    CONF_PASSWORD_FORM,
     CONF_PRODUCT_ID,
     CONF_PUSH_SECRET,
     CONF_SIGNATURE,
     CONF_SP_ID,
     CONF_TRANSPORT,
     DOMAIN,
+    FORM_PLAIN_FOR_BALANCE,
     SUBENTRY_RECIPIENT,
 )
 from .flows.onboarding_letter import SHOWS_LETTER, make_letter, new_push_secret
@@ -37,9 +39,7 @@ from .flows.options import Sms1680OptionsFlow
 from .flows.recipient import RecipientFlow
 from .flows.schemas import (
     CMPP_FIELDS,
-    CONF_PASSWORD_FORM,
     FORM_MD5,
-    FORM_PLAIN_FOR_BALANCE,
     HTTP_FIELDS,
     PASSWORD_FIELDS,
     PASSWORD_FORM_FIELDS,
@@ -299,8 +299,9 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
 
 def _password_form(entry: ConfigEntry) -> dict[str, str]:
     """Return the form of an entry's password."""
-    plain = CONF_PASSWORD in entry.data.get(CONF_HTTP, {})
-    return {CONF_PASSWORD_FORM: FORM_PLAIN_FOR_BALANCE if plain else FORM_MD5}
+    http = entry.data.get(CONF_HTTP, {})
+    form = http.get(CONF_PASSWORD_FORM, FORM_PLAIN_FOR_BALANCE) if CONF_PASSWORD in http else FORM_MD5
+    return {CONF_PASSWORD_FORM: form}
 
 
 def _is_connected_with(entry: ConfigEntry, data: Mapping[str, Any]) -> bool:

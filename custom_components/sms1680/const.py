@@ -12,9 +12,15 @@ CONF_SP_ID: Final = "sp_id"
 CONF_SERVICE_ID: Final = "service_id"
 # The transport that a reauthentication dialog is about.
 CONF_TRANSPORT: Final = "transport"
+# Only with a plain password; without it, the password is plain for the balance.
+CONF_PASSWORD_FORM: Final = "password_form"  # noqa: S105 - a name, as the next
+FORM_PLAIN: Final = "plain"
+FORM_PLAIN_FOR_MESSAGES: Final = "plain_for_messages"
+FORM_PLAIN_FOR_BALANCE: Final = "plain_for_balance"
+PLAIN_FORMS: Final = (FORM_PLAIN, FORM_PLAIN_FOR_MESSAGES, FORM_PLAIN_FOR_BALANCE)
 CONF_PRODUCT_ID: Final = "product_id"
 CONF_GATEWAY: Final = "gateway"
-CONF_PASSWORD_MD5: Final = "password_md5"  # noqa: S105 - a name, as the next
+CONF_PASSWORD_MD5: Final = "password_md5"  # noqa: S105
 CONF_PUSH_SECRET: Final = "push_secret"  # noqa: S105
 
 # The data of a recipient's subentry.

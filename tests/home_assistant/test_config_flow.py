@@ -13,12 +13,13 @@ import pytest
 from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.client.errors import InvalidSettingError
 from sms1680.sandbox import Config, Sandbox
-from tests.home_assistant.helpers import PASSWORD, MakeEntry, enter
+from tests.home_assistant.helpers import PASSWORD, MakeEntry, enter, notify
 
 MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
@@ -280,6 +281,42 @@ class TestPlainPasswordForTheBalance:
         assert result["result"].runtime_data.coordinator.data == 1000
 
 
+class TestPlainPasswordForMessages:
+    """Some platforms accept no MD5 in messages."""
+
+    @pytest.fixture
+    def sandbox_config(self, sandbox_config: Config) -> Config:
+        return of_account(sending_takes_md5=False)(sandbox_config)
+
+    @pytest.mark.parametrize(("form", "for_balance"), [("plain", True), ("plain_for_messages", False)])
+    async def test_form_can_be_changed_and_is_kept(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        given: dict[str, Any],
+        form: str,
+        for_balance: bool,
+    ) -> None:
+        with pytest.raises(HomeAssistantError, match="password is wrong"):
+            await notify(hass, "notify.alice")
+        await hass.async_block_till_done(wait_background_tasks=True)
+        del given["signature"]
+        dialog = await reconfigure(hass, entry)
+        result = await enter(hass, dialog, {**given, "password_form": form})
+        assert result["type"] is FlowResultType.ABORT
+        assert (entry.data["http"]["password"], entry.data["http"]["password_form"]) == (PASSWORD, form)
+        await notify(hass, "notify.alice")
+        assert len(sandbox.platform.messages) == 1
+        account = entry.runtime_data.client.failover.http._account
+        assert (account.balance_password == PASSWORD) is for_balance
+        shown = await reconfigure(hass, entry)
+        assert suggested(shown)["password_form"] == form
+        await enter(hass, shown, {**given, "password_form": "md5"})
+        assert "password" not in entry.data["http"]
+        assert "password_form" not in entry.data["http"]
+
+
 async def test_md5_password_is_accepted(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), {**given, "password": MD5})
     assert "password_form" in names(result)
@@ -292,6 +329,12 @@ async def test_md5_password_is_accepted(hass: HomeAssistant, given: dict[str, An
     assert "password_form" in names(result), "what was chosen must not get lost"
     result = await enter(hass, result, {**given, "password": MD5.upper(), "password_form": "given_as_md5"})
     assert result["result"].data["http"]["password_md5"] == MD5
+
+
+def suggested(result: ConfigFlowResult) -> dict[str, Any]:
+    schema = result["data_schema"]
+    assert schema is not None
+    return {str(name): name.description["suggested_value"] for name in schema.schema if name.description}
 
 
 def names(result: ConfigFlowResult) -> set[str]:

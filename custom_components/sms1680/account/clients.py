@@ -21,6 +21,7 @@ from ..const import (
     CONF_GATEWAY,
     CONF_HTTP,
     CONF_PACKET_SIZE,
+    CONF_PASSWORD_FORM,
     CONF_PASSWORD_MD5,
     CONF_PRODUCT_ID,
     CONF_PROXY,
@@ -31,6 +32,9 @@ from ..const import (
     CONF_SINGLE_ROWS,
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
+    FORM_PLAIN,
+    FORM_PLAIN_FOR_BALANCE,
+    FORM_PLAIN_FOR_MESSAGES,
 )
 from .failover import FailoverClient, ReceiptRouter
 from .spending import spending_limits
@@ -46,16 +50,17 @@ _SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY, CONF_SINGLE_ROWS)
 def make_account(http: Mapping[str, Any]) -> Account:
     """Return the account of an entry's HTTP transport.
 
-    The entry has the plain password only if the platform requires it for the balance, otherwise its MD5.
-    Raises InvalidSettingError.
+    The entry has the plain password only if the platform requires it, otherwise its MD5. Raises InvalidSettingError.
     """
     plain = http.get(CONF_PASSWORD)
+    form = None if plain is None else http.get(CONF_PASSWORD_FORM, FORM_PLAIN_FOR_BALANCE)
     return Account(
         http[CONF_USERNAME],
         plain,
         password_md5=http.get(CONF_PASSWORD_MD5) if plain is None else None,
         product_id=http[CONF_PRODUCT_ID],
-        balance_form="md5" if plain is None else "plain",
+        form="plain" if form in (FORM_PLAIN, FORM_PLAIN_FOR_MESSAGES) else "md5",
+        balance_form="plain" if form in (FORM_PLAIN, FORM_PLAIN_FOR_BALANCE) else "md5",
     )
 
 

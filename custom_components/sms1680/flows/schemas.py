@@ -55,6 +55,7 @@ from ..const import (
     CONF_NETWORKS,
     CONF_NUMBER,
     CONF_PACKET_SIZE,
+    CONF_PASSWORD_FORM,
     CONF_PERSON,
     CONF_PRICE,
     CONF_PRODUCT_ID,
@@ -83,12 +84,11 @@ from ..const import (
     DEFAULT_PUSH_ANSWER,
     DEFAULT_REPEAT_WINDOW,
     DOMAIN,
+    PLAIN_FORMS,
 )
 from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP
 
-CONF_PASSWORD_FORM: Final = "password_form"  # noqa: S105 - a name
 FORM_MD5: Final = "md5"
-FORM_PLAIN_FOR_BALANCE: Final = "plain_for_balance"
 FORM_GIVEN_AS_MD5: Final = "given_as_md5"
 _MAX_PARTS: Final = 1_000_000
 
@@ -104,7 +104,7 @@ _PASSWORD: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWOR
 _URL: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.URL))
 _PASSWORD_FORMS: Final = SelectSelector(
     SelectSelectorConfig(
-        options=[FORM_MD5, FORM_PLAIN_FOR_BALANCE, FORM_GIVEN_AS_MD5],
+        options=[FORM_MD5, *PLAIN_FORMS, FORM_GIVEN_AS_MD5],
         mode=SelectSelectorMode.DROPDOWN,
         translation_key=CONF_PASSWORD_FORM,
     )

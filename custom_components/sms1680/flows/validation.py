@@ -20,6 +20,7 @@ from ..const import (
     CONF_GATEWAY,
     CONF_HTTP,
     CONF_KEEP_TRYING,
+    CONF_PASSWORD_FORM,
     CONF_PASSWORD_MD5,
     CONF_PRODUCT_ID,
     CONF_QUIET_FROM,
@@ -31,9 +32,11 @@ from ..const import (
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
     CONF_TIME_ZONE,
+    FORM_PLAIN_FOR_BALANCE,
+    PLAIN_FORMS,
 )
 from ..deferred.policy import to_seconds
-from .schemas import CONF_PASSWORD_FORM, DELIVERY_FIELDS, FORM_GIVEN_AS_MD5, FORM_MD5, FORM_PLAIN_FOR_BALANCE
+from .schemas import DELIVERY_FIELDS, FORM_GIVEN_AS_MD5, FORM_MD5
 
 # The responses to a balance query. It has no code for a wrong product, only "failed".
 _ERRORS: Final[Mapping[Reason, str]] = {
@@ -73,7 +76,7 @@ _NOT_IN_HOST: Final = frozenset("/@?#[]\\")
 def parse_http(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the data of the HTTP transport, and the errors by field.
 
-    The data contains the MD5 of the password, or the password itself if the platform requires it for balance queries.
+    The data contains the MD5 of the password, or the password itself if the platform requires it.
     """
     errors: dict[str, str] = {}
     form = given.get(CONF_PASSWORD_FORM, FORM_MD5)
@@ -103,7 +106,9 @@ def parse_http(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
         wrong = "md5_expected" if form == FORM_GIVEN_AS_MD5 else "md5_given"
         errors[CONF_PASSWORD] = wrong if password else "empty"
     else:
-        data |= {CONF_PASSWORD: password} if form == FORM_PLAIN_FOR_BALANCE else {CONF_PASSWORD_MD5: account.password}
+        data |= {CONF_PASSWORD: password} if form in PLAIN_FORMS else {CONF_PASSWORD_MD5: account.password}
+        if form in PLAIN_FORMS and form != FORM_PLAIN_FOR_BALANCE:  # which a plain password without a form stands for
+            data[CONF_PASSWORD_FORM] = form
     return data, errors
 
 
