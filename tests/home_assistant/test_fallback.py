@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
@@ -97,3 +99,38 @@ async def test_combined_text_that_is_too_long_fails(
 def test_failed_message_shows_neither_number_nor_text(entry: MockConfigEntry) -> None:
     missed = FailedMessage(Addressee(entry, ALICE, "Alice", "alice", None), "门开了", "refused")
     assert repr(missed) == "FailedMessage(refused)"
+
+
+@pytest.mark.usefixtures("second")
+@pytest.mark.parametrize("own", ["entity", "critical", "account", "both"])
+async def test_fallback_that_is_the_recipient_is_refused(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, own: str
+) -> None:
+    entities = er.async_get(hass)
+    critical = entities.async_get_entity_id("notify", "sms1680", f"{entry.entry_id}_alice_notify_critical")
+    assert critical
+    entities.async_update_entity(critical, disabled_by=None)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    data: dict[str, Any] = {"entity": {"fallback": ["notify.alice"]}, "critical": {"fallback": [critical]}}.get(own, {})
+    if own in {"account", "both"}:
+        data["fallback_account"] = entry.entry_id
+    if own == "both":
+        data["fallback"] = ["notify.alice"]
+    with pytest.raises(ServiceValidationError) as caught:
+        await send(hass, entity_id="notify.alice", **data)
+    assert caught.value.translation_key == "fallback_is_self"
+    assert ("Home" if own == "account" else "notify.alice") in (caught.value.translation_placeholders or {})["fallback"]
+    assert not sandbox.platform.messages
+
+
+@pytest.mark.parametrize("fallback", [["notify.alice", "notify.dave"], ["notify.dave"]])
+async def test_fallback_that_is_not_only_the_recipient_is_used(
+    hass: HomeAssistant, second: MockConfigEntry, sandbox: Sandbox, fallback: list[str]
+) -> None:
+    steps = await send_steps(hass, fallback=fallback)
+    assert steps[0][-1] == ("notify.dave", "accepted")
+    messages = await send(hass, entity_id=["notify.alice", "notify.dave"], fallback=["notify.alice"])
+    assert len(messages) == 2, "each can be the fallback of the other"
+    assert await hass.config_entries.async_unload(second.entry_id)
+    assert await send_steps(hass, fallback=["notify.dave"]) == [[("notify.dave", "unavailable")]]
+    assert {number for number, _ in sent(sandbox)} == {DAVE}

@@ -89,6 +89,19 @@ async def test_changed_recipient_has_the_same_entity_and_the_new_number(
     assert not unloaded
 
 
+async def test_fallback_to_the_recipient_itself_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    given = {"name": "Alice", "number": "13800000001"}
+    wrong = {"fallback": ["notify.bob", "notify.alice"], "fallback_account": entry.entry_id}
+    result = await enter_recipient(hass, await change(hass, entry, "alice"), {**given, **wrong})
+    assert result["errors"] == {"fallback": "own_entity", "fallback_account": "own_account"}
+    result = await enter_recipient(hass, result, {**given, "fallback": ["notify.bob"]})
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.subentries["alice"].data["fallback"] == ["notify.bob"]
+    new = {"name": "Carol", "number": "13800000003", "fallback_account": entry.entry_id}
+    result = await enter_recipient(hass, await add(hass, entry), new)
+    assert result["errors"] == {"fallback_account": "own_account"}
+
+
 async def test_duplicate_number_or_name_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     result = await enter_recipient(hass, await change(hass, entry, "alice"), {"name": "Alice", "number": "13800000002"})
     assert result["errors"] == {"number": "already_configured"}

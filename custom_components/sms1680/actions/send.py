@@ -18,6 +18,7 @@ from ..const import ATTR_CONFIG_ENTRY_ID
 from ..deferred.models import DeliveryResult
 from ..errors import not_delivered_error, send_error
 from ..outbound.delivery_tracker import DeliveryTracker
+from ..outbound.fallback import check_not_self
 from ..outbound.message import text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_row_addressees, async_target_addressees
@@ -117,6 +118,7 @@ async def _async_deliver(
     policy = await async_policy_of(call)
     unsent = map(Unsent.from_addressee, addressees)
     with reports_rejection(call.hass, unsent, options.priority, options.context):
+        check_not_self(call.hass, policy, addressees)
         return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
 
 

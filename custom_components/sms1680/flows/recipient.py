@@ -26,7 +26,7 @@ from ..conversation.engine import ExtensionRange
 from ..conversation.engine.commands import is_pin, is_weak_pin
 from .onboarding_letter import SHOWS_LETTER, make_letter
 from .schemas import CODE, RECIPIENT
-from .validation import async_delivery_errors, delivery_settings
+from .validation import async_delivery_errors, delivery_settings, fallback_errors
 
 _MAX_EXTENSION_LENGTH: Final = 20
 _SECRETS: Final = (CONF_PIN, CONF_TOTP_SECRET)
@@ -173,6 +173,7 @@ class RecipientFlow(ConfigSubentryFlow):
         if given.get(CONF_COMMANDS, COMMANDS_NONE) != COMMANDS_NONE:
             recipient[CONF_COMMANDS] = given[CONF_COMMANDS]
         recipient |= delivery_settings(given)
+        errors |= fallback_errors(self.hass, given, self._get_entry(), own_id)
         self._recipient = recipient
         return errors
 

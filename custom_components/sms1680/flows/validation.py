@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address
 from typing import Any, Final
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 
 from ..account.clients import async_make_client, async_make_cmpp_client
@@ -17,6 +19,8 @@ from ..client.errors import InvalidSettingError, NoAnswerError
 from ..client.text import Signature
 from ..const import (
     CONF_CMPP,
+    CONF_FALLBACK,
+    CONF_FALLBACK_ACCOUNT,
     CONF_GATEWAY,
     CONF_HTTP,
     CONF_KEEP_TRYING,
@@ -32,6 +36,7 @@ from ..const import (
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
     CONF_TIME_ZONE,
+    DOMAIN,
     FORM_PLAIN_FOR_BALANCE,
     PLAIN_FORMS,
 )
@@ -219,6 +224,22 @@ def delivery_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     # Only the choice against the default is stored.
     settings.pop(CONF_REPEAT, None)
     return settings if given.get(CONF_REPEAT, True) else {**settings, CONF_REPEAT: False}
+
+
+def fallback_errors(
+    hass: HomeAssistant, given: Mapping[str, Any], entry: ConfigEntry, subentry_id: str | None
+) -> dict[str, str]:
+    """Return the errors of a recipient's fallback by field: its own account and its own entities cannot be one.
+
+    subentry_id: None for a new recipient.
+    """
+    errors: dict[str, str] = {}
+    if given.get(CONF_FALLBACK_ACCOUNT) == entry.entry_id:
+        errors[CONF_FALLBACK_ACCOUNT] = "own_account"
+    entities = [er.async_get(hass).async_get(entity_id) for entity_id in given.get(CONF_FALLBACK, ())]
+    if any(entity.config_subentry_id == subentry_id for entity in entities if entity and entity.platform == DOMAIN):
+        errors[CONF_FALLBACK] = "own_entity"
+    return errors
 
 
 async def async_delivery_errors(given: Mapping[str, Any]) -> dict[str, str]:

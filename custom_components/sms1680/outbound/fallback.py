@@ -1,7 +1,7 @@
 """The fallback of a message that failed: another account, other entities, actions, in this order."""
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -214,3 +214,29 @@ def check_fallback(hass: HomeAssistant, policy: DeliveryPolicy) -> None:
         missing.append(fallback.account)
     if missing:
         raise validation_error("unknown_fallback", fallback=", ".join(missing))
+
+
+def check_not_self(hass: HomeAssistant, policy: DeliveryPolicy, addressees: Iterable[Addressee]) -> None:
+    """Check that a fallback leads to anybody but the addressees themselves. Raises ServiceValidationError.
+
+    With several addressees, one of them can be the fallback of the others.
+    """
+    fallback = policy.fallback
+    if not fallback or fallback.actions:
+        return
+    failed = {(addressee.entry.entry_id, addressee.number) for addressee in addressees}
+    steps = {entity_id: _addressee_key(hass, entity_id) for entity_id in fallback.entities}
+    accounts = {entry_id for entry_id, _ in failed}
+    helps = any(key is None or len(failed - {key}) > 0 for key in steps.values())
+    if not helps and (fallback.account is None or accounts == {fallback.account}):
+        account = hass.config_entries.async_get_entry(fallback.account) if fallback.account else None
+        raise validation_error("fallback_is_self", fallback=", ".join([*([account.title] if account else []), *steps]))
+
+
+def _addressee_key(hass: HomeAssistant, entity_id: str) -> tuple[str, str] | None:
+    """Return the account and the number of a notify entity of this integration, None for others."""
+    try:
+        found = addressee_of_entity(hass, entity_id)
+    except ServiceValidationError:
+        return None  # its account is not running, so it is another one
+    return (found[1].entry.entry_id, found[1].number) if found is not None else None
