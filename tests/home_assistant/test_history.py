@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -205,6 +207,24 @@ async def test_store_failure_raises(hass: HomeAssistant) -> None:
         with pytest.raises(HomeAssistantError) as caught:
             await call(hass)
         assert caught.value.translation_key == "store_failed"
+
+
+@pytest.mark.usefixtures("filled")
+async def test_failure_of_one_store_does_not_keep_messages_in_the_other(
+    hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    hass.config_entries.async_update_entry(entry, options={**entry.options, "keep_days": 0})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await send_text(entry.runtime_data.client, ALICE, "一")
+    disk, memory = hass.data[DATA_STORE].intakes
+    await hass.async_add_executor_job(disk.store.close)
+    assert (await asyncio.wrap_future(memory.store.counts(entry.entry_id))).outgoing
+    with pytest.raises(HomeAssistantError):
+        await purge(hass)
+    assert not (await asyncio.wrap_future(memory.store.counts(entry.entry_id))).outgoing
+    gc.collect()
+    await hass.async_block_till_done()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_expired_message_has_a_reason(

@@ -111,16 +111,21 @@ class StoreManager:
                 self.publish(expired)
 
     async def async_purge(self, selection: Selection, *, open_too: bool = False) -> int:
-        """Delete messages, including deferred ones, and return their number. Raises StoreError.
+        """Delete messages, including deferred ones, and return their number.
 
-        open_too: include messages that are being sent.
+        open_too: include messages that are being sent. Raises StoreError after the attempt in all stores.
         """
         stores = [intake.store for intake in self.intakes]
         purged = [asyncio.wrap_future(store.purge(selection, open_too=open_too)) for store in stores]
         deferred = [asyncio.wrap_future(store.delete_deferred(selection, open_too=open_too)) for store in stores]
-        rows = [row for of_store in await asyncio.gather(*deferred) for row in of_store]
+        of_stores = await asyncio.gather(*deferred, return_exceptions=True)
+        counts = await asyncio.gather(*purged, return_exceptions=True)
+        rows = [row for some in of_stores if not isinstance(some, BaseException) for row in some]
         async_dispatcher_send(self._hass, SIGNAL_DEFERRED_DELETED, rows)
-        return sum(await asyncio.gather(*purged)) + len(rows)
+        for result in (*of_stores, *counts):
+            if isinstance(result, BaseException):
+                raise result
+        return sum(count for count in counts if not isinstance(count, BaseException)) + len(rows)
 
     async def async_counts(self, entry: ConfigEntry) -> dict[str, Any]:
         """Return the number of an account's stored messages, without their content."""
