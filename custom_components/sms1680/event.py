@@ -1,14 +1,16 @@
 """Event entities: the inbox of an account, and the messages of each recipient.
 
-Each entity shows an event once: it restores nothing after a restart or reload, and ignores repeated pushes. Automations
-that must not miss anything use the bus events.
+Each entity shows an event once: it restores nothing after a restart or reload, and ignores repeated pushes. So Home
+Assistant need not store its state, which contains number and text. Automations that must not miss anything use the bus
+events.
 """
 
 from typing import Any, override
 
 from homeassistant.components.event import EventEntity
-from homeassistant.core import Context, HomeAssistant, State, callback
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_CONFIG_ENTRY_ID, signal_failure, signal_message, signal_report
@@ -16,6 +18,7 @@ from .context import current_event_context
 from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
+from .store.restored_states import forget_restored_states
 
 PARALLEL_UPDATES = 0  # the entities do not poll
 
@@ -34,6 +37,7 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: Sms1680ConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the inbox of the account and the messages of each recipient."""
+    forget_restored_states(hass)
     async_add_entities([InboxEvents(entry, "inbox")])
     async_add_recipient_entities(
         hass, entry, async_add_entities, lambda subentry: [RecipientEvents(hass, entry, subentry, "messages")]
@@ -58,9 +62,13 @@ class _MessageEvents(EventEntity):
             self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), handler))
 
     @override
-    async def async_get_last_state(self) -> State | None:
-        """Restore nothing."""
-        return None
+    async def async_internal_added_to_hass(self) -> None:
+        """Skip the registration of `RestoreEntity`: Home Assistant must not store the state."""
+        await Entity.async_internal_added_to_hass(self)
+
+    @override
+    async def async_internal_will_remove_from_hass(self) -> None:
+        await Entity.async_internal_will_remove_from_hass(self)
 
     @property
     def _subentry_id(self) -> str | None:

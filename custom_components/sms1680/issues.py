@@ -1,5 +1,6 @@
 """The repair issues of the integration: which kinds there are, and how they are created and deleted."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,15 @@ from .client import Reason
 from .const import CONF_CMPP, CONF_HTTP, DOMAIN
 
 type _Entry = ConfigEntry[Any] | None
+
+# What starts a link or HTML in Markdown. Backslashes would be visible in titles, which are no Markdown.
+_MARKDOWN: Final = {"[": "［", "]": "］", "<": "＜", ">": "＞", "`": "｀", "://": "：//", "www.": "www．", "@": "＠"}
+_MARKUP: Final = re.compile("|".join(map(re.escape, _MARKDOWN)), re.IGNORECASE)
+
+
+def without_markdown(text: str) -> str:
+    """Return a text that renders as no link and no HTML: it can contain what a push contained."""
+    return _MARKUP.sub(lambda found: _MARKDOWN[found[0].lower()], text)
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,10 @@ class Repair:
             is_persistent=self.persistent,
             severity=self.severity,
             translation_key=self.key,
-            translation_placeholders={"account": entry.title, **placeholders} if entry else placeholders,
+            translation_placeholders={
+                name: without_markdown(value)
+                for name, value in {**({"account": entry.title} if entry else {}), **placeholders}.items()
+            },
         )
 
     @callback

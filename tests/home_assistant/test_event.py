@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigSubentry
 from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import HomeAssistant, State
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import entity_registry as er, restore_state
+from homeassistant.util.dt import utcnow
 from pytest_homeassistant_custom_component.common import MockConfigEntry, mock_restore_cache_with_extra_data
 
 from custom_components.sms1680 import const
@@ -99,6 +102,58 @@ async def test_restart_restores_no_event(hass: HomeAssistant, make_entry: Callab
     for entity_id in (INBOX, ALICES):
         state = shown(hass, entity_id)
         assert (state.state, state.attributes.get("content")) == (STATE_UNKNOWN, None)
+
+
+@pytest.mark.parametrize("options", [{}, {const.CONF_KEEP_DAYS: 0}, {const.CONF_KEEP_TEXTS: False}])
+async def test_no_text_and_no_number_is_stored_to_be_restored(
+    hass: HomeAssistant,
+    make_entry: Callable[..., MockConfigEntry],
+    hass_storage: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    entry = make_entry(options=options)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await receive(hass, entry, Reply(ALICE, "我在家"), Reply(STRANGER, "你好"), DeliveryReport("7", ALICE, "KX:1000"))
+    await restore_state.async_get(hass).async_dump_states()
+    assert hass_storage["core.restore_state"]["data"] is not None
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    await restore_state.async_get(hass).async_dump_states()
+    stored = json.dumps(hass_storage["core.restore_state"]["data"], ensure_ascii=False)
+    assert not [one for one in ("我在家", "你好", ALICE, STRANGER, "content") if one in stored]
+
+
+def restored(hass: HomeAssistant, entity_id: str, *types: str) -> None:
+    """Add a state that an earlier version let Home Assistant store."""
+    attributes = {"event_types": list(types), "content": "我在家", "number": ALICE}
+    state = State(entity_id, "2026-01-01T00:00:00.000+00:00", attributes)
+    stored = restore_state.StoredState.from_dict(
+        {
+            "state": state.as_dict(),
+            "extra_data": {"last_event_attributes": attributes},
+            "last_seen": utcnow().isoformat(),
+        }
+    )
+    restore_state.async_get(hass).last_states[entity_id] = stored
+
+
+async def test_states_of_earlier_versions_are_deleted(
+    hass: HomeAssistant, make_entry: Callable[[], MockConfigEntry], hass_storage: dict[str, Any]
+) -> None:
+    """At the start, also those of removed recipients; and by the action, those of a disabled account."""
+    data = restore_state.async_get(hass)
+    restored(hass, ALICES, "received", "delivered", "failed")
+    restored(hass, "event.removed", "received", "command", "opted_out", "delivered", "failed")
+    restored(hass, "event.doorbell", "ring")
+    entry = make_entry()
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert list(data.last_states) == ["event.doorbell"]
+    restored(hass, "event.disabled", "received", "delivered", "failed")
+    await hass.services.async_call("sms1680", "purge_messages", {}, blocking=True)
+    stored = hass_storage["core.restore_state"]["data"]
+    names = [one["state"]["entity_id"] for one in stored]
+    assert [name for name in names if name.startswith("event.")] == ["event.doorbell"]
 
 
 async def test_platform_outage_preserves_the_events(

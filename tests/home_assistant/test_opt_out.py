@@ -14,7 +14,7 @@ from pytest_homeassistant_custom_component.common import (
     async_mock_service,
 )
 
-from custom_components.sms1680.client import Reply
+from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
@@ -40,6 +40,39 @@ async def test_unknown_numbers_share_one_repair(hass: HomeAssistant, entry: Mock
     await receive(hass, entry, Reply(STRANGER, "T"))
     await receive(hass, entry, Reply("13900000008", "T"))
     assert repairs(hass) == [{"account": "Home", "who": "139****0008"}]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("[Log in](http://evil.test)", "****"),
+        ("http://evil.test", "****"),
+        ("<img src=x>", "****"),
+        ("139 0000 0009", "139****0009"),
+        ("１３９００００００", "****"),
+        ("+85291234567", "+852****4567"),
+    ],
+)
+async def test_nothing_of_a_push_but_a_masked_number_is_shown(
+    hass: HomeAssistant, entry: MockConfigEntry, number: str, shown: str
+) -> None:
+    await receive(hass, entry, Reply(number, "T"))
+    assert repairs(hass) == [{"account": "Home", "who": shown}]
+
+
+async def test_status_of_a_push_is_no_link_in_a_repair(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    sent = await act(hass, "send_message", number=ALICE, message="门开了", priority="critical")
+    status = "[a](http://evil.test) <b> www.evil.test"
+    await receive(hass, entry, DeliveryReport(sent["messages"][0]["message_id"], ALICE, status))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    issues = [one for one in ir.async_get(hass).issues.values() if one.translation_key == "critical_failed"]
+    shown = [one.translation_placeholders["problem"] for one in issues if one.translation_placeholders]
+    shown += [one["message"] for one in hass.data["persistent_notification"].values()]
+    assert len(shown) == 2
+    assert not [text for text in shown if set("[]<>") & set(text) or "://" in text or "www." in text]
+    assert sandbox.platform.messages
 
 
 async def test_removed_account_deletes_its_repairs(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -28,6 +28,7 @@ from ..store.db import (
     comparable_number,
 )
 from ..store.manager import DATA_STORE
+from ..store.restored_states import async_purge_restored_states
 
 ATTR_RECIPIENT: Final = "recipient"
 ATTR_NUMBER: Final = "number"
@@ -125,6 +126,7 @@ async def async_purge_messages(call: ServiceCall) -> ServiceResponse:
         purged = await call.hass.data[DATA_STORE].async_purge(Selection(**_selection(call)))
     except StoreError as error:
         raise store_error(error) from None
+    await async_purge_restored_states(call.hass)
     return {"purged": purged} if call.return_response else None
 
 

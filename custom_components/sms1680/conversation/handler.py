@@ -1,5 +1,6 @@
 """Interpret uplinks: as an answer to a question, a request to opt out, or a command."""
 
+import re
 from secrets import randbelow
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from .engine import ExtensionRange, Extensions, NoAnswer, QuestionManager, is_op
 from .engine.commands import AuthResult, CommandAttempt
 from .memory_store import async_get_history, now
 
+_NUMBER: Final = re.compile(r"\+?[0-9]{5,20}")
 # The fields that the events of an uplink and of its command share.
 _COMMON: Final = (
     "config_entry_id",
@@ -26,6 +28,11 @@ _COMMON: Final = (
     "received_at",
     "via",
 )
+
+
+def _shown_number(number: str) -> str:
+    """Return a number of a push masked. One that is no number could be a link to click: nothing of it is shown."""
+    return mask_number(number) if _NUMBER.fullmatch(number) else mask_number("")
 
 
 class Conversation:
@@ -74,7 +81,7 @@ class Conversation:
         message["opted_out"] = is_opt_out(message["content"])
         if message["opted_out"]:
             # One repair per recipient, and a single one for unknown numbers, which anyone can send from.
-            who = recipient.title if recipient else mask_number(message["number"])
+            who = recipient.title if recipient else _shown_number(message["number"])
             OPTED_OUT.async_create(self._hass, self._entry, message["subentry_id"], who=who)
         elif message["redelivered"] or message["incomplete"]:
             return None

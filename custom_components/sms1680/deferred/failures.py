@@ -35,7 +35,7 @@ from ..const import (
 )
 from ..context import async_fire, event_context
 from ..errors import language
-from ..issues import CRITICAL_FAILED
+from ..issues import CRITICAL_FAILED, without_markdown
 from ..recipients import find_recipient, recipients
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError, comparable_number
 from .models import DeliveryResult, QueuedMessage, receipt_response
@@ -208,7 +208,7 @@ def async_report(
     )
     persistent_notification.async_create(
         hass,
-        _NOTICES[zh].format(who=who, problem=failure.problem),
+        _NOTICES[zh].format(who=without_markdown(who), problem=without_markdown(failure.problem)),
         _TITLES[zh],
         CRITICAL_FAILED.issue_id(entry, subject),
     )
