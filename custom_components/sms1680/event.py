@@ -8,7 +8,8 @@ events.
 from typing import Any, override
 
 from homeassistant.components.event import EventEntity
-from homeassistant.core import Context, HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, State, callback
+from homeassistant.helpers import restore_state
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -54,6 +55,7 @@ class _MessageEvents(EventEntity):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
+        restore_state.async_get(self.hass).entities.pop(self.entity_id, None)  # its state must not be stored
         for signal, handler in (
             (signal_message, self._on_message),
             (signal_report, self._on_report),
@@ -62,12 +64,13 @@ class _MessageEvents(EventEntity):
             self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), handler))
 
     @override
-    async def async_internal_added_to_hass(self) -> None:
-        """Skip the registration of `RestoreEntity`: Home Assistant must not store the state."""
-        await Entity.async_internal_added_to_hass(self)
+    async def async_get_last_state(self) -> State | None:
+        """Restore nothing."""
+        return None
 
     @override
     async def async_internal_will_remove_from_hass(self) -> None:
+        """Skip `RestoreEntity`, which stores the last state. It does not know this entity any more."""
         await Entity.async_internal_will_remove_from_hass(self)
 
     @property
