@@ -129,9 +129,10 @@ async def test_allowed_networks_apply_to_the_listener(
 ) -> None:
     entry = make_entry(options={const.CONF_LISTENER_PORT: port, const.CONF_NETWORKS: ["192.0.2.0/24"]})
     await set_up_entry(hass, entry)
-    assert (await get(WEBHOOK, UPLINK))[0] == 403
     # Only Home Assistant's trusted proxies can set the address.
-    assert (await get(WEBHOOK, UPLINK, headers={"X-Forwarded-For": "192.0.2.1"}))[0] == 400
+    for headers in ({}, {"X-Forwarded-For": "192.0.2.1"}):
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await get(WEBHOOK, UPLINK, headers=headers)
 
 
 async def test_listener_follows_its_option(hass: HomeAssistant, entry: MockConfigEntry, port: int) -> None:
@@ -250,6 +251,7 @@ async def test_idle_connections_are_limited_and_cut(
     hass: HomeAssistant, make_entry: MakeEntry, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "_MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(listener, "_HEAD_TIME", 1000.0)
     entry = make_entry(options={const.CONF_LISTENER_PORT: port})
     await set_up_entry(hass, entry)
     server = hass.data[endpoints._LISTENERS][entry.entry_id]
@@ -257,7 +259,7 @@ async def test_idle_connections_are_limited_and_cut(
     for known in (1, 2, 2):
         silent.append(await asyncio.open_connection("127.0.0.1", port))
         await poll(lambda known=known: len(server.connections) == known)
-    reader, writer = silent.pop()
+    reader, writer = silent.pop(0)  # the oldest makes room
     assert await asyncio.wait_for(reader.read(), 10) == b""
     await close(writer)
     for seconds in (21, 42):

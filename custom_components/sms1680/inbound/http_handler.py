@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import override
 
 from aiohttp import web
@@ -103,6 +103,11 @@ def _is_allowed(hass: HomeAssistant, request: Request, networks: Iterable[str]) 
     remote = getattr(request, "remote", None)
     if remote is None or is_cloud_connection(hass):
         return False
+    return is_in_networks(remote, networks)
+
+
+def is_in_networks(remote: str, networks: Iterable[str | IPv4Network | IPv6Network]) -> bool:
+    """Return whether an address is in one of the networks. Without networks, it is not."""
     try:
         address = ip_address(remote)
     except ValueError:

@@ -11,8 +11,9 @@ import contextlib
 import logging
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, override
+from urllib.parse import unquote
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_WEBHOOK_ID, EVENT_HOMEASSISTANT_CLOSE, Platform
@@ -23,10 +24,11 @@ from homeassistant.util.hass_dict import HassKey
 from ..const import CONF_PUSH_SECRET, DOMAIN, PUSH_PATH
 
 _SECURITY_FILTER: Final = "homeassistant.components.http.security_filter"
+_SERVER: Final = "aiohttp.server"
 # Loggers that name a request's address or quote a request. A filter applies to records of its own logger only.
 _LOGGERS: Final = (
     "aiohttp.access",
-    "aiohttp.server",
+    _SERVER,
     "aiohttp.web",
     "homeassistant.components.http.ban",
     _SECURITY_FILTER,
@@ -44,7 +46,6 @@ _EVENT: Final = re.compile(
 _DISPATCHED: Final = re.compile(rf"Exception in .* when dispatching '{DOMAIN}_\w+'")
 _PUSH_PREFIX: Final = PUSH_PATH.partition("{")[0]
 _PUSH_FIELD: Final = "mobile="  # part of each push, also of one to a deleted webhook
-_WORD: Final = re.compile(r"[^\s'\"]+")
 _ADDRESS: Final = re.compile(r"/api/(?:sms1680|webhook)/")
 _MASKED: Final = "****"
 
@@ -76,25 +77,52 @@ class _PushFilter(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and self._is_private(str(error)):
             record.exc_info = record.exc_text = None  # a traceback would quote the request
+            if record.name == _SERVER:
+                self._report(str(error))  # its parser rejects raw octets and blanks in an address
         if self._is_private(message):
             if record.name == _SECURITY_FILTER:
                 self._report(message)
-            record.msg, record.args = _WORD.sub(self._mask, message), ()
+            self._mask(record)
         return True
 
     def _is_private(self, text: str) -> bool:
-        return _PUSH_PREFIX in text or _PUSH_FIELD in text or any(secret in text for secret in self._secrets)
+        return any(mark in form for form in (text, unquote(text)) for mark in self._marks())
 
-    def _mask(self, word: re.Match[str]) -> str:
-        if not self._is_private(word[0]):
-            return word[0]
-        address = _ADDRESS.search(word[0])
-        return f"{word[0][: address.end()] if address else ''}{_MASKED}"
+    def _marks(self) -> Iterator[str]:
+        """Yield what only a push contains."""
+        yield _PUSH_PREFIX
+        yield _PUSH_FIELD
+        yield from self._secrets
+
+    def _mask(self, record: logging.LogRecord) -> None:
+        """Mask each argument that belongs to a push, or else the end of the message.
+
+        An argument is masked to its end: a text can contain quotes, blanks and line breaks, so nothing tells where it
+        ends within a message.
+        """
+        match record.args:
+            case tuple() as args if args:
+                record.args = tuple(map(self._masked, args))
+            case dict() as fields:
+                record.args = {name: self._masked(value) for name, value in fields.items()}
+        message = record.getMessage()
+        if self._is_private(message):
+            record.msg, record.args = self._masked(message), ()
+
+    def _masked(self, value: object) -> object:
+        text = str(value)
+        if not self._is_private(text):
+            return value
+        address = _ADDRESS.search(text)
+        # The address of a request, or what comes before it, in a message that has no arguments.
+        shown = text[: address.end()] if address else ""
+        return _MASKED if self._is_private(shown.removesuffix(_PUSH_PREFIX)) else f"{shown}{_MASKED}"
 
     def _report(self, message: str) -> None:
         """Report the entry of a rejected push from the event loop, so that logging neither waits nor logs again."""
+        plain = unquote(message)
         for secret, entry_id in self._secrets.items():
-            if entry_id is not None and secret in message:
+            if entry_id is not None and secret in plain:
                 with contextlib.suppress(RuntimeError):  # the loop is closed
                     self._hass.loop.call_soon_threadsafe(self._on_rejected, entry_id)
 
