@@ -47,7 +47,7 @@ EXPECTED = dict.fromkeys(
 EXPECTED[FORBIDDEN] = 0
 
 CONDITION = (
-    f"{{{{ trigger.event.data.recipient == '{RECIPIENT}' and trigger.event.data.content | trim == '{REPLY}'"
+    f"{{{{ trigger.event.data.recipient == '{RECIPIENT}' and trigger.event.data.plain == '{REPLY}'"
     " and not trigger.event.data.redelivered }}"
 )
 AUTOMATION = {

@@ -50,7 +50,7 @@ class _MessageEvents(EventEntity):
 
     entry: Sms1680ConfigEntry
     _attr_event_types = EVENT_TYPES
-    _unrecorded_attributes = frozenset({"number", "content"})
+    _unrecorded_attributes = frozenset({"number", "content", "plain"})
 
     @override
     async def async_added_to_hass(self) -> None:

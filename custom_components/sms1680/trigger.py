@@ -25,7 +25,7 @@ from .const import (
     EVENT_MESSAGE_FAILED,
     EVENT_MESSAGE_RECEIVED,
 )
-from .conversation.engine import plain
+from .conversation.engine import plain, visible
 from .conversation.engine.commands import AuthResult
 from .deferred.failures import FailureCause
 from .inbound.registry import async_get_registry
@@ -160,17 +160,15 @@ def _is_of_recipient(hass: HomeAssistant, wanted: list[str] | None, data: Mappin
 
 
 def _has_text(options: Mapping[str, Any], content: str) -> bool:
-    text = _plain(content)
-    contains = options.get(CONF_CONTAINS)
-    if contains and _plain(contains) not in text:
-        return False
-    matches = options.get(CONF_MATCHES)
-    return not matches or any(re.fullmatch(matches, form, re.IGNORECASE) for form in (text, content.strip()))
-
-
-def _plain(text: str) -> str:
-    """Return a text without differences in width, case and surrounding spaces."""
-    return unicodedata.normalize("NFKC", text).casefold().strip()
+    """Return whether a text matches. Both forms count: `plain`, and the one with punctuation, blanks and signatures."""
+    forms = (plain(content), visible(content).casefold())
+    contains, matches = options.get(CONF_CONTAINS), options.get(CONF_MATCHES)
+    if contains:
+        wanted = (plain(contains), unicodedata.normalize("NFKC", contains).casefold().strip())
+        whole = unicodedata.normalize("NFKC", content).casefold()
+        if not (wanted[0] and wanted[0] in forms[0]) and wanted[1] not in whole:
+            return False
+    return not matches or any(re.fullmatch(matches, form, re.IGNORECASE) for form in (*forms, content.strip()))
 
 
 if SUPPORTS_TRIGGERS:

@@ -78,6 +78,7 @@ async def test_every_address_accepts_uplinks_and_reports_by_get_and_post(
         "config_entry_id": entry.entry_id,
         "number": "13800000001",
         "content": "好的",
+        "plain": "好的",
         "extension": "12",
         "recipient": "Alice",
         "subentry_id": "alice",

@@ -9,6 +9,7 @@ from homeassistant.util import dt as dt_util
 
 from ..client import DeliveryReport, Reply, ReportState
 from ..const import ATTR_CONFIG_ENTRY_ID
+from ..conversation.engine import plain
 from ..store.db import DeliveryUpdate
 from .models import Incoming
 
@@ -34,6 +35,7 @@ def uplink_data(reply: Reply, incoming: Incoming, extension: str) -> dict[str, A
     return {
         "id": reply.message_id or incoming.seen.id,
         "content": reply.content,
+        "plain": plain(reply.content),
         "extension": extension,
         "received_at": incoming.received_at.isoformat(),
         "via": incoming.via.value,

@@ -7,7 +7,7 @@ from .answers import Answers, InvalidAnswerError
 from .extensions import ExtensionRange, Extensions, InvalidRangeError
 from .memory import QuestionHistory
 from .questions import AnswerMatch, NoAnswer, Prompt, PromptState, Question, QuestionManager
-from .texts import is_opt_out, plain
+from .texts import is_opt_out, plain, visible
 
 __all__ = [
     "AnswerMatch",
@@ -24,4 +24,5 @@ __all__ = [
     "QuestionManager",
     "is_opt_out",
     "plain",
+    "visible",
 ]

@@ -5,7 +5,6 @@ A sender's number can be forged, so only the code authenticates a command: a PIN
 
 import hmac
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import Final, Literal, TypedDict
 import pyotp
 
 from .code_mask import find_codes, mask_digits
+from .texts import plain, visible
 
 MAX_WRONG: Final = 5
 LOCK_OUTS: Final = (900.0, 3600.0, 4 * 3600.0, 16 * 3600.0, 24 * 3600.0)  # seconds of consecutive lock-outs
@@ -23,13 +23,13 @@ LOCK_OUTS: Final = (900.0, 3600.0, 4 * 3600.0, 16 * 3600.0, 24 * 3600.0)  # seco
 _STEP: Final = 30
 _STEPS: Final = range(-3, 2)
 
-_SIGNATURE: Final = re.compile(r"\A\s*【[^【】]*】|【[^【】]*】\s*\Z")
 _CODE: Final = re.compile(r"(?<![0-9])([0-9]{4,12})\W*\Z")
 # Authenticator apps show a code in two halves.
 _HALVES: Final = re.compile(r"(?<![0-9])([0-9]{3})[ -]([0-9]{3})\W*\Z")
 _PIN: Final = re.compile(r"[0-9]{4,12}")
 _AROUND_TEXT: Final = " \t\r\n,，.。:：;；、#*"
 _TOTP_DIGITS: Final = 6
+_MOST_SIGNS: Final = 20  # blanks and punctuation before and within a command word
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,13 @@ class CommandAttempt:
 def read_command(content: str, words: Iterable[str], secret: Secret, now: float = 0.0) -> CommandAttempt | None:
     """Return the command in an uplink, None if the word or the code is missing.
 
-    Its text contains no valid code, and no digits that are as many as the code has, see `mask_codes`.
+    Words are compared as `plain` does. The attempt's text contains no valid code, and no digits that are as many as the
+    code has, see `mask_codes`.
     """
-    text = _SIGNATURE.sub("", unicodedata.normalize("NFKC", content)).strip()
+    text = visible(content)
     for word in sorted(words, key=len, reverse=True):
-        if text[: len(word)].casefold() == unicodedata.normalize("NFKC", word).casefold():
-            rest = text[len(word) :]
+        if (end_of_word := _end_of_word(text, word)) is not None:
+            rest = text[end_of_word:]
             found = (_HALVES.search(rest) if secret.kind == "totp" else None) or _CODE.search(rest)
             if found is None:
                 return None
@@ -88,6 +89,18 @@ def read_command(content: str, words: Iterable[str], secret: Secret, now: float 
             end = min([found.start(), *(begin for begin, end in spans if end > found.start())])
             text = mask_codes(rest[:end], secret, now).strip(_AROUND_TEXT)
             return CommandAttempt(word, text, "".join(found.groups()))
+    return None
+
+
+def _end_of_word(text: str, word: str) -> int | None:
+    """Return the end of a command word at the beginning of a text, None if the text begins with something else."""
+    wanted = plain(word)
+    for end in range(1, min(len(text), len(word) + _MOST_SIGNS) + 1):
+        begin = plain(text[:end])
+        if begin == wanted:
+            return end
+        if not wanted.startswith(begin):
+            break
     return None
 
 

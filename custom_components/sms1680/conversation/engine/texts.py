@@ -9,12 +9,36 @@ _IGNORED: Final = frozenset("~\ufe0e\ufe0f")  # 好的~, and the variation selec
 
 
 def plain(text: str) -> str:
-    """Return a text without differences in width and case, spaces, punctuation, control characters and signatures.
+    """Return a text in the form in which triggers, answers, commands and automations compare texts.
 
-    A space remains between digits that were separated: "1.5" and "1 5" must not become 15.
+    It has no differences in width and case, no spaces, punctuation, control characters and signatures, and its digits
+    are ASCII: １, 1️⃣ and ① are 1. A space remains between digits that were separated: "1.5" and "1 5" are not 15.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = _fold(text).casefold()
     return _strip(_SIGNATURES.sub("", folded)) or _strip(folded)
+
+
+def visible(text: str) -> str:
+    """Return a text in the usual width, without signs that have no shape of their own and without signatures."""
+    kept = "".join(character for character in _fold(text) if not is_mark(character))
+    return _SIGNATURES.sub("", kept).strip()
+
+
+def is_mark(character: str) -> bool:
+    """Return whether a character has no shape of its own: formats, and the parts of keycaps (1️⃣) around the digit."""
+    return unicodedata.category(character) in ("Cf", "Me") or character in "\ufe0e\ufe0f"
+
+
+def digit_of(character: str) -> str:
+    """Return the ASCII digit that a character stands for, for example of ❶, else the character."""
+    digit = unicodedata.digit(character, None)
+    return character if digit is None else str(digit)
+
+
+def _fold(text: str) -> str:
+    """Return a text in the usual width and with ASCII digits."""
+    normalized = unicodedata.normalize("NFKC", text)
+    return normalized if normalized.isascii() else "".join(map(digit_of, normalized))
 
 
 def _strip(text: str) -> str:
