@@ -105,8 +105,11 @@ def parse_number(name: str, value: float | str | None, maximum: float = math.inf
         number = math.nan
     if math.isfinite(number) and 0 <= number <= maximum:
         return number
-    bounds = f"from 0 to {maximum:g}" if math.isfinite(maximum) else "not below 0"
-    raise InvalidSettingError(f"{name} must be a number {bounds}")
+    if math.isfinite(maximum):
+        raise InvalidSettingError(
+            f"{name} must be a number from 0 to {maximum:g}", f"`{name}` 须为 0 至 {maximum:g} 的数"
+        )
+    raise InvalidSettingError(f"{name} must be a number not below 0", f"`{name}` 须为不小于 0 的数")
 
 
 def parse_flag(value: bool | str | None) -> bool:  # noqa: FBT001

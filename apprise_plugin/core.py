@@ -14,12 +14,13 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.errors import InvalidMessageError, InvalidSettingError, SendError
     from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from sms1680.http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
+    from sms1680.language import environment_language
     from sms1680.limits.digest import DigestGuard, Notice
     from sms1680.limits.settings import SpendingLimits
     from sms1680.limits.shared_state import state_folders, warn_unshared
     from sms1680.masking import MASK, mask_number
     from sms1680.numbers import normalise_number
-    from sms1680.outcomes import OWN_LIMITS, Outcome, Reason, Repeat
+    from sms1680.outcomes import OWN_LIMITS, Language, Outcome, Reason, Repeat
     from sms1680.plan import check_extension
     from sms1680.receipts import Receipt
     from sms1680.text import (
@@ -38,12 +39,13 @@ else:
     from ..errors import InvalidMessageError, InvalidSettingError, SendError
     from ..http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
+    from ..language import environment_language
     from ..limits.digest import DigestGuard, Notice
     from ..limits.settings import SpendingLimits
     from ..limits.shared_state import state_folders, warn_unshared
     from ..masking import MASK, mask_number
     from ..numbers import normalise_number
-    from ..outcomes import OWN_LIMITS, Outcome, Reason, Repeat
+    from ..outcomes import OWN_LIMITS, Language, Outcome, Reason, Repeat
     from ..plan import check_extension
     from ..receipts import Receipt
     from ..text import (

@@ -17,11 +17,14 @@ def make_account(
 ) -> Account:
     """Return the account. Raise InvalidSettingError if a part of it is missing or wrong."""
     if not user:
-        raise InvalidSettingError(f"the user name is missing: {_EXAMPLE}")
+        raise InvalidSettingError(f"the user name is missing: {_EXAMPLE}", f"缺少登录名称：`{_EXAMPLE}`")
     if not product_id:
-        raise InvalidSettingError(f"the product id is missing: {_EXAMPLE}")
+        raise InvalidSettingError(f"the product id is missing: {_EXAMPLE}", f"缺少产品 ID：`{_EXAMPLE}`")
     if ":" in product_id:
-        raise InvalidSettingError("a port is part of the gateway address: ?gateway=http://host:port")
+        raise InvalidSettingError(
+            "a port is part of the gateway address: ?gateway=http://host:port",
+            "端口是平台地址的一部分：`?gateway=http://host:port`",
+        )
     digest: str | None = None
     if not password:
         password, digest = _read_environment(gateway)
@@ -30,7 +33,8 @@ def make_account(
     if password and re.fullmatch(r"[0-9a-fA-F]{32}", password):
         raise InvalidSettingError(
             "the password looks like an MD5 digest. If it is one, add ?md5=yes; if it is the plain password, "
-            "use its MD5 digest with ?md5=yes"
+            "use its MD5 digest with ?md5=yes",
+            "密码像是 MD5。若是，请加上 `?md5=yes`；若它确是明文密码，请填写它的 MD5 并加上 `?md5=yes`",
         )
     return Account(user, password, product_id=product_id, password_md5=digest, form=form)
 
@@ -43,7 +47,10 @@ def _read_environment(gateway: str) -> tuple[str | None, str | None]:
     """
     password, digest = os.environ.get(PASSWORD) or None, os.environ.get(PASSWORD_MD5) or None
     if not password and not digest:
-        raise InvalidSettingError(f"the password is missing: no password in the URL or in the variable {PASSWORD}")
+        raise InvalidSettingError(
+            f"the password is missing: no password in the URL or in the variable {PASSWORD}",
+            f"缺少密码：URL 和环境变量 `{PASSWORD}` 中都没有",
+        )
     try:
         intended = gateway_url(os.environ.get(GATEWAY) or DEFAULT_GATEWAY)
     except InvalidMessageError:
@@ -51,6 +58,7 @@ def _read_environment(gateway: str) -> tuple[str | None, str | None]:
     if gateway not in (DEFAULT_GATEWAY, intended):
         raise InvalidSettingError(
             f"the password from the variable {PASSWORD} is only sent to {DEFAULT_GATEWAY} or to the address in the "
-            f"variable {GATEWAY}"
+            f"variable {GATEWAY}",
+            f"环境变量 `{PASSWORD}` 中的密码只发往 {DEFAULT_GATEWAY} 或环境变量 `{GATEWAY}` 中的地址",
         )
     return password, None if password else digest

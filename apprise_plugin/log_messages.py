@@ -3,23 +3,90 @@
 Host programs judge a send by its log. Uptime Kuma reports a failure if the word ERROR appears, and a broken service if
 the output is empty; changedetection.io treats WARNING as a failure too. A send therefore writes at most one line
 at INFO for the successes and one at ERROR for the failures, and nothing else from INFO upwards.
+
+The language is that of the environment. Every sentence stands here in both.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 
-from .core import OWN_LIMITS, Outcome, Reason, Receipt, SpendingLimits, mask_number
+from .core import (
+    OWN_LIMITS,
+    InvalidMessageError,
+    Outcome,
+    Reason,
+    Receipt,
+    SpendingLimits,
+    environment_language,
+    mask_number,
+)
 
 # Only these reasons have details in our own words. Other details come from the platform and may quote the text.
 _SAFE_DETAILS = frozenset({Reason.LOST, Reason.NO_CONNECTION, Reason.WRONG_ADDRESS})
 # Details of our own: no time was left for a request, the message was repeated after an unknown outcome, and another
 # program's claim of the same message has no outcome.
 NO_TIME, REPEATED, OTHER_SENDER = "no time", "repeated", "other sender"
-_LATER = " The next message to this number begins with the count of those that were held back."
+_DETAILS = {
+    NO_TIME: (
+        "The time for this notification was used up before a request could begin; nothing was sent.",
+        "该通知的时间在请求开始之前已用完，没有发送任何内容。",
+    ),
+    OTHER_SENDER: (
+        "Another program on this machine began to send the same text and recorded no outcome.",
+        "本机的另一程序已开始发送同一内容，但没有记录结果。",
+    ),
+}
 _NUMBERS_SHOWN = 20
-_UNKNOWN_ADVICE = (
-    "It may have arrived: do not send it again before you have checked with the recipient or the platform. "
-    "A retry skips this number."
-)
+
+
+def _joined(first: str, second: str) -> str:
+    return _say(f"{first} {second}".lstrip(), first + second)
+
+
+def _say(en: str, zh: str) -> str:
+    return zh if environment_language() == "zh" else en
+
+
+def invalid_message(error: InvalidMessageError) -> str:
+    """Return the line about a message that cannot be sent."""
+    return _say(f"nothing was sent: {error.sentence('en')}", f"没有发送任何内容：{error.sentence('zh')}")
+
+
+def unexpected_error(name: str) -> str:
+    """Return the line about an error of the plugin. name: its class."""
+    return _say(
+        f"unexpected error in the plugin ({name}). The message may have been sent: check with the recipient or the "
+        "platform before you send it again",
+        f"插件发生意外错误（`{name}`）。短信可能已发出：请先向接收人或平台确认，再决定是否重发",
+    )
+
+
+def invalid_targets(count: int) -> str:
+    """Return the note about targets that are not mobile numbers, without a full stop."""
+    return _say(f"Targets that are not mobile numbers: {count}", f"不是手机号码的目标：{count} 个")
+
+
+def with_notes(failure: str, *, late: float | None, targets: int, invalid: int) -> str:
+    """Return the line about the failures with its notes, or an empty text.
+
+    late: the seconds for the notification, if they are used up. targets, invalid: how many mobile numbers the URL has,
+    and how many targets that are none.
+    """
+    if late is not None:
+        note = _say(
+            f"No further request was made: the {late:.0f} seconds for this notification are used up.",
+            f"没有再次提交：该通知的 {late:.0f} 秒已用完。",
+        )
+        failure = _joined(failure, note)
+    if not targets:
+        failure = _say(
+            "nothing was sent: there is no mobile number to send to.", "没有发送任何内容：没有可用的手机号码。"
+        )
+    return _joined(failure, invalid_targets(invalid) + _say(".", "。")) if invalid else failure
+
+
+def text_was_cut(length: int) -> str:
+    """Return the note about a text that was too long."""
+    return _say(f"; the text was cut to {length} characters", f"；内容已截短为 {length} 字")
 
 
 def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) -> str:
@@ -32,7 +99,9 @@ def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) ->
         if receipt.outcome.is_success:
             description = _describe_success(receipt, duplicate=receipt.number in duplicates)
             groups.setdefault(description, []).append(receipt.number)
-    return "; ".join(f"{description}: {_format_numbers(numbers)}" for description, numbers in groups.items())
+    return _say("; ", "；").join(
+        f"{description}{_say(': ', '：')}{_format_numbers(numbers)}" for description, numbers in groups.items()
+    )
 
 
 def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None = None, *, sums_up: bool = True) -> str:
@@ -44,50 +113,76 @@ def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None =
     for receipt in receipts:
         if not receipt.outcome.is_success:
             groups.setdefault(_describe_failure(receipt, limits, sums_up=sums_up), []).append(receipt.number)
-    return " ".join(f"{_format_numbers(numbers)}: {description}" for description, numbers in groups.items())
+    return _say(" ", "").join(
+        f"{_format_numbers(numbers)}{_say(': ', '：')}{description}" for description, numbers in groups.items()
+    )
 
 
 def _describe_success(receipt: Receipt, *, duplicate: bool) -> str:
-    description = "accepted" if receipt.outcome is Outcome.ACCEPTED else "held for manual review at the platform"
+    accepted = receipt.outcome is Outcome.ACCEPTED
+    description = _say(
+        "accepted" if accepted else "held for manual review at the platform",
+        "平台已接收" if accepted else "待平台人工审核",
+    )
     if receipt.message_id:
-        description += f" (id {receipt.message_id})"
+        description += _say(f" (id {receipt.message_id})", f"（编号 `{receipt.message_id}`）")
     if receipt.detail == REPEATED:
-        description += " when repeated; the first attempt's outcome is unknown, so the message may arrive twice"
+        description += _say(
+            " when repeated; the first attempt's outcome is unknown, so the message may arrive twice",
+            "（重发的短信；首次的结果不明，可能收到两次）",
+        )
     if duplicate:
-        description += " earlier, not sent again (dedupe)"
+        description += _say(" earlier, not sent again (dedupe)", "（此前已发送，因 `dedupe` 未再发送）")
     return description
 
 
 def _describe_held_back(reason: Reason, limits: SpendingLimits, *, sums_up: bool) -> str:
     limit = {
-        Reason.NUMBER_LIMIT: f"{limits.number} messages to one number within 10 minutes",
-        Reason.HOURLY_LIMIT: f"{limits.hour} parts within 60 minutes",
-        Reason.DAILY_LIMIT: f"{limits.day} parts within 24 hours ({limits.reserve} more for critical messages)",
+        Reason.NUMBER_LIMIT: (
+            f"{limits.number} messages to one number within 10 minutes",
+            f"10 分钟内发往同一号码 {limits.number} 条短信",
+        ),
+        Reason.HOURLY_LIMIT: (f"{limits.hour} parts within 60 minutes", f"60 分钟内计费 {limits.hour} 条"),
+        Reason.DAILY_LIMIT: (
+            f"{limits.day} parts within 24 hours ({limits.reserve} more for critical messages)",
+            f"24 小时内计费 {limits.day} 条（紧急短信另有 {limits.reserve} 条）",
+        ),
     }
-    return (
-        f"held back. {reason.en} The limit is {limit[reason]}; ?cap=PARTS replaces all limits by one per day, and "
-        f"?cap=0 removes them.{_LATER if sums_up else ''}"
+    en, zh = limit[reason]
+    said = _say(
+        f"held back. {reason.en} The limit is {en}; ?cap=PARTS replaces all limits by one per day, and ?cap=0 removes "
+        "them.",
+        f"未发送。{reason.zh}限额为 {zh}；`?cap=条数` 以每天的限额取代所有限额，`?cap=0` 取消限额。",
     )
+    later = _say(
+        "The next message to this number begins with the count of those that were held back.",
+        "发往该号码的下一条短信会以未发送的条数开头。",
+    )
+    return _joined(said, later) if sums_up else said
 
 
 def _describe_failure(receipt: Receipt, limits: SpendingLimits | None, *, sums_up: bool) -> str:
     reason = receipt.reason
     if limits is not None and reason is not None and reason in OWN_LIMITS:
         return _describe_held_back(reason, limits, sums_up=sums_up)
-    sentence = reason.en if reason is not None else ""
-    if receipt.detail == NO_TIME:
-        sentence = "The time for this notification was used up before a request could begin; nothing was sent."
-    elif receipt.detail == OTHER_SENDER:
-        sentence = "Another program on this machine began to send the same text and recorded no outcome."
+    sentence = reason.sentence(environment_language()) if reason is not None else ""
+    if receipt.detail in _DETAILS:
+        sentence = _say(*_DETAILS[receipt.detail])
     elif receipt.detail and reason in _SAFE_DETAILS:
-        sentence += f" ({receipt.detail})"
+        sentence += _say(f" ({receipt.detail})", f"（`{receipt.detail}`）")
     if receipt.outcome is Outcome.UNKNOWN:
-        return f"unknown. {sentence} {_UNKNOWN_ADVICE}"
-    kind = "refused" if receipt.outcome is Outcome.REFUSED else "not sent"
-    return f"{kind}. {sentence}"
+        advice = _say(
+            "It may have arrived: do not send it again before you have checked with the recipient or the platform. "
+            "A retry skips this number.",
+            "短信可能已送达：请先向接收人或平台确认，再决定是否重发。再次尝试会跳过该号码。",
+        )
+        return _joined(_joined(_say("unknown.", "结果不明。"), sentence), advice)
+    refused = receipt.outcome is Outcome.REFUSED
+    kind = _say("refused.", "被拒绝。") if refused else _say("not sent.", "未发出。")
+    return _joined(kind, sentence).rstrip()
 
 
 def _format_numbers(numbers: Sequence[str]) -> str:
-    shown = ", ".join(mask_number(number) for number in numbers[:_NUMBERS_SHOWN])
+    shown = _say(", ", "、").join(mask_number(number) for number in numbers[:_NUMBERS_SHOWN])
     more = len(numbers) - _NUMBERS_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return shown + _say(f" and {more} more", f"及另外 {more} 个号码") if more > 0 else shown

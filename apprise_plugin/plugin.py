@@ -42,13 +42,22 @@ from .core import (
     account_key,
     add_words,
     check_extension,
+    environment_language,
     gateway_url,
     mask_number,
     units,
 )
 from .credentials import make_account
 from .dedupe import Dedupe
-from .log_messages import failure_message, success_message
+from .log_messages import (
+    failure_message,
+    invalid_message,
+    invalid_targets,
+    success_message,
+    text_was_cut,
+    unexpected_error,
+    with_notes,
+)
 from .retry import RetryMemory, RetryState, is_retryable
 from .sender import NotificationSender
 from .targets import split_targets
@@ -157,7 +166,7 @@ class NotifySMS1680(NotifyBase):
             self.dedupe = math.ceil(parse_number("dedupe", dedupe, maximum=MAX_DEDUPE))
             self.cap = None if cap is None or cap == "" else int(parse_number("cap", cap))
             if self.repeat not in OPTIONS["repeat"]["values"]:
-                raise InvalidSettingError("repeat must be no or unknown")
+                raise InvalidSettingError("repeat must be no or unknown", "`repeat` 须为 `no` 或 `unknown`")
             self.gateway = gateway_url(read_text(gateway) or DEFAULT_GATEWAY)
             self._account = make_account(
                 self.user, self.password, self.product_id, gateway=self.gateway, md5=self.md5, form=self.form
@@ -166,8 +175,9 @@ class NotifySMS1680(NotifyBase):
             self._signature = checked if read_text(signature) else None
             check_extension(self.extension)
         except InvalidMessageError as error:
-            self.logger.error("sms1680: %s", error)  # noqa: TRY400 - the sentence says everything
-            raise ImproperlyConfigured(str(error)) from None
+            sentence = error.sentence(environment_language())
+            self.logger.error("sms1680: %s", sentence)  # noqa: TRY400 - the sentence says everything
+            raise ImproperlyConfigured(sentence) from None
         self.signature = self._signature.setting if self._signature else None
         self._from_html = self.notify_format == NotifyFormat.HTML
         # Apprise converts HTML to plain text for services that declare the format TEXT.
@@ -177,7 +187,7 @@ class NotifySMS1680(NotifyBase):
         self._retry_memory = RetryMemory()
         accept_broken_input()
         if self._invalid_targets:
-            self.logger.warning("sms1680: targets that are not mobile numbers: %d", len(self._invalid_targets))
+            self.logger.warning("sms1680: %s", invalid_targets(len(self._invalid_targets)))
 
     @property
     def url_identifier(self) -> tuple[str | None, ...]:
@@ -256,13 +266,9 @@ class NotifySMS1680(NotifyBase):
             call = {**kwargs, "title": title, "body": body}
             return self._send(plain_text(call, from_html=self._from_html), **kwargs)
         except InvalidMessageError as error:
-            self.logger.error("sms1680: nothing was sent: %s", error)  # noqa: TRY400 - the sentence says everything
+            self.logger.error("sms1680: %s", invalid_message(error))  # noqa: TRY400 - the sentence says everything
         except Exception as error:  # noqa: BLE001 - hosts expect no exception, and its text could quote the message
-            self.logger.error(  # noqa: TRY400
-                "sms1680: unexpected error in the plugin (%s). The message may have been sent: "
-                "check with the recipient or the platform before you send it again",
-                type(error).__name__,
-            )
+            self.logger.error("sms1680: %s", unexpected_error(type(error).__name__))  # noqa: TRY400
         return False
 
     def _send(self, text: str, **kwargs: Any) -> bool:
@@ -330,17 +336,12 @@ class NotifySMS1680(NotifyBase):
         unlogged = [receipt for receipt in receipts if receipt.number not in state.logged]
         success = success_message(unlogged, duplicates)
         failure = failure_message(receipts, self._spending_limits(), sums_up=not _host_repeats())
-        if state.is_late:
-            failure += f" No further request was made: the {state.limit:.0f} seconds for this notification are used up."
-        if not self.targets:
-            failure = "nothing was sent: there is no mobile number to send to."
-        if self._invalid_targets:
-            failure = f"{failure} Targets that are not mobile numbers: {len(self._invalid_targets)}.".lstrip()
+        late = state.limit if state.is_late else None
+        failure = with_notes(failure, late=late, targets=len(self.targets), invalid=len(self._invalid_targets))
         state.logged.update(receipt.number for receipt in unlogged if receipt.outcome.is_success)
         self._remember(text, state, succeeded=not failure)
         if success:
-            shortened = units(text) > self.body_maxlen
-            note = f"; the text was cut to {self.body_maxlen} characters" if shortened else ""
+            note = text_was_cut(self.body_maxlen) if units(text) > self.body_maxlen else ""
             self.logger.info("sms1680: %s%s", success, note)
         if failure:
             self.logger.error("sms1680: %s", failure)

@@ -271,7 +271,7 @@ async def test_held_message_fires_a_pending_report(
         "status": "held",
         "state": "pending",
         "settled": False,
-        "reason": "The platform holds the message for a review of its words.",
+        "reason": "The text contains words that need a review.",
         "automatic": False,
         "redelivered": False,
     }

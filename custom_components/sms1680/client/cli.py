@@ -20,6 +20,7 @@ from .account import DEFAULT_GATEWAY, Account, PasswordForm
 from .characters import decode, repair
 from .errors import InvalidMessageError, SMS1680Error
 from .http.client import Client
+from .language import environment_language
 from .limits.base_client import PATIENCE
 from .outcomes import Language, Outcome
 from .receipts import Receipt
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(given)
     if unknown and not options.is_missing:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    language = _language()
+    language = environment_language()
     try:
         code: int = options.run(options)
     except SMS1680Error as error:
@@ -63,11 +64,6 @@ def _show(write: Callable[[], None]) -> None:
         sys.stdout.flush()
     except OSError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
-
-
-def _language() -> Language:
-    spoken = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    return "zh" if spoken.startswith("zh") else "en"
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
@@ -177,7 +173,7 @@ def _send(options: argparse.Namespace) -> int:
         receipts = sms.send(
             options.to, _text(options.text), at=at, extension=options.extension, priority=options.priority
         )
-    _show(partial(_print, options, receipts, _language()))
+    _show(partial(_print, options, receipts, environment_language()))
     return _exit_code(receipts)
 
 
@@ -195,7 +191,7 @@ def _estimate(options: argparse.Namespace) -> int:
         numbers = {"parts": result.parts, "characters": result.characters, "flow": result.flow}
         print(json.dumps({**numbers, "warnings": warnings}, ensure_ascii=False))
         return EXIT_ACCEPTED
-    zh = (language := _language()) == "zh"
+    zh = (language := environment_language()) == "zh"
     counts = (result.parts, result.characters, result.flow)
     print(("{} parts, {} characters, {} flow items", "计费 {} 条，共 {} 字，占流量 {} 条")[zh].format(*counts))
     for warning in result.warnings:

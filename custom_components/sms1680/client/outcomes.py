@@ -130,13 +130,13 @@ class Reason(StrEnum):
 _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
     Reason.REVIEW: (
         Repeat.NO,
-        "The platform holds the message for a review of its words.",
-        "短信含有需审核的词语，正在平台等待人工审核。",
+        "The text contains words that need a review.",
+        "短信含有需审核的词语。",
     ),
     Reason.MANUAL: (
         Repeat.NO,
-        "The platform had an internal error; its staff is handling the message.",
-        "平台出现异常，正由人工处理。",
+        "The platform had an internal error.",
+        "平台出现异常。",
     ),
     Reason.FAILED: (
         Repeat.BY_A_PERSON,
