@@ -27,6 +27,10 @@ _MAX_SEEN: Final = 20_000
 _REPEATED_WITHIN: Final = 10
 """Multiples of T/2: later than this, an equal message on the same connection is a new one."""
 _GAP: Final = "…"
+_MAX_REPEATS: Final = 8
+_MAX_SEGMENTS: Final = 2000
+"""Segments of incomplete messages. A segment has at most 255 octets."""
+_MAX_EARLY: Final = 2000
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +93,9 @@ class DeliverProcessor:
         self._ack_timeout = ack_timeout
         self._seen: BoundedDict[object, PendingItem] = BoundedDict(_MAX_SEEN)
         self._open_ids: set[int] = set()
+        self._segments = 0
         self._early: dict[int, list[_EarlyReport]] = {}
+        self._early_count = 0
         self._ack_deadlines: dict[InboundDeliver, float] = {}
         self._connection: object = None
         self._connections = 0
@@ -138,7 +144,7 @@ class DeliverProcessor:
         """Track the accepted segments of a message and return the items of the reports that waited for them."""
         self._tracker.add(ids, total, now)
         self._open_ids.difference_update(ids)
-        return [self._resolve(early) for msg_id in ids for early in self._early.pop(msg_id, ())]
+        return [self._resolve(early) for msg_id in ids for early in self._pop_early(msg_id)]
 
     @property
     def deadline(self) -> float | None:
@@ -152,7 +158,7 @@ class DeliverProcessor:
         items = [self._combine(assembled) for assembled in self._assembler.expire(now)]
         for msg_id, (first, *_) in list(self._early.items()):
             if first.deadline is not None and first.deadline <= now:
-                items += [self._resolve(early) for early in self._early.pop(msg_id)]
+                items += [self._resolve(early) for early in self._pop_early(msg_id)]
         due = []
         for deliver, deadline in list(self._ack_deadlines.items()):
             if deadline > now:
@@ -167,8 +173,7 @@ class DeliverProcessor:
 
         include_unacknowledged: also the items that the gateway will repeat.
         """
-        reports = [early for waiting in self._early.values() for early in waiting]
-        self._early.clear()
+        reports = [early for msg_id in list(self._early) for early in self._pop_early(msg_id)]
         items = [self._combine(one) for one in self._assembler.flush()] + [self._resolve(early) for early in reports]
         return [item for item in items if include_unacknowledged or item.acknowledged]
 
@@ -185,6 +190,11 @@ class DeliverProcessor:
         if known.stage is _Stage.ACCEPTED:
             return [PendingItem(None, [], [deliver])]
         known.delivers.append(deliver)
+        if len(known.delivers) > _MAX_REPEATS + len(known.keys):
+            # The gateway needs the answer to the newest ones, if to any.
+            oldest = next((one for one in known.delivers if not one.acknowledged), known.delivers[1])
+            known.delivers.remove(oldest)
+            self._ack_deadlines.pop(oldest, None)
         known.seen_at = now
         if known.stage is _Stage.REJECTED:
             known.stage = _Stage.DISPATCHED
@@ -200,8 +210,18 @@ class DeliverProcessor:
         elif not in_flight or self._tracker.is_known(report.msg_id):
             return [self._resolve(early)]
         self._early.setdefault(report.msg_id, []).append(early)
+        self._early_count += 1
         self._wait(item, now)
-        return []
+        if self._early_count <= _MAX_EARLY:
+            return []
+        # The oldest goes out, but rather none that the next SUBMIT_RESP settles.
+        late = next((each for each, (first, *_) in self._early.items() if first.deadline), next(iter(self._early)))
+        return [self._resolve(early) for early in self._pop_early(late)]
+
+    def _pop_early(self, msg_id: int) -> list[_EarlyReport]:
+        early = self._early.pop(msg_id, [])
+        self._early_count -= len(early)
+        return early
 
     def _resolve(self, early: _EarlyReport) -> PendingItem:
         self._mark_dispatched(early.item, self._tracker.resolve(early.report))
@@ -215,8 +235,12 @@ class DeliverProcessor:
             return [item]
         self._wait(item, now)
         key = (plain_number(pdu.src_terminal_id), pdu.dest_id)
+        self._segments += 1
         assembled = self._assembler.add(key, segment, body, item, now, msg_id=pdu.msg_id)
-        return [self._combine(message) for message in assembled]
+        items = [self._combine(message) for message in assembled]
+        while self._segments > _MAX_SEGMENTS:
+            items.append(self._combine(self._assembler.pop_oldest()))
+        return items
 
     def _wait(self, item: PendingItem, now: float) -> None:
         """Acknowledge an item that waits for another PDU after T/2 at the latest."""
@@ -232,6 +256,7 @@ class DeliverProcessor:
     def _combine(self, assembled: AssembledMessage[_Body, PendingItem]) -> PendingItem:
         """Return the item of an uplink with several segments; `…` marks a missing one in its text."""
         segments, parts = assembled.tokens, assembled.parts
+        self._segments -= len(segments)
         pdu = segments[0].delivers[0].pdu
         text = ""
         for received, numbers in groupby(range(1, assembled.total + 1), parts.__contains__):

@@ -143,11 +143,15 @@ class SegmentAssembler(Generic[B, T]):
         message.tokens.append(token)
         if not message.incomplete:
             return [self._pop(message)]
-        return [self._pop(next(iter(self._open)))] if len(self._open) > self._max_messages else []
+        return [self.pop_oldest()] if len(self._open) > self._max_messages else []
 
     def expire(self, now: float) -> list[AssembledMessage[B, T]]:
         """Return the incomplete messages whose time limit is over."""
         return [self._pop(message) for message in list(self._open) if message.deadline <= now]
+
+    def pop_oldest(self) -> AssembledMessage[B, T]:
+        """Return the incomplete message that began first. There must be one."""
+        return self._pop(next(iter(self._open)))
 
     def flush(self) -> list[AssembledMessage[B, T]]:
         """Return every incomplete message."""
