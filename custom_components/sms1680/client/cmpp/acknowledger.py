@@ -18,6 +18,8 @@ OnIncoming = Callable[[Incoming], Awaitable[object] | object]
 
 _LOGGER: Final = logging.getLogger(__name__)
 _MAX_QUEUED: Final = 10_000
+_MAX_PENDING: Final = 1000  # items that wait for the application, beyond which the connection is not read
+_CLOSING: Final = 1.5  # seconds for the items that arrived before `drain`
 _UNREADABLE: Final = 1
 
 
@@ -32,6 +34,7 @@ class Acknowledger:
         self._queue: asyncio.Queue[Incoming | None] = asyncio.Queue()
         self._pending: asyncio.Queue[tuple[PendingItem, float]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
+        self._held: CMPPProtocol | None = None
         self._retries: dict[PendingItem, asyncio.TimerHandle] = {}
         self._closing = False
         self._full = False
@@ -49,6 +52,10 @@ class Acknowledger:
             protocol.session.acknowledge(event.pdu, _UNREADABLE)
             return
         self.dispatch(items)
+        if self._held is not protocol and self._pending.qsize() > _MAX_PENDING:
+            self._release()
+            self._held = protocol
+            protocol.hold("application")
         if self._on_incoming is None and not items:
             self._acknowledge([deliver])  # it waits in memory, as safe as in the queue
 
@@ -78,16 +85,41 @@ class Acknowledger:
     async def drain(self) -> None:
         """Wait until the application has every received item, while the protocol can still acknowledge it.
 
-        Incomplete items that the gateway will repeat are left out.
+        Incomplete items that the gateway will repeat are left out, and so are items that the application does not take
+        within 1.5 seconds.
         """
         self._closing = True
+        self._release()
         retries = list(self._retries)
         for handle in self._retries.values():
             handle.cancel()
         self._retries.clear()
         self.dispatch(retries + self._processor.flush(include_unacknowledged=self._on_incoming is None))
         if self._worker is not None:
-            await asyncio.wait({self._worker})
+            self._put_acknowledged_first()
+            _, late = await asyncio.wait({self._worker}, timeout=_CLOSING)
+            for worker in late:
+                worker.cancel()
+                await asyncio.wait({worker})
+            lost = sum(item.acknowledged for item in self._take_pending())
+            if lost:
+                _LOGGER.error("CMPP: on_incoming took too long while closing; %d acknowledged items are lost", lost)
+
+    def _take_pending(self) -> list[PendingItem]:
+        """Remove all items that wait for the application, and return them."""
+        return [self._pending.get_nowait()[0] for _ in range(self._pending.qsize())]
+
+    def _put_acknowledged_first(self) -> None:
+        """Put those first that the gateway will not repeat."""
+        waiting = [self._pending.get_nowait() for _ in range(self._pending.qsize())]
+        for entry in sorted(waiting, key=lambda entry: not entry[0].acknowledged):
+            self._pending.put_nowait(entry)
+
+    def _release(self) -> None:
+        """Read from the connection again."""
+        if self._held is not None:
+            self._held.release("application")
+            self._held = None
 
     def finish(self) -> None:
         """End the iterator after the remaining items."""
@@ -120,6 +152,8 @@ class Acknowledger:
         try:
             while not self._pending.empty():
                 item, until = self._pending.get_nowait()
+                if self._pending.qsize() <= _MAX_PENDING // 2:
+                    self._release()
                 if item.value is not None:
                     self._on_result(item, item.value, await _call(on_incoming, item.value, until))
         finally:

@@ -20,6 +20,7 @@ from .wirelog import WireLog
 _LOGGER: Final = logging.getLogger(__name__)
 
 _STABLE: Final = 60.0
+_CLOSING: Final = 2.0  # seconds until the gateway has answered the TERMINATE
 # The first and the longest delay.
 _NETWORK: Final = (1.0, 60.0)
 _SUSPENDED: Final = (60.0, 15 * 60.0)
@@ -148,7 +149,10 @@ class Connection:
         if protocol is not None and not protocol.closed.done():
             protocol.emit(protocol.session.close(self._clock()))
             self._timer.rearm()
-            await asyncio.wait({protocol.closed})
+            await asyncio.wait({protocol.closed}, timeout=_CLOSING)
+            if not protocol.closed.done():
+                protocol.abort()  # it sends more than can be read in this time
+                await asyncio.wait({protocol.closed})
         self.set_status(Status(connected=False))
 
     # --- called by the timer ---
