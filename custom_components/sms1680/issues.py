@@ -123,6 +123,7 @@ REFUSED_PUSH: Final = Repair("refused_push", fixable=True, persistent=True)
 LISTENER_PORT: Final = Repair("listener_port")
 OPTED_OUT: Final = Repair("opted_out", ir.IssueSeverity.WARNING, fixable=True, persistent=True, by_recipient=True)
 LOCKED_OUT: Final = Repair("locked_out", fixable=True, persistent=True, by_recipient=True)
+SHORT_PIN: Final = Repair("short_pin", ir.IssueSeverity.WARNING, by_recipient=True)
 _OF_AN_ACCOUNT: Final = (
     LOW_BALANCE,
     *PROBLEMS.values(),
@@ -137,6 +138,7 @@ _OF_AN_ACCOUNT: Final = (
     LISTENER_PORT,
     OPTED_OUT,
     LOCKED_OUT,
+    SHORT_PIN,
 )
 
 # These belong to no account.

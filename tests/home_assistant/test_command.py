@@ -11,7 +11,7 @@ from typing import Any
 import pyotp
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.core import Event, HomeAssistant, ServiceCall
+from homeassistant.core import Event, HomeAssistant, ServiceCall, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import (
@@ -387,3 +387,43 @@ async def test_command_during_a_reload_is_accepted_afterwards(
     await hass.async_block_till_done(wait_background_tasks=True)
     assert [message.data["content"] for message in messages] == ["撤防"]
     assert [command.data["word"] for command in commands] == ["撤防"]
+
+
+async def test_use_of_a_code_is_stored_before_its_events_fire(
+    hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, hass_storage: dict[str, Any]
+) -> None:
+    """A kill after the event must not let the code work again."""
+    freezer.move_to(NOW)
+    code = pyotp.TOTP(SECRET).at(int(freezer().timestamp()))
+    stored: list[int] = []
+
+    @callback
+    def look(_: Event) -> None:
+        stored.append(hass_storage[f"sms1680.commands.{entry.entry_id}"]["data"]["bob"]["used"])
+
+    for event in (const.EVENT_MESSAGE_RECEIVED, const.EVENT_COMMAND):
+        hass.bus.async_listen(event, look)
+    processor = async_get_registry(hass).async_get(entry)
+    await processor.async_receive(Reply(BOB, f"撤防 {code}"), InboundSource.WEBHOOK, 1)
+    assert stored == [int(freezer().timestamp()) // 30] * 2
+
+
+async def test_short_pin_of_an_earlier_version_works_with_a_repair(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
+) -> None:
+    entry = make_entry(
+        options={const.CONF_COMMAND_WORDS: ["撤防"]},
+        recipients=[recipient("Alice", ALICE, commands="pin", pin="4711"), recipient("Bob", BOB)],
+    )
+    await set_up(entry)
+    commands = async_capture_events(hass, const.EVENT_COMMAND)
+    processor = async_get_registry(hass).async_get(entry)
+    await processor.async_receive(Reply(ALICE, "撤防 4711"), InboundSource.WEBHOOK, 1)
+    assert len(commands) == 1
+    issue = f"short_pin_{entry.entry_id}_alice"
+    assert ir.async_get(hass).async_get_issue(const.DOMAIN, issue) is not None
+    hass.config_entries.async_update_subentry(
+        entry, entry.subentries["alice"], data={**entry.subentries["alice"].data, "pin": "471135"}
+    )
+    await hass.async_block_till_done()
+    assert ir.async_get(hass).async_get_issue(const.DOMAIN, issue) is None

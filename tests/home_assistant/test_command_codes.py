@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pyotp
 import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from custom_components.sms1680.conversation.engine.commands import (
+    FORGIVEN,
     LOCK_OUTS,
     MAX_WRONG,
+    WINDOW,
     AuthResult,
+    AuthState,
     CommandAttempt,
     CommandAuthenticator,
     Secret,
@@ -164,15 +171,17 @@ def test_lock_out_survives_a_restart_and_can_be_ended() -> None:
 @pytest.mark.parametrize(
     ("pin", "possible", "weak"),
     [
-        ("4711", True, False),
-        ("0000", True, True),
-        ("1234", True, True),
-        ("9876", True, True),
-        ("7890", True, True),
-        ("0001", True, True),
+        ("471135", True, False),
+        ("000000", True, True),
+        ("123456", True, True),
+        ("987654", True, True),
+        ("567890", True, True),
+        ("000001", True, True),
+        ("47113", False, False),
+        ("4711", False, False),
         ("123", False, False),
-        ("47a1", False, False),
-        ("４７１１", False, False),
+        ("47a135", False, False),
+        ("４７１１３５", False, False),
         ("4" * 13, False, True),
     ],
 )
@@ -183,13 +192,14 @@ def test_valid_and_weak_pins(pin: str, *, possible: bool, weak: bool) -> None:
 
 
 class Guessing(RuleBasedStateMachine):
-    """In any sequence, no more wrong codes are checked than the lock-outs allow."""
+    """In any sequence, no more wrong codes are checked than the lock-outs allow, whatever the owner sends."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
         self.authenticator = CommandAuthenticator(self.clock)
-        self.wrong = 0
+        self.failures: list[float] = []
+        self.checked: list[float] = []
         self.locked = 0.0
 
     @rule(times=st.integers(1, 8))
@@ -200,14 +210,15 @@ class Guessing(RuleBasedStateMachine):
             if self.clock.now < self.locked:
                 assert result is AuthResult.LOCKED_OUT
                 continue
-            self.wrong += 1
-            assert (result is AuthResult.LOCKED_OUT) == (self.wrong == MAX_WRONG)
-            if self.wrong == MAX_WRONG:
-                self.wrong = 0
+            self.checked.append(self.clock.now)
+            self.failures = [at for at in self.failures if self.clock.now - at < WINDOW] + [self.clock.now]
+            assert (result is AuthResult.LOCKED_OUT) == (len(self.failures) == MAX_WRONG)
+            if result is AuthResult.LOCKED_OUT:
+                self.failures = []
                 self.locked = self.authenticator.locked_until("a") or 0.0
                 assert self.locked >= self.clock.now + LOCK_OUTS[0]
 
-    @rule(seconds=st.sampled_from([1.0, 900.0, 86_400.0]))
+    @rule(seconds=st.sampled_from([1.0, 900.0, 3600.0, 4 * 3600.0, 16 * 3600.0, 86_400.0, 10 * 86_400.0]))
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
 
@@ -215,13 +226,93 @@ class Guessing(RuleBasedStateMachine):
     def succeed(self) -> None:
         result = self.authenticator.authenticate("a", PIN, CommandAttempt("开", "", "4711"))
         assert (result is AuthResult.ACCEPTED) == (self.clock.now >= self.locked)
-        if result is AuthResult.ACCEPTED:
-            self.wrong = 0
 
     @invariant()
     def locked_until_matches_the_lock_out(self) -> None:
         assert (self.authenticator.locked_until("a") is not None) == (self.clock.now < self.locked)
 
+    @invariant()
+    def no_month_has_more_guesses_than_the_page_says(self) -> None:
+        assert sum(self.clock.now - at < MONTH for at in self.checked) <= guesses(MONTH)
+
 
 TestGuessing = Guessing.TestCase
 TestGuessing.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+MONTH = 30 * 86_400.0
+
+
+def guesses(seconds: float) -> int:
+    """Return how many wrong codes are checked if somebody guesses whenever possible."""
+    clock, count, end = Clock(), 0, NOW + seconds
+    authenticator = CommandAuthenticator(clock)
+    while clock.now < end:
+        result = authenticator.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
+        count += 1
+        if result is AuthResult.LOCKED_OUT:
+            clock.now = authenticator.locked_until("a") or end
+    return count
+
+
+def test_pages_quote_the_odds() -> None:
+    """A PIN is one code of 10 ** digits; of a time-based code, five are valid at a time."""
+    month, year = guesses(MONTH), guesses(365 * 86_400.0)
+    times = len(TOTP.valid_codes(NOW))
+    odds = {digits: round(10**digits / month) for digits in (4, 6, 8)}
+    quoted = [str(month), f"{year:,}", *(f"{odd:,}" for odd in odds.values())]
+    quoted += [f"{round(10**6 / year):,}", f"{round(10**6 / month / times):,}", f"{round(10**6 / year / times):,}"]
+    for page in ("conversations.md", "conversations.zh-Hans.md"):
+        text = (Path(__file__).parents[2] / "docs" / "home-assistant" / page).read_text("utf-8")
+        assert not [figure for figure in quoted if not re.search(rf"(?<![\d,]){figure}(?![\d,])", text)], quoted
+
+
+def test_accepted_codes_do_not_reset_the_count() -> None:
+    clock = Clock()
+    authenticator = CommandAuthenticator(clock)
+    results = []
+    for _ in range(MAX_WRONG):
+        results.append(authenticator.authenticate("a", PIN, CommandAttempt("开", "", "0000")))
+        clock.now += 3600
+        authenticator.authenticate("a", PIN, CommandAttempt("开", "", "4711"))
+    assert results[-1] is AuthResult.LOCKED_OUT
+
+
+def test_lock_outs_are_short_again_after_a_month() -> None:
+    clock = Clock()
+    authenticator = CommandAuthenticator(clock)
+    for wait, duration in ((FORGIVEN - 1, LOCK_OUTS[0]), (FORGIVEN, LOCK_OUTS[1]), (0.0, LOCK_OUTS[0])):
+        for _ in range(MAX_WRONG):
+            authenticator.authenticate("a", PIN, CommandAttempt("开", "", "0000"))
+        assert authenticator.locked_until("a") == clock.now + duration
+        clock.now += wait
+
+
+def test_state_of_an_earlier_version_counts() -> None:
+    clock = Clock()
+    stored = {"a": AuthState(wrong=4, lock_outs=2, locked_until=0.0, used=0)}
+    authenticator = CommandAuthenticator(clock, stored)
+    assert authenticator.authenticate("a", PIN, CommandAttempt("开", "", "0000")) is AuthResult.LOCKED_OUT
+    assert authenticator.locked_until("a") == clock.now + LOCK_OUTS[2]
+
+
+def test_fast_clock_does_not_shut_the_owner_out() -> None:
+    """Its code is accepted at a time that is a year ahead; then the clock is set right."""
+    clock, year = Clock(), 365 * 86_400
+    authenticator = CommandAuthenticator(clock)
+    before, ahead = code(NOW), code(NOW + year)
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", before)) is AuthResult.ACCEPTED
+    clock.now += year
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", ahead)) is AuthResult.ACCEPTED
+    for _ in range(MAX_WRONG):
+        authenticator.authenticate("b", TOTP, CommandAttempt("开", "", "0"))
+    authenticator = CommandAuthenticator(clock, json.loads(json.dumps(authenticator.states)))
+    clock.now = NOW + 30
+    assert authenticator.locked_until("b") == clock.now + LOCK_OUTS[0]
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", before)) is AuthResult.REFUSED
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", code(clock.now))) is AuthResult.ACCEPTED
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", code(clock.now))) is AuthResult.REFUSED
+    clock.now = NOW + year  # the code that was accepted too early is still used
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", ahead)) is AuthResult.REFUSED
+    clock.now += 60
+    assert authenticator.authenticate("a", TOTP, CommandAttempt("开", "", code(clock.now))) is AuthResult.ACCEPTED

@@ -25,29 +25,35 @@ def data_of(entry: MockConfigEntry, name: str) -> dict[str, Any]:
 
 async def test_weak_or_invalid_pin_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     result = await enter_recipient(hass, await start_recipient(hass, entry), {**CAROL, "commands": "pin"})
-    for pin, error in (("", "invalid_pin"), ("12a4", "invalid_pin"), ("1234", "weak_pin"), ("0003", "weak_pin")):
+    for pin, error in (
+        ("", "invalid_pin"),
+        ("12a456", "invalid_pin"),
+        ("47135", "invalid_pin"),
+        ("123456", "weak_pin"),
+        ("000003", "weak_pin"),
+    ):
         assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "pin")
         # The account has no command words yet.
         assert result["description_placeholders"] == {"words": "-"}
         result = await enter_recipient(hass, result, {"pin": pin})
         assert result["errors"] == {"pin": error}
-    result = await enter_recipient(hass, result, {"pin": "4711"})
+    result = await enter_recipient(hass, result, {"pin": "471350"})
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "pin", "pin": "4711"}
+    assert data_of(entry, "Carol") == {"number": NUMBER, "commands": "pin", "pin": "471350"}
 
 
 async def test_pin_is_preserved_until_commands_are_disabled(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await enter_recipient(
         hass,
         await enter_recipient(hass, await start_recipient(hass, entry), {**CAROL, "commands": "pin"}),
-        {"pin": "4711"},
+        {"pin": "471350"},
     )
     (carol,) = (key for key, one in entry.subentries.items() if one.title == "Carol")
     result = await enter_recipient(
         hass, await start_recipient(hass, entry, carol), {**CAROL, "name": "Karola", "commands": "pin"}
     )
     assert (await enter_recipient(hass, result, {}))["reason"] == "reconfigure_successful"
-    assert data_of(entry, "Karola")["pin"] == "4711"
+    assert data_of(entry, "Karola")["pin"] == "471350"
     result = await enter_recipient(hass, await start_recipient(hass, entry, carol), {**CAROL, "commands": "none"})
     assert result["reason"] == "reconfigure_successful"
     assert data_of(entry, "Carol") == {"number": NUMBER}

@@ -14,7 +14,7 @@ from homeassistant.util import dt as dt_util
 
 from ..client import Reply
 from ..const import CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
-from ..issues import LOCKED_OUT
+from ..issues import LOCKED_OUT, SHORT_PIN
 from ..recipients import recipients
 from .engine.commands import (
     AuthResult,
@@ -22,6 +22,7 @@ from .engine.commands import (
     CommandAttempt,
     CommandAuthenticator,
     Secret,
+    is_pin,
     mask_codes,
     mask_codes_of_others,
     read_command,
@@ -76,14 +77,25 @@ class Commands:
         """Load the stored state."""
         self._authenticator = CommandAuthenticator(now, await self._store.async_load())
 
+    async def async_authenticate(self, recipient: ConfigSubentry, attempt: CommandAttempt) -> AuthResult:
+        """Authenticate an attempt. Return when the use of its code is on the disk, so that no crash makes it valid."""
+        result = self._authenticate(recipient, attempt)
+        await self._store.async_save(self._authenticator.states)
+        return result
+
     @callback
     def authenticate(self, recipient: ConfigSubentry, attempt: CommandAttempt) -> AuthResult:
+        """Authenticate an attempt, and save the use of its code soon."""
+        result = self._authenticate(recipient, attempt)
+        self._save()
+        return result
+
+    def _authenticate(self, recipient: ConfigSubentry, attempt: CommandAttempt) -> AuthResult:
         """Authenticate an attempt. A lock-out raises a repair, and the next accepted command deletes it."""
         secret = secret_of(recipient)
         if secret is None:
             return AuthResult.REFUSED
         result = self._authenticator.authenticate(recipient.subentry_id, secret, attempt)
-        self._save()
         until = self._authenticator.locked_until(recipient.subentry_id)
         if result is AuthResult.LOCKED_OUT and until is not None:
             LOCKED_OUT.async_create(
@@ -106,7 +118,13 @@ class Commands:
 
     @callback
     def remove_stale(self) -> None:
-        """Delete the state of removed recipients."""
+        """Delete the state of removed recipients, and ask to change PINs that are shorter than a new one may be."""
+        for recipient in recipients(self._entry):
+            secret = secret_of(recipient)
+            if secret is not None and secret.kind == "pin" and not is_pin(secret.value):
+                SHORT_PIN.async_create(self._hass, self._entry, recipient.subentry_id, recipient=recipient.title)
+            else:
+                SHORT_PIN.async_delete(self._hass, self._entry, recipient.subentry_id)
         removed = self._authenticator.states.keys() - self._entry.subentries.keys()
         for subentry_id in removed:
             del self._authenticator.states[subentry_id]

@@ -68,12 +68,13 @@ class Conversation:
         message: dict[str, Any],
         recipient: ConfigSubentry | None,
         attempt: CommandAttempt | None,
+        result: AuthResult | None = None,
         *,
         foreign: bool,
     ) -> dict[str, Any] | None:
         """Add the meaning of an uplink to its event data. Return the event of a command if it was accepted.
 
-        Redelivered and incomplete uplinks are neither answers nor commands. foreign: the extension is known, but not as
+        Redelivered and incomplete uplinks are neither answers nor commands. result: of `async_authenticate`. foreign: the extension is known, but not as
         a question's.
         """
         message |= dict.fromkeys(("question", "answer", "tag", "command"))
@@ -86,7 +87,7 @@ class Conversation:
         elif message["redelivered"] or message["incomplete"]:
             return None
         elif attempt is not None and recipient is not None:
-            return self._authenticate(message, recipient, attempt)
+            return self._command(message, recipient, attempt, result or self.commands.authenticate(recipient, attempt))
         elif match := self.questions.match_reply(
             message["number"], message["extension"], message["content"], foreign=foreign
         ):
@@ -98,10 +99,17 @@ class Conversation:
             }
         return None
 
-    def _authenticate(
-        self, message: dict[str, Any], recipient: ConfigSubentry, attempt: CommandAttempt
+    async def async_authenticate(
+        self, content: str, recipient: ConfigSubentry | None, attempt: CommandAttempt
+    ) -> AuthResult | None:
+        """Authenticate the command in an uplink that was received completely and for the first time."""
+        if recipient is None or is_opt_out(content):
+            return None
+        return await self.commands.async_authenticate(recipient, attempt)
+
+    def _command(
+        self, message: dict[str, Any], recipient: ConfigSubentry, attempt: CommandAttempt, result: AuthResult
     ) -> dict[str, Any] | None:
-        result = self.commands.authenticate(recipient, attempt)
         message["command"] = result.value
         secret = secret_of(recipient)
         if result is not AuthResult.ACCEPTED or secret is None:

@@ -77,7 +77,7 @@ class RecipientFlow(ConfigSubentryFlow):
         errors: dict[str, str] = {}
         if user_input is not None:
             pin = user_input.get(CONF_PIN, "").strip() or self._stored.get(CONF_PIN, "")
-            if not is_pin(pin):
+            if not is_pin(pin) and pin != self._stored.get(CONF_PIN):
                 errors[CONF_PIN] = "invalid_pin"
             elif is_weak_pin(pin, self._recipient[CONF_NUMBER]):
                 errors[CONF_PIN] = "weak_pin"

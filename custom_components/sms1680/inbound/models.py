@@ -8,7 +8,7 @@ from enum import StrEnum
 from homeassistant.core import callback
 
 from ..client import DeliveryReport, Reply
-from ..conversation.engine.commands import CommandAttempt
+from ..conversation.engine.commands import AuthResult, CommandAttempt
 from ..store.db import DeliveryUpdate
 from ..store.intake import StoreIntake
 from .dedupe import SeenItem
@@ -32,7 +32,8 @@ class Incoming:
 
     earlier: it arrived during an earlier run of Home Assistant. row: its row in the store, None if it is not stored.
     update: the current state of the message that a report is about. fired: set after the event fired, None if no sender
-    waits for that. attempt: the command in an uplink. It is the only place that holds the command's code.
+    waits for that. attempt: the command in an uplink. It is the only place that holds the command's code. result: of the
+    attempt, None if it was not authenticated yet.
     """
 
     item: Reply | DeliveryReport
@@ -47,6 +48,7 @@ class Incoming:
     update: DeliveryUpdate | None = None
     fired: asyncio.Event | None = None
     attempt: CommandAttempt | None = None
+    result: AuthResult | None = None
 
     @property
     def is_report(self) -> bool:

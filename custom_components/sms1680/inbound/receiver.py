@@ -37,7 +37,7 @@ from ..const import (
 )
 from ..context import async_fire, event_context
 from ..conversation.command_auth import extract_command
-from ..conversation.engine.commands import CommandAttempt
+from ..conversation.engine.commands import AuthResult, CommandAttempt
 from ..coordinator import Sms1680ConfigEntry
 from ..recipients import find_recipient, recipients
 from ..store.db import PendingEvent, Received, Report, StoreError, Uplink, comparable_number
@@ -80,7 +80,7 @@ class InboundProcessor:
         # The key protects PINs: without it, their digests in the store's file could be guessed.
         self._deduplicator = Deduplicator(hass.loop.time, key=entry.data[CONF_PUSH_SECRET].encode())
         self._awaited: dict[tuple[bool, int], asyncio.Event] = {}
-        self._attempts: dict[int, CommandAttempt] = {}
+        self._attempts: dict[int, tuple[CommandAttempt, AuthResult | None]] = {}
         self._retry_job = HassJob(self.async_dispatch_pending, f"{DOMAIN} retry dispatch", cancel_on_shutdown=True)
         self._dispatching = False
         self._started = False
@@ -103,6 +103,8 @@ class InboundProcessor:
             self.warn("not_kept", "Rejected an incoming message: account not ready and buffer full")
             raise NotAcceptedError
         incoming = self._prepare(item, via)
+        if self._ready:
+            await self._async_authenticate(incoming)
         try:
             await incoming.intake.receive(self._record(incoming), partial(self._on_stored, incoming))
         except StoreError:
@@ -216,7 +218,7 @@ class InboundProcessor:
             return
         self.waiting += 1
         if incoming.attempt is not None and len(self._attempts) < _MAX_PENDING:
-            self._attempts[received.row] = incoming.attempt
+            self._attempts[received.row] = incoming.attempt, incoming.result
         if not incoming.intake.store.durable:
             incoming.fired = self._awaited[incoming.is_report, received.row] = asyncio.Event()
 
@@ -240,6 +242,7 @@ class InboundProcessor:
         for pending in page:
             if self._ready:
                 incoming = self._restore(pending, intake)
+                await self._async_authenticate(incoming)
                 self._fire_safely(incoming)
                 if awaited := self._awaited.pop((incoming.is_report, pending.row), None):
                     awaited.set()
@@ -252,6 +255,7 @@ class InboundProcessor:
             item = Reply(record.number, record.content, record.extension, record.message_id, record.incomplete)
         else:
             item = DeliveryReport(record.message_id, record.number, record.status)
+        attempt, result = self._attempts.pop(pending.row, (None, None)) if isinstance(item, Reply) else (None, None)
         return Incoming(
             item,
             InboundSource(record.via),
@@ -263,7 +267,8 @@ class InboundProcessor:
             pending.earlier,
             pending.row,
             pending.update,
-            attempt=self._attempts.pop(pending.row, None) if isinstance(item, Reply) else None,
+            attempt=attempt,
+            result=result,
         )
 
     def _fire_safely(self, incoming: Incoming) -> None:
@@ -317,4 +322,13 @@ class InboundProcessor:
             extension = resolve_extension(extension, known | of_questions, source_numbers)
             foreign = extension in known - of_questions
         data |= uplink_data(reply, incoming, extension)
-        return conversation.process_uplink(data, recipient, incoming.attempt, foreign=foreign)
+        return conversation.process_uplink(data, recipient, incoming.attempt, incoming.result, foreign=foreign)
+
+    async def _async_authenticate(self, incoming: Incoming) -> None:
+        """Authenticate a command before its event fires: a code that was used must not work again after a crash."""
+        item, recipient = incoming.item, self._recipient(incoming)
+        if incoming.attempt is None or incoming.result is not None or not isinstance(item, Reply) or item.incomplete:
+            return
+        if not common_data(self.entry, incoming, recipient)["redelivered"]:
+            conversation = self.entry.runtime_data.conversation
+            incoming.result = await conversation.async_authenticate(item.content, recipient, incoming.attempt)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
 
 import pyotp
 
@@ -17,16 +17,19 @@ from .code_mask import find_codes, mask_digits
 from .texts import plain, visible
 
 MAX_WRONG: Final = 5
+WINDOW: Final = 24 * 3600.0  # seconds in which wrong codes are counted
+FORGIVEN: Final = 30 * 24 * 3600.0  # seconds without a wrong code until lock-outs are short again
 LOCK_OUTS: Final = (900.0, 3600.0, 4 * 3600.0, 16 * 3600.0, 24 * 3600.0)  # seconds of consecutive lock-outs
 
 # More than RFC 6238 allows for clock drift: typing and delivering an SMS takes time.
 _STEP: Final = 30
 _STEPS: Final = range(-3, 2)
 
+_MAX_AHEAD: Final = 64  # used codes of a time that is still to come
 _CODE: Final = re.compile(r"(?<![0-9])([0-9]{4,12})\W*\Z")
 # Authenticator apps show a code in two halves.
 _HALVES: Final = re.compile(r"(?<![0-9])([0-9]{3})[ -]([0-9]{3})\W*\Z")
-_PIN: Final = re.compile(r"[0-9]{4,12}")
+_PIN: Final = re.compile(r"[0-9]{6,12}")
 _AROUND_TEXT: Final = " \t\r\n,，.。:：;；、#*"
 _TOTP_DIGITS: Final = 6
 _MOST_SIGNS: Final = 20  # blanks and punctuation before and within a command word
@@ -133,7 +136,7 @@ def is_weak_pin(pin: str, number: str) -> bool:
 
 
 def is_pin(pin: str) -> bool:
-    """Return whether a string is a possible PIN: 4 to 12 digits."""
+    """Return whether a string is a possible new PIN: 6 to 12 digits. Older, shorter ones remain valid."""
     return _PIN.fullmatch(pin) is not None
 
 
@@ -146,16 +149,27 @@ class AuthResult(StrEnum):
 
 
 class AuthState(TypedDict):
-    """The stored state of one recipient."""
+    """The stored state of one recipient. Times are seconds since 1970.
+
+    failures: the times of the wrong codes that count. wrong: their number. last_wrong: the time of the last wrong code.
+    used: the latest time step of an accepted code. steps: those that could still be valid, or become valid.
+    """
 
     wrong: int
     lock_outs: int
     locked_until: float
     used: int
+    failures: NotRequired[list[float]]
+    last_wrong: NotRequired[float]
+    steps: NotRequired[list[int]]
 
 
 class CommandAuthenticator:
-    """Authenticates attempts. Consecutive wrong ones lock a recipient out, and a time-based code works once.
+    """Authenticates attempts. Wrong codes lock a recipient out, and a time-based code works once.
+
+    An accepted code does not reset the count of wrong ones: otherwise, somebody who forges the number could guess on
+    after each command of the owner. The clock can be wrong for a time: a code that was accepted while it was fast
+    remains used, but the codes of the correct time are valid again.
 
     now: seconds since 1970. states: the stored state by recipient.
     """
@@ -168,25 +182,63 @@ class CommandAuthenticator:
         """Authenticate an attempt of a recipient. While the recipient is locked out, no code is checked."""
         now = self._now()
         state = self.states.setdefault(recipient, AuthState(wrong=0, lock_outs=0, locked_until=0.0, used=0))
+        _refresh(state, now)
         if now < state["locked_until"]:
             return AuthResult.LOCKED_OUT
-        step = step_of(attempt.code, secret.valid_codes(now))
-        if step is not None and (secret.kind == "pin" or step > state["used"]):
-            state |= {"wrong": 0, "lock_outs": 0, "locked_until": 0.0, "used": max(step, state["used"])}
+        valid = secret.valid_codes(now)
+        step = step_of(attempt.code, valid)
+        if step is not None and (secret.kind == "pin" or _is_unused(step, state["steps"], valid[-1][0])):
+            if secret.kind == "totp":
+                steps, newest = sorted({*state["steps"], step}), valid[-1][0]
+                past, ahead = [one for one in steps if one <= newest], [one for one in steps if one > newest]
+                state |= {"used": max(step, state["used"]), "steps": [*past[-len(valid) :], *ahead[-_MAX_AHEAD:]]}
             return AuthResult.ACCEPTED
-        state["wrong"] += 1
-        if state["wrong"] < MAX_WRONG:
+        failures = [*state["failures"], now]
+        state |= {"failures": failures, "wrong": len(failures), "last_wrong": now}
+        if len(failures) < MAX_WRONG:
             return AuthResult.REFUSED
-        duration = LOCK_OUTS[min(state["lock_outs"], len(LOCK_OUTS) - 1)]
-        state |= {"wrong": 0, "lock_outs": state["lock_outs"] + 1, "locked_until": now + duration}
+        lock_outs = state["lock_outs"] + 1
+        state |= {"failures": [], "wrong": 0, "lock_outs": lock_outs, "locked_until": now + _duration(lock_outs)}
         return AuthResult.LOCKED_OUT
 
     def locked_until(self, recipient: str) -> float | None:
         """Return when a recipient's lock-out ends, in seconds since 1970. None if the recipient is not locked out."""
         state = self.states.get(recipient)
-        return state["locked_until"] if state and state["locked_until"] > self._now() else None
+        if state is None:
+            return None
+        _refresh(state, self._now())
+        return state["locked_until"] if state["locked_until"] > self._now() else None
 
     def unlock(self, recipient: str) -> None:
         """End a recipient's lock-out. Used codes remain used."""
         if state := self.states.get(recipient):
-            state |= {"wrong": 0, "lock_outs": 0, "locked_until": 0.0}
+            state |= {"wrong": 0, "lock_outs": 0, "locked_until": 0.0, "failures": []}
+
+
+def _refresh(state: AuthState, now: float) -> None:
+    """Drop what no longer counts, and add what earlier versions did not store.
+
+    A time that lies in the future was noted while the clock was fast: it counts as now.
+    """
+    known = state.get("failures", [now] * state["wrong"])
+    failures = [min(at, now) for at in known if now - at < WINDOW]
+    last_wrong = min(state.get("last_wrong", now), now)
+    lock_outs = 0 if now - last_wrong >= FORGIVEN else state["lock_outs"]
+    state |= {
+        "failures": failures,
+        "wrong": len(failures),
+        "last_wrong": last_wrong,
+        "lock_outs": lock_outs,
+        "locked_until": min(state["locked_until"], now + _duration(state["lock_outs"])),
+        "steps": state.get("steps", [state["used"]]),
+    }
+
+
+def _duration(lock_outs: int) -> float:
+    """Return the seconds of the latest of so many lock-outs."""
+    return LOCK_OUTS[min(max(lock_outs, 1), len(LOCK_OUTS)) - 1]
+
+
+def _is_unused(step: int, used: list[int], newest: int) -> bool:
+    """Return whether a code was not used, and no later one that is not from the future was. newest: valid now."""
+    return step not in used and step > max((one for one in used if one <= newest), default=-1)
