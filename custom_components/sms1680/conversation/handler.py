@@ -74,8 +74,8 @@ class Conversation:
     ) -> dict[str, Any] | None:
         """Add the meaning of an uplink to its event data. Return the event of a command if it was accepted.
 
-        Redelivered and incomplete uplinks are neither answers nor commands. result: of `async_authenticate`. foreign: the extension is known, but not as
-        a question's.
+        Redelivered and incomplete uplinks are neither answers nor commands. result: of `async_authenticate`. foreign:
+        the extension is known, but not as a question's.
         """
         message |= dict.fromkeys(("question", "answer", "tag", "command"))
         message["already_answered"] = False

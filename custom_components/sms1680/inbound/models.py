@@ -32,8 +32,8 @@ class Incoming:
 
     earlier: it arrived during an earlier run of Home Assistant. row: its row in the store, None if it is not stored.
     update: the current state of the message that a report is about. fired: set after the event fired, None if no sender
-    waits for that. attempt: the command in an uplink. It is the only place that holds the command's code. result: of the
-    attempt, None if it was not authenticated yet.
+    waits for that. attempt: the command in an uplink. It is the only place that holds the command's code. result: of
+    the attempt, None if it was not authenticated yet.
     """
 
     item: Reply | DeliveryReport
