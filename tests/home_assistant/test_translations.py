@@ -220,7 +220,7 @@ async def test_reasons_of_can_send_are_translated(hass: HomeAssistant) -> None:
 
 def test_reasons_of_the_connection_are_translated() -> None:
     reasons = EN["entity"]["binary_sensor"]["connected"]["state_attributes"]["reason"]["state"]
-    assert reasons.keys() == {*issues.CONNECTION_PROBLEMS, Reason.AUTHENTICATION, Reason.NO_CONNECTION}
+    assert reasons.keys() == {*issues.CONNECTION_PROBLEMS, Reason.AUTHENTICATION, Reason.NO_CONNECTION, Reason.CORRUPT}
 
 
 def imports(node: ast.AST) -> Iterator[ast.ImportFrom]:

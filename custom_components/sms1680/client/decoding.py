@@ -64,26 +64,38 @@ def decode_text(parts: Sequence[bytes], label: Label) -> str:
     Octets without any reading are replaced with U+FFFD, in a push (UTF-8) with their escape sequences, and without a
     label with hexadecimal digits.
     """
+    text, grade = _decide(parts, label)
+    if grade < _Grade.COMMON and len(parts) > 1:
+        # The parts can be in different encodings. Together, they are tried first: a character can be cut between two.
+        alone = [_decide([part], label) for part in parts]
+        if min(each for _, each in alone) > grade:
+            return "".join(each for each, _ in alone)
+    return text
+
+
+def _decide(parts: Sequence[bytes], label: Label) -> tuple[str, _Grade]:
+    """Return the likeliest reading and its grade."""
     octets = b"".join(parts)
     for mark, encoding in _MARKS:
         if octets.startswith(mark):
             rest = octets[len(mark) :]
             if encoding in _UTF_16 and len(rest) % 2:
-                return decode_text([rest], Label.UCS2)  # no UTF-16 follows
+                return _decide([rest], Label.UCS2)  # no UTF-16 follows
             if (marked := _decode([rest], encoding)) is not None:
-                return marked
+                return marked, _Grade.COMMON
     text, grade = _by_label(parts, octets, label)
-    if grade < _Grade.COMMON:
-        needed = _Grade.KNOWN if grade is _Grade.INVALID and label is not Label.OTHER else _Grade.COMMON
-        possible = grade is _Grade.KNOWN
-        for found, encoding in _by_other_encodings(parts, octets, label):
-            if possible and not _often_looks_possible(encoding, label):
-                continue
-            if grade is _Grade.RARE and label is not Label.ASCII and encoding in _UTF_16 and len(found) == 1:
-                continue  # too little evidence
-            if (other := _grade(found)) >= needed and other > grade:
-                text, grade = found, other
-    return text
+    if grade is _Grade.COMMON:
+        return text, grade
+    needed = _Grade.KNOWN if grade is _Grade.INVALID and label is not Label.OTHER else _Grade.COMMON
+    possible = grade is _Grade.KNOWN
+    for found, encoding in _by_other_encodings(parts, octets, label):
+        if possible and not _often_looks_possible(encoding, label):
+            continue
+        if grade is _Grade.RARE and label is not Label.ASCII and encoding in _UTF_16 and len(found) == 1:
+            continue  # too little evidence
+        if (other := _grade(found)) >= needed and other > grade:
+            text, grade = found, other
+    return text, grade
 
 
 def without_invisible(text: str) -> str:
@@ -122,7 +134,7 @@ def _by_label(parts: Sequence[bytes], octets: bytes, label: Label) -> tuple[str,
     if label is Label.UCS2 and len(octets) % 2 and octets[-1]:
         return text, _Grade.INVALID
     grade = _grade(text)
-    if grade < _Grade.COMMON and label is not Label.UCS2 and _needs_four_octets(text):
+    if grade < _Grade.COMMON and label is not Label.UCS2 and "\0" not in text and _needs_four_octets(text):
         return text, _Grade.COMMON  # octets in another encoding hardly ever form a character of four octets
     if label in (Label.ASCII, Label.GB) and _may_be_ucs2(text, octets):
         grade = min(grade, _Grade.KNOWN)

@@ -100,6 +100,7 @@ class Reason(StrEnum):
     PARTLY = "partly"
     WRONG_ADDRESS = "wrong_address"
     NO_CONNECTION = "no_connection"
+    CORRUPT = "corrupt"
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
     HOURLY_LIMIT = "hourly_limit"
@@ -277,6 +278,11 @@ _REASONS: dict[Reason, tuple[Repeat, str, str]] = {
         Repeat.YES,
         "Could not connect to the platform. Check the network and the gateway's address.",
         "无法连接平台，请检查网络和平台地址。",
+    ),
+    Reason.CORRUPT: (
+        Repeat.YES,
+        "The platform sent invalid CMPP data, so the connection was closed. It is opened again automatically.",
+        "平台发来的数据不是有效的 CMPP，已断开连接，会自动重新连接。",
     ),
     Reason.DEADLINE: (
         Repeat.YES,

@@ -87,7 +87,7 @@ async def test_command_word_is_compared_in_the_same_form() -> None:
         "开门 482917",
         "开 门，482917",
         "【某某科技】开门482917",
-        "\u200b「开门」 4️⃣8️⃣2️⃣9️⃣1️⃣7️⃣",
+        "\u200b开门。 4️⃣8️⃣2️⃣9️⃣1️⃣7️⃣",
         "ＯＰＥＮ 482917",
     ):
         attempt = read_command(content, ["开门", "open"], secret)

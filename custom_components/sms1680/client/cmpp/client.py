@@ -380,7 +380,9 @@ class CMPPClient(BaseClient):
 
     def _on_changed_status(self, status: Status) -> None:
         if not status.connected:
-            self._dispatcher.on_disconnected(status.reason)
+            # Messages can be sent again, whatever closed a working connection.
+            reason = Reason.NO_CONNECTION if status.reason is Reason.CORRUPT else status.reason
+            self._dispatcher.on_disconnected(reason)
             self._canceller.on_disconnected()
         if self._on_status is not None:
             self._on_status(status)

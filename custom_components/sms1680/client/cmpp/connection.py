@@ -189,7 +189,7 @@ class Connection:
                 _LOGGER.error("CMPP: connecting failed with %s", detail)  # noqa: TRY400
             delay = self._backoff.next_delay(closed, connected_for)
             code = closed.status if closed else None
-            reason = None if fault else _reason(closed)
+            reason = None if fault else _reason(closed, connected_for)
             self.set_status(Status(connected=False, reason=reason, retry_in=delay, code=code, detail=detail))
             await self._settings.sleep(delay)
 
@@ -206,12 +206,15 @@ class Connection:
                 _LOGGER.error("CMPP: on_status failed with %s", type(error).__name__)  # noqa: TRY400
 
 
-def _reason(closed: SessionClosed | None) -> Reason | None:
-    """Return the reason for a missing connection, or None if the client closed it."""
+def _reason(closed: SessionClosed | None, connected_for: float) -> Reason | None:
+    """Return the reason for a missing connection, or None if the client closed it.
+
+    connected_for: above 0 after a login, which proves that there is a gateway at this address.
+    """
     if closed is None or closed.cause in (CloseCause.CONNECTION_LOST, CloseCause.GATEWAY_CLOSED, CloseCause.TIMED_OUT):
         return Reason.NO_CONNECTION
     if closed.cause is CloseCause.PROTOCOL_ERROR:
-        return Reason.WRONG_ADDRESS
+        return Reason.CORRUPT if connected_for else Reason.WRONG_ADDRESS
     return closed.reason
 
 
