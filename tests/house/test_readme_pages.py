@@ -230,11 +230,14 @@ def test_state_folders_are_documented_in_order(language: str, tmp_path: Path, mo
     monkeypatch.delenv("SMS1680_STATE_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
-    named, at_home, temporary = state_folders()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    named, at_home, runtime, temporary = state_folders()
     assert (named, at_home) == (tmp_path / "xdg" / "sms1680", tmp_path / ".local" / "state" / "sms1680")
+    assert runtime == tmp_path / "run" / "sms1680"
     assert temporary.parent == Path(tempfile.gettempdir())
     told = re.findall(r"`((?:\$|~)[^`]+)`", prose("docs/reference", language))
-    assert told == ["$SMS1680_STATE_DIR", "$XDG_STATE_HOME/sms1680", "~/.local/state/sms1680"]
+    folders = ["$SMS1680_STATE_DIR", "$XDG_STATE_HOME/sms1680", "~/.local/state/sms1680", "$XDG_RUNTIME_DIR/sms1680"]
+    assert told == folders
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

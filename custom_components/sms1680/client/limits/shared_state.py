@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -51,13 +52,56 @@ def _candidates(state_dir: str | None) -> Iterator[Path]:
         yield Path(state_home) / "sms1680"
     with contextlib.suppress(RuntimeError):  # a user without a home
         yield Path.home() / ".local" / "state" / "sms1680"
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        yield Path(runtime) / "sms1680"
     with contextlib.suppress(OSError):  # no temporary folder can be written
-        yield Path(tempfile.gettempdir()) / f"sms1680-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+        yield from _temporary(Path(tempfile.gettempdir()))
+
+
+def _temporary(parent: Path) -> Iterator[Path]:
+    """Yield the folder of this user in a folder that all users share, and another one if somebody has taken its name.
+
+    The other one has a random part that nobody can take first. The processes of the user find it by its owner.
+    """
+    usual = parent / f"sms1680-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    yield usual
+    if not os.path.lexists(usual) or _is_private(usual):
+        return
+    _warn_taken(usual)
+    if not (found := _find(usual)):
+        tempfile.mkdtemp(prefix=f"{usual.name}-", dir=parent)
+        found = _find(usual)  # the same one in two processes that create theirs at the same time
+    yield from found
+
+
+def _find(usual: Path) -> list[Path]:
+    found = []
+    for folder in sorted(usual.parent.glob(f"{usual.name}-*")):
+        with contextlib.suppress(OSError):
+            if _is_private(folder) and folder.is_dir():
+                found.append(folder)
+    return found
+
+
+@cache
+def _warn_taken(folder: Path) -> None:
+    _LOGGER.warning(
+        "%s belongs to another user or can be written by others, so it is not used. The state is in a folder with "
+        "another name. Set %s to a folder that only this user can write to",
+        folder,
+        STATE_DIR,
+    )
 
 
 def _is_private(folder: Path) -> bool:
-    """Return whether only this user can write to the folder."""
+    """Return whether only this user can write to the folder, and nobody else can put another one in its place."""
     if not hasattr(os, "getuid"):  # Windows: the user's own folders are private
         return True
-    state = folder.stat()
+    parent, state = folder.parent.stat(), folder.lstat()
+    if parent.st_mode & 0o002 and not parent.st_mode & stat.S_ISVTX:
+        return False
+    if stat.S_ISLNK(state.st_mode):
+        if state.st_uid != os.getuid():
+            return False  # it leads where its owner wants
+        state = folder.stat()
     return state.st_uid == os.getuid() and not state.st_mode & 0o002
