@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.errors import InvalidMessageError, InvalidSettingError, SendError
     from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from sms1680.http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
-    from sms1680.language import environment_language
+    from sms1680.language import environment_language, say
     from sms1680.limits.digest import DigestGuard, Notice
     from sms1680.limits.settings import SpendingLimits
     from sms1680.limits.shared_state import state_folders, warn_unshared
@@ -39,7 +39,7 @@ else:
     from ..errors import InvalidMessageError, InvalidSettingError, SendError
     from ..http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
-    from ..language import environment_language
+    from ..language import environment_language, say
     from ..limits.digest import DigestGuard, Notice
     from ..limits.settings import SpendingLimits
     from ..limits.shared_state import state_folders, warn_unshared

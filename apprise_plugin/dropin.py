@@ -50,10 +50,18 @@ def make(into: Path) -> Path:
     target = into / NAME
     if (into / "__init__.py").exists():
         raise DropInError(
-            f"{into} has an __init__.py: Apprise treats such a folder as one plugin and reads nothing else in it"
+            core.say(
+                f"{into} has an __init__.py: Apprise treats such a folder as one plugin and reads nothing else in it",
+                f"`{into}` 含有 `__init__.py`：Apprise 把这样的目录当作一个插件，不再读取其中的其他内容",
+            )
         )
     if target.exists() and not (target / _COPY).is_dir():
-        raise DropInError(f"{target} exists and is not a drop-in of sms1680: move it away")
+        raise DropInError(
+            core.say(
+                f"{target} exists and is not a drop-in of sms1680: move it away",
+                f"`{target}` 已存在，且不是由本程序生成的，请移走",
+            )
+        )
     into.mkdir(parents=True, exist_ok=True)
     # Apprise ignores the hidden folder. Renaming makes the finished drop-in appear at once.
     with tempfile.TemporaryDirectory(prefix=f".{NAME}-", dir=into) as scratch:

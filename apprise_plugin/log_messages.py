@@ -18,6 +18,7 @@ from .core import (
     SpendingLimits,
     environment_language,
     mask_number,
+    say,
 )
 
 # Only these reasons have details in our own words. Other details come from the platform and may quote the text.
@@ -39,21 +40,17 @@ _NUMBERS_SHOWN = 20
 
 
 def _joined(first: str, second: str) -> str:
-    return _say(f"{first} {second}".lstrip(), first + second)
-
-
-def _say(en: str, zh: str) -> str:
-    return zh if environment_language() == "zh" else en
+    return say(f"{first} {second}".lstrip(), first + second)
 
 
 def invalid_message(error: InvalidMessageError) -> str:
     """Return the line about a message that cannot be sent."""
-    return _say(f"nothing was sent: {error.sentence('en')}", f"没有发送任何内容：{error.sentence('zh')}")
+    return say(f"nothing was sent: {error.sentence('en')}", f"没有发送任何内容：{error.sentence('zh')}")
 
 
 def unexpected_error(name: str) -> str:
     """Return the line about an error of the plugin. name: its class."""
-    return _say(
+    return say(
         f"unexpected error in the plugin ({name}). The message may have been sent: check with the recipient or the "
         "platform before you send it again",
         f"插件发生意外错误（`{name}`）。短信可能已发出：请先向接收人或平台确认，再决定是否重发",
@@ -62,7 +59,7 @@ def unexpected_error(name: str) -> str:
 
 def invalid_targets(count: int) -> str:
     """Return the note about targets that are not mobile numbers, without a full stop."""
-    return _say(f"Targets that are not mobile numbers: {count}", f"不是手机号码的目标：{count} 个")
+    return say(f"Targets that are not mobile numbers: {count}", f"不是手机号码的目标：{count} 个")
 
 
 def with_notes(failure: str, *, late: float | None, targets: int, invalid: int) -> str:
@@ -72,21 +69,21 @@ def with_notes(failure: str, *, late: float | None, targets: int, invalid: int) 
     and how many targets that are none.
     """
     if late is not None:
-        note = _say(
+        note = say(
             f"No further request was made: the {late:.0f} seconds for this notification are used up.",
             f"没有再次提交：该通知的 {late:.0f} 秒已用完。",
         )
         failure = _joined(failure, note)
     if not targets:
-        failure = _say(
+        failure = say(
             "nothing was sent: there is no mobile number to send to.", "没有发送任何内容：没有可用的手机号码。"
         )
-    return _joined(failure, invalid_targets(invalid) + _say(".", "。")) if invalid else failure
+    return _joined(failure, invalid_targets(invalid) + say(".", "。")) if invalid else failure
 
 
 def text_was_cut(length: int) -> str:
     """Return the note about a text that was too long."""
-    return _say(f"; the text was cut to {length} characters", f"；内容已截短为 {length} 字")
+    return say(f"; the text was cut to {length} characters", f"；内容已截短为 {length} 字")
 
 
 def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) -> str:
@@ -99,8 +96,8 @@ def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) ->
         if receipt.outcome.is_success:
             description = _describe_success(receipt, duplicate=receipt.number in duplicates)
             groups.setdefault(description, []).append(receipt.number)
-    return _say("; ", "；").join(
-        f"{description}{_say(': ', '：')}{_format_numbers(numbers)}" for description, numbers in groups.items()
+    return say("; ", "；").join(
+        f"{description}{say(': ', '：')}{_format_numbers(numbers)}" for description, numbers in groups.items()
     )
 
 
@@ -113,26 +110,26 @@ def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None =
     for receipt in receipts:
         if not receipt.outcome.is_success:
             groups.setdefault(_describe_failure(receipt, limits, sums_up=sums_up), []).append(receipt.number)
-    return _say(" ", "").join(
-        f"{_format_numbers(numbers)}{_say(': ', '：')}{description}" for description, numbers in groups.items()
+    return say(" ", "").join(
+        f"{_format_numbers(numbers)}{say(': ', '：')}{description}" for description, numbers in groups.items()
     )
 
 
 def _describe_success(receipt: Receipt, *, duplicate: bool) -> str:
     accepted = receipt.outcome is Outcome.ACCEPTED
-    description = _say(
+    description = say(
         "accepted" if accepted else "held for manual review at the platform",
         "平台已接收" if accepted else "待平台人工审核",
     )
     if receipt.message_id:
-        description += _say(f" (id {receipt.message_id})", f"（编号 `{receipt.message_id}`）")
+        description += say(f" (id {receipt.message_id})", f"（编号 `{receipt.message_id}`）")
     if receipt.detail == REPEATED:
-        description += _say(
+        description += say(
             " when repeated; the first attempt's outcome is unknown, so the message may arrive twice",
             "（重发的短信；首次的结果不明，可能收到两次）",
         )
     if duplicate:
-        description += _say(" earlier, not sent again (dedupe)", "（此前已发送，因 `dedupe` 未再发送）")
+        description += say(" earlier, not sent again (dedupe)", "（此前已发送，因 `dedupe` 未再发送）")
     return description
 
 
@@ -149,12 +146,12 @@ def _describe_held_back(reason: Reason, limits: SpendingLimits, *, sums_up: bool
         ),
     }
     en, zh = limit[reason]
-    said = _say(
+    said = say(
         f"held back. {reason.en} The limit is {en}; ?cap=PARTS replaces all limits by one per day, and ?cap=0 removes "
         "them.",
         f"未发送。{reason.zh}限额为 {zh}；`?cap=条数` 以每天的限额取代所有限额，`?cap=0` 取消限额。",
     )
-    later = _say(
+    later = say(
         "The next message to this number begins with the count of those that were held back.",
         "发往该号码的下一条短信会以未发送的条数开头。",
     )
@@ -167,22 +164,22 @@ def _describe_failure(receipt: Receipt, limits: SpendingLimits | None, *, sums_u
         return _describe_held_back(reason, limits, sums_up=sums_up)
     sentence = reason.sentence(environment_language()) if reason is not None else ""
     if receipt.detail in _DETAILS:
-        sentence = _say(*_DETAILS[receipt.detail])
+        sentence = say(*_DETAILS[receipt.detail])
     elif receipt.detail and reason in _SAFE_DETAILS:
-        sentence += _say(f" ({receipt.detail})", f"（`{receipt.detail}`）")
+        sentence += say(f" ({receipt.detail})", f"（`{receipt.detail}`）")
     if receipt.outcome is Outcome.UNKNOWN:
-        advice = _say(
+        advice = say(
             "It may have arrived: do not send it again before you have checked with the recipient or the platform. "
             "A retry skips this number.",
             "短信可能已送达：请先向接收人或平台确认，再决定是否重发。再次尝试会跳过该号码。",
         )
-        return _joined(_joined(_say("unknown.", "结果不明。"), sentence), advice)
+        return _joined(_joined(say("unknown.", "结果不明。"), sentence), advice)
     refused = receipt.outcome is Outcome.REFUSED
-    kind = _say("refused.", "被拒绝。") if refused else _say("not sent.", "未发出。")
+    kind = say("refused.", "被拒绝。") if refused else say("not sent.", "未发出。")
     return _joined(kind, sentence).rstrip()
 
 
 def _format_numbers(numbers: Sequence[str]) -> str:
-    shown = _say(", ", "、").join(mask_number(number) for number in numbers[:_NUMBERS_SHOWN])
+    shown = say(", ", "、").join(mask_number(number) for number in numbers[:_NUMBERS_SHOWN])
     more = len(numbers) - _NUMBERS_SHOWN
-    return shown + _say(f" and {more} more", f"及另外 {more} 个号码") if more > 0 else shown
+    return shown + say(f" and {more} more", f"及另外 {more} 个号码") if more > 0 else shown

@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 
+from sms1680.language import say
+
 from .config import DEMO_PASSWORD, DEMO_PRODUCT, DEMO_USERNAME, Account, Config
 from .server import Sandbox
 
@@ -19,22 +21,65 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add the command to a parser. Its `run` takes the parsed arguments and returns the exit code."""
     parser = subparsers.add_parser(
         "sandbox",
-        help="run a local 1680 platform with a web page that shows phones",
-        description="Run a 1680 platform on this machine, with the four HTTP calls, delivery reports, replies, and a "
-        f"web page that shows the phones. The account's password is {DEMO_PASSWORD!r}, or the value of the "
-        f"environment variable {PASSWORD_VARIABLE}.",
+        help=say("run a local 1680 platform with a web page that shows phones", "在本机运行模拟平台，并以网页显示手机"),
+        description=say(
+            "Run a 1680 platform on this machine, with the four HTTP calls, delivery reports, replies, and a web page "
+            f"that shows the phones. The account's password is {DEMO_PASSWORD!r}, or the value of the environment "
+            f"variable {PASSWORD_VARIABLE}.",
+            "在本机运行模拟的 1680 平台：四个 HTTP 接口、状态报告、回复，以及显示手机的网页。"
+            f"账户的密码为 `{DEMO_PASSWORD}`，或环境变量 `{PASSWORD_VARIABLE}` 的值。",
+        ),
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=1680, help="port for HTTP, 0 for a free one (default: %(default)s)")
-    parser.add_argument("--cmpp-port", type=int, help="port for CMPP, 0 for a free one (default: no CMPP)")
-    parser.add_argument("--username", default=DEMO_USERNAME, help="the account's username (default: %(default)s)")
-    parser.add_argument("--product", default=DEMO_PRODUCT, help="its product id (default: %(default)s)")
-    parser.add_argument("--balance", type=int, default=1000, help="its balance in parts (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=10.0, help="its rate in items per second (default: %(default)s)")
     parser.add_argument(
-        "--report-delay", type=float, default=1.0, help="seconds until a delivery report (default: %(default)s)"
+        "--host",
+        default="127.0.0.1",
+        help=say("address to listen on (default: %(default)s)", "监听的地址（默认：`%(default)s`）"),
     )
-    parser.add_argument("--json", action="store_true", help="print the addresses as one line of JSON")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=1680,
+        help=say(
+            "port for HTTP, 0 for a free one (default: %(default)s)",
+            "HTTP 端口，0 为任一空闲端口（默认：`%(default)s`）",
+        ),
+    )
+    parser.add_argument(
+        "--cmpp-port",
+        type=int,
+        help=say("port for CMPP, 0 for a free one (default: no CMPP)", "CMPP 端口，0 为任一空闲端口（默认：不启用）"),
+    )
+    parser.add_argument(
+        "--username",
+        default=DEMO_USERNAME,
+        help=say("the account's username (default: %(default)s)", "账户的登录名称（默认：`%(default)s`）"),
+    )
+    parser.add_argument(
+        "--product",
+        default=DEMO_PRODUCT,
+        help=say("its product id (default: %(default)s)", "产品 ID（默认：`%(default)s`）"),
+    )
+    parser.add_argument(
+        "--balance",
+        type=int,
+        default=1000,
+        help=say("its balance in parts (default: %(default)s)", "剩余条数（默认：`%(default)s`）"),
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=10.0,
+        help=say("its rate in items per second (default: %(default)s)", "每秒的条数（默认：`%(default)s`）"),
+    )
+    parser.add_argument(
+        "--report-delay",
+        type=float,
+        default=1.0,
+        help=say("seconds until a delivery report (default: %(default)s)", "状态报告的延迟，秒（默认：`%(default)s`）"),
+    )
+    parser.add_argument(
+        "--json", action="store_true", help=say("print the addresses as one line of JSON", "以一行 `JSON` 输出地址")
+    )
     parser.set_defaults(run=run)
 
 

@@ -20,9 +20,10 @@ from .account import DEFAULT_GATEWAY, Account, PasswordForm
 from .characters import decode, repair
 from .errors import InvalidMessageError, SMS1680Error
 from .http.client import Client
-from .language import environment_language
+from .language import environment_language, say
 from .limits.base_client import PATIENCE
 from .outcomes import Language, Outcome
+from .parser import Parser
 from .receipts import Receipt
 from .text import estimate
 
@@ -67,13 +68,16 @@ def _show(write: Callable[[], None]) -> None:
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sms1680",
-        description="SMS through the platform 1680.",
-        epilog="Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 nothing attempted, 1 other error.",
+        description=say("SMS through the platform 1680.", "通过 1680 平台收发短信。"),
+        epilog=say(
+            "Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 nothing attempted, 1 other error.",
+            "退出码：0 已接收，3 待人工审核，4 被拒绝，5 未发出，6 结果不明；2 没有尝试，1 其他错误。",
+        ),
     )
     parser.set_defaults(is_missing=False)
-    commands = parser.add_subparsers(title="commands", required=True)
+    commands = parser.add_subparsers(title=say("commands", "命令"), required=True)
     for add in (_add_send, _add_balance, _add_estimate):
         add(commands)
     if given[:1] and given[0] in commands.choices:
@@ -87,7 +91,8 @@ def _add_other(commands: Any, entry: metadata.EntryPoint) -> None:  # noqa: ANN4
     try:
         add = entry.load()
     except ImportError as error:
-        missing = f"needs {error.name}: pip install {error.name}"
+        needed = f"pip install {error.name}"
+        missing = say(f"needs {error.name}: {needed}", f"需要 `{error.name}`：`{needed}`")
         parser = commands.add_parser(entry.name, help=missing, add_help=False)
         parser.set_defaults(
             run=lambda _: parser.exit(EXIT_INVALID, f"sms1680: {entry.name} {missing}\n"), is_missing=True
@@ -97,35 +102,70 @@ def _add_other(commands: Any, entry: metadata.EntryPoint) -> None:  # noqa: ANN4
 
 
 def _add_send(commands: Any) -> None:  # noqa: ANN401 - argparse names no public type
-    parser = commands.add_parser("send", help="send one text to one or more numbers")
+    parser = commands.add_parser(
+        "send", help=say("send one text to one or more numbers", "向一个或多个号码发送同一内容")
+    )
     _add_account(parser)
-    parser.add_argument("--to", action="append", required=True, metavar="NUMBER", help="can be repeated")
-    parser.add_argument("--at", metavar="TIME", help="when to send: ISO 8601, with a zone or in this machine's")
-    parser.add_argument("--extension", help="digits after the sender's number; a reply includes them")
+    parser.add_argument(
+        "--to", action="append", required=True, metavar="NUMBER", help=say("can be repeated", "可多次使用")
+    )
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help=say(
+            "when to send: ISO 8601, with a zone or in this machine's",
+            "定时发送的时间：`ISO 8601`，带时区，否则为本机时区",
+        ),
+    )
+    parser.add_argument(
+        "--extension",
+        help=say("digits after the sender's number; a reply includes them", "发送号码之后的数字，回复会带上"),
+    )
     parser.add_argument("--priority", choices=("normal", "critical"), default="normal")
     _add_signature(parser)
-    parser.add_argument("--rate", type=float, help="items a second that the platform allows the account")
-    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for retries while nothing was sent")
-    parser.add_argument("text", help="the text, or - to read it from standard input")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help=say("items a second that the platform allows the account", "平台允许该账户每秒的条数"),
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help=say("seconds for retries while nothing was sent", "确定未发出时的重试时间，秒"),
+    )
+    parser.add_argument(
+        "text", help=say("the text, or - to read it from standard input", "内容；`-` 表示从标准输入读取")
+    )
     parser.set_defaults(run=_send)
 
 
 def _add_balance(commands: Any) -> None:  # noqa: ANN401
-    parser = commands.add_parser("balance", help="the remaining messages of the product")
+    parser = commands.add_parser("balance", help=say("the remaining messages of the product", "产品的剩余条数"))
     _add_account(parser)
     parser.set_defaults(run=_balance)
 
 
 def _add_estimate(commands: Any) -> None:  # noqa: ANN401
-    parser = commands.add_parser("estimate", help="the cost of a text for one number, and content that can be blocked")
+    parser = commands.add_parser(
+        "estimate",
+        help=say(
+            "the cost of a text for one number, and content that can be blocked",
+            "发往一个号码的计费条数，以及可能被拦截的内容",
+        ),
+    )
     _add_signature(parser)
     _add_json(parser)
-    parser.add_argument("text", help="the text, or - to read it from standard input")
+    parser.add_argument(
+        "text", help=say("the text, or - to read it from standard input", "内容；`-` 表示从标准输入读取")
+    )
     parser.set_defaults(run=_estimate)
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
-    account = parser.add_argument_group("account", "also from these environment variables")
+    account = parser.add_argument_group(
+        say("account", "账户"), say("also from these environment variables", "也可使用这些环境变量")
+    )
     account.add_argument("--username", default=os.environ.get("SMS1680_USERNAME"), help="SMS1680_USERNAME")
     account.add_argument("--product", default=os.environ.get("SMS1680_PRODUCT_ID"), help="SMS1680_PRODUCT_ID")
     account.add_argument(
@@ -137,9 +177,16 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
         "--password-file",
         type=Path,
         metavar="FILE",
-        help="a file with the password in its first line; otherwise SMS1680_PASSWORD or SMS1680_PASSWORD_MD5",
+        help=say(
+            "a file with the password in its first line; otherwise SMS1680_PASSWORD or SMS1680_PASSWORD_MD5",
+            "首行为密码的文件；否则用 `SMS1680_PASSWORD` 或 `SMS1680_PASSWORD_MD5`",
+        ),
     )
-    account.add_argument("--plain", action="store_true", help="send the plain password instead of its MD5")
+    account.add_argument(
+        "--plain",
+        action="store_true",
+        help=say("send the plain password instead of its MD5", "发送明文密码而不是其 MD5"),
+    )
     account.add_argument("--proxy", default=os.environ.get("SMS1680_PROXY"), help="SMS1680_PROXY")
     _add_json(parser)
 
@@ -150,7 +197,7 @@ def _add_signature(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--json", action="store_true", help=say("print one line of JSON", "输出一行 `JSON`"))
 
 
 def _send(options: argparse.Namespace) -> int:
