@@ -33,6 +33,7 @@ from .const import (
     CONF_PUSH_ANSWER,
     CONF_REPEAT_WINDOW,
     CONF_SAFE_TEXT,
+    CONF_SHOW_PANEL,
     CONF_SOURCE_NUMBER,
     DOMAIN,
     signal_recipient_added,
@@ -55,6 +56,7 @@ from .inbound.endpoints import (
 from .issues import STORE_UNAVAILABLE, async_prune_issues, async_remove_issues
 from .outbound.pipeline import create_queue
 from .outbound.unavailable_notify import async_watch_unavailable
+from .panel.register import async_serve_files, async_update_page
 from .panel.websocket import async_setup_websocket
 from .recipients import recipients
 from .sensor import async_enable_spent_sensor
@@ -79,6 +81,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     else:
         STORE_UNAVAILABLE.async_delete(hass, None)
     await async_setup_push(hass)
+    await async_serve_files(hass)
     return True
 
 
@@ -132,6 +135,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
     async_remove_stale_entities(hass, entry)
     async_enable_spent_sensor(hass, entry)
+    async_update_page(hass)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     entry.async_on_unload(conversation.end)
@@ -158,6 +162,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
         await data.batcher.aclose()
         await data.client.failover.aclose()
         await data.statistics.async_save()
+        async_update_page(hass)
     return unloaded
 
 
@@ -170,6 +175,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await async_remove_questions(hass, entry.entry_id)
     await async_remove_statistics(hass, entry.entry_id)
     await async_remove_messages(hass, entry)
+    async_update_page(hass, without=entry)
 
 
 async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
@@ -217,6 +223,7 @@ _LIVE: Final = {
     CONF_PUSH_ANSWER,
     CONF_REPEAT_WINDOW,
     CONF_SAFE_TEXT,
+    CONF_SHOW_PANEL,
     CONF_SOURCE_NUMBER,
 }
 
@@ -240,4 +247,5 @@ async def async_adjust(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
     if (coordinator := data.coordinator) is not None and coordinator.update_interval != balance_interval(entry):
         coordinator.update_interval = balance_interval(entry)
         await coordinator.async_request_refresh()
+    async_update_page(hass)
     async_dispatcher_send(hass, signal_statistics(entry.entry_id))

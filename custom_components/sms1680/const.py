@@ -66,6 +66,7 @@ CONF_DAILY_LIMIT: Final = "daily_limit"
 CONF_CRITICAL_RESERVE: Final = "critical_reserve"
 CONF_NUMBER_LIMIT: Final = "number_limit"
 CONF_AUTOMATIC_LIMIT: Final = "automatic_limit"
+CONF_SHOW_PANEL: Final = "show_panel"
 
 DEFAULT_PUSH_ANSWER: Final = "0"
 DEFAULT_REPEAT_WINDOW: Final = 5  # seconds

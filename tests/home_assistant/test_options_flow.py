@@ -110,7 +110,7 @@ class TestSettings:
         assert (await enter(hass, result, {}))["type"] is FlowResultType.CREATE_ENTRY
 
     async def test_storage_options_are_saved(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
-        given = {"keep_days": 7, "most_kept": 500, "keep_texts": False}
+        given = {"keep_days": 7, "most_kept": 500, "keep_texts": False, "show_panel": False}
         await enter(hass, await choose(hass, entry, "keeping"), {**given, "keep_days": 7.0})
         assert entry.options == {"signature": "某某科技", **given}
         assert type(entry.options["keep_days"]) is int

@@ -70,6 +70,7 @@ from ..const import (
     CONF_REPORT_WITHIN,
     CONF_SAFE_TEXT,
     CONF_SERVICE_ID,
+    CONF_SHOW_PANEL,
     CONF_SIGNATURE,
     CONF_SIGNATURE_PLACE,
     CONF_SINGLE_ROWS,
@@ -170,6 +171,7 @@ STORAGE: Final = vol.Schema(
         vol.Optional(CONF_KEEP_DAYS, default=DEFAULT_KEEP_DAYS): _number(0, 3650),
         vol.Optional(CONF_MOST_KEPT, default=DEFAULT_MOST_KEPT): _number(100, 1_000_000),
         vol.Optional(CONF_KEEP_TEXTS, default=DEFAULT_KEEP_TEXTS): BooleanSelector(),
+        vol.Optional(CONF_SHOW_PANEL, default=True): BooleanSelector(),
     }
 )
 BALANCE: Final = vol.Schema(

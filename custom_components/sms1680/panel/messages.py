@@ -88,11 +88,15 @@ async def async_conversations(
 
 
 def describe(viewer: Viewer, key: ConversationKey) -> dict[str, Any]:
-    """Return who a conversation is with. targets: the notify entities that the user may write to."""
+    """Return who a conversation is with.
+
+    account: of the recipient. targets: the notify entities that the user may write to.
+    """
     return {
         "id": key.id,
         "name": key.name,
         "number": viewer.shown(key.party.number),
+        "account": key.contacts[0].entry.entry_id if key.contacts else None,
         "targets": [contact.entity_id for contact in key.contacts if contact.entity_id],
         "can_write": viewer.is_admin or any(contact.entity_id for contact in key.contacts),
     }

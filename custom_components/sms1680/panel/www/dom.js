@@ -1,0 +1,43 @@
+// Build elements. Everything that came by SMS is set as text, never as HTML.
+
+// Return an element. Properties that start with "on" are listeners; "aria-…", "role" and "for" are attributes.
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  return element;
+}
+
+// Run a function once after the last of several calls.
+export function debounced(action, milliseconds) {
+  let timer;
+  return (...values) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => action(...values), milliseconds);
+  };
+}
+
+export const STYLE = `
+  :host { color: var(--primary-text-color); font-family: var(--ha-font-family-body, var(--paper-font-body1_-_font-family, Roboto, sans-serif)); }
+  * { box-sizing: border-box; }
+  button, input, select, textarea { font: inherit; color: inherit; }
+  button { cursor: pointer; border: 0; border-radius: 18px; padding: 8px 16px; min-height: 36px;
+    background: var(--secondary-background-color); }
+  button.primary { background: var(--primary-color); color: var(--text-primary-color, #fff); }
+  button:disabled { opacity: 0.5; cursor: default; }
+  button.plain { background: none; border-radius: 8px; padding: 4px 8px; color: var(--primary-color); }
+  input, select, textarea { width: 100%; padding: 8px 10px; border: 1px solid var(--divider-color); border-radius: 8px;
+    background: var(--card-background-color); min-height: 36px; }
+  textarea { resize: vertical; min-height: 64px; }
+  input[type=checkbox] { width: 20px; min-height: 20px; height: 20px; margin: 0; accent-color: var(--primary-color); }
+  :focus-visible { outline: 2px solid var(--primary-color); outline-offset: 1px; }
+  .note { color: var(--secondary-text-color); font-size: 0.875rem; }
+  .error { color: var(--error-color); }
+  .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+  [hidden] { display: none !important; }
+`;

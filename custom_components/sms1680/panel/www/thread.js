@@ -1,0 +1,174 @@
+// One conversation: its messages as bubbles, what waits, open questions, and the box to write.
+import "./composer.js";
+import { STYLE, make } from "./dom.js";
+import { formatTime, translate } from "./texts.js";
+
+const TICKS = { sending: "…", accepted: "✓", pending: "✓", delivered: "✓✓", held: "⏸", unknown: "?", expired: "?" };
+const BAD = ["failed", "refused", "not_sent"];
+const CANCEL_TEXTS = { unknown: "cancel_unknown" };
+
+class Thread extends HTMLElement {
+  // Properties: api, conversation, writable (whether to show the box), limit (messages on a page).
+  constructor() {
+    super();
+    this.attachShadow({ mode: "open" });
+    this.limit = 50;
+    this.writable = true;
+    this._older = [];
+    this._page = { messages: [], waiting: [], questions: [] };
+  }
+
+  connectedCallback() {
+    if (this._list) return;
+    this._list = make("ol", { id: "messages", role: "log", "aria-live": "polite", tabIndex: 0 });
+    this._olderButton = make("button", { className: "plain", hidden: true, onclick: () => this._loadOlder() }, this._t("older"));
+    this._notice = make("div", { className: "note error", role: "alert", hidden: true });
+    this._scroller = make("div", { className: "scroller" }, this._olderButton, this._list);
+    const style = make("style", {}, STYLE + `
+      :host { display: flex; flex-direction: column; min-height: 0; height: 100%; }
+      .scroller { flex: 1; overflow: auto; min-height: 0; padding: 12px; }
+      ol { list-style: none; margin: 0; padding: 0; display: flex; flex-direction: column; gap: 8px; }
+      li { max-width: min(80%, 560px); align-self: flex-start; }
+      li.out { align-self: flex-end; }
+      .bubble { padding: 8px 12px; border-radius: 14px; background: var(--secondary-background-color);
+        width: fit-content; max-width: 100%; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
+      li.out .bubble { margin-inline-start: auto; background: var(--primary-color); color: var(--text-primary-color, #fff); }
+      li.waiting .bubble { background: none; border: 1px dashed var(--divider-color); color: inherit; }
+      li.bad .bubble { background: none; border: 1px solid var(--error-color); color: inherit; }
+      li.question { align-self: center; text-align: center; }
+      .meta { margin: 2px 6px 0; } li.out .meta { text-align: end; }
+      .unstored { font-style: italic; opacity: 0.8; }
+    `);
+    this.shadowRoot.replaceChildren(style, this._scroller, this._notice);
+    this.refresh();
+  }
+
+  _t(key, values) {
+    return translate(this.api.hass, key, values);
+  }
+
+  // Load the newest page again.
+  async refresh() {
+    try {
+      const page = await this.api.ask("messages/list", { conversation: this.conversation.id, limit: this.limit });
+      const known = JSON.stringify(page);
+      if (known === this._known) return;
+      this._known = known;
+      this._page = page;
+      this.conversation = { ...this.conversation, ...page.conversation };
+      if (!this._older.length) this._next = page.next;
+      this._render();
+      this._notice.hidden = true;
+      this._composer();
+    } catch (error) {
+      this._showNotice(await this.api.explain(error));
+    }
+  }
+
+  async _loadOlder() {
+    const page = await this.api.ask("messages/list", { conversation: this.conversation.id, before: this._next, limit: this.limit });
+    this._older.push(...page.messages);
+    this._next = page.next;
+    const height = this._scroller.scrollHeight;
+    this._render();
+    this._scroller.scrollTop += this._scroller.scrollHeight - height;
+  }
+
+  _render() {
+    const { scrollTop, scrollHeight, clientHeight } = this._scroller;
+    const atEnd = scrollHeight - scrollTop - clientHeight < 60;
+    const newest = this._page.messages;
+    const keys = new Set(newest.map((message) => message.key));
+    const messages = [...newest, ...this._older.filter((message) => !keys.has(message.key))].reverse();
+    this._list.replaceChildren(
+      ...messages.map((message) => (message.direction === "in" ? this._received(message) : this._sent(message))),
+      ...this._page.waiting.map((message) => this._waiting(message)),
+      ...this._page.questions.map((question) => this._question(question)),
+    );
+    this._olderButton.hidden = !this._next;
+    if (atEnd) this._scroller.scrollTop = this._scroller.scrollHeight;
+  }
+
+  _bubble(text) {
+    if (text === null) return make("div", { className: "bubble unstored" }, this._t("text_not_stored"));
+    const bubble = make("div", { className: "bubble", dir: "auto" });
+    bubble.textContent = text;
+    return bubble;
+  }
+
+  _received(message) {
+    const meta = [formatTime(this.api.hass, message.time), this._t(message.via)];
+    if (message.incomplete) meta.push(this._t("incomplete"));
+    if (message.redelivered) meta.push(this._t("redelivered"));
+    return make("li", { className: "in" }, this._bubble(message.text), make("div", { className: "meta note" }, meta.join(" · ")));
+  }
+
+  _sent(message) {
+    const { hass } = this.api;
+    const bad = BAD.includes(message.state);
+    const scheduled = Boolean(message.due);
+    const meta = [formatTime(hass, message.time)];
+    meta.push(scheduled ? this._t("scheduled_for", { time: formatTime(hass, message.due) }) : this._t(message.state));
+    meta.push(message.parts === 1 ? this._t("one_part") : this._t("parts", { count: message.parts }), this._t(message.via));
+    if (message.priority === "critical") meta.push(this._t("critical"));
+    if (message.automatic) meta.push(this._t("automatic"));
+    const ticks = make("span", { "aria-hidden": "true" }, bad ? "! " : `${scheduled ? "⏲" : TICKS[message.state] ?? ""} `);
+    return make("li", { className: `out ${bad ? "bad" : ""} ${scheduled ? "waiting" : ""}` },
+      this._bubble(message.text),
+      make("div", { className: `meta note state-${message.state}` }, ticks, meta.join(" · ")),
+      message.reason && make("div", { className: `meta note reason ${bad ? "error" : ""}` }, message.reason),
+      message.cancel_id && this._cancelButton(message.cancel_id));
+  }
+
+  _waiting(message) {
+    const when = this._t(message.waits_for, { time: formatTime(this.api.hass, message.due) });
+    return make("li", { className: "out waiting" }, this._bubble(message.text),
+      make("div", { className: "meta note" }, make("span", { "aria-hidden": "true" }, "⏲ "), when),
+      message.can_cancel ? this._cancelButton(message.id) : null);
+  }
+
+  _cancelButton(id) {
+    return make("div", { className: "meta" }, make("button", { className: "plain", onclick: (event) => this._cancel(event.target, id) }, this._t("cancel")));
+  }
+
+  _question(question) {
+    const choices = question.choices.length ? this._t("answers", { choices: question.choices.join(", ") }) : this._t("any_answer");
+    const answers = question.answers.map((one) => make("div", { dir: "auto" }, this._t("answer", one)));
+    return make("li", { className: "question note" },
+      make("strong", {}, this._t(question.queued ? "question_queued" : "question")), make("div", {}, choices),
+      ...(answers.length ? answers : [make("div", {}, this._t("no_answer"))]));
+  }
+
+  async _cancel(button, id) {
+    button.disabled = true;
+    try {
+      const { result } = await this.api.ask("messages/cancel", { message: id });
+      this._showNotice(this._t(CANCEL_TEXTS[result] ?? result));
+    } catch (error) {
+      this._showNotice(await this.api.explain(error));
+    }
+    button.disabled = false;
+    await this.refresh();
+  }
+
+  _showNotice(text) {
+    this._notice.textContent = text;
+    this._notice.hidden = false;
+  }
+
+  _composer() {
+    if (!this.writable || this._box) return;
+    const { targets, can_write: canWrite, id, account, last } = this.conversation;
+    if (!canWrite) {
+      this._box = make("p", { className: "note" }, this._t("may_not_write"));
+    } else {
+      const entry = account ?? last?.config_entry_id;
+      // A number can belong to recipients of several accounts; one of them sends the message.
+      const target = targets.length ? { entity_id: targets.slice(0, 1) } : { conversation: id, ...(entry ? { config_entry_id: entry } : {}) };
+      this._box = make("sms1680-composer", { api: this.api, target, account: entry });
+    }
+    this.shadowRoot.append(this._box);
+  }
+}
+
+if (!customElements.get("sms1680-thread")) customElements.define("sms1680-thread", Thread);
