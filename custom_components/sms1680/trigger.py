@@ -27,7 +27,7 @@ from .const import (
 )
 from .conversation.engine import plain, visible
 from .conversation.engine.commands import AuthResult
-from .deferred.failures import FailureCause
+from .deferred.failure import FailureCause
 from .inbound.registry import async_get_registry
 from .store.db import comparable_number
 

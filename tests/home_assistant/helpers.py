@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack
@@ -273,3 +275,14 @@ def critical_repairs(hass: HomeAssistant) -> list[ir.IssueEntry]:
     """Return the repairs of undelivered critical messages."""
     issues = ir.async_get(hass).issues.values()
     return [issue for issue in issues if issue.translation_key == "critical_failed" and issue.active]
+
+
+def named_in_digest(text: str) -> Counter[str]:
+    """Return the names in a digest and how often each one occurs; what is only counted has the name “”."""
+    body = re.fullmatch(r"另有 \d+ 条：(.*?)(?:等其他 (\d+) 条)?（[^（]*）", text)
+    assert body is not None, text
+    counts: Counter[str] = Counter({"": int(body.group(2) or 0)})
+    for part in body.group(1).split("、"):
+        name, _, count = part.partition("×")
+        counts[name] += int(count or 1)
+    return +counts

@@ -21,7 +21,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.sms1680 import const, trigger
 from custom_components.sms1680.client import Outcome
-from custom_components.sms1680.deferred.failures import FailureCause
+from custom_components.sms1680.deferred.failure import FailureCause
 from custom_components.sms1680.store.db import Dispatch, Outgoing, RecordedOutcome
 from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Call, Fault, Sandbox
@@ -114,6 +114,7 @@ async def test_every_door_fires_the_event_of_a_send(
         "priority": "normal",
         "repeatable": False,
         "automatic": False,
+        "digest": None,
         **({} if own else {"safe_text": False, "repeated": False, "delayed_until": None}),
     }
     assert event.context.parent_id == context.id

@@ -23,6 +23,12 @@ from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, later, notify, send
 
 
+async def act_without_response(hass: HomeAssistant, entity_id: str, **data: Any) -> None:
+    """Call the action `send_message` without asking for its response."""
+    given = {"entity_id": entity_id, "message": "门开了", **data}
+    await hass.services.async_call(const.DOMAIN, "send_message", given, blocking=True)
+
+
 async def send_one(hass: HomeAssistant, number: str = ALICE, **data: Any) -> tuple[str, str | None]:
     """Send one message and return its outcome and reason."""
     [message] = await send(hass, number=number, **data)
@@ -73,7 +79,7 @@ class TestLimits:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert entry.options["hourly_limit"] == 1
         assert await send_one(hass) == ("accepted", None)
-        assert await send_one(hass) == ("refused", "hourly_limit")
+        assert await send_one(hass) == ("not_sent", "hourly_limit")
 
 
 class TestCrossing:
@@ -83,7 +89,7 @@ class TestCrossing:
         entry = await limited(hourly_limit=2)
         events: list[Event] = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
         outcomes = [await send_one(hass) for _ in range(5)]
-        assert outcomes == [("accepted", None)] * 2 + [("refused", "hourly_limit")] * 3
+        assert outcomes == [("accepted", None)] * 2 + [("not_sent", "hourly_limit")] * 3
         assert len(sandbox.platform.messages) == 2
         assert [event.data for event in events] == [
             {"config_entry_id": entry.entry_id, "reason": "hourly_limit", "spent": 2, "limit": 2}
@@ -95,7 +101,7 @@ class TestCrossing:
         await later(hass, freezer, minutes=61)
         assert issue(hass, entry, "spending_limit") is None
         assert await send_one(hass) == ("accepted", None)
-        assert await send_one(hass, message="长" * 150) == ("refused", "hourly_limit")
+        assert await send_one(hass, message="长" * 150) == ("not_sent", "hourly_limit")
         assert len(events) == 2
 
     async def test_brief_room_does_not_end_the_crossing(
@@ -104,7 +110,7 @@ class TestCrossing:
         entry = await limited(hourly_limit=2)
         events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
         for _ in range(4):
-            assert await send_one(hass, message="长" * 200) == ("refused", "hourly_limit")
+            assert await send_one(hass, message="长" * 200) == ("not_sent", "hourly_limit")
             await later(hass, freezer, minutes=2)
         assert len(events) == 1
         assert issue(hass, entry, "spending_limit") is not None
@@ -114,7 +120,7 @@ class TestCrossing:
     ) -> None:
         entry = await limited(number_limit=1)
         events = async_capture_events(hass, const.EVENT_SPENDING_LIMIT)
-        assert [await send_one(hass) for _ in range(2)] == [("accepted", None), ("refused", "number_limit")]
+        assert [await send_one(hass) for _ in range(2)] == [("accepted", None), ("not_sent", "number_limit")]
         assert await send_one(hass, BOB) == ("accepted", None)
         assert events[0].data["reason"] == "number_limit"
         assert issue(hass, entry, "spending_limit") is not None
@@ -122,11 +128,13 @@ class TestCrossing:
         assert issue(hass, entry, "spending_limit") is None
 
     async def test_refused_message_without_response_raises(self, hass: HomeAssistant, limited: Any) -> None:
-        await limited(hourly_limit=1)
+        """Only a critical one is refused: others wait, which is no error."""
+        await limited(daily_limit=1)
         await send_one(hass)
+        await notify(hass, "notify.alice")
         with pytest.raises(HomeAssistantError) as raised:
-            await notify(hass, "notify.bob")
-        assert "refused. Your own hourly spending limit" in str(raised.value.translation_placeholders)
+            await act_without_response(hass, "notify.alice", priority="critical")
+        assert "refused. Your own daily spending limit" in str(raised.value.translation_placeholders)
 
 
 class TestWarning:
@@ -168,7 +176,7 @@ class TestCritical:
     ) -> None:
         await limited(hourly_limit=1, number_limit=1, daily_limit=2, critical_reserve=1)
         assert await send_one(hass) == ("accepted", None)
-        assert await send_one(hass) == ("refused", "hourly_limit")
+        assert await send_one(hass) == ("not_sent", "hourly_limit")
         assert await send_one(hass, priority="critical") == ("accepted", None)
         assert await send_one(hass, priority="critical") == ("accepted", None)
         assert await send_one(hass, priority="critical") == ("refused", "daily_limit")
@@ -203,9 +211,9 @@ class TestAutomatic:
         context = Context(parent_id=async_fire(hass, const.EVENT_MESSAGE_RECEIVED, {}).id)
         message = {"entity_id": "notify.alice", "message": "收到"}
         await hass.services.async_call("notify", "send_message", message, blocking=True, context=context)
-        with pytest.raises(HomeAssistantError) as raised:
-            await hass.services.async_call("notify", "send_message", message, blocking=True, context=context)
-        assert "automatic" in str(raised.value.translation_placeholders)
+        events = async_capture_events(hass, const.EVENT_MESSAGE_SENT)
+        await hass.services.async_call("notify", "send_message", message, blocking=True, context=context)
+        assert [(event.data["outcome"], event.data["reason"]) for event in events] == [("not_sent", "automatic_limit")]
 
     async def test_service_number_is_rejected(self, hass: HomeAssistant, limited: Any, sandbox: Sandbox) -> None:
         await limited()
@@ -237,4 +245,4 @@ async def test_failing_ledger_is_replaced_and_the_limits_hold(hass: HomeAssistan
     ledger._database.execute("ALTER TABLE spent RENAME TO elsewhere")
     assert await send_one(hass) == ("accepted", None)
     assert await send_one(hass) == ("accepted", None)
-    assert await send_one(hass) == ("refused", "hourly_limit")
+    assert await send_one(hass) == ("not_sent", "hourly_limit")

@@ -164,6 +164,10 @@ class FailoverClient:
         """Return when the spending limits have room for messages to a number: see the core's `Client.room_at`."""
         return self._by_preference()[0].room_at(number, parts, messages=messages, automatic=automatic)
 
+    def most_parts(self, *, automatic: bool = False) -> int | None:
+        """Return the parts of the longest message that the limits allow: see the core's `Client.most_parts`."""
+        return self._by_preference()[0].most_parts(automatic=automatic)
+
     async def aclose(self) -> None:
         """Close both clients; requests that have started end first."""
         if self.cmpp is not None:

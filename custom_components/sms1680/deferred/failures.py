@@ -10,10 +10,8 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from homeassistant.components import persistent_notification
 from homeassistant.config_entries import ConfigEntry
@@ -38,6 +36,7 @@ from ..errors import language
 from ..issues import CRITICAL_FAILED, without_markdown
 from ..recipients import find_recipient, recipients
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError, comparable_number
+from .failure import CAUSES, Failure, FailureCause, is_repeatable
 from .models import DeliveryResult, QueuedMessage, receipt_response
 
 _LOGGER = logging.getLogger(__name__)
@@ -49,6 +48,7 @@ _SWEEP_DELAY: Final = 60.0  # seconds
 # The rows of the messages that a call is busy with. A call can outlive a reload of its account.
 _DATA_RUNNING: HassKey[set[int]] = HassKey(f"{DOMAIN}_running_messages")
 _MAX_CONCLUDED: Final = 10_000  # rows whose mark in the journal may still be on its way
+_MAX_DIGESTS: Final = 1_000  # rows of digests whose delivery report may still be on its way
 _TITLES: Final = ("Critical SMS not delivered", "紧急短信未送达")
 _NOTICES: Final = (
     (
@@ -58,96 +58,6 @@ _NOTICES: Final = (
     "发给{who}的紧急短信未送达。\n\n{problem}\n\n请用其他方式联系{who}。之后的短信送达{who}时，此通知会自动消失。",
 )
 _EXPIRED: Final = ("No delivery report came in time; it may still arrive.", "期限内没有收到状态报告，可能仍会送达。")
-
-
-class FailureCause(StrEnum):
-    """Why a message counts as failed: its outcome, or its delivery report."""
-
-    REFUSED = "refused"
-    NOT_SENT = "not_sent"
-    HELD = "held"
-    UNKNOWN = "unknown"
-    FAILED = "failed"
-    NO_REPORT = "no_report"
-
-
-_CAUSES: Final = {
-    DeliveryState.FAILED: FailureCause.FAILED,
-    DeliveryState.EXPIRED: FailureCause.NO_REPORT,
-    **{
-        state: FailureCause(state.value)
-        for state in DeliveryState
-        if state.value in list(Outcome) and state != "accepted"
-    },
-}
-
-
-@dataclass(frozen=True, repr=False)
-class Failure:
-    """A message that was not delivered to one number.
-
-    name, subentry_id: of the recipient. reason: the code of the outcome's reason, or why the message was dropped.
-    status: the word of the delivery report. problem: what happened, as a sentence. repeatable: the message can be sent
-    again without a risk. row: in the journal, None if it is not known. fallback: the steps that were run.
-    """
-
-    cause: FailureCause
-    number: str
-    problem: str
-    name: str | None = None
-    subentry_id: str | None = None
-    outcome: Outcome = Outcome.ACCEPTED
-    reason: str | None = None
-    status: str | None = None
-    message_id: str | None = None
-    parts: int = 1
-    priority: str = "normal"
-    repeatable: bool = False
-    automatic: bool = False
-    row: int | None = None
-    fallback: tuple[dict[str, str], ...] = ()
-
-    @classmethod
-    def from_receipt(cls, receipt: Receipt, problem: str, **fields: Any) -> Self:
-        """Return the failure of a message that the platform did not accept. fields: override those of the receipt."""
-        return cls(
-            FailureCause(receipt.outcome.value),
-            receipt.number,
-            problem,
-            **{
-                "outcome": receipt.outcome,
-                "reason": receipt.reason.value if receipt.reason else None,
-                "message_id": receipt.message_id,
-                "parts": receipt.parts,
-                "repeatable": is_repeatable(receipt),
-                **fields,
-            },
-        )
-
-    def as_event(self, entry: ConfigEntry[Any] | None) -> dict[str, Any]:
-        """Return the data of the event."""
-        return {
-            ATTR_CONFIG_ENTRY_ID: entry.entry_id if entry else None,
-            "number": self.number,
-            "recipient": self.name,
-            "subentry_id": self.subentry_id,
-            "cause": self.cause.value,
-            "outcome": self.outcome.value,
-            "reason": self.reason,
-            "status": self.status,
-            "problem": self.problem,
-            "message_id": self.message_id,
-            "parts": self.parts,
-            "priority": self.priority,
-            "repeatable": self.repeatable,
-            "automatic": self.automatic,
-            "fallback": list(self.fallback),
-        }
-
-
-def is_repeatable(receipt: Receipt) -> bool:
-    """Return whether the message can be sent again without a risk, by anybody and unchanged."""
-    return receipt.outcome is Outcome.NOT_SENT or (receipt.outcome.is_failure and receipt.repeat is Repeat.YES)
 
 
 @callback
@@ -163,6 +73,7 @@ def async_fire_sent(
         "priority": priority,
         "repeatable": is_repeatable(result.receipt),
         "automatic": automatic,
+        "digest": result.digest,
     }
     del data["trying_until"], data["fallback"]
     async_fire(hass, EVENT_MESSAGE_SENT, data, caller)
@@ -174,7 +85,7 @@ def async_report_receipt(
 ) -> None:
     """Fire the events of one send by the account of a YAML entry, which has neither a journal nor recipients."""
     origin = {ATTR_CONFIG_ENTRY_ID: None, "subentry_id": None}
-    kind = {"priority": priority, "repeatable": is_repeatable(receipt), "automatic": automatic}
+    kind = {"priority": priority, "repeatable": is_repeatable(receipt), "automatic": automatic, "digest": None}
     async_fire(hass, EVENT_MESSAGE_SENT, {**origin, **receipt_response(receipt, None), **kind}, caller)
     if receipt.outcome is not Outcome.ACCEPTED:
         failure = Failure.from_receipt(
@@ -223,6 +134,7 @@ class FailureReporter:
         self._journal = journal
         self._last_report: datetime | None = None
         self._concluded: BoundedDict[int, None] = BoundedDict(_MAX_CONCLUDED)
+        self._digests: BoundedDict[int, int] = BoundedDict(_MAX_DIGESTS)
         self._running = hass.data.setdefault(_DATA_RUNNING, set())
         self._sweep_job = HassJob(self._async_sweep, f"{DOMAIN} sweep", cancel_on_shutdown=True)
         self._unsubscribe: list[CALLBACK_TYPE] = []
@@ -272,6 +184,8 @@ class FailureReporter:
         receipt = result.final_receipt
         if receipt.outcome is Outcome.ACCEPTED:
             self._running.discard(result.outgoing or 0)
+            if result.digest is not None and result.outgoing is not None:
+                self._digests[result.outgoing] = result.digest
             return
         if not result.is_handled and result.outgoing not in self._concluded:
             name = _recipient(self._entry, result.addressee.number)
@@ -288,6 +202,7 @@ class FailureReporter:
                 automatic=automatic,
                 row=result.outgoing,
                 fallback=result.fallback,
+                digest=result.digest,
             )
             async_report(self._hass, self._entry, failure, caller)
         self.async_conclude([result.outgoing])
@@ -334,7 +249,7 @@ class FailureReporter:
         if update.concluded or update.row in self._concluded or update.row in self._running:
             return
         if cause is None:
-            cause = _CAUSES.get(update.state)
+            cause = CAUSES.get(update.state)
             if cause is None or (cause is FailureCause.NO_REPORT and not self.reports_arrive):
                 return
         name = _recipient(self._entry, update.number)
@@ -361,6 +276,7 @@ class FailureReporter:
             automatic=update.automatic,
             row=update.row,
             fallback=tuple(fallback),
+            digest=self._digests.get(update.row),
         )
         async_report(self._hass, self._entry, failure)
         self.async_conclude([update.row])

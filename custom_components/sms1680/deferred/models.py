@@ -1,6 +1,6 @@
 """A deferred message, and the result of a delivery."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Self
@@ -9,6 +9,7 @@ from homeassistant.config_entries import ConfigEntry
 
 from ..client import Outcome, Reason, Receipt
 from ..client.options import Priority
+from ..client.outcomes import OWN_LIMITS
 from ..errors import DropReason
 from ..recipients import Addressee
 from .policy import NO_POLICY, DeliveryPolicy, Fallback
@@ -27,8 +28,9 @@ class QueuedMessage:
     the fallback actions. until: when to stop trying, None before the first attempt. tried: the fallback has had
     its turn. tries: attempts so far. watched: the message was sent, only its fallback waits. outgoing: its row in the
     journal, if its delivery report is awaited. missed: its outcome, if that is why the fallback waits. transport: that
-    submitted it, if its delivery report is awaited. repeated: it was already sent once more. Times are
-    seconds since 1970. The names of the fields are the keys of the stored form.
+    submitted it, if its delivery report is awaited. repeated: it was already sent once more. limit: the reason of the
+    spending limit that holds it back. attempt: the last attempt to send it with others in a digest. Times are seconds
+    since 1970. The names of the fields are the keys of the stored form.
     """
 
     number: str
@@ -50,6 +52,8 @@ class QueuedMessage:
     missed: str | None = None
     transport: str | None = None
     repeated: bool = False
+    limit: str | None = None
+    attempt: str | None = None
 
     def __repr__(self) -> str:
         """Show neither number nor text."""
@@ -99,13 +103,29 @@ class StoredMessage:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One attempt to send a queued message.
+
+    id: names the attempt in the journal. before_fallback: to be awaited before the fallback starts. digest: how many
+    messages it sums up, None for an ordinary message.
+    """
+
+    id: str
+    message: QueuedMessage
+    before_fallback: Callable[[], Awaitable[None]]
+    digest: int | None = None
+
+
+@dataclass(frozen=True)
 class DeliveryResult:
     """The result for one addressee, and the remaining plans for the message.
 
     outgoing: the row in the journal, None if it could not be written. safe: the safe text replaced the message.
-    delayed_until: the end of the quiet hours that hold the message back. trying_until: it is tried again until then.
+    delayed_until: the end of the quiet hours that hold the message back, or when a spending limit that holds it back
+    will have room. trying_until: it is tried again until then.
     fallback: the fallback steps with their outcomes. drop_reason: why the message was not even tried. transport: that
-    answered. repeated: the message was sent once more, because its outcome was unknown.
+    answered. repeated: the message was sent once more, because its outcome was unknown. digest: how many messages it
+    sums up, None for an ordinary message.
     """
 
     addressee: Addressee
@@ -118,6 +138,12 @@ class DeliveryResult:
     drop_reason: DropReason | None = None
     transport: str | None = None
     repeated: bool = False
+    digest: int | None = None
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether one of our own limits holds the message back."""
+        return self.receipt.outcome.is_failure and self.receipt.reason in OWN_LIMITS
 
     @property
     def is_pending(self) -> bool:
@@ -144,7 +170,7 @@ class DeliveryResult:
     def as_response(self) -> dict[str, Any]:
         """Return the response of an action. The number is not masked: the caller named it."""
         response = receipt_response(self.receipt, self.addressee.name)
-        if self.delayed_until is not None:
+        if self.delayed_until is not None and self.receipt.reason is None:
             response["reason"] = "quiet_hours"
         elif self.drop_reason is not None:
             response["reason"] = self.drop_reason.value

@@ -50,5 +50,6 @@ def async_fire_outcome(
         **{
             name: value for name, value in result.as_response().items() if name not in ("delayed_until", "trying_until")
         },
+        "digest": result.digest,
     }
     async_fire(hass, EVENT_DELAYED_MESSAGE, data, caller)

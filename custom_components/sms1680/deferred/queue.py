@@ -22,8 +22,9 @@ from ..client.outcomes import OWN_LIMITS
 from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery, signal_waiting
 from ..errors import DropReason
 from ..store.db import DeferredRow, DeliveryState, DeliveryUpdate, MessageStore, StoreError
+from .digest_sender import DigestSender, waits_for_room
 from .failures import FailureReporter
-from .models import DeliveryResult, QueuedMessage, StoredMessage
+from .models import Attempt, DeliveryResult, QueuedMessage, StoredMessage
 from .outcome_events import async_report_outcome
 from .report_watch import ReportWatch, RunFallback
 from .retry_policy import TOO_LATE, at_present, is_too_late, outcome_of_attempt, pause_after, retry_pause
@@ -33,20 +34,10 @@ from .storage import WOULD_BE_LOST, QueueStorage
 _LOGGER = logging.getLogger(__name__)
 
 _STOP_TIMEOUT: Final = 10.0  # seconds
+# The states of an attempt that certainly sent nothing.
+_UNSENT: Final = (DeliveryState.NOT_SENT, DeliveryState.REFUSED)
 
 type SendAttempt = Callable[[DeferredQueue, Attempt], Awaitable[DeliveryResult]]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to send a queued message.
-
-    id: names the attempt in the journal. before_fallback: to be awaited before the fallback starts.
-    """
-
-    id: str
-    message: QueuedMessage
-    before_fallback: Callable[[], Awaitable[None]]
 
 
 @dataclass(eq=False, repr=False)
@@ -70,6 +61,17 @@ class DeferredQueue:
         self.failures = FailureReporter(self.hass, self.entry, self.journal)
         self._reports = ReportWatch(
             self.hass, self.entry, self._storage, self.journal, run_fallback, self.failures, self._track
+        )
+        self.digests = DigestSender(
+            self.hass,
+            self.entry,
+            self._storage,
+            self._schedule,
+            self.failures,
+            lambda attempt: self.send(self, attempt),
+            self._is_deleted,
+            self.async_enqueue,
+            self._track,
         )
         self._running: dict[int, StoredMessage] = {}
         self._deleted: set[int] = set()
@@ -123,12 +125,17 @@ class DeferredQueue:
         except StoreError as error:
             _LOGGER.error("The queued messages could not be read (%s)", error)  # noqa: TRY400
             return
+        interrupted: dict[str, list[StoredMessage]] = {}
         for one in left:
-            await self._async_recover(one)
+            if (stored := await self._async_recover(one)) is not None:
+                interrupted.setdefault(_attempt_id(stored), []).append(stored)
+        for group in interrupted.values():
+            await self._async_recover_interrupted(group)
         watched = {stored.message.outgoing for stored in self._reports.schedule.messages.values()}
         await self._reports.async_check({row for row in watched if row is not None})
         self._schedule.set_timer()
         self._reports.schedule.set_timer()
+        self._track(self.digests.async_plan())
         await self.failures.async_start([row for row in watched if row is not None])
 
     @callback
@@ -143,8 +150,8 @@ class DeferredQueue:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe = []
-        self._schedule.clear()
-        self._reports.schedule.clear()
+        self._schedule.close()
+        self._reports.schedule.close()
         if self._tasks:
             _, slow = await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT)
             for task in slow:
@@ -177,8 +184,8 @@ class DeferredQueue:
 
     # --- recovery after a restart ---
 
-    async def _async_recover(self, one: DeferredRow) -> None:
-        """Queue a message of an earlier run again, or report its outcome if it must not be sent again."""
+    async def _async_recover(self, one: DeferredRow) -> StoredMessage | None:
+        """Queue a message of an earlier run again; return it if the end of the program interrupted its attempt."""
         try:
             message = QueuedMessage.from_json(one.message or {})
         except (KeyError, TypeError):
@@ -186,22 +193,37 @@ class DeferredQueue:
             await self._async_end(
                 StoredMessage(one.row, one.due, message), self._not_tried(message, DropReason.UNREADABLE)
             )
-            return
+            return None
         stored = StoredMessage(one.row, one.due, message)
-        receipt = await self._async_interrupted(stored) if one.going else None
+        if one.going:
+            return stored
+        self._load(stored)
+        return None
+
+    def _load(self, stored: StoredMessage) -> None:
+        schedule = self._reports.schedule if stored.message.watched else self._schedule
+        schedule.messages[stored.row] = stored
+
+    async def _async_recover_interrupted(self, group: list[StoredMessage]) -> None:
+        """Queue the messages of an attempt again, or report its outcome if they must not be sent again."""
+        receipt = await self._async_interrupted(group[0])
         if receipt is None:
-            schedule = self._reports.schedule if message.watched else self._schedule
-            schedule.messages[one.row] = stored
+            for stored in group:
+                self._load(stored)
+        elif len(group) > 1:
+            await self.digests.async_end(group, DeliveryResult(group[-1].message.addressee(self.entry), receipt))
         else:
-            await self._async_end(stored, DeliveryResult(message.addressee(self.entry), receipt))
+            await self._async_end(group[0], DeliveryResult(group[0].message.addressee(self.entry), receipt))
 
     async def _async_interrupted(self, stored: StoredMessage) -> Receipt | None:
         """Return the result of an attempt that the end of the program interrupted; None if nothing left."""
         message, outcome = stored.message, Outcome.UNKNOWN
+        # A digest that was refused is sent again: its messages still wait for room in the limit.
+        unsent = _UNSENT if message.limit is not None else _UNSENT[:1]
         if not message.watched:
             with contextlib.suppress(StoreError):
                 states = await asyncio.wrap_future(self.journal.states_of_attempt(_attempt_id(stored)))
-                if states and all(state is DeliveryState.NOT_SENT for state in states):
+                if states and all(state in unsent for state in states):
                     return None
                 outcome = outcome_of_attempt(states)
         return Receipt(message.number, outcome, reason=Reason.LOST if outcome is Outcome.UNKNOWN else None)
@@ -212,11 +234,19 @@ class DeferredQueue:
     def _on_due(self, due: list[StoredMessage]) -> None:
         """Start what is due, in its order for each number."""
         by_number: dict[str, list[StoredMessage]] = {}
+        digests: dict[str, list[StoredMessage]] = {}
         for stored in due:
-            by_number.setdefault(stored.message.number, []).append(stored)
-        self._running.update((stored.row, stored) for stored in due)
-        for number, messages in by_number.items():
-            self._last[number] = self._track(self._async_run(messages, self._last.get(number)))
+            limited = waits_for_room(stored.message, dt_util.utcnow())
+            number = self.digests.number_of(stored.message)
+            (digests if limited else by_number).setdefault(number, []).append(stored)
+        for number in {**digests, **by_number}:
+            digest = digests.get(number, [])
+            if digest:
+                digest.extend(self.digests.take(number))
+                digest.sort(key=lambda stored: (stored.message.since, stored.row))
+            self._running.update((stored.row, stored) for stored in digest + by_number.get(number, []))
+            running = self._async_run(by_number.get(number, []), digest, self._last.get(number))
+            self._last[number] = self._track(running)
 
     def _track(self, running: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self.hass.async_create_background_task(running, f"{DOMAIN} deferred", eager_start=False)
@@ -230,19 +260,24 @@ class DeferredQueue:
             self._deleted.clear()
         self._last = {number: last for number, last in self._last.items() if last is not task}
 
-    async def _async_run(self, messages: list[StoredMessage], previous: asyncio.Task[None] | None) -> None:
+    async def _async_run(
+        self, messages: list[StoredMessage], digest: list[StoredMessage], previous: asyncio.Task[None] | None
+    ) -> None:
+        """Send to one number: first the digest, then the other messages one by one."""
         if previous is not None:
             await asyncio.wait([previous])
-        for stored in messages:
+        for group in ([digest] if digest else []) + [[stored] for stored in messages]:
             if not self._unsubscribe:
                 return  # stopped; the rest is still in the store
             try:
-                await self._async_send(stored)
+                await (self.digests.async_send(group) if group is digest else self._async_send(group[0]))
             except Exception as error:  # noqa: BLE001 - the remaining messages must still be sent
                 _LOGGER.error("A queued message failed with %s", type(error).__name__)  # noqa: TRY400
-                receipt = Receipt(stored.message.number, Outcome.UNKNOWN, reason=Reason.LOST)
-                await self._async_end(stored, DeliveryResult(stored.message.addressee(self.entry), receipt))
-            self._running.pop(stored.row, None)
+                receipt = Receipt(group[-1].message.number, Outcome.UNKNOWN, reason=Reason.LOST)
+                result = DeliveryResult(group[-1].message.addressee(self.entry), receipt)
+                await (self.digests.async_end(group, result) if group is digest else self._async_end(group[0], result))
+            for stored in group:
+                self._running.pop(stored.row, None)
             self._on_change()
 
     async def _async_send(self, stored: StoredMessage) -> None:
@@ -276,6 +311,12 @@ class DeferredQueue:
     async def _async_settle(self, stored: StoredMessage, result: DeliveryResult) -> None:
         """Put a message off that is still to be sent, or report its outcome."""
         message = stored.message
+        if result.is_over_limit and (room := result.delayed_until) is not None and result.receipt.reason is not None:
+            last = message.until if message.limit is not None else None
+            message = replace(message, limit=result.receipt.reason.value, tried=True, tries=message.tries + 1)
+            message = replace(message, until=last or (dt_util.utcnow() + TOO_LATE).timestamp())
+            await self._async_put_off(replace(stored, due=room, message=message))
+            return
         if (morning := result.delayed_until) is not None:
             # The time to keep trying starts again after the quiet hours. Any other limit ends after them.
             restarts = message.until is None or message.policy.keep_trying is not None
@@ -344,4 +385,5 @@ class DeferredQueue:
 
 
 def _attempt_id(stored: StoredMessage) -> str:
-    return f"{stored.row}.{stored.message.tries}"
+    message = stored.message
+    return message.attempt or f"{stored.row}.{message.tries}"

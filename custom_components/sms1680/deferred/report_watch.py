@@ -13,7 +13,8 @@ from homeassistant.util import dt as dt_util
 
 from ..client import DeliveryReport, Repeat
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
-from .failures import FailureCause, FailureReporter
+from .failure import FailureCause
+from .failures import FailureReporter
 from .models import HANDLED, QueuedMessage, StoredMessage
 from .retry_policy import TOO_LATE
 from .schedule import Schedule

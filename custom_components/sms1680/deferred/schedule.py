@@ -27,6 +27,7 @@ class Schedule:
         self._hass = hass
         self._on_due = on_due
         self._on_change = on_change
+        self._is_closed = False
         self._cancel: CALLBACK_TYPE | None = None
         self._job = HassJob(self._due, "sms1680 deferred messages", cancel_on_shutdown=True)
 
@@ -45,8 +46,9 @@ class Schedule:
         return removed
 
     @callback
-    def clear(self) -> None:
-        """Remove all messages."""
+    def close(self) -> None:
+        """Remove all messages. Messages that are added later do not start."""
+        self._is_closed = True
         self.messages.clear()
         self.set_timer()
 
@@ -55,7 +57,7 @@ class Schedule:
         if self._cancel is not None:
             self._cancel()
             self._cancel = None
-        if self.messages:
+        if self.messages and not self._is_closed:
             first = min(stored.due for stored in self.messages.values())
             self._cancel = async_track_point_in_utc_time(self._hass, self._job, first)
         self._on_change()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -38,6 +39,18 @@ class QueueStorage:
             self._entry_id, message.number, stored.due, message.as_json(), row=stored.row, going=going
         )
         await asyncio.wrap_future(saving)
+
+    async def async_update_together(self, stored: Iterable[StoredMessage], *, going: bool = False) -> None:
+        """Store the present form of several messages, all of them or none. going: as above. Raises StoreError."""
+        rows = [DeferredRow(one.row, one.due, going, one.message.number, one.message.as_json()) for one in stored]
+        await asyncio.wrap_future(self._store.save_deferred_together(self._entry_id, rows))
+
+    async def async_delete_together(self, rows: Sequence[int]) -> None:
+        """Delete messages that are done."""
+        try:
+            await asyncio.wrap_future(self._store.delete_deferred_rows(rows))
+        except StoreError as error:
+            _LOGGER.warning("Queued messages that are done could not be deleted (%s)", error)
 
     async def async_delete(self, row: int) -> None:
         """Delete a message that is done."""

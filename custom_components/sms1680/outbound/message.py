@@ -27,7 +27,7 @@ class MessageOptions:
     """The options of one message.
 
     extension: overrides that of the recipient. patience: seconds of trying, None for the default. context: the origin
-    of the message.
+    of the message. digest: how many messages it sums up, None for an ordinary message.
     """
 
     at: datetime | None = None
@@ -35,6 +35,7 @@ class MessageOptions:
     priority: Priority = "normal"
     patience: float | None = None
     context: SendContext = DEFAULT_CONTEXT
+    digest: int | None = None
 
     @property
     def is_critical(self) -> bool:

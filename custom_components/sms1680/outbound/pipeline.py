@@ -16,11 +16,10 @@ from homeassistant.util import dt as dt_util
 from ..account.journal import SendContext
 from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
-from ..client.outcomes import OWN_LIMITS
 from ..deferred.failures import async_fire_sent
-from ..deferred.models import HANDLED, DeliveryResult, QueuedMessage
+from ..deferred.models import HANDLED, Attempt, DeliveryResult, QueuedMessage
 from ..deferred.policy import NO_POLICY, DeliveryPolicy
-from ..deferred.queue import Attempt, DeferredQueue
+from ..deferred.queue import DeferredQueue
 from ..deferred.retry_policy import pause_after
 from ..recipients import Addressee
 from ..store.manager import StoreManager
@@ -77,7 +76,7 @@ class _OutboundItem:
     def falls_back(self, result: DeliveryResult) -> bool:
         """Return whether this result makes the fallback run."""
         outcome = result.receipt.outcome
-        return bool(self.policy.fallback) and (
+        return bool(self.policy.fallback and not result.is_pending) and (
             outcome in _FALLS_BACK or (outcome is Outcome.UNKNOWN and self.allows_duplicates)
         )
 
@@ -126,6 +125,7 @@ async def async_deliver(
             options,
             [item.policy.safe_text for item in items_now],
             batched=batched,
+            hold_back=lambda place, result: _async_wait_for_room(items_now[place], result),
         )
         for item, result in zip(items_now, sent, strict=True):
             item.queue.failures.async_begin([result.outgoing])
@@ -160,6 +160,10 @@ async def _async_repeat(hass: HomeAssistant, item: _OutboundItem, result: Delive
 async def _async_finish(item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
     """Let a message wait if there is something to wait for; otherwise report its end if it failed."""
     waits = await _async_fall_back_later(item, result)
+    if not waits:
+        result = await _async_wait_for_room(item, result, after_fallback=True)
+    if result.receipt.outcome.is_failure and not result.is_over_limit:
+        item.queue.digests.async_replan()  # the refund leaves room for others
     await _async_await_report(item, result)
     result = await _async_keep_trying(item, result)
     failures = item.queue.failures
@@ -172,20 +176,49 @@ async def _async_finish(item: _OutboundItem, result: DeliveryResult) -> Delivery
 
 
 async def _async_hold_back(hass: HomeAssistant, items: Sequence[_OutboundItem]) -> dict[int, DeliveryResult]:
-    """Queue the messages that quiet hours hold back. One that cannot be queued is sent rather than lost."""
+    """Queue the messages that quiet hours hold back, and those for which others wait that a limit holds back.
+
+    One that cannot be queued is sent rather than lost.
+    """
     results: dict[int, DeliveryResult] = {}
     for place, item in enumerate(items):
         addressee, options = item.addressee, item.options
         if options.is_critical:
             continue
+        limit: Reason | None = None
         until = await async_quiet_until(addressee, options.at or dt_util.utcnow())
-        if until is not None and await item.queue.async_enqueue(item.queued(), until):
+        if until is not None:
+            until = until if await item.queue.async_enqueue(item.queued(), until) else None
+        elif options.at is None and not item.policy.fallback:
+            until, limit = await item.queue.digests.async_join(item.queued()) or (None, None)
+        if until is not None:
             parts = addressee.entry.runtime_data.client.failover.estimate(item.text).parts
-            receipt = Receipt(addressee.number, Outcome.NOT_SENT, parts=parts)
+            receipt = Receipt(addressee.number, Outcome.NOT_SENT, reason=limit, parts=parts)
             results[place] = DeliveryResult(addressee, receipt, delayed_until=until)
             automatic = options.context.automatic
             async_fire_sent(hass, results[place], options.priority, options.context.caller, automatic=automatic)
     return results
+
+
+async def _async_wait_for_room(
+    item: _OutboundItem, result: DeliveryResult, *, queued: bool = False, after_fallback: bool = False
+) -> DeliveryResult:
+    """Let a message over one of our own limits wait for room; return its result, pending if it waits.
+
+    A critical message never waits. One with a fallback waits only if no step of it has taken the message. queued: the
+    message is in the queue already.
+    """
+    reason = result.receipt.reason
+    if item.options.is_critical or not result.is_over_limit or reason is None or result.is_handled:
+        return result
+    if item.policy.fallback and (not after_fallback or result.may_have_arrived(item.policy)):
+        return result
+    digests = item.queue.digests
+    message = item.queued(limit=reason.value)
+    room = await (digests.async_room_for(message) if queued else digests.async_hold_back(message, reason))
+    if room is None:
+        return result
+    return replace(result, receipt=replace(result.receipt, outcome=Outcome.NOT_SENT), delayed_until=room)
 
 
 async def _async_fall_back(
@@ -243,7 +276,7 @@ async def _async_keep_trying(item: _OutboundItem, result: DeliveryResult) -> Del
     policy, at, now = item.policy, item.options.at, dt_util.utcnow()
     keep_trying, falls_back_later = policy.keep_trying, bool(at and policy.fallback)
     unsent = result.receipt.outcome is Outcome.NOT_SENT and not result.may_have_arrived(policy)
-    if unsent and (keep_trying is not None or falls_back_later):
+    if unsent and not result.is_pending and (keep_trying is not None or falls_back_later):
         until = (at or now) + timedelta(seconds=keep_trying or 0)
         due = until if keep_trying is None else min(now + pause_after(1), until)
         queued = item.queued(until=until.timestamp(), tried=not falls_back_later, tries=1)
@@ -274,7 +307,8 @@ async def _async_attempt(
     queued = attempt.message
     addressee = queued.addressee(entry)
     at = dt_util.utc_from_timestamp(queued.at) if queued.at is not None else None
-    options = MessageOptions(at, queued.extension, queued.priority, context=SendContext(queued.automatic))
+    context = SendContext(queued.automatic)
+    options = MessageOptions(at, queued.extension, queued.priority, context=context, digest=attempt.digest)
     if not options.is_critical and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.NOT_SENT), delayed_until=until)
     item = _OutboundItem(addressee, queued.text, queued.policy, options, Context(user_id=queued.user), queue)
@@ -284,13 +318,21 @@ async def _async_attempt(
         check(hass, [addressee], message, options)
     except ServiceValidationError:
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.REFUSED, reason=Reason.PARAMETER))
-    (result,) = await send_with_safe_text(hass, [addressee], message, attempt_options, [queued.policy.safe_text])
+    (result,) = await send_with_safe_text(
+        hass,
+        [addressee],
+        message,
+        attempt_options,
+        [queued.policy.safe_text],
+        hold_back=lambda _, over: _async_wait_for_room(item, over, queued=True, after_fallback=queued.tried),
+    )
     result = await _async_repeat(hass, item, result)
     if at is None and not queued.tried:
         if queued.policy.fallback:
             await attempt.before_fallback()
         (result,) = await _async_fall_back(hass, [item], [result])
-    elif at is not None and result.receipt.reason not in OWN_LIMITS and await _async_fall_back_later(item, result):
+        result = await _async_wait_for_room(item, result, queued=True, after_fallback=True)
+    elif at is not None and not result.is_over_limit and await _async_fall_back_later(item, result):
         queue.failures.async_conclude([result.outgoing])
     await _async_await_report(item, result)
     return result

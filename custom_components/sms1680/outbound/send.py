@@ -1,7 +1,7 @@
 """One attempt to send a message: its text first, then the safe text if the platform refuses the words."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from homeassistant.config_entries import ConfigEntryState
@@ -18,6 +18,8 @@ from ..errors import invalid_message_error
 from ..recipients import Addressee
 from .message import MessageOptions, check, text_to
 
+type HoldBack = Callable[[int, DeliveryResult], Awaitable[DeliveryResult]]
+
 
 async def send_with_safe_text(
     hass: HomeAssistant,
@@ -27,11 +29,13 @@ async def send_with_safe_text(
     safe_texts: Sequence[str | None],
     *,
     batched: bool = False,
+    hold_back: HoldBack | None = None,
 ) -> list[DeliveryResult]:
     """Send a checked message once; return a result for each addressee, in order.
 
     safe_texts: for each addressee, replaces a text whose words are refused. batched: share the request with other
-    callers that send the same text now.
+    callers that send the same text now. hold_back: called with the place and the result of each message over one of our
+    own limits, and returns the result that is reported.
     """
     if batched:
         results = await _send_batched(hass, addressees, message, options)
@@ -54,9 +58,21 @@ async def send_with_safe_text(
         conclude(results[place] for place in places)
         for place, result in zip(places, await _send(again, text_to(again, safe), options), strict=True):
             results[place] = replace(result, safe=True)
-    for result in results:
-        async_fire_sent(hass, result, options.priority, options.context.caller, automatic=options.context.automatic)
-    return results
+    return await _report(hass, results, options, hold_back)
+
+
+async def _report(
+    hass: HomeAssistant, results: Sequence[DeliveryResult], options: MessageOptions, hold_back: HoldBack | None
+) -> list[DeliveryResult]:
+    """Fire the events of a send, and return its results with those of the messages that were held back."""
+    reported = []
+    for place, result in enumerate(results):
+        final = replace(result, digest=options.digest)
+        if hold_back is not None and final.is_over_limit:
+            final = await hold_back(place, final)
+        async_fire_sent(hass, final, options.priority, options.context.caller, automatic=options.context.automatic)
+        reported.append(final)
+    return reported
 
 
 def report_end(result: DeliveryResult, options: MessageOptions) -> None:

@@ -18,7 +18,8 @@ from ..client import InvalidMessageError, Outcome, Reason, Receipt, normalise_nu
 from ..client.options import Priority
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_MESSAGE_SENT
 from ..context import async_fire
-from ..deferred.failures import Failure, async_report, is_repeatable
+from ..deferred.failure import Failure, is_repeatable
+from ..deferred.failures import async_report
 from ..deferred.models import receipt_response
 from ..errors import DropReason, language
 from ..recipients import Addressee, find_recipient, recipients
@@ -156,6 +157,7 @@ def _report(  # noqa: PLR0917 - the fields of one event
         "priority": priority,
         "repeatable": is_repeatable(receipt),
         "automatic": context.automatic,
+        "digest": None,
     }
     async_fire(hass, EVENT_MESSAGE_SENT, data, context.caller)
     failure = Failure.from_receipt(

@@ -130,6 +130,10 @@ class BaseClient:
         room = self._guard.room_at(normalise_number(number), parts, messages=messages, automatic=automatic)
         return max(now, datetime.fromtimestamp(room, UTC))
 
+    def most_parts(self, *, automatic: bool = False) -> int | None:
+        """Return the parts of the longest normal message that the spending limits ever allow, None for no limit."""
+        return None if self._guard is None else self._guard.most_parts(automatic=automatic)
+
     def _prepare(
         self,
         make_plan: Callable[..., SendPlan],

@@ -77,7 +77,7 @@ class Count:
         return Reason.NUMBER_LIMIT if self._messages_to(number_hash) >= limits.number else None
 
     def _reserve(self, number_hash: bytes | None) -> int:
-        """Return the parts per day that a message has besides: twice the reserve if its number got none for a while."""
+        """Return the parts per day beyond the limit: for the first message to a number in ten minutes, more of them."""
         if not self._is_critical:
             return 0
         is_first = number_hash is not None and not self._messages_to(number_hash)
@@ -174,6 +174,12 @@ class SpendingGuard:
             reacting = [(entry.at, entry.parts) for entry in entries if entry.automatic]
             times.append(_room_at(reacting, limits.automatic, parts, HOUR, now))
         return max(times)
+
+    def most_parts(self, *, automatic: bool = False) -> int | None:
+        """Return the parts of the longest normal message that the limits ever allow, None for no limit."""
+        limits = self.limits
+        given = (limits.hour, limits.day, limits.automatic if automatic else None)
+        return min((limit for limit in given if limit is not None), default=None)
 
     def _entries(self, now: float) -> list[LedgerEntry] | None:
         """Return the entries of the last day, the oldest first; None if they cannot be read."""

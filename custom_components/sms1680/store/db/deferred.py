@@ -6,7 +6,7 @@ complete message, because the file can be a new one that replaced a damaged one.
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,12 @@ def save_deferred(
     return int(saved)
 
 
+def save_deferred_together(connection: sqlite3.Connection, entry: str, messages: Iterable[DeferredRow]) -> None:
+    """Save messages that already have a row, all of them or none."""
+    for one in messages:
+        save_deferred(connection, entry, one.number, one.due, one.message or {}, row=one.row, going=one.going)
+
+
 def load_deferred(connection: sqlite3.Connection, entry: str) -> list[DeferredRow]:
     """Return an account's deferred messages, sorted by due time."""
     sql = "SELECT row, due, going, number, message FROM later WHERE entry = ? ORDER BY due, row"
@@ -58,6 +64,11 @@ def load_deferred(connection: sqlite3.Connection, entry: str) -> list[DeferredRo
 def delete_deferred_row(connection: sqlite3.Connection, row: int) -> None:
     """Delete a message whose outcome has been reported."""
     connection.execute("DELETE FROM later WHERE row = ?", (row,))
+
+
+def delete_deferred_rows(connection: sqlite3.Connection, rows: Iterable[int]) -> None:
+    """Delete messages whose common outcome has been reported."""
+    connection.executemany("DELETE FROM later WHERE row = ?", ((row,) for row in rows))
 
 
 def _parse(message: str) -> dict[str, Any] | None:

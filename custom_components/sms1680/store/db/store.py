@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Concatenate
 
 from .conversations import conversation_page, count_unread, list_conversations
-from .deferred import delete_deferred_row, load_deferred, save_deferred
+from .deferred import delete_deferred_row, delete_deferred_rows, load_deferred, save_deferred, save_deferred_together
 from .history import (
     count_items,
     delete_deferred,
@@ -98,7 +98,9 @@ class MessageStore:
     last_delivered = _method(last_delivered)
     save_deferred = _method(save_deferred)
     load_deferred = _method(load_deferred)
+    save_deferred_together = _method(save_deferred_together)
     delete_deferred_row = _method(delete_deferred_row)
+    delete_deferred_rows = _method(delete_deferred_rows)
     delete_deferred = _method(delete_deferred)
     recent = _method(recent_items)
     messages = _method(find_messages)
