@@ -351,7 +351,8 @@ async def test_failed_tell_others_logs_a_warning(
     await reply(hass, entry, "1", BOB)
     assert (await asking)["id"] == "yes"
     await hass.async_block_till_done(wait_background_tasks=True)
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING and "sms1680" in record.name]
+    (warning,) = [record.getMessage() for record in warnings]
     assert warning == "Could not tell the others who answered the question (refused)"
     assert entry.runtime_data.refused_words.words == ["处理"]
 

@@ -20,7 +20,7 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.account import clients as account, failover
 from custom_components.sms1680.account.messages import BatchMessage, TemplateMessage, TextMessage
 from custom_components.sms1680.account.statistics import Statistics
-from custom_components.sms1680.client import NotSentError, Outcome, Reason, Receipt
+from custom_components.sms1680.client import Account, AsyncClient, NotSentError, Outcome, Reason, Receipt
 from custom_components.sms1680.client.cmpp import CMPPClient, Status
 from custom_components.sms1680.store.db import HistoryQuery, StoredOut
 from custom_components.sms1680.store.manager import DATA_STORE
@@ -324,13 +324,14 @@ async def test_withheld_receipts_are_published_if_the_call_is_cancelled() -> Non
     assert heard == [(ALICE, "http")]
 
 
-@pytest.mark.usefixtures("hass")
-async def test_first_receipts_stay_if_the_second_transport_rejects_the_text(entry: MockConfigEntry) -> None:
+async def test_first_receipts_stay_if_the_second_transport_rejects_the_text(sandbox: Sandbox) -> None:
     heard: list[tuple[str, str]] = []
     router = router_to(heard)
     cmpp: Any = Stub(router.on_receipt("cmpp"), connected=True)
-    both = failover.FailoverClient(entry.runtime_data.client.failover.http, cmpp, router)
-    receipts = await both.send(BatchMessage([ALICE], ["价格 $5"]), {})
+    home = Account("homeuser", "secret", product_id="61341")
+    async with AsyncClient(home, gateway=sandbox.url, single_rows=False) as http:
+        both = failover.FailoverClient(http, cmpp, router)
+        receipts = await both.send(BatchMessage([ALICE], ["价格 $5"]), {})
     assert outcomes(list(receipts)) == [(ALICE, "not_sent")]
     assert heard == [(ALICE, "cmpp")]
 
