@@ -31,8 +31,6 @@ HOME_ASSISTANT_TESTS = (
     *("tests/e2e", "tests/hassfest", "tests/home_assistant", "tests/field/home_assistant"),
     "tests/house/test_layout.py",
 )
-# Hostile gateways, pushes, PDUs and neighbours. Bounded in time: CI gives the lane a few minutes.
-ATTACK_TESTS = ("tests/attack",)
 # What a forgotten package or entry point can break, and nothing else.
 WHEEL_TESTS = (
     "tests/house/test_wheel.py",
@@ -86,7 +84,7 @@ LANES = {
     "ha-newest": Lane(
         "3.14.2", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("newest"), measured=True
     ),
-    "attack": Lane("3.14.2", ATTACK_TESTS, ("homeassistant", "apprise"), home_assistant_steps("newest")),
+    "attack": Lane("3.14.2", ["tests/attack"], ("homeassistant", "apprise"), home_assistant_steps("newest")),
 }
 
 
@@ -150,7 +148,7 @@ def run_lane(session: nox.Session) -> None:
     variables = {"COVERAGE_FILE": str(folder / "coverage")}
     if lane.from_wheel:
         variables["SMS1680_WHEEL"] = str(next((folder / "wheel").glob("*.whl")))
-    if lane.tests in (HOME_ASSISTANT_TESTS, ATTACK_TESTS):
+    if "homeassistant" in lane.shown:
         # Home Assistant's own code warns often. A warning in our code is an error.
         options += ["-o", "filterwarnings=default\nerror:::custom_components\\.sms1680"]
     if not any(map(is_test_path, session.posargs)):
