@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.limits.settings import SpendingLimits
     from sms1680.limits.shared_state import state_folders, warn_unshared
     from sms1680.masking import MASK, mask_number
-    from sms1680.numbers import normalise_number
+    from sms1680.numbers import split_numbers
     from sms1680.outcomes import OWN_LIMITS, Language, Outcome, Reason, Repeat
     from sms1680.plan import check_extension
     from sms1680.receipts import Receipt
@@ -44,7 +44,7 @@ else:
     from ..limits.settings import SpendingLimits
     from ..limits.shared_state import state_folders, warn_unshared
     from ..masking import MASK, mask_number
-    from ..numbers import normalise_number
+    from ..numbers import split_numbers
     from ..outcomes import OWN_LIMITS, Language, Outcome, Reason, Repeat
     from ..plan import check_extension
     from ..receipts import Receipt

@@ -8,6 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .client import Outcome, Reason, Receipt, Repeat, ReportState, SMS1680Error, mask_number
+from .client.masking import mask_text
 from .client.outcomes import Language
 from .const import DOMAIN
 
@@ -52,6 +53,8 @@ class DropReason(StrEnum):
     ACCOUNT_DISABLED = "account_disabled"
     RECIPIENT_DISABLED = "recipient_disabled"
     INVALID_CALL = "invalid_call"
+    NUMBER = "number"
+    RECIPIENT = "recipient"
 
     def sentence(self, lang: Language) -> str:
         """Return the reason as a sentence."""
@@ -92,6 +95,14 @@ _DROP_SENTENCES: Final = {
         "The notify entity of the recipient is disabled.",
         "该接收人的通知实体已禁用。",
     ),
+    DropReason.NUMBER: (
+        "This is not a mainland mobile number.",
+        "这不是中国大陆手机号码。",
+    ),
+    DropReason.RECIPIENT: (
+        "This is not a recipient.",
+        "这不是接收人。",
+    ),
     DropReason.INVALID_CALL: (
         "The call is invalid. Home Assistant's log has the details.",
         "调用无效，详情见 Home Assistant 日志。",
@@ -104,19 +115,24 @@ def language(hass: HomeAssistant) -> Language:
     return "zh" if hass.config.language.lower().startswith("zh") else "en"
 
 
-def send_error(hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]]) -> HomeAssistantError | None:
+def send_error(
+    hass: HomeAssistant, results: Iterable[tuple[str | None, Receipt]], wrong: Iterable[tuple[str, str]] = ()
+) -> HomeAssistantError | None:
     """Return one error for all failed recipients, or None.
 
     The error names each recipient, the reason, and whether sending can be repeated.
-    results: for each number the recipient's name, if it has one, and the receipt.
+    results: for each number the recipient's name, if it has one, and the receipt. wrong: each target that could not
+    receive the message, as the call names it, and the `DropReason`.
     """
     failed = [(name, receipt) for name, receipt in results if receipt.outcome in _ERRORS]
+    lang, colon = language(hass), "：" if language(hass) == "zh" else ": "
+    lines = [f"{mask_text(written)}{colon}{DropReason(reason).sentence(lang)}" for written, reason in wrong]
     for outcome, key in _ERRORS.items():
         if any(receipt.outcome is outcome for _, receipt in failed):
             mixed = any(receipt.outcome is not outcome for _, receipt in failed)
-            details = "\n".join(_line(name, receipt, language(hass), with_result=mixed) for name, receipt in failed)
-            return action_error(key, details=details)
-    return None
+            of_numbers = [_line(name, receipt, lang, with_result=mixed) for name, receipt in failed]
+            return action_error(key, details="\n".join([*of_numbers, *lines]))
+    return action_error("outcome_refused", details="\n".join(lines)) if lines else None
 
 
 def not_delivered_error(

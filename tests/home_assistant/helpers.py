@@ -246,6 +246,13 @@ def in_store(hass: HomeAssistant, sql: str = "SELECT row, going FROM later") -> 
     return store_of(hass)._writer.submit(lambda database: database.execute(sql).fetchall()).result(10)
 
 
+async def refuse_long_texts(hass: HomeAssistant) -> None:
+    """Let all accounts refuse texts that are too long, instead of cutting them."""
+    for entry in hass.config_entries.async_entries("sms1680"):
+        hass.config_entries.async_update_entry(entry, options={**entry.options, "long_text": "refuse"})
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
 def fail_next(sandbox: Sandbox, preset: str) -> None:
     """Make the next message end in this way."""
     if preset == "no_balance":

@@ -16,7 +16,15 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from sms1680.sandbox import Call, Fault, Sandbox
 from sms1680.sandbox.verdicts import Verdict
-from tests.home_assistant.helpers import ALICE, BOB, STRANGER, MakeEntry, SetUp, act
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    STRANGER,
+    MakeEntry,
+    SetUp,
+    act,
+    refuse_long_texts,
+)
 
 pytestmark = pytest.mark.usefixtures("entry")
 
@@ -86,6 +94,7 @@ class TestOptions:
                 push_secret="another",
             )
         )
+        await refuse_long_texts(hass)
         with pytest.raises(ServiceValidationError, match="500"):
             await act(hass, "send_message", message="长" * 490, entity_id=["notify.alice", "notify.carol"])
         assert not sandbox.platform.messages
@@ -190,7 +199,7 @@ class TestTemplateAndBatch:
         self, hass: HomeAssistant, sandbox: Sandbox, row: dict[str, str], error: str
     ) -> None:
         with pytest.raises(ServiceValidationError, match=error):
-            await act(hass, "send_batch", messages=[{"message": "y", "entity_id": "notify.bob"}, row])
+            await act(hass, "send_batch", messages=[row, row])
         assert not sandbox.platform.messages
 
     async def test_rows_require_permission_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:

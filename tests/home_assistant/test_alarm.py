@@ -32,6 +32,7 @@ from tests.home_assistant.helpers import (
     cut_off,
     later,
     notify,
+    refuse_long_texts,
     send,
     sent,
     use_gateway,
@@ -365,6 +366,7 @@ class TestSafeText:
     async def test_safe_text_can_be_refused_too(self, hass: HomeAssistant, sandbox: Sandbox) -> None:
         (alice,) = await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="也有赌博")
         assert (alice["outcome"], alice["reason"], alice["safe_text"]) == ("refused", "forbidden_words", True)
+        await refuse_long_texts(hass)
         with pytest.raises(ServiceValidationError):
             await send(hass, entity_id="notify.alice", message=FORBIDDEN, safe_text="长" * 600)
         assert sent(sandbox) == []

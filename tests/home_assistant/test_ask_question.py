@@ -22,7 +22,17 @@ from custom_components.sms1680.conversation.engine import memory
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, CAROL, MakeEntry, SetUp, poll, start_question, wait_for_messages
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    CAROL,
+    MakeEntry,
+    SetUp,
+    poll,
+    refuse_long_texts,
+    start_question,
+    wait_for_messages,
+)
 
 
 async def reply(
@@ -474,6 +484,7 @@ class TestQuietHours:
 async def test_invalid_question_is_rejected_before_sending(
     hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, data: dict[str, Any]
 ) -> None:
+    await refuse_long_texts(hass)
     with pytest.raises(ServiceValidationError):
         await start_question(hass, "notify.alice", **data)
     assert not sandbox.platform.messages

@@ -115,6 +115,7 @@ async def test_every_door_fires_the_event_of_a_send(
         "repeatable": False,
         "automatic": False,
         "digest": None,
+        "long_text": None,
         **({} if own else {"safe_text": False, "repeated": False, "delayed_until": None}),
     }
     assert event.context.parent_id == context.id

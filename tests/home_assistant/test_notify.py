@@ -14,7 +14,12 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680.account.batching import SendBatcher
 from custom_components.sms1680.account.journal import SendContext, SendResult
 from sms1680.sandbox import Fault, Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, notify
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    notify,
+    refuse_long_texts,
+)
 
 
 def requests(sandbox: Sandbox) -> int:
@@ -122,6 +127,7 @@ class TestErrors:
         assert len(sandbox.platform.messages) == 1
 
     async def test_invalid_text_is_rejected(self, hass: HomeAssistant) -> None:
+        await refuse_long_texts(hass)
         with pytest.raises(ServiceValidationError, match="500"):
             await notify(hass, "notify.alice", message="长" * 500)
 

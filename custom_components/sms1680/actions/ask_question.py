@@ -17,10 +17,12 @@ from ..const import ATTR_CONFIG_ENTRY_ID, CONF_SAFE_TEXT, DOMAIN
 from ..conversation.engine import Answers, InvalidAnswerError
 from ..deferred.policy import DeliveryPolicy, Fallback
 from ..errors import validation_error
+from ..outbound.long_text import shorten_for, shorten_question
 from ..outbound.message import MessageOptions, check, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_target_addressees
 from ..outbound.send import report_end, send_with_safe_text
+from ..outbound.unsent import async_report_wrong
 from ..recipients import Addressee
 from .drill import async_report_drill
 from .question_run import AskedPhone, QuestionRequest, QuestionRun
@@ -76,17 +78,22 @@ ASK_QUESTION: Final = MaskedSchema(
 async def async_ask_question(call: ServiceCall) -> ServiceResponse:
     """Ask a question and wait for the answers."""
     hass, data = call.hass, call.data
-    addressees = await async_target_addressees(call)
+    addressees, wrong = await async_target_addressees(call)
+    async_report_wrong(hass, addressees[0].entry, wrong, data[ATTR_PRIORITY], call_context(call))
     try:
         answers = Answers((answer[ATTR_ID], answer[ATTR_SENTENCES]) for answer in data[ATTR_ANSWERS])
     except InvalidAnswerError as error:
         raise validation_error("invalid_answer", answer=str(error)) from None
+    words = [word for answer in data[ATTR_ANSWERS] for word in (*answer[ATTR_SENTENCES], answer[ATTR_ID])]
+    question = shorten_question(addressees, data[ATTR_QUESTION], words)
+    long_text = None if question == data[ATTR_QUESTION] else "cut"
+    safe_text = data.get(CONF_SAFE_TEXT, "").strip() or None
     request = QuestionRequest(
-        data[ATTR_QUESTION],
+        question,
         answers,
         data[ATTR_TIMEOUT].total_seconds(),
-        MessageOptions(priority=data[ATTR_PRIORITY], context=call_context(call)),
-        safe_text=data.get(CONF_SAFE_TEXT, "").strip() or None,
+        MessageOptions(priority=data[ATTR_PRIORITY], context=call_context(call), long_text=long_text),
+        safe_text=safe_text and shorten_for(addressees, safe_text),
         wait_for_all=data[ATTR_WAIT_FOR_ALL],
         tag=data.get(ATTR_TAG),
         drill=data[ATTR_DRILL],
@@ -106,7 +113,8 @@ def _check_texts(
     """Check every text before anything is sent. Raises ServiceValidationError."""
     texts = [request.text, request.safe_text]
     if tell_others is not None:
-        texts.append(max((_with_name(tell_others, addressee) for addressee in addressees), key=len))
+        longest = max((_with_name(tell_others, addressee) for addressee in addressees), key=len)
+        texts.append(shorten_for(addressees, longest))
     for text in texts:
         if text is not None:
             check(hass, addressees, text_to(addressees, text), request.options)
@@ -142,6 +150,7 @@ def _phone_response(run: QuestionRun, phone: AskedPhone) -> dict[str, Any]:
         "reason": None if answered else str(phone.prompt.reason),
         "outcome": outcome.value if outcome else None,
         "safe_text": phone.result is not None and phone.result.safe,
+        "long_text": phone.result.long_text if phone.result else None,
         "delivery": change.state.value if change and change.matched else None,
     }
 
@@ -162,7 +171,8 @@ async def _async_tell_others(hass: HomeAssistant, run: QuestionRun, first: Asked
     ]
     if not addressees:
         return
-    message, options = text_to(addressees, text), MessageOptions(context=SendContext(automatic=True))
+    message = text_to(addressees, shorten_for(addressees, text))
+    options = MessageOptions(context=SendContext(automatic=True))
     try:
         # A critical question woke them: do not leave them waiting until their quiet hours end.
         if run.request.options.is_critical:

@@ -1,6 +1,8 @@
 """The YAML platform (`notify: - platform: sms1680`): for `alert:` and for automations that call `notify.<name>`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, override
 
@@ -26,8 +28,8 @@ from ..account.spending import LIMITS
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
 from ..client.account import gateway_url
 from ..client.masking import mask_text
-from ..client.options import Priority
-from ..client.text import Signature
+from ..client.numbers import split_list, split_numbers
+from ..client.text import Signature, shorten
 from ..const import (
     CONF_GATEWAY,
     CONF_PACKET_SIZE,
@@ -43,12 +45,19 @@ from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
 from ..deferred.failures import async_report_receipt
 from ..errors import invalid_message_error, send_error, validation_error
+from ..outbound.long_text import is_long
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
-from ..outbound.recipients import addressees_of_numbers, async_authorise, without_duplicates
-from ..outbound.unsent import Unsent, async_report_rejected
+from ..outbound.recipients import (
+    WrongTarget,
+    accepts_critical,
+    addressees_of_numbers,
+    async_authorise,
+    without_duplicates,
+)
+from ..outbound.unsent import Unsent, async_report_rejected, async_report_wrong
 from ..recipients import Addressee, recipients
-from .schemas import ATTR_PRIORITY, MESSAGE_OPTIONS, MaskedSchema, message_options
+from .schemas import read_data
 
 CONF_ACCOUNT: Final = "account"
 CONF_RECIPIENTS: Final = "recipients"
@@ -59,14 +68,13 @@ _OWN_ACCOUNT: Final[VolDictType] = {
     vol.Exclusive(CONF_PASSWORD_MD5, "password"): cv.string,
     vol.Optional(CONF_PRODUCT_ID): cv.string,
     vol.Optional(CONF_GATEWAY): cv.string,
-    vol.Optional(CONF_SIGNATURE): cv.string,
+    vol.Optional(CONF_SIGNATURE): vol.Any(cv.string, vol.All([cv.string], ",".join)),
     vol.Optional(CONF_SIGNATURE_PLACE): vol.In(["front", "behind", "platform"]),
     vol.Optional(CONF_RATE): vol.All(vol.Coerce(float), vol.Range(min=0, min_included=False)),
     vol.Optional(CONF_PACKET_SIZE): vol.All(vol.Coerce(int), vol.Range(min=1, max=1000)),
     vol.Optional(CONF_PROXY): cv.string,
     **{vol.Optional(name): cv.positive_int for name in LIMITS},
 }
-_DATA: Final = MaskedSchema(MESSAGE_OPTIONS)
 
 
 def _checked(config: ConfigType) -> ConfigType:
@@ -149,7 +157,7 @@ PLATFORM_SCHEMA: Final = vol.All(
 )
 
 
-type _Results = Sequence[tuple[str | None, Receipt]]
+type _Results = tuple[Sequence[tuple[str | None, Receipt]], Sequence[WrongTarget]]
 type _Send = Callable[[HomeAssistant, Sequence[str], str, MessageOptions], Awaitable[_Results]]
 
 
@@ -158,19 +166,21 @@ async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNoti
     if CONF_ACCOUNT in config:
         account = config[CONF_ACCOUNT]
         return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_config_entry, account), account)
+    signature = Signature.read(config.get(CONF_SIGNATURE), config.get(CONF_SIGNATURE_PLACE, "front"))
     client = await async_make_client(hass, _http_data(config), config)
 
     async def close(_: Event) -> None:
         await client.aclose()
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, close)
-    return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_own_account, client))
+    return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_own_account, (client, signature)))
 
 
 class NotifyService(BaseNotificationService):
     """`notify.<name>`: sends to `target`, by default to the recipients of the YAML entry.
 
-    `data` may have `at`, `extension` and `priority`. account: the title of the config entry that sends, if one does.
+    `data` may have `at`, `extension` and `priority`, and keys of other services. account: the title of the
+    config entry that sends, if one does.
     """
 
     def __init__(self, recipients: Sequence[str], send: _Send, account: str | None = None) -> None:
@@ -193,20 +203,16 @@ class NotifyService(BaseNotificationService):
         title, data, targets = kwargs.get(ATTR_TITLE), kwargs.get(ATTR_DATA) or {}, kwargs.get(ATTR_TARGET)
         if not (targets := self._recipients if targets is None else targets):
             raise validation_error("no_target")
-        priority: Priority = "critical" if data.get(ATTR_PRIORITY) == "critical" else "normal"
+        options = read_data(data, context)
         try:
-            try:
-                options = message_options(_DATA(data), context)
-            except vol.Invalid as error:
-                raise validation_error("invalid_data", field=".".join(map(str, error.path))) from None
             text = f"{title}\n{message}" if title else message
-            results = await self._send(self.hass, targets, text, options)
+            results, wrong = await self._send(self.hass, targets, text, options)
         except ServiceValidationError as error:
             entry = _titled(self.hass, self._account)
             unsent = [Unsent.from_target(entry, target) for target in targets]
-            async_report_rejected(self.hass, unsent, error, priority, context)
+            async_report_rejected(self.hass, unsent, error, options.priority, context)
             raise
-        if failure := send_error(self.hass, results):
+        if failure := send_error(self.hass, results, [(one.written, one.reason) for one in wrong]):
             raise failure
 
 
@@ -230,21 +236,53 @@ async def _send_by_config_entry(
     (entry,) = titled
     if entry.state is not ConfigEntryState.LOADED:
         raise validation_error("account_not_loaded", account=title)
-    addressees = without_duplicates(addressee for target in targets for addressee in _addressees(hass, entry, target))
-    results = await async_deliver(hass, addressees, text_to(addressees, text), options)
-    return [(result.addressee.name, result.final_receipt) for result in results if not result.is_handled]
+    addressees, wrong = _addressees(hass, entry, targets)
+    async_report_wrong(hass, entry, wrong, options.priority, options.context)
+    critical = [one for one in addressees if options.urgent and accepts_critical(hass, one)]
+    normal = [one for one in addressees if one not in critical]
+    calls = [(critical, replace(options, priority="critical")), (normal, options)]
+    sends = (async_deliver(hass, some, text_to(some, text), how) for some, how in calls if some)
+    results = [result for answer in await asyncio.gather(*sends) for result in answer]
+    return [(result.addressee.name, result.final_receipt) for result in results if not result.is_handled], wrong
 
 
-def _addressees(hass: HomeAssistant, entry: Sms1680ConfigEntry, target: str) -> list[Addressee]:
-    """Return the addressee with this name or number. Raises ServiceValidationError, also if two share the name."""
-    named = [subentry for subentry in recipients(entry) if subentry.title == target]
+def _addressees(
+    hass: HomeAssistant, entry: Sms1680ConfigEntry, targets: Iterable[str]
+) -> tuple[list[Addressee], list[WrongTarget]]:
+    """Return the addressees with these names or numbers, and the targets that are none of both.
+
+    A target can hold several, separated by commas. Raises ServiceValidationError if there is no addressee.
+    """
+    titles = {subentry.title for subentry in recipients(entry)}
+    found: list[Addressee] = []
+    wrong: list[WrongTarget] = []
+    first_error: ServiceValidationError | None = None
+    for target in targets:
+        for piece in [target] if target in titles else split_list(target):
+            try:
+                named = _named(entry, piece)
+                some, others, error = ([named], [], None) if named else addressees_of_numbers(hass, entry, [piece])
+            except ServiceValidationError as name_error:
+                some, others, error = [], [WrongTarget(piece)], name_error
+            found += some
+            wrong += others
+            first_error = first_error or error
+    if not found:
+        raise first_error or validation_error("no_target")
+    return without_duplicates(found), wrong
+
+
+def _named(entry: Sms1680ConfigEntry, name: str) -> Addressee | None:
+    """Return the recipient with this name, None for a number.
+
+    Raises ServiceValidationError if the name is unknown, or if two recipients share it.
+    """
+    named = [subentry for subentry in recipients(entry) if subentry.title == name]
     if len(named) > 1:
-        raise validation_error("recipients_of_one_name", recipient=target, account=entry.title)
-    if named:
-        return [Addressee.from_subentry(entry, named[0])]
-    if _is_name(target):
-        raise validation_error("unknown_name", name=mask_text(target), account=entry.title)
-    return addressees_of_numbers(hass, entry, [target])
+        raise validation_error("recipients_of_one_name", recipient=name, account=entry.title)
+    if not named and _is_name(name):
+        raise validation_error("unknown_name", name=mask_text(name), account=entry.title)
+    return Addressee.from_subentry(entry, named[0]) if named else None
 
 
 def _is_name(target: str) -> bool:
@@ -253,14 +291,29 @@ def _is_name(target: str) -> bool:
 
 
 async def _send_by_own_account(
-    client: AsyncClient, hass: HomeAssistant, targets: Sequence[str], text: str, options: MessageOptions
+    account: tuple[AsyncClient, Signature | None],
+    hass: HomeAssistant,
+    targets: Sequence[str],
+    text: str,
+    options: MessageOptions,
 ) -> _Results:
-    """Send by the account in the YAML entry itself; targets are numbers."""
-    if name := next(filter(_is_name, targets), None):
+    """Send by the account in the YAML entry itself; targets are numbers. A text that is too long is cut."""
+    client, signature = account
+    long_text = "cut" if is_long(text, signature) else None
+    text = shorten(text, signature)
+    pieces = [piece for target in targets for piece in split_list(target)]
+    wrong = [WrongTarget(piece) for piece in pieces if _is_name(piece)]
+    numbers: dict[str, None] = {}
+    for number, written in split_numbers([piece for piece in pieces if not _is_name(piece)]):
+        if number is None:
+            wrong.append(WrongTarget(written, "number"))
+        else:
+            numbers[number] = None
+    if not numbers and (name := next(filter(_is_name, pieces), None)):
         raise validation_error("name_without_account", name=mask_text(name))
     try:
         receipts = await client.send(
-            targets,
+            list(numbers) or pieces,  # without a number, the core says what is wrong
             text,
             at=options.at,
             extension=options.extension,
@@ -273,6 +326,12 @@ async def _send_by_own_account(
         raise invalid_message_error(hass, error) from None
     for receipt in receipts:
         async_report_receipt(
-            hass, receipt, options.priority, options.context.caller, automatic=options.context.automatic
+            hass,
+            receipt,
+            options.priority,
+            options.context.caller,
+            automatic=options.context.automatic,
+            long_text=long_text,
         )
-    return [(None, receipt) for receipt in receipts]
+    async_report_wrong(hass, None, wrong, options.priority, options.context)
+    return [(None, receipt) for receipt in receipts], wrong

@@ -1,7 +1,9 @@
 """The fields that several actions and the YAML platform share."""
 
 import json
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, override
 
 import voluptuous as vol
@@ -11,7 +13,9 @@ from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
 
 from ..account.journal import SendContext
+from ..client import InvalidMessageError
 from ..client.masking import mask_text
+from ..client.plan import check_extension, check_time
 from ..const import (
     CONF_FALLBACK,
     CONF_FALLBACK_ACCOUNT,
@@ -26,6 +30,8 @@ from ..deferred.policy import DeliveryPolicy
 from ..outbound.message import MessageOptions
 from ..outbound.recipients import async_authorise
 
+_LOGGER = logging.getLogger(__name__)
+
 ATTR_AT: Final = "at"
 ATTR_EXTENSION: Final = "extension"
 ATTR_PRIORITY: Final = "priority"
@@ -37,6 +43,10 @@ MESSAGE_OPTIONS: Final[VolDictType] = {
     vol.Optional(ATTR_EXTENSION): vol.Any(str, int),
     **PRIORITY,
 }
+
+
+# What other notify services call critical, in `data:` that a group or an alert sends to all of them.
+_URGENT: Final = frozenset({"high", "highest", "urgent", "emergency", "max", "maximum", "alarm", "time-sensitive"})
 
 
 class MaskedSchema(vol.Schema):
@@ -86,6 +96,39 @@ def message_options(data: Mapping[str, Any], context: SendContext) -> MessageOpt
     if at is not None and at.tzinfo is None:
         at = at.replace(tzinfo=dt_util.get_default_time_zone())
     return MessageOptions(at, data.get(ATTR_EXTENSION), data[ATTR_PRIORITY], context=context)
+
+
+def read_data(data: Mapping[Any, Any], context: SendContext) -> MessageOptions:
+    """Return the options in the `data:` of a notify call, which may be meant for other services, too.
+
+    Unknown keys are ignored. A wrong value of a key of this integration is left out with a warning: the message is
+    worth more than its option.
+    """
+    options = MessageOptions(context=context)
+    ignored = [str(name) for name in data if name not in (ATTR_AT, ATTR_EXTENSION, ATTR_PRIORITY)]
+    if ignored:
+        _LOGGER.debug("Keys in the data of a notify call are for other services: %s", mask_text(", ".join(ignored)))
+    priority = str(data.get(ATTR_PRIORITY, "")).strip().lower()
+    if priority == "critical":
+        options = replace(options, priority="critical")
+    elif priority in _URGENT:
+        options = replace(options, urgent=True)
+    try:
+        if (at := data.get(ATTR_AT)) is not None:
+            at = cv.datetime(at)
+            at = at.replace(tzinfo=dt_util.get_default_time_zone()) if at.tzinfo is None else at
+            check_time(at, dt_util.utcnow())
+            options = replace(options, at=at)
+    except (vol.Invalid, InvalidMessageError):
+        _LOGGER.warning("`at` in the data of a notify call is not a time in the future: the message is sent now")
+    try:
+        check_extension(data.get(ATTR_EXTENSION))
+        options = replace(options, extension=data.get(ATTR_EXTENSION))
+    except InvalidMessageError:
+        _LOGGER.warning(
+            "`extension` in the data of a notify call is not 1 to 20 digits in quotes: the message is sent without it"
+        )
+    return options
 
 
 async def async_policy_of(call: ServiceCall) -> DeliveryPolicy:

@@ -21,10 +21,18 @@ from ..outbound.delivery_tracker import DeliveryTracker
 from ..outbound.fallback import check_not_self
 from ..outbound.message import text_to
 from ..outbound.pipeline import async_deliver
-from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_row_addressees, async_target_addressees
-from ..outbound.unsent import Unsent, async_report_rejected_call, reports_rejection
+from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, WrongTarget, async_row_addressees, async_target_addressees
+from ..outbound.unsent import Unsent, async_report_rejected_call, async_report_wrong, reports_rejection
 from ..recipients import Addressee
-from .schemas import MESSAGE_OPTIONS, POLICY, MaskedSchema, async_policy_of, call_context, message_options
+from .schemas import (
+    ATTR_PRIORITY,
+    MESSAGE_OPTIONS,
+    POLICY,
+    MaskedSchema,
+    async_policy_of,
+    call_context,
+    message_options,
+)
 
 ATTR_MESSAGE: Final = "message"
 ATTR_MESSAGES: Final = "messages"
@@ -69,37 +77,53 @@ SEND_BATCH: Final = MaskedSchema(
 
 async def async_send_message(call: ServiceCall) -> ServiceResponse:
     """Send one text; wait for the delivery reports if that is asked for."""
-    addressees = await _async_addressees(call, async_target_addressees(call))
+    addressees, wrong = await _async_addressees(call, async_target_addressees(call))
+    async_report_wrong(call.hass, addressees[0].entry, wrong, call.data[ATTR_PRIORITY], call_context(call))
     message = text_to(addressees, call.data[ATTR_MESSAGE])
     duration: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if duration is None:
-        return _response(call, await _async_deliver(call, addressees, message))
+        return _response(call, [*await _async_deliver(call, addressees, message), *wrong])
     with DeliveryTracker(call.hass, (addressee.entry.entry_id for addressee in addressees)) as tracker:
         results = await _async_deliver(call, addressees, message, tracker.batches)
         await tracker.async_wait([result for result in results if not result.is_pending], duration.total_seconds())
-        return _delivery_response(call, results, tracker)
+        return _delivery_response(call, results, wrong, tracker)
 
 
 async def async_send_template(call: ServiceCall) -> ServiceResponse:
     """Send a template, filled in for each row."""
-    rows = call.data[ATTR_ROWS]
-    addressees = await _async_addressees(call, async_row_addressees(call, rows), rows)
-    numbers = [addressee.number for addressee in addressees]
-    message = TemplateMessage(numbers, call.data[ATTR_TEMPLATE], [row[ATTR_VALUES] for row in rows])
-    return _response(call, await _async_deliver(call, addressees, message))
+
+    def template(addressees: Sequence[Addressee], rows: Sequence[Mapping[str, Any]]) -> OutgoingMessage:
+        numbers = [addressee.number for addressee in addressees]
+        return TemplateMessage(numbers, call.data[ATTR_TEMPLATE], [row[ATTR_VALUES] for row in rows])
+
+    return await _async_send_rows(call, call.data[ATTR_ROWS], template)
 
 
 async def async_send_batch(call: ServiceCall) -> ServiceResponse:
     """Send each row its own text."""
-    rows = call.data[ATTR_MESSAGES]
-    addressees = await _async_addressees(call, async_row_addressees(call, rows), rows)
-    message = BatchMessage([addressee.number for addressee in addressees], [row[ATTR_MESSAGE] for row in rows])
-    return _response(call, await _async_deliver(call, addressees, message))
+
+    def batch(addressees: Sequence[Addressee], rows: Sequence[Mapping[str, Any]]) -> OutgoingMessage:
+        return BatchMessage([addressee.number for addressee in addressees], [row[ATTR_MESSAGE] for row in rows])
+
+    return await _async_send_rows(call, call.data[ATTR_MESSAGES], batch)
 
 
-async def _async_addressees(
-    call: ServiceCall, found: Awaitable[list[Addressee]], rows: Sequence[Mapping[str, Any]] = ()
-) -> list[Addressee]:
+async def _async_send_rows(
+    call: ServiceCall,
+    rows: Sequence[Mapping[str, Any]],
+    make_message: Callable[[Sequence[Addressee], Sequence[Mapping[str, Any]]], OutgoingMessage],
+) -> ServiceResponse:
+    """Send the rows that have an addressee; return or raise the results of all rows, in order."""
+    found = await _async_addressees(call, async_row_addressees(call, rows), rows)
+    right = [(one, row) for one, row in zip(found, rows, strict=True) if isinstance(one, Addressee)]
+    addressees = [addressee for addressee, _ in right]
+    wrong = [one for one in found if isinstance(one, WrongTarget)]
+    async_report_wrong(call.hass, addressees[0].entry, wrong, call.data[ATTR_PRIORITY], call_context(call))
+    results = iter(await _async_deliver(call, addressees, make_message(addressees, [row for _, row in right])))
+    return _response(call, [one if isinstance(one, WrongTarget) else next(results) for one in found])
+
+
+async def _async_addressees[T](call: ServiceCall, found: Awaitable[T], rows: Sequence[Mapping[str, Any]] = ()) -> T:
     """Return the addressees of a call. If it is rejected, report the messages to those that are known."""
     try:
         return await found
@@ -122,27 +146,30 @@ async def _async_deliver(
         return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
 
 
-def _response(call: ServiceCall, results: list[DeliveryResult]) -> ServiceResponse:
+def _response(call: ServiceCall, results: Sequence[DeliveryResult | WrongTarget]) -> ServiceResponse:
     """Return the results if a response is asked for; otherwise raise an error if a message failed."""
     if call.return_response:
         return {"messages": [result.as_response() for result in results]}
-    failed = [(result.addressee.name, result.final_receipt) for result in results if not result.is_handled]
-    if error := send_error(call.hass, failed):
+    wrong = [(one.written, one.reason) for one in results if isinstance(one, WrongTarget)]
+    sent = [one for one in results if isinstance(one, DeliveryResult)]
+    failed = [(result.addressee.name, result.final_receipt) for result in sent if not result.is_handled]
+    if error := send_error(call.hass, failed, wrong):
         raise error
     return None
 
 
-def _delivery_response(call: ServiceCall, results: list[DeliveryResult], tracker: DeliveryTracker) -> ServiceResponse:
+def _delivery_response(
+    call: ServiceCall, results: list[DeliveryResult], wrong: list[WrongTarget], tracker: DeliveryTracker
+) -> ServiceResponse:
     """Return the results with the delivery of each message, or raise an error if one was not delivered."""
     states = [(result, tracker.state(result)) for result in results]
     if call.return_response:
-        return {
-            "messages": [
-                {**result.as_response(), "delivery": {**state, "settled": state["settled"] and not result.is_pending}}
-                for result, state in states
-            ]
-        }
-    _response(call, results)
+        sent = [
+            {**result.as_response(), "delivery": {**state, "settled": state["settled"] and not result.is_pending}}
+            for result, state in states
+        ]
+        return {"messages": [*sent, *({**one.as_response(), "delivery": None} for one in wrong)]}
+    _response(call, [*results, *wrong])
     awaited = [(result.addressee.name, result.receipt, state) for result, state in states if not result.is_handled]
     if error := not_delivered_error(call.hass, awaited):
         raise error

@@ -12,7 +12,7 @@ _UTF_8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\x
 _GB2312 = re.compile(rb"[\xa1-\xf7][\xa1-\xfe]")
 
 _TERMINAL = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # a colour or a movement of the cursor
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[A-Za-z~]"  # a colour or a movement of the cursor
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # the title of a window, or a link
     r"|\x1b[()][0-9A-Z]"  # a character set
 )

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .errors import InvalidMessageError
 
@@ -13,6 +13,8 @@ _PUNCTUATION = re.compile(r"[\s()\[\]（）【】.·\u2010-\u2015\u2212\u200b-\u
 _MOBILE = re.compile(r"(?:\+?86|0086)?(1[3-9][0-9]{9})")
 _PLAIN = re.compile(r"1[3-9][0-9]{9}")
 _LONGEST = 40
+_SEPARATORS = re.compile(r"[,;/\\|\r\n\t\v\f，；、／｜]+")
+_MAX_WORDS = 14  # a number written digit by digit, with its country code
 
 
 def normalise_number(value: Number, place: str = "the number", place_zh: str = "号码") -> str:
@@ -48,3 +50,38 @@ def normalise_numbers(numbers: Number | Iterable[Number]) -> list[str]:
     if not normalised:
         raise InvalidMessageError("there is no number to send to", "没有接收号码")
     return normalised
+
+
+def split_numbers(targets: object) -> Iterator[tuple[str | None, str]]:
+    """Yield each number in any notation (None if it is not one) together with its original notation.
+
+    Text is split at `,` `;` `/` `|` `，` `；` `、`, line breaks and blanks, but not at the blanks inside a number.
+    Lists can be nested, and integers are accepted as numbers.
+    """
+    if isinstance(targets, str):
+        for piece in split_list(targets):
+            words = piece.split()
+            while words:
+                number, length = _first_number(words)
+                yield number, " ".join(words[:length])
+                del words[:length]
+    elif isinstance(targets, Iterable):
+        for target in targets:
+            yield from split_numbers(target)
+    elif targets is not None:
+        yield from split_numbers(str(targets))
+
+
+def split_list(text: str) -> list[str]:
+    """Return the pieces of a text between its separators, without blanks around them."""
+    return [piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()]
+
+
+def _first_number(words: list[str]) -> tuple[str | None, int]:
+    """Return the number at the beginning of the words or None, and its length in words."""
+    for length in range(1, min(len(words), _MAX_WORDS) + 1):
+        try:
+            return normalise_number("".join(words[:length])), length
+        except InvalidMessageError:
+            continue
+    return None, 1

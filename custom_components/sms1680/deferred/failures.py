@@ -81,10 +81,16 @@ def async_fire_sent(
 
 @callback
 def async_report_receipt(
-    hass: HomeAssistant, receipt: Receipt, priority: str, caller: Context | None, *, automatic: bool
+    hass: HomeAssistant,
+    receipt: Receipt,
+    priority: str,
+    caller: Context | None,
+    *,
+    automatic: bool,
+    long_text: str | None = None,
 ) -> None:
     """Fire the events of one send by the account of a YAML entry, which has neither a journal nor recipients."""
-    origin = {ATTR_CONFIG_ENTRY_ID: None, "subentry_id": None}
+    origin = {ATTR_CONFIG_ENTRY_ID: None, "subentry_id": None, "long_text": long_text}
     kind = {"priority": priority, "repeatable": is_repeatable(receipt), "automatic": automatic, "digest": None}
     async_fire(hass, EVENT_MESSAGE_SENT, {**origin, **receipt_response(receipt, None), **kind}, caller)
     if receipt.outcome is not Outcome.ACCEPTED:

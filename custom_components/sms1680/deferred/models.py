@@ -126,6 +126,7 @@ class DeliveryResult:
     fallback: the fallback steps with their outcomes. drop_reason: why the message was not even tried. transport: that
     answered. repeated: the message was sent once more, because its outcome was unknown. digest: how many messages it
     sums up, None for an ordinary message.
+    long_text: `cut` or `split` if the text was too long, `refuse` if it was therefore not sent.
     """
 
     addressee: Addressee
@@ -139,6 +140,7 @@ class DeliveryResult:
     transport: str | None = None
     repeated: bool = False
     digest: int | None = None
+    long_text: str | None = None
 
     @property
     def is_over_limit(self) -> bool:
@@ -178,6 +180,7 @@ class DeliveryResult:
             **response,
             "safe_text": self.safe,
             "repeated": self.repeated,
+            "long_text": self.long_text,
             "delayed_until": self.delayed_until.isoformat() if self.delayed_until else None,
             "trying_until": self.trying_until.isoformat() if self.trying_until else None,
             "fallback": list(self.fallback),

@@ -20,6 +20,7 @@ from ..const import (
     CONF_COMMAND_WORDS,
     CONF_EXTENSION,
     CONF_HTTP,
+    CONF_LONG_TEXT,
     CONF_NETWORKS,
     CONF_PROXY,
     CONF_PUSH_ANSWER,
@@ -79,8 +80,9 @@ class Sms1680OptionsFlow(OptionsFlow):
             if not is_usable_proxy(user_input.get(CONF_PROXY)):
                 errors[CONF_PROXY] = "invalid_proxy"
             if not errors:
-                # Only the choice against the default is stored.
-                given = {name: value for name, value in user_input.items() if name != CONF_SINGLE_ROWS or not value}
+                # Only the choices against these defaults are stored.
+                defaults = {CONF_SINGLE_ROWS: True, CONF_LONG_TEXT: "cut"}
+                given = {name: value for name, value in user_input.items() if defaults.get(name, ...) != value}
                 return self._save(schema, given)
         return self._form("sending", schema, user_input, errors)
 

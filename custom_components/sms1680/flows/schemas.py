@@ -50,6 +50,7 @@ from ..const import (
     CONF_KEEP_TEXTS,
     CONF_KEEP_TRYING,
     CONF_LISTENER_PORT,
+    CONF_LONG_TEXT,
     CONF_LOW_BALANCE,
     CONF_MOST_KEPT,
     CONF_NETWORKS,
@@ -113,6 +114,9 @@ _PASSWORD_FORMS: Final = SelectSelector(
 _SIGNATURE_PLACES: Final = SelectSelector(
     SelectSelectorConfig(options=["front", "behind", "platform"], translation_key=CONF_SIGNATURE_PLACE)
 )
+_LONG_TEXTS: Final = SelectSelector(
+    SelectSelectorConfig(options=["cut", "split", "refuse"], translation_key=CONF_LONG_TEXT)
+)
 _COMMANDS: Final = SelectSelector(
     SelectSelectorConfig(options=[COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP], translation_key=CONF_COMMANDS)
 )
@@ -144,6 +148,7 @@ SENDING: Final = vol.Schema(
     {
         vol.Optional(CONF_SIGNATURE): _TEXT,
         vol.Optional(CONF_SIGNATURE_PLACE, default="front"): _SIGNATURE_PLACES,
+        vol.Optional(CONF_LONG_TEXT, default="cut"): _LONG_TEXTS,
         vol.Optional(CONF_RATE): _number(0.01, 10_000, None),
         vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
         vol.Optional(CONF_SINGLE_ROWS, default=True): BooleanSelector(),

@@ -19,6 +19,7 @@ from ..deferred.models import DONE, HANDLED, DeliveryResult
 from ..deferred.policy import DeliveryPolicy, Fallback
 from ..errors import language, validation_error
 from ..recipients import Addressee
+from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
 from .recipients import addressee_of_entity
@@ -157,7 +158,7 @@ class FallbackRunner:
 
     async def _send(self, addressees: Sequence[Addressee], text: str, safe_texts: Sequence[str | None]) -> list[str]:
         options = replace(self.options, at=None, extension=None)
-        message = text_to(addressees, text)
+        message = text_to(addressees, shorten_for(addressees, text))
         safe = [
             given or policy_for(addressee).safe_text for given, addressee in zip(safe_texts, addressees, strict=True)
         ]

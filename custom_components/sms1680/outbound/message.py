@@ -26,13 +26,16 @@ from ..store.db import comparable_number
 class MessageOptions:
     """The options of one message.
 
-    extension: overrides that of the recipient. patience: seconds of trying, None for the default. context: the origin
-    of the message. digest: how many messages it sums up, None for an ordinary message.
+    extension: overrides that of the recipient. urgent: critical for the recipients who accept that. long_text: what was
+    done to a text that was too long. patience: seconds of trying, None for the default. context: the origin of the
+    message. digest: how many messages it sums up, None for an ordinary message.
     """
 
     at: datetime | None = None
     extension: str | None = None
     priority: Priority = "normal"
+    urgent: bool = False
+    long_text: str | None = None
     patience: float | None = None
     context: SendContext = DEFAULT_CONTEXT
     digest: int | None = None

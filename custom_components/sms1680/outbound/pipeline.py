@@ -24,10 +24,11 @@ from ..deferred.retry_policy import pause_after
 from ..recipients import Addressee
 from ..store.manager import StoreManager
 from .fallback import FailedMessage, FallbackRunner, allows_duplicates, check_fallback
+from .long_text import Share, fit, shorten_for
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
 from .repeat import REPORT_WITHIN, async_repeat, repeats
-from .send import send_with_safe_text
+from .send import combine, refuse_long, send_with_safe_text
 
 _REPEAT: Final = "repeat"  # the step that sends a message once more
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
@@ -91,6 +92,45 @@ async def async_deliver(
     context: Context | None = None,
     batched: bool = False,
 ) -> list[DeliveryResult]:
+    """Deliver a message; texts that are too long are cut, split or refused, as the accounts' settings say.
+
+    See `_async_deliver` about the arguments. Raises ServiceValidationError before anything is sent, also if
+    the texts of all addressees are refused.
+    """
+    shares = fit(addressees, message)
+    deliver = partial(_async_deliver, hass, policy=policy, context=context, batched=batched)
+    if len(shares) == 1 and len(shares[0].messages) < 2:
+        (share,) = shares
+        if share.long_text == "refuse":
+            return await deliver(addressees, message, options)  # its check raises
+        return await deliver(addressees, share.messages[0], replace(options, long_text=share.long_text))
+    if all(share.long_text == "refuse" for share in shares):
+        return await deliver(addressees, message, options)
+
+    async def run(share: Share) -> list[DeliveryResult]:
+        some = [addressees[place] for place in share.places]
+        own_options = replace(options, long_text=share.long_text)
+        if not share.messages:
+            return [refuse_long(hass, addressee, own_options) for addressee in some]
+        answers = [await deliver(some, one, own_options) for one in share.messages]
+        return [combine(results) for results in zip(*answers, strict=True)]
+
+    results: dict[int, DeliveryResult] = {}
+    for share, of_share in zip(shares, await asyncio.gather(*map(run, shares)), strict=True):
+        results.update(zip(share.places, of_share, strict=True))
+    return [results[place] for place in range(len(addressees))]
+
+
+async def _async_deliver(
+    hass: HomeAssistant,
+    addressees: Sequence[Addressee],
+    message: OutgoingMessage,
+    options: MessageOptions,
+    *,
+    policy: DeliveryPolicy = NO_POLICY,
+    context: Context | None = None,
+    batched: bool = False,
+) -> list[DeliveryResult]:
     """Deliver a message, for each addressee with the policy of the call, of the recipient and of the account.
 
     addressees: of the items of the message, in order. policy, context: of the call. batched: share the request with
@@ -99,7 +139,9 @@ async def async_deliver(
     """
     check(hass, addressees, message, options)
     if policy.safe_text is not None:
-        check(hass, addressees, text_to(addressees, policy.safe_text), options)
+        safe_text = shorten_for(addressees, policy.safe_text)
+        policy = replace(policy, safe_text=safe_text)
+        check(hass, addressees, text_to(addressees, safe_text), options)
     check_fallback(hass, policy)
     policies = [policy.with_defaults(policy_for(addressee)) for addressee in addressees]
     context = context or Context()
@@ -194,7 +236,7 @@ async def _async_hold_back(hass: HomeAssistant, items: Sequence[_OutboundItem]) 
         if until is not None:
             parts = addressee.entry.runtime_data.client.failover.estimate(item.text).parts
             receipt = Receipt(addressee.number, Outcome.NOT_SENT, reason=limit, parts=parts)
-            results[place] = DeliveryResult(addressee, receipt, delayed_until=until)
+            results[place] = DeliveryResult(addressee, receipt, delayed_until=until, long_text=options.long_text)
             automatic = options.context.automatic
             async_fire_sent(hass, results[place], options.priority, options.context.caller, automatic=automatic)
     return results
@@ -312,7 +354,7 @@ async def _async_attempt(
     if not options.is_critical and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.NOT_SENT), delayed_until=until)
     item = _OutboundItem(addressee, queued.text, queued.policy, options, Context(user_id=queued.user), queue)
-    message = text_to([addressee], queued.text)
+    message = text_to([addressee], shorten_for([addressee], queued.text))
     attempt_options = replace(options, context=replace(options.context, attempt_id=attempt.id))
     try:
         check(hass, [addressee], message, options)

@@ -1,7 +1,8 @@
 """The addressees of a call: recipients by entity, person, device, area or label, and numbers; and the permissions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, Self
 
 import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_CONTROL
@@ -15,11 +16,12 @@ from homeassistant.const import (
     Platform,
 )
 from homeassistant.core import HomeAssistant, ServiceCall
-from homeassistant.exceptions import Unauthorized, UnknownUser
+from homeassistant.exceptions import ServiceValidationError, Unauthorized, UnknownUser
 from homeassistant.helpers import config_validation as cv, entity_registry as er
 from homeassistant.helpers.typing import VolDictType
 
-from ..client import InvalidMessageError, normalise_number
+from ..client import InvalidMessageError, Outcome, normalise_number
+from ..client.numbers import split_numbers
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN
 from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee, recipients
@@ -30,6 +32,48 @@ _IDS: Final = vol.All(cv.ensure_list, [cv.string])
 TARGET_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_ENTITY_ID): cv.entity_ids,
     **{vol.Optional(name): _IDS for name in (ATTR_DEVICE_ID, ATTR_AREA_ID, ATTR_FLOOR_ID, ATTR_LABEL_ID)},
+}
+
+
+@dataclass(frozen=True, repr=False)
+class WrongTarget:
+    """A target of a call that cannot receive the message, while others can.
+
+    written: as the call names it. reason: `number`, `recipient`, or why the account or the entity cannot be used.
+    """
+
+    written: str
+    reason: str = "recipient"
+
+    @property
+    def outcome(self) -> Outcome:
+        """Refused if the target itself is wrong; otherwise it can receive the message later."""
+        return Outcome.REFUSED if self.reason in ("number", "recipient") else Outcome.NOT_SENT
+
+    @classmethod
+    def from_error(cls, written: str, error: ServiceValidationError) -> Self:
+        """Return the target whose use raised this error."""
+        return cls(written, _REASONS.get(error.translation_key or "", "recipient"))
+
+    def as_response(self) -> dict[str, Any]:
+        """Return the response of an action."""
+        is_number = self.reason == "number"
+        return {
+            "number": self.written if is_number else None,
+            "recipient": None if is_number else self.written,
+            "outcome": self.outcome.value,
+            "message_id": None,
+            "parts": 0,
+            "reason": self.reason,
+        }
+
+
+# The errors about one target, which can also be raised for a whole call.
+_REASONS: Final = {
+    "invalid_message": "number",
+    "account_not_loaded": "account_not_loaded",
+    "account_disabled": "account_disabled",
+    "entity_disabled": "recipient_disabled",
 }
 
 
@@ -63,24 +107,31 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> ConfigEntry[Any]:
     return entry
 
 
-async def async_target_addressees(call: ServiceCall) -> list[Addressee]:
-    """Return the addressees of a call's target and numbers, each number once, in the order given.
+async def async_target_addressees(call: ServiceCall) -> tuple[list[Addressee], list[WrongTarget]]:
+    """Return the addressees of a call's target and numbers, each number once, in the order given; and wrong targets.
 
-    Raises ServiceValidationError if a target is not a recipient, or if no target is given (there is no default). Raises
-    Unauthorized if the caller lacks the permission.
+    Raises ServiceValidationError if no target can receive the message, or if none is given (there is no default).
+    Raises Unauthorized if the caller lacks the permission.
     """
     hass = call.hass
-    found = _recipients_of(hass, call)
+    found, wrong, error = _recipients_of(hass, call)
     numbers = call.data.get(ATTR_NUMBER, [])
     await async_authorise(call, [entity_id for entity_id, _ in found], raw_numbers=bool(numbers))
     addressees = [addressee for _, addressee in found]
     wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
     _same_account(hass, wanted, addressees)
     if numbers:
-        addressees += addressees_of_numbers(hass, find_entry(hass, wanted), numbers)
+        try:
+            entry = find_entry(hass, wanted)
+        except ServiceValidationError as no_account:
+            raise error or no_account from None
+        named, wrong_numbers, number_error = addressees_of_numbers(hass, entry, numbers)
+        addressees += named
+        wrong += wrong_numbers
+        error = error or number_error
     if not addressees:
-        raise validation_error("no_target")
-    return without_duplicates(addressees)
+        raise error or validation_error("no_target")
+    return without_duplicates(addressees), wrong
 
 
 def without_duplicates(addressees: Iterable[Addressee]) -> list[Addressee]:
@@ -93,38 +144,85 @@ def without_duplicates(addressees: Iterable[Addressee]) -> list[Addressee]:
     return list(once.values())
 
 
-async def async_row_addressees(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Addressee]:
+async def async_row_addressees(call: ServiceCall, rows: Sequence[Mapping[str, Any]]) -> list[Addressee | WrongTarget]:
     """Return the addressee of each row: an `entity_id` or a `number`. Raises as `async_target_addressees` does."""
     hass = call.hass
-    numbers = [row[ATTR_NUMBER] for row in rows if ATTR_NUMBER in row]
     wanted = call.data.get(ATTR_CONFIG_ENTRY_ID)
-    named: dict[str, Addressee] = {}
+    named: dict[str, Addressee | WrongTarget] = {}
+    first_error: ServiceValidationError | None = None
     for entity_id in (row[ATTR_ENTITY_ID] for row in rows if ATTR_ENTITY_ID in row):
-        found = addressee_of_entity(hass, entity_id)
-        if found is None:
-            _check_enabled(hass, entity_id)
-            raise validation_error("not_a_recipient", targets=entity_id)
-        named[entity_id] = found[1]
-    await async_authorise(call, named, raw_numbers=bool(numbers))
-    _same_account(hass, wanted, named.values())
-    raw = iter(addressees_of_numbers(hass, find_entry(hass, wanted), numbers) if numbers else ())
-    return [named[row[ATTR_ENTITY_ID]] if ATTR_ENTITY_ID in row else next(raw) for row in rows]
-
-
-def addressees_of_numbers(hass: HomeAssistant, entry: ConfigEntry[Any], numbers: Iterable[str]) -> list[Addressee]:
-    """Return the addressees of raw numbers, with the name of a recipient that has the number.
-
-    Raises ServiceValidationError.
-    """
-    known = {subentry.data[CONF_NUMBER]: subentry.title for subentry in recipients(entry)}
-    found = []
-    for place, given in enumerate(numbers, 1):
         try:
-            number = normalise_number(given, f"number {place}", f"第 {place} 个号码")
-        except InvalidMessageError as error:
-            raise invalid_message_error(hass, error) from None
-        found.append(Addressee(entry, number, known.get(number)))
+            named[entity_id] = _one_recipient(hass, entity_id)
+        except ServiceValidationError as error:
+            named[entity_id] = WrongTarget.from_error(entity_id, error)
+            first_error = first_error or error
+    right = {entity_id: one for entity_id, one in named.items() if isinstance(one, Addressee)}
+    numbers = [row[ATTR_NUMBER] for row in rows if ATTR_NUMBER in row]
+    await async_authorise(call, right, raw_numbers=bool(numbers))
+    _same_account(hass, wanted, right.values())
+    entry = find_entry(hass, wanted) if numbers else None
+    found: list[Addressee | WrongTarget] = []
+    for row in rows:
+        if entry is None or ATTR_NUMBER not in row:
+            found.append(named[row[ATTR_ENTITY_ID]])
+            continue
+        try:
+            found.append(_of_number(hass, entry, row[ATTR_NUMBER]))
+        except ServiceValidationError as error:
+            found.append(WrongTarget(row[ATTR_NUMBER], "number"))
+            first_error = first_error or error
+    if first_error is not None and not any(isinstance(one, Addressee) for one in found):
+        raise first_error
     return found
+
+
+def _one_recipient(hass: HomeAssistant, entity_id: str) -> Addressee:
+    """Return the recipient of a notify entity. Raises ServiceValidationError."""
+    found = addressee_of_entity(hass, entity_id)
+    if found is None:
+        _check_enabled(hass, entity_id)
+        raise validation_error("not_a_recipient", targets=entity_id)
+    return found[1]
+
+
+def addressees_of_numbers(
+    hass: HomeAssistant, entry: ConfigEntry[Any], written: Iterable[str]
+) -> tuple[list[Addressee], list[WrongTarget], ServiceValidationError | None]:
+    """Return the addressees of raw numbers, those that are not numbers, and the error if all were like these.
+
+    A text can hold several numbers. An addressee has the name of a recipient that has the number.
+    """
+    found: list[Addressee] = []
+    wrong: list[WrongTarget] = []
+    first_error: ServiceValidationError | None = None
+    for place, (number, piece) in enumerate(split_numbers(list(written)), 1):
+        if number is not None:
+            found.append(_of_number(hass, entry, number))
+            continue
+        wrong.append(WrongTarget(piece, "number"))
+        try:
+            _of_number(hass, entry, piece, place)
+        except ServiceValidationError as error:
+            first_error = first_error or error
+    return found, wrong, first_error
+
+
+def _of_number(hass: HomeAssistant, entry: ConfigEntry[Any], written: str, place: int = 1) -> Addressee:
+    """Return the addressee of a raw number. Raises ServiceValidationError."""
+    try:
+        number = normalise_number(written, f"number {place}", f"第 {place} 个号码")
+    except InvalidMessageError as error:
+        raise invalid_message_error(hass, error) from None
+    known = {subentry.data[CONF_NUMBER]: subentry.title for subentry in recipients(entry)}
+    return Addressee(entry, number, known.get(number))
+
+
+def accepts_critical(hass: HomeAssistant, addressee: Addressee) -> bool:
+    """Return whether a recipient's notify entity for critical messages is enabled."""
+    entities = er.async_get(hass)
+    unique_id = f"{addressee.entry.entry_id}_{addressee.subentry_id}_notify_critical"
+    entity = entities.async_get(entities.async_get_entity_id(Platform.NOTIFY, DOMAIN, unique_id) or "")
+    return entity is not None and not entity.disabled
 
 
 def _same_account(hass: HomeAssistant, wanted: str | None, addressees: Iterable[Addressee]) -> None:
@@ -197,13 +295,15 @@ async def async_authorise(call: ServiceCall, entity_ids: Iterable[str], *, raw_n
             raise Unauthorized(context=call.context, entity_id=entity_id, permission=POLICY_CONTROL)
 
 
-def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Addressee]]:
-    """Return the recipients of a call's target; of areas, devices and labels only the recipients among their entities.
+def _recipients_of(
+    hass: HomeAssistant, call: ServiceCall
+) -> tuple[list[tuple[str, Addressee]], list[WrongTarget], ServiceValidationError | None]:
+    """Return the recipients of a call's target, the targets that are none, and the error if all were like these.
 
-    Raises ServiceValidationError if an entity that is named directly is not a recipient.
+    Of areas, devices and labels, only the recipients among their entities count.
     """
     if not any(call.data.get(str(name)) for name in TARGET_FIELDS):
-        return []
+        return [], [], None
     selected = select(hass, call)
     missing = [
         *sorted(selected.missing_devices),
@@ -211,19 +311,30 @@ def _recipients_of(hass: HomeAssistant, call: ServiceCall) -> list[tuple[str, Ad
         *sorted(selected.missing_floors),
         *sorted(selected.missing_labels),
     ]
+    wrong = [WrongTarget(written) for written in missing]
+    first_error: ServiceValidationError | None = None
     found: list[tuple[str, Addressee]] = []
     for entity_id in _in_order(selected.referenced, call.data.get(ATTR_ENTITY_ID)):
-        ours = _named(hass, entity_id)
-        found += ours
-        if not ours:
-            _check_enabled(hass, entity_id)
-            missing.append(entity_id)
-    if missing:
-        raise validation_error("not_a_recipient", targets=", ".join(missing))
+        try:
+            ours = _named(hass, entity_id)
+            if not ours:
+                _check_enabled(hass, entity_id)
+                missing.append(entity_id)
+                wrong.append(WrongTarget(entity_id))
+            found += ours
+        except ServiceValidationError as error:
+            first_error = first_error or error
+            wrong.append(WrongTarget.from_error(entity_id, error))
     for entity_id in sorted(selected.indirectly_referenced):
-        if entity_id.startswith(f"{Platform.NOTIFY}.") and (one := addressee_of_entity(hass, entity_id)):
-            found.append(one)
-    return found
+        try:
+            if entity_id.startswith(f"{Platform.NOTIFY}.") and (one := addressee_of_entity(hass, entity_id)):
+                found.append(one)
+        except ServiceValidationError as error:
+            first_error = first_error or error
+            wrong.append(WrongTarget.from_error(entity_id, error))
+    if missing:
+        first_error = first_error or validation_error("not_a_recipient", targets=", ".join(missing))
+    return found, wrong, first_error
 
 
 def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Addressee]]:

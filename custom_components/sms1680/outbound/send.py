@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -10,12 +11,13 @@ from homeassistant.exceptions import ServiceValidationError
 
 from ..account.journal import SendResult
 from ..account.messages import OutgoingMessage
-from ..client import InvalidMessageError, Outcome, Reason
+from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.options import SendOptions
 from ..deferred.failures import async_fire_sent
 from ..deferred.models import DeliveryResult
 from ..errors import invalid_message_error
 from ..recipients import Addressee
+from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 
 type HoldBack = Callable[[int, DeliveryResult], Awaitable[DeliveryResult]]
@@ -49,8 +51,9 @@ async def send_with_safe_text(
                 entry.runtime_data.refused_words.learn(result.receipt.detail, text)
             if safe and safe != text:
                 refused.setdefault(safe, []).append(place)
-    for safe, places in refused.items():
+    for given, places in refused.items():
         again = [addressees[place] for place in places]
+        safe = shorten_for(again, given)
         try:
             check(hass, again, text_to(again, safe), options)
         except ServiceValidationError:
@@ -67,12 +70,33 @@ async def _report(
     """Fire the events of a send, and return its results with those of the messages that were held back."""
     reported = []
     for place, result in enumerate(results):
-        final = replace(result, digest=options.digest)
+        long_text = None if result.safe else options.long_text
+        final = replace(result, digest=options.digest, long_text=long_text)
         if hold_back is not None and final.is_over_limit:
             final = await hold_back(place, final)
         async_fire_sent(hass, final, options.priority, options.context.caller, automatic=options.context.automatic)
         reported.append(final)
     return reported
+
+
+def refuse_long(hass: HomeAssistant, addressee: Addressee, options: MessageOptions) -> DeliveryResult:
+    """Return and report the result of a message whose text is too long, and whose account refuses such texts."""
+    receipt = Receipt(addressee.number, Outcome.REFUSED, reason=Reason.TOO_LONG)
+    result = DeliveryResult(addressee, receipt, long_text=options.long_text)
+    async_fire_sent(hass, result, options.priority, options.context.caller, automatic=options.context.automatic)
+    report_end(result, options)
+    return result
+
+
+# The result of several messages is that of the most serious outcome.
+_SEVERITY: Final = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
+
+
+def combine(results: Sequence[DeliveryResult]) -> DeliveryResult:
+    """Return one result for the several messages that one text was split into."""
+    worst = min(results, key=lambda result: _SEVERITY.index(result.receipt.outcome))
+    parts = sum(result.receipt.parts or 0 for result in results)
+    return replace(worst, receipt=replace(worst.receipt, parts=parts))
 
 
 def report_end(result: DeliveryResult, options: MessageOptions) -> None:

@@ -23,7 +23,7 @@ from ..deferred.failures import async_report
 from ..deferred.models import receipt_response
 from ..errors import DropReason, language
 from ..recipients import Addressee, find_recipient, recipients
-from .recipients import ATTR_NUMBER, async_authorise, persons_recipients, registered_recipient, select
+from .recipients import ATTR_NUMBER, WrongTarget, async_authorise, persons_recipients, registered_recipient, select
 
 # The errors whose cause is not the message. It was not sent, and can be sent once the cause is removed.
 _CAUSES: Final = {
@@ -79,6 +79,23 @@ def async_report_unsent(
     """Report a message that was not sent because its account cannot send."""
     receipt = Receipt(unsent.number, Outcome.NOT_SENT)
     _report(hass, unsent, receipt, cause.value, cause.sentence(language(hass)), priority, context)
+
+
+@callback
+def async_report_wrong(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any] | None,
+    wrong: Iterable[WrongTarget],
+    priority: Priority,
+    context: SendContext,
+) -> None:
+    """Report the targets of a call that could not receive its message, while others did."""
+    for one in wrong:
+        is_number = one.reason == "number"
+        unsent = Unsent(entry, one.written if is_number else "", None if is_number else one.written)
+        receipt = Receipt(unsent.number, one.outcome, reason=Reason.NUMBER if is_number else None)
+        sentence = DropReason(one.reason).sentence(language(hass))
+        _report(hass, unsent, receipt, one.reason, sentence, priority, context)
 
 
 @contextmanager
@@ -153,6 +170,7 @@ def _report(  # noqa: PLR0917 - the fields of one event
         "reason": reason,
         "safe_text": False,
         "repeated": False,
+        "long_text": None,
         "delayed_until": None,
         "priority": priority,
         "repeatable": is_repeatable(receipt),

@@ -1,0 +1,89 @@
+"""Texts drawn at random through Apprise: nothing is refused, nothing is lost in between, and the parts are right.
+
+SMS1680_FIELD_DRAWS sets the number of texts; the long form is 10000.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Callable, Iterator
+
+import apprise
+import pytest
+
+from sms1680 import estimate
+from sms1680.sandbox import Account, Config, SandboxThread
+from sms1680.text import Signature, units
+
+A = "13800210001"
+SIGN = Signature("某某科技")
+DRAWS = int(os.environ.get("SMS1680_FIELD_DRAWS", "150"))
+MARK = re.compile(r"\A【某某科技】(?:\((\d+)/(\d+)\))?")
+# What is given, and what must arrive of it.
+TOKENS = [
+    *(
+        (same, same)
+        for same in (
+            "后门打开",
+            "host-017 ",
+            "😀",
+            "👨‍👩‍👧",
+            "❤️",
+            "【客厅】",
+            "【告警】",
+            "，",
+            "[1]",
+            "a\n",
+            "é",
+            "温度 28°C；",
+        )
+    ),
+    *((removed, "") for removed in ("\x1b[1;31m", "\x1b[0m", "\x00", "\ufeff", "\u200b", "\u202e", "\x07", "\x1b")),
+    *(("\r\n", "\n"), ("\u2028", "\n"), ("\udcff", "\ufffd"), ("\ude00", "\ufffd")),
+]
+
+
+def draw(chance: random.Random) -> tuple[str, str]:
+    """Return a text, and what must arrive of it."""
+    tokens = [("后", "后"), *chance.choices(TOKENS, k=chance.choice((3, 20, 60, 150, 300))), ("。", "。")]
+    return "".join(given for given, _ in tokens), "".join(arrives for _, arrives in tokens)
+
+
+@pytest.fixture
+def box() -> Iterator[SandboxThread]:
+    account = Account(products={"61341": 10**8})
+    with SandboxThread(Config(accounts=(account,), report_delay=0.0)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("overflow", ["split", "upstream"])
+def test_random_texts_arrive(
+    box: SandboxThread, service: Callable[..., apprise.NotifyBase], record_property: Callable[..., None], overflow: str
+) -> None:
+    sender = service(A, signature=SIGN.name, overflow=overflow, cap="0")
+    chance = random.Random(1680)
+    seen = sent = cut = 0
+    for _ in range(DRAWS):
+        text, arrives = draw(chance)
+        assert sender.notify(text), "refused"
+        messages = box.platform.messages[seen:]
+        seen += len(messages)
+        sent += len(messages)
+        for message in messages:
+            assert units(message.text) <= 500
+            assert estimate(message.text, signature=SIGN.name).parts == message.parts
+        joined = "".join(MARK.sub("", message.text) for message in messages)
+        if overflow == "upstream" and units(arrives) > 500 - SIGN.length:
+            cut += 1
+            assert len(messages) == 1
+            assert joined.endswith("…")
+            assert arrives.startswith(joined[:-1])
+            assert units(joined) >= 500 - SIGN.length - 2
+        else:
+            assert joined == arrives
+            places = [MARK.match(message.text).groups() for message in messages]  # type: ignore[union-attr]
+            marks = [(str(at), str(len(places))) for at in range(1, len(places) + 1)]
+            assert places == (marks if len(places) > 1 else [(None, None)])
+    record_property("figures", f"{DRAWS} texts, {sent} messages, {cut} cut")

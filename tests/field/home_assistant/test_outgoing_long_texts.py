@@ -1,0 +1,140 @@
+"""Alarms that are too long: cut, split or refused, as the account's setting says, and never stopping the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680.client import Reply
+from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    PASSWORD,
+    SetUp,
+    act,
+    notify,
+    receive,
+    sent,
+    start_question,
+    wait_for_messages,
+)
+
+LONG = "警报" * 300
+CUT = LONG[:493] + "…"  # `sent` removes the signature
+
+
+@pytest.fixture
+async def entry(
+    request: pytest.FixtureRequest, make_entry: Callable[..., MockConfigEntry], set_up: SetUp
+) -> MockConfigEntry:
+    """Return an account with the setting for long texts of the test, cut by default."""
+    mode = getattr(request, "param", None)
+    return await set_up(make_entry(options={"long_text": mode} if mode else {}))
+
+
+@pytest.mark.usefixtures("entry")
+async def test_long_alarm_is_cut_by_default(
+    hass: HomeAssistant, sandbox: Sandbox, fired: dict[str, list[Event]]
+) -> None:
+    answer = await act(hass, "send_message", message=LONG, entity_id="notify.alice", number=[BOB], priority="critical")
+    assert sent(sandbox) == [(ALICE, CUT), (BOB, CUT)]
+    assert [one["long_text"] for one in answer["messages"]] == ["cut", "cut"]
+    assert [event.data["long_text"] for event in fired["sent"]] == ["cut", "cut"]
+    await notify(hass, "notify.bob", message="😀" * 400)
+    assert sent(sandbox)[-1] == (BOB, "😀" * 246 + "…")
+    assert not fired["failed"]
+
+
+@pytest.mark.parametrize("entry", ["split"], indirect=True)
+async def test_long_alarm_is_split(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fired: dict[str, list[Event]]
+) -> None:
+    del entry
+    answer = await act(hass, "send_message", message=LONG, entity_id="notify.alice")
+    texts = [text for _, text in sent(sandbox)]
+    assert [text[:5] for text in texts] == ["(1/2)", "(2/2)"]
+    assert "".join(text[5:] for text in texts) == LONG
+    (result,) = answer["messages"]
+    assert (result["outcome"], result["long_text"], result["parts"]) == ("accepted", "split", 10)
+    assert [event.data["long_text"] for event in fired["sent"]] == ["split", "split"]
+
+
+@pytest.mark.parametrize("entry", ["refuse"], indirect=True)
+async def test_long_alarm_is_refused_alone(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fired: dict[str, list[Event]]
+) -> None:
+    del entry
+    with pytest.raises(HomeAssistantError, match="500"):
+        await act(hass, "send_message", message=LONG, entity_id="notify.alice")
+    rows = [{"number": ALICE, "message": LONG}, {"number": BOB, "message": "后门打开"}]
+    answer = await act(hass, "send_batch", messages=rows)
+    assert [(one["outcome"], one["reason"]) for one in answer["messages"]] == [
+        ("refused", "too_long"),
+        ("accepted", None),
+    ]
+    assert sent(sandbox) == [(BOB, "后门打开")]
+    assert [event.data["number"] for event in fired["failed"]] == [ALICE, ALICE]
+
+
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a batch with one long text": (
+        "send_batch",
+        {"messages": [{"number": ALICE, "message": LONG}, {"number": BOB, "message": "后门打开"}]},
+    ),
+    "a template with one long value": (
+        "send_template",
+        {"template": "{A}", "rows": [{"number": ALICE, "values": [LONG]}, {"number": BOB, "values": ["后门打开"]}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.usefixtures("entry")
+async def test_one_long_row_does_not_refuse_the_others(hass: HomeAssistant, sandbox: Sandbox, kind: str) -> None:
+    action, data = ROWS[kind]
+    answer = await act(hass, action, **data)
+    assert [(one["outcome"], one["long_text"]) for one in answer["messages"]] == [
+        ("accepted", "cut"),
+        ("accepted", None),
+    ]
+    assert sorted(sent(sandbox)) == [(ALICE, CUT), (BOB, "后门打开")]
+
+
+async def test_long_question_keeps_its_answers(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+    question = "水浸" * 300 + "。是否关闸？回复 1 关闸，2 忽略。" + "请尽快处理" * 4
+    answers = [{"id": "close", "sentences": ["1"]}, {"id": "ignore", "sentences": ["2"]}]
+    more = {"answers": answers, "safe_text": "安" * 600, "tell_others": "已由{name}处理" + "长" * 600}
+    asking = start_question(hass, "notify.alice", question=question, **more)
+    await wait_for_messages(sandbox)
+    await receive(hass, entry, Reply(ALICE, "1", ""), settle=False)
+    assert (await asking)["answers"][0]["long_text"] == "cut"
+    ((_, text),) = sent(sandbox)
+    assert len(text) <= 500
+    assert text.startswith("水浸水浸")
+    assert text.endswith("…" + question[question.index("回复") :])
+
+
+@pytest.mark.usefixtures("entry", "fired")
+async def test_long_safe_text_is_cut(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    await act(hass, "send_message", message="赌博", entity_id="notify.alice", safe_text=LONG)
+    assert sent(sandbox) == [(ALICE, CUT)]
+
+
+async def test_own_account_in_yaml_cuts_too(
+    hass: HomeAssistant, sandbox: Sandbox, fired: dict[str, list[Event]]
+) -> None:
+    account = {"username": "homeuser", "password": PASSWORD, "product_id": 61341, "gateway": sandbox.url}
+    line = {"platform": "sms1680", "name": "own", **account, "signature": ["某某科技", "某某"], "recipients": [ALICE]}
+    assert await async_setup_component(hass, "notify", {"notify": [line]})
+    await hass.async_block_till_done()
+    await hass.services.async_call("notify", "own", {"message": LONG}, blocking=True)
+    await hass.services.async_call("notify", "own", {"message": "后门打开【某某】"}, blocking=True)
+    assert sent(sandbox) == [(ALICE, CUT), (ALICE, "后门打开【某某】")]
+    assert [event.data["long_text"] for event in fired["sent"]] == ["cut", None]
