@@ -24,11 +24,12 @@ from ..deferred.retry_policy import pause_after
 from ..recipients import Addressee
 from ..store.manager import StoreManager
 from .fallback import FailedMessage, FallbackRunner, allows_duplicates, check_fallback
-from .long_text import Share, fit, shorten_for
+from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
 from .repeat import REPORT_WITHIN, async_repeat, repeats
-from .send import combine, refuse_long, send_with_safe_text
+from .send import send_with_safe_text
+from .shares import async_deliver_shares
 
 _REPEAT: Final = "repeat"  # the step that sends a message once more
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
@@ -97,28 +98,8 @@ async def async_deliver(
     See `_async_deliver` about the arguments. Raises ServiceValidationError before anything is sent, also if
     the texts of all addressees are refused.
     """
-    shares = fit(addressees, message)
     deliver = partial(_async_deliver, hass, policy=policy, context=context, batched=batched)
-    if len(shares) == 1 and len(shares[0].messages) < 2:
-        (share,) = shares
-        if share.long_text == "refuse":
-            return await deliver(addressees, message, options)  # its check raises
-        return await deliver(addressees, share.messages[0], replace(options, long_text=share.long_text))
-    if all(share.long_text == "refuse" for share in shares):
-        return await deliver(addressees, message, options)
-
-    async def run(share: Share) -> list[DeliveryResult]:
-        some = [addressees[place] for place in share.places]
-        own_options = replace(options, long_text=share.long_text)
-        if not share.messages:
-            return [refuse_long(hass, addressee, own_options) for addressee in some]
-        answers = [await deliver(some, one, own_options) for one in share.messages]
-        return [combine(results) for results in zip(*answers, strict=True)]
-
-    results: dict[int, DeliveryResult] = {}
-    for share, of_share in zip(shares, await asyncio.gather(*map(run, shares)), strict=True):
-        results.update(zip(share.places, of_share, strict=True))
-    return [results[place] for place in range(len(addressees))]
+    return await async_deliver_shares(hass, addressees, message, options, deliver)
 
 
 async def _async_deliver(

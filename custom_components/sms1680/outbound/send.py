@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -11,7 +10,7 @@ from homeassistant.exceptions import ServiceValidationError
 
 from ..account.journal import SendResult
 from ..account.messages import OutgoingMessage
-from ..client import InvalidMessageError, Outcome, Reason, Receipt
+from ..client import InvalidMessageError, Outcome, Reason
 from ..client.options import SendOptions
 from ..deferred.failures import async_fire_sent
 from ..deferred.models import DeliveryResult
@@ -77,26 +76,6 @@ async def _report(
         async_fire_sent(hass, final, options.priority, options.context.caller, automatic=options.context.automatic)
         reported.append(final)
     return reported
-
-
-def refuse_long(hass: HomeAssistant, addressee: Addressee, options: MessageOptions) -> DeliveryResult:
-    """Return and report the result of a message whose text is too long, and whose account refuses such texts."""
-    receipt = Receipt(addressee.number, Outcome.REFUSED, reason=Reason.TOO_LONG)
-    result = DeliveryResult(addressee, receipt, long_text=options.long_text)
-    async_fire_sent(hass, result, options.priority, options.context.caller, automatic=options.context.automatic)
-    report_end(result, options)
-    return result
-
-
-# The result of several messages is that of the most serious outcome.
-_SEVERITY: Final = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
-
-
-def combine(results: Sequence[DeliveryResult]) -> DeliveryResult:
-    """Return one result for the several messages that one text was split into."""
-    worst = min(results, key=lambda result: _SEVERITY.index(result.receipt.outcome))
-    parts = sum(result.receipt.parts or 0 for result in results)
-    return replace(worst, receipt=replace(worst.receipt, parts=parts))
 
 
 def report_end(result: DeliveryResult, options: MessageOptions) -> None:

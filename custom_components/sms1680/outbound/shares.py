@@ -1,0 +1,69 @@
+"""Delivers a message whose texts are cut, split or refused, and returns one result for each addressee."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from homeassistant.core import HomeAssistant
+
+from ..account.messages import OutgoingMessage
+from ..client import Outcome, Reason, Receipt
+from ..deferred.failures import async_fire_sent
+from ..deferred.models import DeliveryResult
+from ..recipients import Addressee
+from .long_text import Share, fit
+from .message import MessageOptions
+from .send import report_end
+
+type Deliver = Callable[[Sequence[Addressee], OutgoingMessage, MessageOptions], Awaitable[list[DeliveryResult]]]
+
+# The result of several messages is that of the most serious outcome.
+_SEVERITY: Final = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
+
+
+async def async_deliver_shares(
+    hass: HomeAssistant,
+    addressees: Sequence[Addressee],
+    message: OutgoingMessage,
+    options: MessageOptions,
+    deliver: Deliver,
+) -> list[DeliveryResult]:
+    """Deliver the shares of a message; return a result for each addressee, in order.
+
+    deliver: checks and delivers a message. It raises ServiceValidationError if the texts of all addressees are refused.
+    """
+    shares = fit(addressees, message)
+    if all(share.long_text == "refuse" for share in shares):
+        return await deliver(addressees, message, options)
+    if len(shares) == 1 and len(shares[0].messages) == 1:
+        return await deliver(addressees, shares[0].messages[0], replace(options, long_text=shares[0].long_text))
+
+    async def run(share: Share) -> list[DeliveryResult]:
+        some = [addressees[place] for place in share.places]
+        own_options = replace(options, long_text=share.long_text)
+        if not share.messages:
+            return [_refuse(hass, addressee, own_options) for addressee in some]
+        answers = [await deliver(some, one, own_options) for one in share.messages]
+        return [_combine(results) for results in zip(*answers, strict=True)]
+
+    results: dict[int, DeliveryResult] = {}
+    for share, of_share in zip(shares, await asyncio.gather(*map(run, shares)), strict=True):
+        results.update(zip(share.places, of_share, strict=True))
+    return [results[place] for place in range(len(addressees))]
+
+
+def _refuse(hass: HomeAssistant, addressee: Addressee, options: MessageOptions) -> DeliveryResult:
+    """Return and report the result of a message whose text is too long, and whose account refuses such texts."""
+    receipt = Receipt(addressee.number, Outcome.REFUSED, reason=Reason.TOO_LONG)
+    result = DeliveryResult(addressee, receipt, long_text=options.long_text)
+    async_fire_sent(hass, result, options.priority, options.context.caller, automatic=options.context.automatic)
+    report_end(result, options)
+    return result
+
+
+def _combine(results: Sequence[DeliveryResult]) -> DeliveryResult:
+    """Return one result for the several messages that one text was split into."""
+    worst = min(results, key=lambda result: _SEVERITY.index(result.receipt.outcome))
+    parts = sum(result.receipt.parts or 0 for result in results)
+    return replace(worst, receipt=replace(worst.receipt, parts=parts))
