@@ -36,7 +36,9 @@ async def entry(
 ) -> MockConfigEntry:
     """Return an account with the setting for long texts of the test, cut by default."""
     mode = getattr(request, "param", None)
-    return await set_up(make_entry(options={"long_text": mode} if mode else {}))
+    entry = make_entry(options={"long_text": mode} if mode else {})
+    await set_up(entry)
+    return entry
 
 
 @pytest.mark.usefixtures("entry")
