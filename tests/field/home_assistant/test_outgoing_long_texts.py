@@ -120,7 +120,8 @@ async def test_long_question_keeps_its_answers(hass: HomeAssistant, entry: MockC
     ((_, text),) = sent(sandbox)
     assert len(text) <= 500
     assert text.startswith("水浸水浸")
-    assert text.endswith("…" + question[question.index("回复") :])
+    assert text.endswith(question[question.index("是否") :])
+    assert text.count("…") == 1
 
 
 @pytest.mark.usefixtures("entry", "fired")
