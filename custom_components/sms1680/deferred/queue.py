@@ -22,6 +22,7 @@ from ..client.outcomes import OWN_LIMITS
 from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery, signal_waiting
 from ..errors import DropReason
 from ..store.db import DeferredRow, DeliveryState, DeliveryUpdate, MessageStore, StoreError
+from .clock import ClockWatch, corrected
 from .digest_sender import DigestSender, waits_for_room
 from .failures import FailureReporter
 from .models import Attempt, DeliveryResult, QueuedMessage, StoredMessage
@@ -62,6 +63,7 @@ class DeferredQueue:
         self._reports = ReportWatch(
             self.hass, self.entry, self._storage, self.journal, run_fallback, self.failures, self._track
         )
+        self._clock = ClockWatch((self._schedule, self._reports.schedule), self._save_again)
         self.digests = DigestSender(
             self.hass,
             self.entry,
@@ -120,6 +122,7 @@ class DeferredQueue:
                 (SIGNAL_DEFERRED_DELETED, self._remove_rows),
             )
         ]
+        self._unsubscribe.append(self._clock.start(self.hass))
         try:
             left = await self._storage.async_load()
         except StoreError as error:
@@ -161,6 +164,7 @@ class DeferredQueue:
 
     async def async_enqueue(self, message: QueuedMessage, due: datetime) -> bool:
         """Store a message until it is due; return whether it is now safe from a restart."""
+        self._clock.check()
         try:
             stored = await self._storage.async_insert(message, due)
         except StoreError as error:
@@ -194,7 +198,7 @@ class DeferredQueue:
                 StoredMessage(one.row, one.due, message), self._not_tried(message, DropReason.UNREADABLE)
             )
             return None
-        stored = StoredMessage(one.row, one.due, message)
+        stored = corrected(StoredMessage(one.row, one.due, message))
         if one.going:
             return stored
         self._load(stored)
@@ -233,6 +237,8 @@ class DeferredQueue:
     @callback
     def _on_due(self, due: list[StoredMessage]) -> None:
         """Start what is due, in its order for each number."""
+        before = self._clock.total
+        due = [self._clock.adjust(stored, before) for stored in due]
         by_number: dict[str, list[StoredMessage]] = {}
         digests: dict[str, list[StoredMessage]] = {}
         for stored in due:
@@ -305,7 +311,9 @@ class DeferredQueue:
             with contextlib.suppress(StoreError):
                 await self._storage.async_update(replace(stored, message=replace(message, tried=True)), going=True)
 
+        before = self._clock.total
         result = await self.send(self, Attempt(_attempt_id(stored), message, before_fallback))
+        stored = self._clock.adjust(stored, before)
         await self._async_settle(stored, result)
 
     async def _async_settle(self, stored: StoredMessage, result: DeliveryResult) -> None:

@@ -1,0 +1,104 @@
+"""Notice that the clock was set, and move the times of queued messages with it.
+
+A Raspberry Pi has no clock of its own: after a power cut it boots with the time of its last shutdown, or with 1970, and
+is set right once the network is up. A message that is tried for 30 minutes must be tried that long in either case.
+Times that a person chose, and quiet hours, remain times of the clock.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.util import dt as dt_util
+
+from .models import StoredMessage
+from .schedule import Schedule
+
+_LOGGER = logging.getLogger(__name__)
+
+_CHECK_INTERVAL: Final = timedelta(seconds=30)
+# Seconds. Smaller changes are corrections of a running clock, and do not matter for any of the times.
+_TOLERANCE: Final = 60.0
+# The clock of a machine that shows an earlier time was never set.
+_PLAUSIBLE: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def monotonic() -> float:
+    """Return the seconds of the clock that nobody sets."""
+    return time.monotonic()
+
+
+class ClockWatch:
+    """Compares the clock with the one that nobody sets, and moves the waiting messages when it was set.
+
+    on_set: called after they were moved. total: the seconds by which the clock was set forward, or back if negative,
+    since this object was created.
+    """
+
+    def __init__(self, schedules: Sequence[Schedule], on_set: Callable[[], None]) -> None:
+        self.total = 0.0
+        self._schedules = schedules
+        self._on_set = on_set
+        self._offset = _offset()
+
+    @callback
+    def start(self, hass: HomeAssistant) -> CALLBACK_TYPE:
+        """Check the clock regularly; return a function that ends this."""
+        return async_track_time_interval(hass, self.check, _CHECK_INTERVAL, cancel_on_shutdown=True)
+
+    @callback
+    def check(self, _: datetime | None = None) -> None:
+        """Move the times of the waiting messages if the clock was set since the last check."""
+        offset = _offset()
+        jump = offset - self._offset
+        if abs(jump) < _TOLERANCE:
+            return
+        self._offset = offset
+        self.total += jump
+        _LOGGER.warning("The clock was set by %d seconds; queued messages are adjusted to it", jump)
+        for schedule in self._schedules:
+            schedule.messages.update({row: moved(stored, jump) for row, stored in schedule.messages.items()})
+            schedule.set_timer()
+        self._on_set()
+
+    @callback
+    def adjust(self, stored: StoredMessage, before: float) -> StoredMessage:
+        """Return a message that does not wait, moved if the clock was set. before: the total when its times were read."""
+        self.check()
+        return moved(stored, self.total - before) if self.total != before else stored
+
+
+def _offset() -> float:
+    return dt_util.utcnow().timestamp() - monotonic()
+
+
+def moved(stored: StoredMessage, seconds: float) -> StoredMessage:
+    """Return a message after the clock was set by so many seconds.
+
+    A message that quiet hours hold back becomes due immediately, which checks the quiet hours again.
+    """
+    message, shift = stored.message, timedelta(seconds=seconds)
+    if message.at is not None:
+        return stored
+    since = message.since + seconds
+    if message.until is None and not message.watched:
+        return replace(stored, due=dt_util.utcnow(), message=replace(message, since=since))
+    until = None if message.until is None else message.until + seconds
+    return replace(stored, due=stored.due + shift, message=replace(message, since=since, until=until))
+
+
+def corrected(stored: StoredMessage) -> StoredMessage:
+    """Return a message of an earlier run, moved to now if the clock was wrong when it was queued, or is wrong now.
+
+    Such a message was queued in the future, or at a time before this program existed.
+    """
+    now, since = dt_util.utcnow(), stored.message.since
+    was_never_set = since < _PLAUSIBLE.timestamp() <= now.timestamp()
+    if since - now.timestamp() < _TOLERANCE and not was_never_set:
+        return stored
+    return moved(stored, now.timestamp() - since)
