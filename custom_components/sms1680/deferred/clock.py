@@ -68,7 +68,7 @@ class ClockWatch:
 
     @callback
     def adjust(self, stored: StoredMessage, before: float) -> StoredMessage:
-        """Return a message that does not wait, moved if the clock was set. before: the total when its times were read."""
+        """Return a message that does not wait, moved if the clock was set. before: the total when it was read."""
         self.check()
         return moved(stored, self.total - before) if self.total != before else stored
 
