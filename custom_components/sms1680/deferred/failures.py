@@ -142,6 +142,8 @@ class FailureReporter:
         self._concluded: BoundedDict[int, None] = BoundedDict(_MAX_CONCLUDED)
         self._digests: BoundedDict[int, int] = BoundedDict(_MAX_DIGESTS)
         self._running = hass.data.setdefault(_DATA_RUNNING, set())
+        # Failed reports that arrived while the call was still busy with the message.
+        self._early: BoundedDict[int, DeliveryUpdate] = BoundedDict(_MAX_CONCLUDED)
         self._sweep_job = HassJob(self._async_sweep, f"{DOMAIN} sweep", cancel_on_shutdown=True)
         self._unsubscribe: list[CALLBACK_TYPE] = []
 
@@ -185,11 +187,18 @@ class FailureReporter:
             self._journal.conclude(new)
 
     @callback
+    def async_leave(self, row: int) -> None:
+        """Leave the failed report of a message to its fallback."""
+        self._early.pop(row, None)
+
+    @callback
     def async_end(self, result: DeliveryResult, priority: str, caller: Context | None, *, automatic: bool) -> None:
         """Report the end of a message, unless it waits for its delivery report, is still tried or was handled."""
         receipt = result.final_receipt
         if receipt.outcome is Outcome.ACCEPTED:
             self._running.discard(result.outgoing or 0)
+            if (early := self._early.pop(result.outgoing or 0, None)) is not None:
+                self.async_report_update(early)
             if result.digest is not None and result.outgoing is not None:
                 self._digests[result.outgoing] = result.digest
             return
@@ -242,6 +251,8 @@ class FailureReporter:
         if update.state is DeliveryState.DELIVERED:
             self._clear(update)
         elif update.state in (DeliveryState.FAILED, DeliveryState.EXPIRED):
+            if update.row in self._running:
+                self._early[update.row] = update
             self.async_report_update(update)
 
     @callback

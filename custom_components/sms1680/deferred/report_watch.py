@@ -69,6 +69,7 @@ class ReportWatch:
         if stored is None or not change.settled:
             return False
         self.schedule.remove(stored.row)
+        self.failures.async_leave(change.row)
         if change.state in (DeliveryState.DELIVERED, DeliveryState.NOT_SENT):  # not sent: it was cancelled
             self.track(self.storage.async_delete(stored.row))
             return False
