@@ -63,8 +63,8 @@ class Listener:
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
         )
         self._server: asyncio.Server | None = None
-        self._waiting: dict[_Connection, None] = {}  # the oldest first
-        self._old: set[_Connection | web.RequestHandler] = set()
+        self._waiting: dict[_PushConnection, None] = {}  # the oldest first
+        self._old: set[_PushConnection | web.RequestHandler] = set()
         self._stop_sweeping: CALLBACK_TYPE | None = None
 
     async def async_open(self) -> None:
@@ -115,14 +115,14 @@ class Listener:
         return handle
 
     @property
-    def connections(self) -> "list[_Connection | web.RequestHandler]":
+    def connections(self) -> "list[_PushConnection | web.RequestHandler]":
         """The open connections: those that wait for the head of their request, and those whose request runs."""
         return [*self._waiting, *(self._runner.server.connections if self._runner.server else ())]
 
     def _connection(self) -> asyncio.BaseProtocol:
-        return _Connection(self)
+        return _PushConnection(self)
 
-    def admit(self, connection: "_Connection") -> bool:
+    def admit(self, connection: "_PushConnection") -> bool:
         """Return whether a new connection may stay. It may push, and there is room for it."""
         address = connection.address
         proxy = is_in_networks(address, self._hass.http.trusted_proxies)
@@ -146,12 +146,12 @@ class Listener:
                 return True
         return False
 
-    def start_request(self, connection: "_Connection") -> web.RequestHandler | None:
+    def start_request(self, connection: "_PushConnection") -> web.RequestHandler | None:
         """Return the handler of a connection whose head has arrived."""
         self.forget(connection)
         return self._runner.server() if self._runner.server else None
 
-    def forget(self, connection: "_Connection") -> None:
+    def forget(self, connection: "_PushConnection") -> None:
         """Forget a connection that waits no longer."""
         self._waiting.pop(connection, None)
 
@@ -179,7 +179,7 @@ def repair_head(head: bytes) -> bytes:
     return b" ".join((found[1], address, found[3])) + end + headers
 
 
-class _Connection(asyncio.Protocol):
+class _PushConnection(asyncio.Protocol):
     """A connection until the head of its request has arrived. Then it belongs to aiohttp."""
 
     def __init__(self, listener: Listener) -> None:
