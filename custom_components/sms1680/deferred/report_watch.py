@@ -13,6 +13,7 @@ from homeassistant.util import dt as dt_util
 
 from ..client import DeliveryReport, Repeat
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
+from ..store.manager import DATA_STORE
 from .failure import FailureCause
 from .failures import FailureReporter
 from .models import HANDLED, QueuedMessage, StoredMessage
@@ -86,6 +87,11 @@ class ReportWatch:
     async def _async_fall_back(self, stored: StoredMessage, why: str, *, may_repeat: bool) -> None:
         """Run the fallback of a message. It is marked first, so that a restart does not run it twice."""
         message = stored.message
+        if why == "no_report" and message.outgoing is not None:
+            partly = await self.hass.data[DATA_STORE].async_settle_partial([message.outgoing])
+            if any(update.row == message.outgoing for update in partly):
+                await self.storage.async_delete(stored.row)
+                return
         addressee = message.current_addressee(self.entry)
         if addressee is None or dt_util.utcnow() - stored.due > TOO_LATE:
             _LOGGER.warning("The fallback of a message was skipped: its recipient was removed, or it is too late")

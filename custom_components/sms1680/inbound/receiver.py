@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
-from homeassistant.core import CoreState, HassJob, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, CoreState, HassJob, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
@@ -40,7 +40,7 @@ from ..conversation.command_auth import extract_command
 from ..conversation.engine.commands import AuthResult, CommandAttempt
 from ..coordinator import Sms1680ConfigEntry
 from ..recipients import find_recipient, recipients
-from ..store.db import PendingEvent, Received, Report, StoreError, Uplink, comparable_number
+from ..store.db import PARTIAL_WINDOW, PendingEvent, Received, Report, StoreError, Uplink, comparable_number
 from ..store.intake import StoreIntake
 from ..store.manager import DATA_STORE, stores_texts
 from .dedupe import REMEMBERED_FOR, Deduplicator, SeenItem
@@ -82,6 +82,9 @@ class InboundProcessor:
         self._awaited: dict[tuple[bool, int], asyncio.Event] = {}
         self._attempts: dict[int, tuple[CommandAttempt, AuthResult | None]] = {}
         self._retry_job = HassJob(self.async_dispatch_pending, f"{DOMAIN} retry dispatch", cancel_on_shutdown=True)
+        self._settle_job = HassJob(self._async_settle_partial, f"{DOMAIN} settle partial", cancel_on_shutdown=True)
+        self._settling: CALLBACK_TYPE | None = None
+        self._settling_again = False
         self._dispatching = False
         self._started = False
         self._closed = False
@@ -212,6 +215,8 @@ class InboundProcessor:
         self._store.publish(received.others)
         if not received.news:
             self._store.publish([received.update] if received.update else [])
+            if received.update is not None and not received.update.settled:
+                self._settle_later()
             return
         if self._ready and not self._dispatching:
             self._fire_safely(incoming)
@@ -270,6 +275,20 @@ class InboundProcessor:
             attempt=attempt,
             result=result,
         )
+
+    async def _async_settle_partial(self, _: datetime) -> None:
+        """Settle long messages of which not every segment was reported, and fire their event."""
+        again, self._settling, self._settling_again = self._settling_again, None, False
+        if again:
+            self._settle_later()
+        await self._store.async_settle_partial()
+        self.async_dispatch_pending()
+
+    @callback
+    def _settle_later(self) -> None:
+        self._settling_again = self._settling is not None
+        if self._settling is None:
+            self._settling = async_call_later(self._hass, PARTIAL_WINDOW.total_seconds() + 1, self._settle_job)
 
     def _fire_safely(self, incoming: Incoming) -> None:
         """Fire the event of a stored item. An error must block neither later items nor the acknowledgement."""

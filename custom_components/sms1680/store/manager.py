@@ -1,6 +1,7 @@
 """The message store in Home Assistant: opened at setup, pruned every hour, closed when Home Assistant stops."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from ..client.bounded import BoundedDict
@@ -109,6 +111,18 @@ class StoreManager:
                 _LOGGER.warning("Could not prune the message store (%s)", error)
             else:
                 self.publish(expired)
+
+    async def async_settle_partial(self, rows: Iterable[int] = ()) -> list[DeliveryUpdate]:
+        """Settle long messages of which only some segments are reported, and publish them. See `settle_partial`."""
+        given = list(rows)
+        settled: list[DeliveryUpdate] = []
+        for intake in self.intakes:
+            intake.flush()
+            with contextlib.suppress(StoreError):
+                updates = await asyncio.wrap_future(intake.store.settle_partial(dt_util.utcnow(), given))
+                settled += updates
+        self.publish(settled)
+        return settled
 
     async def async_purge(self, selection: Selection, *, open_too: bool = False) -> int:
         """Delete messages, including deferred ones, and return their number.

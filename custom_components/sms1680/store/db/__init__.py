@@ -5,7 +5,7 @@ It imports no Home Assistant, so that tests can use it alone, and kill it in a p
 
 from .conversations import ConversationQuery, ConversationSummary, Cursor, Party
 from .deferred import DeferredRow
-from .matching import SETTLED, DeliveryState, MatchedBy
+from .matching import PARTIAL_WINDOW, SETTLED, DeliveryState, MatchedBy
 from .records import (
     DeliveryUpdate,
     Direction,
@@ -27,6 +27,7 @@ from .store import MessageStore
 from .writer import StoreError, StoreObserver
 
 __all__ = [
+    "PARTIAL_WINDOW",
     "SETTLED",
     "ConversationQuery",
     "ConversationSummary",

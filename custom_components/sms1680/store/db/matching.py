@@ -4,6 +4,7 @@ The report states of a segment are ordered (none, pending, delivered, failed), a
 and the repetition of reports do not matter, and a later failed report overrides a delivered one.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,8 @@ from typing import Final
 from ...client import Outcome, ReportState
 
 EXPIRY: Final = timedelta(hours=48)  # the longest time that a gateway keeps trying, according to the CMPP standard
+# The segments of a message are reported together. This long after the last report no other one is expected.
+PARTIAL_WINDOW: Final = timedelta(seconds=90)
 # How long after an `unknown` message a report with an unknown id can still belong to it.
 UNKNOWN_WINDOW: Final = timedelta(hours=1)
 
@@ -42,6 +45,11 @@ SETTLED: Final = frozenset(
         DeliveryState.NOT_SENT,
     }
 )
+_HEXADECIMAL: Final = re.compile(r"[0-9a-f]{1,16}")
+_MSG_ID_DIGITS: Final = 16
+_NOT_DIGITS: Final = re.compile(r"[^0-9*]")
+_SHOWN_DIGITS: Final = 7
+_SHORTEST_NUMBER: Final = 11
 _RANK: Final = {None: 0, ReportState.PENDING: 1, ReportState.DELIVERED: 2, ReportState.FAILED: 3}
 
 
@@ -58,12 +66,18 @@ def outranks(new: ReportState, old: ReportState | None) -> bool:
 
 
 def state_of(
-    outcome: Outcome | None, expected: int, reported: Sequence[ReportState | None], *, expired: bool = False
+    outcome: Outcome | None,
+    expected: int,
+    reported: Sequence[ReportState | None],
+    *,
+    expired: bool = False,
+    decided: bool = False,
 ) -> DeliveryState:
     """Return the state of a message.
 
     outcome: None while it is being sent. expected: the number of its segments. reported: the state of each known
-    segment. expired: no report settled it within 48 hours.
+    segment. expired: no report settled it within 48 hours. decided: the reports that came by a time settled it. Either
+    way one delivered segment is enough, because many gateways report the first one only.
     """
     if outcome is None:
         return DeliveryState.SENDING
@@ -71,7 +85,7 @@ def state_of(
         return DeliveryState(outcome.value)
     if ReportState.FAILED in reported:
         return DeliveryState.FAILED
-    if sum(state is ReportState.DELIVERED for state in reported) >= expected:
+    if sum(state is ReportState.DELIVERED for state in reported) >= (1 if expired or decided else expected):
         return DeliveryState.DELIVERED
     any_report = any(state is not None for state in reported)
     if expired and (any_report or outcome is Outcome.ACCEPTED):
@@ -130,6 +144,34 @@ def find_owner(
     (owner,) = owners.values()
     owned = [one for one in unmatched if owner.can_own(one.at)]
     return (owner, owned) if len(owned) <= owner.missing else None
+
+
+def same_id(one: str, other: str) -> bool:
+    """Return whether two ids are the same number: decimal or hexadecimal, with or without leading zeros.
+
+    A hexadecimal id has a letter, `0x` or the 16 digits of a Msg_Id; else its digits are decimal.
+    """
+    return one == other or not _values(one).isdisjoint(_values(other))
+
+
+def _values(message_id: str) -> set[int | str]:
+    text = message_id.strip().casefold()
+    values: set[int | str] = {text}
+    digits = text.removeprefix("0x")
+    if text.isascii() and text.isdecimal():
+        values.add(int(text))
+    if _HEXADECIMAL.fullmatch(digits) and (digits != text or not digits.isdecimal() or len(digits) == _MSG_ID_DIGITS):
+        values.add(int(digits, 16))
+    return values
+
+
+def same_number(written: str, number: str) -> bool:
+    """Return whether a number is another spelling of ours: with a prefix, or with asterisks for hidden digits."""
+    digits = _NOT_DIGITS.sub("", written)
+    hidden = len(digits) == len(number) and "*" in digits and sum(map(str.isdecimal, digits)) >= _SHOWN_DIGITS
+    if hidden:
+        return all(shown in ("*", digit) for shown, digit in zip(digits, number, strict=True))
+    return len(number) >= _SHORTEST_NUMBER and digits.endswith(number)
 
 
 def micros(span: timedelta) -> int:

@@ -1,5 +1,6 @@
 """Outgoing messages in the database, and the reports joined to them. Each function runs inside a transaction."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -7,8 +8,10 @@ from itertools import count
 from typing import Any, Final
 
 from ...client import DeliveryReport, Outcome, Reason, ReportState
+from .lookup import find_other_spelling, find_sharing_an_id
 from .matching import (
     EXPIRY,
+    PARTIAL_WINDOW,
     SETTLED,
     Candidate,
     DeliveryState,
@@ -49,6 +52,12 @@ _OPEN: Final = "state IN ('sending', 'accepted', 'pending')"
 _INTERRUPTED: Final = f"""
 UPDATE outgoing SET outcome = 'unknown', reason = 'lost', state = 'unknown'
 WHERE {_OPEN} AND state = 'sending' RETURNING entry, number
+"""
+_PARTIAL: Final = f"""
+SELECT outgoing.row FROM outgoing WHERE {_OPEN} AND state = 'pending' AND segments > 1
+AND EXISTS (SELECT 1 FROM segment WHERE outgoing = outgoing.row AND word = 'delivered')
+AND (outgoing.row IN (SELECT value FROM json_each(?))
+     OR (SELECT max(at) FROM report WHERE outgoing = outgoing.row) <= ?)
 """
 _EXPIRED: Final = f"""
 UPDATE outgoing SET state = 'expired', state_at = ?1
@@ -111,25 +120,35 @@ def join_report(connection: sqlite3.Connection, row: int, entry: str, report: De
         " WHERE message_id = ? AND number = ? AND entry = ? ORDER BY outgoing.row DESC LIMIT 1",
         (report.message_id, number, entry),
     ).fetchone()
+    message_id = report.message_id
+    if owner is None and (other := find_other_spelling(connection, entry, report, number, at)) is not None:
+        *owner, message_id = other
     if owner is not None:
         connection.execute("UPDATE report SET outgoing = ? WHERE row = ?", (owner[0], row))
-        _update_segment(connection, owner[0], report.message_id, report.state)
+        _update_segment(connection, owner[0], message_id, report.state)
         update = _update_state(connection, owner[0], at, MatchedBy.ID) or _current_state(connection, owner[0])
         return Received(row, update, news=_is_news(connection, report, update, before=owner[1]))
-    updates = _match_by_number(connection, entry, number, at)
+    updates = _match_by_number(connection, entry, number, at, shared=True)
     (outgoing,) = connection.execute("SELECT outgoing FROM report WHERE row = ?", (row,)).fetchone()
     own = next((update for update in updates if update.row == outgoing), None)
     others = tuple(update for update in updates if update is not own)
     return Received(row, own, others, news=own is None or _is_news(connection, report, own))
 
 
-def _match_by_number(connection: sqlite3.Connection, entry: str, number: str, at: int) -> list[DeliveryUpdate]:
-    """Join reports with unknown ids to the only message to their number that they can belong to."""
+def _match_by_number(
+    connection: sqlite3.Connection, entry: str, number: str, at: int, *, shared: bool = False
+) -> list[DeliveryUpdate]:
+    """Join reports with unknown ids to the only message to their number that they can belong to.
+
+    shared: also to one whose id the platform answered for several numbers, because it may report each under its own id.
+    """
     found = connection.execute(
         "SELECT row, outcome, missing, max(at, ifnull(due, 0)) FROM outgoing"
         " WHERE missing > 0 AND number = ? AND entry = ?",
         (number, entry),
-    )
+    ).fetchall()
+    if shared:
+        found += find_sharing_an_id(connection, entry, number, at)
     candidates = [
         Candidate(row, Outcome(outcome) if outcome else None, missing, since) for row, outcome, missing, since in found
     ]
@@ -147,7 +166,7 @@ def _match_by_number(connection: sqlite3.Connection, entry: str, number: str, at
     for one in owned:
         connection.execute("INSERT INTO segment (outgoing, message_id) VALUES (?, ?)", (owner.row, one.message_id))
         _join_earlier_reports(connection, owner.row, entry, number, one.message_id)
-    connection.execute("UPDATE outgoing SET missing = missing - ? WHERE row = ?", (len(owned), owner.row))
+    connection.execute("UPDATE outgoing SET missing = max(0, missing - ?) WHERE row = ?", (len(owned), owner.row))
     update = _update_state(connection, owner.row, at, MatchedBy.NUMBER)
     return [update] if update else []
 
@@ -159,8 +178,27 @@ def mark_interrupted(connection: sqlite3.Connection, at: int) -> None:
 
 
 def expire(connection: sqlite3.Connection, at: int) -> list[DeliveryUpdate]:
-    """Mark messages that no report has settled within 48 hours as `expired`. Return them."""
-    return [_read(values) for values in connection.execute(_EXPIRED, (at, at - micros(EXPIRY)))]
+    """Mark messages that no report has settled within 48 hours as `expired`. Return them, and partly reported ones."""
+    settled = settle_partial(connection, from_micros(at))
+    return settled + [_read(values) for values in connection.execute(_EXPIRED, (at, at - micros(EXPIRY)))]
+
+
+def settle_partial(connection: sqlite3.Connection, at: datetime, rows: Iterable[int] = ()) -> list[DeliveryUpdate]:
+    """Settle long messages with a delivered segment for which no further report is expected, and return them.
+
+    The event of the last report fires again, with the message's state. rows: messages that are settled in any case.
+    """
+    when = to_micros(at)
+    partial = connection.execute(_PARTIAL, (json.dumps(list(rows)), when - micros(PARTIAL_WINDOW))).fetchall()
+    for (row,) in partial:
+        connection.execute(
+            "UPDATE outgoing SET state = 'delivered', state_at = ?, status = ? WHERE row = ?",
+            (when, _status_of(connection, row, DeliveryState.DELIVERED), row),
+        )
+        connection.execute(
+            "UPDATE report SET fired = 0 WHERE row = (SELECT max(report.row) FROM report WHERE outgoing = ?)", (row,)
+        )
+    return current_states(connection, (row for (row,) in partial))
 
 
 def current_states(connection: sqlite3.Connection, rows: Iterable[int]) -> list[DeliveryUpdate]:
@@ -294,7 +332,8 @@ def _update_state(connection: sqlite3.Connection, row: int, at: int, matched: Ma
         ReportState(word) if word else None
         for (word,) in connection.execute("SELECT word FROM segment WHERE outgoing = ?", (row,))
     ]
-    new = state_of(Outcome(outcome) if outcome else None, segments, reported, expired=state == DeliveryState.EXPIRED)
+    expired, decided = state == DeliveryState.EXPIRED, state == DeliveryState.DELIVERED
+    new = state_of(Outcome(outcome) if outcome else None, segments, reported, expired=expired, decided=decided)
     if reason == Reason.CANCELLED and outcome == Outcome.ACCEPTED:
         new = state_of_cancelled(new, DeliveryState(state), _status_of(connection, row, new))
     matched_by = known or (matched if any(reported) else None)

@@ -33,6 +33,7 @@ from .outbox import (
     mark_interrupted,
     settle_cancel,
     settle_dispatch,
+    settle_partial,
     states_of_attempt,
     unconcluded,
 )
@@ -90,6 +91,7 @@ class MessageStore:
     current = _method(current_states)
     begin_cancel = _method(begin_cancel)
     settle_cancel = _method(settle_cancel)
+    settle_partial = _method(settle_partial)
     unconcluded = _method(unconcluded)
     conclude = _method(conclude)
     last_report = _method(last_report)
