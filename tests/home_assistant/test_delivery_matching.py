@@ -28,6 +28,7 @@ from custom_components.sms1680.store.db import (
     StoredOut,
 )
 from custom_components.sms1680.store.db.matching import (
+    PARTIAL_WINDOW,
     SETTLED,
     Candidate,
     UnmatchedReport,
@@ -237,12 +238,12 @@ class TestSegments:
         clocked.report("3", "DELIVRD")
         assert clocked.state(row) is DeliveryState.FAILED
 
-    def test_expires_with_a_missing_report(self, clocked: ClockedStore) -> None:
+    def test_counts_as_delivered_with_a_missing_report(self, clocked: ClockedStore) -> None:
         row = clocked.send(ACCEPTED, "1", "2", segments=2)
         clocked.report("1", "DELIVRD")
         clocked.now += timedelta(hours=49)
         done(clocked.store.prune({}))
-        assert clocked.state(row) is DeliveryState.EXPIRED
+        assert clocked.state(row) is DeliveryState.DELIVERED
         clocked.report("2", "DELIVRD")
         assert clocked.state(row) is DeliveryState.DELIVERED
 
@@ -462,6 +463,7 @@ class Sent:
     outcome: Outcome | None = None
     reports: list[tuple[str, str, datetime]] = field(default_factory=list)
     expired: bool = False
+    decided: bool = False
 
     def expected(self) -> DeliveryState:
         """Return the expected state, derived from the message's history."""
@@ -472,7 +474,8 @@ class Sent:
         statuses = {id_: {status for message_id, status, _ in self.reports if message_id == id_} for id_ in self.ids}
         if any("UNDELIV" in some for some in statuses.values()):
             return DeliveryState.FAILED
-        if all("DELIVRD" in some for some in statuses.values()):
+        enough = any if self.expired or self.decided else all
+        if enough("DELIVRD" in some for some in statuses.values()):
             return DeliveryState.DELIVERED
         if self.expired:
             return DeliveryState.EXPIRED
@@ -543,6 +546,9 @@ class DrawnPlatform(RuleBasedStateMachine):
     def expire(self) -> None:
         done(self.clocked.store.prune({}))
         for sent in self.sent:
+            partial = len(sent.ids) > 1 and any(status == "DELIVRD" for _, status, _ in sent.reports)
+            if partial and self.clocked.now - sent.reports[-1][2] >= PARTIAL_WINDOW:
+                sent.decided = sent.decided or sent.expected() is DeliveryState.PENDING
             old = self.clocked.now - sent.since > timedelta(hours=48)
             if old and sent.expected() in (DeliveryState.ACCEPTED, DeliveryState.PENDING):
                 sent.expired = True

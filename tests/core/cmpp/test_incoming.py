@@ -384,3 +384,20 @@ def test_wire_log_joins_octets_and_hides_numbers(golden: dict[str, bytes]) -> No
     assert not any(re.search(r"\d{11}", line) for line in whole)
     WireLog(whole.append).log("→", b"GET / HTTP/1.1\r\n")
     assert whole[-1] == "→ 16 octets that are not CMPP"
+
+
+def test_report_of_the_first_segment_alone_decides_after_a_time() -> None:
+    inbound = Inbound()
+    inbound.processor.on_message_accepted((11, 12, 13), 3, 0.0)
+    [first] = inbound.report(11)
+    assert first.value is None
+    assert inbound.processor.deadline == 90.0
+    assert inbound.processor.tick(89.0) == ([], [])
+    [[result], _] = inbound.processor.tick(90.0)
+    assert (result.value, result.acknowledged) == (DeliveryReport("11", NUMBER, "DELIVRD"), True)
+    assert inbound.processor.deadline is None
+    assert values(inbound.report(12)) == [None]
+    inbound.processor.on_message_accepted((21, 22), 2, 0.0)
+    inbound.report(21)
+    assert values(inbound.report(22, "UNDELIV")) == [DeliveryReport("21", NUMBER, "UNDELIV")]
+    assert inbound.processor.deadline is None

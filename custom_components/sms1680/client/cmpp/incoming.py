@@ -61,8 +61,8 @@ class PendingItem:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the gateway will not repeat all of it."""
-        return any(deliver.acknowledged for deliver in self.delivers)
+        """Whether the gateway will not repeat all of it. A result without a DELIVER of its own is not repeated."""
+        return not self.delivers or any(deliver.acknowledged for deliver in self.delivers)
 
 
 @dataclass(slots=True)
@@ -144,18 +144,19 @@ class DeliverProcessor:
         """Track the accepted segments of a message and return the items of the reports that waited for them."""
         self._tracker.add(ids, total, now)
         self._open_ids.difference_update(ids)
-        return [self._resolve(early) for msg_id in ids for early in self._pop_early(msg_id)]
+        return [self._resolve(early, now) for msg_id in ids for early in self._pop_early(msg_id)]
 
     @property
     def deadline(self) -> float | None:
         """The time of the next `tick`, or None."""
         dues = [early[0].deadline for early in self._early.values()]
-        dues += [self._assembler.deadline, next(iter(self._ack_deadlines.values()), None)]
+        dues += [self._tracker.deadline, self._assembler.deadline, next(iter(self._ack_deadlines.values()), None)]
         return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: float) -> tuple[list[PendingItem], list[InboundDeliver]]:
         """Return the items whose waiting time is over, and the waiting DELIVERs to acknowledge now."""
         items = [self._combine(assembled) for assembled in self._assembler.expire(now)]
+        items += [PendingItem(report) for report in self._tracker.settle_partial(now)]
         for msg_id, (first, *_) in list(self._early.items()):
             if first.deadline is not None and first.deadline <= now:
                 items += [self._resolve(early) for early in self._pop_early(msg_id)]
@@ -208,7 +209,7 @@ class DeliverProcessor:
         if report.msg_id in self._open_ids:
             early.deadline = None
         elif not in_flight or self._tracker.is_known(report.msg_id):
-            return [self._resolve(early)]
+            return [self._resolve(early, now)]
         self._early.setdefault(report.msg_id, []).append(early)
         self._early_count += 1
         self._wait(item, now)
@@ -223,8 +224,8 @@ class DeliverProcessor:
         self._early_count -= len(early)
         return early
 
-    def _resolve(self, early: _EarlyReport) -> PendingItem:
-        self._mark_dispatched(early.item, self._tracker.resolve(early.report))
+    def _resolve(self, early: _EarlyReport, now: float = 0.0) -> PendingItem:
+        self._mark_dispatched(early.item, self._tracker.resolve(early.report, now))
         return early.item
 
     def _on_message(self, pdu: Deliver, item: PendingItem, now: float) -> list[PendingItem]:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from ..bounded import BoundedDict
 from ..errors import InvalidMessageError
 from ..numbers import normalise_number
 from ..push import DeliveryReport
@@ -19,6 +20,9 @@ from .wire.reports import ReportContent
 _GENERATION_SECONDS: Final = 24 * 3600.0
 _GENERATIONS: Final = 3
 _MAX_PER_GENERATION: Final = 500_000
+_MAX_PARTIAL: Final = 10_000
+_PARTIAL_SECONDS: Final = 90.0
+_DELIVERED: Final = "DELIVRD"
 
 
 @dataclass(slots=True)
@@ -65,6 +69,8 @@ class ReportTracker:
         self._join = join
         self._generations: deque[dict[int, _LongMessage | None]] = deque([{}], _GENERATIONS)
         self._turned_at = now
+        # Messages with a delivered segment: the time of the last report, the progress and the result without others.
+        self._partial: BoundedDict[tuple[int, str], tuple[float, _Progress, DeliveryReport]] = BoundedDict(_MAX_PARTIAL)
 
     def __len__(self) -> int:
         """Return the number of tracked segments."""
@@ -91,11 +97,31 @@ class ReportTracker:
             message.ids, message.complete = ids, len(ids) == total
             newest.update(dict.fromkeys(ids, message))
 
+    def settle_partial(self, now: float) -> list[DeliveryReport]:
+        """Return the results of long messages with a delivered segment for which no further report is expected.
+
+        Many gateways report the first segment only.
+        """
+        due = [key for key, (last, _, _) in self._partial.items() if last + _PARTIAL_SECONDS <= now]
+        found = []
+        for key in due:
+            _, progress, result = self._partial.pop(key)
+            progress.final = True
+            progress.delivered.clear()
+            found.append(result)
+        return found
+
+    @property
+    def deadline(self) -> float | None:
+        """When `settle_partial` is due, None if it is not."""
+        # The oldest is the first one: each report makes its message the last one.
+        return next((last + _PARTIAL_SECONDS for last, _, _ in self._partial.values()), None)
+
     def is_known(self, msg_id: int) -> bool:
         """Return whether a Msg_Id belongs to a tracked segment."""
         return any(msg_id in generation for generation in self._generations)
 
-    def resolve(self, report: ReportContent) -> DeliveryReport | None:
+    def resolve(self, report: ReportContent, now: float = 0.0) -> DeliveryReport | None:
         """Return the result of a report for its message and destination, or None if the result has not changed.
 
         The report of an unknown message is returned as it is.
@@ -110,7 +136,15 @@ class ReportTracker:
             progress.delivered.add(report.msg_id)
         elif own.state is not ReportState.PENDING:
             progress.failed = progress.failed or report.stat
-        return self._join_result(message, progress, own) if message.complete else own
+        if not message.complete:
+            return own
+        result = self._join_result(message, progress, own)
+        key = (message.ids[0], number)
+        if progress.final:
+            self._partial.pop(key, None)
+        elif progress.delivered:
+            self._partial[key] = now, progress, DeliveryReport(str(message.ids[0]), number, _DELIVERED)
+        return result
 
     def _join_result(self, message: _LongMessage, progress: _Progress, own: DeliveryReport) -> DeliveryReport | None:
         """Return the result of a complete long message after one segment's report, or None if it has not changed."""
