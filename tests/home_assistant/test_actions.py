@@ -74,7 +74,7 @@ class TestOptions:
             await act(hass, "send_message", message="x", number=ALICE, priority="urgent")
         assert len(sandbox.platform.messages) == 1
 
-    async def test_text_too_long_for_one_of_two_accounts_is_rejected(
+    async def test_text_too_long_for_one_of_two_accounts_is_refused_there(
         self, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
     ) -> None:
         sandbox.platform.accounts["homeuser"].balances["other"] = 50
@@ -95,9 +95,9 @@ class TestOptions:
             )
         )
         await refuse_long_texts(hass)
-        with pytest.raises(ServiceValidationError, match="500"):
-            await act(hass, "send_message", message="长" * 490, entity_id=["notify.alice", "notify.carol"])
-        assert not sandbox.platform.messages
+        answer = await act(hass, "send_message", message="长" * 490, entity_id=["notify.alice", "notify.carol"])
+        assert [one["reason"] for one in answer["messages"]] == [None, "too_long"]
+        assert [message.number for message in sandbox.platform.messages] == [ALICE]
 
 
 def extensions(sandbox: Sandbox) -> dict[str, str]:

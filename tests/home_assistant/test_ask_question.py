@@ -476,7 +476,6 @@ class TestQuietHours:
         {"answers": [{"id": "close"}]},
         {"answers": [{"id": "x", "sentences": ["{name}"]}]},
         {"question": "问" * 600},
-        {"tell_others": "", "number": ["123"]},
         {"tell_others": "已由{name}处理" + "长" * 600},
         {"safe_text": "长" * 600},
     ],

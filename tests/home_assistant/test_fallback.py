@@ -14,7 +14,7 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.fallback import FailedMessage
 from custom_components.sms1680.recipients import Addressee
 from sms1680.sandbox import Account, Config, Sandbox
-from tests.home_assistant.helpers import MakeEntry, SetUp, act, recipient, send, sent
+from tests.home_assistant.helpers import MakeEntry, SetUp, act, recipient, refuse_long_texts, send, sent
 
 ALICE, CAROL, DAVE = "13800000001", "13800000003", "13800000004"
 
@@ -89,6 +89,7 @@ async def test_combined_text_that_is_too_long_fails(
     for subentry in list(entry.subentries.values()):
         data = {**subentry.data, const.CONF_FALLBACK: ["notify.dave"]}
         hass.config_entries.async_update_subentry(entry, subentry, data=data)
+    await refuse_long_texts(hass)
     given = {"template": "{A}", "rows": rows, "config_entry_id": entry.entry_id}
     messages = (await act(hass, "send_template", **given))["messages"]
     assert [message["fallback"] for message in messages] == [[{"to": "notify.dave", "outcome": "failed"}]] * 2

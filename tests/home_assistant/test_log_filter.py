@@ -16,7 +16,7 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.const import signal_message
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
-from tests.home_assistant.helpers import MakeEntry, SetUp
+from tests.home_assistant.helpers import MakeEntry, SetUp, refuse_long_texts
 
 ALICE, STRANGER = "13800000001", "13900000009"
 TEXT = "发票在夜里寄出"  # with a word that the sandbox's platform forbids
@@ -117,6 +117,7 @@ async def test_errors_of_automations_quote_neither_text_nor_number(
     hass: HomeAssistant, caplog: pytest.LogCaptureFixture, log_watch: LogWatch, text: str
 ) -> None:
     log_watch.add_text(text)
+    await refuse_long_texts(hass)
     hass.bus.async_fire("night", {"text": text})
     await hass.async_block_till_done()
     told = [record.getMessage() for record in caplog.records if "automation" in record.name and record.levelno > 30]

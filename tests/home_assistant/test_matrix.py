@@ -82,18 +82,21 @@ class House:
     caplog: pytest.LogCaptureFixture
 
     async def idle(self) -> None:
-        """Wait until the reports are pushed and all is handled."""
-        await self.hass.async_block_till_done(wait_background_tasks=True)
-        await self.sandbox.wait_for(
-            lambda platform: (
-                platform.pushes.waiting == 0
-                and (
-                    platform.phone(ALICE).report_status is None
-                    or all(message.state is not State.SENT for message in platform.messages)
+        """Wait until the reports are pushed and all is handled, those of a message sent once more too."""
+        known = -1
+        while known != len(self.sandbox.platform.messages):
+            await self.hass.async_block_till_done(wait_background_tasks=True)
+            known = len(self.sandbox.platform.messages)
+            await self.sandbox.wait_for(
+                lambda platform: (
+                    platform.pushes.waiting == 0
+                    and (
+                        platform.phone(ALICE).report_status is None
+                        or all(message.state is not State.SENT for message in platform.messages)
+                    )
                 )
             )
-        )
-        await self.hass.async_block_till_done(wait_background_tasks=True)
+            await self.hass.async_block_till_done(wait_background_tasks=True)
 
     async def later(self, **how_much: float) -> None:
         """Advance the time and run what is due."""

@@ -254,8 +254,8 @@ class DigestSender:
         for stored in group:
             message = stored.message
             until = message.until or (now + TOO_LATE).timestamp()
-            if quiet:  # the day of waiting starts again after the quiet hours
-                until = max(until, (due + TOO_LATE).timestamp())
+            if quiet:  # one more attempt after them; a new day of waiting each night would have no end
+                until = max(until, due.timestamp())
             elif now.timestamp() >= until:
                 over.append(stored)
                 continue
