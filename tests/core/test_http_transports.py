@@ -142,7 +142,7 @@ async def test_exhausted_pool_sends_nothing(peer: Callable[..., Peer]) -> None:
     silent = peer(b"", stays=True)
     limits = httpx.Limits(max_connections=1)
     async with httpx.AsyncClient(limits=limits) as client:
-        carrier = AsyncHttpxTransport(Timeouts(connect=0.05, response=5), client)
+        carrier = AsyncHttpxTransport(Timeouts(connect=1, response=5), client)
         first = asyncio.create_task(carrier.exchange(post(silent.url)))
         await asyncio.to_thread(silent.called.wait, 5)
         assert await carrier.exchange(post(silent.url)) == TransportError(begun=False, detail="PoolTimeout")
