@@ -153,6 +153,7 @@ async def test_listener_stays_open_during_a_reload(hass: HomeAssistant, account:
     waiting = asyncio.create_task(get(WEBHOOK, UPLINK))
     assert await hass.config_entries.async_setup(account.entry_id)
     assert await waiting == (200, "0")
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert len(messages) == 1
 
 
