@@ -89,7 +89,7 @@ def test_split_html_is_split_as_text(box: SandboxThread, service: Callable[..., 
 OCTETS = {
     "a log line cut by octets": ("后门打开".encode()[:-1], "后门打\ufffd"),
     "a line that begins inside a character": ("后门打开".encode()[1:], "\ufffd\ufffd门打开"),
-    "a script saved as latin-1": ("Tür offen".encode("latin-1"), "T\ufffdr offen"),
+    "a script saved as latin-1": ("Tür auf".encode("latin-1"), "T\ufffdr auf"),
     "a script saved on a Chinese Windows": ("后门打开，请检查".encode("gb18030"), "后门打开，请检查"),
     "a text with a BOM": ("后门打开".encode("utf-8-sig"), "后门打开"),
 }

@@ -13,7 +13,7 @@ from sms1680.sandbox import SandboxThread
 
 OCTETS = {
     "a log line cut by octets": ("后门打开".encode()[:-1], "后门打\ufffd"),
-    "a script saved as latin-1": ("Tür offen".encode("latin-1"), "T\ufffdr offen"),
+    "a script saved as latin-1": ("Tür auf".encode("latin-1"), "T\ufffdr auf"),
     "a script saved on a Chinese Windows": ("后门打开，请检查\r\n".encode("gb18030"), "后门打开，请检查"),
     "a text with a BOM and colours": ("\x1b[31m后门\x1b[0m打开\n".encode("utf-8-sig"), "后门打开"),
 }
