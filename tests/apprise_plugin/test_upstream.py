@@ -15,6 +15,7 @@ from unittest import mock
 
 import apprise
 import pytest
+import requests
 from support.environments import TOOLS, VENV
 
 from sms1680.apprise import NotifySMS1680
@@ -95,6 +96,12 @@ def load(sources: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
             del sys.modules[name]
 
 
+def post(session: requests.Session, url: str, **options: Any) -> requests.Response:
+    """Post with the function that the tester replaces. Its errors count as those of a request that has begun."""
+    session.get_adapter(url)._exchange.check(begins=True)  # type: ignore[attr-defined]
+    return requests.post(url, **options)
+
+
 @pytest.mark.parametrize(("url", "expected"), CASES)
 def test_passes_apprises_own_tester(
     load: Callable[[str], types.ModuleType],
@@ -106,6 +113,8 @@ def test_passes_apprises_own_tester(
     rest = load("helpers/rest.py")
     # Replaces only the mock responses of the tester.
     monkeypatch.setattr(rest, "mock", types.SimpleNamespace(Mock=Response, patch=mock.patch))
+    # It also replaces `requests.post`. The plugin posts with a session of its own, whose connection it can cut.
+    monkeypatch.setattr(requests.Session, "post", post)
     rest.AppriseURLTester(tests=((url, expected),)).run_all(str(tmp_path))
 
 
