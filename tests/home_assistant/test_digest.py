@@ -452,18 +452,25 @@ async def test_a_message_without_room_is_reported_after_a_day(
     assert entry.runtime_data.deferred.waiting == 0
 
 
+@pytest.mark.parametrize(("minutes", "reason"), [(72 * 60, "too_late"), (24 * 60 + 5, "number_limit")])
 async def test_messages_are_too_late_after_a_day_without_home_assistant(
-    hass: HomeAssistant, limited: Any, fired: dict[str, list[Event]], sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    hass: HomeAssistant,
+    limited: Any,
+    fired: dict[str, list[Event]],
+    sandbox: Sandbox,
+    freezer: FrozenDateTimeFactory,
+    minutes: int,
+    reason: str,
 ) -> None:
     entry = await limited(number_limit=1)
     for text in ("开始", "水浸", "门磁"):
         await alarm(hass, text)
     await hass.config_entries.async_unload(entry.entry_id)
-    freezer.tick(timedelta(days=2))
+    freezer.tick(timedelta(minutes=minutes))
     await hass.config_entries.async_setup(entry.entry_id)
     await later(hass, freezer, seconds=1)
     [failed] = fired["failed"]
-    assert (failed.data["reason"], failed.data["digest"]) == ("too_late", 2)
+    assert (failed.data["reason"], failed.data["digest"]) == (reason, 2)
     assert texts(sandbox) == ["开始"]
 
 

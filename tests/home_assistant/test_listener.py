@@ -278,3 +278,19 @@ async def close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+def test_head_that_is_no_request_is_left_as_it_is() -> None:
+    assert listener.repair_head(b"SSH-2.0-OpenSSH\r\n") == b"SSH-2.0-OpenSSH\r\n"
+
+
+@pytest.mark.usefixtures("account")
+async def test_connection_with_an_endless_head_is_cut(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\n" + b"x" * 100_000)
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(5):
+            received = await reader.read()
+    assert received == b""
+    writer.close()
