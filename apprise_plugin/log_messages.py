@@ -4,7 +4,7 @@ Host programs judge a send by its log. Uptime Kuma reports a failure if the word
 the output is empty; changedetection.io treats WARNING as a failure too. A send therefore writes at most one line
 at INFO for the successes and one at ERROR for the failures, and nothing else from INFO upwards.
 
-The language is that of the environment. Every sentence stands here in both.
+The lines use the language of the environment: English or Chinese.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -65,8 +65,8 @@ def invalid_targets(count: int) -> str:
 def with_notes(failure: str, *, late: float | None, targets: int, invalid: int) -> str:
     """Return the line about the failures with its notes, or an empty text.
 
-    late: the seconds for the notification, if they are used up. targets, invalid: how many mobile numbers the URL has,
-    and how many targets that are none.
+    late: the seconds for the notification, if they are used up. targets: the number of mobile numbers in the URL.
+    invalid: the number of its other targets.
     """
     if late is not None:
         note = say(

@@ -29,7 +29,7 @@ else:
 
 _LOGGER = logging.getLogger(__name__)
 _CHUNK = 4096
-_END_OF_THREAD = 1.0  # seconds in which a thread ends after its connection was cut
+_END_OF_THREAD = 1.0  # seconds; a thread ends within this time after the cut of its connection
 
 
 class RequestsTransport:
@@ -106,9 +106,9 @@ class _StoppedError(Exception):
 
 
 class _Exchange:
-    """What the thread of an exchange and the thread that waits for it both know.
+    """The state that the thread of an exchange shares with the thread that waits for it.
 
-    begun: an octet of the request may have been sent.
+    begun: whether the gateway may have received an octet of the request.
     """
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class _Exchange:
                 until, late = response_until, "ReadTimeout"
 
     def _stop(self) -> bool:
-        """Cut the connection. Return whether the request may have been sent."""
+        """Cut the connection. Return False if the request certainly was not sent."""
         with self._lock:
             self._stopped = True
         sock = self._socket or getattr(self._connection, "sock", None)

@@ -174,7 +174,7 @@ def action_error(key: str, **placeholders: str) -> HomeAssistantError:
 
 
 def reason_and_advice(receipt: Receipt, lang: Language) -> str:
-    """Return why a message has its outcome, what to do, and whether it may be repeated, each said once."""
+    """Return the reason for an outcome, the advice, and whether to repeat the message, without repetition."""
     said = [receipt.reason.sentence(lang)] if receipt.reason else []
     if receipt.reason is Reason.FORBIDDEN_WORDS:
         # The author needs the refused word. Any other detail of the platform's response must not reach the log.

@@ -249,9 +249,9 @@ async def _send_by_config_entry(
 def _addressees(
     hass: HomeAssistant, entry: Sms1680ConfigEntry, targets: Iterable[str]
 ) -> tuple[list[Addressee], list[WrongTarget]]:
-    """Return the addressees with these names or numbers, and the targets that are none of both.
+    """Return the addressees with these names or numbers, and the targets that are neither.
 
-    A target can hold several, separated by commas. Raises ServiceValidationError if there is no addressee.
+    A target can hold several, separated by commas. Raises ServiceValidationError without an addressee.
     """
     titles = {subentry.title for subentry in recipients(entry)}
     found: list[Addressee] = []
@@ -286,7 +286,7 @@ def _named(entry: Sms1680ConfigEntry, name: str) -> Addressee | None:
 
 
 def _is_name(target: str) -> bool:
-    """Return whether a target that is no recipient's name cannot be a mistyped number."""
+    """Return whether an unknown target is a name rather than a mistyped number."""
     return any(character.isalpha() for character in target)
 
 

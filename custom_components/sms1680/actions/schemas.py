@@ -45,7 +45,7 @@ MESSAGE_OPTIONS: Final[VolDictType] = {
 }
 
 
-# What other notify services call critical, in `data:` that a group or an alert sends to all of them.
+# The names of a critical priority in other notify services. A group or an alert sends one `data:` to all of them.
 _URGENT: Final = frozenset({"high", "highest", "urgent", "emergency", "max", "maximum", "alarm", "time-sensitive"})
 
 
@@ -99,7 +99,7 @@ def message_options(data: Mapping[str, Any], context: SendContext) -> MessageOpt
 
 
 def read_data(data: Mapping[Any, Any], context: SendContext) -> MessageOptions:
-    """Return the options in the `data:` of a notify call, which may be meant for other services, too.
+    """Return the options in the `data:` of a notify call. Other services can have keys in it, too.
 
     Unknown keys are ignored. A wrong value of a key of this integration is left out with a warning: the message is
     worth more than its option.

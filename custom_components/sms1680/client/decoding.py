@@ -13,7 +13,7 @@ from typing import Final
 
 
 class Label(Enum):
-    """The encoding that the sender states. OTHER: none, or one that is no text."""
+    """The encoding that the sender states. OTHER: no encoding, or not one of a text."""
 
     ASCII = "ascii"
     UTF_8 = "utf-8"

@@ -97,8 +97,7 @@ class _PushFilter(logging.Filter):
     def _mask(self, record: logging.LogRecord) -> None:
         """Mask each argument that belongs to a push, or else the end of the message.
 
-        An argument is masked to its end: a text can contain quotes, blanks and line breaks, so nothing tells where it
-        ends within a message.
+        The whole argument is masked. A text can contain quotes, blanks and line breaks, so its end cannot be found.
         """
         match record.args:
             case tuple() as args if args:

@@ -87,7 +87,7 @@ def _ended(run: _Run) -> _Run:
 
 
 def _digits_of(character: str) -> str:
-    """Return the digits that a character stands for, none if it is no digit."""
+    """Return the digits of a character, or an empty text for any other character."""
     if character in _CHINESE:
         return _CHINESE[character]
     plain = unicodedata.normalize("NFKC", character).strip("().")  # ⑴ and ⒈
