@@ -35,8 +35,14 @@ def split_call(
         yield {**plain, "body": text, "index": index, "total": len(texts)}
 
 
+class _BrokenInput(io.TextIOWrapper):
+    """Standard input with surrogates for broken octets. If it told so, click would read it itself, strictly."""
+
+    errors = "strict"
+
+
 def accept_broken_input() -> None:
     """Let the `apprise` command read a text with broken octets; otherwise it ends before any service is asked."""
     stdin = sys.stdin
-    if "apprise.cli" in sys.modules and isinstance(stdin, io.TextIOWrapper) and stdin.errors == "strict":
-        stdin.reconfigure(errors="surrogateescape")
+    if "apprise.cli" in sys.modules and isinstance(stdin, io.TextIOWrapper) and not isinstance(stdin, _BrokenInput):
+        sys.stdin = _BrokenInput(stdin.buffer, encoding=stdin.encoding, errors="surrogateescape")
