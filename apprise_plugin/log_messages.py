@@ -87,13 +87,13 @@ def text_was_cut(length: int) -> str:
 
 
 def success_message(receipts: Iterable[Receipt], duplicates: Collection[str]) -> str:
-    """Return the line about the numbers that the platform accepted or holds, or an empty text.
+    """Return the line about the numbers whose message the platform accepted, or an empty text.
 
     duplicates: numbers that `dedupe` skipped because they received the same text shortly before.
     """
     groups: dict[str, list[str]] = {}
     for receipt in receipts:
-        if receipt.outcome.is_success:
+        if receipt.outcome is Outcome.ACCEPTED:
             description = _describe_success(receipt, duplicate=receipt.number in duplicates)
             groups.setdefault(description, []).append(receipt.number)
     return say("; ", "；").join(
@@ -108,7 +108,7 @@ def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None =
     """
     groups: dict[str, list[str]] = {}
     for receipt in receipts:
-        if not receipt.outcome.is_success:
+        if receipt.outcome is not Outcome.ACCEPTED:
             groups.setdefault(_describe_failure(receipt, limits, sums_up=sums_up), []).append(receipt.number)
     return say(" ", "").join(
         f"{_format_numbers(numbers)}{say(': ', '：')}{description}" for description, numbers in groups.items()
@@ -116,11 +116,7 @@ def failure_message(receipts: Iterable[Receipt], limits: SpendingLimits | None =
 
 
 def _describe_success(receipt: Receipt, *, duplicate: bool) -> str:
-    accepted = receipt.outcome is Outcome.ACCEPTED
-    description = say(
-        "accepted" if accepted else "held for manual review at the platform",
-        "平台已接收" if accepted else "待平台人工审核",
-    )
+    description = say("accepted", "平台已接收")
     if receipt.message_id:
         description += say(f" (id {receipt.message_id})", f"（编号 `{receipt.message_id}`）")
     if receipt.detail == REPEATED:
@@ -174,6 +170,13 @@ def _describe_failure(receipt: Receipt, limits: SpendingLimits | None, *, sums_u
             "短信可能已送达：请先向接收人或平台确认，再决定是否重发。再次尝试会跳过该号码。",
         )
         return _joined(_joined(say("unknown.", "结果不明。"), sentence), advice)
+    if receipt.outcome is Outcome.HELD:
+        advice = say(
+            "The phone gets it only if the platform's staff release it: ask the platform, or contact the recipient in "
+            "another way. A retry skips this number.",
+            "平台人工放行后，手机才会收到：请联系平台，或用其他方式联系接收人。再次尝试会跳过该号码。",
+        )
+        return _joined(_joined(say("held for manual review at the platform.", "待平台人工审核。"), sentence), advice)
     refused = receipt.outcome is Outcome.REFUSED
     kind = say("refused.", "被拒绝。") if refused else say("not sent.", "未发出。")
     return _joined(kind, sentence).rstrip()

@@ -34,6 +34,7 @@ from .core import (
     DigestGuard,
     InvalidMessageError,
     InvalidSettingError,
+    Outcome,
     PasswordForm,
     Signature,
     SignaturePlace,
@@ -261,7 +262,7 @@ class NotifySMS1680(NotifyBase):
                 yield {**piece, "started_at": started_at, "deadline": deadline}
 
     def send(self, body: str, title: str = "", **kwargs: Any) -> bool:
-        """Send one text to all targets. Return True if the platform accepted or holds every one. Never raises."""
+        """Send one text to all targets. Return True if the platform accepted every one. Never raises."""
         try:
             call = {**kwargs, "title": title, "body": body}
             return self._send(plain_text(call, from_html=self._from_html), **kwargs)
@@ -331,14 +332,14 @@ class NotifySMS1680(NotifyBase):
         return float(min(limit, APPRISE_TIMEOUT)) * SHARE_OF_TIMEOUT
 
     def _finish(self, text: str, state: RetryState, duplicates: set[str]) -> bool:
-        """Log the outcomes so far. Return True if the platform accepted or holds all messages."""
+        """Log the outcomes so far. Return True if the platform accepted all messages."""
         receipts = [state.receipts[number] for number in self.targets]
         unlogged = [receipt for receipt in receipts if receipt.number not in state.logged]
         success = success_message(unlogged, duplicates)
         failure = failure_message(receipts, self._spending_limits(), sums_up=not _host_repeats())
         late = state.limit if state.is_late else None
         failure = with_notes(failure, late=late, targets=len(self.targets), invalid=len(self._invalid_targets))
-        state.logged.update(receipt.number for receipt in unlogged if receipt.outcome.is_success)
+        state.logged.update(receipt.number for receipt in unlogged if receipt.outcome is Outcome.ACCEPTED)
         self._remember(text, state, succeeded=not failure)
         if success:
             note = text_was_cut(self.body_maxlen) if units(text) > self.body_maxlen else ""

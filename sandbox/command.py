@@ -14,6 +14,7 @@ from sms1680.language import say
 from .config import DEMO_PASSWORD, DEMO_PRODUCT, DEMO_USERNAME, Account, Config
 from .server import Sandbox
 
+_MAX_PORT = 65535
 PASSWORD_VARIABLE = "SMS1680_SANDBOX_PASSWORD"  # noqa: S105 - the variable's name
 
 
@@ -97,6 +98,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> Config:
+    """Return the configuration. Raises ValueError with a sentence in the language of the environment."""
+    if not args.rate > 0:
+        raise ValueError(say("the rate must be above 0", "每秒的条数须大于 0"))
+    if not all(0 <= port <= _MAX_PORT for port in (args.port, args.cmpp_port or 0)):
+        raise ValueError(say(f"a port is between 0 and {_MAX_PORT}", f"端口须在 0 到 {_MAX_PORT} 之间"))
     account = Account(
         username=args.username,
         password=os.environ.get(PASSWORD_VARIABLE) or DEMO_PASSWORD,
@@ -110,6 +116,26 @@ def _config(args: argparse.Namespace) -> Config:
         port=args.port,
         cmpp_port=args.cmpp_port,
     )
+
+
+def _lines(account: Account, product: str, url: str, cmpp: str | None) -> list[str]:
+    """Return the addresses and the account for a person, the values below each other. cmpp: host and port."""
+    lines = [
+        say("platform (gateway)  ", "平台地址      ") + url,
+        say("phone page          ", "手机页面      ") + f"{url}/",
+        say("account             ", "账户          ")
+        + account.username
+        + say(f", product {product}", f"，产品 ID {product}"),
+    ]
+    if cmpp is not None:
+        rest = say(
+            f", SP id {account.sp_id}, source number {account.source_number}",
+            f"，企业代码 {account.sp_id}，接入号 {account.source_number}",
+        )
+        lines.append(say("CMPP                ", "CMPP          ") + cmpp + rest)
+    if account.password == DEMO_PASSWORD:
+        lines.append(say("password            ", "密码          ") + DEMO_PASSWORD)
+    return lines
 
 
 async def _serve(config: Config, *, as_json: bool) -> None:
@@ -136,12 +162,6 @@ async def _serve(config: Config, *, as_json: bool) -> None:
                 }
             print(json.dumps(addresses), flush=True)
         else:
-            print(f"platform (gateway)  {box.url}\nphone page          {box.url}/")
-            print(f"account             {account.username}, product {product}")
-            if config.cmpp_port is not None:
-                print(f"CMPP                {config.host}:{box.cmpp.port}, SP id {account.sp_id}", end="")
-                print(f", source number {account.source_number}")
-            sys.stdout.flush()
-            if account.password == DEMO_PASSWORD:
-                print(f"password            {DEMO_PASSWORD}", flush=True)
+            cmpp = None if config.cmpp_port is None else f"{config.host}:{box.cmpp.port}"
+            print("\n".join(_lines(account, product, box.url, cmpp)), flush=True)
         await stop.wait()

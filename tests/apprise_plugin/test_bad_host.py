@@ -284,6 +284,16 @@ def test_repeating_host_doubles_nothing(box: SandboxThread, service: Service, mo
     assert len(texts(box)) == 4
 
 
+def test_repeating_host_sends_no_held_message_again(
+    box: SandboxThread, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mailrise", pytest)
+    box.call(lambda platform: setattr(platform, "review_words", [TEXT]))
+    for _ in range(3):
+        assert service(A).notify(TEXT) is False
+    assert texts(box) == [(A, TEXT)]
+
+
 def test_repeating_host_completes_what_was_refused(
     box: SandboxThread, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

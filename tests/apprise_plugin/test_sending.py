@@ -124,11 +124,21 @@ def test_cut_does_not_split_surrogate_pairs(box: SandboxThread, service: Service
     assert text == "😀" * 249 + "…"
 
 
-def test_held_message_is_a_success(box: SandboxThread, service: Service, log: list[tuple[str, str]]) -> None:
-    assert service(A).notify("优惠") is True
+def test_held_message_is_a_failure_that_says_what_to_do(
+    box: SandboxThread, service: Service, log: list[tuple[str, str]]
+) -> None:
+    assert service(A).notify("优惠") is False
     assert sent(box) == [(A, "优惠")]
-    assert [level for level, _ in log] == ["INFO"]
-    assert "held for manual review at the platform" in log[0][1]
+    assert log == [
+        (
+            "ERROR",
+            (
+                "sms1680: 138****0000: held for manual review at the platform. The text contains words that need a "
+                "review. The phone gets it only if the platform's staff release it: ask the platform, or contact the "
+                "recipient in another way. A retry skips this number."
+            ),
+        )
+    ]
 
 
 def test_refusal_is_logged_with_its_reason_and_without_the_word(

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
+import unicodedata
 import urllib.request
 
 import pytest
@@ -62,6 +64,37 @@ def test_demo_password_is_printed() -> None:
         lines = [process.stdout.readline() for _ in range(4)]
         assert ask(lines[0].split()[-1], lines[3].split()[-1]) == "1000"
         process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("spoken", "labels"),
+    [
+        ("C.UTF-8", ["platform (gateway)", "phone page", "account", "CMPP", "password"]),
+        ("zh_CN.UTF-8", ["平台地址", "手机页面", "账户", "CMPP", "密码"]),
+    ],
+)
+def test_output_is_in_the_language_of_the_environment(spoken: str, labels: list[str]) -> None:
+    with start("--port", "0", "--cmpp-port", "0", LC_ALL=spoken, PYTHONUTF8="1") as process:
+        lines = [process.stdout.readline().rstrip("\n") for _ in labels]
+        process.terminate()
+    assert [line.split("  ")[0] for line in lines] == labels
+    columns = {_width(line[: len(line) - len(line.split("  ")[-1].lstrip())]) for line in lines}
+    assert len(columns) == 1, "the values stand below each other"
+    assert ("demo, product 61341" if spoken == "C.UTF-8" else "demo，产品 ID 61341") in lines[2]
+    assert ("source number" if spoken == "C.UTF-8" else "接入号") in lines[3]
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) == "W" else 1 for character in text)
+
+
+@pytest.mark.parametrize("spoken", ["C.UTF-8", "zh_CN.UTF-8"])
+@pytest.mark.parametrize("arguments", [("--rate", "0"), ("--rate", "nan"), ("--port", "99999"), ("--cmpp-port", "-1")])
+def test_wrong_numbers_are_explained(arguments: tuple[str, ...], spoken: str) -> None:
+    with start(*arguments, LC_ALL=spoken, PYTHONUTF8="1") as process:
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 2
+    assert bool(re.search("[\u4e00-\u9fff]", errors)) is (spoken != "C.UTF-8")
 
 
 @pytest.mark.parametrize("arguments", [("--rate", "0"), ("--host", "203.0.113.1")])
