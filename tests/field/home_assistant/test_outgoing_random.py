@@ -1,6 +1,6 @@
 """Texts drawn at random through `sms1680.send_message`, cut and split: nothing is refused, nothing is lost in between.
 
-SMS1680_FIELD_DRAWS sets the number of texts; the long form is 10000.
+SMS1680_FIELD_DRAWS sets the number of texts; the long form is 10000. They are drawn in blocks, each a test of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from custom_components.sms1680.client.text import units
 from sms1680.sandbox import Account, Config, Sandbox
 from tests.home_assistant.helpers import ALICE, PASSWORD, PRODUCT, SIGNED, USERNAME, SetUp, act
 
+BLOCK = 200
 DRAWS = int(os.environ.get("SMS1680_FIELD_DRAWS", "30"))
+BLOCKS = [min(BLOCK, DRAWS - begin) for begin in range(0, DRAWS, BLOCK)]
 MARK = re.compile(r"\A(?:\(\d+/\d+\))?")
 TOKENS = [
     *(
@@ -36,15 +38,23 @@ def sandbox_config() -> Config:
     return Config(accounts=(Account(USERNAME, PASSWORD, products={PRODUCT: 10**8}),), report_delay=0.0, cmpp_port=0)
 
 
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
 @pytest.mark.parametrize("mode", ["cut", "split"])
 async def test_random_texts_arrive(
-    hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: SetUp, sandbox: Sandbox, mode: str
+    hass: HomeAssistant,
+    make_entry: Callable[..., MockConfigEntry],
+    set_up: SetUp,
+    sandbox: Sandbox,
+    record_property: Callable[..., None],
+    mode: str,
+    block: int,
 ) -> None:
+    hass.loop.set_debug(False)  # it takes most of the time
     no_limits = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit"), 0)
     await set_up(make_entry(options={"long_text": mode, **no_limits}))
-    chance = random.Random(1680)
-    seen = 0
-    for _ in range(DRAWS):
+    chance = random.Random(1680 + block)
+    seen = many = 0
+    for _ in range(BLOCKS[block]):
         tokens = [("后", "后"), *chance.choices(TOKENS, k=chance.choice((3, 20, 60, 150, 300))), ("。", "。")]
         arrives = "".join(right for _, right in tokens)
         answer = await act(
@@ -58,6 +68,7 @@ async def test_random_texts_arrive(
         assert all(units(message.text) <= 500 for message in messages)
         joined = "".join(MARK.sub("", message.text.removeprefix(SIGNED)) for message in messages)
         long = units(arrives) > 500 - len(SIGNED)
+        many += long
         assert result["long_text"] == (mode if long else None)
         if long and mode == "cut":
             assert joined.endswith("…")
@@ -65,3 +76,5 @@ async def test_random_texts_arrive(
             assert units(joined) >= 500 - len(SIGNED) - 2
         else:
             assert joined == arrives
+    for name, figure in (("texts", BLOCKS[block]), ("messages", seen), ("long", many)):
+        record_property(name, figure)

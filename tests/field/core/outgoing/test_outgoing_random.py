@@ -1,6 +1,6 @@
 """Texts drawn at random through Apprise: nothing is refused, nothing is lost in between, and the parts are right.
 
-SMS1680_FIELD_DRAWS sets the number of texts; the long form is 10000.
+SMS1680_FIELD_DRAWS sets the number of texts; the long form is 10000. They are drawn in blocks, each a test of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from sms1680.text import Signature, units
 
 A = "13800210001"
 SIGN = Signature("某某科技")
+BLOCK = 200
 DRAWS = int(os.environ.get("SMS1680_FIELD_DRAWS", "150"))
+BLOCKS = [min(BLOCK, DRAWS - begin) for begin in range(0, DRAWS, BLOCK)]
 MARK = re.compile(r"\A【某某科技】(?:\((\d+)/(\d+)\))?")
 # What is given, and what must arrive of it.
 TOKENS = [
@@ -58,14 +60,19 @@ def box() -> Iterator[SandboxThread]:
         yield running
 
 
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
 @pytest.mark.parametrize("overflow", ["split", "upstream"])
 def test_random_texts_arrive(
-    box: SandboxThread, service: Callable[..., apprise.NotifyBase], record_property: Callable[..., None], overflow: str
+    box: SandboxThread,
+    service: Callable[..., apprise.NotifyBase],
+    record_property: Callable[..., None],
+    overflow: str,
+    block: int,
 ) -> None:
     sender = service(A, signature=SIGN.name, overflow=overflow, cap="0")
-    chance = random.Random(1680)
-    seen = sent = cut = 0
-    for _ in range(DRAWS):
+    chance = random.Random(1680 + block)
+    seen = sent = long = 0
+    for _ in range(BLOCKS[block]):
         text, arrives = draw(chance)
         assert sender.notify(text), "refused"
         messages = box.platform.messages[seen:]
@@ -75,8 +82,9 @@ def test_random_texts_arrive(
             assert units(message.text) <= 500
             assert estimate(message.text, signature=SIGN.name).parts == message.parts
         joined = "".join(MARK.sub("", message.text) for message in messages)
-        if overflow == "upstream" and units(arrives) > 500 - SIGN.length:
-            cut += 1
+        is_long = units(arrives) > 500 - SIGN.length
+        long += is_long
+        if overflow == "upstream" and is_long:
             assert len(messages) == 1
             assert joined.endswith("…")
             assert arrives.startswith(joined[:-1])
@@ -86,4 +94,6 @@ def test_random_texts_arrive(
             places = [MARK.match(message.text).groups() for message in messages]  # type: ignore[union-attr]
             marks = [(str(at), str(len(places))) for at in range(1, len(places) + 1)]
             assert places == (marks if len(places) > 1 else [(None, None)])
-    record_property("figures", f"{DRAWS} texts, {sent} messages, {cut} cut")
+            assert (len(places) > 1) == is_long
+    for name, figure in (("texts", BLOCKS[block]), ("messages", sent), ("long", long)):
+        record_property(name, figure)
