@@ -71,6 +71,27 @@ def test_signed_text_gets_no_second_signature(text: str) -> None:
         assert signature.added_units(text) == 0
 
 
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ("某某科技,某某， 别的,", ("某某科技", "某某", "别的")),
+        ("【某某科技】,【某某】", ("某某科技", "某某")),
+        ("【某某科技】 【某某】", ("某某科技", "某某")),
+        ("Foo, Inc.", ("Foo, Inc.",)),
+        ("某某,Foo Co., Ltd,别的", ("某某", "Foo Co., Ltd", "别的")),
+        ("某某, Incubator", ("某某", "Incubator")),
+        ("【Tom, Dick】,某某", ("Tom, Dick", "某某")),
+        (["Tom, Dick", "【某某，别的】", "某某"], ("Tom, Dick", "某某，别的", "某某")),
+    ],
+)
+def test_comma_of_a_name_does_not_separate_names(setting: str | list[str], names: tuple[str, ...]) -> None:
+    signature = Signature.read(setting)
+    assert signature is not None
+    assert signature.names == names
+    assert signature.write(f"门开了【{names[-1]}】") == f"门开了【{names[-1]}】"
+    assert Signature(signature.setting) == signature
+
+
 @pytest.mark.parametrize("name", ["", "  ", "x" * 31, "a】b", "【】", "a\nb"])
 def test_invalid_signature_is_refused(name: str) -> None:
     with pytest.raises(InvalidMessageError):

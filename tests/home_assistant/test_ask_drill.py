@@ -80,6 +80,18 @@ async def test_repair_names_the_reason_of_a_refused_drill(
     assert failure(hass) == f"Alice: no report of its delivery; no answer; {held_back}"
 
 
+@pytest.mark.usefixtures("fired")
+async def test_drill_fails_if_a_target_is_no_recipient(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    asking = drill(hass, entity_id=["notify.alice", "notify.gone"], number=["1390000000"], timeout=20)
+    await sandbox.wait_for(lambda platform: platform.messages)
+    report = DeliveryReport(sandbox.platform.messages[0].message_id, ALICE, "0")
+    await receive(hass, entry, report, Reply(ALICE, "1"), settle=False)
+    assert (await asking)["id"] == "acknowledged"
+    assert failure(hass) == "notify.gone: This is not a recipient.\n13****00: This is not a mainland mobile number."
+
+
 @pytest.mark.parametrize(
     ("question", "fault", "outcome"), [("贷款吗？", None, "held"), ("在吗？", "html_accepted", "unknown")]
 )

@@ -20,7 +20,7 @@ from ..errors import validation_error
 from ..outbound.long_text import shorten_for, shorten_question
 from ..outbound.message import MessageOptions, check, text_to
 from ..outbound.pipeline import async_deliver
-from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, async_target_addressees
+from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, WrongTarget, async_target_addressees
 from ..outbound.send import report_end, send_with_safe_text
 from ..outbound.unsent import async_report_wrong
 from ..recipients import Addressee
@@ -104,7 +104,7 @@ async def async_ask_question(call: ServiceCall) -> ServiceResponse:
     await run.async_run()
     if run.first is not None and tell_others is not None:
         _start_telling_others(hass, run, run.first, tell_others)
-    return _respond(hass, run)
+    return _respond(hass, run, wrong)
 
 
 def _check_texts(
@@ -124,17 +124,18 @@ def _with_name(text: str, addressee: Addressee) -> str:
     return text.replace(_NAME, addressee.name or mask_number(addressee.number))
 
 
-def _respond(hass: HomeAssistant, run: QuestionRun) -> ServiceResponse:
+def _respond(hass: HomeAssistant, run: QuestionRun, wrong: list[WrongTarget]) -> ServiceResponse:
     """Return the response of the action; raise or clear the repair of a drill."""
     responses = [_phone_response(run, phone) for phone in run.phones]
     if run.request.drill:
-        async_report_drill(hass, zip(run.phones, responses, strict=True))
+        async_report_drill(hass, zip(run.phones, responses, strict=True), wrong)
+    unasked = map(_wrong_response, wrong)
     if run.first is None:
-        return {"id": None, "reason": str(run.question.reason), "answers": [*responses]}
+        return {"id": None, "reason": str(run.question.reason), "answers": [*responses, *unasked]}
     answer = responses[run.phones.index(run.first)]
     return {
         **{name: answer[name] for name in ("id", "sentence", "number", "recipient", "elapsed")},
-        "answers": [*responses],
+        "answers": [*responses, *unasked],
     }
 
 
@@ -152,6 +153,23 @@ def _phone_response(run: QuestionRun, phone: AskedPhone) -> dict[str, Any]:
         "safe_text": phone.result is not None and phone.result.safe,
         "long_text": phone.result.long_text if phone.result else None,
         "delivery": change.state.value if change and change.matched else None,
+    }
+
+
+def _wrong_response(target: WrongTarget) -> dict[str, Any]:
+    """Return the response for a target that is no recipient, with the fields of a phone."""
+    told = target.as_response()
+    return {
+        "id": None,
+        "sentence": None,
+        "number": told["number"],
+        "recipient": told["recipient"],
+        "elapsed": None,
+        "reason": told["reason"],
+        "outcome": told["outcome"],
+        "safe_text": False,
+        "long_text": None,
+        "delivery": None,
     }
 
 

@@ -6,9 +6,11 @@ from typing import Any, Final
 from homeassistant.core import HomeAssistant, callback
 
 from ..client import Outcome, ReportState, mask_number
+from ..client.masking import mask_text
 from ..coordinator import Sms1680ConfigEntry
-from ..errors import language
+from ..errors import DropReason, language
 from ..issues import DRILL_FAILED
+from ..outbound.recipients import WrongTarget
 from .question_run import AskedPhone
 
 _NO_REPORT: Final = ("no report of its delivery", "没有送达的状态报告")
@@ -16,10 +18,13 @@ _NO_ANSWER: Final = ("no answer", "没有回复")
 
 
 @callback
-def async_report_drill(hass: HomeAssistant, results: Iterable[tuple[AskedPhone, Mapping[str, Any]]]) -> None:
+def async_report_drill(
+    hass: HomeAssistant, results: Iterable[tuple[AskedPhone, Mapping[str, Any]]], wrong: Iterable[WrongTarget]
+) -> None:
     """Create the repair of each account with a phone that failed the drill, and delete it for the other accounts.
 
-    results: each phone with its part of the action's response.
+    results: each phone with its part of the action's response. wrong: the targets that are no recipients. They count
+    for the account of the first phone.
     """
     entries: dict[str, Sms1680ConfigEntry] = {}
     failures: dict[str, list[str]] = {}
@@ -39,6 +44,10 @@ def async_report_drill(hass: HomeAssistant, results: Iterable[tuple[AskedPhone, 
             missing.append(phone.result.receipt.sentence(lang))
         name = response["recipient"] or mask_number(response["number"])
         failures.setdefault(entry.entry_id, []).append(f"{name}: {('; ', '；')[chinese].join(missing)}")
+    for target in wrong:
+        mask = mask_number if target.reason == "number" else mask_text
+        told = f"{mask(target.written)}: {DropReason(target.reason).sentence(lang)}"
+        failures.setdefault(next(iter(entries)), []).append(told)
     for entry_id, entry in entries.items():
         if entry_id in failures:
             DRILL_FAILED.async_create(hass, entry, details="\n".join(failures[entry_id]))

@@ -1,8 +1,9 @@
 """The YAML platform (`notify: - platform: sms1680`): for `alert:` and for automations that call `notify.<name>`."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, override
 
@@ -16,7 +17,7 @@ from homeassistant.components.notify import (
     BaseNotificationService,
 )
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_PASSWORD, CONF_PLATFORM, CONF_USERNAME, EVENT_HOMEASSISTANT_CLOSE
+from homeassistant.const import CONF_NAME, CONF_PASSWORD, CONF_PLATFORM, CONF_USERNAME, EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import Context, Event, HomeAssistant, ServiceCall
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
@@ -25,13 +26,16 @@ from homeassistant.helpers.typing import ConfigType, VolDictType
 from ..account.clients import async_make_client, is_usable_proxy
 from ..account.journal import SendContext
 from ..account.spending import LIMITS
-from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError, normalise_number
+from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError
 from ..client.account import gateway_url
+from ..client.long_text import LongText, fit_text, is_long
 from ..client.masking import mask_text
-from ..client.numbers import split_list, split_numbers
-from ..client.text import Signature, shorten
+from ..client.numbers import normalise_numbers, split_list, split_numbers
+from ..client.receipts import combine
+from ..client.text import Signature, join_names
 from ..const import (
     CONF_GATEWAY,
+    CONF_LONG_TEXT,
     CONF_PACKET_SIZE,
     CONF_PASSWORD_MD5,
     CONF_PRODUCT_ID,
@@ -45,7 +49,6 @@ from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
 from ..deferred.failures import async_report_receipt
 from ..errors import invalid_message_error, send_error, validation_error
-from ..outbound.long_text import is_long
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import (
@@ -59,6 +62,8 @@ from ..outbound.unsent import Unsent, async_report_rejected, async_report_wrong
 from ..recipients import Addressee, recipients
 from .schemas import read_data
 
+_LOGGER = logging.getLogger(__name__)
+
 CONF_ACCOUNT: Final = "account"
 CONF_RECIPIENTS: Final = "recipients"
 
@@ -68,11 +73,12 @@ _OWN_ACCOUNT: Final[VolDictType] = {
     vol.Exclusive(CONF_PASSWORD_MD5, "password"): cv.string,
     vol.Optional(CONF_PRODUCT_ID): cv.string,
     vol.Optional(CONF_GATEWAY): cv.string,
-    vol.Optional(CONF_SIGNATURE): vol.Any(cv.string, vol.All([cv.string], ",".join)),
+    vol.Optional(CONF_SIGNATURE): vol.Any(cv.string, vol.All([cv.string], join_names)),
     vol.Optional(CONF_SIGNATURE_PLACE): vol.In(["front", "behind", "platform"]),
     vol.Optional(CONF_RATE): vol.All(vol.Coerce(float), vol.Range(min=0, min_included=False)),
     vol.Optional(CONF_PACKET_SIZE): vol.All(vol.Coerce(int), vol.Range(min=1, max=1000)),
     vol.Optional(CONF_PROXY): cv.string,
+    vol.Optional(CONF_LONG_TEXT): vol.In(["cut", "split", "refuse"]),
     **{vol.Optional(name): cv.positive_int for name in LIMITS},
 }
 
@@ -118,8 +124,9 @@ def _check_values(config: ConfigType) -> None:
                 CONF_PROXY, "is not an address that starts with http or https and has a port; SOCKS is not supported"
             )
         key = CONF_RECIPIENTS
-        for place, number in enumerate(config.get(CONF_RECIPIENTS, []), 1):
-            normalise_number(number, f"number {place}", f"第 {place} 个号码")
+        written = config.get(CONF_RECIPIENTS, [])
+        if written and not any(number for number, _ in split_numbers(written)):
+            normalise_numbers(written)  # raises: nobody could get a message
     except InvalidMessageError as error:
         raise _invalid(key, error.sentence()) from None
 
@@ -168,12 +175,20 @@ async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNoti
         return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_config_entry, account), account)
     signature = Signature.read(config.get(CONF_SIGNATURE), config.get(CONF_SIGNATURE_PLACE, "front"))
     client = await async_make_client(hass, _http_data(config), config)
+    account = _OwnAccount(client, signature, config.get(CONF_LONG_TEXT, "cut"))
+    numbers = enumerate(split_numbers(config[CONF_RECIPIENTS]), 1)
+    if wrong := [str(place) for place, (number, _) in numbers if number is None]:
+        _LOGGER.warning(
+            "Recipient %s of the notify platform %s is not a mainland mobile number. The others get its messages",
+            ", ".join(wrong),
+            mask_text(config.get(CONF_NAME, DOMAIN)),
+        )
 
     async def close(_: Event) -> None:
         await client.aclose()
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, close)
-    return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_own_account, (client, signature)))
+    return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_own_account, account))
 
 
 class NotifyService(BaseNotificationService):
@@ -290,17 +305,27 @@ def _is_name(target: str) -> bool:
     return any(character.isalpha() for character in target)
 
 
+@dataclass(frozen=True, repr=False)
+class _OwnAccount:
+    """The account in a YAML entry itself. long_text: what it does with a text that is too long."""
+
+    client: AsyncClient
+    signature: Signature | None
+    long_text: LongText
+
+
 async def _send_by_own_account(
-    account: tuple[AsyncClient, Signature | None],
+    account: _OwnAccount,
     hass: HomeAssistant,
     targets: Sequence[str],
     text: str,
     options: MessageOptions,
 ) -> _Results:
-    """Send by the account in the YAML entry itself; targets are numbers. A text that is too long is cut."""
-    client, signature = account
-    long_text = "cut" if is_long(text, signature) else None
-    text = shorten(text, signature)
+    """Send by the account in the YAML entry itself; targets are numbers."""
+    long_text: LongText | None = None
+    texts = [text]
+    if is_long(text, account.signature):
+        long_text, texts = account.long_text, fit_text(text, account.signature, account.long_text)
     pieces = [piece for target in targets for piece in split_list(target)]
     wrong = [WrongTarget(piece) for piece in pieces if _is_name(piece)]
     numbers: dict[str, None] = {}
@@ -311,27 +336,30 @@ async def _send_by_own_account(
             numbers[number] = None
     if not numbers and (name := next(filter(_is_name, pieces), None)):
         raise validation_error("name_without_account", name=mask_text(name))
-    try:
-        receipts = await client.send(
-            list(numbers) or pieces,  # without a number, the core says what is wrong
-            text,
-            at=options.at,
-            extension=options.extension,
-            priority=options.priority,
-            automatic=options.context.automatic,
-        )
-    except SendError as error:
-        receipts = error.receipts
-    except InvalidMessageError as error:
-        raise invalid_message_error(hass, error) from None
-    for receipt in receipts:
-        async_report_receipt(
-            hass,
-            receipt,
-            options.priority,
-            options.context.caller,
-            automatic=options.context.automatic,
-            long_text=long_text,
-        )
+    sent: list[Sequence[Receipt]] = []
+    for one in texts:
+        try:
+            receipts: Sequence[Receipt] = await account.client.send(
+                list(numbers) or pieces,  # without a number, the core says what is wrong
+                one,
+                at=options.at,
+                extension=options.extension,
+                priority=options.priority,
+                automatic=options.context.automatic,
+            )
+        except SendError as error:
+            receipts = error.receipts
+        except InvalidMessageError as error:
+            raise invalid_message_error(hass, error) from None
+        for receipt in receipts:
+            async_report_receipt(
+                hass,
+                receipt,
+                options.priority,
+                options.context.caller,
+                automatic=options.context.automatic,
+                long_text=long_text,
+            )
+        sent.append(receipts)
     async_report_wrong(hass, None, wrong, options.priority, options.context)
-    return [(None, receipt) for receipt in receipts], wrong
+    return [(None, combine(of_number)) for of_number in zip(*sent, strict=True)], wrong

@@ -18,14 +18,17 @@ from typing import Any
 
 from .account import DEFAULT_GATEWAY, Account, PasswordForm
 from .characters import decode, repair
-from .errors import InvalidMessageError, SMS1680Error
+from .errors import InvalidMessageError, RefusedError, SendError, SMS1680Error, error_of
 from .http.client import Client
 from .language import environment_language, say
 from .limits.base_client import PATIENCE
-from .outcomes import Language, Outcome
+from .long_text import fit_text, is_long
+from .masking import mask_number
+from .numbers import split_numbers
+from .outcomes import Language, Outcome, Reason
 from .parser import Parser
-from .receipts import Receipt
-from .text import estimate
+from .receipts import Receipt, combine
+from .text import Signature, estimate
 
 COMMANDS = "sms1680.commands"
 
@@ -34,6 +37,10 @@ EXIT_ERROR = 1
 EXIT_INVALID = 2
 # The most serious outcome decides the exit code of a call.
 _EXITS = {Outcome.UNKNOWN: 6, Outcome.REFUSED: 4, Outcome.NOT_SENT: 5, Outcome.HELD: 3, Outcome.ACCEPTED: 0}
+_WRONG_NUMBERS = (
+    "a number is not a mainland mobile number (11 digits, 13… to 19…) and got no message",
+    "有号码不是中国大陆手机号码（11 位，13…至 19…），没有向其发送",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +129,15 @@ def _add_send(commands: Any) -> None:  # noqa: ANN401 - argparse names no public
         help=say("digits after the sender's number; a reply includes them", "发送号码之后的数字，回复会带上"),
     )
     parser.add_argument("--priority", choices=("normal", "critical"), default="normal")
+    parser.add_argument(
+        "--long-text",
+        choices=("cut", "split", "refuse"),
+        default="cut",
+        help=say(
+            "what to do with a text of more than 500 characters, including the signature",
+            "内容连同签名超过 500 字时：截断、拆分为多条或拒绝",
+        ),
+    )
     _add_signature(parser)
     parser.add_argument(
         "--rate",
@@ -137,7 +153,7 @@ def _add_send(commands: Any) -> None:  # noqa: ANN401 - argparse names no public
     parser.add_argument(
         "text", help=say("the text, or - to read it from standard input", "内容；`-` 表示从标准输入读取")
     )
-    parser.set_defaults(run=_send)
+    parser.set_defaults(run=_send, done=None)
 
 
 def _add_balance(commands: Any) -> None:  # noqa: ANN401
@@ -210,6 +226,9 @@ def _send(options: argparse.Namespace) -> int:
                 "--at must be a time such as 2026-11-22T20:00:00+08:00",
                 "`--at` 须为 `2026-11-22T20:00:00+08:00` 这样的时间",
             ) from None
+    texts, is_changed = _texts(options)
+    numbers = list(split_numbers(options.to))
+    right = [number for number, _ in numbers if number is not None]
     with _client(
         options,
         signature=options.signature,
@@ -217,11 +236,64 @@ def _send(options: argparse.Namespace) -> int:
         rate=options.rate,
         patience=options.patience,
     ) as sms:
-        receipts = sms.send(
-            options.to, _text(options.text), at=at, extension=options.extension, priority=options.priority
-        )
+
+        def send(text: str) -> Sequence[Receipt]:
+            try:
+                return sms.send(
+                    right or options.to,  # without a number, the client says what is wrong
+                    text,
+                    at=at,
+                    extension=options.extension,
+                    priority=options.priority,
+                )
+            except SendError as error:
+                return error.receipts
+
+        answers = [send(texts[0])]
+        for text in texts[1:]:
+            if all(receipt.outcome is Outcome.NOT_SENT for receipt in answers[-1]):
+                break  # the others would wait for the same connection
+            answers.append(send(text))
+    if is_changed:
+        options.done = options.long_text
+        _show(partial(print, f"sms1680: {_long_text_sentence(options.done, len(texts))}", file=sys.stderr))
+    receipts = _in_order(numbers, [combine(of_number) for of_number in zip(*answers, strict=True)])
+    error = error_of(receipts)
+    if error and all(_is_wrong(receipt) for receipt in receipts if not receipt.outcome.is_success):
+        error = RefusedError(receipts, Reason.NUMBER, _WRONG_NUMBERS)
+    if error:
+        raise error
     _show(partial(_print, options, receipts, environment_language()))
     return _exit_code(receipts)
+
+
+def _texts(options: argparse.Namespace) -> tuple[list[str], bool]:
+    """Return the texts to send, and whether they are not the text that was given because that is too long."""
+    text = _text(options.text)
+    signature = Signature.read(options.signature, options.signature_place)
+    if options.long_text == "refuse" or not is_long(text, signature):
+        return [text], False
+    return fit_text(text, signature, options.long_text), True
+
+
+def _long_text_sentence(done: str, count: int) -> str:
+    if done == "cut":
+        return say("the text was too long and was cut", "内容过长，已截断")
+    return say(f"the text was too long and was split into {count} messages", f"内容过长，已拆分为 {count} 条短信")
+
+
+def _in_order(numbers: Sequence[tuple[str | None, str]], sent: Sequence[Receipt]) -> list[Receipt]:
+    """Return the receipts in the order of the call, with one for each number that is none and got no message."""
+    of_number = {receipt.number: receipt for receipt in sent}
+    return [
+        Receipt(written, Outcome.REFUSED, reason=Reason.NUMBER, parts=0) if number is None else of_number[number]
+        for number, written in numbers
+    ]
+
+
+def _is_wrong(receipt: Receipt) -> bool:
+    """Return whether the receipt is that of a number that is none."""
+    return receipt.reason is Reason.NUMBER and receipt.parts == 0
 
 
 def _balance(options: argparse.Namespace) -> int:
@@ -282,13 +354,15 @@ def _print(
 ) -> None:
     if options.json:
         result: dict[str, object] = {"receipts": [_receipt(receipt, language) for receipt in receipts]}
+        if options.run is _send:
+            result["long_text"] = options.done
         if error is not None:
             result |= {"error": error.sentence(language), "reason": error.reason.value if error.reason else None}
         print(json.dumps(result, ensure_ascii=False))
         return
     for receipt in receipts:
         message_id = f" id={receipt.message_id}" if receipt.message_id else ""
-        print(f"{receipt.sentence(language)}{message_id}")
+        print(f"{_sentence(receipt, language)}{message_id}")
 
 
 def _receipt(receipt: Receipt, language: Language) -> dict[str, object]:
@@ -300,8 +374,14 @@ def _receipt(receipt: Receipt, language: Language) -> dict[str, object]:
         "reason": receipt.reason.value if receipt.reason else None,
         "repeat": receipt.repeat.value,
         "detail": receipt.detail,
-        "sentence": receipt.sentence(language),
+        "sentence": _sentence(receipt, language),
     }
+
+
+def _sentence(receipt: Receipt, language: Language) -> str:
+    if not _is_wrong(receipt):
+        return receipt.sentence(language)
+    return f"{mask_number(receipt.number)}{say(': not a mobile number', '：不是手机号码')}"
 
 
 def _exit_code(receipts: Sequence[Receipt]) -> int:

@@ -1,8 +1,8 @@
 """The receipt of a message for one number."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from .masking import mask_number
 from .outcomes import OWN_LIMITS, Language, Outcome, Reason, Repeat
@@ -58,6 +58,16 @@ class Receipt:
         return f"Receipt({shown}, message_id={self.message_id}, parts={self.parts})"
 
     __str__ = __repr__
+
+
+# The result of several messages is that of the most serious outcome.
+_SEVERITY = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
+
+
+def combine(receipts: Sequence[Receipt]) -> Receipt:
+    """Return one receipt for the messages that one text was split into: the most serious one, with all parts."""
+    worst = min(receipts, key=lambda receipt: _SEVERITY.index(receipt.outcome))
+    return replace(worst, parts=sum(receipt.parts or 0 for receipt in receipts))
 
 
 OnReceipt = Callable[[Receipt], object]

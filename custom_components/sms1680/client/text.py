@@ -21,7 +21,13 @@ _LONGEST_SIGNATURE = 30
 _SIGNED_FRONT = re.compile(r"\s*【([^【】]{1,30})】")
 _SIGNED_BEHIND = re.compile(r"【([^【】]{1,30})】\s*\Z")
 _BRACKETED = re.compile(r"【[^【】]*】")
-_NAME_SEPARATORS = re.compile("[,，]")
+# A comma inside 【】 or before a company's form (Foo Co., Ltd.) belongs to the name.
+_NAME_SEPARATORS = re.compile(
+    r"(?i)[,，](?![^【】]*】)"
+    r"(?!\s*(?:co\.?,?\s*ltd|corp|corporation|gmbh|inc|incorporated|limited|llc|ltd|pte\.?\s*ltd)\.?\s*(?:[,，]|\Z))"
+    r"|(?<=】)\s*(?=【)"
+)
+_COMMA = re.compile("[,，]")
 _ELLIPSIS = "…"
 # A text is split behind one of these, if the piece gets at most this much shorter.
 _STOPS = re.compile(r"[\s,;，。；、！？!?](?=\S)")
@@ -37,8 +43,9 @@ class Signature:
     """The 【…】 that carriers require.
 
     name: the registered name, 1 to 30 characters; brackets around it are removed. It may hold several names of the
-    account, separated by commas: the first is written, and a text with any of them counts as signed. place: "front",
-    "behind", or "platform" if the platform adds the signature (it is then counted but not written). names: all names.
+    account, separated by commas: the first is written, and a text with any of them counts as signed. A comma inside
+    brackets, or before a company's form such as `Ltd.`, belongs to the name. place: "front", "behind", or "platform" if
+    the platform adds the signature (it is then counted but not written). names: all names.
     Raises InvalidSettingError.
     """
 
@@ -66,13 +73,13 @@ class Signature:
     @classmethod
     def read(cls, setting: str | Iterable[str] | None, place: SignaturePlace = "front") -> "Signature | None":
         """Return the signature of a setting: names separated by commas, or a list of names. None if it is empty."""
-        joined = setting if isinstance(setting, str) else ",".join(setting or ())
+        joined = setting if isinstance(setting, str) else join_names(setting or ())
         return cls(joined, place) if joined else None
 
     @property
     def setting(self) -> str:
         """The setting that gives this signature."""
-        return ",".join(self.names)
+        return join_names(self.names)
 
     @property
     def length(self) -> int:
@@ -88,6 +95,11 @@ class Signature:
     def added_units(self, text: str) -> int:
         """Return the number of UTF-16 units that the platform adds to this text."""
         return self.length if self.place == "platform" and not is_signed(text, self) else 0
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Return the setting for a signature with these names. A name with a comma is put in brackets."""
+    return ",".join(f"【{name.strip('【】 ')}】" if _COMMA.search(name) else name for name in names)
 
 
 def is_signed(text: str, signature: Signature | None = None) -> bool:

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 
 from ..account.journal import signature_of
 from ..account.messages import BatchMessage, OutgoingMessage, TemplateMessage, TextMessage
 from ..client.characters import clean
-from ..client.text import MAX_LENGTH, Signature, is_signed, shorten, split_text, units
+from ..client.long_text import LongText, fit_text, is_long, room_of
+from ..client.text import shorten, units
 from ..const import CONF_LONG_TEXT
 from ..recipients import Addressee
-
-LongText = Literal["cut", "split", "refuse"]
 
 # What ends a sentence. The answers of a question stand in its last ones.
 _ENDS: Final = "。！？!?\n"
@@ -45,11 +44,7 @@ def fit(addressees: Sequence[Addressee], message: OutgoingMessage) -> list[Share
             fitting.append(place)
             continue
         mode = mode_of(addressee.entry)
-        pieces: list[str] = []
-        if mode == "cut":
-            pieces = [shorten(text, signature)]
-        elif mode == "split":
-            pieces = split_text(clean(text), room_of(signature), signature)
+        pieces = [] if mode == "refuse" else fit_text(text, signature, mode)
         long.setdefault((mode, tuple(pieces)), []).append(place)
     shares = [Share(fitting, [message.select(fitting)])] if fitting else []
     rows: dict[LongText, tuple[list[int], list[str]]] = {}
@@ -71,19 +66,6 @@ def mode_of(entry: ConfigEntry[Any]) -> LongText:
     """Return what an account does with a text that is too long."""
     mode: LongText = entry.options.get(CONF_LONG_TEXT, "cut")
     return mode
-
-
-def room_of(signature: Signature | None) -> int:
-    """Return the UTF-16 units of a text without its signature."""
-    return MAX_LENGTH - (signature.length if signature else 0)
-
-
-def is_long(text: str, signature: Signature | None) -> bool:
-    """Return whether a text is too long with its signature."""
-    if len(text) * 2 + (signature.length if signature else 0) <= MAX_LENGTH:
-        return False
-    text = clean(text)
-    return units(text) > (MAX_LENGTH if is_signed(text, signature) and signature else room_of(signature))
 
 
 def shorten_for(addressees: Sequence[Addressee], text: str) -> str:

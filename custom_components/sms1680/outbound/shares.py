@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from homeassistant.core import HomeAssistant
 
 from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
+from ..client.receipts import combine
 from ..deferred.failures import async_fire_sent
 from ..deferred.models import DeliveryResult
 from ..recipients import Addressee
@@ -17,9 +17,6 @@ from .message import MessageOptions
 from .send import report_end
 
 type Deliver = Callable[[Sequence[Addressee], OutgoingMessage, MessageOptions], Awaitable[list[DeliveryResult]]]
-
-# The result of several messages is that of the most serious outcome.
-_SEVERITY: Final = (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD, Outcome.ACCEPTED)
 
 
 async def async_deliver_shares(
@@ -64,6 +61,6 @@ def _refuse(hass: HomeAssistant, addressee: Addressee, options: MessageOptions) 
 
 def _combine(results: Sequence[DeliveryResult]) -> DeliveryResult:
     """Return one result for the several messages that one text was split into."""
-    worst = min(results, key=lambda result: _SEVERITY.index(result.receipt.outcome))
-    parts = sum(result.receipt.parts or 0 for result in results)
-    return replace(worst, receipt=replace(worst.receipt, parts=parts))
+    receipt = combine([result.receipt for result in results])
+    worst = next(result for result in results if result.receipt.outcome is receipt.outcome)
+    return replace(worst, receipt=receipt)

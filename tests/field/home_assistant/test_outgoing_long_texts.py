@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -109,7 +109,9 @@ async def test_one_long_row_does_not_refuse_the_others(hass: HomeAssistant, sand
     assert sorted(sent(sandbox)) == [(ALICE, CUT), (BOB, "后门打开")]
 
 
+@pytest.mark.parametrize("entry", [None, "split"], indirect=True)
 async def test_long_question_keeps_its_answers(hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox) -> None:
+    """Also with the setting "split": the answers must stand in the same message."""
     question = "水浸" * 300 + "。是否关闸？回复 1 关闸，2 忽略。" + "请尽快处理" * 4
     answers = [{"id": "close", "sentences": ["1"]}, {"id": "ignore", "sentences": ["2"]}]
     more = {"answers": answers, "safe_text": "安" * 600, "tell_others": "已由{name}处理" + "长" * 600}
@@ -124,20 +126,59 @@ async def test_long_question_keeps_its_answers(hass: HomeAssistant, entry: MockC
     assert text.count("…") == 1
 
 
+@pytest.mark.parametrize("entry", ["refuse"], indirect=True)
+async def test_long_question_is_refused_on_request(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    del entry
+    with pytest.raises(ServiceValidationError, match="500"):
+        await act(hass, "ask_question", question=LONG, entity_id="notify.alice")
+    assert not sent(sandbox)
+
+
 @pytest.mark.usefixtures("entry", "fired")
 async def test_long_safe_text_is_cut(hass: HomeAssistant, sandbox: Sandbox) -> None:
     await act(hass, "send_message", message="赌博", entity_id="notify.alice", safe_text=LONG)
     assert sent(sandbox) == [(ALICE, CUT)]
 
 
+async def set_up_own(hass: HomeAssistant, sandbox: Sandbox, **more: Any) -> None:
+    """Set up `notify.own`, with an account of its own in the YAML."""
+    account = {"username": "homeuser", "password": PASSWORD, "product_id": 61341, "gateway": sandbox.url}
+    line = {"platform": "sms1680", "name": "own", **account, "signature": "某某科技", "recipients": [ALICE], **more}
+    assert await async_setup_component(hass, "notify", {"notify": [line]})
+    await hass.async_block_till_done()
+
+
 async def test_own_account_in_yaml_cuts_too(
     hass: HomeAssistant, sandbox: Sandbox, fired: dict[str, list[Event]]
 ) -> None:
-    account = {"username": "homeuser", "password": PASSWORD, "product_id": 61341, "gateway": sandbox.url}
-    line = {"platform": "sms1680", "name": "own", **account, "signature": ["某某科技", "某某"], "recipients": [ALICE]}
-    assert await async_setup_component(hass, "notify", {"notify": [line]})
-    await hass.async_block_till_done()
+    await set_up_own(hass, sandbox, signature=["某某科技", "某某", "甲，乙"])
     await hass.services.async_call("notify", "own", {"message": LONG}, blocking=True)
-    await hass.services.async_call("notify", "own", {"message": "后门打开【某某】"}, blocking=True)
-    assert sent(sandbox) == [(ALICE, CUT), (ALICE, "后门打开【某某】")]
-    assert [event.data["long_text"] for event in fired["sent"]] == ["cut", None]
+    for text in ("后门打开【某某】", "后门打开【甲，乙】"):
+        await hass.services.async_call("notify", "own", {"message": text}, blocking=True)
+    assert sent(sandbox) == [(ALICE, CUT), (ALICE, "后门打开【某某】"), (ALICE, "后门打开【甲，乙】")]
+    assert [event.data["long_text"] for event in fired["sent"]] == ["cut", None, None]
+
+
+async def test_own_account_in_yaml_splits(hass: HomeAssistant, sandbox: Sandbox, fired: dict[str, list[Event]]) -> None:
+    await set_up_own(hass, sandbox, long_text="split", recipients=[ALICE, BOB])
+    await hass.services.async_call("notify", "own", {"message": LONG}, blocking=True)
+    pieces = [f"(1/2){LONG[:489]}", f"(2/2){LONG[489:]}"]
+    assert sent(sandbox) == [(number, piece) for piece in pieces for number in (ALICE, BOB)]
+    assert [event.data["long_text"] for event in fired["sent"]] == ["split"] * 4
+    with pytest.raises(HomeAssistantError, match=r"138\*\*\*\*0001: refused"):
+        await hass.services.async_call("notify", "own", {"message": f"发票{LONG}", "target": ALICE}, blocking=True)
+    assert len(sent(sandbox)) == 5, "the second message goes out even if the words of the first one are refused"
+    assert [event.data["reason"] for event in fired["failed"]] == ["forbidden_words"]
+
+
+async def test_own_account_in_yaml_refuses(
+    hass: HomeAssistant, sandbox: Sandbox, fired: dict[str, list[Event]]
+) -> None:
+    await set_up_own(hass, sandbox, long_text="refuse")
+    with pytest.raises(ServiceValidationError, match="500"):
+        await hass.services.async_call("notify", "own", {"message": LONG}, blocking=True)
+    await hass.services.async_call("notify", "own", {"message": "后门打开"}, blocking=True)
+    assert sent(sandbox) == [(ALICE, "后门打开")]
+    assert [event.data["number"] for event in fired["failed"]] == [ALICE]

@@ -36,6 +36,7 @@ async def own(hass: HomeAssistant, sandbox: Sandbox) -> None:
     lines = [
         {"platform": "sms1680", "name": "line", "account": "Home", "recipients": ["Alice", "Renamed", BOB]},
         {"platform": "sms1680", "name": "own", **account, "signature": "某某科技", "recipients": [ALICE]},
+        {"platform": "sms1680", "name": "old", **account, "recipients": [f"{TEN_DIGITS} {ALICE}", "Carol", BOB]},
     ]
     assert await async_setup_component(hass, "notify", {"notify": lines})
     await hass.async_block_till_done()
@@ -110,8 +111,27 @@ async def test_question_goes_to_the_right_ones(hass: HomeAssistant, entry: MockC
     asking = start_question(hass, "notify.gone", "notify.alice")
     await wait_for_messages(sandbox)
     await receive(hass, entry, Reply(ALICE, "1", ""), settle=False)
-    assert (await asking)["number"] == ALICE
+    answer = await asking
+    assert (answer["id"], answer["number"]) == ("yes", ALICE)
+    phone, wrong = answer["answers"]
+    assert phone["number"] == ALICE
+    assert wrong == {
+        **dict.fromkeys(phone),
+        "recipient": "notify.gone",
+        "outcome": "refused",
+        "reason": "recipient",
+        "safe_text": False,
+    }
     assert numbers(sandbox) == [ALICE]
+
+
+@pytest.mark.usefixtures("entry", "fired")
+async def test_wrong_targets_of_a_question_are_listed_if_nobody_answers(hass: HomeAssistant) -> None:
+    data = {"entity_id": ["notify.alice", "notify.gone"], "number": [TEN_DIGITS], "timeout": {"milliseconds": 1}}
+    answer = await act(hass, "ask_question", question="关门？", **data)
+    assert answer["id"] is None
+    told = [(one["number"] or one["recipient"], one["reason"]) for one in answer["answers"][1:]]
+    assert told == [("notify.gone", "recipient"), (TEN_DIGITS, "number")]
 
 
 YAML: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
@@ -123,6 +143,7 @@ YAML: dict[str, tuple[str, dict[str, Any], list[str], list[str]]] = {
         ["number"],
     ),
     "a name without an account": ("own", {"target": ["Alice", BOB]}, [BOB], ["recipient"]),
+    "a wrong number and a name in the YAML": ("old", {}, [ALICE, BOB], ["recipient", "number"]),
     "a short number beside one": ("own", {"target": [f"{TEN_DIGITS}，{BOB}"]}, [BOB], ["number"]),
 }
 
@@ -137,6 +158,14 @@ async def test_yaml_platform_sends_to_the_others(
         await hass.services.async_call("notify", name, {"message": "后门打开", **data}, blocking=True)
     assert numbers(sandbox) == right
     assert [event.data["reason"] for event in fired["failed"]] == reasons
+
+
+@pytest.mark.usefixtures("own")
+def test_wrong_recipients_in_yaml_are_logged_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    lines = [record.getMessage() for record in caplog.get_records("setup")]
+    (line,) = [line for line in lines if "mainland mobile number" in line]
+    assert line.startswith("Recipient 1, 3 of the notify platform old is not")
+    assert not any(TEN_DIGITS in line for line in lines if "sms1680" in line)
 
 
 # Data of other services, the state of the message, and the words that are logged as a warning.
