@@ -24,7 +24,7 @@ from homeassistant.config_entries import (
 )
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME, CONF_WEBHOOK_ID, MATCH_ALL
 from homeassistant.core import Event, HomeAssistant, ServiceCall, callback
-from homeassistant.data_entry_flow import FlowHandler
+from homeassistant.data_entry_flow import FlowHandler, section
 from homeassistant.helpers.entity import Entity
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -174,13 +174,21 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
     if "data_schema" in shown:
         step = part["step"][shown["step_id"]]
         texts_to_fill += [step["title"], step.get("description", "")]
-        fields = {str(field) for field in shown["data_schema"].schema}
-        assert fields <= step.get("data", {}).keys() == step.get("data_description", {}).keys()
-        for selector in shown["data_schema"].schema.values():
-            if key := selector.config.get("translation_key"):
-                assert set(selector.config["options"]) == texts["selector"][key]["options"].keys()
+        fields = shown["data_schema"].schema
+        sections = {str(name): value.schema.schema for name, value in fields.items() if isinstance(value, section)}
+        _check_fields({name: value for name, value in fields.items() if str(name) not in sections}, step, texts)
+        for name, inner in sections.items():
+            assert step["sections"][name]["name"]
+            _check_fields(inner, step["sections"][name], texts)
     for text in texts_to_fill:
         assert set(re.findall(r"\{(\w+)\}", text)) <= given, text
+
+
+def _check_fields(fields: dict[Any, Any], step: dict[str, Any], texts: dict[str, Any]) -> None:
+    assert {str(field) for field in fields} <= step.get("data", {}).keys() == step.get("data_description", {}).keys()
+    for selector in fields.values():
+        if key := selector.config.get("translation_key"):
+            assert set(selector.config["options"]) == texts["selector"][key]["options"].keys()
 
 
 @pytest.fixture(autouse=True)

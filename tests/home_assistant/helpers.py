@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigSubentryDataWithId
+from homeassistant.data_entry_flow import section
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
@@ -153,8 +154,14 @@ async def start_recipient(
 
 
 async def enter_recipient(hass: HomeAssistant, result: SubentryFlowResult, given: dict[str, Any]) -> SubentryFlowResult:
-    """Submit a form of a recipient's flow and wait until Home Assistant is idle."""
-    result = await hass.config_entries.subentries.async_configure(result["flow_id"], given)
+    """Submit a form of a recipient's flow, each field in its section, and wait until Home Assistant is idle."""
+    schema = result.get("data_schema")
+    sections = {str(key): value for key, value in schema.schema.items() if isinstance(value, section)} if schema else {}
+    section_of = {str(field): name for name, value in sections.items() for field in value.schema.schema}
+    entered: dict[str, Any] = {}
+    for name, value in given.items():
+        (entered.setdefault(section_of[name], {}) if name in section_of else entered)[name] = value
+    result = await hass.config_entries.subentries.async_configure(result["flow_id"], entered)
     await hass.async_block_till_done()
     return result
 

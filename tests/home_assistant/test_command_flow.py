@@ -118,7 +118,7 @@ async def test_question_and_recipient_extensions_must_differ(hass: HomeAssistant
     result = await enter_recipient(
         hass, await start_recipient(hass, entry), {"name": "D", "number": "13800000004", "extension": "200"}
     )
-    assert result["errors"] == {"extension": "question_extension"}
+    assert result["errors"] == {"replies": "question_extension"}
 
 
 async def test_extension_range_must_fit_the_source_number(

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import SOURCE_RECONFIGURE
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from pytest_homeassistant_custom_component.common import (
@@ -20,7 +19,19 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.outbound.quiet_hours import QuietHours
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, act, notify, recipient, send, sent
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    MakeEntry,
+    SetUp,
+    act,
+    enter_recipient,
+    notify,
+    recipient,
+    send,
+    sent,
+    start_recipient,
+)
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 QUIET = {const.CONF_QUIET_FROM: "22:00:00", const.CONF_QUIET_TO: "07:00:00", const.CONF_TIME_ZONE: "Asia/Shanghai"}
@@ -182,11 +193,8 @@ class TestDialog:
     """Quiet hours are set in the dialog of the recipient, and are off by default."""
 
     async def _reconfigure(self, hass: HomeAssistant, entry: MockConfigEntry, **given: Any) -> Any:
-        flow = await hass.config_entries.subentries.async_init(
-            (entry.entry_id, "recipient"), context={"source": SOURCE_RECONFIGURE, "subentry_id": "alice"}
-        )
-        given = {"name": "Alice", "number": ALICE, **given}
-        return await hass.config_entries.subentries.async_configure(flow["flow_id"], given)
+        flow = await start_recipient(hass, entry, "alice")
+        return await enter_recipient(hass, flow, {"name": "Alice", "number": ALICE, **given})
 
     async def test_settings_are_stored(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         assert const.CONF_QUIET_FROM not in entry.subentries["alice"].data
@@ -205,10 +213,10 @@ class TestDialog:
     @pytest.mark.parametrize(
         ("wrong", "errors"),
         [
-            ({"quiet_from": "22:00:00"}, {"quiet_to": "both_times"}),
-            ({"quiet_to": "07:00:00"}, {"quiet_from": "both_times"}),
-            ({"quiet_from": "07:00", "quiet_to": "07:00:00"}, {"quiet_to": "same_time"}),
-            ({"time_zone": "Moon/Crater"}, {"time_zone": "invalid_time_zone"}),
+            ({"quiet_from": "22:00:00"}, {"quiet_hours": "both_times"}),
+            ({"quiet_to": "07:00:00"}, {"quiet_hours": "both_times"}),
+            ({"quiet_from": "07:00", "quiet_to": "07:00:00"}, {"quiet_hours": "same_time"}),
+            ({"time_zone": "Moon/Crater"}, {"quiet_hours": "invalid_time_zone"}),
         ],
     )
     async def test_invalid_settings_show_errors(
@@ -216,7 +224,5 @@ class TestDialog:
     ) -> None:
         result = await self._reconfigure(hass, entry, **wrong)
         assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
-        result = await hass.config_entries.subentries.async_configure(
-            result["flow_id"], {"name": "Alice", "number": ALICE, **QUIET}
-        )
+        result = await enter_recipient(hass, result, {"name": "Alice", "number": ALICE, **QUIET})
         assert result["type"] is FlowResultType.ABORT

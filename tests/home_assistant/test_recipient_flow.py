@@ -57,9 +57,9 @@ async def test_new_recipient_has_a_device_and_a_notify_entity(
         ({"number": "138 0000 0001"}, {"number": "already_configured"}),
         ({"name": " "}, {"name": "empty"}),
         ({"name": " Alice"}, {"name": "name_taken"}),
-        ({"extension": "12a"}, {"extension": "invalid_extension"}),
-        ({"extension": "１２"}, {"extension": "invalid_extension"}),
-        ({"extension": "1" * 21}, {"extension": "invalid_extension"}),
+        ({"extension": "12a"}, {"replies": "invalid_extension"}),
+        ({"extension": "１２"}, {"replies": "invalid_extension"}),
+        ({"extension": "1" * 21}, {"replies": "invalid_extension"}),
     ],
 )
 async def test_invalid_input_is_reported_and_can_be_corrected(
@@ -93,13 +93,15 @@ async def test_fallback_to_the_recipient_itself_is_rejected(hass: HomeAssistant,
     given = {"name": "Alice", "number": "13800000001"}
     wrong = {"fallback": ["notify.bob", "notify.alice"], "fallback_account": entry.entry_id}
     result = await enter_recipient(hass, await change(hass, entry, "alice"), {**given, **wrong})
-    assert result["errors"] == {"fallback": "own_entity", "fallback_account": "own_account"}
+    assert result["errors"] == {"failure": "own_account"}
+    result = await enter_recipient(hass, result, {**given, "fallback": ["notify.bob", "notify.alice"]})
+    assert result["errors"] == {"failure": "own_entity"}
     result = await enter_recipient(hass, result, {**given, "fallback": ["notify.bob"]})
     assert result["reason"] == "reconfigure_successful"
     assert entry.subentries["alice"].data["fallback"] == ["notify.bob"]
     new = {"name": "Carol", "number": "13800000003", "fallback_account": entry.entry_id}
     result = await enter_recipient(hass, await add(hass, entry), new)
-    assert result["errors"] == {"fallback_account": "own_account"}
+    assert result["errors"] == {"failure": "own_account"}
 
 
 async def test_duplicate_number_or_name_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -156,12 +156,19 @@ def test_every_selector_is_used() -> None:
     assert EN["selector"].keys() <= yaml_keys | LITERALS
 
 
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an action without their sections."""
+    return {name: field for key, entry in fields.items() for name, field in entry.get("fields", {key: entry}).items()}
+
+
 @pytest.mark.usefixtures("entry")
 async def test_actions_have_translations_and_icons(hass: HomeAssistant) -> None:
     registered = hass.services.async_services_for_domain(const.DOMAIN)
     assert registered.keys() == SERVICES.keys() == EN["services"].keys() == ICONS["services"].keys()
     for name, service in registered.items():
-        fields = SERVICES[name]["fields"]
+        fields = _flat(SERVICES[name]["fields"])
+        sections = {key for key, field in SERVICES[name]["fields"].items() if "fields" in field}
+        assert sections == EN["services"][name].get("sections", {}).keys(), name
         schema: Any = service.schema
         taken = {str(field): isinstance(field, vol.Required) for field in schema.schema if str(field) not in TARGET}
         assert fields.keys() == EN["services"][name]["fields"].keys(), name

@@ -299,7 +299,8 @@ def dialog_table(dialog: str, *left_out: str) -> Callable[[str], str]:
 def described_fields(language: str, steps: Sequence[Any]) -> str:
     rows = [
         (name, code(key), step.get("data_description", {}).get(key, ""))
-        for step in steps
+        for whole in steps
+        for step in (whole, *whole.get("sections", {}).values())
         for key, name in step.get("data", {}).items()
     ]
     return markdown(
@@ -321,7 +322,8 @@ def call_table(section: str) -> Callable[[str], str]:
             rows.append((code(f"sms1680.{name}"), "", "", said[name]["description"]))
             if "target" in call:
                 rows.append(("", code("target"), "", ("recipients", "接收人")[at]))
-            for field, properties in call.get("fields", {}).items():
+            sections = ((key, entry.get("fields", {key: entry})) for key, entry in call.get("fields", {}).items())
+            for field, properties in (item for _, fields in sections for item in fields.items()):
                 required = ("yes", "是")[at] if properties.get("required") else ""
                 rows.append(("", code(field), required, said[name]["fields"][field]["description"]))
         return markdown((kind, *(("Field", "Required", "Description"), ("字段", "必填", "说明"))[at]), rows)

@@ -1,6 +1,7 @@
 """Dialogs for adding and changing a recipient: a person or phone that gets messages, replies, and may send commands."""
 
 import hmac
+from collections.abc import Mapping
 from typing import Any, Final, override
 
 import pyotp
@@ -25,11 +26,12 @@ from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TO
 from ..conversation.engine import ExtensionRange
 from ..conversation.engine.commands import is_pin, is_weak_pin
 from .onboarding_letter import SHOWS_LETTER, make_letter
-from .schemas import CODE, RECIPIENT
+from .schemas import CODE, RECIPIENT, RECIPIENT_SECTIONS
 from .validation import async_delivery_errors, delivery_settings, fallback_errors
 
 _MAX_EXTENSION_LENGTH: Final = 20
 _SECRETS: Final = (CONF_PIN, CONF_TOTP_SECRET)
+_SECTION_OF: Final = {str(field): name for name, fields in RECIPIENT_SECTIONS.items() for field in fields}
 
 
 class RecipientFlow(ConfigSubentryFlow):
@@ -54,23 +56,25 @@ class RecipientFlow(ConfigSubentryFlow):
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Add a recipient."""
         errors: dict[str, str] = {}
-        if user_input is not None:
-            errors = self._check(user_input, None) | await async_delivery_errors(user_input)
+        given = None if user_input is None else _without_sections(user_input)
+        if given is not None:
+            errors = self._check(given, None) | await async_delivery_errors(given)
             if not errors:
                 return await self._async_next()
-        return self._form("user", user_input, errors)
+        return self._form("user", given, errors)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Change a recipient."""
         subentry = self._get_reconfigure_subentry()
         self._stored = {name: subentry.data[name] for name in _SECRETS if name in subentry.data}
         errors: dict[str, str] = {}
-        if user_input is not None:
-            errors = self._check(user_input, subentry.subentry_id) | await async_delivery_errors(user_input)
+        given = None if user_input is None else _without_sections(user_input)
+        if given is not None:
+            errors = self._check(given, subentry.subentry_id) | await async_delivery_errors(given)
             if not errors:
                 return await self._async_next()
         shown = {name: value for name, value in subentry.data.items() if name not in _SECRETS}
-        return self._form("reconfigure", user_input or {CONF_NAME: subentry.title, **shown}, errors)
+        return self._form("reconfigure", given or {CONF_NAME: subentry.title, **shown}, errors)
 
     async def async_step_pin(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Ask for the PIN; if the field is left empty, keep the stored PIN."""
@@ -144,8 +148,12 @@ class RecipientFlow(ConfigSubentryFlow):
         return self.async_create_entry(title=self._name, data=self._recipient, unique_id=self._recipient[CONF_NUMBER])
 
     def _form(self, step_id: str, shown: dict[str, Any] | None, errors: dict[str, str]) -> SubentryFlowResult:
-        schema = self.add_suggested_values_to_schema(RECIPIENT, shown)
-        return self.async_show_form(step_id=step_id, data_schema=schema, errors=errors)
+        schema = self.add_suggested_values_to_schema(RECIPIENT, None if shown is None else _with_sections(shown))
+        # The frontend shows an error of a section above it, and none of a field inside.
+        shown_errors: dict[str, str] = {}
+        for name, error in errors.items():
+            shown_errors.setdefault(_SECTION_OF.get(name, name), error)
+        return self.async_show_form(step_id=step_id, data_schema=schema, errors=shown_errors)
 
     def _check(self, given: dict[str, Any], own_id: str | None) -> dict[str, str]:
         """Set the recipient from the input; return the errors by field."""
@@ -180,3 +188,21 @@ class RecipientFlow(ConfigSubentryFlow):
     def _is_for_questions(self, extension: str) -> bool:
         questions: str | None = self._get_entry().options.get(CONF_QUESTION_EXTENSIONS)
         return questions is not None and extension in ExtensionRange.parse(questions)
+
+
+def _with_sections(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the form, each in its section."""
+    shown = {name: value for name, value in values.items() if name not in _SECTION_OF}
+    sections = {
+        name: {str(field): values[str(field)] for field in fields if str(field) in values}
+        for name, fields in RECIPIENT_SECTIONS.items()
+    }
+    return shown | sections
+
+
+def _without_sections(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that were entered, without the sections of the form."""
+    fields = {name: value for name, value in given.items() if name not in RECIPIENT_SECTIONS}
+    for name in RECIPIENT_SECTIONS:
+        fields |= given.get(name, {})
+    return fields

@@ -12,6 +12,7 @@ from homeassistant.const import (
     CONF_USERNAME,
     CONF_VERIFY_SSL,
 )
+from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     ActionSelector,
     BooleanSelector,
@@ -205,10 +206,12 @@ INTEGERS: Final = {
 }
 
 # Recipients
-DELIVERY_FIELDS: Final[VolDictType] = {
+QUIET_HOURS_FIELDS: Final[VolDictType] = {
     vol.Optional(CONF_QUIET_FROM): TimeSelector(),
     vol.Optional(CONF_QUIET_TO): TimeSelector(),
     vol.Optional(CONF_TIME_ZONE): TextSelector(),
+}
+FAILURE_FIELDS: Final[VolDictType] = {
     vol.Optional(CONF_KEEP_TRYING): DurationSelector(),
     vol.Optional(CONF_FALLBACK_ACCOUNT): ConfigEntrySelector(ConfigEntrySelectorConfig(integration=DOMAIN)),
     vol.Optional(CONF_FALLBACK): EntitySelector(EntitySelectorConfig(domain="notify", multiple=True)),
@@ -216,14 +219,22 @@ DELIVERY_FIELDS: Final[VolDictType] = {
     vol.Optional(CONF_REPORT_WITHIN): DurationSelector(),
     vol.Optional(CONF_REPEAT, default=True): BooleanSelector(),
 }
+DELIVERY_FIELDS: Final[VolDictType] = {**QUIET_HOURS_FIELDS, **FAILURE_FIELDS}
+_REPLIES_FIELDS: Final[VolDictType] = {
+    vol.Optional(CONF_PERSON): EntitySelector(EntitySelectorConfig(domain="person")),
+    vol.Optional(CONF_EXTENSION): TextSelector(),
+    vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): _COMMANDS,
+}
+# A newcomer needs only the name and the number, so the other fields are in collapsed sections.
+RECIPIENT_SECTIONS: Final = {"replies": _REPLIES_FIELDS, "quiet_hours": QUIET_HOURS_FIELDS, "failure": FAILURE_FIELDS}
 RECIPIENT: Final = vol.Schema(
     {
         vol.Required(CONF_NAME): TextSelector(),
         vol.Required(CONF_NUMBER): TextSelector(TextSelectorConfig(type=TextSelectorType.TEL)),
-        vol.Optional(CONF_PERSON): EntitySelector(EntitySelectorConfig(domain="person")),
-        vol.Optional(CONF_EXTENSION): TextSelector(),
-        vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): _COMMANDS,
-        **DELIVERY_FIELDS,
+        **{
+            vol.Optional(name): section(vol.Schema(fields), {"collapsed": True})
+            for name, fields in RECIPIENT_SECTIONS.items()
+        },
     }
 )
 CODE: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="one-time-code"))
