@@ -54,6 +54,7 @@ from .flows.validation import (
     parse_http,
     signature_errors,
     transport_id,
+    without_brackets,
 )
 
 CONF_ADD_HTTP: Final = "add_http"
@@ -143,7 +144,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
             if errors == _NOT_PERMITTED:
                 return await self.async_step_unchecked()
         fields = {**PASSWORD_FIELDS, **PASSWORD_FORM_FIELDS}
-        return self._form("reauth_confirm", fields, user_input or _password_form(entry), errors)
+        return self._form("reauth_confirm", fields, user_input, errors, _password_form(entry))
 
     async def async_step_reauth_cmpp(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the current password over CMPP."""
@@ -153,7 +154,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
             errors = await self._check_cmpp({**entry.data[CONF_CMPP], **user_input})
             if not errors:
                 return self._change(entry)
-        return self._form("reauth_cmpp", PASSWORD_FIELDS, None, errors)
+        return self._form("reauth_cmpp", PASSWORD_FIELDS, user_input, errors)
 
     async def async_step_reconfigure(
         self,
@@ -177,8 +178,8 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
                 return self._change(entry)
             if errors == _NOT_PERMITTED:
                 return await self.async_step_unchecked()
-        shown = user_input or {**entry.data.get(CONF_HTTP, {}), **_password_form(entry)}
-        return self._form("reconfigure_http", {**HTTP_FIELDS, **PASSWORD_FORM_FIELDS}, shown, errors)
+        stored = {**entry.data.get(CONF_HTTP, {}), **_password_form(entry)}
+        return self._form("reconfigure_http", {**HTTP_FIELDS, **PASSWORD_FORM_FIELDS}, user_input, errors, stored)
 
     async_step_add_http = async_step_reconfigure_http
 
@@ -190,7 +191,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
             errors = await self._check_cmpp(user_input, entry)
             if not errors:
                 return self._change(entry)
-        return self._form("reconfigure_cmpp", CMPP_FIELDS, user_input or entry.data.get(CONF_CMPP), errors)
+        return self._form("reconfigure_cmpp", CMPP_FIELDS, user_input, errors, entry.data.get(CONF_CMPP))
 
     async_step_add_cmpp = async_step_reconfigure_cmpp
 
@@ -242,16 +243,27 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
                     raise AbortFlow("already_configured")
 
     def _set_signature(self, given: Mapping[str, Any]) -> None:
-        signature = given.get(CONF_SIGNATURE)
+        signature = without_brackets(given.get(CONF_SIGNATURE, ""))
         self._options = {CONF_SIGNATURE: signature} if signature else {}
 
     def _form(
-        self, step_id: str, fields: VolDictType, shown: Mapping[str, Any] | None, errors: dict[str, str]
+        self,
+        step_id: str,
+        fields: VolDictType,
+        given: Mapping[str, Any] | None,
+        errors: dict[str, str],
+        stored: Mapping[str, Any] | None = None,
     ) -> ConfigFlowResult:
-        if _MAYBE_PASSWORD_FORM.intersection(errors.values()) or CONF_PASSWORD_FORM in (shown or {}):
+        """Show a form with what was given, otherwise with what is stored.
+
+        A password that was just given needs no second entry after an error of another field. A stored one is not shown.
+        """
+        shown = given or {name: value for name, value in (stored or {}).items() if name != CONF_PASSWORD}
+        if _MAYBE_PASSWORD_FORM.intersection(errors.values()) or CONF_PASSWORD_FORM in shown:
             fields = {**fields, **PASSWORD_FORM_FIELDS}
-        suggested = {name: value for name, value in (shown or {}).items() if name != CONF_PASSWORD}
-        schema = self.add_suggested_values_to_schema(vol.Schema(fields), suggested)
+        if CONF_PASSWORD in errors:
+            shown = {name: value for name, value in shown.items() if name != CONF_PASSWORD}
+        schema = self.add_suggested_values_to_schema(vol.Schema(fields), shown)
         return self.async_show_form(step_id=step_id, data_schema=schema, errors=errors)
 
     async def _create(self) -> ConfigFlowResult:

@@ -17,6 +17,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680 import const
 from custom_components.sms1680.client.errors import InvalidSettingError
 from sms1680.sandbox import Config, Sandbox
 from tests.home_assistant.helpers import PASSWORD, MakeEntry, enter, notify
@@ -343,13 +344,33 @@ def names(result: ConfigFlowResult) -> set[str]:
     return {str(name) for name in schema.schema}
 
 
-async def test_password_is_never_shown(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_password_survives_the_correction_of_another_field(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), {**given, "product_id": "99999"})
-    schema = result["data_schema"]
-    assert schema is not None
-    shown = {str(name): (name.description or {}).get("suggested_value") for name in schema.schema}
-    assert shown["username"] == "homeuser"
-    assert shown["password"] is None
+    assert result["errors"] == {"base": "product"}
+    assert suggested(result)["username"] == "homeuser"
+    assert suggested(result)["password"] == given["password"]
+    result = await enter(hass, result, {**given, "password": ""})
+    assert result["errors"] == {"password": "empty"}
+    assert "password" not in suggested(result)
+
+
+@pytest.mark.parametrize("form", ["md5", "plain"])
+async def test_stored_password_is_never_shown(hass: HomeAssistant, given: dict[str, Any], form: str) -> None:
+    http = {name: given[name] for name in ("username", "product_id", "gateway")}
+    secret = {"password_md5": "0" * 32} if form == "md5" else {"password": given["password"]}
+    entry = MockConfigEntry(domain=const.DOMAIN, data={"http": http | secret}, unique_id="one")
+    entry.add_to_hass(hass)
+    menu = await entry.start_reconfigure_flow(hass)
+    result = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": "reconfigure_http"})
+    assert suggested(result)["username"] == "homeuser"
+    assert given["password"] not in repr(result["data_schema"])
+    assert "password" not in suggested(result)
+
+
+async def test_brackets_of_the_signature_are_removed(hass: HomeAssistant, given: dict[str, Any]) -> None:
+    result = await enter(hass, await start(hass), {**given, "signature": " 【某某科技】"})
+    assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "某某科技")
+    assert result["options"]["signature"] == "某某科技"
 
 
 @pytest.mark.usefixtures("entry")

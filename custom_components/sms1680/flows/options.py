@@ -26,6 +26,7 @@ from ..const import (
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
     CONF_QUESTION_EXTENSIONS,
+    CONF_SIGNATURE,
     CONF_SINGLE_ROWS,
     CONF_SOURCE_NUMBER,
     DEFAULT_PUSH_ANSWER,
@@ -36,7 +37,7 @@ from ..recipients import recipients
 from .onboarding_letter import make_letter, new_push_secret
 from .schemas import BALANCE, CONVERSATION, INTEGERS, RECEIVING, SENDING, SENDING_OVER_CMPP, SPENDING, STORAGE
 from .self_test import SelfTest
-from .validation import signature_errors
+from .validation import signature_errors, without_brackets
 
 CONF_RECIPIENT: Final = "recipient"
 _MAX_ANSWER_LENGTH: Final = 64
@@ -80,6 +81,7 @@ class Sms1680OptionsFlow(OptionsFlow):
             if not is_usable_proxy(user_input.get(CONF_PROXY)):
                 errors[CONF_PROXY] = "invalid_proxy"
             if not errors:
+                user_input = {**user_input, CONF_SIGNATURE: without_brackets(user_input.get(CONF_SIGNATURE, ""))}
                 # Only the choices against these defaults are stored.
                 defaults = {CONF_SINGLE_ROWS: True, CONF_LONG_TEXT: "cut"}
                 given = {name: value for name, value in user_input.items() if defaults.get(name, ...) != value}

@@ -11,6 +11,7 @@ from homeassistant.const import (
     CONF_SSL,
     CONF_USERNAME,
     CONF_VERIFY_SSL,
+    UnitOfTime,
 )
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
@@ -94,10 +95,13 @@ from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TO
 FORM_MD5: Final = "md5"
 FORM_GIVEN_AS_MD5: Final = "given_as_md5"
 _MAX_PARTS: Final = 1_000_000
+_CURRENCY: Final = "CNY"
 
 
-def _number(minimum: float, maximum: float, step: float | None = 1) -> NumberSelector:
+def _number(minimum: float, maximum: float, step: float | None = 1, unit: str = "") -> NumberSelector:
     config = NumberSelectorConfig(min=minimum, max=maximum, mode=NumberSelectorMode.BOX, step=step or "any")
+    if unit:
+        config["unit_of_measurement"] = unit
     return NumberSelector(config)
 
 
@@ -150,7 +154,7 @@ SENDING: Final = vol.Schema(
         vol.Optional(CONF_SIGNATURE): _TEXT,
         vol.Optional(CONF_SIGNATURE_PLACE, default="front"): _SIGNATURE_PLACES,
         vol.Optional(CONF_LONG_TEXT, default="cut"): _LONG_TEXTS,
-        vol.Optional(CONF_RATE): _number(0.01, 10_000, None),
+        vol.Optional(CONF_RATE): _number(0.01, 10_000, None, "/s"),
         vol.Optional(CONF_PACKET_SIZE, default=PACKET_SIZE): _number(1, LARGEST_PACKET),
         vol.Optional(CONF_SINGLE_ROWS, default=True): BooleanSelector(),
         vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
@@ -165,7 +169,7 @@ RECEIVING: Final = vol.Schema(
     {
         vol.Optional(CONF_PUSH_ANSWER, default=DEFAULT_PUSH_ANSWER): _TEXT,
         vol.Optional(CONF_NETWORKS): _TEXTS,
-        vol.Optional(CONF_REPEAT_WINDOW, default=DEFAULT_REPEAT_WINDOW): _number(0, 3600),
+        vol.Optional(CONF_REPEAT_WINDOW, default=DEFAULT_REPEAT_WINDOW): _number(0, 3600, unit=UnitOfTime.SECONDS),
         vol.Optional(CONF_LISTENER_PORT): _number(1, 65535),
     }
 )
@@ -174,7 +178,7 @@ CONVERSATION: Final = vol.Schema(
 )
 STORAGE: Final = vol.Schema(
     {
-        vol.Optional(CONF_KEEP_DAYS, default=DEFAULT_KEEP_DAYS): _number(0, 3650),
+        vol.Optional(CONF_KEEP_DAYS, default=DEFAULT_KEEP_DAYS): _number(0, 3650, unit=UnitOfTime.DAYS),
         vol.Optional(CONF_MOST_KEPT, default=DEFAULT_MOST_KEPT): _number(100, 1_000_000),
         vol.Optional(CONF_KEEP_TEXTS, default=DEFAULT_KEEP_TEXTS): BooleanSelector(),
         vol.Optional(CONF_SHOW_PANEL, default=True): BooleanSelector(),
@@ -182,9 +186,11 @@ STORAGE: Final = vol.Schema(
 )
 BALANCE: Final = vol.Schema(
     {
-        vol.Optional(CONF_PRICE): _number(0, 100, None),
+        vol.Optional(CONF_PRICE): _number(0, 100, None, _CURRENCY),
         vol.Optional(CONF_LOW_BALANCE, default=DEFAULT_LOW_BALANCE): _number(0, 10_000_000),
-        vol.Optional(CONF_BALANCE_INTERVAL, default=DEFAULT_BALANCE_INTERVAL): _number(1, 1440),
+        vol.Optional(CONF_BALANCE_INTERVAL, default=DEFAULT_BALANCE_INTERVAL): _number(
+            1, 1440, unit=UnitOfTime.MINUTES
+        ),
     }
 )
 SPENDING: Final = vol.Schema(

@@ -158,6 +158,12 @@ def _is_host(host: str) -> bool:
     return bool(host) and not any(sign.isspace() or sign in _NOT_IN_HOST for sign in host)
 
 
+def without_brackets(signature: str) -> str:
+    """Return a signature without its 【】, as people copy it from a message."""
+    name = signature.strip().removeprefix("【").removesuffix("】").strip()
+    return name if "【" not in name else signature.strip()
+
+
 def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
     """Return the errors of the signature by field. No signature is valid too."""
     if signature := given.get(CONF_SIGNATURE):
