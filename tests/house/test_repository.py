@@ -112,7 +112,10 @@ def test_links_of_a_readme_into_the_tree_exist(readme: Path) -> None:
 
 
 def test_oldest_lane_runs_the_lower_end_of_every_range() -> None:
-    ranges = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]]
+    ranges = [
+        *PROJECT["dependencies"],
+        *(each for extra in PROJECT["optional-dependencies"].values() for each in extra),
+    ]
     lower = dict(requirement.partition(",")[0].split(">=") for requirement in ranges)
     tested = dict(requirement.split("==") for requirement in GROUPS["oldest"])
     assert tested.keys() == lower.keys()

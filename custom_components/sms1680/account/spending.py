@@ -13,7 +13,8 @@ from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt, Spending, SpendingLimits
-from ..client.limits.budget import HOUR, NUMBER_WINDOW
+from ..client.limits.budget import NUMBER_WINDOW
+from ..client.limits.ledger import HOUR
 from ..const import (
     ATTR_CONFIG_ENTRY_ID,
     CONF_AUTOMATIC_LIMIT,

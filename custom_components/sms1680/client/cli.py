@@ -151,6 +151,14 @@ def _add_send(commands: Any) -> None:  # noqa: ANN401 - argparse names no public
         help=say("seconds for retries while nothing was sent", "确定未发出时的重试时间，秒"),
     )
     parser.add_argument(
+        "--state",
+        help=say(
+            "where the rate is shared: a folder, or a Redis server for several machines (redis://host/0); "
+            "with a password, use SMS1680_STATE",
+            "共享速率的位置：文件夹，或多台机器共用的 `Redis` 服务器（`redis://主机/0`）；有密码时用 `SMS1680_STATE`",
+        ),
+    )
+    parser.add_argument(
         "text", help=say("the text, or - to read it from standard input", "内容；`-` 表示从标准输入读取")
     )
     parser.set_defaults(run=_send, done=None)
@@ -235,6 +243,7 @@ def _send(options: argparse.Namespace) -> int:
         signature_place=options.signature_place,
         rate=options.rate,
         patience=options.patience,
+        state=options.state,
     ) as sms:
 
         def send(text: str) -> Sequence[Receipt]:

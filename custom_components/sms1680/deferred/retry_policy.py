@@ -8,7 +8,8 @@ from typing import Final
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason
-from ..client.limits.budget import HOUR, NUMBER_WINDOW
+from ..client.limits.budget import NUMBER_WINDOW
+from ..client.limits.ledger import HOUR
 from ..client.outcomes import OWN_LIMITS
 from ..store.db import DeliveryState
 from .models import DeliveryResult, QueuedMessage, StoredMessage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypedDict
 
@@ -17,6 +17,7 @@ from ..receipts import OnReceipt, Receipt
 from ..text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
 from .rate import Clock, RateLimiter
 from .settings import Spending, SpendingLimits
+from .shared_state import find_state
 
 if TYPE_CHECKING:
     from .budget import SpendingGuard
@@ -39,6 +40,9 @@ class ClientOptions(TypedDict, total=False):
     on_receipt: called with each receipt as soon as it is known, also for cancelled calls.
     spending: spending limits, shared by all clients of the account on this machine; None for no guard.
     state_dir: the folder in which the processes of the machine share the rate and the spending, None for the default.
+    state: the address of a Valkey or Redis server on which several machines share them (`redis://user:password@host/0`
+    or `rediss://…`; needs the package redis), None for the one in SMS1680_STATE. Without it, or while it cannot be
+    used, the folder is used.
     clock: monotonic seconds, the same in all processes. now: the current time, aware.
     """
 
@@ -51,6 +55,7 @@ class ClientOptions(TypedDict, total=False):
     on_receipt: OnReceipt | None
     spending: SpendingLimits | None
     state_dir: str | None
+    state: str | None
     clock: Clock
     now: Callable[[], datetime]
 
@@ -68,6 +73,7 @@ class ClientSettings:
     on_receipt: OnReceipt | None = None
     spending: SpendingLimits | None = None
     state_dir: str | None = None
+    state: str | None = field(default=None, repr=False)
     clock: Clock = time.monotonic
     now: Callable[[], datetime] = _now
 
@@ -91,12 +97,13 @@ class BaseClient:
         self._on_receipt = settings.on_receipt
         self._clock = settings.clock
         self._now = settings.now
-        self._limiter = RateLimiter(key, settings.rate, settings.clock, settings.state_dir)
+        state_dir, server = find_state(settings.state, settings.state_dir)
+        self._limiter = RateLimiter(key, settings.rate, settings.clock, state_dir, server)
         self._guard: SpendingGuard | None = None
         if settings.spending is not None:
             from .budget import SpendingGuard  # noqa: PLC0415 - only a guard needs the database
 
-            self._guard = SpendingGuard(key, settings.spending, lambda: settings.now().timestamp(), settings.state_dir)
+            self._guard = SpendingGuard(key, settings.spending, lambda: settings.now().timestamp(), state_dir, server)
 
     def estimate(self, text: str, *, refused_words: Iterable[str] = ()) -> Estimate:
         """Return the cost of a text for one number with this client's signature, and warnings about its content.

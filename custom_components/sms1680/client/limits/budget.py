@@ -14,14 +14,15 @@ from functools import partial
 
 from ..outcomes import Reason
 from ..receipts import Receipt
-from .ledger import Ledger, LedgerBusyError, LedgerEntry, LedgerError, open_ledger
+from .ledger import DAY, HOUR, Ledger, LedgerBusyError, LedgerEntry, LedgerError, LedgerView, open_ledger
+from .redis.ledger import RemoteLedger, SharedEntry, Snapshot
+from .redis.server import open_server
+from .server_address import ServerAddress
 from .settings import Spending, SpendingLimits
 from .shared_state import warn_unshared
 
 _LOGGER = logging.getLogger(__name__)
 
-HOUR = 3600.0
-DAY = 24 * HOUR
 NUMBER_WINDOW = 600.0
 
 _BUSY_PAUSE = 0.005
@@ -34,7 +35,7 @@ class Reservation:
 
     entries: dict[int, int | None]
     refused: dict[int, Reason]
-    ledger: Ledger | None = None
+    ledger: LedgerView | None = None
 
     @property
     def admitted(self) -> list[int]:
@@ -51,11 +52,10 @@ class Count:
     """The spending so far, and of the messages that are added to it."""
 
     def __init__(
-        self, ledger: Ledger, limits: SpendingLimits, now: float, *, critical: bool = False, automatic: bool = False
+        self, ledger: LedgerView, limits: SpendingLimits, now: float, *, critical: bool = False, automatic: bool = False
     ) -> None:
-        ledger.prune(now - DAY, now)
-        self._hour, self._day = ledger.parts(now - HOUR), ledger.parts(now - DAY)
-        self._automatic = ledger.parts(now - HOUR, automatic=True)
+        totals = ledger.totals(now)
+        self._hour, self._day, self._automatic = totals.hour, totals.day, totals.automatic
         self._messages: dict[bytes, int] = {}
         self._messages_before = partial(ledger.messages, now - NUMBER_WINDOW)
         self._limits = limits
@@ -109,17 +109,24 @@ class Count:
 class SpendingGuard:
     """The spending guard of one account.
 
-    key: see `account_key`. now: seconds since 1970, because the count survives a restart. state_dir: see `RateLimiter`.
+    key: see `account_key`. now: seconds since 1970, because the count survives a restart. state_dir, server: see
+    `RateLimiter`. What is counted on the server is counted in the files of this machine too, for times without it.
     """
 
     def __init__(
-        self, key: str, limits: SpendingLimits, now: Callable[[], float], state_dir: str | None = None
+        self,
+        key: str,
+        limits: SpendingLimits,
+        now: Callable[[], float],
+        state_dir: str | None = None,
+        server: ServerAddress | None = None,
     ) -> None:
         self.limits = limits
         self._key = key
         self._now = now
         self._state_dir = state_dir
         self._ledger = open_ledger(key, state_dir)
+        self._remote = None if server is None else RemoteLedger(open_server(server), key)
 
     def reserve(
         self, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool
@@ -131,10 +138,10 @@ class SpendingGuard:
         """
         reservations = [Reservation(dict.fromkeys(range(len(messages))), {})]
 
-        def reserve(ledger: Ledger) -> None:
+        def reserve(ledger: LedgerView) -> None:
             reservations.append(self._reserve(ledger, messages, critical=critical, automatic=automatic))
 
-        yield from self._writing(reserve)
+        yield from self._deciding(reserve, [number for number, _ in messages])
         return reservations[-1]
 
     def refund(self, reservation: Reservation, receipts: Sequence[Receipt]) -> Generator[float, None, None]:
@@ -144,11 +151,18 @@ class SpendingGuard:
         """
         pairs = zip(reservation.entries.values(), receipts, strict=True)
         entries = [entry for entry, receipt in pairs if entry is not None and receipt.outcome.is_failure]
-        if entries and reservation.ledger is self._ledger:
+        if isinstance(reservation.ledger, Snapshot) and self._remote is not None:
+            shared, copies = reservation.ledger.added, reservation.ledger.copies
+            self._remote.remove([shared[entry] for entry in entries])
+            entries = [copies[entry] for entry in entries if entry in copies]
+            yield from self._writing(lambda ledger: ledger.remove(entries))
+        elif entries and reservation.ledger is self._ledger:
             yield from self._writing(lambda ledger: ledger.remove(entries))
 
     def spending(self) -> Spending | None:
         """Return the amount spent, None if it cannot be read."""
+        if self._remote is not None and (totals := self._remote.totals()) is not None:
+            return Spending(totals.hour, totals.day)
         now = self._now()
         entries = self._entries(now)
         if entries is None:
@@ -183,18 +197,63 @@ class SpendingGuard:
 
     def _entries(self, now: float) -> list[LedgerEntry] | None:
         """Return the entries of the last day, the oldest first; None if they cannot be read."""
+        if self._remote is not None and (entries := self._remote.entries(now)) is not None:
+            return entries
         try:
             return self._ledger.entries(now - DAY, now)
         except sqlite3.Error:
             return None
 
-    def _writing(self, write: Callable[[Ledger], None]) -> Generator[float, None, None]:
+    def _deciding(self, decide: Callable[[LedgerView], None], numbers: Sequence[str]) -> Generator[float, None, None]:
+        """Decide on the messages to some numbers, on the server if it can be used, otherwise on this machine's files.
+
+        decide: called again after another machine changed the count.
+        """
+        if self._remote is None:
+            yield from self._writing(decide)
+            return
+        snapshot = yield from self._remote.write(decide, [self._number_hash(number) for number in numbers])
+        if snapshot is None:
+            yield from self._writing(decide, unshared=True)
+            return
+        unshared: dict[int, LedgerEntry] = {}
+
+        def copy_decision(ledger: Ledger) -> None:
+            now = self._now()
+            unshared.update(ledger.unshared())
+            snapshot.copies.update(
+                (entry, ledger.add(now, each.parts, each.number_hash, automatic=each.automatic))
+                for entry, each in snapshot.added.items()
+            )
+            for number_hash, messages in snapshot.more_held.items():
+                ledger.hold_back(number_hash, messages)
+
+        yield from self._writing(copy_decision)
+        if unshared:
+            yield from self._share(self._remote, unshared)
+
+    def _share(self, remote: RemoteLedger, unshared: dict[int, LedgerEntry]) -> Generator[float, None, None]:
+        """Give the server the entries that it missed."""
+        now = self._now()
+        entries = [
+            SharedEntry(
+                f"{each.number_hash.hex()}:{entry:x}-{int(each.at * 1000):x}",
+                each.parts,
+                each.automatic,
+                max(0.0, now - each.at),
+            )
+            for entry, each in unshared.items()
+        ]
+        if (yield from remote.add(entries)):
+            yield from self._writing(lambda ledger: ledger.share(list(unshared)))
+
+    def _writing(self, write: Callable[[Ledger], None], *, unshared: bool = False) -> Generator[float, None, None]:
         """Write to the ledger. One that fails is opened again, then replaced by a copy in this process."""
         repairs = iter((lambda: open_ledger(self._key, self._state_dir), self._ledger.copy))
         for _ in range(_BUSY_TRIES):
             ledger = self._ledger
             try:
-                with ledger.writing():
+                with ledger.writing(unshared=unshared):
                     write(ledger)
             except LedgerBusyError:
                 yield _BUSY_PAUSE
@@ -208,7 +267,7 @@ class SpendingGuard:
         _LOGGER.warning("Spending cannot be counted; messages are sent without a limit")
 
     def _reserve(
-        self, ledger: Ledger, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool
+        self, ledger: LedgerView, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool
     ) -> Reservation:
         now = self._now()
         count = Count(ledger, self.limits, now, critical=critical, automatic=automatic)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ..outcomes import Reason
 from ..receipts import Receipt
 from .budget import Count, Reservation, SpendingGuard
-from .ledger import Ledger
+from .ledger import LedgerView
 
 _NEXT = {
     Reason.NUMBER_LIMIT: "（其后 10 分钟的告警将汇总）",
@@ -69,10 +69,10 @@ class DigestGuard(SpendingGuard):
             Admission(Reservation(dict.fromkeys(every), {}), dict.fromkeys(every, Notice()), dict.fromkeys(every, bare))
         ]
 
-        def admit(ledger: Ledger) -> None:
+        def admit(ledger: LedgerView) -> None:
             admissions.append(self._admit(ledger, numbers, parts_of, critical=critical, sums_up=sums_up))
 
-        yield from self._writing(admit)
+        yield from self._deciding(admit, numbers)
         return admissions[-1]
 
     def settle(
@@ -90,16 +90,16 @@ class DigestGuard(SpendingGuard):
             if notice.held_back and not receipts[numbers[item]].outcome.is_success
         }
 
-        def restore(ledger: Ledger) -> None:
+        def restore(ledger: LedgerView) -> None:
             for number_hash, messages in again.items():
                 ledger.hold_back(number_hash, messages)
 
         if again:
-            yield from self._writing(restore)
+            yield from self._deciding(restore, numbers)
 
     def _admit(
         self,
-        ledger: Ledger,
+        ledger: LedgerView,
         numbers: Sequence[str],
         parts_of: Callable[[Notice], int],
         *,

@@ -11,11 +11,16 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from .shared_state import state_folders, state_name, warn_unshared
 
 _LOGGER = logging.getLogger(__name__)
 
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+_UNSHARED = 200
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _MEMORY = ":memory:"
 _SCHEMA = """
@@ -23,6 +28,7 @@ CREATE TABLE IF NOT EXISTS spent (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, parts INTEGER NOT NULL, automatic INTEGER NOT NULL, mark BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS spent_at ON spent (at);
+CREATE TABLE IF NOT EXISTS unshared (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS held_back (mark BLOB PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -45,11 +51,42 @@ class LedgerEntry:
     number_hash: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The parts of the last hour and day, and those of automatic messages in the last hour."""
+
+    hour: int
+    day: int
+    automatic: int
+
+
+class LedgerView(Protocol):
+    """The ledger as a decision sees it: the files of a machine, or the server that several machines share."""
+
+    def totals(self, now: float) -> Totals:
+        """Return the parts that count at this time. Entries that no longer count are removed."""
+
+    def messages(self, since: float, number_hash: bytes) -> int:
+        """Return the number of messages to one number since then."""
+
+    def held_back(self, number_hash: bytes) -> int:
+        """Return how many messages to one number were held back and not yet announced."""
+
+    def hold_back(self, number_hash: bytes, messages: int) -> None:
+        """Add to the messages held back. A negative number removes them."""
+
+    def add(self, at: float, parts: int, number_hash: bytes, *, automatic: bool = False) -> int:
+        """Add a message and return its id."""
+
+
 class Ledger:
     """The entries of one account. One connection, used by one thread at a time.
 
-    path: the file, or ":memory:" for a ledger of this process only.
+    path: the file, or ":memory:" for a ledger of this process only. Entries that a server should have, but could not
+    be given, are marked as unshared.
     """
+
+    _marks = False
 
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
@@ -66,9 +103,13 @@ class Ledger:
             raise
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Lock the ledger for reads and writes that belong together. Raise LedgerBusyError or LedgerError."""
+    def writing(self, *, unshared: bool = False) -> Iterator[None]:
+        """Lock the ledger for reads and writes that belong together. Raise LedgerBusyError or LedgerError.
+
+        unshared: mark the added entries as unshared.
+        """
         with self._lock:
+            self._marks = unshared
             try:
                 self._database.execute("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
@@ -89,11 +130,30 @@ class Ledger:
         """Add a message and return its id. at: seconds since 1970. number_hash: the number, not readable."""
         values = (at, parts, automatic, number_hash)
         row = self._database.execute("INSERT INTO spent (at, parts, automatic, mark) VALUES (?, ?, ?, ?)", values)
+        if self._marks:
+            self._database.execute("REPLACE INTO unshared VALUES (?)", (row.lastrowid,))
         return row.lastrowid or 0
 
     def remove(self, entries: Sequence[int]) -> None:
         """Remove entries."""
         self._database.executemany("DELETE FROM spent WHERE id = ?", [(entry,) for entry in entries])
+        self.share(entries)
+
+    def unshared(self) -> dict[int, LedgerEntry]:
+        """Return some of the entries that are marked as unshared, by their ids."""
+        query = "SELECT id, at, parts, automatic, mark FROM spent JOIN unshared USING (id) ORDER BY at DESC LIMIT ?"
+        rows = self._database.execute(query, (_UNSHARED,)).fetchall()
+        return {entry: LedgerEntry(at, parts, bool(automatic), mark) for entry, at, parts, automatic, mark in rows}
+
+    def share(self, entries: Sequence[int]) -> None:
+        """Remove the marks of entries, and the marks without entries."""
+        self._database.executemany("DELETE FROM unshared WHERE id = ?", [(entry,) for entry in entries])
+        self._database.execute("DELETE FROM unshared WHERE id NOT IN (SELECT id FROM spent)")
+
+    def totals(self, now: float) -> Totals:
+        """Return the parts that count at this time. Entries that no longer count are removed."""
+        self.prune(now - DAY, now)
+        return Totals(self.parts(now - HOUR), self.parts(now - DAY), self.parts(now - HOUR, automatic=True))
 
     def prune(self, before: float, after: float) -> None:
         """Remove the entries older than `before`, and those after `after`, left by a clock that was set back."""

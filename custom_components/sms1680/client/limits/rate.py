@@ -7,6 +7,7 @@ seconds to wait.
 """
 
 import os
+import secrets
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -14,6 +15,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from ..options import Priority
+from .redis.pace import Release, RemotePace, RemoteRecord
+from .redis.server import open_server
+from .server_address import ServerAddress
 from .shared_state import STATE_DIR
 from .slots import NO_SLOT, SLOT_COUNT, Record, Slots, open_slots
 
@@ -29,6 +33,9 @@ _LOOK_SHARE = 0.05
 _LONGEST_SLEEP = 1.0
 _LONGEST_HOLD = 180.0
 _NO_TIME = 1e-6
+_ANNOUNCED_EVERY = 1.0
+_LOOKED_EVERY = 0.25
+_LATER = 0.001
 
 
 class DeadlineError(Exception):
@@ -51,20 +58,27 @@ class Slot:
 
     index: int
     items: int
+    lease: str | None = None
 
 
 class SharedState:
-    """The queue and the slots that all clients of one account in this process share."""
+    """The queue and the slots that all clients of one account in this process share.
 
-    def __init__(self, key: str, state_dir: str | None) -> None:
+    remote: the slots that the account's machines share on a server, if there is one.
+    """
+
+    def __init__(self, key: str, state_dir: str | None, server: ServerAddress | None) -> None:
         self.lock = threading.Lock()
         self.queue: list[_Ticket] = []
         self.turns = count()
         self.slots: Slots = open_slots(key, state_dir)
+        self.remote = None if server is None else RemotePace(open_server(server), key, self.slots.machine)
+        self.looked_at: float | None = None
         weakref.finalize(self, self.slots.close)
 
 
-_states: weakref.WeakValueDictionary[tuple[str, str | None], SharedState] = weakref.WeakValueDictionary()
+_StateName = tuple[str, str | None, ServerAddress | None]
+_states: weakref.WeakValueDictionary[_StateName, SharedState] = weakref.WeakValueDictionary()
 _states_lock = threading.Lock()
 
 
@@ -72,18 +86,27 @@ class RateLimiter:
     """The rate limiter of one account for one client.
 
     key: see `account_key`. rate: items per second, None if unknown. clock: monotonic seconds, the same in all
-    processes of the machine. state_dir: the folder shared by these processes, None for the usual one.
+    processes of the machine. state_dir: the folder shared by these processes, None for the usual one. server: the
+    server that the machines share, None for one machine.
     """
 
-    def __init__(self, key: str, rate: float | None, clock: Clock, state_dir: str | None = None) -> None:
-        state_dir = state_dir or os.environ.get(STATE_DIR)
+    def __init__(
+        self,
+        key: str,
+        rate: float | None,
+        clock: Clock,
+        state_dir: str | None = None,
+        server: ServerAddress | None = None,
+    ) -> None:
+        name = (key, state_dir or os.environ.get(STATE_DIR), server)
         with _states_lock:
-            state = _states.get((key, state_dir))
+            state = _states.get(name)
             if state is None:
-                state = _states[(key, state_dir)] = SharedState(key, state_dir)
+                state = _states[name] = SharedState(*name)
         self._state = state
         self._rate = rate
         self._clock = clock
+        self._look()
 
     def acquire(self, items: int, priority: Priority, deadline: float | None) -> Generator[float, None, Slot]:
         """Wait for a slot: yield the seconds to sleep before the next look, and return the slot.
@@ -96,18 +119,22 @@ class RateLimiter:
         wait = _Wait(self._clock)
         self._check_deadline(deadline)
         with state.lock:
-            if not state.queue and (slot := self._try(ticket, wait)) is not None:
+            if state.remote is None and not state.queue and (slot := self._try(ticket, wait)) is not None:
                 return slot
             state.queue.append(ticket)
             state.queue.sort()
         withdraw = None if ticket.is_normal else slots.announce_urgent()
+        urgent = _UrgentPacket(None if ticket.is_normal else state.remote, self._clock)
         try:
             while True:
                 self._check_deadline(deadline)
                 with state.lock:
                     ahead = state.queue.index(ticket)
-                    if ahead == 0 and (slot := self._try(ticket, wait)) is not None:
-                        return slot
+                    slot = self._try(ticket, wait) if ahead == 0 else None
+                if slot is not None and (yield from self._confirm(slot, urgent.name, wait)):
+                    return self._in_time(slot, deadline)
+                with state.lock:
+                    ahead = state.queue.index(ticket)
                     record = slots.read()
                     known = self._known_rate(record)
                     queued = sum(
@@ -116,12 +143,14 @@ class RateLimiter:
                 remaining = wait.remaining(record) + queued
                 if deadline is not None and self._clock() + remaining > deadline:
                     raise DeadlineError
+                urgent.announce()
                 yield min(remaining or wait.next_look(ahead), _LONGEST_SLEEP)
         finally:
             with state.lock:
                 state.queue.remove(ticket)
             if withdraw is not None:
                 withdraw()
+            urgent.withdraw()
 
     def release(self, slot: Slot, *, submitted: bool = True, too_fast: bool = False) -> float:
         """Release a slot after the answer, or once none is expected; return the seconds until the next slot.
@@ -139,6 +168,9 @@ class RateLimiter:
                 if rate is not None or slowness > 1 or old.slowness > 1:
                     slots.write(Record(self._clock(), cost, rate or 0.0, slowness))
             slots.release(slot.index)
+        if (remote := self._state.remote) is not None:
+            change = Release(slot.items, self._rate, submitted, too_fast, UNKNOWN_RATE_STEP, _RECOVERY, SLOWEST)
+            remote.release(slot.lease, change)
         return cost
 
     def is_unlimited(self) -> bool:
@@ -146,8 +178,56 @@ class RateLimiter:
 
         A transport with its own window (CMPP) needs no slot then.
         """
+        self._look()
         record = self._state.slots.read()
         return record.slowness <= 1 and self._known_rate(record) is None
+
+    def _confirm(self, slot: Slot, urgent: str, wait: "_Wait") -> Generator[float, None, bool]:
+        """Acquire the same slot among all machines. Release the slot and return False if the packet must wait."""
+        state, is_confirmed = self._state, True
+        if state.remote is None or slot.index == NO_SLOT:
+            return True
+        try:
+            is_confirmed = False
+            decision = yield from state.remote.acquire(slot.index, self._rate, urgent)
+            if decision is not None and decision.record is not None:
+                self._learn(decision.record)
+            record = state.slots.read()
+            if decision is None:
+                is_confirmed = True  # the files of this machine decide alone
+            elif decision.lease is not None:
+                slot.lease, is_confirmed = decision.lease, True
+            elif wait.remaining(record) <= 0:
+                is_confirmed = wait.is_stuck(record)
+        finally:
+            if not is_confirmed:
+                with state.lock:
+                    state.slots.release(slot.index)
+        return is_confirmed
+
+    def _in_time(self, slot: Slot, deadline: float | None) -> Slot:
+        """Return the slot, or release it and raise DeadlineError."""
+        try:
+            self._check_deadline(deadline)
+        except DeadlineError:
+            self.release(slot, submitted=False)
+            raise
+        return slot
+
+    def _learn(self, remote: RemoteRecord) -> None:
+        """Store what another machine has learned, for this machine's processes, and for times without the server."""
+        state = self._state
+        with state.lock:
+            answered_at = self._clock() - remote.age
+            if answered_at > state.slots.read().answered_at + _LATER:
+                state.slots.write(Record(answered_at, remote.cost, remote.rate, remote.slowness))
+
+    def _look(self) -> None:
+        """Learn in the background what the other machines know."""
+        state, now = self._state, self._clock()
+        if state.remote is not None and (state.looked_at is None or now - state.looked_at >= _LOOKED_EVERY):
+            state.looked_at = now
+            state.remote.look(self._learn)
 
     def _check_deadline(self, deadline: float | None) -> None:
         if deadline is not None and self._clock() > deadline:
@@ -221,6 +301,28 @@ class _Wait:
             self._looking_since = now
         share = (now - self._looking_since) * _LOOK_SHARE
         return min(_LONGEST_LOOK, max(_SHORTEST_LOOK, share) + ahead * _SHORTEST_LOOK)
+
+
+class _UrgentPacket:
+    """The announcement of one urgent packet to the other machines, while it waits. remote: None for a normal packet."""
+
+    def __init__(self, remote: RemotePace | None, clock: Clock) -> None:
+        self._remote = remote
+        self._clock = clock
+        self._announced_at: float | None = None
+        self.name = "" if remote is None else secrets.token_hex(8)
+
+    def announce(self) -> None:
+        """Announce the packet, or renew its announcement."""
+        now = self._clock()
+        if self._remote is not None and (self._announced_at is None or now - self._announced_at >= _ANNOUNCED_EVERY):
+            self._announced_at = now
+            self._remote.announce(self.name)
+
+    def withdraw(self) -> None:
+        """Withdraw the announcement."""
+        if self._remote is not None and self._announced_at is not None:
+            self._remote.withdraw(self.name)
 
 
 def _cost(items: int, rate: float | None, slowness: float) -> float:

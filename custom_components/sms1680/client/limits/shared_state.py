@@ -10,9 +10,23 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from .server_address import ServerAddress, is_address, read_address
+
+STATE = "SMS1680_STATE"
 STATE_DIR = "SMS1680_STATE_DIR"
 
 _LOGGER = logging.getLogger(__name__)
+
+
+def find_state(state: str | None, state_dir: str | None = None) -> tuple[str | None, ServerAddress | None]:
+    """Return the folder and the server that a setting and the environment name, each None if they name none.
+
+    state: a folder, or the address of a server that several machines share. Raises InvalidSettingError.
+    """
+    named = [value for value in (state, state_dir, os.environ.get(STATE)) if value]
+    folder = next((value for value in named if not is_address(value)), None)
+    address = next((value for value in named if is_address(value)), None)
+    return folder, None if address is None else read_address(address)
 
 
 def state_folders(state_dir: str | None = None) -> Iterator[Path]:

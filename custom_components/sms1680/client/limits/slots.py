@@ -7,8 +7,10 @@ this process only. A folder that was deleted is created again.
 """
 
 import contextlib
+import hashlib
 import math
 import os
+import platform
 import struct
 import zlib
 from collections.abc import Callable
@@ -25,6 +27,8 @@ except ImportError:  # Windows
 SLOT_COUNT = 5
 NO_SLOT = -1
 
+# It differs from machine to machine, also for copies of one image.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LAYOUT = struct.Struct("<4sddddI")
 _MAGIC = b"P1\x00\x00"
 _LONGEST_COST = 100_000.0
@@ -68,6 +72,11 @@ class Slots:
     def __init__(self) -> None:
         self._record = Record()
         self._taken = [False] * SLOT_COUNT
+
+    @property
+    def machine(self) -> str | None:
+        """The name of these slots among those of other machines, None if they belong to this process only."""
+        return None
 
     def read(self) -> Record:
         """Return the record of the account's last answer."""
@@ -122,6 +131,15 @@ class SharedSlots(Slots):
         # Fail here if nothing can be written. A full disk later still has room for this record.
         if not os.fstat(self._open("0")).st_size:
             os.pwrite(self._open("0"), Record().pack(), 0)
+
+    @property
+    def machine(self) -> str | None:
+        """The name of the locked files: the same in all processes that share them, and in no others."""
+        with contextlib.suppress(OSError):
+            file = os.fstat(self._open("0"))
+            name = f"{_BOOT_ID.read_text('ascii')} {platform.node()} {file.st_dev} {file.st_ino}"
+            return hashlib.sha256(name.encode()).hexdigest()[:16]
+        return None
 
     def read(self) -> Record:
         """Return the record of the account's last answer: ours if it is newer, because it could not be written."""

@@ -1,0 +1,231 @@
+"""The Lua scripts. Each is one transaction on the server's clock, and changes nothing if it runs twice.
+
+All keys of an account have the same hash tag, so that they are on the same node of a cluster. Every key expires.
+"""
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local function text(number) return string.format('%.3f', number) end
+"""
+
+# A record in the future was written before the clock was set back, or on another server: its wait begins now.
+_RECORD = """
+local found = redis.call('HMGET', KEYS[1], 'at', 'cost', 'rate', 'slowness')
+local at, cost, known = tonumber(found[1]), tonumber(found[2]) or 0, tonumber(found[3]) or 0
+local slowness = tonumber(found[4]) or 1
+if at and at > now then
+  at = now
+  redis.call('HSET', KEYS[1], 'at', text(now))
+end
+local age = at and now - at or -1
+if known > 0 and age >= 86400000 then known = 0 end
+local function record(granted)
+  return {granted, text(age), text(cost), text(known), text(slowness)}
+end
+"""
+
+# KEYS: record, leases, urgent packets.
+# ARGV: machine and slot, lease, rate or 0, milliseconds of a lease, urgent packet or '', milliseconds of its entry.
+# A lease of the same machine and slot belongs to a process that ended: its slot is a lock that we hold now.
+ACQUIRE = f"""{_NOW}{_RECORD}
+local life, urgent = tonumber(ARGV[4]), ARGV[5]
+for _, lease in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')) do
+  if string.sub(lease, 1, #ARGV[1]) == ARGV[1] then redis.call('ZREM', KEYS[2], lease) end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', text(now))
+redis.call('ZREMRANGEBYSCORE', KEYS[2], text(now + life + 1000), '+inf')
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', text(now))
+redis.call('ZREMRANGEBYSCORE', KEYS[3], text(now + 60000), '+inf')
+local rate = tonumber(ARGV[3])
+if rate == 0 then rate = known end
+local granted = 1
+if at and age < cost * 1000 then granted = 0 end
+if redis.call('ZCARD', KEYS[2]) >= (rate > 0 and 1 or 5) then granted = 0 end
+if urgent == '' then
+  if redis.call('ZCARD', KEYS[3]) > 0 then granted = 0 end
+elseif granted == 1 then
+  redis.call('ZREM', KEYS[3], urgent)
+else
+  redis.call('ZADD', KEYS[3], text(now + tonumber(ARGV[6])), urgent)
+  redis.call('PEXPIRE', KEYS[3], 60000)
+end
+if granted == 1 then
+  redis.call('ZADD', KEYS[2], text(now + life), ARGV[1] .. ARGV[2])
+  redis.call('PEXPIRE', KEYS[2], 2 * life)
+end
+return record(granted)
+"""
+
+# KEYS: leases. ARGV: milliseconds of a lease, then the leases. Leases that expired begin again.
+RENEW = f"""{_NOW}
+for index = 2, #ARGV do
+  redis.call('ZADD', KEYS[1], text(now + ARGV[1]), ARGV[index])
+  redis.call('PEXPIRE', KEYS[1], 2 * ARGV[1])
+end
+return {{}}
+"""
+
+# KEYS: record, leases. ARGV: machine, slot and lease, 1 if submitted, 1 if too fast, items, rate or 0, step, recovery,
+# slowest.
+RELEASE = f"""{_NOW}{_RECORD}
+local held = redis.call('ZREM', KEYS[2], ARGV[1])
+if ARGV[2] == '1' then
+  local old = slowness
+  slowness = ARGV[3] == '1' and math.min(tonumber(ARGV[8]), old * 2) or math.max(1, old * ARGV[7])
+  local rate = tonumber(ARGV[5])
+  if rate == 0 then rate = known end
+  cost = rate > 0 and ARGV[4] / rate * slowness or ARGV[6] * (slowness - 1)
+  if rate > 0 or slowness > 1 or old > 1 then
+    redis.call('HSET', KEYS[1], 'at', text(now), 'cost', text(cost), 'rate', text(rate), 'slowness', text(slowness))
+    redis.call('PEXPIRE', KEYS[1], 90000000)
+  end
+end
+return record(held)
+"""
+
+# KEYS: record.
+LOOK = f"{_NOW}{_RECORD} return record(0)"
+
+# KEYS: urgent packets. ARGV: urgent packet, milliseconds of its entry; 0 withdraws it.
+ANNOUNCE = f"""{_NOW}
+if ARGV[2] == '0' then return {{redis.call('ZREM', KEYS[1], ARGV[1])}} end
+redis.call('ZADD', KEYS[1], text(now + ARGV[2]), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], 60000)
+return {{}}
+"""
+
+# KEYS: totals, then the entries of an hour, of a day, and the automatic ones of an hour; then, for each number, its
+# messages of ten minutes, and the count of those held back. An entry is `parts:number:id`.
+_WINDOWS = """
+local windows = {{'hour', 2, 3600000}, {'day', 3, 86400000}, {'automatic', 4, 3600000}}
+local function drop(name, key, entry)
+  if redis.call('ZREM', KEYS[key], entry) == 1 then
+    redis.call('HINCRBY', KEYS[1], name, -string.match(entry, '^%d+'))
+  end
+end
+for _, window in ipairs(windows) do
+  local name, key = window[1], window[2]
+  for _, range in ipairs({{'-inf', text(now - window[3])}, {text(now + 60000), '+inf'}}) do
+    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[key], range[1], range[2], 'LIMIT', 0, 5000)) do
+      drop(name, key, entry)
+    end
+  end
+  -- The server may evict one of the keys when its memory is full.
+  if redis.call('EXISTS', KEYS[key]) == 0 then
+    redis.call('HDEL', KEYS[1], name)
+  elseif redis.call('HEXISTS', KEYS[1], name) == 0 then
+    local sum = 0
+    for _, entry in ipairs(redis.call('ZRANGE', KEYS[key], 0, -1)) do sum = sum + string.match(entry, '^%d+') end
+    redis.call('HSET', KEYS[1], name, sum)
+    redis.call('PEXPIRE', KEYS[1], 90000000)
+  end
+end
+"""
+
+# ARGV: the version that the caller has read or '', the numbers, the entries to add, then for each entry: milliseconds
+# since it was spent, its place in the numbers, 1 if automatic, parts, its number and id; then for each number: the
+# messages to hold back.
+# Returns 1 if this was written, the version, the totals, then for each number: its messages, and those held back.
+LEDGER = f"""{_NOW}{_WINDOWS}
+local version = redis.call('HGET', KEYS[1], 'version') or '0'
+local numbers, entries = tonumber(ARGV[2]), tonumber(ARGV[3])
+local written, next = 0, 4
+if entries > 0 and redis.call('ZSCORE', KEYS[3], ARGV[7] .. ':' .. ARGV[8]) then
+  written = 1
+elseif ARGV[1] == version then
+  for _ = 1, entries do
+    local at, place, automatic, parts = now - ARGV[next], tonumber(ARGV[next + 1]), ARGV[next + 2], ARGV[next + 3]
+    local entry = parts .. ':' .. ARGV[next + 4]
+    for _, window in ipairs(windows) do
+      if at > now - window[3] and (window[1] ~= 'automatic' or automatic == '1') then
+        if redis.call('ZADD', KEYS[window[2]], text(at), entry) == 1 then
+          redis.call('HINCRBY', KEYS[1], window[1], parts)
+        end
+        redis.call('PEXPIRE', KEYS[window[2]], 90000000)
+      end
+    end
+    if at > now - 600000 then
+      redis.call('ZADD', KEYS[3 + 2 * place], text(at), entry)
+      redis.call('PEXPIRE', KEYS[3 + 2 * place], 660000)
+    end
+    next = next + 5
+  end
+  for place = 1, numbers do
+    local held, key = tonumber(ARGV[next]) or 0, KEYS[4 + 2 * place]
+    if held ~= 0 then
+      local left = redis.call('INCRBY', key, held)
+      if left <= 0 then redis.call('DEL', key) else redis.call('PEXPIRE', key, 604800000) end
+    end
+    next = next + 1
+  end
+  redis.call('HINCRBY', KEYS[1], 'version', 1)
+  redis.call('PEXPIRE', KEYS[1], 90000000)
+  written = 1
+end
+local answer = {{written, version}}
+for _, window in ipairs(windows) do answer[#answer + 1] = redis.call('HGET', KEYS[1], window[1]) or '0' end
+for place = 1, numbers do
+  redis.call('ZREMRANGEBYSCORE', KEYS[3 + 2 * place], '-inf', text(now - 600000))
+  answer[#answer + 1] = redis.call('ZCARD', KEYS[3 + 2 * place])
+  answer[#answer + 1] = redis.call('GET', KEYS[4 + 2 * place]) or '0'
+end
+return answer
+"""
+
+# KEYS: as above. ARGV: entries, each with the same place as the keys of its number.
+REMOVE = f"""{_NOW}{_WINDOWS}
+for place = 1, #ARGV do
+  for _, window in ipairs(windows) do drop(window[1], window[2], ARGV[place]) end
+  redis.call('ZREM', KEYS[3 + 2 * place], ARGV[place])
+end
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('PEXPIRE', KEYS[1], 90000000)
+return {{}}
+"""
+
+# KEYS: entries of a day, automatic ones of an hour. ARGV: how many at most.
+ENTRIES = f"""{_NOW}
+local newest = redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')
+for index = 2, #newest, 2 do newest[index] = text(now - newest[index]) end
+return {{newest, redis.call('ZREVRANGE', KEYS[2], 0, ARGV[1] - 1)}}
+"""
+
+# KEYS: messages. ARGV: milliseconds of the period, of a claim, 1 if a look begins the period again.
+# Returns for each message '' if it is claimed now, or the milliseconds since its outcome, the outcome, and its id.
+CLAIM = f"""{_NOW}
+local answer = {{}}
+for index, key in ipairs(KEYS) do
+  local found = redis.call('GET', key)
+  if not found then
+    redis.call('SET', key, text(now) .. '||', 'PX', math.max(ARGV[1], ARGV[2]))
+    answer[index] = ''
+  else
+    local at, rest = string.match(found, '^([^|]*)|(.*)$')
+    local age = math.max(0, now - at)
+    if ARGV[3] == '1' and (age > tonumber(ARGV[2]) or string.sub(rest, 1, 1) ~= '|') then
+      redis.call('SET', key, text(now - (string.sub(rest, 1, 1) == '|' and age or 0)) .. '|' .. rest, 'PX', ARGV[1])
+    end
+    answer[index] = text(age) .. '|' .. rest
+  end
+end
+return answer
+"""
+
+# KEYS: messages. ARGV: milliseconds of the period, then for each message: the milliseconds since its outcome, the
+# outcome, or '' if it was not sent, and its id.
+SETTLE = f"""{_NOW}
+for index, key in ipairs(KEYS) do
+  local age, outcome, id = ARGV[3 * index - 1], ARGV[3 * index], ARGV[3 * index + 1]
+  local left = ARGV[1] - age
+  if outcome == '' or left < 1 then
+    redis.call('DEL', key)
+  else
+    redis.call('SET', key, text(now - age) .. '|' .. outcome .. '|' .. id, 'PX', math.ceil(left))
+  end
+end
+return {{}}
+"""
+
+# KEYS: a key of its own. It fails on a server that cannot be written.
+PROBE = "redis.call('SET', KEYS[1], '1', 'PX', 1000) return {}"
