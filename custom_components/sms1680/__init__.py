@@ -19,6 +19,7 @@ from .account.refused_words import RefusedWords, async_remove_refused_words
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics, async_remove_statistics
 from .client import Receipt
+from .client.masking import mask_number
 from .const import (
     CONF_BALANCE_INTERVAL,
     CONF_CMPP,
@@ -29,6 +30,7 @@ from .const import (
     CONF_LOW_BALANCE,
     CONF_MOST_KEPT,
     CONF_NETWORKS,
+    CONF_NUMBER,
     CONF_PRICE,
     CONF_PUSH_ANSWER,
     CONF_REPEAT_WINDOW,
@@ -39,12 +41,12 @@ from .const import (
     signal_recipient_added,
     signal_statistics,
 )
-from .context import async_setup_context
 from .conversation.command_auth import async_remove_commands
 from .conversation.handler import Conversation
 from .conversation.memory_store import async_remove_questions
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, balance_interval
 from .entity import account_device_info, async_remove_stale_entities
+from .events.context import async_setup_context
 from .inbound.cmpp import async_keep_connected, async_receive_cmpp
 from .inbound.endpoints import (
     async_register_push,
@@ -63,7 +65,7 @@ from .sensor import async_enable_spent_sensor
 from .services import async_setup_services
 from .store.manager import DATA_STORE, FILE, StoreManager, async_remove_messages
 
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.NOTIFY, Platform.SENSOR]
 # Seconds; more than the core's own 30 seconds of trying.
 _DRAIN_TIMEOUT: Final = 40.0
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -199,15 +201,17 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
 
 @callback
 def _async_rename_devices(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Rename the devices after the account and its recipients; names set by the user stay."""
+    """Rename the devices after the account and its recipients, with their numbers; names set by the user stay."""
     registry = dr.async_get(hass)
-    names = {(DOMAIN, entry.entry_id): entry.title}
+    shown: dict[tuple[str, str], tuple[str, str | None]] = {(DOMAIN, entry.entry_id): (entry.title, None)}
     for subentry in recipients(entry):
-        names[DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}"] = subentry.title
+        identifier = (DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}")
+        shown[identifier] = (subentry.title, mask_number(subentry.data[CONF_NUMBER]))
     for device in dr.async_entries_for_config_entry(registry, entry.entry_id):
-        for identifier in device.identifiers:
-            if identifier in names and device.name != names[identifier]:
-                registry.async_update_device(device.id, name=names[identifier])
+        for identifier in device.identifiers & shown.keys():
+            name, model = shown[identifier]
+            if (device.name, device.model) != (name, model):
+                registry.async_update_device(device.id, name=name, model=model)
 
 
 # Options that are read whenever they are needed, or applied by `async_adjust`.
@@ -219,6 +223,7 @@ _LIVE: Final = {
     CONF_LOW_BALANCE,
     CONF_MOST_KEPT,
     CONF_NETWORKS,
+    CONF_NUMBER,
     CONF_PRICE,
     CONF_PUSH_ANSWER,
     CONF_REPEAT_WINDOW,

@@ -13,7 +13,8 @@ from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import CONF_CMPP, CONF_HTTP, DOMAIN, signal_recipient_added
+from .client.masking import mask_number
+from .const import CONF_CMPP, CONF_HTTP, CONF_NUMBER, DOMAIN, signal_recipient_added
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .recipients import recipients
 
@@ -42,6 +43,7 @@ def recipient_device_info(hass: HomeAssistant, entry: Sms1680ConfigEntry, subent
         identifiers={(DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}")},
         entry_type=DeviceEntryType.SERVICE,
         name=subentry.title,
+        model=mask_number(subentry.data[CONF_NUMBER]),
     )
     account = (DOMAIN, entry.entry_id)
     if _HAS_VIA_DEVICE_ID:

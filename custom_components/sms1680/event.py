@@ -15,10 +15,10 @@ from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_CONFIG_ENTRY_ID, signal_failure, signal_message, signal_report
-from .context import current_event_context
 from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
 from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
+from .events.context import current_event_context
 from .store.restored_states import forget_restored_states
 
 PARALLEL_UPDATES = 0  # the entities do not poll

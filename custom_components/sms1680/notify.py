@@ -10,10 +10,10 @@ from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 from .account.journal import SendContext
 from .actions import legacy_notify
 from .client.options import Priority
-from .context import is_automatic
 from .coordinator import Sms1680ConfigEntry
 from .entity import RecipientEntity, async_add_recipient_entities
 from .errors import send_error
+from .events.context import is_automatic
 from .outbound.message import MessageOptions, text_to
 from .outbound.pipeline import async_deliver
 from .outbound.unsent import Unsent, reports_rejection

@@ -23,10 +23,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .account.statistics import Statistics
 from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
-from .context import current_event_context
 from .coordinator import Sms1680ConfigEntry
 from .deferred.waiting import WaitingCounter
 from .entity import AccountEntity, BalanceEntity, RecipientEntity, async_add_recipient_entities
+from .events.context import current_event_context
 from .store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .store.manager import DATA_STORE
 

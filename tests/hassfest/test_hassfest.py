@@ -48,7 +48,7 @@ HACS_KEYS = {
 # Integrations that others may import without a dependency.
 ALWAYS_THERE = {"binary_sensor", "event", "homeassistant", "notify", "persistent_notification", "sensor"}
 # Integrations for which a module of the same name is a platform.
-PLATFORM_MODULES = {"diagnostics", "repairs", "system_health"}
+PLATFORM_MODULES = {"button", "diagnostics", "repairs", "system_health"}
 
 
 def load(name: str) -> Any:

@@ -18,7 +18,7 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.sms1680 import const
 from custom_components.sms1680.account.spending import spending_limits
 from custom_components.sms1680.client import SpendingLimits
-from custom_components.sms1680.context import async_fire
+from custom_components.sms1680.events.context import async_fire
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, BOB, MakeEntry, SetUp, later, notify, send
 

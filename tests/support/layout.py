@@ -28,7 +28,7 @@ LIMITS = {
     "cycles of modules": 0,
     "cycles of rooms": 0,
     "class names defined twice": 0,
-    "own ContextVars": 1,  # context.py: the context that entities use for a change that one of our events caused
+    "own ContextVars": 1,  # events/context.py: the context for a change that one of our events caused
     "functions with more than 10 parameters": 0,
     "production modules above 400 lines": 0,
     "production lines": 21_647,

@@ -20,8 +20,8 @@ from ..const import (
     signal_health,
     signal_report,
 )
-from ..context import async_fire
 from ..errors import language
+from ..events.context import async_fire
 from ..issues import CONNECTION_PROBLEMS, LOW_BALANCE, PROBLEMS, async_show_issues
 from ..recipients import find_recipient, recipients
 from .journal import context_of

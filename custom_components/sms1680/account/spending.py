@@ -24,8 +24,8 @@ from ..const import (
     CONF_NUMBER_LIMIT,
     EVENT_SPENDING_LIMIT,
 )
-from ..context import async_fire
 from ..errors import language
+from ..events.context import async_fire
 from ..issues import SPENDING_CLOSE, SPENDING_LIMIT
 
 DEFAULT_LIMITS: Final = SpendingLimits()

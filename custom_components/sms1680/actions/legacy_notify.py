@@ -45,10 +45,10 @@ from ..const import (
     CONF_SIGNATURE_PLACE,
     DOMAIN,
 )
-from ..context import is_automatic
 from ..coordinator import Sms1680ConfigEntry
 from ..deferred.failures import async_report_receipt
 from ..errors import invalid_message_error, send_error, validation_error
+from ..events.context import is_automatic
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import (

@@ -25,8 +25,8 @@ from ..const import (
     CONF_REPORT_WITHIN,
     CONF_SAFE_TEXT,
 )
-from ..context import is_automatic
 from ..deferred.policy import DeliveryPolicy
+from ..events.context import is_automatic
 from ..outbound.message import MessageOptions
 from ..outbound.recipients import async_authorise
 

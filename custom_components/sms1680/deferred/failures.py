@@ -31,8 +31,8 @@ from ..const import (
     EVENT_MESSAGE_SENT,
     signal_failure,
 )
-from ..context import async_fire, event_context
 from ..errors import language
+from ..events.context import async_fire, event_context
 from ..issues import CRITICAL_FAILED, without_markdown
 from ..recipients import find_recipient, recipients
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError, comparable_number

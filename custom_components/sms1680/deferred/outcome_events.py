@@ -9,8 +9,8 @@ from homeassistant.core import Context, HomeAssistant, callback
 
 from ..client import Outcome, mask_number
 from ..const import ATTR_CONFIG_ENTRY_ID, EVENT_DELAYED_MESSAGE
-from ..context import async_fire
 from ..errors import language, reason_and_advice
+from ..events.context import async_fire
 from ..issues import DELAYED_LOST, DELAYED_UNCERTAIN
 from .models import DeliveryResult
 

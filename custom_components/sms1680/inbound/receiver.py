@@ -35,10 +35,10 @@ from ..const import (
     signal_message,
     signal_report,
 )
-from ..context import async_fire, event_context
 from ..conversation.command_auth import extract_command
 from ..conversation.engine.commands import AuthResult, CommandAttempt
 from ..coordinator import Sms1680ConfigEntry
+from ..events.context import async_fire, event_context
 from ..recipients import find_recipient, recipients
 from ..store.db import PARTIAL_WINDOW, PendingEvent, Received, Report, StoreError, Uplink, comparable_number
 from ..store.intake import StoreIntake

@@ -25,8 +25,8 @@ from homeassistant.helpers import config_validation as cv, entity_registry as er
 from ..account.journal import SendContext
 from ..client.options import Priority
 from ..const import DOMAIN
-from ..context import is_automatic
 from ..errors import DropReason
+from ..events.context import is_automatic
 from ..issues import UNAVAILABLE_NOTIFY
 from ..recipients import recipients
 from .recipients import TARGET_FIELDS, registered_recipient, select

@@ -17,11 +17,11 @@ from ..account.journal import SendContext
 from ..client import InvalidMessageError, Outcome, Reason, Receipt, normalise_number
 from ..client.options import Priority
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN, EVENT_MESSAGE_SENT
-from ..context import async_fire
 from ..deferred.failure import Failure, is_repeatable
 from ..deferred.failures import async_report
 from ..deferred.models import receipt_response
 from ..errors import DropReason, language
+from ..events.context import async_fire
 from ..recipients import Addressee, find_recipient, recipients
 from .recipients import ATTR_NUMBER, WrongTarget, async_authorise, persons_recipients, registered_recipient, select
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from homeassistant.core import Context, Event, HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
 
-from .client.bounded import BoundedDict
-from .const import DOMAIN
+from ..client.bounded import BoundedDict
+from ..const import DOMAIN
 
 _MAX_CONTEXTS: Final = 1000
 _AUTOMATION_TRIGGERED: Final = "automation_triggered"

@@ -1,0 +1,1 @@
+"""The events of this integration on the bus: their contexts, and what they led to."""
