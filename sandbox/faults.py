@@ -76,6 +76,7 @@ PRESETS: dict[str, Fault] = {
     "redirect": Fault(status=302, body="", location="/elsewhere", accept=False),
     "no_length": Fault(length=False),
     "too_fast": Fault(verdict=Verdict.TOO_FAST),
+    "address": Fault(verdict=Verdict.IP),
     "failed": Fault(verdict=Verdict.FAILED),
 }
 """The named faults."""

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 CHINA_TIME = timezone(timedelta(hours=8))
-_NUMBER = re.compile(r"1[0-9]{10}", re.ASCII)
+_NUMBER = re.compile(r"1[3-9]\d{9}", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{(PHONE|[A-E])\}")
 _FIELDS_MAX = 6
 Pairs = list[tuple[str, str]]
@@ -17,7 +17,7 @@ class TemplateError(ValueError):
 
 
 def is_number(text: str) -> bool:
-    """Return True for a mainland mobile number as the platform accepts it: eleven digits, the first one 1."""
+    """Return True for a mainland mobile number as the platform accepts it: eleven digits that start with 13 to 19."""
     return _NUMBER.fullmatch(text) is not None
 
 

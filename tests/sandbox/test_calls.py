@@ -79,7 +79,7 @@ BATCH = {"content": f"{NUMBER}|【某某】好"}
         (replace(DEMO, networks=("10.0.0.0/8",)), {}, "-14", "-14"),
         (replace(DEMO, manual=True), {}, "4", "-3"),
         (replace(DEMO, numbers_max=1), {"mobile": "1,2", "params": "1;2", "content": "1|a$2|b"}, "10", "-10"),
-        (DEMO, {"mobile": "1,2", "params": "1;2", "content": "1|a$2|b"}, "6", "-6"),
+        (DEMO, {"mobile": "1,12012345678", "params": "1;2", "content": "1|a$2|b"}, "6", "-6"),
     ],
 )
 async def test_answers_of_each_call(

@@ -65,6 +65,7 @@ async def test_padded_answers(call: MakeCaller, name: str, before: bytes, after:
         ("redirect", 302, 0),
         ("no_length", 200, 1),
         ("too_fast", 200, 0),
+        ("address", 200, 0),
         ("failed", 200, 0),
     ],
 )

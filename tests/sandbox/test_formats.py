@@ -16,7 +16,7 @@ from sms1680.sandbox.formats import (
 )
 
 VALUES = st.text(alphabet=st.characters(exclude_characters=",;|$", exclude_categories=["Cs"]), min_size=1)
-NUMBERS = st.from_regex(r"1[0-9]{10}", fullmatch=True)
+NUMBERS = st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True)
 
 
 def test_template_example_of_the_document() -> None:
