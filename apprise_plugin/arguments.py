@@ -6,7 +6,7 @@ from typing import Any
 
 from apprise.locale import gettext_lazy as _
 
-from .core import DEFAULT_GATEWAY, LARGEST_PACKET, InvalidSettingError
+from .core import DEFAULT_GATEWAY, LARGEST_PACKET, InvalidSettingError, mask_address
 
 try:
     from apprise.utils.parse import parse_bool
@@ -60,7 +60,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "values": ("no", "unknown"),
         "default": "no",
     },
-    "state": {"name": _("State Folder"), "type": "string"},
+    "state": {"name": _("State Folder or Server"), "type": "string", "private": True},
     "md5": {"name": _("Password Is Its MD5"), "type": "bool", "default": False},
     "form": {"name": _("Password Form Sent"), "type": "choice:string", "values": ("md5", "plain"), "default": "md5"},
 }
@@ -81,8 +81,10 @@ def read_options(query: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def write_options(values: Mapping[str, object]) -> dict[str, str]:
-    """Return the options that differ from their defaults, in the notation of a URL."""
+def write_options(values: Mapping[str, object], *, privacy: bool = False) -> dict[str, str]:
+    """Return the options that differ from their defaults, in the notation of a URL. privacy: mask the password."""
+    if privacy and isinstance(state := values["state"], str):
+        values = {**values, "state": mask_address(state)}
     return {
         name: _format(value)
         for name, value in values.items()

@@ -16,8 +16,11 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
     from sms1680.language import environment_language, say
     from sms1680.limits.digest import DigestGuard, Notice
+    from sms1680.limits.redis.claims import RemoteClaims, SharedOutcome
+    from sms1680.limits.redis.server import open_server
+    from sms1680.limits.server_address import mask_address
     from sms1680.limits.settings import SpendingLimits
-    from sms1680.limits.shared_state import state_folders, warn_unshared
+    from sms1680.limits.shared_state import find_state, state_folders, warn_unshared
     from sms1680.masking import MASK, mask_number
     from sms1680.numbers import split_numbers
     from sms1680.outcomes import OWN_LIMITS, Language, Outcome, Reason, Repeat
@@ -41,8 +44,11 @@ else:
     from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
     from ..language import environment_language, say
     from ..limits.digest import DigestGuard, Notice
+    from ..limits.redis.claims import RemoteClaims, SharedOutcome
+    from ..limits.redis.server import open_server
+    from ..limits.server_address import mask_address
     from ..limits.settings import SpendingLimits
-    from ..limits.shared_state import state_folders, warn_unshared
+    from ..limits.shared_state import find_state, state_folders, warn_unshared
     from ..masking import MASK, mask_number
     from ..numbers import split_numbers
     from ..outcomes import OWN_LIMITS, Language, Outcome, Reason, Repeat

@@ -3,20 +3,34 @@
 Sent messages are stored as keyed hashes in a small SQLite file in the core's state folder. A sender first claims the
 number in one transaction, so that exactly one of several simultaneous senders sends. The outcome then replaces the
 claim; if nothing was sent, the claim is deleted. The process itself stores the outcomes that no file can store.
+
+Several machines share the messages on a server as well: what is claimed in the file is then claimed there. An outcome
+that the server could not be given is marked in the file and given later.
 """
 
 import contextlib
 import hashlib
 import hmac
+import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from .core import Outcome, Reason, Receipt, state_folders, warn_unshared
+from .core import (
+    Outcome,
+    Reason,
+    Receipt,
+    RemoteClaims,
+    SharedOutcome,
+    find_state,
+    open_server,
+    state_folders,
+    warn_unshared,
+)
 
 FILE = "dedupe.sqlite3"
 CAPACITY = 100_000
@@ -30,9 +44,14 @@ _CLAIMED = ""
 _TABLE = """CREATE TABLE IF NOT EXISTS sent (
     message BLOB PRIMARY KEY, at REAL NOT NULL, until REAL NOT NULL, outcome TEXT NOT NULL, message_id TEXT
 ) WITHOUT ROWID"""
+_UNSHARED = "CREATE TABLE IF NOT EXISTS unshared (message BLOB PRIMARY KEY, token TEXT NOT NULL) WITHOUT ROWID"
+_READ_UNSHARED = """SELECT message, token, at, outcome, message_id FROM unshared LEFT JOIN sent USING (message)
+    LIMIT 500"""
 _DELETE_OLDEST = "DELETE FROM sent WHERE message IN (SELECT message FROM sent ORDER BY at DESC LIMIT -1 OFFSET ?)"
 # SQLite's usual journal needs room on the disk for each change. This one does not, but a crash can damage the file.
 _JOURNAL_IN_MEMORY = "PRAGMA journal_mode = MEMORY"
+
+_NO_AGES: Mapping[str, float] = {}
 
 _T = TypeVar("_T")
 _memory_lock = threading.Lock()
@@ -50,8 +69,9 @@ class Dedupe:
     """The messages sent within the last `seconds`.
 
     key: a secret for the hashes, so that the file reveals nothing. context: further values that identify a message,
-    next to its number and text. renews: each attempt to send a message again begins its period again. state_dir: the
-    folder of the file, None for the default. clock: seconds since 1970, the same for all processes.
+    next to its number and text. renews: each attempt to send a message again begins its period again. state: the
+    folder of the file or the server that several machines share, None for the default. clock: seconds since 1970, the
+    same for all processes.
     """
 
     def __init__(
@@ -61,26 +81,50 @@ class Dedupe:
         context: Sequence[str],
         *,
         renews: bool = False,
-        state_dir: str | None = None,
+        state: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seconds = seconds
         self._key = key
         self._context = tuple(context)
         self._renews = renews
-        self._state_dir = state_dir
+        self._state_dir, server = find_state(state)
         self._clock = clock
+        self._token = secrets.token_hex(8)
+        self._shared: RemoteClaims | None = None
+        if server is not None:
+            name = hmac.digest(key, "\0".join(self._context).encode("utf-8", "surrogatepass"), hashlib.sha256)
+            self._shared = RemoteClaims(
+                open_server(server), name.hex()[:32], self._seconds, _MAX_CLAIM_AGE, renews=renews
+            )
 
     def claim(self, numbers: Collection[str], text: str) -> dict[str, PreviousSend | None]:
         """Return the previous send for each number, or None if it is now claimed: send, then call `settle`."""
         unsaved = _in_memory(lambda store: self._look_up(store, numbers, text)) if _memory else {}
-        found = {number: previous for number, previous in unsaved.items() if previous and previous.receipt}
+        found: dict[str, PreviousSend | None] = {
+            number: previous for number, previous in unsaved.items() if previous and previous.receipt
+        }
         rest = [number for number in numbers if number not in found]
-        return {**found, **_transact(lambda store: self._claim(store, rest, text), self._state_dir)}
+        found.update(_transact(lambda store: self._claim(store, rest, text), self._state_dir))
+        if self._shared is not None and (claimed := [number for number, previous in found.items() if previous is None]):
+            found.update(self._claim_shared(self._shared, claimed, text))
+        return found
 
     def settle(self, receipts: Collection[Receipt], text: str) -> None:
         """Replace claims by outcomes. A number that was certainly not sent to can be claimed again."""
-        record = partial(self._settle, receipts=receipts, text=text)
+        self._settle_here(receipts, text)
+        if self._shared is not None:
+            self._settle_shared(self._shared, receipts, text, self._token)
+
+    def forget(self, numbers: Collection[str], text: str) -> None:
+        """Forget a message, so that the next one with the same text is sent."""
+        receipts = [Receipt(number, Outcome.NOT_SENT) for number in numbers]
+        self._settle_here(receipts, text)
+        if self._shared is not None:
+            self._settle_shared(self._shared, receipts, text, "")
+
+    def _settle_here(self, receipts: Collection[Receipt], text: str, ages: Mapping[str, float] = _NO_AGES) -> None:
+        record = partial(self._settle, receipts=receipts, text=text, ages=ages)
         try:
             _in_file(record, self._state_dir)
         except sqlite3.Error:
@@ -95,9 +139,53 @@ class Dedupe:
                     _in_file(change, self._state_dir, _JOURNAL_IN_MEMORY)
                     break
 
-    def forget(self, numbers: Collection[str], text: str) -> None:
-        """Forget a message, so that the next one with the same text is sent."""
-        self.settle([Receipt(number, Outcome.NOT_SENT) for number in numbers], text)
+    def _claim_shared(self, shared: RemoteClaims, numbers: Sequence[str], text: str) -> dict[str, PreviousSend | None]:
+        """Return the previous sends of other machines. The rest is claimed, also if the server cannot be used."""
+        self._report(shared)
+        answer = shared.claim([self._hash(number, text) for number in numbers], self._token)
+        sent = {number: found for number, found in zip(numbers, answer or (), strict=False) if found is not None}
+        found: dict[str, PreviousSend | None] = {}
+        for number, each in sent.items():
+            is_open = not each.outcome and each.age < _MAX_CLAIM_AGE
+            found[number] = PreviousSend(None if is_open else _receipt(number, _outcome(each.outcome), each.message_id))
+        if found:  # this machine claims them no longer, or knows their outcome too
+            receipts = [
+                previous.receipt or Receipt(number, Outcome.NOT_SENT) for number, previous in found.items() if previous
+            ]
+            self._settle_here(receipts, text, {number: each.age for number, each in sent.items()})
+        return found
+
+    def _settle_shared(self, shared: RemoteClaims, receipts: Collection[Receipt], text: str, token: str) -> None:
+        outcomes = [
+            SharedOutcome(
+                self._hash(receipt.number, text),
+                "" if receipt.outcome.is_failure else receipt.outcome.value,
+                receipt.message_id,
+                token,
+            )
+            for receipt in receipts
+        ]
+        if outcomes and not shared.settle(outcomes):
+            marks = [(each.message, self._token) for each in outcomes]
+            with contextlib.suppress(sqlite3.Error):
+                _transact(
+                    lambda store: store.executemany("REPLACE INTO unshared VALUES (?, ?)", marks), self._state_dir
+                )
+
+    def _report(self, shared: RemoteClaims) -> None:
+        """Give the server the outcomes that it missed."""
+        with contextlib.suppress(sqlite3.Error):
+            rows = _transact(lambda store: store.execute(_READ_UNSHARED).fetchall(), self._state_dir)
+            now = self._clock()
+            missed = [
+                SharedOutcome(message, outcome or "", message_id, token, max(0.0, now - (at or now)))
+                for message, token, at, outcome, message_id in rows
+            ]
+            if missed and shared.settle(missed):
+                done = [(each.message,) for each in missed]
+                _transact(
+                    lambda store: store.executemany("DELETE FROM unshared WHERE message = ?", done), self._state_dir
+                )
 
     def _look_up(self, store: sqlite3.Connection, numbers: Iterable[str], text: str) -> dict[str, PreviousSend | None]:
         now = self._clock()
@@ -124,13 +212,20 @@ class Dedupe:
                 self._write(store, self._hash(number, text), self._clock(), _CLAIMED, None)
         return found
 
-    def _settle(self, store: sqlite3.Connection, receipts: Collection[Receipt], text: str) -> None:
+    def _settle(
+        self,
+        store: sqlite3.Connection,
+        receipts: Collection[Receipt],
+        text: str,
+        ages: Mapping[str, float] = _NO_AGES,
+    ) -> None:
         for receipt in receipts:
             message = self._hash(receipt.number, text)
             if receipt.outcome.is_failure:
                 store.execute("DELETE FROM sent WHERE message = ?", (message,))
             else:
-                self._write(store, message, self._clock(), receipt.outcome.value, receipt.message_id)
+                at = self._clock() - ages.get(receipt.number, 0.0)
+                self._write(store, message, at, receipt.outcome.value, receipt.message_id)
 
     def _write(
         self, store: sqlite3.Connection, message: bytes, now: float, outcome: str, message_id: str | None
@@ -141,6 +236,10 @@ class Dedupe:
     def _hash(self, number: str, text: str) -> bytes:
         whole = "\0".join((*self._context, number, text))
         return hmac.digest(self._key, whole.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+
+def _outcome(name: str) -> Outcome:
+    return Outcome(name) if name in {each.value for each in Outcome} else Outcome.UNKNOWN
 
 
 def _receipt(number: str, outcome: Outcome, message_id: str | None) -> Receipt:
@@ -162,6 +261,7 @@ def _in_memory(work: Callable[[sqlite3.Connection], _T]) -> _T:
         if not _memory:
             _memory.append(sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None))
             _memory[0].execute(_TABLE)
+            _memory[0].execute(_UNSHARED)
         return work(_memory[0])
 
 
@@ -184,7 +284,7 @@ def _open_shared(state_dir: str | None = None, *pragmas: str) -> sqlite3.Connect
             try:
                 store = sqlite3.connect(folder / FILE, timeout=_BUSY, isolation_level=None)
                 (folder / FILE).chmod(0o600)
-                for statement in (*pragmas, "BEGIN IMMEDIATE", _TABLE):
+                for statement in (*pragmas, "BEGIN IMMEDIATE", _TABLE, _UNSHARED):
                     store.execute(statement)
             except (sqlite3.Error, OSError) as error:
                 if store is not None:

@@ -44,6 +44,7 @@ from .core import (
     add_words,
     check_extension,
     environment_language,
+    find_state,
     gateway_url,
     mask_number,
     units,
@@ -99,7 +100,7 @@ class NotifySMS1680(NotifyBase):
         cap: parts per day that the account may spend on this machine; 0 for no limit.
         critical: overtake other messages, and use the reserve of the spending limits.
         repeat: "unknown" to send a message once more, marked, after an unknown outcome.
-        state: the folder for the files that the processes of this machine share.
+        state: the folder for the files that the processes of this machine share, or a server (redis://) for several.
         md5: the password is given as its MD5 digest.
         form: how the password is sent: "md5" or "plain".
         kwargs: the arguments of every Apprise service.
@@ -175,6 +176,7 @@ class NotifySMS1680(NotifyBase):
             checked = Signature(read_text(signature) or "-", self.place)  # validates the place even without a signature
             self._signature = checked if read_text(signature) else None
             check_extension(self.extension)
+            find_state(self.state)
         except InvalidMessageError as error:
             sentence = error.sentence(environment_language())
             self.logger.error("sms1680: %s", sentence)  # noqa: TRY400 - the sentence says everything
@@ -200,7 +202,7 @@ class NotifySMS1680(NotifyBase):
         params = self.url_parameters(privacy, *args, **kwargs)
         if self._from_html:
             params["format"] = "html"
-        params.update(write_options({name: getattr(self, name) for name in OPTIONS}))
+        params.update(write_options({name: getattr(self, name) for name in OPTIONS}, privacy=privacy))
         password = ""
         if self.password:
             password = ":" + self.pprint(self.password, privacy, mode=PrivacyMode.Secret, safe="")
@@ -301,11 +303,11 @@ class NotifySMS1680(NotifyBase):
             timeouts=Timeouts(self.socket_connect_timeout, self.socket_read_timeout),
             verify=self.verify_certificate,
             limit=self._time_limit() if limit is None else limit,
-            guard=DigestGuard(key, limits, time.time, self.state) if limits else None,
+            guard=DigestGuard(key, limits, time.time, *find_state(self.state)) if limits else None,
             critical=self.critical,
             repeats=self.repeat == "unknown",
             sums_up=not _host_repeats(),
-            state_dir=self.state,
+            state=self.state,
         )
 
     def _spending_limits(self) -> SpendingLimits | None:
@@ -324,7 +326,7 @@ class NotifySMS1680(NotifyBase):
         account = self._account
         signature = f"{self.place} {self.signature}" if self.signature else ""
         context = (self.gateway, account.username, account.product_id, self.extension or "", signature)
-        return Dedupe(seconds, account.password.encode(), context, renews=not self.dedupe, state_dir=self.state)
+        return Dedupe(seconds, account.password.encode(), context, renews=not self.dedupe, state=self.state)
 
     def _time_limit(self) -> float:
         """Return the time limit in seconds for all attempts at one notification together."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from .core import (
@@ -41,7 +41,7 @@ class NotificationSender:
     packet_size: numbers in one request. timeouts: seconds to connect, and to wait for a response. limit: seconds from
     the start of a notification within which all its attempts end. guard: the spending guard, if any. critical: use
     the urgent lane and the reserve. repeats: send once more, marked, after an unknown outcome. sums_up: False if the
-    host tries again later what the guard holds back. state_dir: the folder for shared state, None for the default.
+    host tries again later what the guard holds back. state: where the state is shared, None for the default.
     """
 
     account: Account
@@ -57,7 +57,7 @@ class NotificationSender:
     critical: bool = False
     repeats: bool = False
     sums_up: bool = True
-    state_dir: str | None = None
+    state: str | None = field(default=None, repr=False)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
 
@@ -117,7 +117,7 @@ class NotificationSender:
             packet_size=self.packet_size,
             patience=remaining,
             deadline=remaining,
-            state_dir=self.state_dir,
+            state=self.state,
             carrier=RequestsTransport(
                 Timeouts(self.timeouts.connect, response),
                 verify=self.verify,

@@ -191,37 +191,48 @@ for index = 2, #newest, 2 do newest[index] = text(now - newest[index]) end
 return {{newest, redis.call('ZREVRANGE', KEYS[2], 0, ARGV[1] - 1)}}
 """
 
-# KEYS: messages. ARGV: milliseconds of the period, of a claim, 1 if a look begins the period again.
-# Returns for each message '' if it is claimed now, or the milliseconds since its outcome, the outcome, and its id.
-CLAIM = f"""{_NOW}
-local answer = {{}}
-for index, key in ipairs(KEYS) do
+# A message is stored as `at|outcome|id|token`, without an outcome while it is being sent.
+_STORED = """
+local function stored(key)
   local found = redis.call('GET', key)
-  if not found then
-    redis.call('SET', key, text(now) .. '||', 'PX', math.max(ARGV[1], ARGV[2]))
+  if not found then return nil end
+  local at, outcome, id, token = string.match(found, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
+  return {age = math.max(0, now - at), outcome = outcome, id = id, token = token}
+end
+local function store(key, age, outcome, id, token, left)
+  redis.call('SET', key, table.concat({text(now - age), outcome, id, token}, '|'), 'PX', math.ceil(left))
+end
+"""
+
+# KEYS: messages. ARGV: milliseconds of the period, of a claim, 1 if a look begins the period again, our token.
+# Returns for each message '' if it is claimed now, or the milliseconds since its outcome, the outcome, and its id.
+CLAIM = f"""{_NOW}{_STORED}
+local period, claim, answer = tonumber(ARGV[1]), tonumber(ARGV[2]), {{}}
+for index, key in ipairs(KEYS) do
+  local found = stored(key)
+  local claimed = found and found.outcome == ''
+  if not found or (claimed and found.token == ARGV[4]) or found.age >= math.max(period, claimed and claim or 0) then
+    store(key, 0, '', '', ARGV[4], math.max(period, claim))
     answer[index] = ''
   else
-    local at, rest = string.match(found, '^([^|]*)|(.*)$')
-    local age = math.max(0, now - at)
-    if ARGV[3] == '1' and (age > tonumber(ARGV[2]) or string.sub(rest, 1, 1) ~= '|') then
-      redis.call('SET', key, text(now - (string.sub(rest, 1, 1) == '|' and age or 0)) .. '|' .. rest, 'PX', ARGV[1])
-    end
-    answer[index] = text(age) .. '|' .. rest
+    if ARGV[3] == '1' and not claimed then store(key, 0, found.outcome, found.id, found.token, period) end
+    answer[index] = text(found.age) .. '|' .. found.outcome .. '|' .. found.id
   end
 end
 return answer
 """
 
 # KEYS: messages. ARGV: milliseconds of the period, then for each message: the milliseconds since its outcome, the
-# outcome, or '' if it was not sent, and its id.
-SETTLE = f"""{_NOW}
+# outcome, or '' if it was not sent, its id, and the token of its claim, or '' to delete it whoever claimed it.
+SETTLE = f"""{_NOW}{_STORED}
 for index, key in ipairs(KEYS) do
-  local age, outcome, id = ARGV[3 * index - 1], ARGV[3 * index], ARGV[3 * index + 1]
-  local left = ARGV[1] - age
-  if outcome == '' or left < 1 then
-    redis.call('DEL', key)
-  else
-    redis.call('SET', key, text(now - age) .. '|' .. outcome .. '|' .. id, 'PX', math.ceil(left))
+  local age, outcome, id, token = ARGV[4 * index - 2], ARGV[4 * index - 1], ARGV[4 * index], ARGV[4 * index + 1]
+  local found, left = stored(key), ARGV[1] - age
+  local ours = found and (token == '' or found.token == token)
+  if outcome == '' then
+    if ours then redis.call('DEL', key) end
+  elseif left >= 1 and (not found or ours or found.outcome == '') then
+    store(key, age, outcome, id, token, left)
   end
 end
 return {{}}
