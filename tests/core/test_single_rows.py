@@ -52,6 +52,15 @@ def test_rows_of_a_template_with_separators_are_filled_in_and_sent_by_themselves
     ]
 
 
+@pytest.mark.parametrize("single_rows", [True, False])
+def test_row_whose_value_has_the_signature_has_it_once(make: Make, box: SandboxThread, *, single_rows: bool) -> None:
+    sms = make(box.url, signature="某某科技,某某", single_rows=single_rows)
+    rows = [(A, "【某某科技】前门"), (B, "【告警】窗"), (C, "【某某】灯")]
+    receipts = sms.send_template("{A}", rows)
+    assert [receipt.outcome.value for receipt in receipts] == ["accepted"] * 3
+    assert sent(box) == [(B, "【某某科技】【告警】窗"), (A, "【某某科技】前门"), (C, "【某某】灯")]
+
+
 def test_refused_row_keeps_no_other_row_back(make: Make, box: SandboxThread) -> None:
     results: list[tuple[str, str]] = []
     sms = make(box.url, on_receipt=lambda receipt: results.append((receipt.number, receipt.outcome.value)))

@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 from urllib.parse import urlencode
 
 from ..account import Account
-from ..plan import LETTERS, SendKind, SendPlan, row_error
+from ..plan import LETTERS, SendKind, SendPlan, fill, row_error
 from .transport import Request
 
 CHINA = timezone(timedelta(hours=8), "CST")
@@ -27,6 +27,18 @@ def has_separator(plan: SendPlan, item: int) -> bool:
         text = plan.texts[item]
         return "|" in text or "$" in text
     return plan.kind == "template" and any("," in value or ";" in value for value in plan.values[item])
+
+
+def is_single(plan: SendPlan, item: int) -> bool:
+    """Return whether an item must be sent by itself: HTTP cannot escape it, or the platform would fill in another text.
+
+    The latter applies to a value that has the signature: the template has it, too.
+    """
+    if has_separator(plan, item):
+        return True
+    if plan.kind != "template" or not any("【" in value or "】" in value for value in plan.values[item]):
+        return False
+    return fill(plan.content, plan.numbers[item], plan.values[item]) != plan.texts[item]
 
 
 def check_separators(plan: SendPlan) -> SendPlan:

@@ -19,7 +19,7 @@ from ..outcomes import Outcome, Reason
 from ..plan import SendPlan
 from ..receipts import OnReceipt, Receipt, call_hook
 from ..verdict import RetryMode, Verdict
-from .requests import build_send, has_separator, single
+from .requests import build_send, is_single, single
 from .responses import read_response
 from .transport import Request, Response, TransportError
 
@@ -43,7 +43,7 @@ Steps = Generator[Command, Response | TransportError | None, _Result]
 class SendFlow:
     """One call of `send`, `send_template` or `send_batch`. packet_size: flow items per request, 1 to 1000.
 
-    A row that contains a separator of its interface is sent by itself, after the other rows.
+    A row that cannot share a request (see `is_single`) is sent by itself, after the other rows.
     """
 
     plan: SendPlan
@@ -191,7 +191,7 @@ class SendFlow:
         return end
 
     def _is_single(self, item: int) -> bool:
-        return has_separator(self.plan, item)
+        return is_single(self.plan, item)
 
     def _receipts(self, start: int, end: int, verdict: Verdict) -> list[Receipt]:
         return [self._receipt(item, verdict) for item in range(start, end)]

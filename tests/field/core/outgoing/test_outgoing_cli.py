@@ -21,11 +21,13 @@ OCTETS = {
 }
 
 
-def send(box: SandboxThread, octets: bytes, *options: str, **more: str) -> tuple[int, dict[str, Any], str]:
-    """Return the exit code, the JSON and the standard error of `sms1680 send`."""
+def send(
+    box: SandboxThread, octets: bytes, *options: str, text: bytes = b"-", **more: str
+) -> tuple[int, dict[str, Any], str]:
+    """Return the exit code, the JSON and the standard error of `sms1680 send`. octets: its standard input."""
     account = {"SMS1680_USERNAME": "demo", "SMS1680_PASSWORD": "demo1680", "SMS1680_PRODUCT_ID": "61341"}
     variables = {**os.environ, **account, "SMS1680_GATEWAY": box.url, "LC_ALL": "C.UTF-8", "no_proxy": "127.0.0.1"}
-    command = [sys.executable, "-m", "sms1680", "send", "--json", "--to", A, *options, "-"]
+    command = [sys.executable, "-m", "sms1680", "send", "--json", "--to", A, *options, text]
     done = subprocess.run(
         command, input=octets, env={**variables, **more}, capture_output=True, timeout=60, check=False
     )
@@ -43,6 +45,14 @@ def test_octets_are_sent(kind: str, box: SandboxThread) -> None:
     assert (code, errors) == (0, "")
     assert sent(box) == [(A, right)]
     assert (told["receipts"][0]["outcome"], told["long_text"]) == ("accepted", None)
+
+
+@pytest.mark.parametrize("kind", [*OCTETS][:3])
+def test_octets_of_an_argument_are_sent(kind: str, box: SandboxThread) -> None:
+    octets, right = OCTETS[kind]
+    code, _, errors = send(box, octets, text=octets.strip())
+    assert (code, errors) == (0, "")
+    assert sent(box) == [(A, right)]
 
 
 @pytest.mark.parametrize(
