@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
@@ -39,9 +41,15 @@ class Clock:
     def __init__(self, freezer: FrozenDateTimeFactory) -> None:
         self._freezer = freezer
         self.set_by = 0.0
+        self.boot: str | None = "first start"
 
     def monotonic(self) -> float:
         return self._freezer().timestamp() - self.set_by
+
+    def start_machine(self, boot: str | None = "second start", uptime: float = 20.0) -> None:
+        """Start the machine again, which begins the monotonic clock anew."""
+        self.boot = boot
+        self.set_by = self._freezer().timestamp() - uptime
 
     def set(self, seconds: float) -> None:
         self.set_by += seconds
@@ -57,6 +65,7 @@ def _fails_at_once(fails_at_once: None) -> None:
 def wall(freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock(freezer)
     monkeypatch.setattr(clock, "monotonic", made.monotonic)
+    monkeypatch.setattr(clock, "boot_id", lambda: made.boot)
     return made
 
 
@@ -206,3 +215,166 @@ def test_daylight_saving_time_and_small_corrections_are_no_jump(wall: Clock, fre
     watch.check()
     watch.check()
     assert noticed == pytest.approx([HOUR + 10.0])
+
+
+async def restart(
+    hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, off: Callable[[], None]
+) -> None:
+    """Unload the account, let something happen, and load it again. What is due runs."""
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    off()
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await later(hass, freezer, seconds=2)
+
+
+@pytest.mark.parametrize("seconds", [2 * 86_400.0, DAYS, -HOUR, -DAYS])
+@pytest.mark.parametrize("away", [20.0, 40.0], ids=["in time", "too late"])
+async def test_time_that_passed_counts_until_the_machine_starts_again(
+    hass: HomeAssistant,
+    wall: Clock,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    *,
+    freezer: FrozenDateTimeFactory,
+    outcomes: list[Event],
+    seconds: float,
+    away: float,
+) -> None:
+    await use_gateway(hass, entry, UNREACHABLE)
+    await send_to_alice(hass, keep_trying=KEEP_TRYING)
+
+    def off() -> None:
+        freezer.tick(timedelta(minutes=away))
+        wall.set(seconds)
+
+    await restart(hass, entry, freezer, off)
+    await use_gateway(hass, entry, sandbox.url)
+    await later(hass, freezer, minutes=5)
+    in_time = away < KEEP_TRYING["minutes"]
+    assert sent(sandbox) == ([(ALICE, "门开了")] if in_time else [])
+    assert ends(outcomes) == [("accepted", None) if in_time else ("not_sent", "too_late")]
+    assert [event.data["late"] for event in outcomes] == [False]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "uptime", "late"),
+    [
+        pytest.param(-90.0, 20.0, True, id="queued in the future"),
+        pytest.param(40.0, HOUR, True, id="queued too recently for another start"),
+        pytest.param(10.0, 20.0, False, id="possible"),
+    ],
+)
+async def test_impossible_time_of_an_earlier_start_is_decided_for_sending(
+    hass: HomeAssistant,
+    wall: Clock,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    *,
+    freezer: FrozenDateTimeFactory,
+    outcomes: list[Event],
+    minutes: float,
+    uptime: float,
+    late: bool,
+) -> None:
+    await use_gateway(hass, entry, UNREACHABLE)
+    await send_to_alice(hass, keep_trying=KEEP_TRYING)
+
+    def off() -> None:
+        freezer.tick(timedelta(minutes=minutes))
+        wall.start_machine(uptime=uptime)
+
+    await restart(hass, entry, freezer, off)
+    await use_gateway(hass, entry, sandbox.url)
+    await later(hass, freezer, minutes=5)
+    assert ends(outcomes) == [("accepted", None)]
+    assert [event.data["late"] for event in outcomes] == [late]
+    [(_, text)] = sent(sandbox)
+    assert text.startswith("门开了")
+    assert ("(from " in text) == (minutes == 40.0)  # its time is only named where it is possible
+
+
+async def test_alarm_after_a_power_cut_names_its_time(
+    hass: HomeAssistant,
+    wall: Clock,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    *,
+    freezer: FrozenDateTimeFactory,
+    outcomes: list[Event],
+) -> None:
+    """The machine starts with the time of its end, and is set right with the network, two days later."""
+    await hass.config.async_set_time_zone("Asia/Shanghai")
+    freezer.move_to("2026-11-27 14:41:00+00:00")
+    await use_gateway(hass, entry, UNREACHABLE)
+    await send_to_alice(hass, keep_trying=KEEP_TRYING)
+    await restart(hass, entry, freezer, wall.start_machine)
+    assert outcomes == []
+    wall.set(2 * 86_400.0)
+    await notice(hass, entry, freezer)
+    await restart(hass, entry, freezer, lambda: None)  # which the store survives
+    await use_gateway(hass, entry, sandbox.url)
+    await later(hass, freezer, minutes=5)
+    assert sent(sandbox) == [(ALICE, "门开了 (from 11-27 22:41)")]
+    assert ends(outcomes) == [("accepted", None)]
+    assert [(event.data["late"], event.data["since"][:16]) for event in outcomes] == [(True, "2026-11-27T14:41")]
+
+
+@pytest.mark.parametrize("boot", ["second start", None])
+async def test_old_message_of_an_earlier_start_is_too_late_with_a_right_clock(
+    hass: HomeAssistant,
+    wall: Clock,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    *,
+    freezer: FrozenDateTimeFactory,
+    outcomes: list[Event],
+    boot: str | None,
+) -> None:
+    wall.boot = "first start" if boot else None
+    await use_gateway(hass, entry, UNREACHABLE)
+    await send_to_alice(hass, keep_trying=KEEP_TRYING)
+
+    def off() -> None:
+        freezer.tick(timedelta(days=2))
+        wall.start_machine(boot)
+
+    await restart(hass, entry, freezer, off)
+    await use_gateway(hass, entry, sandbox.url)
+    await later(hass, freezer, minutes=1)
+    assert ends(outcomes) == [("not_sent", "too_late")]
+    assert [event.data["late"] for event in outcomes] == [False]
+    assert sent(sandbox) == []
+
+
+@pytest.mark.parametrize("day", ["2026-03-29 00:50:00+00:00", "2026-10-25 00:50:00+00:00"])
+async def test_restart_at_the_change_of_daylight_saving_time_moves_nothing(
+    hass: HomeAssistant,
+    wall: Clock,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    *,
+    freezer: FrozenDateTimeFactory,
+    outcomes: list[Event],
+    day: str,
+) -> None:
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    freezer.move_to(day)
+    await use_gateway(hass, entry, UNREACHABLE)
+    await send_to_alice(hass, keep_trying=KEEP_TRYING)
+
+    def off() -> None:
+        freezer.tick(timedelta(minutes=20))
+        wall.start_machine()
+
+    await restart(hass, entry, freezer, off)
+    await use_gateway(hass, entry, sandbox.url)
+    await later(hass, freezer, minutes=5)
+    assert sent(sandbox) == [(ALICE, "门开了")]
+    assert [event.data["late"] for event in outcomes] == [False]
+
+
+def test_start_of_the_machine_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(clock, "_BOOT_ID", tmp_path / "boot_id")
+    assert clock.boot_id.__wrapped__() is None
+    (tmp_path / "boot_id").write_text("a name\n")
+    assert clock.boot_id.__wrapped__() == "a name"

@@ -110,12 +110,17 @@ def unnamed_text(items: Sequence[Item], lang: Language) -> str:
     return words.unnamed.format(count=len(items)) + words.last.format(times=_times(items))
 
 
-def late_text(item: Item, parts_of: Callable[[str], int], most_parts: int, lang: Language) -> str:
-    """Return the text of a single message with its time if that costs nothing more, cut if it has too many parts."""
+def late_text(
+    item: Item, parts_of: Callable[[str], int], most_parts: int, lang: Language, now: datetime | None = None
+) -> str:
+    """Return the text of a single message with its time if that costs nothing more, cut if it has too many parts.
+
+    now: given if the message may be of an earlier day, which the time then names.
+    """
     parts = parts_of(item.text)
     if parts > most_parts:
         return _cut(item.text, parts_of, most_parts)
-    marked = _WORDS[lang].late.format(text=item.text, times=_times([item]))
+    marked = _WORDS[lang].late.format(text=item.text, times=_times([item], now))
     return marked if parts_of(marked) <= parts else item.text
 
 
@@ -154,8 +159,9 @@ def _name_of_kind(same: Sequence[Item], scale: int = 1) -> str:
     return name_of(text, scale) or name_of(same[0].text, scale)
 
 
-def _times(items: Sequence[Item]) -> str:
-    """Return the local time of the oldest and of the newest message."""
+def _times(items: Sequence[Item], now: datetime | None = None) -> str:
+    """Return the local time of the oldest and of the newest message, with their days if these, or now, differ."""
     ends = [dt_util.as_local(end(item.at for item in items)) for end in (min, max)]
-    form = "%H:%M" if ends[0].date() == ends[1].date() else "%m-%d %H:%M"
+    days = {dt_util.as_local(at).date() for at in (*ends, now or ends[0])}
+    form = "%H:%M" if len(days) == 1 else "%m-%d %H:%M"
     return "–".join(dict.fromkeys(end.strftime(form) for end in ends))

@@ -187,6 +187,14 @@ class DigestSender:
         most = self._failover.most_parts(automatic=automatic)
         return late_text(items[0], self._parts_of, _TOO_LONG if most is None else most, lang)
 
+    def marked(self, message: QueuedMessage) -> QueuedMessage:
+        """Return a message with the time when it was queued, if that is known although the clock was wrong."""
+        at = message.queued_at(dt_util.utcnow().timestamp())
+        if not message.is_late or at != message.noted or self._failover is None:
+            return message
+        item, lang = Item(dt_util.utc_from_timestamp(at), message.text), language(self.hass)
+        return replace(message, text=late_text(item, self._parts_of, _TOO_LONG, lang, dt_util.utcnow()))
+
     def _digest(self, messages: Sequence[QueuedMessage]) -> QueuedMessage:
         """Return the message that is sent for several. A refusal of their words leaves their number."""
         newest = messages[-1]
@@ -286,8 +294,8 @@ class DigestSender:
         messages = [stored.message for stored in group]
         count = len(group) if len(group) > 1 else None
         result = replace(result, digest=count, delayed_until=None)
-        since = dt_util.utc_from_timestamp(min(message.since for message in messages))
-        async_report_outcome(self.hass, self.entry, result, since, "normal")
+        oldest = replace(min(messages, key=lambda message: message.since), priority="normal")
+        async_report_outcome(self.hass, self.entry, result, oldest)
         self.failures.async_end(result, "normal", None, automatic=self._is_automatic(messages))
         await self.storage.async_delete_together([stored.row for stored in group])
 

@@ -16,6 +16,10 @@ from .policy import NO_POLICY, DeliveryPolicy, Fallback
 
 # The outcome of a fallback step that reports nothing more: actions, and entities of other integrations.
 DONE: Final = "done"
+# Seconds. Smaller changes are corrections of a running clock, and do not matter for any of the times.
+CLOCK_TOLERANCE: Final = 60.0
+# 2026-01-01. The clock of a machine that shows an earlier time was never set.
+EARLIEST_TIME: Final = 1_767_225_600.0
 HANDLED: Final = (Outcome.ACCEPTED.value, DONE)
 _MAY_HAVE_ARRIVED: Final = (Outcome.ACCEPTED.value, Outcome.HELD.value, Outcome.UNKNOWN.value)
 
@@ -29,8 +33,10 @@ class QueuedMessage:
     its turn. tries: attempts so far. watched: the message was sent, only its fallback waits. outgoing: its row in the
     journal, if its delivery report is awaited. missed: its outcome, if that is why the fallback waits. transport: that
     submitted it, if its delivery report is awaited. repeated: it was already sent once more. limit: the reason of the
-    spending limit that holds it back. attempt: the last attempt to send it with others in a digest. Times are seconds
-    since 1970. The names of the fields are the keys of the stored form.
+    spending limit that holds it back. attempt: the last attempt to send it with others in a digest. boot: the
+    start of the machine whose clock its times follow. offset: of that clock from the monotonic one. noted: when it was
+    queued by the clock of an earlier start. Times are seconds since 1970. The names of the fields are the keys of the
+    stored form.
     """
 
     number: str
@@ -54,6 +60,9 @@ class QueuedMessage:
     repeated: bool = False
     limit: str | None = None
     attempt: str | None = None
+    boot: str | None = None
+    offset: float | None = None
+    noted: float | None = None
 
     def __repr__(self) -> str:
         """Show neither number nor text."""
@@ -80,6 +89,15 @@ class QueuedMessage:
             values.pop("repeat", None),
         )
         return cls(policy=policy, **values)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its times were moved by a guess, because the clock was wrong before or after the machine started."""
+        return self.noted is not None and abs(self.since - self.noted) >= CLOCK_TOLERANCE
+
+    def queued_at(self, now: float) -> float:
+        """Return when it was queued. A time that the clock of an earlier start noted counts if it is possible."""
+        return self.noted if self.noted is not None and EARLIEST_TIME <= self.noted <= now else self.since
 
     def addressee(self, entry: ConfigEntry[Any]) -> Addressee:
         """Return the addressee as stored."""

@@ -164,9 +164,8 @@ class DeferredQueue:
 
     async def async_enqueue(self, message: QueuedMessage, due: datetime) -> bool:
         """Store a message until it is due; return whether it is now safe from a restart."""
-        self._clock.check()
         try:
-            stored = await self._storage.async_insert(message, due)
+            stored = await self._storage.async_insert(self._clock.stamp(message), due)
         except StoreError as error:
             _LOGGER.error("A message could not be queued (%s)", error)  # noqa: TRY400
             return False
@@ -312,7 +311,7 @@ class DeferredQueue:
                 await self._storage.async_update(replace(stored, message=replace(message, tried=True)), going=True)
 
         before = self._clock.total
-        result = await self.send(self, Attempt(_attempt_id(stored), message, before_fallback))
+        result = await self.send(self, Attempt(_attempt_id(stored), self.digests.marked(message), before_fallback))
         stored = self._clock.adjust(stored, before)
         await self._async_settle(stored, result)
 
@@ -359,9 +358,8 @@ class DeferredQueue:
 
     async def _async_end(self, stored: StoredMessage, result: DeliveryResult) -> None:
         """Report the outcome of a message and delete it."""
-        since = dt_util.utc_from_timestamp(stored.message.since)
         message = stored.message
-        async_report_outcome(self.hass, self.entry, result, since, message.priority)
+        async_report_outcome(self.hass, self.entry, result, message)
         self.failures.async_end(result, message.priority, None, automatic=message.automatic)
         await self._storage.async_delete(stored.row)
 
