@@ -20,6 +20,7 @@ from ..const import (
     CONF_COMMAND_WORDS,
     CONF_EXTENSION,
     CONF_HTTP,
+    CONF_LISTENER_PORT,
     CONF_LONG_TEXT,
     CONF_NETWORKS,
     CONF_PROXY,
@@ -35,6 +36,7 @@ from ..conversation.engine import ExtensionRange, InvalidRangeError
 from ..inbound.endpoints import async_register_push
 from ..recipients import recipients
 from .onboarding_letter import make_letter, new_push_secret
+from .own_port import async_open_own_port
 from .schemas import BALANCE, CONVERSATION, INTEGERS, RECEIVING, SENDING, SENDING_OVER_CMPP, SPENDING, STORAGE
 from .self_test import SelfTest
 from .validation import signature_errors, without_brackets
@@ -68,7 +70,10 @@ class Sms1680OptionsFlow(OptionsFlow):
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:  # noqa: ARG002
         """Show the menu of the options."""
         options = ["sending", "receiving", "keeping", "conversation", "balance", "spending"]
-        return self.async_show_menu(step_id="init", menu_options=[*options, "letter", "renew_secret", "test"])
+        data, port = self.config_entry.data, self.config_entry.options.get(CONF_LISTENER_PORT)
+        own_port = ["own_port"] if CONF_HTTP in data and not port else []
+        options += ["letter", *own_port, "renew_secret", "test"]
+        return self.async_show_menu(step_id="init", menu_options=options)
 
     async def async_step_sending(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Set how messages are sent."""
@@ -139,6 +144,13 @@ class Sms1680OptionsFlow(OptionsFlow):
         return self.async_show_form(step_id=name, data_schema=_EMPTY, description_placeholders=placeholders)
 
     async_step_letter_unreachable = async_step_letter
+
+    async def async_step_own_port(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Give the account a port of its own, then show the letter with the new addresses."""
+        if user_input is not None:
+            return await self.async_step_init()
+        shown = await async_open_own_port(self.hass, self.config_entry)
+        return self.async_show_form(step_id="own_port", data_schema=_EMPTY, description_placeholders=shown)
 
     async def async_step_renew_secret(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Replace the secrets of the push addresses, then show the letter with the new addresses."""
