@@ -88,6 +88,8 @@ def shorten_question(addressees: Sequence[Addressee], text: str, words: Sequence
     start = min([*named, len(text) - _SHORTEST_END])
     while start > len(text) - _LONGEST_END and text[start - 1] not in _ENDS:
         start -= 1
+    while units(text[start:]) > _LONGEST_END:
+        start += 1
     end = text[start:]
     room = min(room_of(signature_of(addressee.entry)) for addressee in addressees)
     return shorten_to(text[:start], room - units(end)) + end

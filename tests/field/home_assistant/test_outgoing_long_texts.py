@@ -12,6 +12,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.client import Reply
+from custom_components.sms1680.client.text import units
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
@@ -124,6 +125,33 @@ async def test_long_question_keeps_its_answers(hass: HomeAssistant, entry: MockC
     assert text.startswith("水浸水浸")
     assert text.endswith(question[question.index("是否") :])
     assert text.count("…") == 1
+
+
+UNNAMED = {
+    "only emoji": "😀" * 600,
+    "no sentence ends": "水" * 600,
+    "short sentences": "水。" * 300,
+    "emoji of several": "。" + "👨‍👩‍👧" * 200,
+    "an answer at the beginning": "回复 1" + "水" * 600,
+}
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("kind", UNNAMED)
+async def test_long_question_without_named_answers_keeps_its_end(
+    hass: HomeAssistant, sandbox: Sandbox, kind: str
+) -> None:
+    text = UNNAMED[kind]
+    answers = [{"id": "close", "sentences": ["1"]}]
+    asking = start_question(hass, "notify.alice", question=text, answers=answers, timeout={"seconds": 1})
+    await wait_for_messages(sandbox)
+    ((_, arrived),) = sent(sandbox)
+    assert (await asking)["answers"][0]["long_text"] == "cut"
+    assert 480 < units(arrived) <= 494
+    begin, end = arrived.split("…")
+    assert text.startswith(begin)
+    assert text.endswith(end)
+    assert units(end) >= 55
 
 
 @pytest.mark.parametrize("entry", ["refuse"], indirect=True)
