@@ -44,7 +44,7 @@ ATTR_WAIT_FOR_DELIVERY: Final = "wait_for_delivery"
 _SENDING: Final[VolDictType] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **MESSAGE_OPTIONS}
 _ADDRESSEE: Final[VolDictType] = {
     vol.Exclusive(ATTR_NUMBER, "recipient"): cv.string,
-    vol.Exclusive(ATTR_ENTITY_ID, "recipient"): cv.entity_id,
+    vol.Exclusive(ATTR_ENTITY_ID, "recipient"): vol.All(cv.string, str.strip, str.lower),
 }
 
 

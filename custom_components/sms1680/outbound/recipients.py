@@ -13,6 +13,8 @@ from homeassistant.const import (
     ATTR_ENTITY_ID,
     ATTR_FLOOR_ID,
     ATTR_LABEL_ID,
+    ENTITY_MATCH_ALL,
+    ENTITY_MATCH_NONE,
     Platform,
 )
 from homeassistant.core import HomeAssistant, ServiceCall
@@ -28,9 +30,24 @@ from ..recipients import Addressee, recipients
 
 ATTR_NUMBER: Final = "number"
 
+_MATCHES: Final = frozenset({ENTITY_MATCH_ALL, ENTITY_MATCH_NONE})
+
+
+def _read_entity_ids(value: Any) -> list[str]:  # noqa: ANN401 - any user input
+    """Return the entity ids of a call. A text that is none remains: it is a wrong target, and the others are not.
+
+    Raises vol.Invalid for `all` or `none` alone: no target means everybody.
+    """
+    given = value.split(",") if isinstance(value, str) else cv.ensure_list(value)
+    entity_ids = [one.lower() for one in (cv.string(one).strip() for one in given) if one]
+    if entity_ids and _MATCHES.issuperset(entity_ids):
+        raise vol.Invalid("a target must be named: no target means everybody")
+    return entity_ids
+
+
 _IDS: Final = vol.All(cv.ensure_list, [cv.string])
 TARGET_FIELDS: Final[VolDictType] = {
-    vol.Optional(ATTR_ENTITY_ID): cv.entity_ids,
+    vol.Optional(ATTR_ENTITY_ID): _read_entity_ids,
     **{vol.Optional(name): _IDS for name in (ATTR_DEVICE_ID, ATTR_AREA_ID, ATTR_FLOOR_ID, ATTR_LABEL_ID)},
 }
 
@@ -314,7 +331,9 @@ def _recipients_of(
     wrong = [WrongTarget(written) for written in missing]
     first_error: ServiceValidationError | None = None
     found: list[tuple[str, Addressee]] = []
-    for entity_id in _in_order(selected.referenced, call.data.get(ATTR_ENTITY_ID)):
+    given = call.data.get(ATTR_ENTITY_ID) or []
+    matches = _MATCHES.intersection(given)  # Home Assistant leaves them out
+    for entity_id in _in_order(selected.referenced | matches, given):
         try:
             ours = _named(hass, entity_id)
             if not ours:
@@ -352,10 +371,10 @@ def _named(hass: HomeAssistant, entity_id: str) -> list[tuple[str, Addressee]]:
     return persons
 
 
-def _in_order(entity_ids: set[str], given: Any) -> list[str]:  # noqa: ANN401 - as the schema leaves it
+def _in_order(found: set[str], given: Sequence[str]) -> list[str]:
     """Return entity ids in the order given, the members of groups last."""
-    order = {entity_id: place for place, entity_id in enumerate(given or [])}
-    return sorted(entity_ids, key=lambda entity_id: (order.get(entity_id, len(order)), entity_id))
+    order = {entity_id: place for place, entity_id in enumerate(given)}
+    return sorted(found, key=lambda entity_id: (order.get(entity_id, len(order)), entity_id))
 
 
 def select(hass: HomeAssistant, call: ServiceCall) -> Selected:

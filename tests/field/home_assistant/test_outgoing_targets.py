@@ -54,6 +54,12 @@ TARGETS: dict[str, tuple[dict[str, Any], list[str], list[tuple[str, str]]]] = {
         [ALICE],
         [("notify.gone", "recipient")],
     ),
+    "a name where an entity belongs, and a state that is unknown": (
+        {"entity_id": ["Alice", "notify.bob", "unknown", "all"]},
+        [BOB],
+        [("alice", "recipient"), ("unknown", "recipient"), ("all", "recipient")],
+    ),
+    "entities in one text": ({"entity_id": "notify.Alice, ,notify.bob"}, [ALICE, BOB], []),
     "an area that was deleted": ({"area_id": "gone", "number": BOB}, [BOB], [("gone", "recipient")]),
     "several numbers in one text": ({"number": f"{ALICE}, +86 139 0000 0009；{BOB}"}, [ALICE, STRANGER, BOB], []),
 }
@@ -98,7 +104,7 @@ async def test_call_without_a_response_raises_afterwards(
 async def test_wrong_row_is_alone(
     hass: HomeAssistant, sandbox: Sandbox, action: str, field: str, more: dict[str, Any]
 ) -> None:
-    given = [{"number": TEN_DIGITS}, {"entity_id": "notify.alice"}, {"entity_id": "notify.gone"}, {"number": BOB}]
+    given = [{"number": TEN_DIGITS}, {"entity_id": "notify.alice"}, {"entity_id": "gone"}, {"number": BOB}]
     template = {"template": "{A}打开"} if action == "send_template" else {}
     answer = await act(hass, action, **{field: [{**one, **more} for one in given]}, **template)
     assert [one["outcome"] for one in answer["messages"]] == ["refused", "accepted", "refused", "accepted"]
