@@ -23,6 +23,7 @@ from tests.home_assistant.helpers import ALICE, MakeEntry, receive, send_text
 REVEALING = {
     const.CONF_SIGNATURE: "某某科技",
     const.CONF_PROXY: "http://proxyuser:proxypass@127.0.0.1:1",
+    const.CONF_SHARED_STATE: "redis://stateuser:statepass@127.0.0.1:1/0",
     const.CONF_SOURCE_NUMBER: "106900001680",
     const.CONF_NETWORKS: ["192.0.2.0/24"],
     const.CONF_SAFE_TEXT: "家中有警报",

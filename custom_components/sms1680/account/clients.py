@@ -1,9 +1,11 @@
 """Makes the core's clients from the data and options of a config entry."""
 
+import importlib
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,11 +13,14 @@ import httpx
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.httpx_client import get_async_client
+from homeassistant.requirements import RequirementsNotFound, async_process_requirements
 from homeassistant.util.ssl import client_context, client_context_no_verify
 
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, Receipt
 from ..client.cmpp import CMPPClient, Status
 from ..client.cmpp.acknowledger import OnIncoming
+from ..client.errors import InvalidSettingError
+from ..client.limits.server_address import read_address
 from ..const import (
     CONF_CMPP,
     CONF_GATEWAY,
@@ -27,11 +32,13 @@ from ..const import (
     CONF_PROXY,
     CONF_RATE,
     CONF_SERVICE_ID,
+    CONF_SHARED_STATE,
     CONF_SIGNATURE,
     CONF_SIGNATURE_PLACE,
     CONF_SINGLE_ROWS,
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
+    DOMAIN,
     FORM_PLAIN,
     FORM_PLAIN_FOR_BALANCE,
     FORM_PLAIN_FOR_MESSAGES,
@@ -45,6 +52,10 @@ _WIRE = logging.getLogger("custom_components.sms1680.cmpp_wire")
 # The options that the core's clients take under the same name: both of them, and the HTTP client alone.
 _COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE)
 _SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY, CONF_SINGLE_ROWS)
+
+# The client of Valkey and Redis. It is no requirement in the manifest, because most homes have no such server. Home
+# Assistant installs it when an account names a server.
+_REDIS = "redis>=5.0.0,<9"
 
 
 def make_account(http: Mapping[str, Any]) -> Account:
@@ -75,7 +86,7 @@ async def async_make_client(
     It is made in the executor, because it opens the files that share the account's pace between the processes of the
     machine, and for a proxy also the certificates. Raises InvalidSettingError.
     """
-    settings = _chosen(options, _SETTINGS)
+    settings = _chosen(options, _SETTINGS) | await _async_shared_state(hass, options)
     make = partial(
         AsyncClient,
         make_account(http),
@@ -100,6 +111,7 @@ async def async_make_cmpp_client(
     http: the HTTP transport of the same account; both share its pace. handlers: on_receipt, on_incoming and on_status
     of the core's client. Made in the executor, as above. Raises InvalidSettingError.
     """
+    shared_state = await _async_shared_state(hass, options)
     make = partial(
         CMPPClient,
         cmpp[CONF_HOST],
@@ -114,6 +126,7 @@ async def async_make_cmpp_client(
         spending=spending_limits(options),
         wire_log=partial(_WIRE.debug, "%s"),
         **_chosen(options, _COMMON),
+        **shared_state,
         **handlers,
     )
     return await hass.async_add_executor_job(make)
@@ -142,6 +155,39 @@ async def async_make_failover_client(
             hass, cmpp, options, http, on_receipt=on_receipt, on_incoming=on_incoming, on_status=on_status
         )
     return FailoverClient(http_client, cmpp_client, receipts)
+
+
+async def async_has_redis(hass: HomeAssistant) -> bool:
+    """Return whether the package redis is installed. Install it first if it is not and Home Assistant may do so."""
+    if await hass.async_add_executor_job(find_spec, "redis") is None:
+        try:
+            await async_process_requirements(hass, DOMAIN, [_REDIS])
+        except RequirementsNotFound:
+            return False
+        importlib.invalidate_caches()
+    return await hass.async_add_executor_job(find_spec, "redis") is not None
+
+
+def is_server_address(address: str | None) -> bool:
+    """Return whether an address is empty or that of a Valkey or Redis server."""
+    if not address:
+        return True
+    try:
+        read_address(address)
+    except InvalidSettingError:
+        return False
+    return True
+
+
+async def _async_shared_state(hass: HomeAssistant, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the setting of the core's clients for the shared state.
+
+    Without the package redis, the client warns and shares the state within this machine only.
+    """
+    if not (address := options.get(CONF_SHARED_STATE)):
+        return {}
+    await async_has_redis(hass)
+    return {"state": address}
 
 
 def is_usable_proxy(address: str | None) -> bool:

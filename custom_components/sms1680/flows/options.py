@@ -12,7 +12,7 @@ from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
-from ..account.clients import is_usable_proxy
+from ..account.clients import async_has_redis, is_server_address, is_usable_proxy
 from ..client import InvalidMessageError
 from ..client.cmpp.compose import full_number
 from ..const import (
@@ -27,6 +27,7 @@ from ..const import (
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
     CONF_QUESTION_EXTENSIONS,
+    CONF_SHARED_STATE,
     CONF_SIGNATURE,
     CONF_SINGLE_ROWS,
     CONF_SOURCE_NUMBER,
@@ -85,6 +86,10 @@ class Sms1680OptionsFlow(OptionsFlow):
                 errors[CONF_SOURCE_NUMBER] = "invalid_source_number"
             if not is_usable_proxy(user_input.get(CONF_PROXY)):
                 errors[CONF_PROXY] = "invalid_proxy"
+            if not is_server_address(state := user_input.get(CONF_SHARED_STATE)):
+                errors[CONF_SHARED_STATE] = "invalid_shared_state"
+            elif state and not await async_has_redis(self.hass):
+                errors[CONF_SHARED_STATE] = "no_redis"
             if not errors:
                 user_input = {**user_input, CONF_SIGNATURE: without_brackets(user_input.get(CONF_SIGNATURE, ""))}
                 # Only the choices against these defaults are stored.

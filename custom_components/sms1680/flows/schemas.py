@@ -73,6 +73,7 @@ from ..const import (
     CONF_REPORT_WITHIN,
     CONF_SAFE_TEXT,
     CONF_SERVICE_ID,
+    CONF_SHARED_STATE,
     CONF_SHOW_PANEL,
     CONF_SIGNATURE,
     CONF_SIGNATURE_PLACE,
@@ -159,6 +160,7 @@ SENDING: Final = vol.Schema(
         vol.Optional(CONF_SINGLE_ROWS, default=True): BooleanSelector(),
         vol.Optional(CONF_SOURCE_NUMBER): _TEXT,
         vol.Optional(CONF_PROXY): _TEXT,
+        vol.Optional(CONF_SHARED_STATE): _PASSWORD,
         vol.Optional(CONF_SAFE_TEXT): _TEXT,
     }
 )

@@ -55,13 +55,12 @@ class Release:
 
 @dataclass(slots=True)
 class _Leases:
-    """The leases of this process, and the thread that renews them."""
+    """The leases of this process. ended: stops the thread that renews them, None if there is none."""
 
     process: int = field(default_factory=os.getpid)
     held: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    ended: threading.Event = field(default_factory=threading.Event)
-    renewer: threading.Thread | None = None
+    ended: threading.Event | None = None
 
 
 class RemotePace:
@@ -76,7 +75,6 @@ class RemotePace:
         prefix = f"sms1680:{{{state_name(key)}}}:"
         self._record, self._slots, self._urgent = (f"{prefix}{name}" for name in ("record", "slots", "urgent"))
         self._leases = _Leases()
-        weakref.finalize(self, self._leases.ended.set)
 
     def acquire(self, index: int, rate: float | None, urgent: str) -> Generator[float, None, Decision | None]:
         """Acquire a lease for a slot that this machine has locked. Yield seconds to sleep.
@@ -106,6 +104,9 @@ class RemotePace:
         if lease is not None:
             with self._leases.lock:
                 self._leases.held.discard(lease)
+                if not self._leases.held and self._leases.ended is not None:
+                    self._leases.ended.set()
+                    self._leases.ended = None
         values = (
             lease or "",
             int(change.submitted),
@@ -139,14 +140,13 @@ class RemotePace:
         leases = self._leases
         with leases.lock:
             if leases.process != os.getpid():  # a fork copies the leases of its parent, but not the thread
-                leases.process, leases.renewer = os.getpid(), None
+                leases.process, leases.ended = os.getpid(), None
                 leases.held.clear()
             leases.held.add(lease)
-            if leases.renewer is None or not leases.renewer.is_alive():
-                leases.renewer = threading.Thread(
-                    target=_renew, args=(weakref.ref(self), leases), name="sms1680-redis-leases", daemon=True
-                )
-                leases.renewer.start()
+            if leases.ended is None:
+                leases.ended = threading.Event()
+                arguments = (weakref.ref(self), leases.ended)
+                threading.Thread(target=_renew, args=arguments, name="sms1680-redis-leases", daemon=True).start()
 
     def renew(self) -> None:
         """Renew the leases of this process, in the background."""
@@ -155,13 +155,9 @@ class RemotePace:
                 self._server.later(RENEW, [self._slots], [LEASE * 1000, *held])
 
 
-def _renew(reference: "weakref.ref[RemotePace]", leases: _Leases) -> None:
+def _renew(reference: "weakref.ref[RemotePace]", ended: threading.Event) -> None:
     """Renew leases until none is held or their owner has gone."""
-    while not leases.ended.wait(RENEWED_EVERY):
-        with leases.lock:
-            if not leases.held:
-                leases.renewer = None
-                return
+    while not ended.wait(RENEWED_EVERY):
         pace = reference()
         if pace is None:
             return

@@ -1,7 +1,7 @@
 """The server that several machines share, with a bound on the time that it may cost.
 
-One thread talks to it, so no event loop waits for it: a caller looks for the answer between short sleeps. After a
-failure the server is not used until a probe, which no caller awaits, succeeds.
+One thread at a time talks to it, so no event loop waits for it: a caller looks for the answer between short sleeps.
+After a failure the server is not used until a probe, which no caller awaits, succeeds.
 """
 
 import asyncio
@@ -11,12 +11,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Any
 
 from ..server_address import ServerAddress
 from .connection import Connect, MissingPackageError, RedisConnection, ScriptError, ServerConnection, Value
 from .scripts import PROBE
+from .worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ class SharedServer:
         self._process = os.getpid()
         self._connected_at = 0.0
         self._connections: list[ServerConnection] = []
-        self._worker = ThreadPoolExecutor(1, "sms1680-redis")
-        weakref.finalize(self, _close, self._worker, self._connections)
+        self._worker = Worker("sms1680-redis")
+        weakref.finalize(self, _close, self._connections)
 
     def call(
         self,
@@ -187,7 +188,7 @@ class SharedServer:
             "The shared state on %s cannot be used (%s). The state is shared by the processes of this machine only "
             "until it is back",
             self.address,
-            error if isinstance(error, ScriptError) else type(error).__name__,
+            str(error) if isinstance(error, ScriptError) else type(error).__name__,
         )
 
     def _run(self, script: str, keys: Sequence[str], values: Sequence[Value]) -> Answer:
@@ -198,8 +199,7 @@ class SharedServer:
         return self._connections[0].run(script, keys, values)
 
 
-def _close(worker: ThreadPoolExecutor, connections: list[ServerConnection]) -> None:
-    worker.shutdown(wait=False)
+def _close(connections: list[ServerConnection]) -> None:
     for connection in connections:
         connection.close()
 
