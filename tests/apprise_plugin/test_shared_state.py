@@ -20,7 +20,8 @@ from sms1680.apprise.dedupe import Dedupe, PreviousSend
 from sms1680.limits.redis import server as server_module
 from sms1680.outcomes import Outcome, Reason
 from sms1680.receipts import Receipt
-from sms1680.sandbox import SandboxThread
+from sms1680.sandbox import Config, SandboxThread
+from sms1680.sandbox.config import DEMO_PRODUCT
 
 A, B = "13800000000", "13900000001"
 TEXT = "后门打开"
@@ -211,6 +212,12 @@ class Machine:
 
     def results(self) -> list[bool]:
         return [json.loads(line) for line in self.process.communicate(timeout=1000)[0].splitlines()]
+
+
+@pytest.fixture
+def box() -> Iterator[SandboxThread]:
+    with SandboxThread(Config(report_delay=0.0, products={DEMO_PRODUCT: 1_000_000})) as running:
+        yield running
 
 
 @needs_server
