@@ -106,8 +106,8 @@ class TestAccountThatCannotSend:
         (repair,) = critical_repairs(hass)
         assert (repair.translation_placeholders or {})["who"] == "Alice"
 
-    async def test_yaml(self, hass: HomeAssistant, fired: dict[str, list[Event]], reason: str) -> None:
-        with pytest.raises(ServiceValidationError, match="Home is not loaded"):
+    async def test_yaml(self, hass: HomeAssistant, fired: dict[str, list[Event]], reason: str, kind: str) -> None:
+        with pytest.raises(ServiceValidationError, match=f"Home is {kind.replace('_', ' ')}"):
             await call(hass, "notify.line", data=CRITICAL)
         assert told(fired) == [(ALICE, "Alice", "not_sent", reason), (STRANGER, None, "not_sent", reason)]
         assert len(critical_repairs(hass)) == 2
@@ -125,8 +125,12 @@ class TestAccountThatCannotSend:
         batch = {"messages": [{"message": "门开了", **target}]}
         with pytest.raises(ServiceValidationError):
             await hass.services.async_call("sms1680", "send_batch", batch, blocking=True)
-        expected = "account_not_found" if "number" in target and reason == "account_disabled" else reason
-        assert told(fired) == [(ALICE, "Alice", "not_sent", expected)]
+        assert told(fired) == [(ALICE, "Alice", "not_sent", reason)]
+
+    async def test_raw_number(self, hass: HomeAssistant, fired: dict[str, list[Event]], reason: str, kind: str) -> None:
+        with pytest.raises(ServiceValidationError, match=f"Home is {kind.replace('_', ' ')}"):
+            await call(hass, "sms1680.send_message", number=STRANGER)
+        assert told(fired) == [(STRANGER, None, "not_sent", reason)]
 
     async def test_later_delivery_removes_the_repair(
         self, hass: HomeAssistant, entry: MockConfigEntry, kind: str, fired: dict[str, list[Event]]

@@ -24,7 +24,7 @@ QUOTING = (
     "sqlalchemy.engine",
 )
 QUOTING_HOSTS = ("changedetectionio.notification.handler",)  # it logs the URLs that it notifies
-NUMBER = re.compile(r"(?<!\d)(?:86)?1[3-9]\d{9}(?!\d)")
+NUMBER = re.compile(r"(?<!\d)(?<!\d\.)(?:86)?1[3-9]\d{9}(?!\d)")
 # Our log messages are never Chinese, but most texts are.
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 SHORTEST_TEXT = 12  # characters; a shorter English text, such as `accepted`, is also a word of the logs

@@ -18,6 +18,7 @@ from homeassistant.util import dt as dt_util
 
 from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.options import SendOptions
+from ..client.outcomes import OWN_LIMITS
 from ..client.text import Signature
 from ..const import CONF_HTTP, CONF_NUMBER, CONF_SIGNATURE, CONF_SIGNATURE_PLACE
 from ..recipients import recipients
@@ -148,8 +149,11 @@ class JournaledClient:
         batch, index = receipt.context, receipt.index
         if not isinstance(batch, JournalBatch):
             batch, index = self._open([(receipt.number, None)], {}, DEFAULT_CONTEXT), 0
+        outcome = receipt.outcome
+        if receipt.reason in OWN_LIMITS and batch.dispatch.messages[index].priority != "critical":
+            outcome = Outcome.NOT_SENT  # it waits for room in the limit, or another message replaces it
         answer = RecordedOutcome(
-            receipt.outcome,
+            outcome,
             dt_util.utcnow(),
             receipt.reason,
             receipt.message_ids,

@@ -56,6 +56,7 @@ from ..outbound.recipients import (
     accepts_critical,
     addressees_of_numbers,
     async_authorise,
+    not_loaded_error,
     without_duplicates,
 )
 from ..outbound.unsent import Unsent, async_report_rejected, async_report_wrong
@@ -250,7 +251,7 @@ async def _send_by_config_entry(
         raise validation_error("accounts_of_one_name", account=title)
     (entry,) = titled
     if entry.state is not ConfigEntryState.LOADED:
-        raise validation_error("account_not_loaded", account=title)
+        raise not_loaded_error(entry)
     addressees, wrong = _addressees(hass, entry, targets)
     async_report_wrong(hass, entry, wrong, options.priority, options.context)
     critical = [one for one in addressees if options.urgent and accepts_critical(hass, one)]

@@ -18,7 +18,7 @@ from ..errors import DropReason, language
 from ..store.db import StoreError
 from .digest import MAX_PARTS, Item, digest_text, late_text, unnamed_text
 from .failures import FailureReporter
-from .models import Attempt, DeliveryResult, QueuedMessage, StoredMessage
+from .models import Attempt, DeliveryResult, QueuedMessage, StoredMessage, digest_attempt
 from .outcome_events import async_report_outcome
 from .policy import DeliveryPolicy
 from .retry_policy import TOO_LATE, at_present, is_too_late, pause_after
@@ -234,7 +234,8 @@ class DigestSender:
             await self.async_end(late, self._too_late(late[-1], now))
         if not going:
             return
-        attempt = f"{going[0].row}.{going[0].message.tries}"
+        count = len(going) if len(going) > 1 else None
+        attempt = digest_attempt(f"{going[0].row}.{going[0].message.tries}", count)
         going = [replace(one, message=replace(one.message, attempt=attempt)) for one in going]
         try:
             await self.storage.async_update_together(going, going=True)
@@ -243,7 +244,6 @@ class DigestSender:
             self._wait([replace(one, due=now + pause_after(one.message.tries)) for one in going])
             return
         message = self._digest([one.message for one in going])
-        count = len(going) if len(going) > 1 else None
         result = await self.send(Attempt(attempt, message, _no_fallback, count))
         await self._async_settle(going, replace(result, digest=count))
 

@@ -37,7 +37,7 @@ from ..issues import CRITICAL_FAILED, without_markdown
 from ..recipients import find_recipient, recipients
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError, comparable_number
 from .failure import CAUSES, Failure, FailureCause, is_repeatable
-from .models import DeliveryResult, QueuedMessage, receipt_response
+from .models import DeliveryResult, QueuedMessage, digest_count, receipt_response
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -48,7 +48,6 @@ _SWEEP_DELAY: Final = 60.0  # seconds
 # The rows of the messages that a call is busy with. A call can outlive a reload of its account.
 _DATA_RUNNING: HassKey[set[int]] = HassKey(f"{DOMAIN}_running_messages")
 _MAX_CONCLUDED: Final = 10_000  # rows whose mark in the journal may still be on its way
-_MAX_DIGESTS: Final = 1_000  # rows of digests whose delivery report may still be on its way
 _TITLES: Final = ("Critical SMS not delivered", "紧急短信未送达")
 _NOTICES: Final = (
     (
@@ -140,7 +139,6 @@ class FailureReporter:
         self._journal = journal
         self._last_report: datetime | None = None
         self._concluded: BoundedDict[int, None] = BoundedDict(_MAX_CONCLUDED)
-        self._digests: BoundedDict[int, int] = BoundedDict(_MAX_DIGESTS)
         self._running = hass.data.setdefault(_DATA_RUNNING, set())
         # Failed reports that arrived while the call was still busy with the message.
         self._early: BoundedDict[int, DeliveryUpdate] = BoundedDict(_MAX_CONCLUDED)
@@ -199,8 +197,6 @@ class FailureReporter:
             self._running.discard(result.outgoing or 0)
             if (early := self._early.pop(result.outgoing or 0, None)) is not None:
                 self.async_report_update(early)
-            if result.digest is not None and result.outgoing is not None:
-                self._digests[result.outgoing] = result.digest
             return
         if not result.is_handled and result.outgoing not in self._concluded:
             name = _recipient(self._entry, result.addressee.number)
@@ -293,7 +289,7 @@ class FailureReporter:
             automatic=update.automatic,
             row=update.row,
             fallback=tuple(fallback),
-            digest=self._digests.get(update.row),
+            digest=digest_count(update.attempt),
         )
         async_report(self._hass, self._entry, failure)
         self.async_conclude([update.row])

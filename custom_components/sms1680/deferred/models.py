@@ -21,6 +21,8 @@ CLOCK_TOLERANCE: Final = 60.0
 # 2026-01-01. The clock of a machine that shows an earlier time was never set.
 EARLIEST_TIME: Final = 1_767_225_600.0
 HANDLED: Final = (Outcome.ACCEPTED.value, DONE)
+# Precedes the number of messages in the id of an attempt.
+_DIGEST: Final = "*"
 _MAY_HAVE_ARRIVED: Final = (Outcome.ACCEPTED.value, Outcome.HELD.value, Outcome.UNKNOWN.value)
 
 
@@ -215,3 +217,14 @@ def receipt_response(receipt: Receipt, name: str | None) -> dict[str, Any]:
         "parts": receipt.parts,
         "reason": receipt.reason.value if receipt.reason else None,
     }
+
+
+def digest_attempt(attempt: str, count: int | None) -> str:
+    """Return the id of an attempt to send a digest, which contains the number of its messages."""
+    return attempt if count is None else f"{attempt}{_DIGEST}{count}"
+
+
+def digest_count(attempt: str | None) -> int | None:
+    """Return how many messages an attempt sent in one digest, None for an ordinary message."""
+    _, _, count = (attempt or "").partition(_DIGEST)
+    return int(count) if count.isdecimal() else None

@@ -112,7 +112,7 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> ConfigEntry[Any]:
         # An account that is being reloaded counts: another one must not send its messages.
         enabled = [entry for entry in entries if entry.disabled_by is None]
         if not enabled:
-            raise validation_error("no_account")
+            raise not_loaded_error(entries[0]) if len(entries) == 1 else validation_error("no_account")
         if len(enabled) > 1:
             raise validation_error("several_accounts", accounts=_listed(enabled))
         entry_id = enabled[0].entry_id
@@ -120,8 +120,14 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> ConfigEntry[Any]:
     if entry is None:
         raise validation_error("account_not_found", account=entry_id, accounts=_listed(entries))
     if entry.state is not ConfigEntryState.LOADED:
-        raise validation_error("account_not_loaded", account=entry.title)
+        raise not_loaded_error(entry)
     return entry
+
+
+def not_loaded_error(entry: ConfigEntry[Any]) -> ServiceValidationError:
+    """Return the error for an account that is not loaded, for example because it is disabled."""
+    key = "account_not_loaded" if entry.disabled_by is None else "account_disabled"
+    return validation_error(key, account=entry.title)
 
 
 async def async_target_addressees(call: ServiceCall) -> tuple[list[Addressee], list[WrongTarget]]:
@@ -259,7 +265,7 @@ def addressee_of_entity(hass: HomeAssistant, entity_id: str) -> tuple[str, Addre
     if entity is None or entity.disabled or found is None:
         return None
     if found.entry.state is not ConfigEntryState.LOADED:
-        raise validation_error("account_not_loaded", account=found.entry.title)
+        raise not_loaded_error(found.entry)
     return entity_id, found
 
 

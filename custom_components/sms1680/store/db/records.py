@@ -150,7 +150,7 @@ class DeliveryUpdate:
     message_id: of its first segment, None if unknown. status: the status word of the report that caused the state.
     reason: of an outcome. at: since when the state applies. order: increases with each update, so that a listener can
     recognise an outdated one. automatic: one of our own events triggered the message. concluded: its end was reported,
-    or another message replaces it.
+    or another message replaces it. attempt: of a deferred message that sent it.
     """
 
     row: int
@@ -169,6 +169,7 @@ class DeliveryUpdate:
     parts: int = 1
     priority: str = "normal"
     concluded: bool = False
+    attempt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
