@@ -47,19 +47,24 @@ async def test_corrupt_data_is_named_and_asks_for_no_other_address(
 ) -> None:
     states: list[tuple[str, str | None]] = []
     issues: list[Any] = []
+    back = asyncio.Event()
 
     @callback
     def on_state(event: Event[Any]) -> None:
         state = event.data["new_state"]
         states.append((state.state, state.attributes["reason"]))
         issues.extend(ir.async_get(hass).issues.values())
+        if state.state == "on":
+            back.set()
 
     await set_up(make_entry(ways=("cmpp",)))
     await until(lambda: hass.states.get(CONNECTED).state == "on")
     async_track_state_change_event(hass, CONNECTED, on_state)
     (connection,) = sandbox.cmpp.connections
     connection._transport.write(CORRUPT[kind])
-    await until(lambda: states and states[-1][0] == "on")
+    async with asyncio.timeout(20):
+        await back.wait()
+    await hass.async_block_till_done()
     assert states == [("off", "corrupt"), ("on", None)]
     await until(lambda: len(sandbox.cmpp.connections) == 1)
     assert not issues
