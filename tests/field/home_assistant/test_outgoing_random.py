@@ -21,6 +21,9 @@ from tests.home_assistant.helpers import ALICE, PASSWORD, PRODUCT, SIGNED, USERN
 BLOCK = 200
 DRAWS = int(os.environ.get("SMS1680_FIELD_DRAWS", "30"))
 BLOCKS = [min(BLOCK, DRAWS - begin) for begin in range(0, DRAWS, BLOCK)]
+# How many tokens a text has, and how many of the texts of a block are drawn: the longest take long to send.
+LENGTHS = (3, 20, 60, 150, 300), 1
+LONGEST = (600, 1200, 2000), 40
 MARK = re.compile(r"\A(?:\(\d+/\d+\))?")
 TOKENS = [
     *(
@@ -39,7 +42,14 @@ def sandbox_config() -> Config:
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
-@pytest.mark.parametrize("mode", ["cut", "split"])
+@pytest.mark.parametrize(
+    ("mode", "drawn"),
+    [
+        pytest.param("cut", LENGTHS, id="cut"),
+        pytest.param("split", LENGTHS, id="split"),
+        pytest.param("split", LONGEST, id="longest"),
+    ],
+)
 async def test_random_texts_arrive(
     hass: HomeAssistant,
     make_entry: Callable[..., MockConfigEntry],
@@ -47,6 +57,7 @@ async def test_random_texts_arrive(
     sandbox: Sandbox,
     record_property: Callable[..., None],
     mode: str,
+    drawn: tuple[tuple[int, ...], int],
     block: int,
 ) -> None:
     hass.loop.set_debug(False)  # it takes most of the time
@@ -54,8 +65,10 @@ async def test_random_texts_arrive(
     await set_up(make_entry(options={"long_text": mode, **no_limits}))
     chance = random.Random(1680 + block)
     seen = many = 0
-    for _ in range(BLOCKS[block]):
-        tokens = [("后", "后"), *chance.choices(TOKENS, k=chance.choice((3, 20, 60, 150, 300))), ("。", "。")]
+    lengths, share = drawn
+    count = -(-BLOCKS[block] // share)
+    for _ in range(count):
+        tokens = [("后", "后"), *chance.choices(TOKENS, k=chance.choice(lengths)), ("。", "。")]
         arrives = "".join(right for _, right in tokens)
         answer = await act(
             hass, "send_message", message="".join(given for given, _ in tokens), entity_id="notify.alice"
@@ -76,5 +89,5 @@ async def test_random_texts_arrive(
             assert units(joined) >= 500 - len(SIGNED) - 2
         else:
             assert joined == arrives
-    for name, figure in (("texts", BLOCKS[block]), ("messages", seen), ("long", many)):
+    for name, figure in (("texts", count), ("messages", seen), ("long", many)):
         record_property(name, figure)

@@ -22,6 +22,9 @@ SIGN = Signature("某某科技")
 BLOCK = 200
 DRAWS = int(os.environ.get("SMS1680_FIELD_DRAWS", "150"))
 BLOCKS = [min(BLOCK, DRAWS - begin) for begin in range(0, DRAWS, BLOCK)]
+# How many tokens a text has, and how many of the texts of a block are drawn: the longest take long to send.
+LENGTHS = (3, 20, 60, 150, 300), 1
+LONGEST = (600, 1200, 2000), 40
 MARK = re.compile(r"\A【某某科技】(?:\((\d+)/(\d+)\))?")
 # What is given, and what must arrive of it.
 TOKENS = [
@@ -47,9 +50,9 @@ TOKENS = [
 ]
 
 
-def draw(chance: random.Random) -> tuple[str, str]:
+def draw(chance: random.Random, lengths: tuple[int, ...]) -> tuple[str, str]:
     """Return a text, and what must arrive of it."""
-    tokens = [("后", "后"), *chance.choices(TOKENS, k=chance.choice((3, 20, 60, 150, 300))), ("。", "。")]
+    tokens = [("后", "后"), *chance.choices(TOKENS, k=chance.choice(lengths)), ("。", "。")]
     return "".join(given for given, _ in tokens), "".join(arrives for _, arrives in tokens)
 
 
@@ -61,19 +64,28 @@ def box() -> Iterator[SandboxThread]:
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
-@pytest.mark.parametrize("overflow", ["split", "upstream"])
+@pytest.mark.parametrize(
+    ("overflow", "drawn"),
+    [
+        pytest.param("split", LENGTHS, id="split"),
+        pytest.param("upstream", LENGTHS, id="upstream"),
+        pytest.param("split", LONGEST, id="longest"),
+    ],
+)
 def test_random_texts_arrive(
     box: SandboxThread,
     service: Callable[..., apprise.NotifyBase],
     record_property: Callable[..., None],
     overflow: str,
+    drawn: tuple[tuple[int, ...], int],
     block: int,
 ) -> None:
     sender = service(A, signature=SIGN.name, overflow=overflow, cap="0")
     chance = random.Random(1680 + block)
     seen = sent = long = 0
-    for _ in range(BLOCKS[block]):
-        text, arrives = draw(chance)
+    count = -(-BLOCKS[block] // drawn[1])
+    for _ in range(count):
+        text, arrives = draw(chance, drawn[0])
         assert sender.notify(text), "refused"
         messages = box.platform.messages[seen:]
         seen += len(messages)
@@ -95,5 +107,5 @@ def test_random_texts_arrive(
             marks = [(str(at), str(len(places))) for at in range(1, len(places) + 1)]
             assert places == (marks if len(places) > 1 else [(None, None)])
             assert (len(places) > 1) == is_long
-    for name, figure in (("texts", BLOCKS[block]), ("messages", sent), ("long", long)):
+    for name, figure in (("texts", count), ("messages", sent), ("long", long)):
         record_property(name, figure)
