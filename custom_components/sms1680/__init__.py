@@ -45,6 +45,8 @@ from .conversation.command_auth import async_remove_commands
 from .conversation.handler import Conversation
 from .conversation.memory_store import async_remove_questions
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, balance_interval
+from .duty.setup import async_load_alarms, async_start_alarms, async_stop_alarms, async_update_groups
+from .duty.storage import async_remove_alarms
 from .entity import account_device_info, async_remove_stale_entities
 from .events.context import async_setup_context
 from .inbound.cmpp import async_keep_connected, async_receive_cmpp
@@ -60,7 +62,7 @@ from .outbound.pipeline import create_queue
 from .outbound.unavailable_notify import async_watch_unavailable
 from .panel.register import async_serve_files, async_update_page
 from .panel.websocket import async_setup_websocket
-from .recipients import recipients
+from .recipients import groups, recipients
 from .sensor import async_enable_spent_sensor
 from .services import async_setup_services
 from .store.manager import DATA_STORE, FILE, StoreManager, async_remove_messages
@@ -132,6 +134,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
+    await async_load_alarms(hass, entry)
     async_register_push(hass, entry)
     # The devices of the recipients refer to that of the account.
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
@@ -148,6 +151,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     await async_start_receiving(hass, entry)
     budget.async_check()
     await data.deferred.async_start()
+    async_start_alarms(hass, entry)
     if failover.cmpp is not None:
         async_keep_connected(hass, entry, failover.cmpp)
     return True
@@ -159,6 +163,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await data.client.async_drain(_DRAIN_TIMEOUT)
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
+        await async_stop_alarms(hass, entry)
         await data.deferred.async_stop()
         data.budget.async_stop()
         await data.batcher.aclose()
@@ -175,6 +180,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await async_remove_refused_words(hass, entry.entry_id)
     await async_remove_commands(hass, entry)
     await async_remove_questions(hass, entry.entry_id)
+    await async_remove_alarms(hass, entry.entry_id)
     await async_remove_statistics(hass, entry.entry_id)
     await async_remove_messages(hass, entry)
     async_update_page(hass, without=entry)
@@ -197,16 +203,19 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
     for subentry in recipients(entry):
         if subentry.subentry_id not in known:
             async_dispatcher_send(hass, signal_recipient_added(entry.entry_id), subentry)
+    async_update_groups(hass, entry)
 
 
 @callback
 def _async_rename_devices(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
-    """Rename the devices after the account and its recipients, with their numbers; names set by the user stay."""
+    """Rename the devices after the account, its recipients with their numbers, and its groups; user names stay."""
     registry = dr.async_get(hass)
     shown: dict[tuple[str, str], tuple[str, str | None]] = {(DOMAIN, entry.entry_id): (entry.title, None)}
     for subentry in recipients(entry):
         identifier = (DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}")
         shown[identifier] = (subentry.title, mask_number(subentry.data[CONF_NUMBER]))
+    for group in groups(entry):
+        shown[DOMAIN, f"{entry.entry_id}_{group.subentry_id}"] = (group.title, None)
     for device in dr.async_entries_for_config_entry(registry, entry.entry_id):
         for identifier in device.identifiers & shown.keys():
             name, model = shown[identifier]

@@ -1,32 +1,38 @@
-"""Binary sensors of an account: low balance, ability to send, and CMPP connection."""
+"""Binary sensors: low balance, ability to send and CMPP connection of an account, and open alarms of a group."""
 
 from typing import Any, override
 
 from homeassistant.components.binary_sensor import BinarySensorDeviceClass, BinarySensorEntity
 from homeassistant.const import EntityCategory
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import signal_health
+from .const import signal_alarm, signal_health
 from .coordinator import Sms1680ConfigEntry
-from .entity import AccountEntity, BalanceEntity
+from .duty.manager import alarm_manager
+from .duty.report import iso_time
+from .entity import AccountEntity, BalanceEntity, GroupEntity, async_add_group_entities
+from .events.context import current_event_context
 
 PARALLEL_UPDATES = 0
 
 
 async def async_setup_entry(
-    hass: HomeAssistant,  # noqa: ARG001 - Home Assistant's signature
+    hass: HomeAssistant,
     entry: Sms1680ConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the binary sensors that the transports of an account support."""
+    """Add the binary sensors that the transports of an account support, and those of its groups."""
     sensors: list[AccountEntity] = [CanSend(entry, "can_send")]
     if (coordinator := entry.runtime_data.coordinator) is not None:
         sensors.append(LowBalance(entry, "low_balance", coordinator))
     if entry.runtime_data.health.connection is not None:
         sensors.append(Connected(entry, "connected"))
     async_add_entities(sensors)
+    async_add_group_entities(
+        hass, entry, async_add_entities, lambda subentry: OpenAlarmsSensor(hass, entry, subentry, "open_alarms")
+    )
 
 
 class LowBalance(BalanceEntity, BinarySensorEntity):
@@ -83,3 +89,44 @@ class Connected(_HealthSensor):
     def extra_state_attributes(self) -> dict[str, Any]:
         connection = self.entry.runtime_data.health.connection
         return {"reason": connection.reason.value if connection and connection.reason else None}
+
+
+class OpenAlarmsSensor(GroupEntity, BinarySensorEntity):
+    """Whether an alarm of the group is open."""
+
+    _attr_device_class = BinarySensorDeviceClass.PROBLEM
+    _unrecorded_attributes = frozenset({"alarms"})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        signal = signal_alarm(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_step))
+
+    @callback
+    def _on_step(self, data: dict[str, Any]) -> None:
+        if data["subentry_id"] == self.group_id:
+            if (context := current_event_context()) is not None:
+                self.async_set_context(context)
+            self.async_write_ha_state()
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        return bool(alarm_manager(self.hass, self.entry).open_alarms(self.group_id))
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        alarms = [
+            {
+                "alarm": alarm.id,
+                "number": alarm.number,
+                "key": alarm.key,
+                "state": alarm.state.value,
+                "by": alarm.by,
+                "message": alarm.text,
+                "raised_at": iso_time(alarm.raised_at),
+            }
+            for alarm in alarm_manager(self.hass, self.entry).open_alarms(self.group_id)
+        ]
+        return {"count": len(alarms), "alarms": alarms}

@@ -32,8 +32,10 @@ from .const import (
     CONF_TRANSPORT,
     DOMAIN,
     FORM_PLAIN_FOR_BALANCE,
+    SUBENTRY_GROUP,
     SUBENTRY_RECIPIENT,
 )
+from .flows.group import GroupFlow
 from .flows.onboarding_letter import SHOWS_LETTER, make_letter, new_push_secret
 from .flows.options import Sms1680OptionsFlow
 from .flows.recipient import RecipientFlow
@@ -79,7 +81,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
     @callback
     @override
     def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
-        return {SUBENTRY_RECIPIENT: RecipientFlow}
+        return {SUBENTRY_RECIPIENT: RecipientFlow, SUBENTRY_GROUP: GroupFlow}
 
     @staticmethod
     @callback

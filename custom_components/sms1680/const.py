@@ -4,6 +4,7 @@ from typing import Final
 
 DOMAIN: Final = "sms1680"
 SUBENTRY_RECIPIENT: Final = "recipient"
+SUBENTRY_GROUP: Final = "group"
 
 # The data of an entry: a mapping for each transport (at least one), and the two secrets of the push addresses.
 CONF_HTTP: Final = "http"
@@ -39,6 +40,19 @@ CONF_FALLBACK: Final = "fallback"
 CONF_FALLBACK_ACTIONS: Final = "fallback_actions"
 CONF_REPORT_WITHIN: Final = "report_within"
 CONF_REPEAT: Final = "repeat"
+
+# The data of a duty group's subentry. Times are in minutes.
+CONF_MEMBERS: Final = "members"
+CONF_ROTA: Final = "rota"
+CONF_CALENDAR: Final = "calendar"
+CONF_SCHEDULES: Final = "schedules"
+CONF_NEXT_AFTER: Final = "next_after"
+CONF_ALL_AFTER: Final = "all_after"
+CONF_REPEAT_EVERY: Final = "repeat_every"
+CONF_REPEAT_FOR: Final = "repeat_for"
+ROTA_ALWAYS: Final = "always"
+ROTA_CALENDAR: Final = "calendar"
+ROTA_SCHEDULE: Final = "schedule"
 
 # The options of an entry. All are optional.
 CONF_SIGNATURE: Final = "signature"
@@ -88,6 +102,7 @@ EVENT_MESSAGE_FAILED: Final = "sms1680_message_failed"
 EVENT_DELAYED_MESSAGE: Final = "sms1680_delayed_message"
 EVENT_SPENDING_LIMIT: Final = "sms1680_spending_limit"
 EVENT_COMMAND: Final = "sms1680_command"
+EVENT_ALARM: Final = "sms1680_alarm"
 
 # {channel} can be any word: some platforms put the product ID there.
 PUSH_PATH: Final = "/api/sms1680/{secret}/{channel}"
@@ -115,6 +130,21 @@ def signal_failure(entry_id: str) -> str:
 def signal_recipient_added(entry_id: str) -> str:
     """Return the dispatcher signal of a new recipient, which carries the subentry."""
     return f"{DOMAIN}_{entry_id}_recipient_added"
+
+
+def signal_group_added(entry_id: str) -> str:
+    """Return the dispatcher signal of a new duty group, which carries the subentry."""
+    return f"{DOMAIN}_{entry_id}_group_added"
+
+
+def signal_alarm(entry_id: str) -> str:
+    """Return the dispatcher signal of a step of an alarm, which carries the data of the bus event."""
+    return f"{DOMAIN}_{entry_id}_alarm"
+
+
+def signal_duty(entry_id: str) -> str:
+    """Return the dispatcher signal of changed duties, which carries the subentry id of the group."""
+    return f"{DOMAIN}_{entry_id}_duty"
 
 
 def signal_statistics(entry_id: str) -> str:

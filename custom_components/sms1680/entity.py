@@ -1,7 +1,7 @@
-"""Base entities and devices of accounts and recipients."""
+"""Base entities and devices of accounts, recipients and duty groups."""
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final, cast
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import Platform
@@ -14,15 +14,17 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .client.masking import mask_number
-from .const import CONF_CMPP, CONF_HTTP, CONF_NUMBER, DOMAIN, signal_recipient_added
+from .const import CONF_CMPP, CONF_HTTP, CONF_NUMBER, DOMAIN, signal_group_added, signal_recipient_added
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
-from .recipients import recipients
+from .recipients import groups, recipients
 
 # Entities that exist only for accounts with this transport, by platform and key.
 _BY_TRANSPORT: Final = {
     CONF_HTTP: ((Platform.SENSOR, "balance"), (Platform.BINARY_SENSOR, "low_balance")),
     CONF_CMPP: ((Platform.BINARY_SENSOR, "connected"),),
 }
+# The model of the device of a group, by which the actions offer groups only.
+_GROUP_MODEL_ID: Final = "group"
 # Home Assistant 2026.8 and later use via_device_id, older versions via_device.
 _HAS_VIA_DEVICE_ID = hasattr(dr, "async_get_device_id_by_identifier")
 
@@ -38,12 +40,12 @@ def account_device_info(entry: Sms1680ConfigEntry) -> DeviceInfo:
 
 
 def recipient_device_info(hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> DeviceInfo:
-    """Return the device info of a recipient, which is connected via the device of its account."""
+    """Return the device info of a recipient or group, which is connected via the device of its account."""
     info = DeviceInfo(
         identifiers={(DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}")},
         entry_type=DeviceEntryType.SERVICE,
         name=subentry.title,
-        model=mask_number(subentry.data[CONF_NUMBER]),
+        model=mask_number(subentry.data[CONF_NUMBER]) if CONF_NUMBER in subentry.data else None,
     )
     account = (DOMAIN, entry.entry_id)
     if _HAS_VIA_DEVICE_ID:
@@ -69,6 +71,24 @@ def async_add_recipient_entities(
     for subentry in recipients(entry):
         add(subentry)
     entry.async_on_unload(async_dispatcher_connect(hass, signal_recipient_added(entry.entry_id), add))
+
+
+@callback
+def async_add_group_entities(
+    hass: HomeAssistant,
+    entry: Sms1680ConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    make: Callable[[ConfigSubentry], Entity],
+) -> None:
+    """Add the entity of each group, including groups that are added later without a reload."""
+
+    @callback
+    def add(subentry: ConfigSubentry) -> None:
+        async_add_entities([make(subentry)], config_subentry_id=subentry.subentry_id)
+
+    for subentry in groups(entry):
+        add(subentry)
+    entry.async_on_unload(async_dispatcher_connect(hass, signal_group_added(entry.entry_id), add))
 
 
 @callback
@@ -118,3 +138,17 @@ class RecipientEntity(Entity):
     def subentry(self) -> ConfigSubentry:
         """The current subentry: name and number can change while the entity exists."""
         return self.entry.subentries.get(self._subentry.subentry_id, self._subentry)
+
+
+class GroupEntity(RecipientEntity):
+    """Base of the entities of a group. They are available whether the account can send or not."""
+
+    def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry, key: str) -> None:
+        super().__init__(hass, entry, subentry, key)
+        self._attr_translation_key = key
+        cast("dict[str, Any]", self._attr_device_info)["model_id"] = _GROUP_MODEL_ID
+
+    @property
+    def group_id(self) -> str:
+        """The subentry of the group."""
+        return self._subentry.subentry_id

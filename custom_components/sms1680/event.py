@@ -1,4 +1,4 @@
-"""Event entities: the inbox of an account, and the messages of each recipient.
+"""Event entities: the inbox of an account, the messages of each recipient, and the alarms of each group.
 
 Each entity shows an event once: it restores nothing after a restart or reload, and ignores repeated pushes. So Home
 Assistant need not store its state, which contains number and text. Automations that must not miss anything use the bus
@@ -14,10 +14,11 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_CONFIG_ENTRY_ID, signal_failure, signal_message, signal_report
+from .const import ATTR_CONFIG_ENTRY_ID, signal_alarm, signal_failure, signal_message, signal_report
 from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
-from .entity import AccountEntity, RecipientEntity, async_add_recipient_entities
+from .duty.engine import AlarmStep
+from .entity import AccountEntity, GroupEntity, RecipientEntity, async_add_group_entities, async_add_recipient_entities
 from .events.context import current_event_context
 from .store.restored_states import forget_restored_states
 
@@ -37,31 +38,26 @@ _OMITTED = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settle
 async def async_setup_entry(
     hass: HomeAssistant, entry: Sms1680ConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add the inbox of the account and the messages of each recipient."""
+    """Add the inbox of the account, the messages of each recipient, and the alarms of each group."""
     forget_restored_states(hass)
     async_add_entities([InboxEvents(entry, "inbox")])
     async_add_recipient_entities(
         hass, entry, async_add_entities, lambda subentry: [RecipientEvents(hass, entry, subentry, "messages")]
     )
+    async_add_group_entities(
+        hass, entry, async_add_entities, lambda subentry: AlarmEvents(hass, entry, subentry, "alarms")
+    )
 
 
-class _MessageEvents(EventEntity):
+class _UnstoredEvents(EventEntity):
     """Base of the event entities. They are available whether the account is connected or not."""
 
     entry: Sms1680ConfigEntry
-    _attr_event_types = EVENT_TYPES
-    _unrecorded_attributes = frozenset({"number", "content", "plain"})
 
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
         restore_state.async_get(self.hass).entities.pop(self.entity_id, None)  # its state must not be stored
-        for signal, handler in (
-            (signal_message, self._on_message),
-            (signal_report, self._on_report),
-            (signal_failure, self._on_failure),
-        ):
-            self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), handler))
 
     @override
     async def async_get_last_state(self) -> State | None:
@@ -72,6 +68,29 @@ class _MessageEvents(EventEntity):
     async def async_internal_will_remove_from_hass(self) -> None:
         """Skip `RestoreEntity`, which stores the last state. It does not know this entity any more."""
         await Entity.async_internal_will_remove_from_hass(self)
+
+    def _show(self, event_type: str, data: dict[str, Any]) -> None:
+        """Show an event, in the context of the bus event."""
+        self._trigger_event(event_type, data)
+        self.async_set_context(current_event_context() or Context())
+        self.async_write_ha_state()
+
+
+class _MessageEvents(_UnstoredEvents):
+    """Base of the event entities for messages."""
+
+    _attr_event_types = EVENT_TYPES
+    _unrecorded_attributes = frozenset({"number", "content", "plain"})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        await super().async_added_to_hass()
+        for signal, handler in (
+            (signal_message, self._on_message),
+            (signal_report, self._on_report),
+            (signal_failure, self._on_failure),
+        ):
+            self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), handler))
 
     @property
     def _subentry_id(self) -> str | None:
@@ -98,9 +117,7 @@ class _MessageEvents(EventEntity):
 
     def _trigger(self, event_type: str, data: dict[str, Any]) -> None:
         if self._subentry_id in (None, data["subentry_id"]) and not data.get("redelivered"):
-            self._trigger_event(event_type, {key: value for key, value in data.items() if key not in _OMITTED})
-            self.async_set_context(current_event_context() or Context())
-            self.async_write_ha_state()
+            self._show(event_type, {key: value for key, value in data.items() if key not in _OMITTED})
 
 
 class InboxEvents(_MessageEvents, AccountEntity):
@@ -116,3 +133,25 @@ class RecipientEvents(_MessageEvents, RecipientEntity):
     @override
     def _subentry_id(self) -> str | None:
         return self.subentry.subentry_id
+
+
+class AlarmEvents(_UnstoredEvents, GroupEntity):
+    """The steps of a group's alarms."""
+
+    _attr_event_types = [step.value for step in AlarmStep]  # noqa: RUF012 - the base class's own type
+    _unrecorded_attributes = frozenset({"message"})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        await super().async_added_to_hass()
+        signal = signal_alarm(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_step))
+
+    @callback
+    def _on_step(self, data: dict[str, Any]) -> None:
+        if data["subentry_id"] == self.group_id:
+            self._show(
+                data["step"],
+                {key: value for key, value in data.items() if key not in (*_OMITTED, "step")}
+                | {"alarm_state": data["state"]},
+            )

@@ -1,5 +1,6 @@
-"""One notify entity for each recipient, and the entry point of the YAML platform."""
+"""The notify entities of recipients and groups, and the entry point of the YAML platform."""
 
+import hashlib
 from typing import override
 
 from homeassistant.components.notify import BaseNotificationService, NotifyEntity, NotifyEntityFeature
@@ -11,7 +12,8 @@ from .account.journal import SendContext
 from .actions import legacy_notify
 from .client.options import Priority
 from .coordinator import Sms1680ConfigEntry
-from .entity import RecipientEntity, async_add_recipient_entities
+from .duty.manager import alarm_manager
+from .entity import GroupEntity, RecipientEntity, async_add_group_entities, async_add_recipient_entities
 from .errors import send_error
 from .events.context import is_automatic
 from .outbound.message import MessageOptions, text_to
@@ -35,7 +37,7 @@ async def async_get_service(
 async def async_setup_entry(
     hass: HomeAssistant, entry: Sms1680ConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add a notify entity for each recipient."""
+    """Add the notify entities of each recipient and group."""
     async_add_recipient_entities(
         hass,
         entry,
@@ -44,6 +46,9 @@ async def async_setup_entry(
             RecipientNotify(hass, entry, subentry, "notify"),
             CriticalNotify(hass, entry, subentry, "notify_critical"),
         ],
+    )
+    async_add_group_entities(
+        hass, entry, async_add_entities, lambda subentry: GroupNotify(hass, entry, subentry, "group")
     )
 
 
@@ -94,3 +99,19 @@ class CriticalNotify(_Notify):
     _attr_translation_key = "recipient_critical"
     _attr_entity_registry_enabled_default = False
     _priority = "critical"
+
+
+class GroupNotify(GroupEntity, NotifyEntity):
+    """Raises an alarm; the same text adds to it while it is open."""
+
+    _attr_name = None
+    _attr_supported_features = NotifyEntityFeature.TITLE
+
+    @override
+    async def async_send_message(self, message: str, title: str | None = None) -> None:
+        text = f"{title}\n{message}" if title else message
+        key = f"notify:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        automatic = is_automatic(self.hass, self._context)
+        await alarm_manager(self.hass, self.entry).async_raise(
+            self.subentry, text, key, self._context, automatic=automatic
+        )

@@ -1,4 +1,4 @@
-"""The recipients of an account, and the addressees of messages."""
+"""The recipients and duty groups of an account, and the addressees of messages."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 
-from .const import CONF_EXTENSION, CONF_NUMBER, SUBENTRY_RECIPIENT
+from .const import CONF_EXTENSION, CONF_NUMBER, SUBENTRY_GROUP, SUBENTRY_RECIPIENT
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Addressee:
 def recipients(entry: ConfigEntry[Any]) -> list[ConfigSubentry]:
     """Return the recipients of an account."""
     return [subentry for subentry in entry.subentries.values() if subentry.subentry_type == SUBENTRY_RECIPIENT]
+
+
+def groups(entry: ConfigEntry[Any]) -> list[ConfigSubentry]:
+    """Return the duty groups of an account."""
+    return [subentry for subentry in entry.subentries.values() if subentry.subentry_type == SUBENTRY_GROUP]
 
 
 def find_recipient(number: str, among: Iterable[ConfigSubentry]) -> ConfigSubentry | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, override
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -22,10 +22,19 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .account.statistics import Statistics
-from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_statistics
+from .const import CONF_PRICE, DOMAIN, signal_delivery, signal_duty, signal_statistics
 from .coordinator import Sms1680ConfigEntry
 from .deferred.waiting import WaitingCounter
-from .entity import AccountEntity, BalanceEntity, RecipientEntity, async_add_recipient_entities
+from .duty.groups import member_names
+from .duty.manager import alarm_manager
+from .entity import (
+    AccountEntity,
+    BalanceEntity,
+    GroupEntity,
+    RecipientEntity,
+    async_add_group_entities,
+    async_add_recipient_entities,
+)
 from .events.context import current_event_context
 from .store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .store.manager import DATA_STORE
@@ -34,6 +43,7 @@ PARALLEL_UPDATES = 0
 
 type _Query = Callable[[str, Collection[str]], Future[list[DeliveryUpdate]]]
 
+_MAX_STATE: Final = 255  # characters
 _SPENT: Final = "spent"
 # Home Assistant shows a state `unknown` as "no state". In actions and events, these states keep their names.
 _STATE_KEYS: Final = {DeliveryState.UNKNOWN: "uncertain", DeliveryState.EXPIRED: "no_report"}
@@ -76,7 +86,7 @@ async def async_setup_entry(
     entry: Sms1680ConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the sensors of an account and of its recipients."""
+    """Add the sensors of an account, of its recipients and of its groups."""
     async_add_recipient_entities(
         hass,
         entry,
@@ -85,6 +95,9 @@ async def async_setup_entry(
             LastDeliveryState(hass, entry, subentry, "last_delivery_state"),
             LastDeliveryTime(hass, entry, subentry, "last_delivery"),
         ],
+    )
+    async_add_group_entities(
+        hass, entry, async_add_entities, lambda subentry: OnDutySensor(hass, entry, subentry, "on_duty")
     )
     async_add_entities(StatisticSensor(entry, description) for description in STATISTICS)
     async_add_entities([WaitingMessagesSensor(hass, entry)])
@@ -259,3 +272,33 @@ class LastDeliveryTime(_LastDelivery):
     @override
     def native_value(self) -> datetime | None:
         return self._latest.at if self._latest else None
+
+
+class OnDutySensor(GroupEntity, SensorEntity):
+    """The names of those who are on duty now; unknown if nobody is, or if that cannot be found out."""
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        signal = signal_duty(self.entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_duty))
+
+    @callback
+    def _on_duty(self, group_id: str) -> None:
+        if group_id == self.group_id:
+            self.async_write_ha_state()
+
+    @property
+    def _names(self) -> list[str]:
+        rota = alarm_manager(self.hass, self.entry).rotas.get(self.group_id)
+        names = member_names(self.entry, self.subentry)
+        return [names[member] for member in rota.on_duty if member in names] if rota else []
+
+    @property
+    @override
+    def native_value(self) -> str | None:
+        return ", ".join(self._names)[:_MAX_STATE] or None
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        return {"members": self._names}

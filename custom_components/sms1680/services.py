@@ -15,6 +15,13 @@ from .actions.send import (
     async_send_template,
 )
 from .const import DOMAIN
+from .duty.actions import (
+    CHANGE_ALARM,
+    RAISE_ALARM,
+    async_acknowledge,
+    async_raise_alarm,
+    async_resolve_alarm,
+)
 
 
 @callback
@@ -31,5 +38,8 @@ def async_setup_services(hass: HomeAssistant) -> None:
         ("get_messages", async_get_messages, GET_MESSAGES, only),
         ("cancel_message", async_cancel_message, CANCEL_MESSAGE, optional),
         ("purge_messages", async_purge_messages, PURGE_MESSAGES, optional),
+        ("raise_alarm", async_raise_alarm, RAISE_ALARM, optional),
+        ("acknowledge", async_acknowledge, CHANGE_ALARM, optional),
+        ("resolve_alarm", async_resolve_alarm, CHANGE_ALARM, optional),
     ):
         hass.services.async_register(DOMAIN, name, handler, schema, supports_response=response)

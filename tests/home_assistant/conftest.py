@@ -158,7 +158,7 @@ def _look(flow: FlowHandler[Any], shown: dict[str, Any], texts: dict[str, Any]) 
     if isinstance(flow, OptionsFlow):
         part = texts["options"]
     elif isinstance(flow, ConfigSubentryFlow):
-        part = texts["config_subentries"][const.SUBENTRY_RECIPIENT]
+        part = texts["config_subentries"][flow.handler[1]]
     elif isinstance(flow, RepairsFlow):
         kind = next(
             key for key, text in texts["issues"].items() if "fix_flow" in text and flow.issue_id.startswith(key)

@@ -192,6 +192,17 @@ def recipient(name: str, number: str, **more: Any) -> ConfigSubentryDataWithId:
     )
 
 
+def duty_group(
+    name: str = "Watch", members: tuple[str, ...] = ("alice", "bob"), **more: Any
+) -> ConfigSubentryDataWithId:
+    """Return a duty group as an entry stores it."""
+    times = {"next_after": 5, "all_after": 5, "repeat_every": 10, "repeat_for": 60}
+    data = {"members": list(members), "rota": "always", **times, **more}
+    return ConfigSubentryDataWithId(
+        data=data, subentry_id=name.lower(), subentry_type="group", title=name, unique_id=None
+    )
+
+
 def sent(sandbox: Sandbox) -> list[tuple[str, str]]:
     """Return the number and the unsigned text of each message that the platform accepted."""
     return [(message.number, message.text.removeprefix(SIGNED)) for message in sandbox.platform.messages]

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import yaml
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.recorder.db_schema import EventData, Events, EventTypes
 from homeassistant.components.recorder.util import session_scope
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
@@ -42,7 +44,7 @@ from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.recipients import Addressee
 from custom_components.sms1680.store import manager as storing
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import MakeEntry, SetUp, act, receive, send_text, sent
+from tests.home_assistant.helpers import MakeEntry, SetUp, act, duty_group, receive, send_text, sent
 
 LI, WANG, NUMBER, STRANGER = "13800210000", "13500210000", "13911000000", "13900000009"
 KINDS = ("automation", "script", "configuration", "push")
@@ -139,6 +141,26 @@ async def test_alarm_is_sent_and_its_reply_silences_the_siren(
     await hass.async_block_till_done()
     assert [call.service for call in switched] == ["turn_on", "turn_off"]
     assert switched[-1].data["entity_id"] == ["switch.siren"]
+
+
+async def test_duty_group_gets_an_alarm_until_the_smoke_is_gone(
+    hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    li = next(one for one in home.subentries.values() if one.title == "Li")
+    group = duty_group(members=(li.subentry_id,))
+    hass.config_entries.async_add_subentry(home, ConfigSubentry(**{**group, "data": MappingProxyType(group["data"])}))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await automate(hass, "duty")
+    steps = async_capture_events(hass, const.EVENT_ALARM)
+    for state in ("on", "off"):
+        hass.states.async_set("binary_sensor.kitchen_smoke", state)
+        await hass.async_block_till_done(wait_background_tasks=True)
+    ((number, text),) = sent(sandbox)
+    assert number == LI
+    assert text.startswith("厨房烟雾报警，请立即查看\n")
+    assert [event.data["step"] for event in steps] == ["raised", "resolved"]
+    for language in LANGUAGES:
+        assert {frozenset(named(language, "alarm-event"))} == {frozenset(event.data) for event in steps}
 
 
 @pytest.mark.usefixtures("home")

@@ -89,6 +89,7 @@ async def test_every_address_accepts_uplinks_and_reports_by_get_and_post(
         "answer": None,
         "tag": None,
         "already_answered": False,
+        "alarm": None,
         "opted_out": False,
         "command": None,
     }

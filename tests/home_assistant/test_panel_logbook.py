@@ -15,7 +15,17 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.sms1680.client import DeliveryReport, Reply
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, STRANGER, MakeEntry, SetUp, receive, send_to_alice
+from tests.home_assistant.helpers import (
+    ALICE,
+    STRANGER,
+    MakeEntry,
+    SetUp,
+    act,
+    duty_group,
+    receive,
+    recipient,
+    send_to_alice,
+)
 
 Row = dict[str, Any]
 
@@ -65,6 +75,23 @@ async def test_delivery_and_reply_are_one_row_each(hass: HomeAssistant, made: Mo
     found = await rows()
     assert described(found) == ["SMS to Alice: delivered", "Alice replied: 1"]
     assert {row["entity_id"] for row in found if row.get("domain") == "sms1680"} == {"event.alice_messages"}
+
+
+async def test_each_step_of_an_alarm_is_a_row(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, rows: Any
+) -> None:
+    assert await async_setup_component(hass, "logbook", {})
+    entry = make_entry(recipients=[recipient("Alice", ALICE), duty_group(members=("alice",))])
+    await set_up(entry)
+    await act(hass, "raise_alarm", group="Watch", message="Smoke", key="smoke")
+    await receive(hass, entry, Reply(ALICE, "2 30 1"))
+    await act(hass, "acknowledge", group="Watch")
+    found = await rows()
+    steps = ["raised: Smoke", "snoozed by Alice", "taken by somebody at Home Assistant"]
+    lines = [line for line in described(found) if line.startswith("Alarm")]
+    assert lines == [f"Alarm 1 of Watch {step}" for step in steps]
+    hass.config_entries.async_update_entry(entry, options={**entry.options, "keep_texts": False})
+    assert "Alarm 1 of Watch raised: …" in described(await rows())
 
 
 async def test_times_of_pushes_and_deliveries_leave_no_rows_by_default(

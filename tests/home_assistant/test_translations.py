@@ -21,6 +21,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680 import const, issues, trigger
 from custom_components.sms1680.account import health
 from custom_components.sms1680.client import Reason
+from tests.home_assistant.helpers import ALICE, duty_group, recipient
 
 HERE = Path(const.__file__).parent
 LANGUAGES = ("en", "zh-Hans")
@@ -204,7 +205,8 @@ def test_triggers_have_translations_and_icons() -> None:
 async def test_entities_have_translations_and_icons(
     hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], set_up: Any
 ) -> None:
-    entry = make_entry(ways=("http", "cmpp"), cmpp={"port": 1})
+    subentries = [recipient("Alice", ALICE), duty_group(members=("alice",))]
+    entry = make_entry(ways=("http", "cmpp"), cmpp={"port": 1}, recipients=subentries)
     await set_up(entry)
     found = {
         (entity.domain, entity.translation_key)
@@ -212,8 +214,8 @@ async def test_entities_have_translations_and_icons(
     }
     translated = {(domain, key) for domain, keys in EN["entity"].items() for key in keys}
     drawn = {(domain, key) for domain, keys in ICONS["entity"].items() for key in keys}
-    # A notify entity has only the name of its recipient.
-    assert found == translated | {("notify", "recipient")} == drawn
+    # These notify entities have only the names of their recipient or group.
+    assert found == translated | {("notify", "recipient"), ("notify", "group")} == drawn
 
 
 @pytest.mark.usefixtures("entry")

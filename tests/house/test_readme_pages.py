@@ -300,7 +300,11 @@ def test_entities_have_the_names_that_home_assistant_shows(language: str) -> Non
     file = ROOT / "custom_components" / "sms1680" / "translations" / f"{LANGUAGES[language][1:] or 'en'}.json"
     entities = json.loads(file.read_text("utf-8"))["entity"]
     known = {(one["name"], kind) for kind, of_kind in entities.items() for one in of_kind.values() if "name" in one}
-    told = [row for name in ("recipient-entities", "account-entities") for row in cells(table_of(name, language))]
+    told = [
+        row
+        for name in ("recipient-entities", "group-entities", "account-entities")
+        for row in cells(table_of(name, language))
+    ]
     shown = {(name, kind.strip("`")) for name, kind, _ in told}
     assert known <= shown
     assert len(shown - known) == 1  # the notify entity with the recipient's own name

@@ -1,8 +1,9 @@
 """Interpret uplinks: as an answer to a question, a request to opt out, or a command."""
 
+import asyncio
 import re
 from secrets import randbelow
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
@@ -11,7 +12,7 @@ from ..client import mask_number
 from ..const import CONF_QUESTION_EXTENSIONS
 from ..issues import OPTED_OUT
 from .command_auth import Commands, secret_of
-from .engine import ExtensionRange, Extensions, NoAnswer, QuestionManager, is_opt_out
+from .engine import ExtensionRange, Extensions, NoAnswer, PromptState, QuestionManager, is_opt_out
 from .engine.commands import AuthResult, CommandAttempt
 from .memory_store import async_get_history, now
 
@@ -35,12 +36,28 @@ def _shown_number(number: str) -> str:
     return mask_number(number) if _NUMBER.fullmatch(number) else mask_number("")
 
 
+class AlarmReplies(Protocol):
+    """The open alarms of an account, which replies can be about."""
+
+    def process_reply(self, message: dict[str, Any], *, question_open: bool) -> asyncio.Future[None] | None:
+        """Apply a reply to its alarm and add that to the event data; return None if it is about no alarm.
+
+        question_open: a question without an extension of its own waits for a reply of this phone. The result is done
+        as soon as the alarm is stored.
+        """
+
+
 class Conversation:
-    """The questions and commands of one account while it is set up."""
+    """The questions and commands of one account while it is set up.
+
+    alarms: None until they are loaded. storing: done as soon as the alarm that the last uplink changed is stored.
+    """
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
         self.commands = Commands(hass, entry)
         self.questions = QuestionManager(now)
+        self.alarms: AlarmReplies | None = None
+        self.storing: asyncio.Future[None] | None = None
         self._hass = hass
         self._entry = entry
 
@@ -78,13 +95,14 @@ class Conversation:
         the extension is known, but not as a question's.
         """
         message |= dict.fromkeys(("question", "answer", "tag", "command"))
-        message["already_answered"] = False
+        message["already_answered"], message["alarm"] = False, None
+        self.storing = None
         message["opted_out"] = is_opt_out(message["content"])
         if message["opted_out"]:
             # One repair per recipient, and a single one for unknown numbers, which anyone can send from.
             who = recipient.title if recipient else _shown_number(message["number"])
             OPTED_OUT.async_create(self._hass, self._entry, message["subentry_id"], who=who)
-        elif message["redelivered"] or message["incomplete"]:
+        elif (attempt is None and self._is_about_alarm(message)) or message["redelivered"] or message["incomplete"]:
             return None
         elif attempt is not None and recipient is not None:
             return self._command(message, recipient, attempt, result or self.commands.authenticate(recipient, attempt))
@@ -98,6 +116,15 @@ class Conversation:
                 "already_answered": match.already,
             }
         return None
+
+    def _is_about_alarm(self, message: dict[str, Any]) -> bool:
+        """Apply a reply to its alarm; one that was stored before a restart counts, too. Return whether it is one."""
+        if self.alarms is None or message["incomplete"]:
+            return False
+        prompts = self.questions.open_prompts(message["number"])
+        question_open = any(one.state is PromptState.OPEN and not one.by_extension for one in prompts)
+        self.storing = self.alarms.process_reply(message, question_open=question_open)
+        return self.storing is not None
 
     async def async_authenticate(
         self, content: str, recipient: ConfigSubentry | None, attempt: CommandAttempt

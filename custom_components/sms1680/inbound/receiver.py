@@ -321,7 +321,12 @@ class InboundProcessor:
                 self._store.publish([incoming.update])
         if command is not None:
             async_fire(self._hass, EVENT_COMMAND, command)
-        self._mark_fired(incoming)
+        storing = self.entry.runtime_data.conversation.storing if isinstance(incoming.item, Reply) else None
+        if storing is not None:
+            # A reply to an alarm is applied again after a restart, unless the alarm was stored with it.
+            storing.add_done_callback(lambda _: self._mark_fired(incoming))
+        else:
+            self._mark_fired(incoming)
         self.entry.runtime_data.statistics.record_push(incoming.received_at)
 
     def _interpret(

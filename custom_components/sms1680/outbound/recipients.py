@@ -24,7 +24,7 @@ from homeassistant.helpers.typing import VolDictType
 
 from ..client import InvalidMessageError, Outcome, normalise_number
 from ..client.numbers import split_numbers
-from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN
+from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN, SUBENTRY_RECIPIENT
 from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee, recipients
 
@@ -276,7 +276,9 @@ def registered_recipient(hass: HomeAssistant, entity_id: str) -> Addressee | Non
         return None
     entry = hass.config_entries.async_get_entry(entity.config_entry_id or "")
     subentry = entry.subentries.get(entity.config_subentry_id or "") if entry else None
-    return Addressee.from_subentry(entry, subentry) if entry and subentry else None
+    if entry is None or subentry is None or subentry.subentry_type != SUBENTRY_RECIPIENT:
+        return None
+    return Addressee.from_subentry(entry, subentry)
 
 
 def persons_recipients(hass: HomeAssistant, entity_id: str) -> list[Addressee]:

@@ -6,7 +6,7 @@ questions to one phone never cross. A critical question does not wait.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -153,6 +153,7 @@ class QuestionManager:
     """The questions of one account.
 
     clock: seconds since 1970. extensions: None if the account has no range. history: the questions of earlier managers.
+    reserved: extensions of the range that open alarms use.
     """
 
     def __init__(
@@ -163,6 +164,23 @@ class QuestionManager:
         self._history = history or QuestionHistory()
         self._open: dict[SlotKey, Prompt] = {}
         self._queues: dict[str, deque[Prompt]] = {}
+        self.reserved: set[str] = set()
+
+    def take_extension(self, numbers: Iterable[str]) -> str | None:
+        """Reserve an extension that no question to these phones uses; return None without a range or a free one.
+
+        The caller removes it from `reserved` when it is free again.
+        """
+        if self._extensions is None:
+            return None
+        used: set[str | None] = set(self.reserved)
+        for number in numbers:
+            used |= self._used(number) | self._history.awaiting(number, self._clock()).keys()
+        extension = self._extensions.allocate(used, None)
+        self._history.next_extension = self._extensions.next
+        if extension is not None:
+            self.reserved.add(extension)
+        return extension
 
     def ask(
         self,
@@ -272,7 +290,7 @@ class QuestionManager:
         return prompt.critical and (self._assign(prompt, used) or self._overtake(prompt))
 
     def _used(self, number: str) -> set[str | None]:
-        return {extension for phone, extension in self._open if phone == number}
+        return {extension for phone, extension in self._open if phone == number} | self.reserved
 
     def _assign(self, prompt: Prompt, used: set[str | None]) -> bool:
         if self._extensions is None:

@@ -160,7 +160,7 @@ class EscalationPlan:
             times.append(now + self.repeat_every)
         alarm.due = min(time for time in times if time is not None)
 
-    def _advance_acknowledged(self, alarm: DutyAlarm, now: float) -> LoggedStep:
+    def _advance_acknowledged(self, alarm: DutyAlarm, now: float) -> LoggedStep | None:
         """Text whoever took the alarm what was added to it, or resolve it after a day."""
         if not alarm.new_text:
             return resolve(alarm, now)

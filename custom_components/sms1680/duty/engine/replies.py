@@ -77,4 +77,4 @@ def find_alarms(
         return own[-1:]
     if number is not None:
         return [alarm for alarm in texted if alarm.number == number]
-    return [alarm for alarm in texted if alarm.extension is None]
+    return [alarm for alarm in texted if alarm.extension is None or not extension]

@@ -1,0 +1,96 @@
+"""Alerts of Home Assistant and of Alert2 in a duty group, by the blueprint, with a real `alert:`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
+
+from custom_components.sms1680.client import Reply
+from custom_components.sms1680.duty.manager import alarm_manager
+from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, duty_group, receive, recipient, sent
+
+FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
+
+
+@pytest.fixture
+def expected_lingering_timers() -> bool:
+    """The timer of an alert that repeats ends with Home Assistant only."""
+    return True
+
+
+@pytest.fixture(params=["", ".zh-Hans"])
+async def group(
+    request: pytest.FixtureRequest, hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
+) -> MockConfigEntry:
+    """An account with a duty group of Alice, and the blueprint for an alert of each kind."""
+    entry = make_entry(recipients=[recipient("Alice", ALICE), duty_group(members=("alice",))])
+    await set_up(entry)
+    shutil.copytree(FOLDER, hass.config.path("blueprints", "automation", "sms1680"))
+    inputs = {"alerts": ["alert.freezer", "alert2.heating"], "group": "Watch"}
+    blueprint = {"path": f"sms1680/alert_to_duty_group{request.param}.yaml", "input": inputs}
+    automation = {"id": "it", "alias": "it", "use_blueprint": blueprint}
+    assert await async_setup_component(hass, "automation", {"automation": [automation]})
+    alert = {
+        "name": "Freezer",
+        "entity_id": "binary_sensor.freezer",
+        "repeat": 30,
+        "notifiers": [],
+        "can_acknowledge": True,
+    }
+    assert await async_setup_component(hass, "alert", {"alert": {"freezer": alert}})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return entry
+
+
+async def switch(hass: HomeAssistant, entity_id: str, *states: str) -> None:
+    for state in states:
+        hass.states.async_set(entity_id, state, {"friendly_name": "Heating"})
+        await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def state_of(hass: HomeAssistant, entity_id: str) -> str:
+    state = hass.states.get(entity_id)
+    assert state is not None
+    return state.state
+
+
+async def test_alert_is_acknowledged_by_a_reply_and_its_end_resolves_the_alarm(
+    hass: HomeAssistant, group: MockConfigEntry, sandbox: Sandbox
+) -> None:
+    steps = async_capture_events(hass, "sms1680_alarm")
+    await switch(hass, "binary_sensor.freezer", "off", "on")
+    assert state_of(hass, "alert.freezer") == "on"
+    [(number, text)] = sent(sandbox)
+    assert number == ALICE
+    assert "Freezer" in text
+    await receive(hass, group, Reply(ALICE, "1"))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, "alert.freezer") == "off", "the alert is acknowledged"
+    await switch(hass, "binary_sensor.freezer", "off")
+    assert [event.data["step"] for event in steps] == ["raised", "acknowledged", "resolved"]
+
+
+async def test_alert_that_is_acknowledged_in_home_assistant_stops_the_texts(
+    hass: HomeAssistant, group: MockConfigEntry
+) -> None:
+    await switch(hass, "binary_sensor.freezer", "off", "on")
+    await hass.services.async_call("alert", "turn_off", {"entity_id": "alert.freezer"}, blocking=True)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    [alarm] = alarm_manager(hass, group).open_alarms()
+    assert alarm.state == "acknowledged"
+
+
+async def test_alert2_is_acknowledged_and_is_over_when_it_is_off(hass: HomeAssistant, group: MockConfigEntry) -> None:
+    acknowledged = async_mock_service(hass, "alert2", "ack")
+    await switch(hass, "alert2.heating", "off", "on")
+    await receive(hass, group, Reply(ALICE, "1"))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert [call.data["entity_id"] for call in acknowledged] == [["alert2.heating"]]
+    await switch(hass, "alert2.heating", "off")
+    assert alarm_manager(hass, group).open_alarms() == []
