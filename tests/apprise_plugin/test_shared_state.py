@@ -20,7 +20,7 @@ from sms1680.apprise.dedupe import Dedupe, PreviousSend
 from sms1680.limits.redis import server as server_module
 from sms1680.outcomes import Outcome, Reason
 from sms1680.receipts import Receipt
-from sms1680.sandbox import Config, SandboxThread
+from sms1680.sandbox import Account, Config, SandboxThread
 from sms1680.sandbox.config import DEMO_PRODUCT
 
 A, B = "13800000000", "13900000001"
@@ -216,7 +216,7 @@ class Machine:
 
 @pytest.fixture
 def box() -> Iterator[SandboxThread]:
-    with SandboxThread(Config(report_delay=0.0, products={DEMO_PRODUCT: 1_000_000})) as running:
+    with SandboxThread(Config(accounts=(Account(products={DEMO_PRODUCT: 1_000_000}),), report_delay=0.0)) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from ..options import Priority
-from .redis.pace import Release, RemotePace, RemoteRecord
+from .redis.pace import EARLY, Release, RemotePace, RemoteRecord
 from .redis.server import open_server
 from .server_address import ServerAddress
 from .shared_state import STATE_DIR
@@ -132,7 +132,8 @@ class RateLimiter:
                     ahead = state.queue.index(ticket)
                     slot = self._try(ticket, wait) if ahead == 0 else None
                 if slot is not None and (yield from self._confirm(slot, urgent.name, wait)):
-                    return self._in_time(slot, deadline)
+                    yield from self._rest(slot, wait, deadline)
+                    return slot
                 with state.lock:
                     ahead = state.queue.index(ticket)
                     record = slots.read()
@@ -144,7 +145,7 @@ class RateLimiter:
                 if deadline is not None and self._clock() + remaining > deadline:
                     raise DeadlineError
                 urgent.announce()
-                yield min(remaining or wait.next_look(ahead), _LONGEST_SLEEP)
+                yield min(max(0.0, remaining - self._early()) or wait.next_look(ahead), _LONGEST_SLEEP)
         finally:
             with state.lock:
                 state.queue.remove(ticket)
@@ -197,7 +198,7 @@ class RateLimiter:
                 is_confirmed = True  # the files of this machine decide alone
             elif decision.lease is not None:
                 slot.lease, is_confirmed = decision.lease, True
-            elif wait.remaining(record) <= 0:
+            elif wait.remaining(record) <= self._early():
                 is_confirmed = wait.is_stuck(record)
         finally:
             if not is_confirmed:
@@ -205,14 +206,23 @@ class RateLimiter:
                     state.slots.release(slot.index)
         return is_confirmed
 
-    def _in_time(self, slot: Slot, deadline: float | None) -> Slot:
-        """Return the slot, or release it and raise DeadlineError."""
+    def _rest(self, slot: Slot, wait: "_Wait", deadline: float | None) -> Generator[float, None, None]:
+        """Wait for the rest of the time before the slot. Release the slot if that fails. Raise DeadlineError."""
+        is_ready = self._state.remote is None
         try:
-            self._check_deadline(deadline)
-        except DeadlineError:
-            self.release(slot, submitted=False)
-            raise
-        return slot
+            while not is_ready:
+                left = wait.remaining(self._state.slots.read())
+                self._check_deadline(deadline)
+                if left > 0:
+                    yield left
+                is_ready = left <= 0
+        finally:
+            if not is_ready:
+                self.release(slot, submitted=False)
+
+    def _early(self) -> float:
+        """Return how long before the end of a wait a slot may be acquired."""
+        return 0.0 if self._state.remote is None else EARLY
 
     def _learn(self, remote: RemoteRecord) -> None:
         """Store what another machine has learned, for this machine's processes, and for times without the server."""
@@ -236,7 +246,7 @@ class RateLimiter:
     def _try(self, ticket: _Ticket, wait: "_Wait") -> Slot | None:
         """Acquire a slot if this ticket can go now."""
         slots = self._state.slots
-        if wait.remaining(slots.read()) > 0:
+        if wait.remaining(slots.read()) > self._early():
             return None
         if ticket.is_normal and slots.has_urgent():
             return None
@@ -244,7 +254,7 @@ class RateLimiter:
         index = slots.acquire(1 if self._known_rate(record) is not None else SLOT_COUNT)
         if index is None:
             return Slot(NO_SLOT, ticket.items) if wait.is_stuck(record) else None
-        if wait.remaining(slots.read()) > 0:  # another answer arrived between the look and the lock
+        if wait.remaining(slots.read()) > self._early():  # another answer arrived between the look and the lock
             slots.release(index)
             return None
         return Slot(index, ticket.items)

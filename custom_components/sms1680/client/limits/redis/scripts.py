@@ -26,7 +26,8 @@ end
 """
 
 # KEYS: record, leases, urgent packets.
-# ARGV: machine and slot, lease, rate or 0, milliseconds of a lease, urgent packet or '', milliseconds of its entry.
+# ARGV: machine and slot, lease, rate or 0, milliseconds of a lease, urgent packet or '', milliseconds of its entry,
+# milliseconds of the wait that the machine itself waits once it has the lease.
 # A lease of the same machine and slot belongs to a process that ended: its slot is a lock that we hold now.
 ACQUIRE = f"""{_NOW}{_RECORD}
 local life, urgent = tonumber(ARGV[4]), ARGV[5]
@@ -40,7 +41,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[3], text(now + 60000), '+inf')
 local rate = tonumber(ARGV[3])
 if rate == 0 then rate = known end
 local granted = 1
-if at and age < cost * 1000 then granted = 0 end
+if at and age < cost * 1000 - ARGV[7] then granted = 0 end
 if redis.call('ZCARD', KEYS[2]) >= (rate > 0 and 1 or 5) then granted = 0 end
 if urgent == '' then
   if redis.call('ZCARD', KEYS[3]) > 0 then granted = 0 end
@@ -67,7 +68,7 @@ return {{}}
 """
 
 # KEYS: record, leases. ARGV: machine, slot and lease, 1 if submitted, 1 if too fast, items, rate or 0, step, recovery,
-# slowest.
+# slowest, milliseconds since the answer.
 RELEASE = f"""{_NOW}{_RECORD}
 local held = redis.call('ZREM', KEYS[2], ARGV[1])
 if ARGV[2] == '1' then
@@ -77,7 +78,9 @@ if ARGV[2] == '1' then
   if rate == 0 then rate = known end
   cost = rate > 0 and ARGV[4] / rate * slowness or ARGV[6] * (slowness - 1)
   if rate > 0 or slowness > 1 or old > 1 then
-    redis.call('HSET', KEYS[1], 'at', text(now), 'cost', text(cost), 'rate', text(rate), 'slowness', text(slowness))
+    local answered = math.max(at or 0, now - ARGV[9])
+    redis.call('HSET', KEYS[1], 'at', text(answered), 'cost', text(cost), 'rate', text(rate))
+    redis.call('HSET', KEYS[1], 'slowness', text(slowness))
     redis.call('PEXPIRE', KEYS[1], 90000000)
   end
 end

@@ -102,9 +102,13 @@ class SharedServer:
         values: Sequence[Value] = (),
         *,
         then: Callable[[Answer], None] = lambda _: None,
+        timed: bool = False,
     ) -> None:
-        """Run a script after the earlier ones. Nobody waits for it. then: called with its answer, in another thread."""
-        future = self._submit(script, keys, values)
+        """Run a script after the earlier ones. Nobody waits for it.
+
+        then: called with its answer, in another thread. timed: the last value is the milliseconds since this call.
+        """
+        future = self._submit(script, keys, values, time.monotonic() if timed else None)
         if future is not None:
             future.add_done_callback(lambda done: self._finish(done, then))
 
@@ -128,18 +132,22 @@ class SharedServer:
             return began + LONGEST_START
         return max(began, self._connected_at) + LONGEST_CALL
 
-    def _submit(self, script: str, keys: Sequence[str], values: Sequence[Value]) -> "Future[Answer] | None":
+    def _submit(
+        self, script: str, keys: Sequence[str], values: Sequence[Value], since: float | None = None
+    ) -> "Future[Answer] | None":
         with self._lock:
             if self._process != os.getpid():  # a fork copies no threads, and must not use its parent's connection
                 self._start()
             if self._retry_at is not None:
                 self._probe_when_due()
                 return None
-            return self._queue(script, keys, values)
+            return self._queue(script, keys, values, since)
 
-    def _queue(self, script: str, keys: Sequence[str], values: Sequence[Value]) -> "Future[Answer] | None":
+    def _queue(
+        self, script: str, keys: Sequence[str], values: Sequence[Value], since: float | None = None
+    ) -> "Future[Answer] | None":
         try:
-            return self._worker.submit(self._run, script, keys, values)
+            return self._worker.submit(self._run, script, keys, values, since)
         except RuntimeError:  # the interpreter is ending
             return None
 
@@ -191,11 +199,13 @@ class SharedServer:
             str(error) if isinstance(error, ScriptError) else type(error).__name__,
         )
 
-    def _run(self, script: str, keys: Sequence[str], values: Sequence[Value]) -> Answer:
+    def _run(self, script: str, keys: Sequence[str], values: Sequence[Value], since: float | None) -> Answer:
         if not self._connections:
             connection = self._connect(self.address)
             self._connected_at = time.monotonic()
             self._connections.append(connection)
+        if since is not None:
+            values = (*values, (time.monotonic() - since) * 1000)
         return self._connections[0].run(script, keys, values)
 
 
