@@ -157,7 +157,7 @@ def _phone_response(run: QuestionRun, phone: AskedPhone) -> dict[str, Any]:
 
 
 def _wrong_response(target: WrongTarget) -> dict[str, Any]:
-    """Return the response for a target that is no recipient, with the fields of a phone."""
+    """Return the response for an invalid target, with the fields of a phone."""
     told = target.as_response()
     return {
         "id": None,

@@ -23,8 +23,8 @@ def async_report_drill(
 ) -> None:
     """Create the repair of each account with a phone that failed the drill, and delete it for the other accounts.
 
-    results: each phone with its part of the action's response. wrong: the targets that are no recipients. They count
-    for the account of the first phone.
+    results: each phone with its part of the action's response. wrong: the invalid targets, which count for the account
+    of the first phone.
     """
     entries: dict[str, Sms1680ConfigEntry] = {}
     failures: dict[str, list[str]] = {}

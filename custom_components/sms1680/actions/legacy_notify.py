@@ -127,7 +127,7 @@ def _check_values(config: ConfigType) -> None:
         key = CONF_RECIPIENTS
         written = config.get(CONF_RECIPIENTS, [])
         if written and not any(number for number, _ in split_numbers(written)):
-            normalise_numbers(written)  # raises: nobody could get a message
+            normalise_numbers(written)  # raises for the first one
     except InvalidMessageError as error:
         raise _invalid(key, error.sentence()) from None
 

@@ -277,7 +277,7 @@ def _send(options: argparse.Namespace) -> int:
 
 
 def _texts(options: argparse.Namespace) -> tuple[list[str], bool]:
-    """Return the texts to send, and whether they are not the text that was given because that is too long."""
+    """Return the texts to send, and whether the given text was cut or split because it is too long."""
     text = _text(options.text)
     signature = Signature.read(options.signature, options.signature_place)
     if options.long_text == "refuse" or not is_long(text, signature):
@@ -292,7 +292,7 @@ def _long_text_sentence(done: str, count: int) -> str:
 
 
 def _in_order(numbers: Sequence[tuple[str | None, str]], sent: Sequence[Receipt]) -> list[Receipt]:
-    """Return the receipts in the order of the call, with one for each number that is none and got no message."""
+    """Return the receipts in the order of the call, including one for each invalid number."""
     of_number = {receipt.number: receipt for receipt in sent}
     return [
         Receipt(written, Outcome.REFUSED, reason=Reason.NUMBER, parts=0) if number is None else of_number[number]
@@ -301,7 +301,7 @@ def _in_order(numbers: Sequence[tuple[str | None, str]], sent: Sequence[Receipt]
 
 
 def _is_wrong(receipt: Receipt) -> bool:
-    """Return whether the receipt is that of a number that is none."""
+    """Return whether the receipt belongs to an invalid number."""
     return receipt.reason is Reason.NUMBER and receipt.parts == 0
 
 

@@ -34,7 +34,7 @@ _MATCHES: Final = frozenset({ENTITY_MATCH_ALL, ENTITY_MATCH_NONE})
 
 
 def _read_entity_ids(value: Any) -> list[str]:  # noqa: ANN401 - any user input
-    """Return the entity ids of a call. A text that is none remains: it is a wrong target, and the others are not.
+    """Return the entity ids of a call. An invalid one remains: it is the only wrong target.
 
     Raises vol.Invalid for `all` or `none` alone: no target means everybody.
     """
