@@ -20,8 +20,9 @@ from ..errors import validation_error
 from ..outbound.long_text import shorten_for, shorten_question
 from ..outbound.message import MessageOptions, check, text_to
 from ..outbound.pipeline import async_deliver
-from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, WrongTarget, async_target_addressees
+from ..outbound.recipients import ATTR_NUMBER, WrongTarget, async_target_addressees
 from ..outbound.send import report_end, send_with_safe_text
+from ..outbound.target_fields import TARGET_FIELDS
 from ..outbound.unsent import async_report_wrong
 from ..recipients import Addressee
 from .drill import async_report_drill

@@ -21,7 +21,8 @@ from ..outbound.delivery_tracker import DeliveryTracker
 from ..outbound.fallback import check_not_self
 from ..outbound.message import text_to
 from ..outbound.pipeline import async_deliver
-from ..outbound.recipients import ATTR_NUMBER, TARGET_FIELDS, WrongTarget, async_row_addressees, async_target_addressees
+from ..outbound.recipients import ATTR_NUMBER, WrongTarget, async_row_addressees, async_target_addressees
+from ..outbound.target_fields import TARGET_FIELDS
 from ..outbound.unsent import Unsent, async_report_rejected_call, async_report_wrong, reports_rejection
 from ..recipients import Addressee
 from .schemas import (

@@ -4,52 +4,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self
 
-import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import (
-    ATTR_AREA_ID,
-    ATTR_DEVICE_ID,
     ATTR_ENTITY_ID,
-    ATTR_FLOOR_ID,
-    ATTR_LABEL_ID,
-    ENTITY_MATCH_ALL,
-    ENTITY_MATCH_NONE,
     Platform,
 )
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.exceptions import ServiceValidationError, Unauthorized, UnknownUser
-from homeassistant.helpers import config_validation as cv, entity_registry as er
-from homeassistant.helpers.typing import VolDictType
+from homeassistant.helpers import entity_registry as er
 
 from ..client import InvalidMessageError, Outcome, normalise_number
 from ..client.numbers import split_numbers
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN, SUBENTRY_RECIPIENT
 from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee, recipients
+from .target_fields import MATCHES, TARGET_FIELDS
 
 ATTR_NUMBER: Final = "number"
-
-_MATCHES: Final = frozenset({ENTITY_MATCH_ALL, ENTITY_MATCH_NONE})
-
-
-def _read_entity_ids(value: Any) -> list[str]:  # noqa: ANN401 - any user input
-    """Return the entity ids of a call. An invalid one remains: it is the only wrong target.
-
-    Raises vol.Invalid for `all` or `none` alone: no target means everybody.
-    """
-    given = value.split(",") if isinstance(value, str) else cv.ensure_list(value)
-    entity_ids = [one.lower() for one in (cv.string(one).strip() for one in given) if one]
-    if entity_ids and _MATCHES.issuperset(entity_ids):
-        raise vol.Invalid("a target must be named: no target means everybody")
-    return entity_ids
-
-
-_IDS: Final = vol.All(cv.ensure_list, [cv.string])
-TARGET_FIELDS: Final[VolDictType] = {
-    vol.Optional(ATTR_ENTITY_ID): _read_entity_ids,
-    **{vol.Optional(name): _IDS for name in (ATTR_DEVICE_ID, ATTR_AREA_ID, ATTR_FLOOR_ID, ATTR_LABEL_ID)},
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -340,7 +312,7 @@ def _recipients_of(
     first_error: ServiceValidationError | None = None
     found: list[tuple[str, Addressee]] = []
     given = call.data.get(ATTR_ENTITY_ID) or []
-    matches = _MATCHES.intersection(given)  # Home Assistant leaves them out
+    matches = MATCHES.intersection(given)  # Home Assistant leaves them out
     for entity_id in _in_order(selected.referenced | matches, given):
         try:
             ours = _named(hass, entity_id)

@@ -29,7 +29,8 @@ from ..errors import DropReason
 from ..events.context import is_automatic
 from ..issues import UNAVAILABLE_NOTIFY
 from ..recipients import recipients
-from .recipients import TARGET_FIELDS, registered_recipient, select
+from .recipients import registered_recipient, select
+from .target_fields import TARGET_FIELDS
 from .unsent import Unsent, async_report_unsent
 
 _LOGGER = logging.getLogger(__name__)
