@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.shared_server import MISSING, SharedServerProcess
+from support import ROOT
+from support.shared_server import MISSING, PASSWORD, SharedServerProcess, free_port
 
 from sms1680.limits.rate import DeadlineError, RateLimiter, Slot
 from sms1680.limits.redis import server as server_module
@@ -347,3 +350,34 @@ def test_idle_connection_that_the_server_closed_is_opened_again(
     server.command("CLIENT", "KILL", "TYPE", "normal")
     assert taken(limiter.acquire(1, "normal", None)).lease is not None
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_user_with_the_rights_of_the_documentation(server: SharedServerProcess, tmp_path: Path) -> None:
+    (rights,) = re.findall(r"`ACL SETUSER (.+?)`", (ROOT / "docs/shared-state.md").read_text("utf-8"))
+    assert server.command("ACL SETUSER", rights.replace(">password", f">{PASSWORD}")) == b"+OK"
+    address = read_address(f"redis://sms1680:{PASSWORD}@127.0.0.1:{server.port}/0")
+    limiter = RateLimiter("account", _RATE, time.monotonic, str(tmp_path / "a"), address)
+    limiter.release(taken(limiter.acquire(1, "normal", None)))
+    assert taken(limiter.acquire(1, "critical", None)).lease is not None
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the program openssl")
+def test_server_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    server, port = SharedServerProcess(tmp_path / "server"), free_port()
+    tls = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    try:
+        server.start(*tls, "--tls-auth-clients", "no")
+        leases = []
+        for query in (f"?ssl_ca_certs={certificate}", ""):
+            address = read_address(f"rediss://:{PASSWORD}@127.0.0.1:{port}/0{query}")
+            limiter = RateLimiter("account", _RATE, time.monotonic, str(tmp_path / "a"), address)
+            slot = taken(limiter.acquire(1, "normal", None))
+            leases.append(slot.lease is not None)
+            limiter.release(slot)
+        assert leases == [True, False]  # without its authority, the certificate is not trusted
+    finally:
+        server.kill()
