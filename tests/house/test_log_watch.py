@@ -2,6 +2,10 @@
 
 import hashlib
 import logging
+import time
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 from support.log_watch import LogWatch
@@ -49,6 +53,46 @@ def test_secret_is_found_in_any_logger(watch: LogWatch, name: str, message: str,
 def test_masked_line_is_no_leak(watch: LogWatch, name: str, message: str) -> None:
     watch.emit(record(name, message))
     assert watch.leaks() == []
+
+
+SECRETS = {"hunter2-of-the-test": "a password", TEXT: "a text", "水浸": "a text", "13800000001": "a full number"}
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "percent": lambda text: quote(text, safe=""),
+    "percent, blanks as +": quote_plus,
+    "percent, small": lambda text: quote(text, safe="").replace("%E", "%e"),
+    "percent, each octet": lambda text: "".join(f"%{octet:02X}" for octet in text.encode()),
+    "HTML": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+    "HTML, hexadecimal": lambda text: "".join(f"&#x{ord(letter):x};" for letter in text),
+    **{
+        f"Base64 after {before}": lambda text, before=before: b64encode(b"x" * before + text.encode()).decode()
+        for before in range(6)
+    },
+    "Base64 without padding": lambda text: b64encode(text.encode()).decode().rstrip("="),
+    "Base64 in an address": lambda text: urlsafe_b64encode(text.encode()).decode(),
+    "Base64, three lines in one": lambda text: b64encode(f"{{'a':'{text}','b':1}}".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_encoded_secret_is_found(watch: LogWatch, secret: str, encoding: str) -> None:
+    line = f"GET /?x={ENCODINGS[encoding](secret)}"
+    watch.emit(record("aiohttp.access", "fine"))
+    watch.emit(record("aiohttp.access", line))
+    assert SECRETS[secret] in [leak.partition(":")[0] for leak in watch.leaks()]
+
+
+def test_search_costs_little(watch: LogWatch) -> None:
+    """Less than a record costs to be written."""
+    for number in range(2000):
+        watch.add_text(f"这是第 {number} 条短信")
+    began = time.process_time()
+    for number in range(5000):
+        watch.emit(record("custom_components.sms1680", f"Sent {number} in 0.{number} s, answer %d of message {number}"))
+    written = time.process_time() - began
+    began = time.process_time()
+    assert watch.leaks() == []
+    assert time.process_time() - began < written * 3
 
 
 def test_logger_that_quotes_below_warning_is_skipped(watch: LogWatch) -> None:

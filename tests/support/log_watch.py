@@ -1,4 +1,4 @@
-"""Watch every logger during a test for passwords, full numbers and the texts of messages."""
+"""Watch every logger during a test for passwords, full numbers and the texts of messages, in any usual encoding."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import functools
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+from support.readings import base64_reading, readings
 
 # Loggers that are watched at every level. The others are watched at the level that the test's host sets.
 OURS = ("sms1680", "custom_components.sms1680", "apprise", "httpx", "httpcore", "urllib3", "requests")
@@ -68,16 +70,37 @@ class LogWatch(logging.Handler):
                 self.add_text(item)
 
     def leaks(self) -> list[str]:
-        """Return the lines that contain a secret, each with the name of the secret's kind."""
-        texts = re.compile("|".join(map(re.escape, self._texts)) or r"(?!)")
-        passwords = re.compile("|".join(map(re.escape, self._passwords)) or r"(?!)")
-        kinds = {"a password": passwords, "a full number": NUMBER, "a text": texts}
-        return [
-            f"{kind}: {line}"
-            for ours, line in self.lines
-            for kind, secret in {**kinds, **({"Chinese": CHINESE} if ours else {})}.items()
-            if secret.search(line)
-        ]
+        """Return the lines that contain a secret in any encoding, each with the name of the secret's kind."""
+        lines = dict.fromkeys(self.lines)
+        # One search of the whole log is much faster than one of each line, and nearly every log is clean.
+        if not self._kinds("\n".join(line for ours, line in lines if ours), ours=True) and not self._kinds(
+            "\n".join(line for ours, line in lines if not ours), ours=False
+        ):
+            return []
+        return [f"{kind}: {line}" for ours, line in lines for kind in self._kinds(line, ours=ours)]
+
+    def _kinds(self, log: str, *, ours: bool) -> list[str]:
+        """Return the kinds of the secrets in a log. ours: one of our loggers wrote it."""
+        found: dict[str, None] = {}
+        for text in readings(log):
+            found |= dict.fromkeys(self._found(text))
+        if ours and CHINESE.search(log):
+            found["Chinese"] = None
+        found |= dict.fromkeys(self._found(base64_reading(log)))
+        return list(found)
+
+    def _found(self, text: str) -> Iterator[str]:
+        if any(password in text for password in self._passwords):
+            yield "a password"
+        if NUMBER.search(text):
+            yield "a full number"
+        if not text.isascii():
+            chinese = "\n".join(line for line in text.split("\n") if not line.isascii())
+            if any(one in chinese for one in self._texts if not one.isascii()):
+                yield "a text"
+                return
+        if any(one in text for one in self._texts if one.isascii()):
+            yield "a text"
 
     def watching(self, method: Callable[..., Any], *fields: str) -> Callable[..., Any]:
         """Return a method, usually `__init__`, that adds these attributes of its object after each call."""

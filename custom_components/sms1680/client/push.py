@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from .decoding import Label, decode_text, without_invisible
 from .errors import InvalidPushError
-from .masking import mask_number
+from .masking import mask_number, mask_word
 from .outcomes import Language, Repeat
 from .report_words import ReportState, meaning_of
 
@@ -45,7 +45,8 @@ class Reply:
     incomplete: bool = False
 
     def __repr__(self) -> str:
-        return f"Reply({mask_number(self.number)}, {len(self.content)} characters, extension={self.extension!r})"
+        extension = mask_word(self.extension)
+        return f"Reply({mask_number(self.number)}, {len(self.content)} characters, extension={extension!r})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,7 +72,8 @@ class DeliveryReport:
         return meaning_of(self.status)[3 if language == "zh" else 2]
 
     def __repr__(self) -> str:
-        return f"DeliveryReport({mask_number(self.number)}, message_id={self.message_id!r}, status={self.status!r})"
+        message_id, status = mask_word(self.message_id), mask_word(self.status)
+        return f"DeliveryReport({mask_number(self.number)}, message_id={message_id!r}, status={status!r})"
 
 
 def parse_push(query: Push) -> Reply | DeliveryReport:
