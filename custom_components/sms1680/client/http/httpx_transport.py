@@ -43,8 +43,6 @@ _SENT: Final = ".send_request_body.complete"
 _CONNECTED: Final = (".connect_tcp.complete", ".start_tls.complete")
 _WRITTEN_AT_ONCE: Final = 16 * 1024  # octets between two checks of the time limit
 
-_url = lru_cache(maxsize=32)(httpx.URL)
-
 
 class _QuietURL(httpx.URL):
     """A URL without its query in logs: httpx logs the URL of each request at INFO."""
@@ -53,6 +51,18 @@ class _QuietURL(httpx.URL):
         return super().__str__().partition("?")[0]
 
     __repr__ = __str__
+
+
+def _without_reason(record: logging.LogRecord) -> bool:
+    """Leave the reason phrase out of what httpx logs at INFO: a gateway can echo the request in it."""
+    args = record.args
+    if isinstance(args, tuple) and len(args) == 5 and isinstance(args[1], _QuietURL):
+        record.args = (*args[:4], "")
+    return True
+
+
+_url = lru_cache(maxsize=32)(_QuietURL)
+logging.getLogger("httpx").addFilter(_without_reason)
 
 
 class HttpxTransport:
@@ -228,8 +238,7 @@ def _build(request: Request, timeout: httpx.Timeout, on_event: Callable[..., obj
         content=request.body,
         extensions={"timeout": timeout.as_dict(), "trace": on_event},
     )
-    if request.secret_url:
-        built.url = url  # httpx replaced it with a plain URL
+    built.url = url  # httpx replaced it with a plain URL
     return built
 
 
