@@ -153,16 +153,16 @@ def test_closing_store_notices_changed_files(path: Path, attack: Attack) -> None
     assert observed.reports == ["restored"]
 
 
-def without_cache(observed: Observed) -> None:
+def without_cache(store: MessageStore) -> None:
     """Make SQLite read each page from the files."""
     for pragma in ("cache_size = 0", "shrink_memory"):
-        done(observed.store._writer.submit(lambda database, p=pragma: database.execute(f"PRAGMA {p}"), alone=True))
+        done(store._writer.submit(lambda database, p=pragma: database.execute(f"PRAGMA {p}"), alone=True))
 
 
 def test_cut_log_continues_with_what_remains(path: Path) -> None:
     observed = Observed(path)
     observed.receive(*map(str, range(50)))
-    without_cache(observed)
+    without_cache(observed.store)
     cut_log(path)
     observed.receive("new")
     observed.store.close()
@@ -177,7 +177,7 @@ def test_emptied_file_is_replaced_and_reported(path: Path) -> None:
     observed = Observed(path)
     observed.receive(*("x" * 500 for _ in range(300)))
     done(observed.store.begin_backup())  # the file contains everything now, and the -wal file nothing
-    without_cache(observed)
+    without_cache(observed.store)
     empty(path)
     observed.receive("new")
     observed.store.close()

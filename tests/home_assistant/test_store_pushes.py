@@ -21,7 +21,8 @@ from custom_components.sms1680.inbound.receiver import InboundProcessor
 from custom_components.sms1680.inbound.registry import async_get_registry
 from custom_components.sms1680.store.db import HistoryQuery, history, writer
 from custom_components.sms1680.store.manager import DATA_STORE
-from tests.home_assistant.helpers import ALICE, UPLINKS, MakeEntry, SetUp, poll
+from tests.home_assistant.helpers import ALICE, UPLINKS, MakeEntry, SetUp, poll, store_of
+from tests.home_assistant.test_store_files import cut_log, without_cache
 
 FLOOD = 200
 LONG = "x" * 15_900
@@ -48,6 +49,26 @@ async def test_deleted_file_is_written_again_and_reported(
     assert issue is not None
     assert issue.is_persistent
     assert issue.translation_placeholders == {"file": "sms1680.db"}
+    assert entry.title == "Home"
+
+
+async def test_cut_file_is_reported(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator
+) -> None:
+    """The messages in the lost half are gone, and the repair issue says so. New ones are stored."""
+    client = await hass_client_no_auth()
+    for text in map(str, range(50)):
+        await client.get(UPLINKS, params={"mobile": ALICE, "content": text, "xh": ""})
+    await hass.async_block_till_done()
+    await hass.async_add_executor_job(without_cache, store_of(hass))
+    await hass.async_add_executor_job(cut_log, Path(hass.config.path("sms1680.db")))
+    response = await client.get(UPLINKS, params={"mobile": ALICE, "content": "new", "xh": ""})
+    assert await response.text() == "0"
+    await hass.async_block_till_done()
+    assert repairs(hass) == {"store_cut"}
+    await hass.async_stop()
+    stored = await hass.async_add_executor_job(_texts, Path(hass.config.path("sms1680.db")))
+    assert stored[-1] == "new"
     assert entry.title == "Home"
 
 

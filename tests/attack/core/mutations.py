@@ -8,7 +8,8 @@ import random
 from pathlib import Path
 from urllib.parse import quote, quote_from_bytes
 
-COUNT = int(os.environ.get("SMS1680_MUTATIONS", "20000"))
+SHORT = 20_000
+COUNT = int(os.environ.get("SMS1680_MUTATIONS", SHORT))
 NUMBER = "13800000001"
 _TEXT = "机密 748291，门开了 🚪"
 _VECTORS = Path(__file__).parents[2] / "core" / "cmpp" / "cmpp2_vectors.json"
