@@ -8,6 +8,7 @@ The long form, of 20,000 for a million mutations:
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from pytest_homeassistant_custom_component.common import async_capture_events
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.inbound import http_handler, listener
-from tests.attack.core.mutations import COUNT, mutate, push_seeds
+from tests.attack.core.mutations import COUNT, SHORT, mutate, push_seeds
 from tests.attack.core.test_mutated import memory, report
 from tests.home_assistant.helpers import UPLINKS, WEBHOOK, MakeEntry, set_up_entry
 
@@ -43,8 +44,14 @@ async def push(port: int, request: bytes) -> str:
 
 @pytest.mark.timeout(7200)
 async def test_port_survives_mutated_pushes(
-    hass: HomeAssistant, make_entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+    hass: HomeAssistant,
+    make_entry: MakeEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    if COUNT > SHORT:  # the test itself would remember each line
+        for logger in ("", "homeassistant", "custom_components.sms1680", "sms1680", "asyncio"):
+            caplog.set_level(logging.ERROR, logger or None)
     monkeypatch.setattr(listener, "_HEAD_TIME", 1.0)
     monkeypatch.setattr(http_handler, "_BODY_TIMEOUT", 1.0)
     port, chance, counts = unused_port(), random.Random(1680), Counter[str]()
