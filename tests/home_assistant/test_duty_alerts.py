@@ -13,7 +13,16 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.duty.manager import alarm_manager
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, MakeEntry, SetUp, duty_group, receive, recipient, sent
+from tests.home_assistant.helpers import (
+    ALICE,
+    MakeEntry,
+    SetUp,
+    duty_group,
+    poll,
+    receive,
+    recipient,
+    wait_for_messages,
+)
 
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "sms1680"
 
@@ -66,13 +75,13 @@ async def test_alert_is_acknowledged_by_a_reply_and_its_end_resolves_the_alarm(
     steps = async_capture_events(hass, "sms1680_alarm")
     await switch(hass, "binary_sensor.freezer", "off", "on")
     assert state_of(hass, "alert.freezer") == "on"
-    [(number, text)] = sent(sandbox)
+    [(number, text)] = await wait_for_messages(sandbox)
     assert number == ALICE
     assert "Freezer" in text
     await receive(hass, group, Reply(ALICE, "1"))
-    await hass.async_block_till_done(wait_background_tasks=True)
-    assert state_of(hass, "alert.freezer") == "off", "the alert is acknowledged"
+    await poll(lambda: state_of(hass, "alert.freezer") == "off")  # the alert is acknowledged
     await switch(hass, "binary_sensor.freezer", "off")
+    await poll(lambda: len(steps) == 3)
     assert [event.data["step"] for event in steps] == ["raised", "acknowledged", "resolved"]
 
 
@@ -80,17 +89,18 @@ async def test_alert_that_is_acknowledged_in_home_assistant_stops_the_texts(
     hass: HomeAssistant, group: MockConfigEntry
 ) -> None:
     await switch(hass, "binary_sensor.freezer", "off", "on")
+    await poll(lambda: alarm_manager(hass, group).open_alarms())
     await hass.services.async_call("alert", "turn_off", {"entity_id": "alert.freezer"}, blocking=True)
     await hass.async_block_till_done(wait_background_tasks=True)
-    [alarm] = alarm_manager(hass, group).open_alarms()
-    assert alarm.state == "acknowledged"
+    await poll(lambda: [alarm.state for alarm in alarm_manager(hass, group).open_alarms()] == ["acknowledged"])
 
 
 async def test_alert2_is_acknowledged_and_is_over_when_it_is_off(hass: HomeAssistant, group: MockConfigEntry) -> None:
     acknowledged = async_mock_service(hass, "alert2", "ack")
     await switch(hass, "alert2.heating", "off", "on")
+    await poll(lambda: alarm_manager(hass, group).open_alarms())
     await receive(hass, group, Reply(ALICE, "1"))
-    await hass.async_block_till_done(wait_background_tasks=True)
+    await poll(lambda: acknowledged)
     assert [call.data["entity_id"] for call in acknowledged] == [["alert2.heating"]]
     await switch(hass, "alert2.heating", "off")
-    assert alarm_manager(hass, group).open_alarms() == []
+    await poll(lambda: not alarm_manager(hass, group).open_alarms())

@@ -35,14 +35,14 @@ def expected_lingering_timers() -> bool:
     return True
 
 
-@pytest.fixture
-def storage(hass: HomeAssistant) -> None:
+@pytest.fixture(autouse=True)
+def _storage(hass: HomeAssistant) -> None:
     """The folder of the calendar's file."""
     Path(hass.config.path(".storage")).mkdir(exist_ok=True)
 
 
 @pytest.fixture
-async def calendar(hass: HomeAssistant, storage: None, freezer: FrozenDateTimeFactory) -> str:
+async def calendar(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> str:
     """A local calendar in which Alice is on duty until noon, and Bob from then on."""
     await hass.config.async_set_time_zone("UTC")
     freezer.move_to("2026-01-05 11:50:00+00:00")
