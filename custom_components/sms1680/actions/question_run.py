@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.event import async_track_point_in_utc_time
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome
@@ -17,9 +21,11 @@ from ..deferred.models import DeliveryResult
 from ..outbound.delivery_tracker import DeliveryTracker
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.policy_source import async_quiet_until
-from ..outbound.send import report_end, send_with_safe_text
+from ..outbound.send import conclude, report_end, send_with_safe_text
 from ..recipients import Addressee
 from ..store.db import DeliveryState, DeliveryUpdate
+
+_LOGGER = logging.getLogger(__name__)
 
 _FAILED: Final = {Outcome.REFUSED: NoAnswer.REFUSED, Outcome.NOT_SENT: NoAnswer.NOT_SENT}
 # The platform withholds the report (扣量), the delivery is unknown: docs/protocol.md, section 2.
@@ -94,6 +100,7 @@ class QuestionRun:
         self._tracker = DeliveryTracker(hass, {addressee.entry.entry_id for addressee in addressees}, self._on_report)
         context = replace(request.options.context, batches=self._tracker.batches)
         self._options = replace(request.options, context=context)
+        self._deadline = 0.0
 
     @property
     def first(self) -> AskedPhone | None:
@@ -121,7 +128,7 @@ class QuestionRun:
 
     async def _async_ask(self) -> None:
         """Queue the question for every phone, except those with quiet hours beyond the time limit."""
-        deadline = now() + self.request.seconds
+        deadline = self._deadline = now() + self.request.seconds
         critical = self.request.options.is_critical
         moment = dt_util.utcnow()
         quiet = [None if critical else await async_quiet_until(addressee, moment) for addressee in self._addressees]
@@ -159,17 +166,66 @@ class QuestionRun:
         safe_texts = [self.request.safe_text] * len(addressees)
         try:
             results = await send_with_safe_text(
-                self._hass, addressees, text_to(addressees, self.request.text), self._options, safe_texts
+                self._hass,
+                addressees,
+                text_to(addressees, self.request.text),
+                self._options,
+                safe_texts,
+                hold_back=lambda place, result: self._async_wait_for_room(addressees[place], result),
             )
         finally:
             self._changed.set()
         for phone, result in zip(phones, results, strict=True):
             phone.result = result
+            if result.delayed_until is not None:
+                later = self._async_send_later(phone, result, result.delayed_until)
+                phone.task = self._hass.async_create_background_task(later, f"{DOMAIN} question")
+                continue
             report_end(result, self._options)
+            if result.is_over_limit and result.receipt.reason is not None:
+                _LOGGER.warning("A question was not sent: %s", result.receipt.reason.en)
             if (reason := _FAILED.get(result.receipt.outcome)) is not None:
                 phone.prompt.end(reason)
         await self._tracker.async_refresh()  # a report may have come before the response
         self._on_report()
+
+    async def _async_wait_for_room(self, addressee: Addressee, result: DeliveryResult) -> DeliveryResult:
+        """Let a question over one of our own limits wait if there is room within its time; return its result."""
+        data = addressee.entry.runtime_data
+        if self._options.is_critical or data is None:
+            return result
+        automatic = self._options.context.automatic
+        look = partial(data.client.failover.room_at, addressee.number, result.receipt.parts, automatic=automatic)
+        room: datetime = await self._hass.async_add_executor_job(look)
+        if room.timestamp() >= self._deadline:
+            return result
+        return replace(result, receipt=replace(result.receipt, outcome=Outcome.NOT_SENT), delayed_until=room)
+
+    async def _async_send_later(self, phone: AskedPhone, first: DeliveryResult, when: datetime) -> None:
+        """Send the question to a phone again at a time, unless it was answered meanwhile."""
+        due = asyncio.Event()
+
+        @callback
+        def come(_: datetime) -> None:
+            due.set()
+
+        cancel = async_track_point_in_utc_time(self._hass, come, when)
+        try:
+            await due.wait()
+        finally:
+            cancel()
+        if phone.prompt.state is PromptState.OPEN:
+            conclude([first])
+            await self._async_send([phone])
+
+    def _end_waiting(self, phone: AskedPhone, result: DeliveryResult) -> None:
+        """End the wait of a phone for room in a limit. It is a failure, unless another phone has answered."""
+        phone.result = replace(result, delayed_until=None)
+        if self.question.first is not None:
+            conclude([result])
+            return
+        report_end(phone.result, self._options)
+        phone.prompt.end(NoAnswer.NOT_SENT)
 
     async def _async_wait_for_change(self) -> None:
         """Wait for a change, or until the next queued phone can be asked."""
@@ -209,6 +265,8 @@ class QuestionRun:
         if tasks:
             await asyncio.wait(tasks, timeout=_CUT_OFF)
         for phone in self.phones:
+            if phone.result is not None and phone.result.is_pending:
+                self._end_waiting(phone, phone.result)
             if phone.outcome is not None or phone.task is None or not phone.task.cancelled():
                 continue
             entry_id = phone.addressee.entry.entry_id
