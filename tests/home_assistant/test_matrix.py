@@ -25,7 +25,7 @@ from custom_components.sms1680.account import clients
 from custom_components.sms1680.client import AsyncClient, Reason
 from custom_components.sms1680.client.cmpp.wire.results import CONNECT, SUBMIT
 from custom_components.sms1680.client.http.responses import DYNAMIC, SEND
-from custom_components.sms1680.context import async_fire
+from custom_components.sms1680.events.context import async_fire
 from custom_components.sms1680.store.db import StoreError
 from custom_components.sms1680.store.manager import DATA_STORE
 from custom_components.sms1680.trigger import SUPPORTS_TRIGGERS
