@@ -14,6 +14,7 @@ from ..limits.rate import Clock, DeadlineError, RateLimiter, Slot
 from ..options import Priority
 from ..outcomes import Outcome, Reason
 from ..verdict import RetryMode, Verdict
+from .announcer import Announcer, announce
 from .compose import SubmitSettings
 from .events import ResponseReceived
 from .outgoing import Call, Outbox, Segment
@@ -59,11 +60,12 @@ class Dispatcher:
         self._flush_scheduled = False
         self._changed = asyncio.Event()
         self._pacers: dict[Priority, asyncio.Task[None]] = {}
+        self._announcer = Announcer(self._on_announced)
 
     @property
     def busy(self) -> bool:
         """Whether segments are queued or in flight."""
-        return bool(self._in_flight or self._pacers or self._outbox.waiting_lanes())
+        return bool(self._in_flight or self._announcer.reserved or self._pacers or self._outbox.waiting_lanes())
 
     # --- calls ---
 
@@ -91,6 +93,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Settle all queued segments as not sent."""
         self._outbox.sweep(lambda _: _CANCELLED)
+        self._announcer.stop()
         for pacer in self._pacers.values():
             pacer.cancel()
 
@@ -122,6 +125,7 @@ class Dispatcher:
             self._outbox.on_late_response(segment, pdu)
             return
         self._in_flight -= 1
+        segment.message.in_flight -= 1
         verdict = self._outbox.on_response(segment, pdu)
         if verdict.retry is not RetryMode.NO:
             if waiter is None and self._limiter.is_unlimited():
@@ -133,6 +137,7 @@ class Dispatcher:
     def on_no_response(self, ticket: Ticket) -> None:
         """Handle a SUBMIT whose answer is lost: the message may have been sent."""
         self._in_flight -= 1
+        ticket[0].message.in_flight -= 1
         self._settle(ticket, _LOST)
 
     def flush(self) -> None:
@@ -145,8 +150,12 @@ class Dispatcher:
                     self._pacers[lane] = asyncio.create_task(self._pace_lane(lane))
         elif lanes and link is not None:
             now = self._clock()
-            while link.session.can_send(now) and (segment := self._outbox.next()) is not None:
-                self._submit(link, segment, None, now)
+            announcer = self._announcer
+            while link.session.can_send(now, announcer.reserved) and (segment := self._outbox.next()) is not None:
+                if segment.message.announced:
+                    self._submit(link, segment, None, now)
+                else:
+                    announcer.add(segment)
         if link is not None:
             link.flush()
         self._on_flushed()
@@ -222,6 +231,7 @@ class Dispatcher:
         )
         session.send(octets, sequence, (segment, waiter), now)
         self._in_flight += 1
+        message.in_flight += 1
 
     def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
         segment, waiter = ticket
@@ -239,6 +249,18 @@ class Dispatcher:
             self._outbox.settle(segment, verdict)
         else:
             self._outbox.put_back(segment)
+            message.undo_announcement()
+
+    def _on_announced(self, segments: list[Segment], verdict: Verdict | None) -> None:
+        """Submit announced segments in the places that were reserved for them, or settle them."""
+        for segment in reversed(segments):
+            if verdict is not None:
+                self._outbox.settle(segment, verdict)
+            elif not self._outbox.drop_if_stopped(segment):
+                self._outbox.put_back(segment)
+                self._sweep_by(self._expires(segment.message.call))
+        self.flush()
+        segments[0].message.undo_announcement()  # if none could be submitted, for example without a connection
 
     # --- the rate ---
 
@@ -289,11 +311,15 @@ class Dispatcher:
         submitted = too_fast = False
         try:
             with self._settled_on_error(segment):
-                while (link := self._link) is not None and not link.session.can_send(self._clock()):
-                    link.flush()
-                    await self._change()
+                while (link := await self._place()) is not None and not segment.message.announced:
+                    if self._outbox.drop_if_stopped(segment):
+                        return
+                    if (verdict := await announce(segment.message)) is not None:
+                        self._outbox.settle(segment, verdict)
+                        return
                 if link is None:
                     self._outbox.put_back(segment)
+                    segment.message.undo_announcement()
                     return
                 if self._outbox.drop_if_stopped(segment):
                     return
@@ -303,6 +329,13 @@ class Dispatcher:
             too_fast = (await waiter).retry is RetryMode.SLOWER
         finally:
             self._limiter.release(slot, submitted=submitted, too_fast=too_fast)
+
+    async def _place(self) -> CMPPProtocol | None:
+        """Wait for a place in the window; return the connection, None if it is lost."""
+        while (link := self._link) is not None and not link.session.can_send(self._clock(), self._announcer.reserved):
+            link.flush()
+            await self._change()
+        return link
 
     @contextmanager
     def _settled_on_error(self, segment: Segment) -> Iterator[None]:

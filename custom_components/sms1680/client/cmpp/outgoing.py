@@ -42,7 +42,7 @@ class PendingMessage:
     """An encoded text and the answers to its segments.
 
     ids: the gateway's id of each accepted segment, otherwise None. tried_at: when the first segment was sent, on the
-    client's clock.
+    client's clock. announced: the request hook was called, or there is none. in_flight: segments without an answer.
     """
 
     call: "Call"
@@ -53,10 +53,13 @@ class PendingMessage:
     verdict: Verdict = _ACCEPTED
     stopped: Verdict | None = None
     tried_at: float | None = None
+    announced: bool = field(init=False)
+    in_flight: int = 0
 
     def __post_init__(self) -> None:
         self.open = len(self.encoded.contents)
         self.ids = [None] * self.open
+        self.announced = self.call.options.request_hook is None
 
     @property
     def accepted(self) -> tuple[int, ...]:
@@ -66,6 +69,20 @@ class PendingMessage:
     def segments(self) -> list[Segment]:
         """Return all segments in their order."""
         return [Segment(self, number) for number in range(len(self.ids))]
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """The indexes of its receipts."""
+        of_call = self.call.plan.indexes
+        return self.encoded.items if of_call is None else tuple([of_call[item] for item in self.encoded.items])
+
+    def undo_announcement(self) -> None:
+        """Call the request hook of a message that waits again, if certainly none of its segments was submitted."""
+        hook = self.call.options.request_hook
+        begun = self.in_flight or self.accepted or self.verdict.outcome is Outcome.UNKNOWN
+        if hook is not None and self.announced and self.open and not begun:
+            self.announced = False
+            hook.undo(self.indexes)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -225,6 +242,7 @@ class Outbox:
 
     def _halve(self, message: PendingMessage) -> None:
         """Send a refused message again to each half of its numbers: one wrong number must not stop the others."""
+        message.undo_announcement()
         items = message.encoded.items
         middle = len(items) // 2
         for half in (items[middle:], items[:middle]):
@@ -239,12 +257,9 @@ class Outbox:
             verdict = _ACCEPTED if len(accepted) == total else _partly(verdict, len(accepted), total)
         ids = tuple([str(number) for number in accepted])
         first, parts = ids[0] if ids else None, message.encoded.parts
-        call, indexes = message.call, message.encoded.items
-        if (of_call := call.plan.indexes) is not None:
-            indexes = tuple([of_call[item] for item in indexes])
-        context = call.options.context
+        context = message.call.options.context
         receipts = []
-        for number, index in zip(message.numbers, indexes, strict=True):
+        for number, index in zip(message.numbers, message.indexes, strict=True):
             receipt = _draft_receipt(
                 number, verdict.outcome, first, verdict.reason, parts, verdict.detail, ids, total, context, index
             )

@@ -110,12 +110,13 @@ class Session:
         self._timestamp = timestamp
         self._move(Trigger.START)
 
-    def can_send(self, now: float) -> bool:
+    def can_send(self, now: float, reserved: int = 0) -> bool:
         """Return whether a request can be sent: logged in, room in the window, and a recent PDU from the gateway.
 
+        reserved: the places in the window for requests that follow soon.
         If only the recent PDU is missing, send an ACTIVE_TEST; `Ready` follows once the gateway has answered.
         """
-        if self.state is not SessionState.OPEN or len(self._in_flight) >= self._settings.window:
+        if self.state is not SessionState.OPEN or len(self._in_flight) + reserved >= self._settings.window:
             return False
         if now - self._last_received_at > self._settings.silence:
             self._probe(now)

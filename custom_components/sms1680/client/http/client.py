@@ -199,7 +199,8 @@ class Client(_HTTPClient):
             while True:
                 command = steps.send(result)
                 if isinstance(command, Request):
-                    result = self._transport.exchange(command)
+                    refusal = None if flow.announcement is None else flow.announcement.make_at_once()
+                    result = refusal or self._transport.exchange(command)
                 else:
                     self._sleep(command)
                     result = None
@@ -282,7 +283,7 @@ class AsyncClient(_HTTPClient):
                 command = steps.send(result)
                 exchange, result = None, None
                 if isinstance(command, Request):
-                    exchange = asyncio.create_task(self._transport.exchange(command))
+                    exchange = asyncio.create_task(self._transport.exchange(command, flow.announcement))
                     result = await asyncio.shield(exchange)
                 else:
                     await self._sleep(command)

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import httpx
 
 from ..errors import InvalidSettingError
+from .announcement import Announcement, NotAnnouncedError
 from .transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ _NOT_BEGUN = (
 )
 
 # The events of httpcore's `trace` extension, without the name of the part that reports them.
+_STARTS: Final = ".send_request_headers.started"
 _SENT: Final = ".send_request_body.complete"
 _CONNECTED: Final = (".connect_tcp.complete", ".start_tls.complete")
 _WRITTEN_AT_ONCE: Final = 16 * 1024  # octets between two checks of the time limit
@@ -113,13 +115,22 @@ class AsyncHttpxTransport:
                 timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
             )
 
-    async def exchange(self, request: Request) -> Response | TransportError:
-        """Return the response or the error; never raise."""
+    async def exchange(self, request: Request, announcement: Announcement | None = None) -> Response | TransportError:
+        """Return the response or the error; never raise.
+
+        announcement: is made once the request has its connection, before its first octet is written.
+        """
         try:
             async with asyncio.timeout(_longest(self._timeout)) as limit:
+                if announcement is not None and not self._reports_events(request):
+                    await announcement.make()
 
-                async def on_event(name: str, _: object) -> None:
-                    if name.endswith(_SENT):
+                async def on_event(name: str, info: dict[str, Any]) -> None:
+                    if name.endswith(_STARTS):
+                        # A proxy gets a CONNECT first.
+                        if announcement is not None and not announcement.made and info["request"].method != b"CONNECT":
+                            await announcement.make()
+                    elif name.endswith(_SENT):
                         limit.reschedule(asyncio.get_running_loop().time() + (self._timeout.read or 0.0))
 
                 built = _build(request, self._timeout, on_event)
@@ -130,12 +141,17 @@ class AsyncHttpxTransport:
                         body.add(chunk)
         except asyncio.CancelledError:
             # Only the shutdown of the event loop cancels this. The request may have been sent.
-            return TransportError(begun=True, detail="cancelled")
+            return TransportError(begun=announcement is None or announcement.made, detail="cancelled")
         except TimeoutError:
-            return _transport_error(httpx.ReadTimeout("the response took too long"))
+            return _transport_error(httpx.ReadTimeout("the response took too long"), announcement)
         except Exception as error:  # noqa: BLE001
-            return _transport_error(error)
+            return _transport_error(error, announcement)
         return _response(response, body.octets)
+
+    def _reports_events(self, request: Request) -> bool:
+        """Return whether the events of httpcore will arrive. A client with another transport has none."""
+        transport_of = getattr(self._client, "_transport_for_url", None)
+        return transport_of is not None and isinstance(transport_of(_url(request.url)), httpx.AsyncHTTPTransport)
 
     async def aclose(self) -> None:
         """Close the client unless the caller owns it."""
@@ -252,8 +268,9 @@ def _response(response: httpx.Response, body: bytes) -> Response:
     )
 
 
-def _transport_error(error: Exception) -> TransportError:
-    begun = not isinstance(error, _NOT_BEGUN)
+def _transport_error(error: Exception, announcement: Announcement | None = None) -> TransportError:
+    announced = announcement is None or announcement.made
+    begun = announced and not isinstance(error, (*_NOT_BEGUN, NotAnnouncedError))
     # Log the type only: the error's text can quote the address.
     kind = type(error).__name__
     _LOGGER.debug("No response: %s, the request %s", kind, "may have been sent" if begun else "was not sent")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,7 @@ from ..outcomes import Outcome, Reason
 from ..plan import SendPlan
 from ..receipts import OnReceipt, Receipt, call_hook
 from ..verdict import RetryMode, Verdict
+from .announcement import Announcement
 from .requests import build_send, is_single, single
 from .responses import read_response
 from .transport import Request, Response, TransportError
@@ -43,7 +44,8 @@ Steps = Generator[Command, Response | TransportError | None, _Result]
 class SendFlow:
     """One call of `send`, `send_template` or `send_batch`. packet_size: flow items per request, 1 to 1000.
 
-    A row that cannot share a request (see `is_single`) is sent by itself, after the other rows.
+    A row that cannot share a request (see `is_single`) is sent by itself, after the other rows. announcement: of the
+    request that was yielded last, None without a request hook.
     """
 
     plan: SendPlan
@@ -55,6 +57,7 @@ class SendFlow:
     clock: Clock
     on_receipt: OnReceipt | None
     guard: SpendingGuard | None = None
+    announcement: Announcement | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._texts = self.plan.private_texts()
@@ -143,16 +146,20 @@ class SendFlow:
         try:
             alone = self._is_single(start)
             packet, first, last = (single(self.plan, start), 0, 1) if alone else (self.plan, start, end)
+            self.announcement = announcement = self._announcement(start, end)
             response = yield build_send(self.gateway, self.account, packet, first, last)
             private = (*self.account.secrets(), *packet.numbers[first:last])
             verdict = read_response(packet.kind, response or _NO_RESPONSE, private, self._texts, own_texts=alone)
+            if announcement is not None:
+                verdict = _announced(announcement, verdict)
         finally:
             if verdict is None:
                 # Interrupted (Ctrl-C): the request may have been sent, so record it.
-                self._receipts(start, end, Verdict(Outcome.UNKNOWN, Reason.LOST))
+                begun = self.announcement is None or self.announcement.made
+                self._receipts(start, end, Verdict(Outcome.UNKNOWN, Reason.LOST) if begun else _CANCELLED)
             wait = self.limiter.release(
                 slot,
-                submitted=verdict is None or verdict.retry is not RetryMode.RECONNECT,
+                submitted=verdict is None or _is_submitted(verdict),
                 too_fast=verdict is not None and verdict.retry is RetryMode.SLOWER,
             )
         _LOGGER.debug(
@@ -163,6 +170,13 @@ class SendFlow:
             f", {verdict.reason.value}" if verdict.reason else "",
         )
         return verdict, wait
+
+    def _announcement(self, start: int, end: int) -> Announcement | None:
+        hook = self.options.request_hook
+        if hook is None:
+            return None
+        indexes = tuple([self.plan.index_of(item) for item in range(start, end)])
+        return Announcement(hook, indexes, lambda: self._abandoned)
 
     def _acquire(self, flow: int) -> Steps[Slot | None]:
         """Wait for a slot of the account; return None if the call was abandoned."""
@@ -211,3 +225,16 @@ class SendFlow:
         if self.on_receipt is not None:
             call_hook(self.on_receipt, receipt)
         return receipt
+
+
+def _announced(announcement: Announcement, verdict: Verdict) -> Verdict:
+    """Return the verdict on an announced request. Undo the announcement of one that is tried again."""
+    if announcement.failure is not None:
+        return replace(_CANCELLED, detail=announcement.failure)
+    if verdict.retry is not RetryMode.NO:
+        announcement.undo()
+    return verdict
+
+
+def _is_submitted(verdict: Verdict) -> bool:
+    return verdict.retry is not RetryMode.RECONNECT and verdict.reason is not Reason.CANCELLED

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from ..checks import positive, seconds, whole
 from ..errors import InvalidMessageError, error_of
 from ..numbers import Number, normalise_number
-from ..options import CallOptions, Priority
+from ..options import CallOptions, Priority, RequestHook
 from ..plan import SendPlan, check_extension, check_time
 from ..receipts import OnReceipt, Receipt
 from ..text import MAX_LENGTH, Estimate, Signature, SignaturePlace, estimate
@@ -152,6 +152,7 @@ class BaseClient:
         deadline: float | None = None,
         automatic: bool = False,
         context: object = None,
+        request_hook: RequestHook | None = None,
     ) -> tuple[SendPlan, CallOptions]:
         """Check a call and its options. make_plan: takes the keyword arguments that all plans share."""
         if priority not in ("normal", "critical"):
@@ -165,6 +166,7 @@ class BaseClient:
             priority,
             automatic,
             context,
+            request_hook,
         )
         if at is not None:
             check_time(at, self._now())
