@@ -368,8 +368,8 @@ async def test_balance_requires_http() -> None:
     assert "HTTP" in caught.value.sentence("zh")
 
 
-async def test_call_cancelled_before_it_is_journaled_leaves_no_trace(
-    hass: HomeAssistant, entry: MockConfigEntry, recorded: list[Receipt]
+async def test_call_cancelled_before_it_is_journaled_is_not_sent(
+    hass: HomeAssistant, entry: MockConfigEntry, recorded: list[Receipt], sandbox: Sandbox, until: Until
 ) -> None:
     store = hass.data[DATA_STORE].for_entry(entry).store
     disk = threading.Event()
@@ -380,8 +380,13 @@ async def test_call_cancelled_before_it_is_journaled_leaves_no_trace(
     disk.set()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert recorded == []
-    assert await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id]))) == []
+    await until(lambda: recorded)
+    assert [(receipt.outcome, receipt.reason) for receipt in recorded] == [(Outcome.NOT_SENT, Reason.CANCELLED)]
+    await asyncio.sleep(0)  # the answer is written in the next turn of the loop
+    (stored,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))
+    assert isinstance(stored, StoredOut)
+    assert stored.outcome is Outcome.NOT_SENT
+    assert sent(sandbox) == []
 
 
 async def test_late_response_settles_the_unknown_message(

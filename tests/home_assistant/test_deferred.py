@@ -162,7 +162,7 @@ class TestDamage:
             return failed
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store_of(hass), "save_deferred", fail)
+            patch.setattr(store_of(hass), "save_deferred_together", fail)
             await later(hass, freezer, hours=8)
             assert sent(sandbox) == []
         await later(hass, freezer, minutes=1)
@@ -241,9 +241,13 @@ class TestTooLate:
 
 
 class _Held:
-    """A client whose send blocks until it is released, or is cancelled: then it delivers receipts, as the core does."""
+    """A client whose send blocks until it is released, or is cancelled: then it delivers receipts, as the core does.
 
-    def __init__(self, entry: MockConfigEntry, receipts: list[Receipt]) -> None:
+    waits_for_turn: no request may leave yet.
+    """
+
+    def __init__(self, entry: MockConfigEntry, receipts: list[Receipt], *, waits_for_turn: bool = False) -> None:
+        self.waits_for_turn = waits_for_turn
         self.client = entry.runtime_data.client
         self.real = self.client.failover
         self.receipts = receipts
@@ -253,6 +257,8 @@ class _Held:
         self.client.failover = self
 
     async def send(self, message: OutgoingMessage, options: SendOptions, **_: object) -> tuple[Receipt, ...]:
+        if not self.waits_for_turn:
+            await options["request_hook"].before([0])
         self.begun.set()
         try:
             await self.release.wait()
@@ -310,6 +316,27 @@ class TestInterruptedAttempt:
         assert sent(sandbox) == [(ALICE, "门开了")] * messages + [(ALICE, "窗开了")]
         assert ends(outcomes) == [end, ("accepted", None)]
         assert in_store(hass) == []
+
+    async def test_message_that_waited_for_its_turn_is_sent_after_a_restart(
+        self,
+        hass: HomeAssistant,
+        quiet_entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        outcomes: list[Event],
+    ) -> None:
+        await send_to_alice(hass)
+        held = _Held(quiet_entry, [], waits_for_turn=True)
+        freezer.tick(timedelta(hours=8))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await asyncio.wait_for(held.begun.wait(), 10)
+        assert [going for _, going in in_store(hass)] == [0]
+        for task in quiet_entry.runtime_data.deferred._tasks:
+            task.cancel()
+        assert await hass.config_entries.async_unload(quiet_entry.entry_id)
+        assert await hass.config_entries.async_setup(quiet_entry.entry_id)
+        await later(hass, freezer, minutes=1)
+        assert (sent(sandbox), ends(outcomes)) == ([(ALICE, "门开了")], [("accepted", None)])
 
     async def test_interrupted_fallback_is_not_run_twice(
         self,
@@ -516,6 +543,25 @@ class TestDeletion:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert sent(sandbox) == [(ALICE, "门开了")]
         assert in_store(hass) == []
+
+    async def test_purge_of_a_message_that_waits_for_its_turn(
+        self,
+        hass: HomeAssistant,
+        quiet_entry: MockConfigEntry,
+        sandbox: Sandbox,
+        freezer: FrozenDateTimeFactory,
+        outcomes: list[Event],
+    ) -> None:
+        await send_to_alice(hass)
+        held = _Held(quiet_entry, [], waits_for_turn=True)
+        freezer.tick(timedelta(hours=8))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await asyncio.wait_for(held.begun.wait(), 10)
+        await hass.services.async_call("sms1680", "purge_messages", {}, blocking=True)
+        assert in_store(hass) == []
+        held.release.set()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert (sent(sandbox), in_store(hass), ends(outcomes)) == ([], [], [])
 
 
 class TestEnqueue:

@@ -70,6 +70,7 @@ class ClockedStore:
     def begin(self, number: str = ALICE, **more: Any) -> Dispatch:
         dispatch = Dispatch((Outgoing("home", number, at=self.now, **{"transport": "http", "text": None, **more}),))
         done(self.store.begin(dispatch))
+        done(self.store.mark(dispatch, [0]))
         return dispatch
 
     def answer(
@@ -374,6 +375,7 @@ class TestMatchByNumber:
         first.open()
         dispatch = Dispatch((Outgoing("home", ALICE, "http", NOON),))
         done(first.begin(dispatch))
+        done(first.mark(dispatch, [0]))
         done(first.receive(Report("home", "", ALICE, "7", "0", "webhook", NOON, b"")))
         first.close()
         second = MessageStore(tmp_path / "sms1680.db", now=lambda: NOON)
@@ -381,6 +383,22 @@ class TestMatchByNumber:
         (update,) = done(second.current([row_of(dispatch)]))
         second.close()
         assert (update.state, update.matched) == (DeliveryState.DELIVERED, MatchedBy.NUMBER)
+
+    @pytest.mark.parametrize("marks", [[], [True, False]])
+    def test_interrupted_message_before_its_turn_is_not_sent(self, tmp_path: Any, marks: list[bool]) -> None:
+        first = MessageStore(tmp_path / "sms1680.db", now=lambda: NOON)
+        first.open()
+        dispatch = Dispatch((Outgoing("home", ALICE, "http", NOON),))
+        done(first.begin(dispatch))
+        for leaves in marks:
+            done(first.mark(dispatch, [0], leaves=leaves))
+        done(first.receive(Report("home", "", ALICE, "7", "0", "webhook", NOON, b"")))
+        first.close()
+        second = MessageStore(tmp_path / "sms1680.db", now=lambda: NOON)
+        second.open()
+        [update] = done(second.unconcluded("home"))
+        second.close()
+        assert (update.row, update.state, update.reason) == (row_of(dispatch), DeliveryState.NOT_SENT, Reason.CANCELLED)
 
 
 def test_settle_stores_a_message_that_begin_could_not_store(clocked: ClockedStore) -> None:

@@ -1,19 +1,21 @@
 """One request for several messages that Home Assistant asks for one by one."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from homeassistant.core import HomeAssistant
 
-from .journal import JournaledClient, SendContext, SendResult
+from ..store.db import comparable_number
+from .journal import JournaledClient, OnRow, SendContext, SendResult
 from .messages import TextMessage
 
 WINDOW: Final = 0.05  # seconds
 
 # Text, extension, and the context of the send.
 type _Key = tuple[str, str | None, SendContext]
-# The numbers of a text that still collects them.
-type _Batch = dict[str, asyncio.Future[SendResult]]
+# The numbers of a text that still collects them, each with its result and the `on_row` of its caller.
+type _Batch = dict[str, tuple[asyncio.Future[SendResult], OnRow | None]]
 
 
 class SendBatcher:
@@ -40,7 +42,7 @@ class SendBatcher:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         future: asyncio.Future[SendResult] = self._hass.loop.create_future()
-        batch[number] = future
+        batch[number] = future, context.on_row
         try:
             return await future
         finally:
@@ -59,17 +61,30 @@ class SendBatcher:
         if not batch:
             return
         text, extension, context = key
+        futures = [future for future, _ in batch.values()]
+        context = replace(context, on_row=_to_callers(batch))
         try:
             results = await self._client.send(TextMessage(list(batch), text), {"extension": extension}, context)
         except Exception as error:  # noqa: BLE001 - each of those who wait must get it, whatever it is
-            for future in batch.values():
+            for future in futures:
                 if not future.done():
                     future.set_exception(error)
             return
         finally:
             if asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                for future in batch.values():
+                for future in futures:
                     future.cancel()
-        for future, result in zip(batch.values(), results, strict=True):
+        for future, result in zip(futures, results, strict=True):
             if not future.done():
                 future.set_result(result)
+
+
+def _to_callers(batch: _Batch) -> OnRow:
+    """Return the `on_row` of a batch, which calls that of the number's caller."""
+    callers = {comparable_number(number): on_row for number, (_, on_row) in batch.items()}
+
+    def on_row(number: str, row: int) -> None:
+        if (of_caller := callers[number]) is not None:
+            of_caller(number, row)
+
+    return on_row

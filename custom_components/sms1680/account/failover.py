@@ -5,7 +5,7 @@ whose outcome is unknown is never sent again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Final
 from ..client import AsyncClient, Estimate, InvalidMessageError, Reason, Receipt, SendError, SMS1680Error, Spending
 from ..client.cmpp import CMPPClient
 from ..client.limits.base_client import PATIENCE
-from ..client.options import SendOptions
+from ..client.options import RequestHook, SendOptions
 from ..const import CONF_CMPP, CONF_HTTP
 from .messages import CoreClient, OutgoingMessage
 
@@ -67,6 +67,20 @@ class _Leg:
         """Return a receipt as one of the whole send."""
         index = receipt.index if self.indexes is None else self.indexes[receipt.index]
         return replace(receipt, context=self.context, index=index)
+
+
+@dataclass(frozen=True, slots=True)
+class _HookOfRest:
+    """The request hook of the second transport. indexes: of its items in the whole send."""
+
+    hook: RequestHook
+    indexes: Sequence[int]
+
+    def before(self, indexes: Sequence[int], /) -> Awaitable[None] | None:
+        return self.hook.before([self.indexes[index] for index in indexes])
+
+    def undo(self, indexes: Sequence[int], /) -> None:
+        self.hook.undo([self.indexes[index] for index in indexes])
 
 
 class ReceiptRouter:
@@ -134,6 +148,10 @@ class FailoverClient:
             leg.is_first = False
         left = [place for place, receipt in enumerate(receipts) if _is_transport_failure(receipt)]
         if left:
+            hook = options.get("request_hook")
+            if hook is not None:
+                hook.undo(left)
+                options = {**options, "request_hook": _HookOfRest(hook, left)}
             if (deadline := options.get("deadline")) is not None:
                 options = {**options, "deadline": max(0.0, deadline - (loop.time() - started))}
             rest: SendOptions = {**options, "context": _Leg(leg.context, left)}

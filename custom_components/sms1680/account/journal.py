@@ -1,11 +1,12 @@
 """The journal of an account: each message before it is sent, and the platform's answer as soon as it is known.
 
-So a message that was being sent when the power failed is known as `unknown` afterwards. A call that is cancelled leaves
-no gap, because the core still delivers its receipts.
+A message is marked right before its request may leave. So after a power failure, a message with this mark is `unknown`,
+and one that waited for its turn is `not_sent`. A call that is cancelled leaves no gap, because the core still delivers
+its receipts.
 """
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
 from ..client import InvalidMessageError, Outcome, Reason, Receipt
-from ..client.options import SendOptions
+from ..client.options import RequestHook, SendOptions
 from ..client.outcomes import OWN_LIMITS
 from ..client.text import Signature
 from ..const import CONF_HTTP, CONF_NUMBER, CONF_SIGNATURE, CONF_SIGNATURE_PLACE
@@ -31,6 +32,8 @@ from .messages import OutgoingMessage
 # Seconds. A disk that hangs must not keep an alarm from being sent.
 _STORE_TIMEOUT: Final = 2.0
 
+type OnRow = Callable[[str, int], object]
+
 
 @dataclass(frozen=True, slots=True)
 class SendContext:
@@ -38,7 +41,9 @@ class SendContext:
 
     automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. caller: Home Assistant's
     context of the call, the parent of the events about it. avoid: the transport to use last.
-    batches: a list that collects the batches of everything that is sent with this context.
+    batches: a list that collects the batches of everything that is sent with this context. request_hook: is called
+    with each request, after the journal; if it raises, the request does not leave. on_row: called with the number and
+    the row of each message before its request may leave.
     """
 
     automatic: bool = False
@@ -46,6 +51,8 @@ class SendContext:
     caller: Context | None = field(default=None, repr=False, compare=False)
     avoid: str | None = None
     batches: "list[JournalBatch] | None" = field(default=None, repr=False, compare=False)
+    request_hook: RequestHook | None = field(default=None, repr=False, compare=False)
+    on_row: OnRow | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,29 @@ class JournalBatch:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     transports: dict[int, str] = field(default_factory=dict)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def before(self, indexes: Sequence[int], /) -> None:
+        """Mark items whose request may leave now, as the request hook of the send."""
+        self.started = True
+        marking = self.intake.store.mark(self.dispatch, indexes)
+        hook = self.context.request_hook
+        if hook is not None and (result := hook.before(indexes)) is not None:
+            await result
+        await async_wait_done(marking, _STORE_TIMEOUT)
+        self.report_rows(indexes)
+
+    def undo(self, indexes: Sequence[int], /) -> None:
+        """Mark items as waiting that another request will carry."""
+        self.intake.store.mark(self.dispatch, indexes, leaves=False)
+        if self.context.request_hook is not None:
+            self.context.request_hook.undo(indexes)
+
+    def report_rows(self, indexes: Iterable[int]) -> None:
+        """Call `on_row` with the rows of some items, as far as they are known."""
+        if self.context.on_row is not None:
+            for index in indexes:
+                if (row := self.dispatch.rows[index]) is not None:
+                    self.context.on_row(self.dispatch.messages[index].number, row)
 
 
 DEFAULT_CONTEXT: Final = SendContext()
@@ -177,14 +207,9 @@ class JournaledClient:
         store, dispatch = batch.intake.store, batch.dispatch
         if context.batches is not None:
             context.batches.append(batch)
+        store.begin(dispatch)  # `JournalBatch.before` waits for it
         try:
-            await async_wait_done(store.begin(dispatch), _STORE_TIMEOUT)
-        except asyncio.CancelledError:
-            store.discard(dispatch)
-            raise
-        batch.started = True
-        try:
-            options = {**options, "automatic": context.automatic, "context": batch}
+            options = {**options, "automatic": context.automatic, "context": batch, "request_hook": batch}
             receipts = await self.failover.send(message, options, avoid=context.avoid)
         except InvalidMessageError:
             store.discard(dispatch)
@@ -253,6 +278,7 @@ class JournaledClient:
 
         def publish(done: asyncio.Future[list[DeliveryUpdate]]) -> None:
             if not done.cancelled() and done.exception() is None:
+                batch.report_rows(index for index, _ in answers)
                 self._store.publish(done.result())
 
         asyncio.wrap_future(write, loop=self._hass.loop).add_done_callback(publish)

@@ -16,9 +16,10 @@ from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.limits.budget import NUMBER_WINDOW
 from ..errors import DropReason, language
 from ..store.db import StoreError
+from .attempt import Attempt
 from .digest import MAX_PARTS, Item, digest_text, late_text, unnamed_text
 from .failures import FailureReporter
-from .models import Attempt, DeliveryResult, QueuedMessage, StoredMessage, digest_attempt
+from .models import DeliveryResult, QueuedMessage, StoredMessage
 from .outcome_events import async_report_outcome
 from .policy import DeliveryPolicy
 from .retry_policy import TOO_LATE, at_present, is_too_late, pause_after
@@ -42,8 +43,8 @@ def waits_for_room(message: QueuedMessage, now: datetime) -> bool:
 class DigestSender:
     """Sends the waiting messages of one account that a spending limit holds back.
 
-    send: makes one attempt. is_deleted: returns whether a message was deleted meanwhile. enqueue: stores a message
-    until it is due. track: runs a coroutine in the background.
+    send: makes one attempt. deleted: the rows of running messages that were deleted. enqueue: stores a message until it
+    is due. track: runs a coroutine in the background.
     """
 
     hass: HomeAssistant
@@ -52,7 +53,7 @@ class DigestSender:
     schedule: Schedule
     failures: FailureReporter
     send: Callable[[Attempt], Awaitable[DeliveryResult]]
-    is_deleted: Callable[[StoredMessage], bool]
+    deleted: set[int]
     enqueue: Callable[[QueuedMessage, datetime], Awaitable[bool]]
     track: Callable[[Coroutine[Any, Any, None]], object]
 
@@ -214,13 +215,13 @@ class DigestSender:
     # --- attempts ---
 
     async def async_send(self, group: Sequence[StoredMessage]) -> None:
-        """Send the messages that wait for one number. They are marked first, so that a restart does not repeat them."""
+        """Send the messages that wait for one number."""
         now = dt_util.utcnow()
         going: list[StoredMessage] = []
         late: list[StoredMessage] = []
         for stored in group:
             addressee = stored.message.current_addressee(self.entry)
-            if self.is_deleted(stored):
+            if self._is_deleted(stored):
                 continue
             if addressee is None:
                 await self.async_end([stored], self._dropped(stored.message, DropReason.RECIPIENT_REMOVED))
@@ -234,17 +235,17 @@ class DigestSender:
             await self.async_end(late, self._too_late(late[-1], now))
         if not going:
             return
+        message = self._digest([one.message for one in going])
         count = len(going) if len(going) > 1 else None
-        attempt = digest_attempt(f"{going[0].row}.{going[0].message.tries}", count)
-        going = [replace(one, message=replace(one.message, attempt=attempt)) for one in going]
-        try:
-            await self.storage.async_update_together(going, going=True)
-        except StoreError as error:
-            _LOGGER.warning("A digest has to wait longer: its rows could not be marked (%s)", error)
+        is_deleted = self.deleted.__contains__
+        with Attempt(
+            self.failures, self.storage, going, message=message, is_deleted=is_deleted, digest=count
+        ) as attempt:
+            result = await self.send(attempt)
+        if attempt.could_not_mark(result):
+            _LOGGER.warning("A digest has to wait longer: its rows could not be marked")
             self._wait([replace(one, due=now + pause_after(one.message.tries)) for one in going])
             return
-        message = self._digest([one.message for one in going])
-        result = await self.send(Attempt(attempt, message, _no_fallback, count))
         await self._async_settle(going, replace(result, digest=count))
 
     async def _async_settle(self, group: Sequence[StoredMessage], result: DeliveryResult) -> None:
@@ -275,7 +276,7 @@ class DigestSender:
             await self.async_end(over, _final(result))
 
     async def _async_put_off(self, group: Sequence[StoredMessage]) -> None:
-        deleted = {stored.row for stored in group if self.is_deleted(stored)}
+        deleted = {stored.row for stored in group if self._is_deleted(stored)}
         kept = [stored for stored in group if stored.row not in deleted]
         if deleted:
             await self.storage.async_delete_together(sorted(deleted))
@@ -284,6 +285,11 @@ class DigestSender:
         except StoreError as error:
             _LOGGER.warning(WOULD_BE_LOST, error)
         self._wait(kept)
+
+    def _is_deleted(self, stored: StoredMessage) -> bool:
+        deleted = stored.row in self.deleted
+        self.deleted.discard(stored.row)
+        return deleted
 
     def _wait(self, group: Sequence[StoredMessage]) -> None:
         self.schedule.messages.update((stored.row, stored) for stored in group)
@@ -319,7 +325,3 @@ def _final(result: DeliveryResult) -> DeliveryResult:
     if not result.is_over_limit:
         return result
     return replace(result, receipt=replace(result.receipt, outcome=Outcome.REFUSED), outgoing=None)
-
-
-async def _no_fallback() -> None:
-    """Do nothing: a digest has no fallback."""

@@ -47,6 +47,8 @@ _REPORTS_ARRIVE: Final = timedelta(days=7)
 _SWEEP_DELAY: Final = 60.0  # seconds
 # The rows of the messages that a call is busy with. A call can outlive a reload of its account.
 _DATA_RUNNING: HassKey[set[int]] = HassKey(f"{DOMAIN}_running_messages")
+# Failed reports that arrived while the call was still busy with the message, by its row.
+_DATA_EARLY: HassKey[BoundedDict[int, DeliveryUpdate]] = HassKey(f"{DOMAIN}_early_reports")
 _MAX_CONCLUDED: Final = 10_000  # rows whose mark in the journal may still be on its way
 _TITLES: Final = ("Critical SMS not delivered", "紧急短信未送达")
 _NOTICES: Final = (
@@ -140,8 +142,7 @@ class FailureReporter:
         self._last_report: datetime | None = None
         self._concluded: BoundedDict[int, None] = BoundedDict(_MAX_CONCLUDED)
         self._running = hass.data.setdefault(_DATA_RUNNING, set())
-        # Failed reports that arrived while the call was still busy with the message.
-        self._early: BoundedDict[int, DeliveryUpdate] = BoundedDict(_MAX_CONCLUDED)
+        self._early = hass.data.setdefault(_DATA_EARLY, BoundedDict(_MAX_CONCLUDED))
         self._sweep_job = HassJob(self._async_sweep, f"{DOMAIN} sweep", cancel_on_shutdown=True)
         self._unsubscribe: list[CALLBACK_TYPE] = []
 
@@ -169,9 +170,21 @@ class FailureReporter:
         self._running.update(row for row in rows if row is not None)
 
     @callback
-    def async_abandon(self, rows: Iterable[int | None]) -> None:
+    def async_release(self, rows: Collection[int]) -> None:
+        """Report the messages of a call that has ended, if a failed report came and nobody has acted on it."""
+        self._running.difference_update(rows)
+        for row in rows:
+            early = self._early.get(row)
+            if early is not None and early.entry == self._entry.entry_id:
+                del self._early[row]
+                self.async_report_update(early)
+
+    @callback
+    def async_abandon(self, rows: Collection[int]) -> None:
         """Check the messages of a call that was cancelled, once the platform has answered."""
         self._running.difference_update(rows)
+        for row in rows:
+            self._early.pop(row, None)
         self._unsubscribe.append(async_call_later(self._hass, _SWEEP_DELAY, self._sweep_job))
 
     @callback
@@ -187,6 +200,7 @@ class FailureReporter:
     @callback
     def async_leave(self, row: int) -> None:
         """Leave the failed report of a message to its fallback."""
+        self._running.discard(row)
         self._early.pop(row, None)
 
     @callback
@@ -249,7 +263,8 @@ class FailureReporter:
         elif update.state in (DeliveryState.FAILED, DeliveryState.EXPIRED):
             if update.row in self._running:
                 self._early[update.row] = update
-            self.async_report_update(update)
+            else:
+                self.async_report_update(update)
 
     @callback
     def async_report_update(

@@ -1,6 +1,6 @@
 """A deferred message, and the result of a delivery."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Self
@@ -120,20 +120,6 @@ class StoredMessage:
     row: int
     due: datetime
     message: QueuedMessage
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to send a queued message.
-
-    id: names the attempt in the journal. before_fallback: to be awaited before the fallback starts. digest: how many
-    messages it sums up, None for an ordinary message.
-    """
-
-    id: str
-    message: QueuedMessage
-    before_fallback: Callable[[], Awaitable[None]]
-    digest: int | None = None
 
 
 @dataclass(frozen=True)

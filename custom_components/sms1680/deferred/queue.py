@@ -1,11 +1,10 @@
 """Messages that wait: for the end of quiet hours, for the next attempt, or for their delivery report.
 
 The message store has all of them, so that a restart loses none. If the program ends during an attempt, the message is
-sent again only if it certainly was not sent.
+sent again only if no request with it may have left.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import InitVar, dataclass, field, replace
@@ -21,22 +20,22 @@ from ..client import Outcome, Reason, Receipt
 from ..client.outcomes import OWN_LIMITS
 from ..const import DOMAIN, SIGNAL_DEFERRED_DELETED, SIGNAL_STORE_RECREATED, signal_delivery, signal_waiting
 from ..errors import DropReason
-from ..store.db import DeferredRow, DeliveryState, DeliveryUpdate, MessageStore, StoreError
+from ..store.db import DeferredRow, DeliveryUpdate, MessageStore, StoreError
+from .attempt import Attempt
 from .clock import ClockWatch, corrected
 from .digest_sender import DigestSender, waits_for_room
 from .failures import FailureReporter
-from .models import Attempt, DeliveryResult, QueuedMessage, StoredMessage
+from .models import DeliveryResult, QueuedMessage, StoredMessage
 from .outcome_events import async_report_outcome
+from .recovery import async_interrupted, attempt_id
 from .report_watch import ReportWatch, RunFallback
-from .retry_policy import TOO_LATE, at_present, is_too_late, outcome_of_attempt, pause_after, retry_pause
+from .retry_policy import TOO_LATE, at_present, is_too_late, pause_after, retry_pause
 from .schedule import Schedule
 from .storage import WOULD_BE_LOST, QueueStorage
 
 _LOGGER = logging.getLogger(__name__)
 
 _STOP_TIMEOUT: Final = 10.0  # seconds
-# The states of an attempt that certainly sent nothing.
-_UNSENT: Final = (DeliveryState.NOT_SENT, DeliveryState.REFUSED)
 
 type SendAttempt = Callable[[DeferredQueue, Attempt], Awaitable[DeliveryResult]]
 
@@ -64,6 +63,7 @@ class DeferredQueue:
             self.hass, self.entry, self._storage, self.journal, run_fallback, self.failures, self._track
         )
         self._clock = ClockWatch((self._schedule, self._reports.schedule), self._save_again)
+        self._deleted: set[int] = set()
         self.digests = DigestSender(
             self.hass,
             self.entry,
@@ -71,12 +71,11 @@ class DeferredQueue:
             self._schedule,
             self.failures,
             lambda attempt: self.send(self, attempt),
-            self._is_deleted,
+            self._deleted,
             self.async_enqueue,
             self._track,
         )
         self._running: dict[int, StoredMessage] = {}
-        self._deleted: set[int] = set()
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[str, asyncio.Task[None]] = {}
@@ -131,7 +130,7 @@ class DeferredQueue:
         interrupted: dict[str, list[StoredMessage]] = {}
         for one in left:
             if (stored := await self._async_recover(one)) is not None:
-                interrupted.setdefault(_attempt_id(stored), []).append(stored)
+                interrupted.setdefault(attempt_id(stored), []).append(stored)
         for group in interrupted.values():
             await self._async_recover_interrupted(group)
         watched = {stored.message.outgoing for stored in self._reports.schedule.messages.values()}
@@ -204,12 +203,13 @@ class DeferredQueue:
         return None
 
     def _load(self, stored: StoredMessage) -> None:
+        stored = replace(stored, message=replace(stored.message, attempt=None))
         schedule = self._reports.schedule if stored.message.watched else self._schedule
         schedule.messages[stored.row] = stored
 
     async def _async_recover_interrupted(self, group: list[StoredMessage]) -> None:
         """Queue the messages of an attempt again, or report its outcome if they must not be sent again."""
-        receipt = await self._async_interrupted(group[0])
+        receipt = await async_interrupted(self.journal, group[0])
         if receipt is None:
             for stored in group:
                 self._load(stored)
@@ -217,19 +217,6 @@ class DeferredQueue:
             await self.digests.async_end(group, DeliveryResult(group[-1].message.addressee(self.entry), receipt))
         else:
             await self._async_end(group[0], DeliveryResult(group[0].message.addressee(self.entry), receipt))
-
-    async def _async_interrupted(self, stored: StoredMessage) -> Receipt | None:
-        """Return the result of an attempt that the end of the program interrupted; None if nothing left."""
-        message, outcome = stored.message, Outcome.UNKNOWN
-        # A digest that was refused is sent again: its messages still wait for room in the limit.
-        unsent = _UNSENT if message.limit is not None else _UNSENT[:1]
-        if not message.watched:
-            with contextlib.suppress(StoreError):
-                states = await asyncio.wrap_future(self.journal.states_of_attempt(_attempt_id(stored)))
-                if states and all(state in unsent for state in states):
-                    return None
-                outcome = outcome_of_attempt(states)
-        return Receipt(message.number, outcome, reason=Reason.LOST if outcome is Outcome.UNKNOWN else None)
 
     # --- attempts ---
 
@@ -286,7 +273,7 @@ class DeferredQueue:
             self._on_change()
 
     async def _async_send(self, stored: StoredMessage) -> None:
-        """Make one attempt. The row is marked first, so that a program that is killed now does not send it twice."""
+        """Make one attempt."""
         message, now = stored.message, dt_util.utcnow()
         if self._is_deleted(stored):
             return
@@ -299,21 +286,20 @@ class DeferredQueue:
             return
         message = at_present(message, addressee.number, addressee.name, now)
         stored = replace(stored, message=message)
-        try:
-            await self._storage.async_update(stored, going=True)
-        except StoreError as error:
-            _LOGGER.warning("A queued message has to wait longer: its row could not be marked (%s)", error)
-            self._wait(replace(stored, due=now + pause_after(message.tries)))
-            return
-
-        async def before_fallback() -> None:
-            with contextlib.suppress(StoreError):
-                await self._storage.async_update(replace(stored, message=replace(message, tried=True)), going=True)
-
         before = self._clock.total
-        result = await self.send(self, Attempt(_attempt_id(stored), self.digests.marked(message), before_fallback))
+        marked, is_deleted = self.digests.marked(message), self._deleted.__contains__
+        with Attempt(self.failures, self._storage, [stored], message=marked, is_deleted=is_deleted) as attempt:
+            result = await self.send(self, attempt)
         stored = self._clock.adjust(stored, before)
-        await self._async_settle(stored, result)
+        if attempt.could_not_mark(result):
+            _LOGGER.warning("A queued message has to wait longer: its row could not be marked")
+            until = message.until or (now + TOO_LATE).timestamp()
+            message = replace(stored.message, tried=message.tried or message.at is None, until=until)
+            self._wait(replace(stored, due=now + pause_after(message.tries), message=message))
+        elif result.receipt.outcome is Outcome.NOT_SENT and self._is_deleted(stored):
+            await self._storage.async_delete(stored.row)
+        else:
+            await self._async_settle(stored, result)
 
     async def _async_settle(self, stored: StoredMessage, result: DeliveryResult) -> None:
         """Put a message off that is still to be sent, or report its outcome."""
@@ -388,8 +374,3 @@ class DeferredQueue:
         deleted = stored.row in self._deleted
         self._deleted.discard(stored.row)
         return deleted
-
-
-def _attempt_id(stored: StoredMessage) -> str:
-    message = stored.message
-    return message.attempt or f"{stored.row}.{message.tries}"

@@ -42,8 +42,12 @@ class QueueStorage:
 
     async def async_update_together(self, stored: Iterable[StoredMessage], *, going: bool = False) -> None:
         """Store the present form of several messages, all of them or none. going: as above. Raises StoreError."""
-        rows = [DeferredRow(one.row, one.due, going, one.message.number, one.message.as_json()) for one in stored]
+        rows = _rows(stored, going=going)
         await asyncio.wrap_future(self._store.save_deferred_together(self._entry_id, rows))
+
+    def update_soon(self, stored: Iterable[StoredMessage]) -> None:
+        """Store the present form of several messages without waiting for it."""
+        self._store.save_deferred_together(self._entry_id, _rows(stored, going=False))
 
     async def async_delete_together(self, rows: Sequence[int]) -> None:
         """Delete messages that are done."""
@@ -70,3 +74,7 @@ class QueueStorage:
                 await self.async_update(stored)
         except StoreError as error:
             _LOGGER.warning(WOULD_BE_LOST, error)
+
+
+def _rows(stored: Iterable[StoredMessage], *, going: bool) -> list[DeferredRow]:
+    return [DeferredRow(one.row, one.due, going, one.message.number, one.message.as_json()) for one in stored]

@@ -1,15 +1,15 @@
 """The options of a message, and the checks before any part of it is sent."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
-from ..account.journal import DEFAULT_CONTEXT, SendContext, signature_of
+from ..account.journal import DEFAULT_CONTEXT, OnRow, SendContext, signature_of
 from ..account.messages import OutgoingMessage, TextMessage
 from ..client import InvalidMessageError
 from ..client.cmpp.compose import full_number
@@ -44,6 +44,10 @@ class MessageOptions:
     def is_critical(self) -> bool:
         """Whether the message is an alarm."""
         return self.priority == "critical"
+
+    def with_on_row(self, on_row: OnRow | None) -> Self:
+        """Return these options with another `on_row` in their context."""
+        return replace(self, context=replace(self.context, on_row=on_row))
 
     def extension_for(self, addressee: Addressee) -> str | None:
         """Return the extension of the message to an addressee."""

@@ -16,8 +16,9 @@ from homeassistant.util import dt as dt_util
 from ..account.journal import SendContext
 from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
+from ..deferred.attempt import Attempt, RunningMessages
 from ..deferred.failures import async_fire_sent
-from ..deferred.models import HANDLED, Attempt, DeliveryResult, QueuedMessage
+from ..deferred.models import HANDLED, DeliveryResult, QueuedMessage
 from ..deferred.policy import NO_POLICY, DeliveryPolicy
 from ..deferred.queue import DeferredQueue
 from ..deferred.retry_policy import pause_after
@@ -139,8 +140,9 @@ async def _async_deliver(
     results = await _async_hold_back(hass, items)
     places = [place for place in range(len(items)) if place not in results]
     items_now = [items[place] for place in places]
-    sent: list[DeliveryResult] = []
-    try:
+    with RunningMessages({item.queue.failures for item in items_now}) as running:
+        options = options.with_on_row(running.add)
+        items_now = [replace(item, options=options) for item in items_now]
         sent = await send_with_safe_text(
             hass,
             [item.addressee for item in items_now],
@@ -150,17 +152,13 @@ async def _async_deliver(
             batched=batched,
             hold_back=lambda place, result: _async_wait_for_room(items_now[place], result),
         )
-        for item, result in zip(items_now, sent, strict=True):
-            item.queue.failures.async_begin([result.outgoing])
+        for result in sent:
+            running.add(result.receipt.number, result.outgoing)
         sent = await asyncio.gather(*(_async_repeat(hass, *one) for one in zip(items_now, sent, strict=True)))
         if options.at is None:
             sent = await _async_fall_back(hass, items_now, sent)
         for place, item, result in zip(places, items_now, sent, strict=True):
             results[place] = await _async_finish(item, result)
-    except BaseException:
-        for queue in {item.queue for item in items_now}:
-            queue.failures.async_abandon(result.outgoing for result in sent)
-        raise
     return [results[place] for place in range(len(items))]
 
 
@@ -257,7 +255,7 @@ async def _async_fall_back(
     async def run(places: list[int]) -> None:
         first = items[places[0]]
         assert first.policy.fallback is not None  # noqa: S101 - checked above
-        runner = FallbackRunner(hass, first.policy.fallback, first.options, first.context)
+        runner = FallbackRunner(hass, first.policy.fallback, first.options.with_on_row(None), first.context)
         failed = [
             FailedMessage.from_result(results[place], items[place].text, items[place].policy.safe_text)
             for place in places
@@ -330,13 +328,13 @@ async def _async_attempt(
     queued = attempt.message
     addressee = queued.addressee(entry)
     at = dt_util.utc_from_timestamp(queued.at) if queued.at is not None else None
-    context = SendContext(queued.automatic)
+    context = SendContext(queued.automatic, on_row=attempt.add)
     options = MessageOptions(at, queued.extension, queued.priority, context=context, digest=attempt.digest)
     if not options.is_critical and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.NOT_SENT), delayed_until=until)
     item = _OutboundItem(addressee, queued.text, queued.policy, options, Context(user_id=queued.user), queue)
     message = text_to([addressee], shorten_for([addressee], queued.text))
-    attempt_options = replace(options, context=replace(options.context, attempt_id=attempt.id))
+    attempt_options = replace(options, context=replace(context, attempt_id=attempt.id, request_hook=attempt))
     try:
         check(hass, [addressee], message, options)
     except ServiceValidationError:
@@ -379,14 +377,16 @@ async def _async_run_fallback(
         return steps
     if any(step["to"] == by_account and step["outcome"] in HANDLED for step in steps):
         return steps  # the other account has sent it to the same number
-    again = await async_repeat(hass, addressee, queued.text, options, queued.transport)
-    if again is None:
-        return steps
     queue = entry.runtime_data.deferred
-    handled = any(step["outcome"] in HANDLED for step in steps)
-    if again.receipt.outcome is Outcome.ACCEPTED and not handled:
-        item = _OutboundItem(addressee, queued.text, policy, options, Context(user_id=queued.user), queue)
-        await _async_await_report(item, replace(again, repeated=True))
-    else:
-        queue.failures.async_conclude([again.outgoing])
+    with RunningMessages([queue.failures]) as running:
+        options = options.with_on_row(running.add)
+        again = await async_repeat(hass, addressee, queued.text, options, queued.transport)
+        if again is None:
+            return steps
+        handled = any(step["outcome"] in HANDLED for step in steps)
+        if again.receipt.outcome is Outcome.ACCEPTED and not handled:
+            item = _OutboundItem(addressee, queued.text, policy, options, Context(user_id=queued.user), queue)
+            await _async_await_report(item, replace(again, repeated=True))
+        else:
+            queue.failures.async_conclude([again.outgoing])
     return [*steps, {"to": _REPEAT, "outcome": again.receipt.outcome.value}]

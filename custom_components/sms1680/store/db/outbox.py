@@ -44,11 +44,16 @@ _UPDATE: Final = (
 )
 _INSERT: Final = """
 INSERT INTO outgoing
-(entry, recipient, number, text, way, at, due, automatic, attempt, priority, concluded, state, state_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) RETURNING row
+(entry, recipient, number, text, way, at, due, automatic, attempt, priority, concluded, state, state_at, missing)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0) RETURNING row
 """
 # The same words as in the index, because SQLite uses it only then.
 _OPEN: Final = "state IN ('sending', 'accepted', 'pending')"
+# A message that is being sent misses an id from the moment when its request may leave.
+_NOT_BEGUN: Final = f"""
+UPDATE outgoing SET outcome = 'not_sent', reason = 'cancelled', state = 'not_sent'
+WHERE {_OPEN} AND state = 'sending' AND missing = 0
+"""
 _INTERRUPTED: Final = f"""
 UPDATE outgoing SET outcome = 'unknown', reason = 'lost', state = 'unknown'
 WHERE {_OPEN} AND state = 'sending' RETURNING entry, number
@@ -66,9 +71,19 @@ WHERE {_OPEN} AND state <> 'sending' AND max(at, ifnull(due, 0)) < ?2 RETURNING 
 
 
 def begin_dispatch(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
-    """Store messages that are about to be sent. If this fails, `settle_dispatch` stores them."""
+    """Store messages that wait for their turn to be sent. If this fails, `settle_dispatch` stores them."""
     dispatch.rows = [None] * len(dispatch.messages)  # reset after a rolled-back transaction
     dispatch.rows = [_insert(connection, message) for message in dispatch.messages]
+
+
+def mark_dispatch(
+    connection: sqlite3.Connection, dispatch: Dispatch, indexes: Iterable[int], *, leaves: bool = True
+) -> None:
+    """Mark messages whose request may leave from now on, or (`leaves` is False) that wait for their turn again."""
+    connection.executemany(
+        "UPDATE outgoing SET missing = ? WHERE row = ? AND state = 'sending'",
+        ((leaves, dispatch.rows[index]) for index in indexes),
+    )
 
 
 def discard_dispatch(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
@@ -172,7 +187,8 @@ def _match_by_number(
 
 
 def mark_interrupted(connection: sqlite3.Connection, at: int) -> None:
-    """Mark messages that were being sent when the program ended as `unknown`."""
+    """Settle the messages that were being sent when the program ended: `unknown`, or `not_sent` before their turn."""
+    connection.execute(_NOT_BEGUN)
     for entry, number in set(connection.execute(_INTERRUPTED).fetchall()):
         _match_by_number(connection, entry, number, at)
 

@@ -30,6 +30,7 @@ from .outbox import (
     last_delivered,
     last_report,
     latest_states,
+    mark_dispatch,
     mark_interrupted,
     settle_cancel,
     settle_dispatch,
@@ -78,7 +79,7 @@ class MessageStore:
         return self.path is not None
 
     def open(self) -> None:
-        """Open the database. Messages that were being sent when it was closed become `unknown`. Raises StoreError."""
+        """Open the database. Settle the messages that were being sent when it was closed. Raises StoreError."""
         self._writer.open()
 
     def close(self) -> None:
@@ -86,6 +87,7 @@ class MessageStore:
         self._writer.close()
 
     begin = _method(begin_dispatch)
+    mark = _method(mark_dispatch)
     settle = _method(settle_dispatch)
     discard = _method(discard_dispatch)
     current = _method(current_states)
