@@ -169,6 +169,20 @@ async def test_a_cancelled_call_is_not_announced_any_more(server: Server) -> Non
     assert [receipt.outcome for receipt in recorded] == [Outcome.NOT_SENT]
 
 
+async def test_a_call_cancelled_during_the_hook_sends_nothing(server: Server) -> None:
+    recorded: list[Receipt] = []
+    hook = Hook()
+    hook.release = asyncio.Event()
+    async with AsyncClient(ACCOUNT, gateway=server.url, on_receipt=recorded.append) as sms:
+        call = asyncio.create_task(sms.send(NUMBERS[0], TEXT, request_hook=hook))
+        await until(lambda: hook.calls)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        hook.release.set()
+    assert (server.octets, [receipt.outcome for receipt in recorded]) == (0, [Outcome.NOT_SENT])
+
+
 async def test_a_client_with_another_transport_announces_before_the_request() -> None:
     hook = Hook(lambda: len(seen))
     seen: list[httpx.Request] = []

@@ -18,6 +18,7 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.account import journal as recording
 from custom_components.sms1680.actions import question_run
 from custom_components.sms1680.client import DeliveryReport, Reply
+from custom_components.sms1680.client.options import SendOptions
 from custom_components.sms1680.conversation.engine import memory
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
@@ -401,9 +402,13 @@ async def test_timeout_during_the_send_ends_the_question(
     async def wait(*_: Any, **__: Any) -> Any:
         await never.wait()
 
+    async def begin(_: Any, options: SendOptions, **__: Any) -> Any:
+        await options["request_hook"].before([0])  # type: ignore[union-attr, misc]
+        await never.wait()
+
     monkeypatch.setattr(question_run, "_CUT_OFF", 0.1)
     if begun:
-        monkeypatch.setattr(entry.runtime_data.client.failover, "send", wait)
+        monkeypatch.setattr(entry.runtime_data.client.failover, "send", begin)
     else:
         monkeypatch.setattr(recording, "async_wait_done", wait)
     answer = await start_question(hass, "notify.alice", timeout={"milliseconds": 200})

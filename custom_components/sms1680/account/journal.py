@@ -87,12 +87,12 @@ class JournalBatch:
 
     async def before(self, indexes: Sequence[int], /) -> None:
         """Mark items whose request may leave now, as the request hook of the send."""
-        self.started = True
         marking = self.intake.store.mark(self.dispatch, indexes)
         hook = self.context.request_hook
         if hook is not None and (result := hook.before(indexes)) is not None:
             await result
         await async_wait_done(marking, _STORE_TIMEOUT)
+        self.started = True  # a call that was cancelled before sends nothing
         self.report_rows(indexes)
 
     def undo(self, indexes: Sequence[int], /) -> None:

@@ -30,15 +30,14 @@ class Announcement:
 
     async def make(self) -> None:
         """Call the hook and await its result. Raise NotAnnouncedError if the request must not leave."""
-        if self.is_abandoned():
-            self.failure = "cancelled"
-            raise NotAnnouncedError
         try:
-            result = self.hook.before(self.indexes)
-            if result is not None:
+            if not self.is_abandoned() and (result := self.hook.before(self.indexes)) is not None:
                 await result
         except Exception as error:  # noqa: BLE001 - nothing leaves, whatever the error is
             raise self._failed(error) from None
+        if self.is_abandoned():
+            self.failure = "cancelled"
+            raise NotAnnouncedError
         self.made = True
 
     def make_at_once(self) -> TransportError | None:
