@@ -106,16 +106,18 @@ async def run(folder: Path, transport: str, rate: float | None) -> tuple[Sandbox
     async with Sandbox(config) as box:
         life = Life(folder, account_of(box, transport, rate))
         marked = []
-        for turn in range(KILLS):
+        try:
+            for turn in range(KILLS):
+                await life.start()
+                left = MESSAGES - len(box.platform.messages)
+                enough = len(box.platform.messages) + chance.randint(0, max(1, left // (KILLS - turn + 1)))
+                await box.wait_for(lambda platform, enough=enough: len(platform.messages) >= enough, A_LIFE + MESSAGES)
+                await asyncio.sleep(chance.uniform(0, 0.05))
+                marked.append(await life.kill())
             await life.start()
-            left = MESSAGES - len(box.platform.messages)
-            enough = len(box.platform.messages) + chance.randint(0, max(1, left // (KILLS - turn + 1)))
-            await box.wait_for(lambda platform, enough=enough: len(platform.messages) >= enough, A_LIFE + MESSAGES)
-            await asyncio.sleep(chance.uniform(0, 0.05))
-            marked.append(await life.kill())
-        await life.start()
-        await life.printed("done")
-        await life.process.wait()
+            await life.printed("done")
+        finally:
+            await life.kill()
     return box, marked
 
 
@@ -134,7 +136,7 @@ def test_killed_while_sending(
     on_submit = CMPPConnection._on_submit
 
     def count(connection: CMPPConnection, account: Any, pdu: Any) -> None:
-        submits.update((number, pdu.pk_number) for number in pdu.dest_terminal_ids)
+        submits.update((number, pdu.pk_number) for number in pdu.dest_terminal_id)
         on_submit(connection, account, pdu)
 
     monkeypatch.setattr(CMPPConnection, "_on_submit", count)
