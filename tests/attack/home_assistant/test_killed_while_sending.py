@@ -136,7 +136,7 @@ def test_killed_while_sending(
     on_submit = CMPPConnection._on_submit
 
     def count(connection: CMPPConnection, account: Any, pdu: Any) -> None:
-        submits.update((number, pdu.pk_number) for number in pdu.dest_terminal_id)
+        submits.update((number[-11:], pdu.pk_number) for number in pdu.dest_terminal_id)
         on_submit(connection, account, pdu)
 
     monkeypatch.setattr(CMPPConnection, "_on_submit", count)
