@@ -80,10 +80,8 @@ def mark_dispatch(
     connection: sqlite3.Connection, dispatch: Dispatch, indexes: Iterable[int], *, leaves: bool = True
 ) -> None:
     """Mark messages whose request may leave from now on, or (`leaves` is False) that wait for their turn again."""
-    connection.executemany(
-        "UPDATE outgoing SET missing = ? WHERE row = ? AND state = 'sending'",
-        ((leaves, dispatch.rows[index]) for index in indexes),
-    )
+    sql = "UPDATE outgoing SET missing = ? WHERE row = ? AND state = 'sending'"
+    connection.executemany(sql, ((leaves, dispatch.rows[index]) for index in indexes))
 
 
 def discard_dispatch(connection: sqlite3.Connection, dispatch: Dispatch) -> None:
