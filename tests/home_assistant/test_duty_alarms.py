@@ -526,3 +526,26 @@ async def test_closed_alarms_are_forgotten_with_the_messages(
     assert len(alarm_manager(hass, home.entry).alarms) == 1
     await hass.config_entries.async_remove(home.entry.entry_id)
     assert key not in hass_storage
+
+
+async def test_texts_that_cannot_be_sent_do_not_stop_the_alarm(
+    hass: HomeAssistant, watch: MakeWatch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = await watch()
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise ServiceValidationError
+
+    async def break_down(*_: Any, **__: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr("custom_components.sms1680.duty.sending.async_deliver", refuse)
+    await home.raise_alarm()
+    monkeypatch.setattr("custom_components.sms1680.duty.sending.async_deliver", break_down)
+    await home.raise_alarm("Water")
+    assert "A text about an alarm failed with RuntimeError" in caplog.text
+    monkeypatch.setattr("custom_components.sms1680.duty.sending.send_with_safe_text", refuse)
+    await act(hass, "acknowledge", group="Watch")
+    await home.settle()
+    assert "A member could not be informed about an alarm" in caplog.text
+    assert home.sent() == []
