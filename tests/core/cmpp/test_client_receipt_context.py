@@ -104,7 +104,7 @@ async def test_a_call_cancelled_at_the_guard_carries_context_and_index(
     recorded: list[Receipt] = []
     waits = asyncio.Event()
 
-    def busy(_: Ledger) -> None:
+    def busy(_: Ledger, **_options: object) -> None:
         waits.set()
         raise LedgerBusyError
 
