@@ -101,7 +101,7 @@ async def test_call_cancelled_at_the_guard_has_receipts(
     told: list[Receipt] = []
     waits = asyncio.Event()
 
-    def busy(_: Ledger) -> None:
+    def busy(_: Ledger, **_options: object) -> None:
         waits.set()
         raise LedgerBusyError
 
