@@ -131,13 +131,12 @@ class TestFullDisk:
         hass: HomeAssistant,
         entry: MockConfigEntry,
         sandbox: Sandbox,
-        freezer: FrozenDateTimeFactory,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        await queue(entry, ALICE, priority="critical")
         monkeypatch.setattr(store_of(hass), "save_deferred_together", fail)
-        await later(hass, freezer, seconds=1)
+        await queue(entry, ALICE, priority="critical")
+        await hass.async_block_till_done(wait_background_tasks=True)
         assert sent(sandbox) == [(ALICE, "门开了")]
         assert "An alarm is sent without a mark in the store (SQLITE_FULL)" in caplog.text
 
@@ -162,14 +161,15 @@ class TestFullDisk:
         freezer: FrozenDateTimeFactory,
         outcomes: list[Event],
     ) -> None:
-        await queue(entry, ALICE)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store_of(hass), "save_deferred_together", fail)
-            await later(hass, freezer, seconds=1)
+            await queue(entry, ALICE)
+            await hass.async_block_till_done(wait_background_tasks=True)  # time must not jump during a request
             await later(hass, freezer, minutes=1)
             assert (sent(sandbox), ends(outcomes), in_store(hass, MARKS)) == ([], [], [(0,)])
             assert entry.runtime_data.deferred.waiting == 1
         assert await hass.config_entries.async_reload(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
         await later(hass, freezer, minutes=1)
         assert (sent(sandbox), ends(outcomes)) == ([(ALICE, "门开了")], [("accepted", None)])
 
@@ -182,9 +182,9 @@ class TestFullDisk:
         outcomes: list[Event],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        await queue(entry, ALICE)
         monkeypatch.setattr(store_of(hass), "save_deferred_together", fail)
-        await later(hass, freezer, seconds=1)
+        await queue(entry, ALICE)
+        await hass.async_block_till_done(wait_background_tasks=True)
         await later(hass, freezer, hours=25)
         assert (sent(sandbox), ends(outcomes)) == ([], [("not_sent", "too_late")])
 
