@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.log_watch import OURS, LogWatch
+from support.log_watch import OURS, PASSWORDS, LogWatch
 
 from sms1680.sandbox import records
-
-PASSWORDS = ("demo1680", "s3cret-Passw0rd", "webhook-id-of-the-tests", "push-secret-of-the-tests")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,10 @@
 """The check of Home Assistant's log finds every complaint and every secret, and nothing else."""
 
+import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from support.ha_log_check import complaints, digests, leaks
@@ -83,3 +86,11 @@ def test_masked_number_is_not_a_leak(tmp_path: Path) -> None:
 
 def test_digest_of_a_password_is_a_secret_too() -> None:
     assert digests("s3cret") == ["s3cret", hashlib.md5(b"s3cret").hexdigest()]
+
+
+@pytest.mark.parametrize("secret", ["demo1680", "8613800000001", "后门打开，请立即检查", "后门 打开"])
+@pytest.mark.parametrize("form", [str, quote, lambda text: base64.b64encode(text.encode()).decode()])
+def test_secret_in_the_log_of_a_process_is_found(secret: str, form: Callable[[str], str]) -> None:
+    line = f"{TIME} WARNING (MainThread) [aiohttp] GET /x?y={form(secret)}"
+    (found,) = complaints(f"{WELL}\n{line}\n", ["后门打开，请立即检查", "后门 打开"])
+    assert found.endswith(line.split("[", 1)[1])

@@ -1,4 +1,4 @@
-"""Search logs for complaints about the integration, and for passwords, whole numbers and texts of messages.
+"""Search the logs of processes for complaints about the integration, and for passwords, whole numbers and texts.
 
 A complaint is Home Assistant's warning about wrong or deprecated use, an error of ours, or a traceback through our
 code. An error about a missing answer of the platform does not count.
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+from support.log_watch import PASSWORDS, LogWatch
+
 # The first line of a record: time, level, logger. The lines that follow belong to it.
 RECORD = re.compile(r"\d{4}-\d\d-\d\d [\d:.]+ (?P<level>[A-Z]+) \([^)]*\) \[(?P<logger>[^]]*)\]")
 OURS = "sms1680"
@@ -23,9 +25,15 @@ ACTION_ERROR = "\nhomeassistant.exceptions."  # meant for the caller of an actio
 OUR_CODE = re.compile(r'File "[^"]*custom_components/sms1680/')
 
 
-def complaints(log: str) -> list[str]:
-    """Return the records that complain about the integration."""
-    return [record for record in records(log) if is_complaint(record)]
+def complaints(log: str, texts: Iterable[str] = ()) -> list[str]:
+    """Return the records that complain about the integration, then the lines with a secret in any usual encoding.
+
+    texts: of the messages that the process sent or received.
+    """
+    watch = LogWatch(PASSWORDS)
+    watch.add_text(texts)
+    watch.add_output(log)
+    return [*(record for record in records(log) if is_complaint(record)), *watch.leaks()]
 
 
 def records(log: str) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from support.readings import base64_reading, readings
 
+# The secrets of the tests and of the sandbox's accounts.
+PASSWORDS = ("demo1680", "s3cret-Passw0rd", "webhook-id-of-the-tests", "push-secret-of-the-tests")
 # Loggers that are watched at every level. The others are watched at the level that the test's host sets.
 OURS = ("sms1680", "custom_components.sms1680", "apprise", "httpx", "httpcore", "urllib3", "requests")
 # Loggers that quote events, states and variables as they are, below WARNING. Home Assistant logs nothing below it by
