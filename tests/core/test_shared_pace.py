@@ -290,9 +290,8 @@ def test_files_are_used_while_the_server_is_in_trouble(
         began = time.monotonic()
     assert sum(cost > 0.1 for cost in costs) <= 1
     assert max(costs) < 1.3
-    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == 1, [record.getMessage() for record in warnings]
-    assert "cannot be used" in warnings[0].getMessage()
+    (warning,) = server.warnings(caplog.records)
+    assert "cannot be used" in warning
     mend_it(server)
     wait_until_used(limiter)
 
@@ -311,14 +310,15 @@ def test_full_server_stops_no_packet(server: SharedServerProcess, machine: Machi
 def test_server_that_was_never_there_costs_no_alarm_more_than_a_second(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limiter = Machines(SharedServerProcess(tmp_path / "server"), tmp_path)("a")
+    server = SharedServerProcess(tmp_path / "server")
+    limiter = Machines(server, tmp_path)("a")
     began = time.monotonic()
     slot = taken(limiter.acquire(1, "critical", None))
     assert slot.lease is None
     assert time.monotonic() - began < 1.3
     limiter.release(slot)
     limiter.release(taken(limiter.acquire(1, "normal", None)))
-    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
+    assert len(server.warnings(caplog.records)) == 1
 
 
 def test_pace_of_this_machine_goes_on_without_the_server(server: SharedServerProcess, machine: Machines) -> None:
@@ -349,7 +349,7 @@ def test_idle_connection_that_the_server_closed_is_opened_again(
     limiter.release(taken(limiter.acquire(1, "normal", None)))
     server.command("CLIENT", "KILL", "TYPE", "normal")
     assert taken(limiter.acquire(1, "normal", None)).lease is not None
-    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert server.warnings(caplog.records) == []
 
 
 def test_user_with_the_rights_of_the_documentation(server: SharedServerProcess, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +56,11 @@ class SharedServerProcess:
             except OSError:
                 time.sleep(0.01)  # noqa: TID251 - a program starts
         raise AssertionError("the server does not start")
+
+    def warnings(self, records: Iterable[logging.LogRecord]) -> list[str]:
+        """Return the warnings about this server. A client of an earlier test can still warn about its own."""
+        warnings = [record.getMessage() for record in records if record.levelno == logging.WARNING]
+        return [warning for warning in warnings if f":{self.port}/" in warning]
 
     def kill(self) -> None:
         """Kill the program."""
