@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .client import Outcome, Reason, Receipt, Repeat, ReportState, SMS1680Error, mask_number
-from .client.masking import mask_text
+from .client.masking import mask_mobiles, mask_text
 from .client.outcomes import Language
 from .const import DOMAIN
 
@@ -162,15 +162,19 @@ def invalid_message_error(hass: HomeAssistant, error: SMS1680Error) -> ServiceVa
 
 
 def validation_error(key: str, **placeholders: str) -> ServiceValidationError:
-    """Return the error of an invalid action call."""
-    return ServiceValidationError(
-        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders or None
-    )
+    """Return the error of an invalid action call. It shows no number: Home Assistant logs the errors of calls."""
+    shown = _without_numbers(placeholders) or None
+    return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=shown)
 
 
 def action_error(key: str, **placeholders: str) -> HomeAssistantError:
-    """Return the error of an action that failed."""
-    return HomeAssistantError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
+    """Return the error of an action that failed. It shows no number: Home Assistant logs the errors of calls."""
+    shown = _without_numbers(placeholders)
+    return HomeAssistantError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=shown)
+
+
+def _without_numbers(placeholders: dict[str, str]) -> dict[str, str]:
+    return {name: mask_mobiles(value) for name, value in placeholders.items()}
 
 
 def reason_and_advice(receipt: Receipt, lang: Language) -> str:

@@ -50,10 +50,14 @@ def mask_word(value: str) -> str:
     return _MOBILE.sub(rf"\1{MASK}\2", value) if _WORD.fullmatch(value) else MASK
 
 
+def mask_mobiles(text: str) -> str:
+    """Return a text of ours with the mobile numbers in it masked. Ids stay."""
+    return _MOBILE.sub(rf"\1{MASK}\2", text)
+
+
 def mask_text(text: str) -> str:
     """Return the first 200 characters of a foreign text without numbers and digests."""
-    text = _HEX_SECRET.sub(MASK, text)
-    text = _MOBILE.sub(rf"\1{MASK}\2", text)
+    text = mask_mobiles(_HEX_SECRET.sub(MASK, text))
     text = _LONG_DIGITS.sub(lambda found: mask_number(found.group()), text)
     shown = text[:SHOWN_ANSWER]
     return "".join(character if character.isprintable() else "·" for character in shown)
