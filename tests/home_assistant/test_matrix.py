@@ -260,7 +260,7 @@ async def send_and_interrupt(house: House, case: str, door: int, text: str) -> b
     running = house.hass.async_create_task(house.send(door, text))
     if case == "cancelled":
         batches = house.entry.runtime_data.client._batches
-        await poll(lambda: any(batch.started and not batch.complete.is_set() for batch in batches))
+        await poll(lambda: any(not batch.started for batch in batches))
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running

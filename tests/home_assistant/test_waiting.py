@@ -191,7 +191,7 @@ async def test_a_message_is_not_cancelled_while_it_is_being_sent(
     with pytest.raises(HomeAssistantError, match="Not cancelled: the message to Alice is being sent right now"):
         await cancel_without_response(hass, id=message["id"])
     go_on.set()
-    await poll(lambda: counted(hass) == ("0", "0", "0", "0"))
+    await poll(lambda: ends(outcomes) and counted(hass) == ("0", "0", "0", "0"))
     assert ends(outcomes) == [("accepted", None)]
     assert sent(sandbox) == [(ALICE, "早")]
 
