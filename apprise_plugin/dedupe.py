@@ -4,8 +4,8 @@ Sent messages are stored as keyed hashes in a small SQLite file in the core's st
 number in one transaction, so that exactly one of several simultaneous senders sends. The outcome then replaces the
 claim; if nothing was sent, the claim is deleted. The process itself stores the outcomes that no file can store.
 
-Several machines share the messages on a server as well: what is claimed in the file is then claimed there. An outcome
-that the server could not be given is marked in the file and given later.
+With a shared server, several machines share the claims: a sender claims first in the file, then on the server. If the
+server cannot store an outcome, the file marks it, and the process sends it to the server later.
 """
 
 import contextlib

@@ -108,7 +108,7 @@ class _StoppedError(Exception):
 class _Exchange:
     """The state that the thread of an exchange shares with the thread that waits for it.
 
-    begun: whether the gateway may have received an octet of the request.
+    begun: whether the gateway has possibly received an octet of the request.
     """
 
     def __init__(self) -> None:

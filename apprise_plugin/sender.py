@@ -41,7 +41,8 @@ class NotificationSender:
     packet_size: numbers in one request. timeouts: seconds to connect, and to wait for a response. limit: seconds from
     the start of a notification within which all its attempts end. guard: the spending guard, if any. critical: use
     the urgent lane and the reserve. repeats: send once more, marked, after an unknown outcome. sums_up: False if the
-    host tries again later what the guard holds back. state: where the state is shared, None for the default.
+    host tries again later what the guard holds back. state: the folder or server of the shared state,
+    None for the default.
     """
 
     account: Account

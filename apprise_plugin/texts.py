@@ -36,7 +36,7 @@ def split_call(
 
 
 class _BrokenInput(io.TextIOWrapper):
-    """Standard input with surrogates for broken octets. If it told so, click would read it itself, strictly."""
+    """Standard input with surrogates for broken octets. Click reads any stream that is not strict again, strictly."""
 
     errors = "strict"
 

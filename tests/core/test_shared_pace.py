@@ -190,25 +190,26 @@ def test_three_machines_share_one_rate(server: SharedServerProcess, tmp_path: Pa
         assert b"account" not in b" ".join([key, *contents])
 
 
-def test_place_of_a_killed_process_is_free_at_once_on_its_machine(
-    server: SharedServerProcess, machine: Machines, tmp_path: Path
-) -> None:
-    process = start(server, tmp_path / "a", 1, 100)
+def kill_a_holder(server: SharedServerProcess, folder: Path) -> None:
+    """Kill a process of the machine with this folder while it holds a slot."""
+    process = start(server, folder, 1, 100)
     assert process.stdout is not None
     assert process.stdout.read(1)
     process.kill()
     process.communicate(timeout=30)
+
+
+def test_place_of_a_killed_process_is_free_at_once_on_its_machine(
+    server: SharedServerProcess, machine: Machines, tmp_path: Path
+) -> None:
+    kill_a_holder(server, tmp_path / "a")
     taken(machine("a").acquire(1, "normal", None), 5)
 
 
 def test_place_of_a_dead_machine_is_free_after_its_lease(
     server: SharedServerProcess, machine: Machines, tmp_path: Path
 ) -> None:
-    process = start(server, tmp_path / "a", 1, 100)
-    assert process.stdout is not None
-    assert process.stdout.read(1)
-    process.kill()
-    process.communicate(timeout=30)
+    kill_a_holder(server, tmp_path / "a")
     other = machine("b")
     with pytest.raises(TimeoutError):
         taken(other.acquire(1, "normal", None), 0.3)

@@ -53,7 +53,7 @@ _WIRE = logging.getLogger("custom_components.sms1680.cmpp_wire")
 _COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE)
 _SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY, CONF_SINGLE_ROWS)
 
-# The client of Valkey and Redis. It is no requirement in the manifest, because most homes have no such server. Home
+# The client of Valkey and Redis. The manifest does not require it, because most homes have no such server. Home
 # Assistant installs it when an account names a server.
 _REDIS = "redis>=5.0.0,<9"
 

@@ -195,7 +195,7 @@ async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNoti
 class NotifyService(BaseNotificationService):
     """`notify.<name>`: sends to `target`, by default to the recipients of the YAML entry.
 
-    `data` may have `at`, `extension` and `priority`, and keys of other services. account: the title of the
+    `data` accepts `at`, `extension` and `priority`, and ignores the keys of other services. account: the title of the
     config entry that sends, if one does.
     """
 
@@ -242,7 +242,7 @@ def _titled(hass: HomeAssistant, title: str | None) -> Sms1680ConfigEntry | None
 async def _send_by_config_entry(
     title: str, hass: HomeAssistant, targets: Sequence[str], text: str, options: MessageOptions
 ) -> _Results:
-    """Send by the account of the config entry that has this title now; targets may be names of its recipients."""
+    """Send through the account whose config entry has this title now. Targets can be names of its recipients."""
     entries: list[Sms1680ConfigEntry] = hass.config_entries.async_entries(DOMAIN)
     titled = [entry for entry in entries if entry.title == title]
     if not titled:
