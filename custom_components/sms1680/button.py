@@ -8,14 +8,10 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
-from .account.journal import SendContext
 from .coordinator import Sms1680ConfigEntry
 from .entity import RecipientEntity, async_add_recipient_entities
-from .errors import language, send_error
-from .events.context import is_automatic
-from .outbound.message import MessageOptions, text_to
-from .outbound.pipeline import async_deliver
-from .outbound.unsent import Unsent, reports_rejection
+from .errors import language
+from .outbound.single import async_send_to
 from .recipients import Addressee
 
 PARALLEL_UPDATES = 0  # the core limits the rate
@@ -44,13 +40,5 @@ class TestMessageButton(RecipientEntity, ButtonEntity):
 
     @override
     async def async_press(self) -> None:
-        addressee = Addressee.from_subentry(self.entry, self.subentry)
         text = _TEXTS[language(self.hass)].format(time=dt_util.now().strftime("%H:%M:%S"))
-        context = SendContext(is_automatic(self.hass, self._context), caller=self._context)
-        options = MessageOptions(context=context)
-        with reports_rejection(self.hass, [Unsent.from_addressee(addressee)], options.priority, context):
-            (result,) = await async_deliver(
-                self.hass, [addressee], text_to([addressee], text), options, context=self._context
-            )
-        if not result.is_handled and (error := send_error(self.hass, [(addressee.name, result.final_receipt)])):
-            raise error
+        await async_send_to(self.hass, Addressee.from_subentry(self.entry, self.subentry), text, self._context)

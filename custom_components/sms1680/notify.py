@@ -8,17 +8,13 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import ConfigType, DiscoveryInfoType
 
-from .account.journal import SendContext
 from .actions import legacy_notify
 from .client.options import Priority
 from .coordinator import Sms1680ConfigEntry
 from .duty.manager import alarm_manager
 from .entity import GroupEntity, RecipientEntity, async_add_group_entities, async_add_recipient_entities
-from .errors import send_error
 from .events.context import is_automatic
-from .outbound.message import MessageOptions, text_to
-from .outbound.pipeline import async_deliver
-from .outbound.unsent import Unsent, reports_rejection
+from .outbound.single import async_send_to
 from .recipients import Addressee
 
 PLATFORM_SCHEMA = legacy_notify.PLATFORM_SCHEMA
@@ -64,18 +60,9 @@ class _Notify(RecipientEntity, NotifyEntity):
     @override
     async def async_send_message(self, message: str, title: str | None = None) -> None:
         addressee = Addressee.from_subentry(self.entry, self.subentry)
-        text = text_to([addressee], f"{title}\n{message}" if title else message)
-        context = SendContext(is_automatic(self.hass, self._context), caller=self._context)
-        options = MessageOptions(priority=self._priority, context=context)
-        batched = not options.is_critical
-        with reports_rejection(self.hass, [Unsent.from_addressee(addressee)], self._priority, context):
-            (result,) = await async_deliver(
-                self.hass, [addressee], text, options, context=self._context, batched=batched
-            )
-        if result.is_handled:
-            return
-        if error := send_error(self.hass, [(addressee.name, result.final_receipt)]):
-            raise error
+        text = f"{title}\n{message}" if title else message
+        batched = self._priority == "normal"
+        await async_send_to(self.hass, addressee, text, self._context, priority=self._priority, batched=batched)
 
 
 class RecipientNotify(_Notify):
