@@ -14,7 +14,7 @@ from typing import Any
 
 import apprise
 import pytest
-from support.shared_server import MISSING, SharedServerProcess
+from support.shared_server import MISSING, SharedServerProcess, be_patient
 
 from sms1680.apprise.dedupe import Dedupe, PreviousSend
 from sms1680.limits.redis import server as server_module
@@ -34,7 +34,8 @@ needs_server = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[SharedServerProcess]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServerProcess]:
+    be_patient(monkeypatch)
     process = SharedServerProcess(tmp_path / "server").start()
     yield process
     process.kill()
@@ -120,11 +121,11 @@ def test_period_begins_with_the_send_of_the_other_machine(
     with server.client() as client:  # almost the whole period passes
         (key,) = client.keys("*:sent:*")
         at, rest = client.get(key).split(b"|", 1)
-        client.set(key, b"%f|%s" % (float(at) - 599_000, rest), px=1_000)
+        client.set(key, b"%f|%s" % (float(at) - 540_000, rest), px=60_000)
     assert machine("b").claim([A], TEXT)[A] is not None
     with server.client() as client:
         client.delete(key)
-    later = time.time() + 2
+    later = time.time() + 61
     assert machine("b", clock=lambda: later).claim([A], TEXT) == {A: None}
 
 
@@ -139,7 +140,7 @@ def test_outcomes_of_an_outage_reach_the_server_later(
     assert first.claim([A, B], TEXT) == {A: PreviousSend(Receipt(A, Outcome.ACCEPTED, "77")), B: None}
     assert len(server.warnings(caplog.records)) == 1
     server.start()
-    for number in range(500):
+    for number in range(3000):
         first.claim([B], str(number))
         if machine("b").claim([A], TEXT)[A] is not None:
             break

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from support.shared_server import MISSING, SharedServerProcess
+from support.shared_server import MISSING, SharedServerProcess, be_patient
 
 from sms1680 import Outcome, Reason, Receipt, Spending, SpendingLimits
 from sms1680.limits.budget import Reservation, SpendingGuard
@@ -27,7 +27,8 @@ UNLIMITED = {"hour": None, "day": None, "number": None, "automatic": None}
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[SharedServerProcess]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServerProcess]:
+    be_patient(monkeypatch)
     process = SharedServerProcess(tmp_path / "server").start()
     yield process
     process.kill()
@@ -152,7 +153,7 @@ def test_machine_counts_alone_while_the_server_is_gone_and_reports_it_later(
     assert reserve(first, (NUMBERS[2], 2)).refused  # its own count goes on
     assert len(server.warnings(caplog.records)) == 1
     server.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while first.spending() != Spending(2, 2):  # the new server knows the message of the outage only
         reserve(first, (NUMBERS[3], 9))  # refused, but it brings what the server missed
         assert time.monotonic() < until

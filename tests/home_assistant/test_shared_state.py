@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -14,10 +13,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.requirements import RequirementsNotFound
 from pytest_homeassistant_custom_component.common import MockConfigEntry
-from support.shared_server import MISSING, PASSWORD, SharedServerProcess
+from support.shared_server import MISSING, PASSWORD, SharedServerProcess, be_patient
 
 from custom_components.sms1680.account import clients
-from custom_components.sms1680.client.limits.redis import server as server_module
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import MakeEntry, SetUp, notify
 
@@ -25,7 +23,8 @@ ADDRESS = f"redis://:{PASSWORD}@127.0.0.1:1/0"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[SharedServerProcess]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServerProcess]:
+    be_patient(monkeypatch, "custom_components.sms1680.client")
     process = SharedServerProcess(tmp_path / "server").start()
     yield process
     process.kill()
@@ -75,10 +74,8 @@ async def test_messages_are_sent_without_the_server(
 ) -> None:
     entry = make_entry(options={"shared_state": ADDRESS}, ways=("http", "cmpp"))
     await set_up(entry)
-    began = time.monotonic()
     for _ in range(3):
         await notify(hass, "notify.alice")
-    assert time.monotonic() - began < 20
     assert len(sandbox.platform.messages) == 3
     warnings = [each for each in caplog.records if "cannot be used" in each.getMessage()]
     assert len(warnings) == 1
@@ -98,9 +95,7 @@ async def test_home_assistant_shares_its_rate_and_its_spending(
     entry: MockConfigEntry,
     sandbox: Sandbox,
     server: SharedServerProcess,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server_module, "LONGEST_CALL", 10.0)
     result = await enter(hass, entry, server.url)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert entry.options["shared_state"] == server.url
