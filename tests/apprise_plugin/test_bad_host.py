@@ -224,13 +224,13 @@ def test_attempt_without_time_says_so(
 @pytest.mark.skipif("timeout" not in inspect.signature(apprise.Apprise.notify).parameters, reason="no timeout= there")
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_apprises_own_timeout_is_kept(late_box: Any, mode: str, caplog: pytest.LogCaptureFixture) -> None:
-    address = late_box(4.0)
+    address = late_box(6.0)
     sender = apprise.Apprise()
     assert sender.add(f"sms1680://demo:demo1680@61341/{A}?gateway={address}")
     began = time.monotonic()
     run = sender.notify if mode == "sync" else lambda *given, **named: asyncio.run(sender.async_notify(*given, **named))
     result = run(TEXT, timeout=3)
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 5.5
     assert not result
     assert "not sent" in caplog.text
     assert "did not finish" not in caplog.text

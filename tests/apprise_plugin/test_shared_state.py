@@ -35,7 +35,7 @@ needs_server = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServerProcess]:
-    be_patient(monkeypatch)
+    be_patient(monkeypatch.setattr)
     process = SharedServerProcess(tmp_path / "server").start()
     yield process
     process.kill()

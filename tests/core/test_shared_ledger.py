@@ -28,7 +28,7 @@ UNLIMITED = {"hour": None, "day": None, "number": None, "automatic": None}
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServerProcess]:
-    be_patient(monkeypatch)
+    be_patient(monkeypatch.setattr)
     process = SharedServerProcess(tmp_path / "server").start()
     yield process
     process.kill()

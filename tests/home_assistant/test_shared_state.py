@@ -24,7 +24,7 @@ ADDRESS = f"redis://:{PASSWORD}@127.0.0.1:1/0"
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServerProcess]:
-    be_patient(monkeypatch, "custom_components.sms1680.client")
+    be_patient(monkeypatch.setattr, "custom_components.sms1680.client")
     process = SharedServerProcess(tmp_path / "server").start()
     yield process
     process.kill()

@@ -14,8 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 PASSWORD = "s3cret-Passw0rd"
 PROGRAM = next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
 # Why the tests with the server are skipped, "" if they are not.
@@ -28,11 +26,14 @@ MISSING = (
 )
 
 
-def be_patient(monkeypatch: pytest.MonkeyPatch, core: str = "sms1680") -> None:
-    """Wait longer for the server than the product does, because the machine of the tests is busy."""
+def be_patient(replace: Callable[[str, float], None], core: str = "sms1680") -> None:
+    """Wait longer for the server than the product does, because the machine of the tests is busy.
+
+    replace: `monkeypatch.setattr`.
+    """
     for limit in ("connection.ANSWER_TIMEOUT", "connection.CONNECT_TIMEOUT", "server.LONGEST_CALL"):
-        monkeypatch.setattr(f"{core}.limits.redis.{limit}", 10.0)
-    monkeypatch.setattr(f"{core}.limits.redis.server.LONGEST_START", 60.0)
+        replace(f"{core}.limits.redis.{limit}", 10.0)
+    replace(f"{core}.limits.redis.server.LONGEST_START", 60.0)
 
 
 def free_port() -> int:

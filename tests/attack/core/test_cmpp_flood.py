@@ -20,7 +20,7 @@ from sms1680.cmpp.wire.pdus import Connect, ConnectResp, Deliver
 SECRET = "known to both"
 SECONDS = float(os.environ.get("SMS1680_FLOOD_SECONDS", "2"))
 MOST_MEMORY = 60 * 2**20  # octets, beyond what the process had; most of it is the garbage of decoding
-LONGEST_CLOSE = 5.0
+LONGEST_CLOSE = 10.0  # seconds: the limit of 5, and what a busy machine adds
 TEXT = "好" * 60
 
 
