@@ -16,6 +16,7 @@ from sms1680.account import Account, gateway_url
 from sms1680.checks import amount, positive, seconds, whole
 from sms1680.cmpp.client_settings import CMPPSettings
 from sms1680.cmpp.compose import SubmitSettings, full_number
+from sms1680.cmpp.proxy import ConnectRequest, ProxyAddress, ProxyProblem, read_proxy
 from sms1680.cmpp.status import Status
 from sms1680.errors import NoAnswerError, SendError, error_of, refused_query
 from sms1680.http.requests import check_separators
@@ -76,6 +77,9 @@ INVALID: dict[str, Callable[[], object]] = {
     "place of the signature": lambda: Signature("x", "x"),  # type: ignore[arg-type]
     "priority": lambda: sms1680.Client(Account("x", "x", product_id="1")).send(A, "x", priority="x"),  # type: ignore[arg-type]
     "dialect": lambda: CMPPSettings(dialect="x"),  # type: ignore[arg-type]
+    "proxy": lambda: read_proxy("x"),
+    "SOCKS for CMPP": lambda: read_proxy("socks5://h:1"),
+    "host behind a proxy": lambda: ConnectRequest(ProxyAddress("h", 1), "a b", 1),
     "SP ID": lambda: SubmitSettings("x", "1", "", "auto"),
     "source number": lambda: SubmitSettings("1", "x", "", "auto"),
     "service ID": lambda: SubmitSettings("1", "1", "x" * 11, "auto"),
@@ -126,6 +130,8 @@ def test_other_sentences_are_whole_in_both_languages() -> None:
         check(refused_query(reason).sentence)
     for reason in (Reason.NO_CONNECTION, Reason.LOST, Reason.NOT_UNDERSTOOD):
         check(NoAnswerError(reason).sentence)
+    for problem in ProxyProblem:
+        check(problem.sentence)
     check(Status(connected=True).sentence)
     check(Status(connected=False).sentence)
     codes = [f"{family}:{code:04}" for family, causes in CODES.items() for some in causes.values() for code in some]

@@ -39,12 +39,14 @@ class InvalidPushError(SMS1680Error, ValueError):
 class NoAnswerError(SMS1680Error):
     """A query (balance, login) got no connection, no answer, or an answer that was not understood.
 
-    reason: no_connection, lost or not_understood. detail: the answer, masked.
+    reason: no_connection, lost or not_understood. detail: the answer, masked. sentences: the English and the Chinese
+    one, by default from the reason and the detail.
     """
 
-    def __init__(self, reason: Reason, detail: str | None = None) -> None:
+    def __init__(self, reason: Reason, detail: str | None = None, sentences: tuple[str, str] | None = None) -> None:
         en, zh = _NO_ANSWER[reason]
-        super().__init__(f"{en} ({detail})", f"{zh}（{detail}）") if detail else super().__init__(en, zh)
+        made = (f"{en} ({detail})", f"{zh}（{detail}）") if detail else (en, zh)
+        super().__init__(*(sentences or made))
         self.reason = reason
         self.detail = detail
 

@@ -25,7 +25,7 @@ from ..plan import SendPlan, plan_batch, plan_send, plan_template
 from ..receipts import Receipt, call_hook
 from .acknowledger import Acknowledger
 from .canceller import Cancellation, Canceller, CancelOutcome, parse_msg_id
-from .client_settings import CMPPClientOptions, CMPPSettings, open_tcp
+from .client_settings import CMPPClientOptions, CMPPSettings
 from .compose import Composer, SubmitFields, SubmitSettings
 from .connection import Connection
 from .dispatcher import Dispatcher
@@ -44,9 +44,11 @@ from .events import (
 from .incoming import DeliverProcessor, Incoming
 from .outgoing import Call, Outbox
 from .protocol import CMPPProtocol
+from .proxy import NoTunnelError, ProxyError
 from .status import Status
 from .timer import Timer
 from .tracking import ReportTracker
+from .tunnel import open_transport
 from .wire.longsms import ReferenceCounter
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class CMPPClient(BaseClient):
         )
         self._canceller = Canceller(checked.clock, self._timer.rearm)
         self._connection = Connection(
-            checked.connect or open_tcp(host, port, checked.tls),
+            checked.connect or open_transport(host, port, checked),
             checked,
             checked.session(sp_id, secret),
             timer=self._timer,
@@ -161,6 +163,8 @@ class CMPPClient(BaseClient):
             self._timer.start([self._connection])
             link = await self._connection.open()
             closed = link.closed.result() if link.closed.done() else None
+        except ProxyError as error:
+            raise NoTunnelError(error.problem) from None
         except (OSError, TimeoutError) as error:
             raise NoAnswerError(Reason.NO_CONNECTION, type(error).__name__) from None
         finally:

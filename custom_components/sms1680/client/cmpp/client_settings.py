@@ -4,7 +4,7 @@ import asyncio
 import random as default_random
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from ..checks import positive, whole
@@ -19,6 +19,8 @@ from .wire.texts import Encoding
 
 OpenTransport = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 """Connects a transport for the protocol that the factory makes. Raises OSError."""
+
+TLSSetting = ssl.SSLContext | Literal[True] | None
 
 
 class CMPPClientOptions(ClientOptions, total=False):
@@ -35,6 +37,8 @@ class CMPPClientOptions(ClientOptions, total=False):
     assembly_time: for the segments of an uplink (60). join_reports: combine the delivery reports of all segments of a
     long message; otherwise each is reported under the id of its segment. proof: refuse a gateway that does not prove
     that it knows the secret. tls: True or a context, for tunnels.
+    proxy: the address of an HTTP proxy that permits CONNECT to the gateway, such as http://user:password@host:3128.
+    Each step of a connection through it may take `connect_timeout`.
 
     on_incoming: called with each reply and report, a function or a coroutine function. An item is acknowledged when
     the call returns; the gateway sends it again if the call raises or takes longer than T/2.
@@ -56,7 +60,8 @@ class CMPPClientOptions(ClientOptions, total=False):
     assembly_time: float
     join_reports: bool
     proof: bool
-    tls: ssl.SSLContext | Literal[True] | None
+    tls: TLSSetting
+    proxy: str | None
     on_incoming: OnIncoming | None
     on_status: Callable[[Status], object] | None
     wire_log: Callable[[str], object] | None
@@ -83,7 +88,8 @@ class CMPPSettings(ClientSettings):
     assembly_time: float = 60.0
     join_reports: bool = True
     proof: bool = False
-    tls: ssl.SSLContext | Literal[True] | None = None
+    tls: TLSSetting = None
+    proxy: str | None = field(default=None, repr=False)
     on_incoming: OnIncoming | None = None
     on_status: Callable[[Status], object] | None = None
     wire_log: Callable[[str], object] | None = None
@@ -100,20 +106,12 @@ class CMPPSettings(ClientSettings):
         for name in ("connect_timeout", "login_timeout", "idle", "answer_timeout", "silence", "assembly_time"):
             positive(name, getattr(self, name))
 
+    @property
+    def time_to_connect(self) -> float:
+        """The seconds until connected. Through a proxy: to the proxy, its answer, and TLS with the gateway."""
+        return self.connect_timeout * (3 if self.proxy else 1)
+
     def session(self, sp_id: str, secret: str) -> SessionSettings:
         """Return the settings of each session."""
         shared = {one.name: getattr(self, one.name) for one in fields(SessionSettings) if hasattr(self, one.name)}
         return SessionSettings(sp_id, secret, require_gateway_auth=self.proof, **shared)
-
-
-def open_tcp(host: str, port: int, tls: ssl.SSLContext | Literal[True] | None) -> OpenTransport:
-    """Return a function that opens a TCP connection, with TLS if requested."""
-    context = ssl.create_default_context() if tls is True else tls  # reads files, so not while connecting
-
-    async def connect(make: Callable[[], asyncio.Protocol]) -> object:
-        loop = asyncio.get_running_loop()
-        if not isinstance(loop, asyncio.BaseEventLoop):  # uvloop does not know happy eyeballs
-            return await loop.create_connection(make, host, port, ssl=context)
-        return await loop.create_connection(make, host, port, ssl=context, happy_eyeballs_delay=0.25)
-
-    return connect

@@ -10,6 +10,7 @@ from ..outcomes import Reason
 from .client_settings import CMPPSettings, OpenTransport
 from .events import CloseCause, SessionClosed, SessionEvent
 from .protocol import CMPPProtocol
+from .proxy import ProxyError, ProxyProblem
 from .session import Session, SessionSettings
 from .status import Status
 from .timer import Timer
@@ -126,7 +127,7 @@ class Connection:
             return made[-1]
 
         try:
-            async with asyncio.timeout(self._settings.connect_timeout):
+            async with asyncio.timeout(self._settings.time_to_connect):
                 await self._connect(make)
         except ValueError as error:
             if isinstance(error, OSError):
@@ -173,6 +174,7 @@ class Connection:
         while True:
             closed: SessionClosed | None = None
             detail: str | None = None
+            proxy: ProxyProblem | None = None
             fault = False
             connected_for = 0.0
             try:
@@ -184,19 +186,22 @@ class Connection:
                     connected_for = max(self._clock() - opened, 0.001)
             except (OSError, TimeoutError) as error:
                 detail = type(error).__name__
+                proxy = error.problem if isinstance(error, ProxyError) else None
             except Exception as error:  # noqa: BLE001 - the next attempt can succeed
                 detail, fault = type(error).__name__, True
                 _LOGGER.error("CMPP: connecting failed with %s", detail)  # noqa: TRY400
             delay = self._backoff.next_delay(closed, connected_for)
             code = closed.status if closed else None
             reason = None if fault else _reason(closed, connected_for)
-            self.set_status(Status(connected=False, reason=reason, retry_in=delay, code=code, detail=detail))
+            self.set_status(
+                Status(connected=False, reason=reason, retry_in=delay, code=code, detail=detail, proxy=proxy)
+            )
             await self._settings.sleep(delay)
 
     def set_status(self, status: Status) -> None:
         """Set the status; log and report it if it has changed."""
         old, self.status = self.status, status
-        if (status.connected, status.reason) != (old.connected, old.reason):
+        if (status.connected, status.reason, status.proxy) != (old.connected, old.reason, old.proxy):
             level = logging.INFO if status.connected or status.reason is None else logging.WARNING
             _LOGGER.log(level, "CMPP: %s", status.sentence())
         if status != old:

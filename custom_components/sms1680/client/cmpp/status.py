@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..outcomes import Language, Reason
+from .proxy import ProxyProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +12,7 @@ class Status:
 
     connected: logged in. reason: the cause of a failure; None if there was none, or if this program is at fault.
     retry_in: seconds until the next attempt. code: the Status of a refused login (docs/protocol.md, section 3.2).
-    detail: the error in the received octets, or of the program.
+    detail: the error in the received octets, or of the program. proxy: why the proxy opened no tunnel.
     """
 
     connected: bool
@@ -19,9 +20,12 @@ class Status:
     retry_in: float | None = None
     code: int | None = None
     detail: str | None = None
+    proxy: ProxyProblem | None = None
 
     def sentence(self, language: Language = "en") -> str:
         """Return the status and the remedy in the given language."""
+        if self.proxy is not None and not self.connected:
+            return self.proxy.sentence(language)
         if self.reason is not None and not self.connected:
             return self.reason.sentence(language)
         en, zh = ("Connected to the platform.", "已连接平台。") if self.connected else ("Not connected.", "未连接。")
