@@ -105,4 +105,5 @@ class SharedServerProcess:
                 b"hash": lambda key: [word for pair in client.hgetall(key).items() for word in pair],
                 b"zset": lambda key: client.zrange(key, 0, -1),
             }
-            return {key: (client.pttl(key), readers[client.type(key)](key)) for key in client.keys("*")}
+            kinds = {key: client.type(key) for key in client.keys("*")}  # a key can be gone by now: "none"
+            return {key: (client.pttl(key), readers[kind](key)) for key, kind in kinds.items() if kind in readers}

@@ -163,11 +163,11 @@ class SpendingGuard:
         """Return the amount spent, None if it cannot be read."""
         if self._remote is not None and (totals := self._remote.totals()) is not None:
             return Spending(totals.hour, totals.day)
-        now = self._now()
-        entries = self._entries(now)
-        if entries is None:
+        try:
+            totals = self._ledger.spent(self._now())
+        except sqlite3.Error:
             return None
-        return Spending(*(sum(entry.parts for entry in entries if entry.at > now - time) for time in (HOUR, DAY)))
+        return Spending(totals.hour, totals.day)
 
     def room_at(self, number: str, parts: int, *, messages: int = 1, automatic: bool = False) -> float:
         """Return when the limits allow so many more parts in so many messages to a number, if nothing else is sent.

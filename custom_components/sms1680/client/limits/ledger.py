@@ -31,6 +31,44 @@ CREATE INDEX IF NOT EXISTS spent_at ON spent (at);
 CREATE TABLE IF NOT EXISTS unshared (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS held_back (mark BLOB PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID;
 """
+# The parts of each minute, so that a total does not read every message of the day. Triggers keep them, because an
+# earlier version of this program can share the file.
+_MINUTES = """
+BEGIN IMMEDIATE;
+CREATE INDEX IF NOT EXISTS spent_mark ON spent (mark, at);
+CREATE TABLE IF NOT EXISTS minutes (
+    minute INTEGER, automatic INTEGER, parts INTEGER NOT NULL, PRIMARY KEY (minute, automatic)
+) WITHOUT ROWID;
+DELETE FROM minutes;
+INSERT INTO minutes SELECT CAST(at / 60 AS INTEGER), automatic, SUM(parts) FROM spent GROUP BY 1, 2;
+CREATE TRIGGER IF NOT EXISTS spent_added AFTER INSERT ON spent BEGIN
+    INSERT INTO minutes VALUES (CAST(NEW.at / 60 AS INTEGER), NEW.automatic, NEW.parts)
+    ON CONFLICT DO UPDATE SET parts = parts + NEW.parts;
+END;
+CREATE TRIGGER IF NOT EXISTS spent_removed AFTER DELETE ON spent BEGIN
+    UPDATE minutes SET parts = parts - OLD.parts
+    WHERE minute = CAST(OLD.at / 60 AS INTEGER) AND automatic = OLD.automatic;
+    DELETE FROM minutes
+    WHERE minute = CAST(OLD.at / 60 AS INTEGER) AND automatic = OLD.automatic AND parts <= 0;
+END;
+CREATE TRIGGER IF NOT EXISTS spent_changed AFTER UPDATE ON spent BEGIN
+    UPDATE minutes SET parts = parts - OLD.parts
+    WHERE minute = CAST(OLD.at / 60 AS INTEGER) AND automatic = OLD.automatic;
+    DELETE FROM minutes
+    WHERE minute = CAST(OLD.at / 60 AS INTEGER) AND automatic = OLD.automatic AND parts <= 0;
+    INSERT INTO minutes VALUES (CAST(NEW.at / 60 AS INTEGER), NEW.automatic, NEW.parts)
+    ON CONFLICT DO UPDATE SET parts = parts + NEW.parts;
+END;
+PRAGMA user_version = 1;
+COMMIT;
+"""
+# The whole minutes since a time, and the messages in the rest of its own minute. ?1 is the time.
+_PARTS = """
+SELECT
+    (SELECT COALESCE(SUM(parts), 0) FROM minutes WHERE minute > CAST(?1 / 60 AS INTEGER) AND automatic >= ?2)
+    + (SELECT COALESCE(SUM(parts), 0) FROM spent
+       WHERE at > ?1 AND at < (CAST(?1 / 60 AS INTEGER) + 1) * 60 AND automatic >= ?2)
+"""
 
 
 class LedgerBusyError(Exception):
@@ -96,6 +134,9 @@ class Ledger:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_SCHEMA)
+            if self._database.execute("PRAGMA user_version").fetchone()[0] < 1:
+                self._database.execute("PRAGMA busy_timeout=5000")
+                self._database.executescript(_MINUTES)
             self._database.execute("PRAGMA busy_timeout=0")
             weakref.finalize(self, self._database.close)
         except sqlite3.Error:
@@ -153,7 +194,7 @@ class Ledger:
     def totals(self, now: float) -> Totals:
         """Return the parts that count at this time. Entries that no longer count are removed."""
         self.prune(now - DAY, now)
-        return Totals(self.parts(now - HOUR), self.parts(now - DAY), self.parts(now - HOUR, automatic=True))
+        return self._totals(now)
 
     def prune(self, before: float, after: float) -> None:
         """Remove the entries older than `before`, and those after `after`, left by a clock that was set back."""
@@ -168,8 +209,13 @@ class Ledger:
 
     def parts(self, since: float, *, automatic: bool = False) -> int:
         """Return the parts since then, of all messages or of the automatic ones."""
-        query = "SELECT COALESCE(SUM(parts), 0) FROM spent WHERE at > ? AND automatic >= ?"
-        return int(self._database.execute(query, (since, automatic)).fetchone()[0])
+        return int(self._database.execute(_PARTS, (since, automatic)).fetchone()[0])
+
+    def spent(self, now: float) -> Totals:
+        """Return the parts that count at this time, for a caller that is not writing. Raises sqlite3.Error."""
+        with self._lock:
+            totals, later = self._totals(now), self._totals(now + DAY)
+        return Totals(totals.hour - later.day, totals.day - later.day, totals.automatic)
 
     def messages(self, since: float, number_hash: bytes) -> int:
         """Return the number of messages to one number since then."""
@@ -193,6 +239,9 @@ class Ledger:
         with contextlib.suppress(sqlite3.Error), self._lock:
             self._database.backup(copy._database)
         return copy
+
+    def _totals(self, now: float) -> Totals:
+        return Totals(self.parts(now - HOUR), self.parts(now - DAY), self.parts(now - HOUR, automatic=True))
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):
