@@ -363,7 +363,7 @@ def test_redirects_are_not_followed_and_prefix_and_proxy_are_used(make: Make, ma
         {"signature": "x" * 31},
         {"signature": "x", "signature_place": "left"},
         {"proxy": "nonsense://user:secret@h"},
-        {"proxy": "socks5://user:secret@h"},
+        {"proxy": "socks4://user:secret@h"},
         {"proxy": "http://user:secret@[::1"},
     ],
 )

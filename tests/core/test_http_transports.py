@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from sms1680 import InvalidSettingError
 from sms1680.http.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from sms1680.http.transport import LONGEST_RESPONSE, Request, Response, Timeouts, TransportError
 from sms1680.sandbox import SandboxThread
@@ -129,6 +133,42 @@ def test_refusing_proxy_sends_nothing(exchange: Exchange, peer: Callable[..., Pe
     came = exchange(post("https://platform.invalid"), proxy=proxy.url)
     assert came == TransportError(begun=False, detail="ProxyError")
     assert proxy.heard.startswith(b"CONNECT")
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_proxy_without_an_answer_sends_nothing(exchange: Exchange, peer: Callable[..., Peer], *, stays: bool) -> None:
+    proxy = peer(b"", stays=stays)
+    came = exchange(post("https://platform.invalid"), proxy=proxy.url)
+    assert isinstance(came, TransportError)
+    assert not came.begun
+    assert proxy.heard.startswith(b"CONNECT")
+
+
+@pytest.mark.parametrize(
+    ("says", "stays"),
+    [(b"", False), (b"", True), (b"\x05\xff", False), (b"\x05\x00\x05\x02", True), (b"HTTP/1.1", False)],
+)
+def test_failing_socks_proxy_sends_nothing(
+    exchange: Exchange, peer: Callable[..., Peer], *, says: bytes, stays: bool
+) -> None:
+    pytest.importorskip("socksio")
+    proxy = peer(says, stays=stays)
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):  # httpcore leaves the socket to Python
+        came = exchange(post("http://platform.invalid"), proxy=proxy.url.replace("http", "socks5"))
+        gc.collect()
+    assert isinstance(came, TransportError)
+    assert not came.begun
+    assert proxy.heard.startswith(b"\x05")
+
+
+@pytest.mark.parametrize("make", [HttpxTransport, AsyncHttpxTransport])
+def test_socks_without_its_package_names_the_package(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(InvalidSettingError) as caught:
+        make(SHORT, proxy="socks5://me:s3cret@127.0.0.1:1080")
+    for language in ("en", "zh"):
+        assert 'pip install "sms1680[socks]"' in caught.value.sentence(language)
+        assert "s3cret" not in caught.value.sentence(language)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class HttpxTransport:
                 for chunk in response.iter_raw():
                     body.add(chunk)
         except Exception as error:  # noqa: BLE001
-            return _transport_error(error)
+            return _transport_error(error, begun=limit.begun)
         return _response(response, body.octets)
 
     def close(self) -> None:
@@ -120,16 +120,15 @@ class AsyncHttpxTransport:
 
         announcement: is made once the request has its connection, before its first octet is written.
         """
+        beginning = _Beginning(announcement)
         try:
             async with asyncio.timeout(_longest(self._timeout)) as limit:
-                if announcement is not None and not self._reports_events(request):
-                    await announcement.make()
+                if not self._reports_events(request):
+                    await beginning.begin()
 
                 async def on_event(name: str, info: dict[str, Any]) -> None:
-                    if name.endswith(_STARTS):
-                        # A proxy gets a CONNECT first.
-                        if announcement is not None and not announcement.made and info["request"].method != b"CONNECT":
-                            await announcement.make()
+                    if name.endswith(_STARTS) and not _is_for_proxy(info):
+                        await beginning.begin()
                     elif name.endswith(_SENT):
                         limit.reschedule(asyncio.get_running_loop().time() + (self._timeout.read or 0.0))
 
@@ -141,11 +140,11 @@ class AsyncHttpxTransport:
                         body.add(chunk)
         except asyncio.CancelledError:
             # Only the shutdown of the event loop cancels this. The request may have been sent.
-            return TransportError(begun=announcement is None or announcement.made, detail="cancelled")
+            return TransportError(begun=beginning.begun, detail="cancelled")
         except TimeoutError:
-            return _transport_error(httpx.ReadTimeout("the response took too long"), announcement)
+            return _transport_error(httpx.ReadTimeout("the response took too long"), begun=beginning.begun)
         except Exception as error:  # noqa: BLE001
-            return _transport_error(error, announcement)
+            return _transport_error(error, begun=beginning.begun)
         return _response(response, body.octets)
 
     def _reports_events(self, request: Request) -> bool:
@@ -159,11 +158,35 @@ class AsyncHttpxTransport:
             await self._client.aclose()
 
 
+class _Beginning:
+    """Whether an asyncio request has begun. announcement: is made before the first octet of the request."""
+
+    def __init__(self, announcement: Announcement | None) -> None:
+        self.begun = False
+        self._announcement = announcement
+
+    async def begin(self) -> None:
+        """Make the announcement once. Raises NotAnnouncedError."""
+        if self._announcement is not None and not self._announcement.made:
+            await self._announcement.make()
+        self.begun = True
+
+
+def _is_for_proxy(info: dict[str, Any]) -> bool:
+    """Return whether the request that starts is the CONNECT for a proxy."""
+    return bool(info["request"].method == b"CONNECT")
+
+
 @contextmanager
 def _checked_settings() -> Iterator[None]:
     try:
         yield
-    except (httpx.InvalidURL, ValueError, TypeError, OSError, ImportError) as error:
+    except ImportError:
+        raise InvalidSettingError(
+            'a SOCKS proxy needs the Python package socksio: pip install "sms1680[socks]"',
+            'SOCKS 代理需要 Python 软件包 `socksio`：`pip install "sms1680[socks]"`',
+        ) from None
+    except (httpx.InvalidURL, ValueError, TypeError, OSError) as error:
         kind = type(error).__name__  # the type only: a proxy address can contain a password
         raise InvalidSettingError(
             f"the proxy or TLS setting is invalid ({kind})", f"代理或 TLS 设置无法使用（`{kind}`）"
@@ -190,13 +213,16 @@ class _TimeLimit:
     """The time limit of one blocking exchange."""
 
     def __init__(self, timeout: httpx.Timeout, clock: Callable[[], float] = time.monotonic) -> None:
+        self.begun = False
         self._read = timeout.read or 0.0
         self._clock = clock
         self._end = clock() + _longest(timeout)
 
     def on_event(self, name: str, info: dict[str, Any]) -> None:
         """Start the time of the response after the request, and limit a new connection."""
-        if name.endswith(_SENT):
+        if name.endswith(_STARTS):
+            self.begun = self.begun or not _is_for_proxy(info)
+        elif name.endswith(_SENT):
             self._end = self._clock() + self._read
         elif name.endswith(_CONNECTED):
             _limit_stream(info["return_value"])
@@ -268,9 +294,8 @@ def _response(response: httpx.Response, body: bytes) -> Response:
     )
 
 
-def _transport_error(error: Exception, announcement: Announcement | None = None) -> TransportError:
-    announced = announcement is None or announcement.made
-    begun = announced and not isinstance(error, (*_NOT_BEGUN, NotAnnouncedError))
+def _transport_error(error: Exception, *, begun: bool) -> TransportError:
+    begun = begun and not isinstance(error, (*_NOT_BEGUN, NotAnnouncedError))
     # Log the type only: the error's text can quote the address.
     kind = type(error).__name__
     _LOGGER.debug("No response: %s, the request %s", kind, "may have been sent" if begun else "was not sent")
