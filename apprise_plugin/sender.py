@@ -195,11 +195,11 @@ class NotificationSender:
         return estimate(text, signature=self.signature.setting, signature_place=self.signature.place).parts
 
     def _fit(self, text: str, notice: Notice, parts: int) -> str:
-        """Return the text with a notice, cut to so many parts."""
-        room = self._room
-        while self._parts(noticed := self._with_notice(text, notice, room)) > parts:
-            room -= 1
-        return noticed
+        """Return the text with a notice, cut to so many parts. If the words alone need more, nothing is cut."""
+        for room in range(self._room, 0, -1):
+            if self._parts(noticed := self._with_notice(text, notice, room)) <= parts:
+                return noticed
+        return self._with_notice(text, notice, self._room)
 
     def _with_notice(self, text: str, notice: Notice, room: int) -> str:
         if notice == Notice():

@@ -144,6 +144,26 @@ def test_critical_message_is_never_held_back_nor_changed(
     assert texts(box)[-1].startswith("此前 1 条未单独发送。")
 
 
+def test_phone_learns_about_a_limit_that_critical_messages_used_up(
+    box: SandboxThread, service: Service, state_folder: Path
+) -> None:
+    assert service(A, B, cap="6").notify(TEXT)
+    assert service(A, B, cap="6", critical="yes").notify("水浸")
+    assert service(A, B, cap="6", critical="yes").notify("着火")
+    assert [service(A, B, cap="6").notify(f"{TEXT}{place}") for place in range(3)] == [True, False, False]
+    let_pass(state_folder, 86401)
+    assert service(A, B, cap="6").notify("门关")
+    for number in (A, B):
+        words = [f"{TEXT}0（其后 24 小时的告警将汇总）", "此前 2 条未单独发送。门关"]
+        assert texts(box, number) == [TEXT, "水浸", "着火", *words]
+
+
+def test_long_signatures_at_both_ends_leave_the_text_whole(box: SandboxThread, service: Service) -> None:
+    signed = f"【{'某' * 30}】门开【{'公' * 30}】"
+    assert service(A, cap="1", sign=f"{'某' * 30},{'公' * 30}").notify(signed)
+    assert texts(box) == [signed.replace("门开", "门开（其后 24 小时的告警将汇总）")]
+
+
 def test_words_never_cost_more_than_the_limit(box: SandboxThread, service: Service, state_folder: Path) -> None:
     assert service(A, cap="1").notify("水" * 70)
     assert not service(A, cap="1").notify("水" * 70)

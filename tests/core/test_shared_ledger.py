@@ -141,6 +141,19 @@ def test_digest_counts_what_any_machine_held_back(guard: Make) -> None:
     assert admission.notices[0].held_back == 3
 
 
+def test_digest_announces_a_limit_that_another_machine_used_up(guard: Make, server: SharedServerProcess) -> None:
+    first, second = guard("a", DigestGuard, day=2), guard("b", DigestGuard, day=2)
+    assert result(first.admit(NUMBERS[:1], lambda _: 1, critical=False)).notices == {0: Notice()}
+    result(second.admit(NUMBERS[1:2], lambda _: 1, critical=True))
+    admission = result(second.admit(NUMBERS[:1], lambda _: 1, critical=False))
+    assert admission.notices == {0: Notice(0, Reason.DAILY_LIMIT)}
+    result(second.settle(admission, NUMBERS, {NUMBERS[0]: Receipt(NUMBERS[0], Outcome.NOT_SENT)}))
+    notices = [result(first.admit(NUMBERS[:1], lambda _: 1, critical=False)).notices for _ in range(2)]
+    assert notices == [{0: Notice(0, Reason.DAILY_LIMIT)}, {}]
+    server.kill()  # and the files of the machine know it too
+    assert result(first.admit(NUMBERS[:1], lambda _: 1, critical=False)).notices == {}
+
+
 def test_machine_counts_alone_while_the_server_is_gone_and_reports_it_later(
     server: SharedServerProcess, guard: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -83,6 +83,15 @@ class Count:
         is_first = number_hash is not None and not self._messages_to(number_hash)
         return self._limits.reserve * (2 if is_first else 1)
 
+    def parts_above(self, parts: int) -> int:
+        """Return the parts that a message above a limit may have to announce it: up to so many, 0 for none.
+
+        Such messages use at most half of the reserve; the other half remains for critical messages.
+        """
+        spare = self._limits.reserve // 2
+        spent = ((self._hour, self._limits.hour), (self._day, self._limits.day))
+        return max(0, min([parts, *(limit + spare - used for used, limit in spent if limit is not None)]))
+
     def add(self, number_hash: bytes, parts: int) -> None:
         """Count a message."""
         self._messages[number_hash] = self._messages_to(number_hash) + 1
@@ -227,6 +236,8 @@ class SpendingGuard:
             )
             for number_hash, messages in snapshot.more_held.items():
                 ledger.hold_back(number_hash, messages)
+            for number_hash, announced in snapshot.announced.items():
+                ledger.set_announced(number_hash, now, announced=announced)
 
         yield from self._writing(copy_decision)
         if unshared:

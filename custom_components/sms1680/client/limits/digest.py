@@ -2,6 +2,9 @@
 
 The last message that a limit lets pass says that the next ones are held back. The first message after these begins
 with their number. Critical messages are neither held back nor carry such words.
+
+Critical messages, or messages to other phones, can use up a limit after a phone's last message. Then the next message
+to this phone is above the limit and still passes, as the last one, with the words. It uses the reserve.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -78,21 +81,24 @@ class DigestGuard(SpendingGuard):
     def settle(
         self, admission: Admission, numbers: Sequence[str], receipts: Mapping[str, Receipt]
     ) -> Generator[float, None, None]:
-        """Refund what was not sent. A count that did not reach its phone is announced again. Yield as `reserve` does.
+        """Refund what was not sent. Words that did not reach their phone are repeated. Yield as `reserve` does.
 
         receipts: of the admitted numbers.
         """
         reservation = admission.reservation
         yield from self.refund(reservation, [receipts[numbers[item]] for item in reservation.entries])
         again = {
-            self._number_hash(numbers[item]): notice.held_back
+            self._number_hash(numbers[item]): notice
             for item, notice in admission.notices.items()
-            if notice.held_back and not receipts[numbers[item]].outcome.is_success
+            if notice != Notice() and not receipts[numbers[item]].outcome.is_success
         }
 
         def restore(ledger: LedgerView) -> None:
-            for number_hash, messages in again.items():
-                ledger.hold_back(number_hash, messages)
+            for number_hash, notice in again.items():
+                if notice.held_back:
+                    ledger.hold_back(number_hash, notice.held_back)
+                if notice.limit is not None:
+                    ledger.set_announced(number_hash, self._now(), announced=False)
 
         if again:
             yield from self._deciding(restore, numbers)
@@ -112,18 +118,23 @@ class DigestGuard(SpendingGuard):
         reservation = Reservation({}, {}, ledger)
         bare = parts_of(Notice())
         hashes = [self._number_hash(number) for number in numbers]
-        for item, number_hash in enumerate(hashes):
-            reason = count.limit(bare, number_hash)
-            if reason is None:
-                count.add(number_hash, bare)
-                reservation.entries[item] = None
-            else:
-                reservation.refused[item] = reason
-                if sums_up:
-                    ledger.hold_back(number_hash, 1)
-        limits = self._next_limits(count, {item: hashes[item] for item in reservation.entries}, bare) if sums_up else {}
-        notices: dict[int, Notice] = {}
         parts: dict[int, int] = {}
+        limits: dict[int, Reason] = {}  # that the message to each admitted number announces
+        for item, number_hash in enumerate(hashes):
+            parts[item] = bare
+            reason = count.limit(bare, number_hash)
+            if reason is not None:
+                parts[item] = count.parts_above(bare) if sums_up and ledger.is_unannounced(number_hash) else 0
+                (limits if parts[item] else reservation.refused)[item] = reason
+            if parts[item]:
+                count.add(number_hash, parts[item])
+                reservation.entries[item] = None
+            elif sums_up:
+                ledger.hold_back(number_hash, 1)
+        if sums_up:
+            within = {item: hashes[item] for item in reservation.entries if item not in limits}
+            limits |= self._next_limits(count, within, bare)
+        notices: dict[int, Notice] = {}
         for item in reservation.entries:
             number_hash = hashes[item]
             held_back = ledger.held_back(number_hash) if sums_up else 0
@@ -134,7 +145,9 @@ class DigestGuard(SpendingGuard):
             while more > 0 and count.limit(more) is not None:
                 more -= 1  # the words take the place of a part of the text
             count.spend(more)
-            parts[item] = bare + more
+            parts[item] += more
+            if sums_up:
+                ledger.set_announced(number_hash, now, announced=notices[item].limit is not None)
             reservation.entries[item] = ledger.add(now, parts[item], number_hash)
         return Admission(reservation, notices, parts)
 

@@ -19,6 +19,7 @@ _LOGGER = logging.getLogger(__name__)
 
 HOUR = 3600.0
 DAY = 24 * HOUR
+_WEEK = 7 * DAY
 
 _UNSHARED = 200
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS spent (
 CREATE INDEX IF NOT EXISTS spent_at ON spent (at);
 CREATE TABLE IF NOT EXISTS unshared (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS held_back (mark BLOB PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unannounced (mark BLOB PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
 # The parts of each minute, so that a total does not read every message of the day. Triggers keep them, because an
 # earlier version of this program can share the file.
@@ -112,6 +114,12 @@ class LedgerView(Protocol):
 
     def hold_back(self, number_hash: bytes, messages: int) -> None:
         """Add to the messages held back. A negative number removes them."""
+
+    def is_unannounced(self, number_hash: bytes) -> bool:
+        """Return whether a message to one number was sent since the phone last learned about a limit."""
+
+    def set_announced(self, number_hash: bytes, now: float, *, announced: bool) -> None:
+        """Store whether the last message to one number announces a limit."""
 
     def add(self, at: float, parts: int, number_hash: bytes, *, automatic: bool = False) -> int:
         """Add a message and return its id."""
@@ -232,6 +240,17 @@ class Ledger:
         messages += self.held_back(number_hash)
         self._database.execute("REPLACE INTO held_back VALUES (?, ?)", (number_hash, messages))
         self._database.execute("DELETE FROM held_back WHERE messages <= 0")
+
+    def is_unannounced(self, number_hash: bytes) -> bool:
+        """Return whether a message to one number was sent since the phone last learned about a limit."""
+        row = self._database.execute("SELECT 1 FROM unannounced WHERE mark = ?", (number_hash,)).fetchone()
+        return row is not None
+
+    def set_announced(self, number_hash: bytes, now: float, *, announced: bool) -> None:
+        """Store whether the last message to one number announces a limit. now: seconds since 1970."""
+        self._database.execute("DELETE FROM unannounced WHERE mark = ? OR at < ?", (number_hash, now - _WEEK))
+        if not announced:
+            self._database.execute("INSERT INTO unannounced VALUES (?, ?)", (number_hash, now))
 
     def copy(self) -> "Ledger":
         """Return a ledger of this process with the same entries, as far as they can be read."""

@@ -13,11 +13,12 @@ class SpendingLimits:
 
     hour, day: parts within the last 60 minutes and 24 hours. reserve: more parts per day for critical messages only;
     once they are used up, as many parts again are for the first critical message to a number within ten minutes. The
-    limits `hour` and `number` do not apply to critical messages. number: messages to one number within ten minutes.
+    limits `hour` and `number` do not apply to critical messages. The Apprise plugin also uses up to half of the
+    reserve, above `day` and above `hour`, to announce a limit. number: messages to one number within ten minutes.
     automatic: parts per hour for messages that react to our own events (such as an automation that answers a reply).
 
     By default, at 0.05 yuan per part, the messages of an hour cost at most 30 yuan and those of a day 50 yuan, with
-    critical ones 70 yuan.
+    critical ones and announcements 70 yuan.
 
     Raises InvalidSettingError unless all are whole numbers from 0.
     """

@@ -41,15 +41,18 @@ class SharedEntry:
 class Snapshot:
     """The count at one moment, and what a decision adds to it.
 
-    counts, held: of each number. copies: the entries of the files of this machine for those of the server.
+    counts, held, unannounced: of each number. announced: the changes to `unannounced`. copies: the entries of the files
+    of this machine for those of the server.
     """
 
     version: str
     parts: Totals
     counts: dict[bytes, int]
     held: dict[bytes, int]
+    unannounced: dict[bytes, bool]
     added: dict[int, SharedEntry] = field(default_factory=dict)
     more_held: dict[bytes, int] = field(default_factory=dict)
+    announced: dict[bytes, bool] = field(default_factory=dict)
     copies: dict[int, int] = field(default_factory=dict)
 
     def totals(self, now: float) -> Totals:  # noqa: ARG002 - the server has its own clock
@@ -67,6 +70,14 @@ class Snapshot:
     def hold_back(self, number_hash: bytes, messages: int) -> None:
         """Add to the messages held back. A negative number removes them."""
         self.more_held[number_hash] = self.more_held.get(number_hash, 0) + messages
+
+    def is_unannounced(self, number_hash: bytes) -> bool:
+        """Return whether a message to one number was sent since the phone last learned about a limit."""
+        return self.unannounced[number_hash]
+
+    def set_announced(self, number_hash: bytes, now: float, *, announced: bool) -> None:  # noqa: ARG002
+        """Store whether the last message to one number announces a limit."""
+        self.announced[number_hash] = announced
 
     def add(self, at: float, parts: int, number_hash: bytes, *, automatic: bool = False) -> int:  # noqa: ARG002
         """Add a message and return its id."""
@@ -91,17 +102,15 @@ class RemoteLedger:
         Return the snapshot, None if the server cannot be used.
         """
         hashes = list(dict.fromkeys(numbers))
-        answer = yield from self._exchange("", hashes, (), {})
+        answer = yield from self._exchange("", hashes)
         for _ in range(_TRIES):
             if answer is None:
                 return None
             snapshot = _snapshot(answer, hashes)
             decide(snapshot)
-            if not snapshot.added and not any(snapshot.more_held.values()):
+            if not snapshot.added and not any(snapshot.more_held.values()) and not snapshot.announced:
                 return snapshot
-            answer = yield from self._exchange(
-                snapshot.version, hashes, tuple(snapshot.added.values()), snapshot.more_held
-            )
+            answer = yield from self._exchange(snapshot.version, hashes, snapshot)
             if answer is not None and answer[0]:
                 return snapshot
             yield _PAUSE * (1 + secrets.randbelow(8))
@@ -144,19 +153,23 @@ class RemoteLedger:
         return entries[::-1]
 
     def _exchange(
-        self, version: str, hashes: Sequence[bytes], added: Sequence[SharedEntry], held: dict[bytes, int]
+        self, version: str, hashes: Sequence[bytes], decided: Snapshot | None = None
     ) -> Generator[float, None, Answer | None]:
         places = {number_hash: place for place, number_hash in enumerate(hashes, 1)}
+        added = () if decided is None else tuple(decided.added.values())
         values: list[str | float] = [version, len(hashes), len(added)]
         for entry in added:
             values += [entry.age * 1000, places[entry.number_hash], int(entry.automatic), entry.parts, entry.name]
-        values += [held.get(number_hash, 0) for number_hash in hashes]
+        if decided is not None:
+            for number_hash in hashes:
+                announced = decided.announced.get(number_hash)
+                values += [decided.more_held.get(number_hash, 0), "" if announced is None else int(announced)]
         return (yield from self._server.call(LEDGER, self._keys(hashes), values))
 
     def _keys(self, hashes: Sequence[bytes]) -> list[str]:
         keys = [f"{self._prefix}{name}" for name in ("totals", "hour", "day", "automatic")]
         for number_hash in hashes:
-            keys += [f"{self._prefix}{kind}:{number_hash.hex()}" for kind in ("number", "held")]
+            keys += [f"{self._prefix}{kind}:{number_hash.hex()}" for kind in ("number", "held", "unannounced")]
         return keys
 
 
@@ -165,6 +178,7 @@ def _snapshot(answer: Answer, hashes: Sequence[bytes]) -> Snapshot:
     return Snapshot(
         answer[1].decode("ascii"),
         Totals(hour, day, automatic),
-        dict(zip(hashes, rest[::2], strict=True)),
-        dict(zip(hashes, rest[1::2], strict=True)),
+        dict(zip(hashes, rest[::3], strict=True)),
+        dict(zip(hashes, rest[1::3], strict=True)),
+        {number_hash: bool(unannounced) for number_hash, unannounced in zip(hashes, rest[2::3], strict=True)},
     )

@@ -99,7 +99,8 @@ return {{}}
 """
 
 # KEYS: totals, then the entries of an hour, of a day, and the automatic ones of an hour; then, for each number, its
-# messages of ten minutes, and the count of those held back. An entry is `parts:number:id`.
+# messages of ten minutes, the count of those held back, and whether the last one sent did not announce a limit. An
+# entry is `parts:number:id`.
 _WINDOWS = """
 local windows = {{'hour', 2, 3600000}, {'day', 3, 86400000}, {'automatic', 4, 3600000}}
 local function drop(name, key, entry)
@@ -128,8 +129,9 @@ end
 
 # ARGV: the version that the caller has read or '', the numbers, the entries to add, then for each entry: milliseconds
 # since it was spent, its place in the numbers, 1 if automatic, parts, its number and id; then for each number: the
-# messages to hold back.
-# Returns 1 if this was written, the version, the totals, then for each number: its messages, and those held back.
+# messages to hold back, and 1 if the last one sent announces a limit, 0 if not, '' if that does not change.
+# Returns 1 if this was written, the version, the totals, then for each number: its messages, those held back, and 1 if
+# the last one sent did not announce a limit.
 LEDGER = f"""{_NOW}{_WINDOWS}
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 local numbers, entries = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -149,18 +151,23 @@ elseif ARGV[1] == version then
       end
     end
     if at > now - 600000 then
-      redis.call('ZADD', KEYS[3 + 2 * place], text(at), entry)
-      redis.call('PEXPIRE', KEYS[3 + 2 * place], 660000)
+      redis.call('ZADD', KEYS[2 + 3 * place], text(at), entry)
+      redis.call('PEXPIRE', KEYS[2 + 3 * place], 660000)
     end
     next = next + 5
   end
   for place = 1, numbers do
-    local held, key = tonumber(ARGV[next]) or 0, KEYS[4 + 2 * place]
+    local held, key = tonumber(ARGV[next]) or 0, KEYS[3 + 3 * place]
     if held ~= 0 then
       local left = redis.call('INCRBY', key, held)
       if left <= 0 then redis.call('DEL', key) else redis.call('PEXPIRE', key, 604800000) end
     end
-    next = next + 1
+    if ARGV[next + 1] == '0' then
+      redis.call('SET', KEYS[4 + 3 * place], '1', 'PX', 604800000)
+    elseif ARGV[next + 1] == '1' then
+      redis.call('DEL', KEYS[4 + 3 * place])
+    end
+    next = next + 2
   end
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   redis.call('PEXPIRE', KEYS[1], 90000000)
@@ -169,9 +176,10 @@ end
 local answer = {{written, version}}
 for _, window in ipairs(windows) do answer[#answer + 1] = redis.call('HGET', KEYS[1], window[1]) or '0' end
 for place = 1, numbers do
-  redis.call('ZREMRANGEBYSCORE', KEYS[3 + 2 * place], '-inf', text(now - 600000))
-  answer[#answer + 1] = redis.call('ZCARD', KEYS[3 + 2 * place])
-  answer[#answer + 1] = redis.call('GET', KEYS[4 + 2 * place]) or '0'
+  redis.call('ZREMRANGEBYSCORE', KEYS[2 + 3 * place], '-inf', text(now - 600000))
+  answer[#answer + 1] = redis.call('ZCARD', KEYS[2 + 3 * place])
+  answer[#answer + 1] = redis.call('GET', KEYS[3 + 3 * place]) or '0'
+  answer[#answer + 1] = redis.call('GET', KEYS[4 + 3 * place]) or '0'
 end
 return answer
 """
@@ -180,7 +188,7 @@ return answer
 REMOVE = f"""{_NOW}{_WINDOWS}
 for place = 1, #ARGV do
   for _, window in ipairs(windows) do drop(window[1], window[2], ARGV[place]) end
-  redis.call('ZREM', KEYS[3 + 2 * place], ARGV[place])
+  redis.call('ZREM', KEYS[2 + 3 * place], ARGV[place])
 end
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('PEXPIRE', KEYS[1], 90000000)
