@@ -17,11 +17,12 @@ from bootstrap import LANES
 from support import ROOT
 from support.pages import LANGUAGES, PAGES, all_examples, cells, examples, path_of, table_of, tables
 
-from sms1680 import AsyncClient, Client, SpendingLimits, cli
+from sms1680 import AsyncClient, Client, SpendingLimits
 from sms1680.apprise import NotifySMS1680
 from sms1680.apprise.arguments import OPTION_ALIASES, OPTIONS
 from sms1680.apprise.command import FOLDERS
 from sms1680.apprise.plugin import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT
+from sms1680.cli.program import make_parser
 from sms1680.cmpp import CMPPClient
 from sms1680.cmpp.client_settings import CMPPSettings
 from sms1680.http.client import HTTPSettings
@@ -241,7 +242,7 @@ def test_state_folders_are_documented_in_order(language: str, tmp_path: Path, mo
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    (commands,) = (action for action in cli._parser([])._actions if isinstance(action, argparse._SubParsersAction))
+    (commands,) = (action for action in make_parser([])._actions if isinstance(action, argparse._SubParsersAction))
     return dict(commands.choices)
 
 

@@ -15,7 +15,7 @@ from support import ROOT
 from support.pages import LANGUAGES, PAGES, tables, write_table
 
 from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, push, text
-from sms1680.cli import _EXITS, EXIT_ACCEPTED
+from sms1680.cli.output import EXIT_ACCEPTED, EXITS as _EXITS
 from sms1680.cmpp.wire.results import CONNECT, SUBMIT
 from sms1680.errors import refused_query
 from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE
