@@ -36,6 +36,17 @@ _DETAILS = {
         "本机的另一程序已开始发送同一内容，但没有记录结果。",
     ),
 }
+# The reasons of an HTTP answer whose usual sentence also says something about CMPP.
+_HTTP_SENTENCES = {
+    Reason.AUTHENTICATION: (
+        "The user name or the password is wrong.",
+        "登录名称（平台文档写作“登陆名称”）或密码不正确，请更正。",
+    ),
+    Reason.PERMISSION: (
+        "The account has no permission to use the HTTP interface. Ask the platform for it.",
+        "账户没有 URL 提交权限，请联系平台开通。",
+    ),
+}
 _NUMBERS_SHOWN = 20
 
 
@@ -159,6 +170,8 @@ def _describe_failure(receipt: Receipt, limits: SpendingLimits | None, *, sums_u
     if limits is not None and reason is not None and reason in OWN_LIMITS:
         return _describe_held_back(reason, limits, sums_up=sums_up)
     sentence = reason.sentence(environment_language()) if reason is not None else ""
+    if reason in _HTTP_SENTENCES:
+        sentence = say(*_HTTP_SENTENCES[reason])
     if receipt.detail in _DETAILS:
         sentence = say(*_DETAILS[receipt.detail])
     elif receipt.detail and reason in _SAFE_DETAILS:

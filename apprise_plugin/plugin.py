@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -51,6 +50,7 @@ from .core import (
 )
 from .credentials import make_account
 from .dedupe import Dedupe
+from .hosts import REPEATING_PERIOD, host_repeats
 from .log_messages import (
     failure_message,
     invalid_message,
@@ -63,7 +63,7 @@ from .log_messages import (
 from .retry import RetryMemory, RetryState, is_retryable
 from .sender import NotificationSender
 from .targets import split_targets
-from .texts import accept_broken_input, plain_text, split_call
+from .texts import UNCONVERTED, accept_broken_input, plain_text, split_call, without_html
 from .time_limit import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT, find_deadline
 
 try:
@@ -73,10 +73,6 @@ except ImportError:  # before Apprise 2
 
 # Twice what an outage of 50 checks costs within an hour: 50 messages and 50 more at its end, to three phones.
 DEFAULT_LIMITS = SpendingLimits(automatic=None)
-# The programs that answer any failure with "try again later", so that the same text comes again, and the seconds for
-# which a failed notification is remembered after each try. Mail servers wait for up to six hours between two tries.
-_REPEATING_HOSTS = ("mailrise",)
-_REPEATING_PERIOD = 8 * 3600
 _MEMORY_KEY = "sms1680"
 _STAMP = " %H:%M:%S"
 _STAMP_LENGTH = 9
@@ -183,8 +179,7 @@ class NotifySMS1680(NotifyBase):
             raise ImproperlyConfigured(sentence) from None
         self.signature = self._signature.setting if self._signature else None
         self._from_html = self.notify_format == NotifyFormat.HTML
-        # Apprise converts HTML to plain text for services that declare the format TEXT.
-        self.notify_format = NotifyFormat.TEXT
+        self.notify_format = UNCONVERTED
         signature_length = self._signature.length if self._signature else 0
         self.body_maxlen = MAX_LENGTH - signature_length - (_STAMP_LENGTH if self.stamp else 0)
         self._retry_memory = RetryMemory()
@@ -200,8 +195,7 @@ class NotifySMS1680(NotifyBase):
     def url(self, privacy: bool = False, *args: Any, **kwargs: Any) -> str:  # noqa: FBT001, FBT002 - Apprise's
         """Return the URL of this service. With `privacy`, secrets are removed and numbers are masked."""
         params = self.url_parameters(privacy, *args, **kwargs)
-        if self._from_html:
-            params["format"] = "html"
+        params["format"] = "html" if self._from_html else "text"
         params.update(write_options({name: getattr(self, name) for name in OPTIONS}, privacy=privacy))
         password = ""
         if self.password:
@@ -250,13 +244,19 @@ class NotifySMS1680(NotifyBase):
         results["url_targets"] = results["targets"]  # `to:` in a YAML file replaces only `targets`
         return results
 
+    def resolve_format(self, body_format: str | None = None) -> Any:  # noqa: ANN401 - Apprise 2's
+        """Leave HTML to `without_html`. Apprise's own conversion would hide which parts are removed or added."""
+        if body_format == NotifyFormat.HTML:
+            return NotifyFormat.HTML
+        return NotifyFormat.TEXT
+
     def _build_send_calls(self, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
         """Add the start and the time limit to Apprise's arguments of each send, the same for all pieces of a text."""
         started_at, deadline = time.monotonic(), find_deadline()
         splits = (kwargs.get("overflow") or self.overflow_mode) == OverflowMode.SPLIT
         if splits:
             kwargs["overflow"] = OverflowMode.UPSTREAM
-        for call in super()._build_send_calls(*args, **kwargs):
+        for call in super()._build_send_calls(*args, **without_html(kwargs)):
             pieces = (
                 split_call(call, self.body_maxlen, self._signature, from_html=self._from_html) if splits else (call,)
             )
@@ -306,7 +306,7 @@ class NotifySMS1680(NotifyBase):
             guard=DigestGuard(key, limits, time.time, *find_state(self.state)) if limits else None,
             critical=self.critical,
             repeats=self.repeat == "unknown",
-            sums_up=not _host_repeats(),
+            sums_up=not host_repeats(),
             state=self.state,
         )
 
@@ -320,7 +320,7 @@ class NotifySMS1680(NotifyBase):
 
     def _make_dedupe(self) -> Dedupe | None:
         """Return the memory of the sent messages, if the URL or the host needs one."""
-        seconds = self.dedupe or (_REPEATING_PERIOD if _host_repeats() else 0)
+        seconds = self.dedupe or (REPEATING_PERIOD if host_repeats() else 0)
         if not seconds:
             return None
         account = self._account
@@ -338,7 +338,7 @@ class NotifySMS1680(NotifyBase):
         receipts = [state.receipts[number] for number in self.targets]
         unlogged = [receipt for receipt in receipts if receipt.number not in state.logged]
         success = success_message(unlogged, duplicates)
-        failure = failure_message(receipts, self._spending_limits(), sums_up=not _host_repeats())
+        failure = failure_message(receipts, self._spending_limits(), sums_up=not host_repeats())
         late = state.limit if state.is_late else None
         failure = with_notes(failure, late=late, targets=len(self.targets), invalid=len(self._invalid_targets))
         state.logged.update(receipt.number for receipt in unlogged if receipt.outcome is Outcome.ACCEPTED)
@@ -384,10 +384,6 @@ class NotifySMS1680(NotifyBase):
                     self.mark_delivered(number)
         else:
             self._retry_memory.finish(text, state, succeeded=succeeded)
-
-
-def _host_repeats() -> bool:
-    return any(host in sys.modules for host in _REPEATING_HOSTS)
 
 
 def register() -> bool:

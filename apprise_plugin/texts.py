@@ -5,10 +5,29 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apprise import NotifyFormat
-from apprise.conversion import convert_between
+from apprise import NotifyBase, NotifyFormat
 
 from .core import Signature, clean, split_text
+from .html_text import html_to_text
+
+
+class _OtherFormat(str):
+    """A format to which Apprise 1 has no conversion, so that it leaves every text as it is."""
+
+    __slots__ = ()
+    value = "text"
+
+
+UNCONVERTED: Any = NotifyFormat.TEXT if hasattr(NotifyBase, "resolve_format") else _OtherFormat("as it is")
+"""The format of the plugin. Apprise 2 asks `resolve_format` instead."""
+
+
+def without_html(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a notification. If its text is declared as HTML, it becomes plain text."""
+    if call.get("body_format") != NotifyFormat.HTML:
+        return {**call}
+    title, body = (html_to_text(call.get(name) or "") for name in ("title", "body"))
+    return {**call, "title": title, "body": body, "body_format": NotifyFormat.TEXT}
 
 
 def plain_text(call: Mapping[str, Any], *, from_html: bool) -> str:
@@ -18,7 +37,7 @@ def plain_text(call: Mapping[str, Any], *, from_html: bool) -> str:
     """
     text = "\n".join(part for part in (call.get("title"), call.get("body")) if part)
     if from_html and (call.get("body_passthrough") or call.get("body_format") is None):
-        text = convert_between(NotifyFormat.HTML, NotifyFormat.TEXT, text)
+        text = html_to_text(text)
     return clean(text)
 
 

@@ -31,7 +31,7 @@ Url = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared_state.warn_unshared.cache_clear()
+    shared_state.warned.clear()
     monkeypatch.setattr(dedupe_module, "_memory", [])
 
 
@@ -84,6 +84,14 @@ def test_folder_open_to_everybody(service: Service, tmp_path: Path) -> None:
     (tmp_path / "open").chmod(0o777)
     assert service(A, dedupe="600", state=str(tmp_path / "open")).notify(TEXT)
     assert not any((tmp_path / "open").iterdir())
+
+
+def test_one_warning_for_several_urls(url: Url, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    sender = apprise.Apprise()
+    assert all(sender.add(url(number, dedupe="60", state=str(tmp_path / "file"))) for number in (A, B, A))
+    assert sender.notify(TEXT)
+    assert caplog.text.count("within this process only") == 1
 
 
 @pytest.mark.parametrize("size", [4, 8, 12, 16, 20, 24, 32, 48])

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sms1680 import Outcome, Reason, Receipt
+from sms1680.apprise.log_messages import failure_message
+from sms1680.http.responses import DYNAMIC, SEND
 from sms1680.sandbox import Fault, SandboxThread
 
 A, B = "13800000000", "13900000001"
@@ -16,6 +19,18 @@ MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
 # A platform or a proxy that quotes the request.
 QUOTING = Fault(body=f"<html>username=demo&password={MD5}&mobile={A}&content={TEXT}</html>", accept=False)
+
+
+@pytest.mark.parametrize("language", ["C.UTF-8", "zh_CN.UTF-8"])
+def test_no_answer_of_the_platform_makes_the_plugin_speak_of_cmpp(
+    monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("LC_ALL", language)
+    reasons = {*SEND.values(), *DYNAMIC.values()}
+    reasons |= {Reason.LOST, Reason.NOT_UNDERSTOOD, Reason.NO_CONNECTION, Reason.WRONG_ADDRESS, Reason.DEADLINE}
+    assert {Reason.AUTHENTICATION, Reason.PERMISSION} <= reasons
+    receipts = [Receipt(A, Outcome.REFUSED, reason=reason) for reason in reasons if reason]
+    assert [line for receipt in receipts if "CMPP" in (line := failure_message([receipt]))] == []
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def run_cell(house: House, case: str, door: int) -> Cell:
     options = {"state": str(state), "rate": "1000", **({"retry": "1", "wait": "0.1"} if door else {})}
     text = "长" * 700 if case == "invalid" else f"后门打开{case}{door}"
     prepare(house, case, state, options)
-    shared_state.warn_unshared.cache_clear()
+    shared_state.warned.clear()
     caplog.set_level(logging.INFO)
     caplog.clear()
     result = notify(house, case, house.url(A, **options), text)

@@ -27,7 +27,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def _warn_again() -> None:
-    shared_state.warn_unshared.cache_clear()
+    shared_state.warned.clear()
 
 
 @pytest.fixture

@@ -270,7 +270,7 @@ def test_damaged_ledger_starts_from_zero(clock: Clock, state_folder: Path, caplo
 
 def test_unshared_ledger_counts_per_process(clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    shared_state.warn_unshared.cache_clear()
+    shared_state.warned.clear()
     guard = SpendingGuard("a", SpendingLimits(hour=1), clock, str(tmp_path / "file"))
     assert reasons(guard, 1, 1) == [None, Reason.HOURLY_LIMIT]
     assert "within this process only" in caplog.text

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Generator
 from itertools import pairwise
 from pathlib import Path
@@ -272,10 +273,26 @@ def test_unshared_slots_warn_once(tmp_path: Path, folder: str, caplog: pytest.Lo
     else:
         path.mkdir()
         path.chmod(0o777)  # anybody could put a trap there
-    shared_state.warn_unshared.cache_clear()
+    shared_state.warned.clear()
     assert isinstance(open_slots("a", str(path)), Slots)
     assert isinstance(open_slots("b", str(path)), Slots)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_threads_warn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+
+    def warning(line: str, *_: object) -> None:
+        lines.append(line)
+        if len(lines) < 3:  # another thread warns while this one does
+            other = threading.Thread(target=shared_state.warn_unshared)
+            other.start()
+            other.join()
+
+    monkeypatch.setattr(shared_state._LOGGER, "warning", warning)
+    shared_state.warned.clear()
+    shared_state.warn_unshared()
+    assert len(lines) == 1
 
 
 def test_rate_holds_within_one_process(tmp_path: Path, world: World) -> None:

@@ -6,8 +6,8 @@ import logging
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from .server_address import ServerAddress, is_address, read_address
@@ -16,6 +16,9 @@ STATE = "SMS1680_STATE"
 STATE_DIR = "SMS1680_STATE_DIR"
 
 _LOGGER = logging.getLogger(__name__)
+_lock = threading.Lock()
+warned: set[str] = set()
+"""The warnings that this process has logged."""
 
 
 def find_state(state: str | None, state_dir: str | None = None) -> tuple[str | None, ServerAddress | None]:
@@ -43,9 +46,10 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-@cache
 def warn_unshared() -> None:
     """Log once that the state cannot be shared. A send goes on without."""
+    if not _is_first("unshared"):
+        return
     _LOGGER.warning(
         "The rate, the spending and the sent messages of the account are counted within this process only, because no "
         "file for shared state can be written and locked. Set %s to a folder that only this user can write to",
@@ -81,10 +85,10 @@ def _temporary(parent: Path) -> Iterator[Path]:
     yield usual
     if not os.path.lexists(usual) or _is_private(usual):
         return
-    _warn_taken(usual)
     if not (found := _find(usual)):
         tempfile.mkdtemp(prefix=f"{usual.name}-", dir=parent)
         found = _find(usual)  # the same one in two processes that create theirs at the same time
+    _warn_taken(usual)
     yield from found
 
 
@@ -97,14 +101,23 @@ def _find(usual: Path) -> list[Path]:
     return found
 
 
-@cache
 def _warn_taken(folder: Path) -> None:
+    if not _is_first(str(folder)):
+        return
     _LOGGER.warning(
         "%s belongs to another user or can be written by others, so it is not used. The state is in a folder with "
         "another name. Set %s to a folder that only this user can write to",
         folder,
         STATE_DIR,
     )
+
+
+def _is_first(warning: str) -> bool:
+    """Return whether nobody logged this warning yet. Of several threads, one gets True."""
+    with _lock:
+        first = warning not in warned
+        warned.add(warning)
+    return first
 
 
 def _is_private(folder: Path) -> bool:
