@@ -18,7 +18,7 @@ from .account.journal import JournaledClient
 from .account.refused_words import RefusedWords, async_remove_refused_words
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics, async_remove_statistics
-from .client import Receipt
+from .client import InvalidSettingError, Receipt
 from .client.masking import mask_number
 from .const import (
     CONF_BALANCE_INTERVAL,
@@ -48,6 +48,7 @@ from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, ba
 from .duty.setup import async_load_alarms, async_start_alarms, async_stop_alarms, async_update_groups
 from .duty.storage import async_remove_alarms
 from .entity import account_device_info, async_remove_stale_entities
+from .errors import not_ready_error
 from .events.context import async_setup_context
 from .inbound.cmpp import async_keep_connected, async_receive_cmpp
 from .inbound.endpoints import (
@@ -97,14 +98,17 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     async_prune_issues(hass, entry)
     health = AccountHealth(hass, entry)
     receipts = ReceiptRouter()
-    failover = await async_make_failover_client(
-        hass,
-        entry.data,
-        entry.options,
-        receipts=receipts,
-        on_incoming=partial(async_receive_cmpp, hass, entry),
-        on_status=health.on_connection_status,
-    )
+    try:
+        failover = await async_make_failover_client(
+            hass,
+            entry.data,
+            entry.options,
+            receipts=receipts,
+            on_incoming=partial(async_receive_cmpp, hass, entry),
+            on_status=health.on_connection_status,
+        )
+    except InvalidSettingError as error:  # the package for its SOCKS proxy could not be installed
+        raise not_ready_error(hass, error) from None
     client = JournaledClient(hass, entry, failover, storage)
     budget = BudgetMonitor(hass, entry, failover.spending)
 

@@ -26,6 +26,7 @@ from .const import (
     CONF_HTTP,
     CONF_PASSWORD_FORM,
     CONF_PRODUCT_ID,
+    CONF_PROXY,
     CONF_PUSH_SECRET,
     CONF_SIGNATURE,
     CONF_SP_ID,
@@ -45,6 +46,7 @@ from .flows.schemas import (
     HTTP_FIELDS,
     PASSWORD_FIELDS,
     PASSWORD_FORM_FIELDS,
+    PROXY_FIELDS,
     SIGNATURE_FIELDS,
 )
 from .flows.validation import (
@@ -52,6 +54,7 @@ from .flows.validation import (
     account_id,
     async_check_cmpp_login,
     async_check_http_account,
+    async_proxy_errors,
     parse_cmpp,
     parse_http,
     signature_errors,
@@ -64,6 +67,8 @@ CONF_ADD_HTTP: Final = "add_http"
 _LOGIN: Final = (CONF_HOST, CONF_PORT, CONF_SSL, CONF_VERIFY_SSL, CONF_SP_ID, CONF_PASSWORD)
 # These errors may be caused by the form of the password, which is asked for in that case.
 _MAYBE_PASSWORD_FORM: Final = {"invalid_auth", "md5_given", "md5_expected"}
+# These errors may be caused by an address that the platform does not know. A proxy with a fixed one is asked for.
+_MAYBE_PROXY: Final = {"ip", "cannot_connect", "no_answer", "cmpp_ip", "cmpp_cannot_connect"}
 _NOT_PERMITTED: Final = {"base": NOT_PERMITTED}
 
 
@@ -99,9 +104,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: dict[str, str] = {}
         fields = HTTP_FIELDS if CONF_CMPP in self._transports else {**HTTP_FIELDS, **SIGNATURE_FIELDS}
         if user_input is not None:
-            if CONF_CMPP not in self._transports:
-                self._set_signature(user_input)
-            errors = signature_errors(user_input) or await self._check_http(user_input, self._options)
+            errors = await self._set_options(user_input) or await self._check_http(user_input, self._options)
             if not errors:
                 return await self._create()
             if errors == _NOT_PERMITTED:
@@ -112,8 +115,8 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         """Ask for the login over CMPP and check it."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            self._set_signature(user_input)
-            errors = signature_errors(user_input) or await self._check_cmpp(user_input)
+            errors = await self._set_options(user_input, over_cmpp=True)
+            errors = errors or await self._check_cmpp(user_input, self._options)
             if not errors:
                 return await (self.async_step_http() if user_input.get(CONF_ADD_HTTP) else self._create())
         fields = {**CMPP_FIELDS, **SIGNATURE_FIELDS, vol.Optional(CONF_ADD_HTTP, default=False): BooleanSelector()}
@@ -153,7 +156,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reauth_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = await self._check_cmpp({**entry.data[CONF_CMPP], **user_input})
+            errors = await self._check_cmpp({**entry.data[CONF_CMPP], **user_input}, entry.options)
             if not errors:
                 return self._change(entry)
         return self._form("reauth_cmpp", PASSWORD_FIELDS, user_input, errors)
@@ -190,7 +193,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = await self._check_cmpp(user_input, entry)
+            errors = await self._check_cmpp(user_input, entry.options, entry)
             if not errors:
                 return self._change(entry)
         return self._form("reconfigure_cmpp", CMPP_FIELDS, user_input, errors, entry.data.get(CONF_CMPP))
@@ -214,7 +217,9 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         error = await async_check_http_account(self.hass, data, options)
         return {"base": error} if error else {}
 
-    async def _check_cmpp(self, given: Mapping[str, Any], entry: ConfigEntry | None = None) -> dict[str, str]:
+    async def _check_cmpp(
+        self, given: Mapping[str, Any], options: Mapping[str, Any], entry: ConfigEntry | None = None
+    ) -> dict[str, str]:
         """Check the login over CMPP and remember it; return the errors.
 
         The login of the current connection is not checked: the platform may allow only one connection.
@@ -225,7 +230,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         self._set_transport(CONF_CMPP, data)
         if entry is not None and _is_connected_with(entry, data):
             return {}
-        error = await async_check_cmpp_login(self.hass, data)
+        error = await async_check_cmpp_login(self.hass, data, options)
         return {"base": error} if error else {}
 
     def _set_transport(self, name: str, data: dict[str, Any]) -> None:
@@ -244,9 +249,13 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
                 if (known := other.data.get(name)) and transport_id(name, known) == transport_id(name, data):
                     raise AbortFlow("already_configured")
 
-    def _set_signature(self, given: Mapping[str, Any]) -> None:
-        signature = without_brackets(given.get(CONF_SIGNATURE, ""))
-        self._options = {CONF_SIGNATURE: signature} if signature else {}
+    async def _set_options(self, given: Mapping[str, Any], *, over_cmpp: bool = False) -> dict[str, str]:
+        """Remember the options of a new account; return the errors. The HTTP step after CMPP changes what it asks."""
+        asked = {CONF_SIGNATURE: without_brackets(given.get(CONF_SIGNATURE, "")), CONF_PROXY: given.get(CONF_PROXY)}
+        before = {} if over_cmpp or CONF_CMPP not in self._transports else self._options
+        self._options = {**before, **{name: value for name, value in asked.items() if value}}
+        over_cmpp = over_cmpp or CONF_CMPP in self._transports
+        return signature_errors(given) | await async_proxy_errors(self.hass, given, over_cmpp=over_cmpp)
 
     def _form(
         self,
@@ -263,6 +272,8 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         shown = given or {name: value for name, value in (stored or {}).items() if name != CONF_PASSWORD}
         if _MAYBE_PASSWORD_FORM.intersection(errors.values()) or CONF_PASSWORD_FORM in shown:
             fields = {**fields, **PASSWORD_FORM_FIELDS}
+        if self.source == SOURCE_USER and (_MAYBE_PROXY.intersection(errors.values()) or shown.get(CONF_PROXY)):
+            fields = {**fields, **PROXY_FIELDS}
         if CONF_PASSWORD in errors:
             shown = {name: value for name, value in shown.items() if name != CONF_PASSWORD}
         schema = self.add_suggested_values_to_schema(vol.Schema(fields), shown)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError, ServiceValidationError
 
 from .client import Outcome, Reason, Receipt, Repeat, ReportState, SMS1680Error, mask_number
 from .client.masking import mask_mobiles, mask_text
@@ -159,6 +159,12 @@ def not_delivered_error(
 def invalid_message_error(hass: HomeAssistant, error: SMS1680Error) -> ServiceValidationError:
     """Return the error of an invalid message. Nothing was sent."""
     return validation_error("invalid_message", problem=error.sentence(language(hass)))
+
+
+def not_ready_error(hass: HomeAssistant, error: SMS1680Error) -> ConfigEntryNotReady:
+    """Return the error of an account whose setup Home Assistant repeats."""
+    said = {"problem": error.sentence(language(hass))}
+    return ConfigEntryNotReady(translation_domain=DOMAIN, translation_key="not_ready", translation_placeholders=said)
 
 
 def validation_error(key: str, **placeholders: str) -> ServiceValidationError:

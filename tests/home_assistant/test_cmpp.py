@@ -410,7 +410,8 @@ async def test_options_depend_on_the_transport(hass: HomeAssistant, entry: MockC
     result = await hass.config_entries.options.async_configure(result["flow_id"], {"next_step_id": "sending"})
     schema = result["data_schema"]
     assert schema is not None
-    assert {"proxy", "packet_size"}.isdisjoint(map(str, schema.schema))
+    assert {"single_rows", "packet_size"}.isdisjoint(map(str, schema.schema))
+    assert "proxy" in map(str, schema.schema)
     await hass.config_entries.options.async_configure(result["flow_id"], {"signature": "新签名"})
     await until(lambda: is_connected(hass))
     assert entry.options["signature"] == "新签名"

@@ -60,7 +60,7 @@ class TestSettings:
             ({"signature": "【】"}, {"signature": "invalid_signature"}),
             ({"source_number": "+86"}, {"source_number": "invalid_source_number"}),
             ({"proxy": "nonsense"}, {"proxy": "invalid_proxy"}),
-            ({"proxy": "socks5://127.0.0.1:1080"}, {"proxy": "invalid_proxy"}),
+            ({"proxy": "socks4://127.0.0.1:1080"}, {"proxy": "invalid_proxy"}),
             ({"proxy": "http://[::1"}, {"proxy": "invalid_proxy"}),
             ({"proxy": "http://127.0.0.1:99999"}, {"proxy": "invalid_proxy"}),
         ],

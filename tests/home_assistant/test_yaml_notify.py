@@ -216,7 +216,7 @@ class TestOwnAccount:
             ({"proxy": "nonsense"}, "proxy"),
             ({"proxy": f"http://me:{PASSWORD}@[::1"}, "proxy"),
             ({"proxy": f"http://me:{PASSWORD}@a b:1"}, "proxy"),
-            ({"proxy": f"socks5://me:{PASSWORD}@127.0.0.1:1"}, "proxy"),
+            ({"proxy": f"socks4://me:{PASSWORD}@127.0.0.1:1"}, "proxy"),
             ({"account": "Home"}, "gateway"),
             ({"colour": "red"}, "colour"),
         ],

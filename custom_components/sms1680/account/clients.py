@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
@@ -19,6 +18,7 @@ from homeassistant.util.ssl import client_context, client_context_no_verify
 from ..client import DEFAULT_GATEWAY, Account, AsyncClient, Receipt
 from ..client.cmpp import CMPPClient, Status
 from ..client.cmpp.acknowledger import OnIncoming
+from ..client.cmpp.proxy import read_proxy
 from ..client.errors import InvalidSettingError
 from ..client.limits.server_address import read_address
 from ..const import (
@@ -50,12 +50,14 @@ from .spending import spending_limits
 _WIRE = logging.getLogger("custom_components.sms1680.cmpp_wire")
 
 # The options that the core's clients take under the same name: both of them, and the HTTP client alone.
-_COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE)
-_SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_PROXY, CONF_SINGLE_ROWS)
+_COMMON = (CONF_SIGNATURE, CONF_SIGNATURE_PLACE, CONF_RATE, CONF_PROXY)
+_SETTINGS = (*_COMMON, CONF_PACKET_SIZE, CONF_SINGLE_ROWS)
 
-# The client of Valkey and Redis. The manifest does not require it, because most homes have no such server. Home
-# Assistant installs it when an account names a server.
+# The manifest requires neither the client of Valkey and Redis nor the library for SOCKS, because few homes need them.
+# Home Assistant installs them when an account names a server or such a proxy.
 _REDIS = "redis>=5.0.0,<9"
+_SOCKSIO = "socksio>=1.0.0,<2"
+_SOCKS = ("socks5", "socks5h")
 
 
 def make_account(http: Mapping[str, Any]) -> Account:
@@ -86,6 +88,8 @@ async def async_make_client(
     It is made in the executor, because it opens the files that share the account's pace between the processes of the
     machine, and for a proxy also the certificates. Raises InvalidSettingError.
     """
+    if is_socks_proxy(options.get(CONF_PROXY)):
+        await async_has_socks(hass)  # without it, the client names the missing package
     settings = _chosen(options, _SETTINGS) | await _async_shared_state(hass, options)
     make = partial(
         AsyncClient,
@@ -109,7 +113,7 @@ async def async_make_cmpp_client(
     """Return a CMPP client that is not connected yet.
 
     http: the HTTP transport of the same account; both share its pace. handlers: on_receipt, on_incoming and on_status
-    of the core's client. Made in the executor, as above. Raises InvalidSettingError.
+    of the core's client. Made in the executor, as above. Raises InvalidSettingError, also for a SOCKS proxy.
     """
     shared_state = await _async_shared_state(hass, options)
     make = partial(
@@ -159,13 +163,22 @@ async def async_make_failover_client(
 
 async def async_has_redis(hass: HomeAssistant) -> bool:
     """Return whether the package redis is installed. Install it first if it is not and Home Assistant may do so."""
-    if await hass.async_add_executor_job(find_spec, "redis") is None:
+    return await _async_has_package(hass, "redis", _REDIS)
+
+
+async def async_has_socks(hass: HomeAssistant) -> bool:
+    """Return whether the package socksio is installed. Install it first if it is not and Home Assistant may do so."""
+    return await _async_has_package(hass, "socksio", _SOCKSIO)
+
+
+async def _async_has_package(hass: HomeAssistant, name: str, requirement: str) -> bool:
+    if await hass.async_add_executor_job(find_spec, name) is None:
         try:
-            await async_process_requirements(hass, DOMAIN, [_REDIS])
+            await async_process_requirements(hass, DOMAIN, [requirement])
         except RequirementsNotFound:
             return False
         importlib.invalidate_caches()
-    return await hass.async_add_executor_job(find_spec, "redis") is not None
+    return await hass.async_add_executor_job(find_spec, name) is not None
 
 
 def is_server_address(address: str | None) -> bool:
@@ -191,17 +204,22 @@ async def _async_shared_state(hass: HomeAssistant, options: Mapping[str, Any]) -
 
 
 def is_usable_proxy(address: str | None) -> bool:
-    """Return whether an address is empty or a usable proxy.
-
-    SOCKS is not usable: httpx supports it only with a library that Home Assistant does not include.
-    """
+    """Return whether an address is empty or that of an HTTP or SOCKS5 proxy."""
     if not address:
         return True
+    if is_socks_proxy(address):  # its package is perhaps not installed yet, and the rest has the same form
+        address = f"http://{address.partition('://')[2]}"
     try:
         httpx.Client(proxy=address, verify=False, trust_env=False).close()  # noqa: S501 - no connection is made
-        return urlsplit(address).port != 0 and not any(sign.isspace() for sign in address)
+        read_proxy(address)
+        return not any(sign.isspace() for sign in address)
     except (ValueError, ImportError, httpx.InvalidURL):
         return False
+
+
+def is_socks_proxy(address: str | None) -> bool:
+    """Return whether an address is that of a SOCKS5 proxy. Only HTTP can use it, with the package socksio."""
+    return (address or "").partition("://")[0].lower() in _SOCKS
 
 
 def _tls_context(cmpp: Mapping[str, Any]) -> ssl.SSLContext | None:

@@ -121,9 +121,7 @@ def _check_values(config: ConfigType) -> None:
         if CONF_SIGNATURE in config:
             Signature(config[CONF_SIGNATURE])
         if not is_usable_proxy(config.get(CONF_PROXY)):
-            raise _invalid(
-                CONF_PROXY, "is not an address that starts with http or https and has a port; SOCKS is not supported"
-            )
+            raise _invalid(CONF_PROXY, "is not an address that starts with http, https or socks5 and has a port")
         key = CONF_RECIPIENTS
         written = config.get(CONF_RECIPIENTS, [])
         if written and not any(number for number, _ in split_numbers(written)):

@@ -12,7 +12,7 @@ from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
-from ..account.clients import async_has_redis, is_server_address, is_usable_proxy
+from ..account.clients import async_has_redis, is_server_address
 from ..client import InvalidMessageError
 from ..client.cmpp.compose import full_number
 from ..const import (
@@ -23,7 +23,6 @@ from ..const import (
     CONF_LISTENER_PORT,
     CONF_LONG_TEXT,
     CONF_NETWORKS,
-    CONF_PROXY,
     CONF_PUSH_ANSWER,
     CONF_PUSH_SECRET,
     CONF_QUESTION_EXTENSIONS,
@@ -40,7 +39,7 @@ from .onboarding_letter import make_letter, new_push_secret
 from .own_port import async_open_own_port
 from .schemas import BALANCE, CONVERSATION, INTEGERS, RECEIVING, SENDING, SENDING_OVER_CMPP, SPENDING, STORAGE
 from .self_test import SelfTest
-from .validation import signature_errors, without_brackets
+from .validation import async_proxy_errors, signature_errors, without_brackets
 
 CONF_RECIPIENT: Final = "recipient"
 _MAX_ANSWER_LENGTH: Final = 64
@@ -84,8 +83,8 @@ class Sms1680OptionsFlow(OptionsFlow):
             errors = signature_errors(user_input)
             if not _DIGITS.issuperset(user_input.get(CONF_SOURCE_NUMBER, "")):
                 errors[CONF_SOURCE_NUMBER] = "invalid_source_number"
-            if not is_usable_proxy(user_input.get(CONF_PROXY)):
-                errors[CONF_PROXY] = "invalid_proxy"
+            over_cmpp = CONF_CMPP in self.config_entry.data
+            errors |= await async_proxy_errors(self.hass, user_input, over_cmpp=over_cmpp)
             if not is_server_address(state := user_input.get(CONF_SHARED_STATE)):
                 errors[CONF_SHARED_STATE] = "invalid_shared_state"
             elif state and not await async_has_redis(self.hass):

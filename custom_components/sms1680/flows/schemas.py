@@ -137,6 +137,7 @@ HTTP_FIELDS: Final[VolDictType] = {
     vol.Required(CONF_GATEWAY, default=DEFAULT_GATEWAY): _URL,
 }
 SIGNATURE_FIELDS: Final[VolDictType] = {vol.Optional(CONF_SIGNATURE): _TEXT}
+PROXY_FIELDS: Final[VolDictType] = {vol.Optional(CONF_PROXY): _TEXT}
 CMPP_FIELDS: Final[VolDictType] = {
     vol.Required(CONF_HOST): _TEXT,
     vol.Required(CONF_PORT, default=PORT): _number(1, 65535),
@@ -149,7 +150,7 @@ CMPP_FIELDS: Final[VolDictType] = {
 }
 
 # Options
-_HTTP_OPTIONS: Final = {CONF_PACKET_SIZE, CONF_SINGLE_ROWS, CONF_PROXY}
+_HTTP_OPTIONS: Final = {CONF_PACKET_SIZE, CONF_SINGLE_ROWS}
 SENDING: Final = vol.Schema(
     {
         vol.Optional(CONF_SIGNATURE): _TEXT,

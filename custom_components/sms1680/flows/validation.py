@@ -11,10 +11,17 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 
-from ..account.clients import async_make_client, async_make_cmpp_client
+from ..account.clients import (
+    async_has_socks,
+    async_make_client,
+    async_make_cmpp_client,
+    is_socks_proxy,
+    is_usable_proxy,
+)
 from ..client import Account, Reason, SMS1680Error
 from ..client.account import gateway_url
 from ..client.cmpp.compose import SubmitSettings
+from ..client.cmpp.proxy import NoTunnelError, ProxyProblem
 from ..client.errors import InvalidSettingError, NoAnswerError
 from ..client.text import Signature
 from ..const import (
@@ -27,6 +34,7 @@ from ..const import (
     CONF_PASSWORD_FORM,
     CONF_PASSWORD_MD5,
     CONF_PRODUCT_ID,
+    CONF_PROXY,
     CONF_QUIET_FROM,
     CONF_QUIET_TO,
     CONF_REPEAT,
@@ -67,6 +75,14 @@ _CMPP_ERRORS: Final[Mapping[Reason, str]] = {
     Reason.LOGIN: "cmpp_refused",
     Reason.NO_CONNECTION: "cmpp_cannot_connect",
     Reason.LOST: "no_answer",
+}
+_PROXY_ERRORS: Final[Mapping[ProxyProblem, str]] = {
+    ProxyProblem.UNREACHABLE: "proxy_unreachable",
+    ProxyProblem.NO_ANSWER: "proxy_no_answer",
+    ProxyProblem.CREDENTIALS: "proxy_credentials",
+    ProxyProblem.FORBIDDEN: "proxy_forbidden",
+    ProxyProblem.NO_GATEWAY: "proxy_no_gateway",
+    ProxyProblem.NOT_UNDERSTOOD: "proxy_not_understood",
 }
 _FIELD_ERRORS: Final = {
     CONF_SP_ID: "invalid_sp_id",
@@ -174,6 +190,19 @@ def signature_errors(given: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
+async def async_proxy_errors(hass: HomeAssistant, given: Mapping[str, Any], *, over_cmpp: bool) -> dict[str, str]:
+    """Return the errors of the proxy by field. No proxy is valid too. over_cmpp: whether the account has CMPP."""
+    address = given.get(CONF_PROXY)
+    if not is_usable_proxy(address):
+        return {CONF_PROXY: "invalid_proxy"}
+    if is_socks_proxy(address):
+        if over_cmpp:
+            return {CONF_PROXY: "socks_over_cmpp"}
+        if not await async_has_socks(hass):
+            return {CONF_PROXY: "no_socks"}
+    return {}
+
+
 def transport_id(name: str, data: Mapping[str, Any]) -> str:
     """Return the id of an account over one transport: address, user, and over HTTP the product."""
     if name == CONF_CMPP:
@@ -205,11 +234,19 @@ async def async_check_http_account(
     return None
 
 
-async def async_check_cmpp_login(hass: HomeAssistant, data: Mapping[str, Any]) -> str | None:
+async def async_check_cmpp_login(
+    hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]
+) -> str | None:
     """Log in and out again; return None on success, otherwise the key of the error."""
-    client = await async_make_cmpp_client(hass, data, {}, login_timeout=_LOGIN_TIMEOUT)
+    proxy = options.get(CONF_PROXY)
+    if errors := await async_proxy_errors(hass, options, over_cmpp=True):
+        return errors[CONF_PROXY]
+    through = {CONF_PROXY: proxy} if proxy else {}
+    client = await async_make_cmpp_client(hass, data, through, login_timeout=_LOGIN_TIMEOUT)
     try:
         await client.try_login()
+    except NoTunnelError as error:
+        return _PROXY_ERRORS[error.problem]
     except SMS1680Error as error:
         if isinstance(error, NoAnswerError) and error.detail == ssl.SSLCertVerificationError.__name__:
             return "cmpp_certificate"

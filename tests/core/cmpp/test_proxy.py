@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies
+from support.tunnel_proxy import OPEN, SECRET, USERINFO, Proxy
 
 from sms1680 import InvalidSettingError, NoAnswerError, NotSentError, Outcome, Reason
 from sms1680.cmpp.client import CMPPClient
@@ -20,69 +21,6 @@ from sms1680.cmpp.status import Status
 from sms1680.cmpp.wire.pdus import Connect, Submit
 
 Make = Callable[..., CMPPClient]
-OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
-SECRET = "p@ss:w/rd 密"
-USERINFO = "me:p%40ss%3Aw%2Frd%20%E5%AF%86"
-
-
-class Proxy:
-    """A proxy that answers with the octets of a test, then connects the client to the gateway."""
-
-    def __init__(self, port: int) -> None:
-        self.answer: list[bytes] = [OPEN]
-        self.requests: list[bytes] = []
-        self.asked = asyncio.Event()
-        self.closed = asyncio.Event()
-        self.hang_up = False
-        self._port = port
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def address(self) -> str:
-        return f"http://{USERINFO}@127.0.0.1:{self.port}"
-
-    async def start(self, context: ssl.SSLContext | None = None) -> None:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
-        self.port = self.server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        self.server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-            self.asked.set()
-            for piece in self.answer:
-                writer.write(piece)
-                await writer.drain()
-            if not self.hang_up and self.answer[-1:] == [OPEN]:
-                await self._pipe(reader, writer)
-            elif not self.hang_up:
-                await reader.read()
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-            self.closed.set()
-
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-
-        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-            while data := await source.read(65536):
-                target.write(data)
-            target.close()
-
-        try:
-            await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer), return_exceptions=True)
-        finally:
-            far_writer.close()
 
 
 @pytest.fixture
