@@ -17,7 +17,11 @@ BOTH = pytest.mark.parametrize("language", ["en", "zh"])
 SAME = re.compile(
     r"`[^`]*`|(?:sms1680|SMS1680)\S*|\S*://\S*|\{[^}]*\}|\[[^]]*\]|-{1,2}[a-z][a-z-]*(?: [A-Z_]+)?|\b[A-Z_]{3,}\b"
 )
-COMMANDS = {"send", "balance", "estimate", "apprise", "sandbox", "text"}
+PROGRAMS = ("send", "template", "batch", "balance", "estimate", "apprise", "sandbox")
+COMMANDS = {
+    *PROGRAMS,
+    *("text", "template", "file", "number", "refused", "unknown"),
+}
 ERRORS = (
     ["send", "x"],
     ["send", "--to"],
@@ -45,7 +49,9 @@ def check(said: str, language: Language) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("command", [[], ["send"], ["balance"], ["estimate"], ["apprise"], ["sandbox"]])
+@pytest.mark.parametrize(
+    "command", [[], ["send"], ["template"], ["batch"], ["balance"], ["estimate"], ["apprise"], ["sandbox"]]
+)
 def test_help_is_whole(command: list[str], language: Language, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*command, "--help"])

@@ -41,6 +41,11 @@ class Receipt:
         """Whether this message can be sent to this number again: never if it was accepted."""
         return self.reason.repeat if self.reason is not None else Repeat.NO
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the message can be sent again without a risk, by anybody and unchanged."""
+        return self.outcome is Outcome.NOT_SENT or (self.outcome.is_failure and self.repeat is Repeat.YES)
+
     def sentence(self, language: Language = "en") -> str:
         """Return the result for this number, masked, in the given language."""
         reason = self.reason.sentence(language) if self.reason else ""

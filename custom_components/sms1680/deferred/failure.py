@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from homeassistant.config_entries import ConfigEntry
 
-from ..client import Outcome, Receipt, Repeat
+from ..client import Outcome, Receipt
 from ..const import ATTR_CONFIG_ENTRY_ID
 from ..store.db import DeliveryState
 
@@ -101,4 +101,4 @@ class Failure:
 
 def is_repeatable(receipt: Receipt) -> bool:
     """Return whether the message can be sent again without a risk, by anybody and unchanged."""
-    return receipt.outcome is Outcome.NOT_SENT or (receipt.outcome.is_failure and receipt.repeat is Repeat.YES)
+    return receipt.is_repeatable

@@ -16,6 +16,7 @@ from ..errors import InvalidMessageError, SMS1680Error
 from ..language import environment_language, say
 from ..parser import Parser
 from .balance import add as add_balance
+from .bulk import add as add_bulk
 from .estimate import add as add_estimate
 from .output import EXIT_ERROR, EXIT_INVALID, exit_code, print_receipts, show
 from .send import add as add_send
@@ -57,7 +58,7 @@ def make_parser(given: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.set_defaults(is_missing=False)
     commands = parser.add_subparsers(title=say("commands", "命令"), required=True)
-    for add in (add_send, add_balance, add_estimate):
+    for add in (add_send, add_bulk, add_balance, add_estimate):
         add(commands)
     if given[:1] and given[0] in commands.choices:
         return parser  # the other commands are large, and an urgent message must not wait for them
