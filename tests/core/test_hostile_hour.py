@@ -11,11 +11,15 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from sms1680 import Account, AsyncClient, Client, Receipt, SendError
 from sms1680.sandbox import Account as PlatformAccount, Config, Fault, Sandbox, SandboxThread
 from sms1680.sandbox.faults import PRESETS, Call
 
 ACCOUNT = Account("demo", "demo1680", product_id="61341")
+pytestmark = pytest.mark.timeout(900)  # long on a busy machine
+
 CONFIG = Config(accounts=(PlatformAccount(products={"61341": 10**6}, concurrency=100),), repeat_limit=10**6)
 ANSWER_TIMEOUT = 0.15
 

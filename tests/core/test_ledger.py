@@ -45,7 +45,6 @@ def test_file_of_an_earlier_version_is_counted(tmp_path: Path) -> None:
     for name in ("spent_added", "spent_removed", "spent_changed"):
         earlier.execute(f"DROP TRIGGER {name}")
     earlier.execute("DROP TABLE minutes")
-    earlier.execute("PRAGMA user_version = 0")
     earlier.execute("INSERT INTO spent (at, parts, automatic, mark) VALUES (?, 4, 1, x'00')", (NOW - 7000,))
     ledger = Ledger(str(path))
     assert ledger.totals(NOW) == Totals(3, 7, 0)

@@ -74,7 +74,7 @@ class ClockWatch:
         self.total += jump
         _LOGGER.warning("The clock was set by %d seconds; queued messages are adjusted to it", jump)
         for schedule in self._schedules:
-            schedule.messages.update({row: moved(stored, jump) for row, stored in schedule.messages.items()})
+            schedule.put([moved(stored, jump) for stored in schedule.messages.values()])
             schedule.set_timer()
         self._on_set()
 

@@ -14,7 +14,9 @@ from homeassistant.util import dt as dt_util
 
 from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.limits.budget import NUMBER_WINDOW
+from ..const import CONF_NUMBER
 from ..errors import DropReason, language
+from ..recipients import recipients
 from ..store.db import StoreError
 from .attempt import Attempt
 from .digest import MAX_PARTS, Item, digest_text, late_text, unnamed_text
@@ -25,6 +27,7 @@ from .policy import DeliveryPolicy
 from .retry_policy import TOO_LATE, at_present, is_too_late, pause_after
 from .schedule import Schedule
 from .storage import WOULD_BE_LOST, QueueStorage
+from .wait_reason import WaitReason
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -84,7 +87,7 @@ class DigestSender:
     @callback
     def async_replan(self) -> None:
         """Set the times of the digests again, for example because a message that was not sent is no longer counted."""
-        if any(stored.message.limit is not None for stored in self.schedule.messages.values()):
+        if self.schedule.counts[WaitReason.LIMIT]:
             self.track(self.async_plan())
 
     # --- when there is room ---
@@ -97,10 +100,12 @@ class DigestSender:
     def waiting(self, number: str) -> list[StoredMessage]:
         """Return the messages that wait for the next digest to a number, the oldest first."""
         now = dt_util.utcnow()
+        subentries = (subentry for subentry in recipients(self.entry) if subentry.data[CONF_NUMBER] == number)
         found = [
             stored
-            for stored in self.schedule.messages.values()
-            if waits_for_room(stored.message, now) and self.number_of(stored.message) == number
+            for recipient in (number, *(subentry.subentry_id for subentry in subentries))
+            for stored in self.schedule.of(recipient)
+            if waits_for_room(stored.message, now)
         ]
         return sorted(found, key=lambda stored: (stored.message.since, stored.row))
 
@@ -108,7 +113,7 @@ class DigestSender:
         """Remove and return the messages that wait for the next digest to a number."""
         found = self.waiting(number)
         for stored in found:
-            self.schedule.messages.pop(stored.row)
+            self.schedule.take(stored.row)
         return found
 
     async def async_room_for(self, message: QueuedMessage, *, alone: bool = False) -> datetime:
@@ -138,7 +143,7 @@ class DigestSender:
         for stored in self.waiting(number):
             until = stored.message.until
             limit = dt_util.utc_from_timestamp(until) if until is not None else due
-            self.schedule.messages[stored.row] = replace(stored, due=min(due, limit))
+            self.schedule.put([replace(stored, due=min(due, limit))])
         self.schedule.set_timer()
 
     async def _async_room(self, number: str, parts: int, automatic: bool, messages: int = 1) -> datetime:  # noqa: FBT001
@@ -292,7 +297,7 @@ class DigestSender:
         return deleted
 
     def _wait(self, group: Sequence[StoredMessage]) -> None:
-        self.schedule.messages.update((stored.row, stored) for stored in group)
+        self.schedule.put(group)
         self.schedule.set_timer()
 
     async def async_end(self, group: Sequence[StoredMessage], result: DeliveryResult) -> None:

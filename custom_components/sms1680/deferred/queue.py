@@ -6,6 +6,7 @@ sent again only if no request with it may have left.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
@@ -32,6 +33,7 @@ from .report_watch import ReportWatch, RunFallback
 from .retry_policy import TOO_LATE, at_present, is_too_late, pause_after, retry_pause
 from .schedule import Schedule
 from .storage import WOULD_BE_LOST, QueueStorage
+from .wait_reason import WaitReason, wait_reason
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -85,6 +87,11 @@ class DeferredQueue:
     def waiting(self) -> int:
         """How many messages wait to be sent."""
         return len(self._schedule.messages)
+
+    @property
+    def counts(self) -> Counter[WaitReason]:
+        """How many messages wait or are being sent, by the reason."""
+        return self._schedule.counts + Counter(wait_reason(stored.message) for stored in self._running.values())
 
     @property
     def messages(self) -> list[StoredMessage]:
@@ -205,7 +212,7 @@ class DeferredQueue:
     def _load(self, stored: StoredMessage) -> None:
         stored = replace(stored, message=replace(stored.message, attempt=None))
         schedule = self._reports.schedule if stored.message.watched else self._schedule
-        schedule.messages[stored.row] = stored
+        schedule.put([stored])
 
     async def _async_recover_interrupted(self, group: list[StoredMessage]) -> None:
         """Queue the messages of an attempt again, or report its outcome if they must not be sent again."""

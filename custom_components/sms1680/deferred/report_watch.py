@@ -65,8 +65,7 @@ class ReportWatch:
     @callback
     def on_change(self, change: DeliveryUpdate) -> bool:
         """Act on a new state of a message that was sent; return whether its fallback decides about a failure."""
-        watched = self.schedule.messages.values()
-        stored = next((stored for stored in watched if stored.message.outgoing == change.row), None)
+        stored = self.schedule.sent_as(change.row)
         if stored is None or not change.settled:
             return False
         self.schedule.remove(stored.row)

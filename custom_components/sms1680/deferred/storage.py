@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -67,7 +67,7 @@ class QueueStorage:
         """Delete a message that must not be sent. Raises StoreError."""
         await asyncio.wrap_future(self._store.delete_deferred_row(row))
 
-    async def async_save_again(self, stored: StoredMessage, waiting: dict[int, StoredMessage]) -> None:
+    async def async_save_again(self, stored: StoredMessage, waiting: Mapping[int, StoredMessage]) -> None:
         """Store a message in the new file of a damaged store, if it still waits unchanged."""
         try:
             if waiting.get(stored.row) is stored:

@@ -1,11 +1,9 @@
 """The messages of an account that are still to be sent: by this integration, or by the platform at their time."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final, Self
 
 from homeassistant.config_entries import ConfigEntry
@@ -18,22 +16,9 @@ from ..const import ATTR_CONFIG_ENTRY_ID, signal_delivery, signal_waiting
 from ..recipients import Addressee
 from ..store.db import MessageStore, StoredOut, StoreError
 from ..store.manager import stores_texts
-from .models import QueuedMessage, StoredMessage
+from .models import StoredMessage
 from .queue import DeferredQueue
-
-
-class WaitReason(StrEnum):
-    """Why a message waits.
-
-    QUIET_HOURS: their end. KEEP_TRYING: the next attempt. LIMIT: room in a spending limit. SCHEDULED: its time; the
-    platform has it already.
-    """
-
-    QUIET_HOURS = "quiet_hours"
-    KEEP_TRYING = "keep_trying"
-    LIMIT = "limit"
-    SCHEDULED = "scheduled"
-
+from .wait_reason import WaitReason, wait_reason
 
 # The prefixes of the ids.
 QUEUED: Final = "queued"
@@ -105,13 +90,6 @@ class WaitingMessage:
             "due": self.due.isoformat(),
             "message_ids": list(self.message_ids),
         }
-
-
-def wait_reason(message: QueuedMessage) -> WaitReason:
-    """Return what a message of the queue waits for. The time to keep trying begins with its first attempt."""
-    if message.limit is not None:
-        return WaitReason.LIMIT
-    return WaitReason.QUIET_HOURS if message.until is None or not message.tries else WaitReason.KEEP_TRYING
 
 
 def queued_messages(queue: DeferredQueue) -> list[WaitingMessage]:
@@ -186,7 +164,7 @@ class WaitingCounter:
             self._scheduled = [due for due in self._scheduled if due > now]
         if not self._unsubscribe:
             return
-        counted = Counter(wait_reason(stored.message) for stored in self._queue.messages)
+        counted = self._queue.counts
         counts = {reason: counted[reason] for reason in WaitReason}
         counts[WaitReason.SCHEDULED] = len(self._scheduled)
         self._set_timer(self._scheduled[0] if self._scheduled else None)

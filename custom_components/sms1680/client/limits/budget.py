@@ -185,33 +185,28 @@ class SpendingGuard:
         than a limit ever allows, it is the time at which the limit is unused.
         """
         now, limits, number_hash = self._now(), self.limits, self._number_hash(number)
-        entries = self._entries(now) or []
-        to_number = [(entry.at, 1) for entry in entries if entry.number_hash == number_hash]
-        every = [(entry.at, entry.parts) for entry in entries]
-        times = [
-            _room_at(to_number, limits.number, messages, NUMBER_WINDOW, now),
-            _room_at(every, limits.hour, parts, HOUR, now),
-            _room_at(every, limits.day, parts, DAY, now),
-        ]
+        windows = [(limits.hour, HOUR, False), (limits.day, DAY, False)]
         if automatic:
-            reacting = [(entry.at, entry.parts) for entry in entries if entry.automatic]
-            times.append(_room_at(reacting, limits.automatic, parts, HOUR, now))
-        return max(times)
+            windows.append((limits.automatic, HOUR, True))
+        if self._remote is not None and (entries := self._remote.entries(now)) is not None:
+            to_number = [(entry.at, 1) for entry in entries if entry.number_hash == number_hash]
+            rooms = [
+                _room_at([(e.at, e.parts) for e in entries if e.automatic >= is_automatic], limit, parts, window, now)
+                for limit, window, is_automatic in windows
+            ]
+        else:
+            try:
+                to_number = [(at, 1) for at in self._ledger.times(now - NUMBER_WINDOW, now, number_hash)]
+                rooms = [self._ledger.room_at(now, limit, parts, window, auto) for limit, window, auto in windows]
+            except sqlite3.Error:
+                return now
+        return max(_room_at(to_number, limits.number, messages, NUMBER_WINDOW, now), *rooms)
 
     def most_parts(self, *, automatic: bool = False) -> int | None:
         """Return the parts of the longest normal message that the limits ever allow, None for no limit."""
         limits = self.limits
         given = (limits.hour, limits.day, limits.automatic if automatic else None)
         return min((limit for limit in given if limit is not None), default=None)
-
-    def _entries(self, now: float) -> list[LedgerEntry] | None:
-        """Return the entries of the last day, the oldest first; None if they cannot be read."""
-        if self._remote is not None and (entries := self._remote.entries(now)) is not None:
-            return entries
-        try:
-            return self._ledger.entries(now - DAY, now)
-        except sqlite3.Error:
-            return None
 
     def _deciding(self, decide: Callable[[LedgerView], None], numbers: Sequence[str]) -> Generator[float, None, None]:
         """Decide on the messages to some numbers, on the server if it can be used, otherwise on this machine's files.

@@ -32,6 +32,7 @@ CREATE INDEX IF NOT EXISTS spent_at ON spent (at);
 CREATE TABLE IF NOT EXISTS unshared (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS held_back (mark BLOB PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unannounced (mark BLOB PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unannounced_at ON unannounced (at);
 """
 # The parts of each minute, so that a total does not read every message of the day. Triggers keep them, because an
 # earlier version of this program can share the file.
@@ -61,9 +62,9 @@ CREATE TRIGGER IF NOT EXISTS spent_changed AFTER UPDATE ON spent BEGIN
     INSERT INTO minutes VALUES (CAST(NEW.at / 60 AS INTEGER), NEW.automatic, NEW.parts)
     ON CONFLICT DO UPDATE SET parts = parts + NEW.parts;
 END;
-PRAGMA user_version = 1;
 COMMIT;
 """
+_TRIGGERS = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger'"
 # The whole minutes since a time, and the messages in the rest of its own minute. ?1 is the time.
 _PARTS = """
 SELECT
@@ -142,7 +143,7 @@ class Ledger:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_SCHEMA)
-            if self._database.execute("PRAGMA user_version").fetchone()[0] < 1:
+            if self._database.execute(_TRIGGERS).fetchone()[0] < 3:
                 self._database.execute("PRAGMA busy_timeout=5000")
                 self._database.executescript(_MINUTES)
             self._database.execute("PRAGMA busy_timeout=0")
@@ -208,19 +209,21 @@ class Ledger:
         """Remove the entries older than `before`, and those after `after`, left by a clock that was set back."""
         self._database.execute("DELETE FROM spent WHERE at < ? OR at > ?", (before, after))
 
-    def entries(self, since: float, until: float) -> list[LedgerEntry]:
-        """Return the messages of a time, the oldest first. For a caller that is not writing. Raises sqlite3.Error."""
-        query = "SELECT at, parts, automatic, mark FROM spent WHERE at > ? AND at <= ? ORDER BY at"
+    def times(self, since: float, until: float, number_hash: bytes) -> list[float]:
+        """Return the times of the messages to a number, the oldest first. Raises sqlite3.Error.
+
+        For a caller that is not writing, as `room_at` and `spent`.
+        """
+        query = "SELECT at FROM spent WHERE mark = ? AND at > ? AND at <= ? ORDER BY at"
         with self._lock:
-            rows = self._database.execute(query, (since, until)).fetchall()
-        return [LedgerEntry(at, parts, bool(automatic), mark) for at, parts, automatic, mark in rows]
+            return [at for (at,) in self._database.execute(query, (number_hash, since, until))]
 
     def parts(self, since: float, *, automatic: bool = False) -> int:
         """Return the parts since then, of all messages or of the automatic ones."""
         return int(self._database.execute(_PARTS, (since, automatic)).fetchone()[0])
 
     def spent(self, now: float) -> Totals:
-        """Return the parts that count at this time, for a caller that is not writing. Raises sqlite3.Error."""
+        """Return the parts that count at this time. Raises sqlite3.Error."""
         with self._lock:
             totals, later = self._totals(now), self._totals(now + DAY)
         return Totals(totals.hour - later.day, totals.day - later.day, totals.automatic)
@@ -251,6 +254,20 @@ class Ledger:
         self._database.execute("DELETE FROM unannounced WHERE mark = ? OR at < ?", (number_hash, now - _WEEK))
         if not announced:
             self._database.execute("INSERT INTO unannounced VALUES (?, ?)", (number_hash, now))
+
+    def room_at(self, now: float, limit: int | None, more: int, window: float, automatic: bool) -> float:  # noqa: FBT001
+        """Return when a limit on the parts of a window has room for so many more. Raises sqlite3.Error."""
+        if limit is None:
+            return now
+        spent, room = self.spent(now), now
+        excess = more - limit + (spent.automatic if automatic else spent.hour if window == HOUR else spent.day)
+        query = "SELECT at, parts FROM spent WHERE at > ? AND at <= ? AND automatic >= ? ORDER BY at"
+        with self._lock:
+            for at, parts in self._database.execute(query, (now - window, now, automatic)):
+                if excess <= 0:
+                    break
+                room, excess = at + window, excess - parts
+        return room
 
     def copy(self) -> "Ledger":
         """Return a ledger of this process with the same entries, as far as they can be read."""
