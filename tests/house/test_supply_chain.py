@@ -33,7 +33,9 @@ def test_jobs_have_no_more_rights_than_they_need(path: Path) -> None:
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
         # A title or a branch name from a stranger must not become a part of a script.
-        assert "${{ github.event" not in step.get("run", "")
+        assert "${{" not in step.get("run", "")
+    assert "concurrency" in workflow
+    assert [name for name, job in workflow["jobs"].items() if "timeout-minutes" not in job] == []
     assert workflow.get(True, {}) != "pull_request_target"
 
 
