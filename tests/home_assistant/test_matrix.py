@@ -322,3 +322,5 @@ def test_each_reason_has_a_row() -> None:
     assert {str(reason) for reason in SEND.values() if reason} <= REASONS["outcomes-http"]
     assert {str(reason) for reason in DYNAMIC.values() if reason} <= REASONS["outcomes-http"]
     assert {*map(str, CONNECT.values()), *map(str, SUBMIT["1680"].values())} <= REASONS["outcomes-cmpp"]
+    results = {str(reason) for table in SUBMIT.values() for reason in table.values()}
+    assert results | {Reason.NOT_UNDERSTOOD} == REASONS["outcomes-cmpp-python"]

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from support.matrix import Cell, NotApplicable, check_table
+from support.matrix import UNKNOWN_RESULT, Cell, NotApplicable, check_table, result_labels
 
 from custom_components.sms1680.account import clients
 from custom_components.sms1680.client import AsyncClient
@@ -62,8 +62,9 @@ CMPP_FAULTS = {
     "restart": ("accepted, and the platform restarts", "已接收，平台重新启动"),
 }
 UNKNOWN_STATUS = 9  # in no table: a login without a useful reason
+LOST = ("lost_submit", "lost_answer")  # an answer that never comes is waited for
 CMPP_LABELS = {
-    **{f"submit {code}": (f"Result `{code}` of a SUBMIT", f"SUBMIT 的 Result `{code}`") for code in SUBMIT["1680"]},
+    **result_labels((*SUBMIT["1680"], UNKNOWN_RESULT)),
     **{
         f"connect {code}": (f"Status `{code}` of the login", f"登录的 Status `{code}`")
         for code in (*CONNECT, UNKNOWN_STATUS)
@@ -173,8 +174,8 @@ async def test_cmpp(
 ) -> None:
     hass = house.hass
 
-    async def wait_for_connections(patience: float) -> None:
-        quick = functools.partial(CMPPClient, answer_timeout=0.5, sleep=hurry, patience=patience)
+    async def wait_for_connections(patience: float, answer_timeout: float = 60.0) -> None:
+        quick = functools.partial(CMPPClient, answer_timeout=answer_timeout, sleep=hurry, patience=patience)
         monkeypatch.setattr(clients, "CMPPClient", quick)
         await hass.config_entries.async_reload(house.entry.entry_id)
         await until(lambda: is_connected(hass))
@@ -192,13 +193,13 @@ async def test_cmpp(
             patch.setattr(Rules, "submit", lambda _, account, pdu: decide(account, pdu))
             await run_row(house, row, cells, text=text)
 
-    for code in SUBMIT["1680"]:
+    for code in (*SUBMIT["1680"], UNKNOWN_RESULT):
         await run(f"submit {code}", lambda *_, code=code: SubmitDecision(code))
     for code in (*CONNECT, UNKNOWN_STATUS):
         async with refused_login(house, until, code):
             await run_row(house, f"connect {code}", cells)
-    await wait_for_connections(10)  # a repetition waits for the next connection
-    for fault in CMPP_FAULTS:
+    for fault in CMPP_FAULTS:  # a repetition waits for the next connection
+        await wait_for_connections(10, 1.0 if fault in LOST else 60.0)
         for door in range(len(DOORS)):
             await until(lambda: is_connected(hass))
             others = {(fault, other): cell for (row, other), cell in cells.items() if row == fault}

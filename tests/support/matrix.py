@@ -7,7 +7,7 @@ reason of the core has a row in one of the tables: a new reason without one fail
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from support.pages import LANGUAGES, tables, write_table
@@ -80,12 +80,28 @@ REASONS: dict[str, frozenset[str]] = {
         {
             *("malformed", "suspended", "tariff", "too_long", "service_code", "too_fast", "user", "product", "number"),
             *("forbidden_words", "balance", "long_number", "ip", "authentication", "version", "login", "partly"),
-            *("lost", "no_connection"),
+            *("lost", "no_connection", "not_understood"),
+        }
+    ),
+    "outcomes-cmpp-python": frozenset(
+        {
+            *("malformed", "suspended", "tariff", "too_long", "service_code", "too_fast", "user", "product", "number"),
+            *("forbidden_words", "balance", "long_number", "parameter", "not_understood"),
         }
     ),
     "outcomes-apprise": frozenset({"deadline"}),
 }
+UNKNOWN_RESULT = 99  # of a SUBMIT: in no table
 NOT_OF_A_MESSAGE = frozenset({"corrupt"})  # only of the connection: a message can be sent again
+
+
+def result_labels(codes: Iterable[int]) -> dict[str, tuple[str, str]]:
+    """Return the labels of the rows for each Result of a SUBMIT."""
+    labels = {f"submit {code}": (f"Result `{code}` of a SUBMIT", f"SUBMIT 的 Result `{code}`") for code in codes}
+    unknown = f"submit {UNKNOWN_RESULT}"
+    return labels | {
+        unknown: (f"a Result in no table (`{UNKNOWN_RESULT}`)", f"表中没有的 Result（`{UNKNOWN_RESULT}`）")
+    }
 
 
 @dataclass(frozen=True)
