@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .core import say
 from .dropin import DropInError, make
+from .url_command import add_url
 
 # The plugin folders that the apprise command searches by default, on all systems except Windows.
 FOLDERS = ("~/.config/apprise/plugins", "~/.apprise/plugins", "/var/lib/apprise/plugins")
@@ -36,6 +37,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "--json", action="store_true", help=say("print the folder as one line of JSON", "以一行 `JSON` 输出目录")
     )
     parser.set_defaults(run=run)
+    add_url(parser)
 
 
 def run(args: argparse.Namespace) -> int:

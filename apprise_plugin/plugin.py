@@ -1,7 +1,6 @@
 """The Apprise service `sms1680://`: reads the URL and sends each notification as an SMS."""
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -46,6 +45,7 @@ from .core import (
     find_state,
     gateway_url,
     mask_number,
+    say,
     units,
 )
 from .credentials import make_account
@@ -65,6 +65,7 @@ from .sender import NotificationSender
 from .targets import split_targets
 from .texts import UNCONVERTED, accept_broken_input, plain_text, split_call, without_html
 from .time_limit import APPRISE_TIMEOUT, SHARE_OF_TIMEOUT, find_deadline
+from .url import UNENCODED, URL, has_unencoded_password, join_url
 
 try:
     from apprise.exception import AppriseImproperlyConfigured as ImproperlyConfigured
@@ -76,7 +77,6 @@ DEFAULT_LIMITS = SpendingLimits(automatic=None)
 _MEMORY_KEY = "sms1680"
 _STAMP = " %H:%M:%S"
 _STAMP_LENGTH = 9
-_URL = re.compile(r"\s*[^:/\s]+:[/\\]+(?P<authority>[^/?\\]*)(?P<path>[^?]*)")
 
 
 class NotifySMS1680(NotifyBase):
@@ -199,14 +199,14 @@ class NotifySMS1680(NotifyBase):
         params.update(write_options({name: getattr(self, name) for name in OPTIONS}, privacy=privacy))
         password = ""
         if self.password:
-            password = ":" + self.pprint(self.password, privacy, mode=PrivacyMode.Secret, safe="")
+            password = self.pprint(self.password, privacy, mode=PrivacyMode.Secret, safe="")
         if privacy:
             targets = [mask_number(number) for number in self.targets] + [MASK] * len(self._invalid_targets)
         else:
             targets = [self.quote(target, safe="") for target in (*self.targets, *self._invalid_targets)]
         user = self.pprint(self.user, privacy, safe="")
         product = self.quote(self.product_id, safe="")
-        return f"{self.secure_protocol}://{user}{password}@{product}/{'/'.join(targets)}/?{self.urlencode(params)}"
+        return join_url(user, password, product, targets, params)
 
     def __len__(self) -> int:
         """Return the number of requests for one notification."""
@@ -224,7 +224,10 @@ class NotifySMS1680(NotifyBase):
         `@`. verify_host: ignored, since the URL contains no host.
         """
         results = NotifyBase.parse_url(url, verify_host=verify_host)
-        found = _URL.match(url) if isinstance(url, str) else None
+        found = URL.match(url) if isinstance(url, str) else None
+        if isinstance(url, str) and has_unencoded_password(url):
+            NotifySMS1680.logger.error("sms1680: %s", say(*UNENCODED))
+            return None
         if not results or not found:
             return None
         userinfo, _at, product_id = found["authority"].rpartition("@")

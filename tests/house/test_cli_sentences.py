@@ -17,10 +17,10 @@ BOTH = pytest.mark.parametrize("language", ["en", "zh"])
 SAME = re.compile(
     r"`[^`]*`|(?:sms1680|SMS1680)\S*|\S*://\S*|\{[^}]*\}|\[[^]]*\]|-{1,2}[a-z][a-z-]*(?: [A-Z_]+)?|\b[A-Z_]{3,}\b"
 )
-PROGRAMS = ("send", "template", "batch", "balance", "estimate", "apprise", "sandbox")
+PROGRAMS = ("send", "template", "batch", "balance", "estimate", "apprise", "apprise url", "sandbox")
 COMMANDS = {
     *PROGRAMS,
-    *("text", "template", "file", "number", "refused", "unknown"),
+    *("url", "text", "template", "file", "number", "refused", "unknown"),
 }
 ERRORS = (
     ["send", "x"],

@@ -241,14 +241,22 @@ def test_state_folders_are_documented_in_order(language: str, tmp_path: Path, mo
     assert told == folders
 
 
+def commands_of(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield each command of a parser, with those below it, such as `apprise url`."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, command in action.choices.items():
+                yield f"{name}{word}", command
+                yield from commands_of(command, f"{name}{word} ")
+
+
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    (commands,) = (action for action in make_parser([])._actions if isinstance(action, argparse._SubParsersAction))
-    return dict(commands.choices)
+    return dict(commands_of(make_parser([])))
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[str]:
     for action in parser._actions:
-        if action.option_strings != ["-h", "--help"]:
+        if action.option_strings != ["-h", "--help"] and not isinstance(action, argparse._SubParsersAction):
             yield action.option_strings[-1] if action.option_strings else action.dest
 
 
@@ -258,7 +266,7 @@ def test_every_command_line_option_is_documented(language: str) -> None:
     current: list[str] = []
     for command, option, *_ in cells(tables("docs/python", language)["options"]):
         if command:
-            current = re.findall(r"`(\w+)`", command) or list(parsers())
+            current = re.findall(r"`([\w ]+)`", command) or list(parsers())
         told |= {(name, option.strip("`")) for name in current}
     assert told == {(name, option) for name, parser in parsers().items() for option in options(parser)}
 
