@@ -36,6 +36,7 @@ _KIND_OF_COLOR = {
 _START_OF = {_Kind.REMOVED: "[", _Kind.ADDED: "[→", None: ""}
 _END_OF = {_Kind.REMOVED: "→]", _Kind.ADDED: "]", None: ""}
 _COLOR = re.compile(r"(?<![a-z-])(?:background(?:-color)?|color)\s*:\s*([^;]+)", re.IGNORECASE)
+_AROUND_BREAK = re.compile(r"[ \t]*\n[ \t]*")
 _FUSED = re.compile(r"[0-9A-Za-z]{2}")
 _STRUCK = re.compile(r"text-decoration[a-z-]*\s*:[^;]*line-through", re.IGNORECASE)
 _WITHOUT_END = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -49,7 +50,7 @@ def html_to_text(html: str) -> str:
     reader.feed(html)
     reader.close()
     text: str = convert_between(NotifyFormat.HTML, NotifyFormat.TEXT, "".join(_mark(reader.pieces)))
-    return text
+    return _AROUND_BREAK.sub("\n", text)
 
 
 @dataclass(slots=True)

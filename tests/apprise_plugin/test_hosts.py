@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import smtplib
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
+import apprise
 import pytest
 from support import ROOT
 
@@ -19,6 +21,8 @@ from sms1680.sandbox import SandboxThread
 
 A, B, C = "13800000000", "13900000001", "13700000002"
 TEXT = "[✅ 网站] [🔴 Down] ERROR 500 后门"
+# The host brings its own Apprise, so that one lane is enough.
+ONCE = pytest.mark.skipif(apprise.__version__ < "2", reason="core-newest tests this program with its own Apprise")
 Program = Callable[..., subprocess.CompletedProcess[str]]
 Url = Callable[..., str]
 
@@ -61,6 +65,62 @@ def test_uptime_kuma(kuma: Kuma, url: Url, box: SandboxThread) -> None:
     assert not kuma.says_sent(url(A, user="demo:wrong"))
 
 
+# Starts the command as Uptime Kuma 2.5 does, and prints what its user sees, then its log.
+KUMA = """
+const {spawn} = require("promisify-child-process");
+(async () => {
+    let shown;
+    try {
+        const {stdout} = await spawn("apprise", ["-vv", "-b", ...process.argv.slice(1)], {encoding: "utf8"});
+        shown = stdout && !stdout.includes("ERROR") ? "Sent Successfully." : stdout;
+    } catch (error) {
+        shown = error.message;
+        console.error(error);
+    }
+    console.log(shown);
+})();
+"""
+
+
+@pytest.fixture(scope="module")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the package through which Uptime Kuma 2.5 starts commands."""
+    folder = tmp_path_factory.mktemp("node")
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "promisify-child-process@4.1.2"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no Node.js here")
+    if done.returncode != 0:
+        pytest.skip(f"no package index within reach: {done.stderr}")
+    return folder / "node_modules"
+
+
+@ONCE
+@pytest.mark.usefixtures("kuma_without_httpx")
+def test_uptime_kuma_shows_the_reason_of_an_optional_service(
+    node_modules: Path, url: Url, alone: Path, tmp_path: Path
+) -> None:
+    variables = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "NODE_PATH": str(node_modules),
+        "PATH": f"{alone.parent}:{os.environ['PATH']}",
+    }
+
+    def shown(address: str) -> tuple[str, str]:
+        command = ["node", "-e", KUMA, "--", TEXT.replace("ERROR", ""), address]
+        done = subprocess.run(command, capture_output=True, text=True, env=variables, check=True)
+        return done.stdout, done.stderr
+
+    user_sees, log = shown(url(A, user="demo:wrong"))
+    assert user_sees == "Process exited with code 1\n"
+    assert "The user name or the password is wrong" in log
+    user_sees, _ = shown(url(A, user="demo:wrong", optional="yes"))
+    assert "ERROR" in user_sees
+    assert "The user name or the password is wrong" in user_sees
+
+
 def test_uptime_kuma_without_httpx(kuma_without_httpx: Kuma, url: Url, box: SandboxThread) -> None:
     assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
     assert kuma_without_httpx.says_sent(url(A, batch="no", dedupe="60"))
@@ -99,26 +159,30 @@ def test_configuration_file_with_tags(
     assert notify("nobody") != 0
 
 
-# Makes the calls that changedetection.io makes when a watched page changes.
+# Makes the calls that changedetection.io makes when a watched page changes, once in each format.
 CHANGED = """
 import sys
 from changedetectionio.notification.handler import process_notification
 from changedetectionio.notification_service import NotificationContextData
-url, format = sys.argv[1:]
-class Datastore:
-    application = {"notification_format": format, "base_url": "", "active_base_url": "", "llm": {}}
-    data = {"settings": {"application": application}, "watching": {}}
-process_notification(NotificationContextData({
-    "notification_urls": [url], "notification_title": "标题", "notification_format": format, "uuid": "x",
-    "notification_body": "<b>ERROR</b> 页面变了 {{watch_url}}", "watch_url": "https://example.com",
-}), Datastore())
+url, *formats = sys.argv[1:]
+for format in formats:
+    class Datastore:
+        application = {"notification_format": format, "base_url": "", "active_base_url": "", "llm": {}}
+        data = {"settings": {"application": application}, "watching": {}}
+    process_notification(NotificationContextData({
+        "notification_urls": [url], "notification_title": "标题", "notification_format": format, "uuid": "x",
+        "notification_body": "ERROR {{watch_url}}\\n{{diff}}", "watch_url": "https://example.com",
+        "prev_snapshot": "现价 100 元\\n有货\\n", "current_snapshot": "现价 99 元\\n有货\\n包邮\\n",
+    }), Datastore())
 """
 
 
 @pytest.fixture(scope="module")
 def changedetection(python_with: Callable[..., Path], wheel: Path) -> Path:
     """Return changedetection.io with the dependencies of its notifications; all dependencies take half a gigabyte."""
-    needed = "apprise loguru flask flask-babel brotli diff-match-patch chardet pydantic panzi-json-logic pluggy pytz"
+    needed = (
+        "apprise==2.0.1 loguru flask flask-babel brotli diff-match-patch chardet pydantic panzi-json-logic pluggy pytz"
+    )
     more = "requests[socks] jinja2 linkify-it-py websockets"
     return python_with(
         "changedetection",
@@ -129,14 +193,20 @@ def changedetection(python_with: Callable[..., Path], wheel: Path) -> Path:
 
 
 def test_changedetection(changedetection: Path, script: Program, url: Url, box: SandboxThread) -> None:
-    done = script(CHANGED, url(A), "htmlcolor", python=changedetection)
+    changes = {
+        "htmlcolor": "现价 [100→99] 元\n[→包邮]",
+        "markdown": "现价 [100→]99 元\n包邮",
+        "html": "现价 (removed) 100(added) 99 元\n(added) 包邮",
+        "text": "(changed) 现价 100 元\n(into) 现价 99 元\n(added) 包邮",
+    }
+    done = script(CHANGED, url(A), *changes, python=changedetection)
     assert done.returncode == 0, done.stderr
-    assert texts(box) == [(A, "标题\nERROR 页面变了 https://example.com")]
+    assert texts(box) == [(A, f"标题\nERROR https://example.com\n{change}") for change in changes.values()]
     box.call(lambda platform: platform.faults.next("drop_after"))
     done = script(CHANGED, url(B), "text", python=changedetection)
     assert done.returncode != 0
     assert "It may have arrived" in done.stderr
-    assert len(texts(box)) == 2
+    assert len(texts(box)) == len(changes) + 1
 
 
 @pytest.fixture
@@ -147,7 +217,8 @@ def mailrise(python_with: Callable[..., Path], wheel: Path, url: Url, free_port:
     """
     python = python_with("mailrise", ("mailrise",), ("--upgrade", documented_apprise()), wheel=wheel)
     config = tmp_path / "mailrise.conf"
-    settings = {"configs": {"alarm": {"urls": [url(A, B)]}}, "listen": {"host": "127.0.0.1", "port": free_port}}
+    alarm = {"urls": [url(A, B)], "mailrise": {"title_template": "$subject"}}
+    settings = {"configs": {"alarm": alarm}, "listen": {"host": "127.0.0.1", "port": free_port}}
     config.write_text(json.dumps(settings))
     command = [str(python.with_name("mailrise")), "-vv", str(config)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -193,8 +264,7 @@ def test_mailrise(mailrise: int, box: SandboxThread) -> None:
     box.wait_for(lambda platform: len(platform.messages) == 2)
     assert [number for number, _ in texts(box)] == [A, B]
     (text,) = {text for _, text in texts(box)}
-    assert text.startswith("硬盘")
-    assert text.endswith(f"\n{TEXT}")
+    assert text == f"硬盘\n{TEXT}"  # by default, the title ends with the sender's address
 
 
 def test_mailrise_repeats_a_failed_mail_without_a_second_message(mailrise: int, box: SandboxThread) -> None:
@@ -205,3 +275,84 @@ def test_mailrise_repeats_a_failed_mail_without_a_second_message(mailrise: int, 
     box.call(lambda platform: platform.faults.next("drop_after"))
     assert [mail(mailrise) for _ in range(3)] == [450] * 3
     assert len(texts(box)) == 4
+
+
+BORGMATIC = """
+source_directories: [/nonexistent]
+repositories: [{{path: {folder}/repository}}]
+local_path: {folder}/no-borg
+apprise:
+    services: [{{url: "{url}", label: sms}}]
+    fail: {{title: 备份失败, body: NAS 的备份没有完成}}
+"""
+
+
+@ONCE
+def test_borgmatic(python_with: Callable[..., Path], wheel: Path, url: Url, box: SandboxThread, tmp_path: Path) -> None:
+    python = python_with("borgmatic", ("borgmatic==2.1.10", "apprise"), wheel=wheel)
+    (tmp_path / "config.yaml").write_text(BORGMATIC.format(folder=tmp_path, url=url(A)), "utf-8")
+    command = [str(python.with_name("borgmatic")), "create", "--config", str(tmp_path / "config.yaml")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "HOME": str(tmp_path)}, check=False
+    )
+    assert done.returncode != 0  # there is no Borg
+    assert texts(box) == [(A, "备份失败\nNAS 的备份没有完成")], done.stderr
+
+
+PREFECT = """
+import sys
+from prefect.blocks.notifications import AppriseNotificationBlock
+from pydantic import SecretStr
+
+class SMS(AppriseNotificationBlock):
+    pass
+
+for url in sys.argv[1:]:
+    block = SMS(url=SecretStr(url))
+    with block.raise_on_failure():
+        block.notify("夜间任务没有完成", subject="任务失败")
+"""
+
+
+@ONCE
+def test_prefect(python_with: Callable[..., Path], wheel: Path, script: Program, url: Url, box: SandboxThread) -> None:
+    python = python_with("prefect", ("prefect==3.9.1",), wheel=wheel)
+    done = script(PREFECT, url(A), url(A, user="demo:wrong"), python=python)
+    assert texts(box) == [(A, "任务失败\n夜间任务没有完成")], done.stderr
+    assert done.returncode != 0
+    assert "NotificationError" in done.stderr
+
+
+AIRFLOW = """
+from airflow.providers.apprise.hooks.apprise import AppriseHook
+
+for connection in ("sms", "wrong"):
+    AppriseHook(connection).notify(title="任务失败", body="夜间任务没有完成")
+"""
+
+
+@ONCE
+def test_airflow(
+    python_with: Callable[..., Path], wheel: Path, script: Program, url: Url, box: SandboxThread, tmp_path: Path
+) -> None:
+    python = python_with("airflow", ("apache-airflow-providers-apprise==2.4.1", "apache-airflow==3.3.2"), wheel=wheel)
+    variables = {
+        f"AIRFLOW_CONN_{name}": json.dumps({"conn_type": "apprise", "extra": {"config": {"path": address}}})
+        for name, address in {"SMS": url(A), "WRONG": url(A, user="demo:wrong")}.items()
+    }
+    done = script(AIRFLOW, python=python, AIRFLOW_HOME=str(tmp_path), **variables)
+    assert done.returncode == 0, done.stderr  # the hook ignores the result
+    assert texts(box) == [(A, "任务失败\n夜间任务没有完成")]
+    assert "The user name or the password is wrong" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("status", "kind"), [("down", "FAILURE"), ("up", "SUCCESS")])
+def test_calls_of_healthchecks(url: Url, box: SandboxThread, status: str, kind: str) -> None:
+    """Healthchecks is not on PyPI: these are the calls of hc/integrations/apprise/transport.py."""
+    sender = apprise.Apprise()
+    sender.add(url(A))
+    title, body = f"备份 is {status.upper()}", "The last ping was 2 小时 ago."
+    assert sender.notify(body=body, title=title, notify_type=getattr(apprise.NotifyType, kind))
+    assert texts(box) == [(A, f"{title}\n{body}")]
+    box.call(lambda platform: platform.faults.next("failed"))
+    assert not sender.notify(body=body, title=title, notify_type=getattr(apprise.NotifyType, kind))

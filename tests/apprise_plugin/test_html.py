@@ -39,7 +39,7 @@ assert again.notify(body=html, body_format=NotifyFormat.HTML)
         (PRICE, "价格 [100→99] 元"),
         ("<del>100</del> \n<ins>99</ins> 元", "[100→99] 元"),
         ("<p><del>旧</del></p><p><ins>新</ins></p>", "[旧→]\n[→新]"),
-        ("<del>旧</del><br><ins>新</ins>", "[旧→]\n[→新]"),
+        ("<del>旧</del> <br>\n<ins>新</ins>", "[旧→]\n[→新]"),
         ("库存<ins>多</ins>，<s>有货</s>。", "库存[→多]，[有货→]。"),
         ("<del>1</del><ins>2</ins><del>3</del><ins>4</ins>", "[1→2][3→4]"),
         ("<del><p>一</p><p>二</p></del><p>三</p>", "[一\n二→]\n三"),

@@ -16,9 +16,12 @@ from unittest import mock
 import apprise
 import pytest
 import requests
+from apprise.manager_plugins import NotificationManager
 from support.environments import TOOLS, VENV
+from support.pages import examples
 
 from sms1680.apprise import NotifySMS1680
+from sms1680.sandbox import SandboxThread
 
 A, B = "13800000000", "13900000001"
 GOOD = {"instance": NotifySMS1680, "requests_response_text": "1,20170408", "requests_response_code": 200}
@@ -123,3 +126,57 @@ def test_details_pass_apprises_own_check(load: Callable[[str], types.ModuleType]
     assert [row["service_name"] for row in details["schemas"]].count("SMS 1680") == 1
     os.environ.pop("LANG", None)
     load("test_api.py").test_apprise_details_plugin_verification()
+
+
+OFFERED: list[tuple[str, dict[str, Any]]] = [
+    ("sms1680://", {"instance": TypeError}),
+    (f"sms1680://user@61341/{A}", {"instance": TypeError}),
+    (f"sms1680://user:secret@61341/{A}?gateway=ftp://x", {"instance": TypeError}),
+    (f"sms1680://user:secret@61341/{A}", {"privacy_url": "sms1680://user:****@61341/...0000/"}),
+    (f"sms1680://user:secret@61341/?to={A}，{B}&batch=yes&from=08&signature=某某&gateway=https://sms.example", {}),
+    (f"sms1680://user:secret@61341/{A}/10086", {"notify_response": False}),
+    ("sms1680://user:secret@61341/", {"response": False}),
+    (f"sms1680://user:secret@61341/{A}", {"response": False, "requests_response_text": "-1"}),
+    (f"sms1680://user:secret@61341/{A}", {"response": False, "requests_response_code": 500}),
+    (f"sms1680://user:secret@61341/{A}", {"response": False, "test_requests_exceptions": True}),
+]
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return the class of docs/upstream.md, in the place of ours."""
+    if apprise.__version__ < "2":
+        pytest.skip("the class is for the current Apprise")
+    (example,) = [each for each in examples("docs/upstream") if each.kind == "upstream"]
+    module = types.ModuleType("apprise.plugins.sms1680_offered")
+    module.__package__ = "apprise.plugins"
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(example.text, "docs/upstream.md", "exec"), module.__dict__)
+    manager = NotificationManager()
+    manager.remove("sms1680")
+    assert manager.add(module.NotifySMS1680)
+    yield module.NotifySMS1680
+    manager.remove("sms1680")
+
+
+@pytest.mark.parametrize(("url", "expected"), OFFERED)
+def test_offered_class_passes_apprises_own_tester(
+    load: Callable[[str], types.ModuleType], offered: Any, url: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    good = {"instance": offered, "requests_response_text": "1,20170408", "requests_response_code": 200}
+    load("helpers/rest.py").AppriseURLTester(tests=((url, {**good, **expected}),)).run_all(str(tmp_path))
+
+
+def test_offered_class_passes_apprises_check_of_details(load: Callable[[str], types.ModuleType], offered: Any) -> None:
+    assert offered in NotificationManager().plugins()
+    load("test_api.py").test_apprise_details_plugin_verification()
+
+
+def test_offered_class_sends(offered: Any, url: Callable[..., str], box: SandboxThread) -> None:
+    sender = apprise.Apprise()
+    assert sender.add(url(A, B, signature="某某", batch="yes", extension="12"))
+    assert isinstance(sender[0], offered)
+    assert sender.notify("后门打开", title="报警")
+    assert [(message.number, message.text, message.extension) for message in box.platform.messages] == [
+        (number, "【某某】报警\n后门打开", "12") for number in (A, B)
+    ]

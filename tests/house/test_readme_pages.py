@@ -37,7 +37,7 @@ EACH = pytest.mark.parametrize(("page", "language"), [(page, language) for page 
 # `none` cannot be run; tests/home_assistant/test_docs.py runs the last four.
 KINDS = {
     *("python", "shell", "cmpp", "apprise-config", "dropin", "mailrise"),
-    *("scripts", "install", "compose", "dockerfile", "none"),
+    *("scripts", "install", "compose", "dockerfile", "upstream", "none"),
     *("automation", "script", "configuration", "push"),
 }  # fmt: skip
 
@@ -139,7 +139,7 @@ def test_composed_hosts_get_the_package_or_the_drop_in() -> None:
     services: dict[str, Any] = {}
     for example in all_examples("compose"):
         services |= yaml.safe_load(example.text)["services"]
-    assert services["changedetection"]["environment"] == {"EXTRA_PACKAGES": PACKAGE}
+    assert services["changedetection"]["environment"] == {"EXTRA_PACKAGES": PACKAGE, "SMS1680_PASSWORD": "password"}
     (mounted,) = [volume for volume in services["uptime-kuma"]["volumes"] if "plugins" in volume]
     made, inside, _ = mounted.split(":")
     assert inside in FOLDERS

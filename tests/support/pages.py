@@ -21,7 +21,7 @@ PAGES = (
     "README",
     *HOME_ASSISTANT_PAGES,
     *("docs/apprise", "docs/python", "docs/reference", "docs/china", "docs/troubleshooting", "docs/security"),
-    *("docs/robustness", "docs/development", "docs/outcomes-matrix", "docs/shared-state"),
+    *("docs/robustness", "docs/development", "docs/outcomes-matrix", "docs/shared-state", "docs/upstream"),
 )
 
 _EXAMPLE = re.compile(
