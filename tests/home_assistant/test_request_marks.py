@@ -147,7 +147,7 @@ class TestFullDisk:
         sandbox: Sandbox,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("custom_components.sms1680.deferred.attempt._ALARM_TIMEOUT", 0.05)
+        monkeypatch.setattr("custom_components.sms1680.deferred.attempt.STORE_TIMEOUT", 0.05)
         monkeypatch.setattr(store_of(hass), "save_deferred_together", lambda *_, **__: Future())
         await queue(entry, ALICE, priority="critical")
         await wait_for_messages(sandbox)

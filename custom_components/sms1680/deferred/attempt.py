@@ -15,11 +15,11 @@ from ..store.db import StoreError
 from .failures import FailureReporter
 from .models import DeliveryResult, QueuedMessage, StoredMessage, digest_attempt
 from .storage import QueueStorage
+from .stored_alarms import STORE_TIMEOUT, async_note_repeat, repeat_of
 
 _LOGGER = logging.getLogger(__name__)
 
-# Seconds for the disk. An alarm does not wait longer; any other message is then not sent.
-_ALARM_TIMEOUT: Final = 2.0
+# Seconds for the disk, after which a message that is no alarm is not sent.
 _TIMEOUT: Final = 8.0
 
 
@@ -96,7 +96,7 @@ class Attempt(RunningMessages):
             return
         is_alarm = self.message.priority == "critical"
         try:
-            async with asyncio.timeout(_ALARM_TIMEOUT if is_alarm else _TIMEOUT):
+            async with asyncio.timeout(STORE_TIMEOUT if is_alarm else _TIMEOUT):
                 await self._storage.async_update_together(self._named(), going=True)
         except (StoreError, TimeoutError) as error:
             if not is_alarm:
@@ -110,6 +110,13 @@ class Attempt(RunningMessages):
         if self._is_marked and self._rows is not None:
             self._is_marked = False
             self._storage.update_soon(self._group)
+
+    async def before_repeat(self) -> str:
+        """Note that the message is sent once more, so that a restart does not repeat it; return the attempt's name."""
+        self.id = repeat_of(self.id)
+        self._group = [replace(one, message=replace(one.message, repeated=True)) for one in self._named()]
+        await async_note_repeat(self._storage, self._group)
+        return self.id
 
     async def before_fallback(self) -> None:
         """Note that the fallback runs, so that a restart does not run it twice."""

@@ -34,8 +34,8 @@ class QueuedMessage:
     the fallback actions. until: when to stop trying, None before the first attempt. tried: the fallback has had
     its turn. tries: attempts so far. watched: the message was sent, only its fallback waits. outgoing: its row in the
     journal, if its delivery report is awaited. missed: its outcome, if that is why the fallback waits. transport: that
-    submitted it, if its delivery report is awaited. repeated: it was already sent once more. limit: the reason of the
-    spending limit that holds it back. attempt: the last attempt to send it with others in a digest. boot: the
+    submitted it, if its delivery report is awaited. repeated: it was already sent once more, or its next attempt does
+    so. limit: the reason of the spending limit that holds it back. attempt: the last attempt in the journal. boot: the
     start of the machine whose clock its times follow. offset: of that clock from the monotonic one. noted: when it was
     queued by the clock of an earlier start. Times are seconds since 1970. The names of the fields are the keys of the
     stored form.

@@ -28,11 +28,12 @@ from .digest_sender import DigestSender, waits_for_room
 from .failures import FailureReporter
 from .models import DeliveryResult, QueuedMessage, StoredMessage
 from .outcome_events import async_report_outcome
-from .recovery import async_interrupted, attempt_id
+from .recovery import async_recover, by_attempt, final_result
 from .report_watch import ReportWatch, RunFallback
 from .retry_policy import TOO_LATE, at_present, is_too_late, pause_after, retry_pause
 from .schedule import Schedule
 from .storage import WOULD_BE_LOST, QueueStorage
+from .stored_alarms import Alarm, running_rows
 from .wait_reason import WaitReason, wait_reason
 
 _LOGGER = logging.getLogger(__name__)
@@ -114,6 +115,10 @@ class DeferredQueue:
             raise
         return stored
 
+    def alarm(self, message: QueuedMessage) -> Alarm:
+        """Return a critical message of a call as it is stored while it is being sent."""
+        return Alarm(self._clock.stamp(message), self._storage, self.journal)
+
     @callback
     def _on_change(self) -> None:
         async_dispatcher_send(self.hass, signal_waiting(self.entry.entry_id))
@@ -134,12 +139,11 @@ class DeferredQueue:
         except StoreError as error:
             _LOGGER.error("The queued messages could not be read (%s)", error)  # noqa: TRY400
             return
-        interrupted: dict[str, list[StoredMessage]] = {}
-        for one in left:
-            if (stored := await self._async_recover(one)) is not None:
-                interrupted.setdefault(attempt_id(stored), []).append(stored)
-        for group in interrupted.values():
+        left = [one for one in left if one.row not in running_rows(self.hass)]
+        interrupted = [stored for one in left if (stored := await self._async_recover(one)) is not None]
+        for group in by_attempt(interrupted):
             await self._async_recover_interrupted(group)
+        self.journal.forget_waiting(self.entry.entry_id)
         watched = {stored.message.outgoing for stored in self._reports.schedule.messages.values()}
         await self._reports.async_check({row for row in watched if row is not None})
         self._schedule.set_timer()
@@ -216,14 +220,14 @@ class DeferredQueue:
 
     async def _async_recover_interrupted(self, group: list[StoredMessage]) -> None:
         """Queue the messages of an attempt again, or report its outcome if they must not be sent again."""
-        receipt = await async_interrupted(self.journal, group[0])
+        receipt, queued = await async_recover(self.journal, self._storage, group)
+        for stored in queued:
+            self._load(stored)
         if receipt is None:
-            for stored in group:
-                self._load(stored)
-        elif len(group) > 1:
-            await self.digests.async_end(group, DeliveryResult(group[-1].message.addressee(self.entry), receipt))
-        else:
-            await self._async_end(group[0], DeliveryResult(group[0].message.addressee(self.entry), receipt))
+            return
+        message = group[-1].message
+        result = DeliveryResult(message.addressee(self.entry), receipt, repeated=message.repeated)
+        await (self.digests.async_end(group, result) if len(group) > 1 else self._async_end(group[0], result))
 
     # --- attempts ---
 
@@ -352,6 +356,7 @@ class DeferredQueue:
     async def _async_end(self, stored: StoredMessage, result: DeliveryResult) -> None:
         """Report the outcome of a message and delete it."""
         message = stored.message
+        result = final_result(message, result)
         async_report_outcome(self.hass, self.entry, result, message)
         self.failures.async_end(result, message.priority, None, automatic=message.automatic)
         await self._storage.async_delete(stored.row)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from typing import Any, Protocol
 
 from homeassistant.config_entries import ConfigEntry
@@ -96,8 +97,9 @@ class ReportWatch:
             _LOGGER.warning("The fallback of a message was skipped: its recipient was removed, or it is too late")
             await self._async_end(stored, why, [])
             return
+        message = replace(message, attempt=f"watch.{token_hex(8)}")
         with contextlib.suppress(StoreError):
-            await self.storage.async_update(stored, going=True)
+            await self.storage.async_update(replace(stored, message=message), going=True)
         steps: list[dict[str, str]] = []
         try:
             steps = await self.run_fallback(replace(message, number=addressee.number), why, may_repeat=may_repeat)

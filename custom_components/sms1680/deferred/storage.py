@@ -25,10 +25,10 @@ class QueueStorage:
         """Return the messages that an earlier run has left. Raises StoreError."""
         return await asyncio.wrap_future(self._store.load_deferred(self._entry_id))
 
-    async def async_insert(self, message: QueuedMessage, due: datetime) -> StoredMessage:
-        """Store a new message. Raises StoreError."""
+    async def async_insert(self, message: QueuedMessage, due: datetime, *, going: bool = False) -> StoredMessage:
+        """Store a new message. going: it is being sent. Raises StoreError."""
         row = await asyncio.wrap_future(
-            self._store.save_deferred(self._entry_id, message.number, due, message.as_json())
+            self._store.save_deferred(self._entry_id, message.number, due, message.as_json(), going=going)
         )
         return StoredMessage(row, due, message)
 
@@ -48,6 +48,15 @@ class QueueStorage:
     def update_soon(self, stored: Iterable[StoredMessage]) -> None:
         """Store the present form of several messages without waiting for it."""
         self._store.save_deferred_together(self._entry_id, _rows(stored, going=False))
+
+    def delete_soon(self, rows: Sequence[int]) -> None:
+        """Delete messages that are done without waiting for it."""
+        self._store.delete_deferred_rows(rows)
+
+    def delete_inserted(self, inserting: asyncio.Task[StoredMessage]) -> None:
+        """Delete a new message that was stored too late, as a callback of its task."""
+        if not inserting.cancelled() and inserting.exception() is None:
+            self.delete_soon([inserting.result().row])
 
     async def async_delete_together(self, rows: Sequence[int]) -> None:
         """Delete messages that are done."""

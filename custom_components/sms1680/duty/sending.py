@@ -30,6 +30,13 @@ _LOGGER = logging.getLogger(__name__)
 _UNCERTAIN: Final = (DeliveryState.SENDING, DeliveryState.UNKNOWN)
 
 
+def _is_uncertain(states: list[DeliveryState]) -> bool:
+    """Return whether a text may not have arrived, and was not sent once more."""
+    uncertain = [state for state in states if state in _UNCERTAIN]
+    others = set(states) - set(uncertain)
+    return len(uncertain) == 1 and others <= {DeliveryState.NOT_SENT, DeliveryState.REFUSED}
+
+
 class _OnSent(Protocol):
     def __call__(self, alarm: DutyAlarm, *, reached: bool) -> Awaitable[None]: ...
 
@@ -65,7 +72,7 @@ class AlarmSender:
             states = await self._async_states(text)
             if all(state is DeliveryState.NOT_SENT for state in states):
                 texts.append((text, False))
-            elif text.kind is TextKind.ALARM and any(state in _UNCERTAIN for state in states):
+            elif text.kind is TextKind.ALARM and _is_uncertain(states):
                 texts.append((text, True))
             else:
                 alarm.outbox.remove(text)

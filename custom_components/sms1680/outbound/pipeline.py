@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -16,72 +16,27 @@ from homeassistant.util import dt as dt_util
 from ..account.journal import SendContext
 from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
+from ..const import CONF_CMPP
 from ..deferred.attempt import Attempt, RunningMessages
 from ..deferred.failures import async_fire_sent
 from ..deferred.models import HANDLED, DeliveryResult, QueuedMessage
 from ..deferred.policy import NO_POLICY, DeliveryPolicy
 from ..deferred.queue import DeferredQueue
 from ..deferred.retry_policy import pause_after
+from ..deferred.stored_alarms import StoredAlarms
 from ..recipients import Addressee
 from ..store.manager import StoreManager
-from .fallback import FailedMessage, FallbackRunner, allows_duplicates, check_fallback
+from .fallback import FailedMessage, FallbackRunner, check_fallback
+from .item import FALLS_BACK, OutboundItem
 from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
-from .repeat import REPORT_WITHIN, async_repeat, repeats
+from .repeat import REPORT_WITHIN, BeforeRepeat, async_repeat, marked, repeats
 from .send import send_with_safe_text
 from .shares import async_deliver_shares
 
 _REPEAT: Final = "repeat"  # the step that sends a message once more
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
-# With these outcomes the message certainly does not arrive now, so that the fallback cannot duplicate it.
-_FALLS_BACK: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
-
-
-@dataclass(frozen=True, repr=False)
-class _OutboundItem:
-    """A message to one addressee on its way through the stages.
-
-    context: for the permissions of the fallback. queue: of the account when the delivery started, even if the account
-    was unloaded since.
-    """
-
-    addressee: Addressee
-    text: str
-    policy: DeliveryPolicy
-    options: MessageOptions
-    context: Context
-    queue: DeferredQueue
-
-    def queued(self, **fields: Any) -> QueuedMessage:
-        """Return the message as it is queued."""
-        addressee, options = self.addressee, self.options
-        return QueuedMessage(
-            addressee.number,
-            self.text,
-            addressee.name,
-            addressee.subentry_id,
-            options.extension_for(addressee),
-            options.priority,
-            self.policy,
-            options.context.automatic,
-            self.context.user_id,
-            dt_util.utcnow().timestamp(),
-            at=options.at.timestamp() if options.at else None,
-            **fields,
-        )
-
-    @property
-    def allows_duplicates(self) -> bool:
-        """Whether the fallback may send a possible duplicate."""
-        return allows_duplicates(self.policy.fallback, self.options)
-
-    def falls_back(self, result: DeliveryResult) -> bool:
-        """Return whether this result makes the fallback run."""
-        outcome = result.receipt.outcome
-        return bool(self.policy.fallback and not result.is_pending) and (
-            outcome in _FALLS_BACK or (outcome is Outcome.UNKNOWN and self.allows_duplicates)
-        )
 
 
 async def async_deliver(
@@ -134,40 +89,67 @@ async def _async_deliver(
         # The fallback must not wait long, and a shared request is as patient as the most patient of its callers.
         options, batched = replace(options, patience=_PATIENCE), False
     items = [
-        _OutboundItem(addressee, text, own_policy, options, context, addressee.entry.runtime_data.deferred)
+        OutboundItem(addressee, text, own_policy, options, context, addressee.entry.runtime_data.deferred)
         for addressee, text, own_policy in zip(addressees, message.texts, policies, strict=True)
     ]
     results = await _async_hold_back(hass, items)
     places = [place for place in range(len(items)) if place not in results]
     items_now = [items[place] for place in places]
+    alarms = {place: item.queue.alarm(item.queued()) for place, item in enumerate(items_now) if item.is_stored}
     with RunningMessages({item.queue.failures for item in items_now}) as running:
         options = options.with_on_row(running.add)
         items_now = [replace(item, options=options) for item in items_now]
-        sent = await send_with_safe_text(
-            hass,
-            [item.addressee for item in items_now],
-            message.select(places),
-            options,
-            [item.policy.safe_text for item in items_now],
-            batched=batched,
-            hold_back=lambda place, result: _async_wait_for_room(items_now[place], result),
-        )
-        for result in sent:
-            running.add(result.receipt.number, result.outgoing)
-        sent = await asyncio.gather(*(_async_repeat(hass, *one) for one in zip(items_now, sent, strict=True)))
-        if options.at is None:
-            sent = await _async_fall_back(hass, items_now, sent)
-        for place, item, result in zip(places, items_now, sent, strict=True):
-            results[place] = await _async_finish(item, result)
+        async with StoredAlarms(hass, alarms) as stored:
+            sent = await _async_send_items(
+                hass, items_now, message.select(places), options, running, stored, batched=batched
+            )
+            for place, item, result in zip(places, items_now, sent, strict=True):
+                results[place] = await _async_finish(item, result)
     return [results[place] for place in range(len(items))]
 
 
-async def _async_repeat(hass: HomeAssistant, item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
-    """Send a critical message with an unknown outcome once more; return the result that counts."""
+async def _async_send_items(  # noqa: PLR0917 - the parts of one call
+    hass: HomeAssistant,
+    items: Sequence[OutboundItem],
+    message: OutgoingMessage,
+    options: MessageOptions,
+    running: RunningMessages,
+    stored: StoredAlarms,
+    *,
+    batched: bool,
+) -> list[DeliveryResult]:
+    """Send what nothing holds back, with its repetition and its fallback. stored: the alarms among the items."""
+    if stored.attempt is not None:
+        options = replace(options, context=replace(options.context, attempt_id=stored.attempt))
+    results = await send_with_safe_text(
+        hass,
+        [item.addressee for item in items],
+        message,
+        options,
+        [item.policy.safe_text for item in items],
+        batched=batched,
+        hold_back=lambda place, result: _async_wait_for_room(items[place], result),
+    )
+    for result in results:
+        running.add(result.receipt.number, result.outgoing)
+    before = [partial(stored.async_before_repeat, place) for place in range(len(items))]
+    results = await asyncio.gather(
+        *(_async_repeat(hass, *one) for one in zip(items, results, before, strict=True)),
+    )
+    return results if options.at is not None else await _async_fall_back(hass, items, results)
+
+
+async def _async_repeat(
+    hass: HomeAssistant, item: OutboundItem, result: DeliveryResult, before: BeforeRepeat
+) -> DeliveryResult:
+    """Send a critical message with an unknown outcome once more; return the result that counts.
+
+    before: notes that it is repeated, and returns the name of the attempt.
+    """
     if result.receipt.outcome is not Outcome.UNKNOWN or not repeats(item.policy, item.options):
         return result
     text = item.policy.safe_text if result.safe and item.policy.safe_text else item.text
-    again = await async_repeat(hass, item.addressee, text, item.options, result.transport)
+    again = await async_repeat(hass, item.addressee, text, item.options, result.transport, before)
     if again is None:
         return result
     failures = item.queue.failures
@@ -178,7 +160,7 @@ async def _async_repeat(hass: HomeAssistant, item: _OutboundItem, result: Delive
     return replace(again, repeated=True, safe=result.safe)
 
 
-async def _async_finish(item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
+async def _async_finish(item: OutboundItem, result: DeliveryResult) -> DeliveryResult:
     """Let a message wait if there is something to wait for; otherwise report its end if it failed."""
     waits = await _async_fall_back_later(item, result)
     if not waits:
@@ -196,7 +178,7 @@ async def _async_finish(item: _OutboundItem, result: DeliveryResult) -> Delivery
     return result
 
 
-async def _async_hold_back(hass: HomeAssistant, items: Sequence[_OutboundItem]) -> dict[int, DeliveryResult]:
+async def _async_hold_back(hass: HomeAssistant, items: Sequence[OutboundItem]) -> dict[int, DeliveryResult]:
     """Queue the messages that quiet hours hold back, and those for which others wait that a limit holds back.
 
     One that cannot be queued is sent rather than lost.
@@ -222,7 +204,7 @@ async def _async_hold_back(hass: HomeAssistant, items: Sequence[_OutboundItem]) 
 
 
 async def _async_wait_for_room(
-    item: _OutboundItem, result: DeliveryResult, *, queued: bool = False, after_fallback: bool = False
+    item: OutboundItem, result: DeliveryResult, *, queued: bool = False, after_fallback: bool = False
 ) -> DeliveryResult:
     """Let a message over one of our own limits wait for room; return its result, pending if it waits.
 
@@ -243,7 +225,7 @@ async def _async_wait_for_room(
 
 
 async def _async_fall_back(
-    hass: HomeAssistant, items: Sequence[_OutboundItem], results: Sequence[DeliveryResult]
+    hass: HomeAssistant, items: Sequence[OutboundItem], results: Sequence[DeliveryResult]
 ) -> list[DeliveryResult]:
     """Run the fallback of the messages that failed, once for those that share it."""
     results = list(results)
@@ -267,7 +249,7 @@ async def _async_fall_back(
     return results
 
 
-async def _async_fall_back_later(item: _OutboundItem, result: DeliveryResult) -> bool:
+async def _async_fall_back_later(item: OutboundItem, result: DeliveryResult) -> bool:
     """Let the fallback of a scheduled message wait for its time; return whether it does.
 
     A message that is still to be sent needs none yet.
@@ -278,7 +260,7 @@ async def _async_fall_back_later(item: _OutboundItem, result: DeliveryResult) ->
     return await item.queue.async_enqueue(item.queued(watched=True, missed=outcome.value), at)
 
 
-async def _async_await_report(item: _OutboundItem, result: DeliveryResult) -> None:
+async def _async_await_report(item: OutboundItem, result: DeliveryResult) -> None:
     """Let a critical message wait for its delivery report, so that it is repeated or falls back if none comes."""
     fallback, queue = item.policy.fallback, item.queue
     if result.receipt.outcome is not Outcome.ACCEPTED:
@@ -292,7 +274,7 @@ async def _async_await_report(item: _OutboundItem, result: DeliveryResult) -> No
         await queue.async_await_report(watched, due)
 
 
-async def _async_keep_trying(item: _OutboundItem, result: DeliveryResult) -> DeliveryResult:
+async def _async_keep_trying(item: OutboundItem, result: DeliveryResult) -> DeliveryResult:
     """Queue a message that was certainly not sent, for as long as the policy asks for."""
     policy, at, now = item.policy, item.options.at, dt_util.utcnow()
     keep_trying, falls_back_later = policy.keep_trying, bool(at and policy.fallback)
@@ -332,8 +314,12 @@ async def _async_attempt(
     options = MessageOptions(at, queued.extension, queued.priority, context=context, digest=attempt.digest)
     if not options.is_critical and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.NOT_SENT), delayed_until=until)
-    item = _OutboundItem(addressee, queued.text, queued.policy, options, Context(user_id=queued.user), queue)
-    message = text_to([addressee], shorten_for([addressee], queued.text))
+    item = OutboundItem(addressee, queued.text, queued.policy, options, Context(user_id=queued.user), queue)
+    text, safe_text = shorten_for([addressee], queued.text), queued.policy.safe_text
+    if queued.repeated:  # the end of the program interrupted the first attempt, by CMPP if the account has it
+        text, safe_text = marked(addressee, text), marked(addressee, safe_text) if safe_text else None
+        context = replace(context, avoid=CONF_CMPP)
+    message = text_to([addressee], text)
     attempt_options = replace(options, context=replace(context, attempt_id=attempt.id, request_hook=attempt))
     try:
         check(hass, [addressee], message, options)
@@ -344,10 +330,13 @@ async def _async_attempt(
         [addressee],
         message,
         attempt_options,
-        [queued.policy.safe_text],
+        [safe_text],
         hold_back=lambda _, over: _async_wait_for_room(item, over, queued=True, after_fallback=queued.tried),
     )
-    result = await _async_repeat(hass, item, result)
+    if queued.repeated:
+        result = replace(result, repeated=result.receipt.outcome.may_arrive)
+    else:
+        result = await _async_repeat(hass, item, result, attempt.before_repeat)
     if at is None and not queued.tried:
         if queued.policy.fallback:
             await attempt.before_fallback()
@@ -370,7 +359,7 @@ async def _async_run_fallback(
     options = MessageOptions(None, queued.extension, queued.priority, context=SendContext(queued.automatic))
     if policy.fallback:
         runner = FallbackRunner(hass, policy.fallback, options, Context(user_id=queued.user))
-        failed = FailedMessage(addressee, queued.text, why, None, policy.safe_text, why not in _FALLS_BACK)
+        failed = FailedMessage(addressee, queued.text, why, None, policy.safe_text, why not in FALLS_BACK)
         ((*steps,),) = await runner.async_run([failed])
     by_account = policy.fallback is not None and policy.fallback.account
     if not may_repeat or queued.repeated or not repeats(policy, options) or entry.state is not ConfigEntryState.LOADED:
@@ -380,12 +369,16 @@ async def _async_run_fallback(
     queue = entry.runtime_data.deferred
     with RunningMessages([queue.failures]) as running:
         options = options.with_on_row(running.add)
-        again = await async_repeat(hass, addressee, queued.text, options, queued.transport)
+
+        async def attempt() -> str | None:
+            return queued.attempt
+
+        again = await async_repeat(hass, addressee, queued.text, options, queued.transport, attempt)
         if again is None:
             return steps
         handled = any(step["outcome"] in HANDLED for step in steps)
         if again.receipt.outcome is Outcome.ACCEPTED and not handled:
-            item = _OutboundItem(addressee, queued.text, policy, options, Context(user_id=queued.user), queue)
+            item = OutboundItem(addressee, queued.text, policy, options, Context(user_id=queued.user), queue)
             await _async_await_report(item, replace(again, repeated=True))
         else:
             queue.failures.async_conclude([again.outgoing])

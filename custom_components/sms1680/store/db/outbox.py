@@ -276,12 +276,6 @@ def last_report(connection: sqlite3.Connection, entry: str) -> datetime | None:
     return None if at is None else from_micros(at)
 
 
-def states_of_attempt(connection: sqlite3.Connection, attempt: str) -> list[DeliveryState]:
-    """Return the states of the messages that an attempt of a deferred message sent."""
-    found = connection.execute("SELECT state FROM outgoing WHERE attempt = ?", (attempt,))
-    return [DeliveryState(state) for (state,) in found]
-
-
 def latest_states(connection: sqlite3.Connection, entry: str, recipients: Collection[str]) -> list[DeliveryUpdate]:
     """Return the state of the latest message to each recipient of an account."""
     return _first_of_each(connection, entry, recipients, "ORDER BY at DESC, row DESC")

@@ -8,6 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate
 
+from .attempts import conclude_attempt, forget_attempt, forget_waiting, release_attempts, states_of_attempt
 from .conversations import conversation_page, count_unread, list_conversations
 from .deferred import delete_deferred_row, delete_deferred_rows, load_deferred, save_deferred, save_deferred_together
 from .history import (
@@ -35,7 +36,6 @@ from .outbox import (
     settle_cancel,
     settle_dispatch,
     settle_partial,
-    states_of_attempt,
     unconcluded,
 )
 from .records import DeliveryUpdate, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
@@ -98,6 +98,10 @@ class MessageStore:
     conclude = _method(conclude)
     last_report = _method(last_report)
     states_of_attempt = _method(states_of_attempt)
+    conclude_attempt = _method(conclude_attempt)
+    release_attempts = _method(release_attempts)
+    forget_attempt = _method(forget_attempt)
+    forget_waiting = _method(forget_waiting)
     latest = _method(latest_states)
     last_delivered = _method(last_delivered)
     save_deferred = _method(save_deferred)
