@@ -16,8 +16,9 @@ from homeassistant.helpers import (
     entity_registry as er,
     label_registry as lr,
 )
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_capture_events
 
+from custom_components.sms1680 import const
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, BOB, STRANGER, SetUp, act, numbers, refuse_long_texts
 
@@ -216,6 +217,7 @@ class TestSeveralAccounts:
     async def test_account_that_is_not_loaded_is_an_error(
         self, hass: HomeAssistant, entry: MockConfigEntry, other: MockConfigEntry
     ) -> None:
+        failed = async_capture_events(hass, const.EVENT_MESSAGE_FAILED)
         await hass.config_entries.async_unload(other.entry_id)
         with pytest.raises(ServiceValidationError, match="Office is not loaded"):
             await send(hass, entity_id="notify.carol")
@@ -223,8 +225,16 @@ class TestSeveralAccounts:
             await send(hass, number=ALICE, config_entry_id=other.entry_id)
         for disabled in (entry, other):
             await hass.config_entries.async_set_disabled_by(disabled.entry_id, ConfigEntryDisabler.USER)
+        with pytest.raises(
+            ServiceValidationError, match=r"all accounts are disabled \(Home .*Office .*\)\. Enable one"
+        ):
+            await send(hass, number=ALICE)
+        assert [event.data["reason"] for event in failed][-1] == "account_disabled"
+        for removed in (entry, other):
+            await hass.config_entries.async_remove(removed.entry_id)
         with pytest.raises(ServiceValidationError, match="no account"):
             await send(hass, number=ALICE)
+        assert [event.data["reason"] for event in failed][-1] == "account_not_found"
 
 
 class TestPermissions:

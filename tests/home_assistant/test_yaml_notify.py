@@ -12,8 +12,9 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_capture_events
 
+from custom_components.sms1680 import const
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, BOB, PASSWORD, STRANGER, SetUp, numbers
 
@@ -191,6 +192,17 @@ class TestOwnAccount:
             (ALICE, "【某某科技】门开了", ""),
             (BOB, "【某某科技】门开了", "7"),
         ]
+
+    async def test_message_over_its_limit_is_reported(
+        self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox
+    ) -> None:
+        failed = async_capture_events(hass, const.EVENT_MESSAGE_FAILED)
+        await read(hass, {**own, "hourly_limit": 1})
+        await notify(hass)
+        with pytest.raises(HomeAssistantError):
+            await notify(hass)
+        assert [(event.data["number"], event.data["reason"]) for event in failed] == [(ALICE, "hourly_limit")]
+        assert numbers(sandbox) == [ALICE]
 
     async def test_failed_message_raises(self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox) -> None:
         await read(hass, own)

@@ -83,8 +83,11 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> ConfigEntry[Any]:
     if entry_id is None:
         # An account that is being reloaded counts: another one must not send its messages.
         enabled = [entry for entry in entries if entry.disabled_by is None]
+        if not entries:
+            raise validation_error("no_account")
         if not enabled:
-            raise not_loaded_error(entries[0]) if len(entries) == 1 else validation_error("no_account")
+            several = validation_error("accounts_disabled", accounts=_listed(entries))
+            raise not_loaded_error(entries[0]) if len(entries) == 1 else several
         if len(enabled) > 1:
             raise validation_error("several_accounts", accounts=_listed(enabled))
         entry_id = enabled[0].entry_id

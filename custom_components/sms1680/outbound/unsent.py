@@ -33,6 +33,7 @@ _CAUSES: Final = {
     "accounts_of_one_name": DropReason.ACCOUNT_AMBIGUOUS,
     "account_not_loaded": DropReason.ACCOUNT_NOT_LOADED,
     "account_disabled": DropReason.ACCOUNT_DISABLED,
+    "accounts_disabled": DropReason.ACCOUNT_DISABLED,
     "entity_disabled": DropReason.RECIPIENT_DISABLED,
 }
 
