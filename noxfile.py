@@ -45,6 +45,7 @@ PINS = "lib/python*/site-packages/homeassistant/package_constraints.txt"
 EDITABLE = ("--no-deps", "--no-build-isolation", "--editable", ".")
 WHEEL_SOURCES = ("pyproject.toml", "LICENSE", "README.md", "custom_components", "apprise_plugin", "sandbox")
 NO_TESTS_COLLECTED = 5
+PROGRAMS = ("homeassistant", "apprise")
 
 Step = Sequence[str]  # the arguments of one `uv pip install`
 
@@ -80,11 +81,10 @@ LANES = {
     "core-oldest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (group("test", "oldest"), EDITABLE)),
     "core-newest": Lane("3.11", CORE_TESTS, ("apprise", "httpx"), (group("test", "newest"), EDITABLE)),
     "wheel": Lane("3.11", WHEEL_TESTS, ("apprise", "httpx"), (group("test", "newest"),), from_wheel=True),
-    "ha-oldest": Lane("3.13", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("oldest")),
-    "ha-newest": Lane(
-        "3.14.2", HOME_ASSISTANT_TESTS, ("homeassistant", "apprise"), home_assistant_steps("newest"), measured=True
-    ),
-    "attack": Lane("3.14.2", ["tests/attack"], ("homeassistant", "apprise"), home_assistant_steps("newest")),
+    "ha-oldest": Lane("3.13", HOME_ASSISTANT_TESTS, PROGRAMS, home_assistant_steps("oldest")),
+    "ha-newest": Lane("3.14.2", HOME_ASSISTANT_TESTS, PROGRAMS, home_assistant_steps("newest"), measured=True),
+    "attack": Lane("3.14.2", ["tests/attack"], PROGRAMS, home_assistant_steps("newest")),
+    "recipes": Lane("3.14.2", ["tests/recipes"], PROGRAMS, home_assistant_steps("newest")),
 }
 
 

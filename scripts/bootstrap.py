@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 TOOLS = VENV / "tools"
 # nox still supports Python 3.8, so pip takes the newest release that runs on the Python of the starter.
 TOOL_REQUIREMENTS = ("nox>=2025.2.9", "uv>=0.13,<1")
-LANES = ("core-oldest", "core-newest", "wheel", "ha-oldest", "ha-newest", "attack")
+LANES = ("core-oldest", "core-newest", "wheel", "ha-oldest", "ha-newest", "attack", "recipes")
 
 # Variables that would make uv, nox or an interpreter use another environment or other sessions.
 MISLEADING = (

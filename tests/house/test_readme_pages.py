@@ -34,11 +34,12 @@ PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"
 BOTH = pytest.mark.parametrize("language", LANGUAGES)
 EACH = pytest.mark.parametrize(("page", "language"), [(page, language) for page in PAGES for language in LANGUAGES])
 
-# `none` cannot be run; tests/home_assistant/test_docs.py runs the last four.
+# `none` cannot be run; tests/home_assistant/test_docs.py runs the four before the last, and tests/recipes the last one.
 KINDS = {
     *("python", "shell", "cmpp", "apprise-config", "dropin", "mailrise"),
     *("scripts", "install", "compose", "dockerfile", "upstream", "none"),
     *("automation", "script", "configuration", "push"),
+    "recipe",
 }  # fmt: skip
 
 

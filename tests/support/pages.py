@@ -22,6 +22,7 @@ PAGES = (
     *HOME_ASSISTANT_PAGES,
     *("docs/apprise", "docs/python", "docs/reference", "docs/china", "docs/troubleshooting", "docs/security"),
     *("docs/robustness", "docs/development", "docs/outcomes-matrix", "docs/shared-state", "docs/upstream"),
+    "docs/fixed-address",
 )
 
 _EXAMPLE = re.compile(

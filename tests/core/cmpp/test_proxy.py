@@ -116,6 +116,7 @@ async def test_tls_is_inside_the_tunnel_and_around_it(
     ("answer", "problem"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n", ProxyProblem.CREDENTIALS),
+        (b"HTTP/1.0 401 Unauthorized\r\n", ProxyProblem.CREDENTIALS),
         (b"HTTP/1.0 403 Forbidden\r\nContent-Length: 99999\r\n\r\n<html>", ProxyProblem.FORBIDDEN),
         (b"HTTP/1.1 429 Slow Down\r\n\r\n", ProxyProblem.FORBIDDEN),
         (b"HTTP/1.1 500 Unable to connect\r\n\r\n", ProxyProblem.NO_GATEWAY),

@@ -17,6 +17,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: [^\x00-\x08\x0a-
 _HEADER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 _HOST: Final = re.compile(r"[0-9A-Za-z._-]+")
 _START: Final = b"HTTP/1."
+_CREDENTIALS: Final = frozenset({401, 407})  # tinyproxy answers a wrong password with 401
 _NO_PROXY: Final = frozenset({400, 404, 405, 501})  # how a web server answers CONNECT
 
 
@@ -194,7 +195,7 @@ class ConnectAnswer:
         first, *headers = bytes(head).split(b"\r\n")
         found = _STATUS_LINE.fullmatch(first)
         status = int(found[1]) if found else 0
-        if status == 407:
+        if status in _CREDENTIALS:
             raise ProxyError(ProxyProblem.CREDENTIALS)
         if status in _NO_PROXY:
             raise ProxyError(ProxyProblem.NOT_UNDERSTOOD)
