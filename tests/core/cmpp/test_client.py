@@ -251,7 +251,7 @@ async def test_late_answers_turn_unknown_into_accepted(gateway: Any, connect: Ma
     waiting: list[Any] = []
     receipts: asyncio.Queue[Receipt] = asyncio.Queue()
     gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
-    client = connect(answer_timeout=0.02, idle=1000.0, on_receipt=receipts.put_nowait)
+    client = connect(answer_timeout=0.5, idle=1000.0, on_receipt=receipts.put_nowait)
     await refused_with(client, UnknownOutcomeError, NUMBER, "门" * 100)
     for one in waiting:
         gateway.accept(*one)
@@ -320,7 +320,7 @@ async def test_window_is_respected_and_critical_messages_overtake(gateway: Any, 
 async def test_missing_answer_within_t_is_unknown(gateway: Any, connect: Make, refused_with: Any) -> None:
     receipts: list[Receipt] = []
     gateway.on[Submit] = lambda *_: None
-    client = connect(answer_timeout=0.05, on_receipt=receipts.append)
+    client = connect(answer_timeout=0.5, on_receipt=receipts.append)
     error = await refused_with(client, UnknownOutcomeError)
     assert error.reason is Reason.LOST
     [submit] = gateway.all(Submit)

@@ -52,7 +52,7 @@ async def test_an_id_of_another_kind_is_refused(gateway: Any, connect: Make, mes
 
 async def test_a_lost_answer_is_unknown_and_a_late_one_is_ignored(gateway: Any, connect: Make) -> None:
     gateway.on[Cancel] = lambda _line, _pdu: None
-    client = connect(answer_timeout=0.05)
+    client = connect(answer_timeout=0.5)
     assert await client.cancel(GOLDEN_ID) is CancelOutcome.UNKNOWN
     answer(gateway.lines[0], gateway.all(Cancel)[0])
     gateway.on[Cancel] = answer

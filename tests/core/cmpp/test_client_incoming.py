@@ -79,7 +79,7 @@ async def test_trap_2_report_without_its_submit_resp_is_returned_once(
         line.transport.close()
 
     taken: asyncio.Queue[Any] = asyncio.Queue()
-    client = connect(on_incoming=taken.put_nowait, sleep=at_once, answer_timeout=0.2)
+    client = connect(on_incoming=taken.put_nowait, sleep=at_once, answer_timeout=1.0)
     gateway.on[Submit] = report_and_hang_up
     await refused_with(client, UnknownOutcomeError)
     gateway.on[Submit] = gateway.accept
@@ -308,7 +308,7 @@ async def test_acknowledged_item_is_retried_by_the_client(gateway: Any, connect:
         if len(taken) == 1:
             raise OSError("disk full")
 
-    client = connect(on_incoming=take, answer_timeout=0.2, assembly_time=0.15)
+    client = connect(on_incoming=take, answer_timeout=1.0, assembly_time=1.2)
     await client.send(NUMBER, "hello")
     gateway.deliver(bytes((5, 0, 3, 9, 2, 1)) + b"half", tp_udhi=1)
     # Acknowledged at T/2 although the message was not whole: from then on only the client has it.
@@ -350,7 +350,7 @@ async def test_item_queued_longer_than_half_of_t_is_resent(gateway: Any, connect
             finally:
                 given_up.set()
 
-    client = connect(on_incoming=take, answer_timeout=0.1)
+    client = connect(on_incoming=take, answer_timeout=1.0)
     await client.send(NUMBER, "hello")
     _, *others = [gateway.deliver(content) for content in (b"1", b"2", b"3")]
     async with asyncio.timeout(20):
@@ -369,7 +369,7 @@ def half(reference: int) -> bytes:
 
 async def test_closing_leaves_unacknowledged_segments_to_the_gateway(gateway: Any, connect: Make) -> None:
     taken: list[Any] = []
-    client = connect(on_incoming=taken.append, answer_timeout=0.1, idle=1000.0)
+    client = connect(on_incoming=taken.append, answer_timeout=2.0, idle=1000.0)
     await client.send(NUMBER, "hello")
     gateway.deliver(half(1), tp_udhi=1, src_terminal_id="13800138001")
     await gateway.until(DeliverResp)
@@ -415,7 +415,7 @@ async def test_closing_retries_acknowledged_items_once(
         offered.set()
         raise OSError("disk full")
 
-    client = connect(on_incoming=take, answer_timeout=0.1, assembly_time=0.06)
+    client = connect(on_incoming=take, answer_timeout=1.0, assembly_time=1.2)
     await client.send(NUMBER, "hello")
     gateway.deliver(half(1), tp_udhi=1)
     async with asyncio.timeout(20):
@@ -447,7 +447,7 @@ async def test_logs_contain_no_secret_number_or_text(
     def drop(_: Any) -> None:
         raise OSError(reply)
 
-    client = connect(on_incoming=drop, answer_timeout=0.05)
+    client = connect(on_incoming=drop, answer_timeout=1.0)
     await client.send(NUMBER, text)
     gateway.deliver(reply.encode())
     gateway.on[Submit] = lambda *_: None

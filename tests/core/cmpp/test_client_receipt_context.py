@@ -67,7 +67,7 @@ async def test_a_late_answer_carries_context_and_index(gateway: Any, connect: Ma
     waiting: list[Any] = []
     recorded: asyncio.Queue[Receipt] = asyncio.Queue()
     gateway.on[Submit] = lambda line, pdu: waiting.append((line, pdu))
-    client = connect(answer_timeout=0.02, idle=1000.0, on_receipt=recorded.put_nowait)
+    client = connect(answer_timeout=0.5, idle=1000.0, on_receipt=recorded.put_nowait)
     context = object()
     await refused_with(client, UnknownOutcomeError, [ONE, TWO], "hello", context=context)
     for one in waiting:

@@ -167,7 +167,10 @@ async def test_message_waits_for_its_patience_and_is_not_sent(
     caplog.set_level(logging.DEBUG)
     proxy.answer = [b"HTTP/1.1 407 Denied\r\n\r\n"]
     statuses: list[Status] = []
-    client = connect(proxy=proxy.address, on_status=statuses.append)
+    refused = asyncio.Event()
+    client = connect(proxy=proxy.address, on_status=lambda status: statuses.append(status) or refused.set())
+    client.start()
+    await asyncio.wait_for(refused.wait(), 20)
     error = await refused_with(client, NotSentError, patience=0.05)
     assert error.receipts[0].reason is Reason.NO_CONNECTION
     assert statuses[0] == Status(
