@@ -37,7 +37,7 @@ _DETAILS = {
     ),
 }
 # The reasons of an HTTP answer whose usual sentence also says something about CMPP.
-_HTTP_SENTENCES = {
+HTTP_SENTENCES = {
     Reason.AUTHENTICATION: (
         "The user name or the password is wrong.",
         "登录名称（平台文档写作“登陆名称”）或密码不正确，请更正。",
@@ -170,8 +170,8 @@ def _describe_failure(receipt: Receipt, limits: SpendingLimits | None, *, sums_u
     if limits is not None and reason is not None and reason in OWN_LIMITS:
         return _describe_held_back(reason, limits, sums_up=sums_up)
     sentence = reason.sentence(environment_language()) if reason is not None else ""
-    if reason in _HTTP_SENTENCES:
-        sentence = say(*_HTTP_SENTENCES[reason])
+    if reason in HTTP_SENTENCES:
+        sentence = say(*HTTP_SENTENCES[reason])
     if receipt.detail in _DETAILS:
         sentence = say(*_DETAILS[receipt.detail])
     elif receipt.detail and reason in _SAFE_DETAILS:

@@ -22,6 +22,7 @@ import apprise
 import pytest
 from support.matrix import ROWS, Cell, NotApplicable, check_table
 
+from sms1680.apprise.log_messages import HTTP_SENTENCES
 from sms1680.apprise.plugin import NotifySMS1680
 from sms1680.http.responses import SEND
 from sms1680.limits import shared_state
@@ -201,7 +202,8 @@ def run_cell(house: House, case: str, door: int) -> Cell:
     phone = sum(message.state in {State.SENT, State.DELIVERED} for message in platform.messages)
     held = any(message.state is State.HELD for message in platform.messages)
     said = " ".join(one.getMessage() for one in caplog.records)
-    why = next((f": {reason}" for reason in Reason if reason.en in said), "")
+    sentences = {reason: HTTP_SENTENCES.get(reason, (reason.en,))[0] for reason in Reason}
+    why = next((f": {reason}" for reason, sentence in sentences.items() if sentence in said), "")
     if "was used up before a request could begin" in said:
         why = f": {Reason.DEADLINE}"
     told = () if result else (f"failure{why}",)
