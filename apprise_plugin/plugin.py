@@ -223,11 +223,11 @@ class NotifySMS1680(NotifyBase):
         The account and the numbers are read from the URL itself, because Apprise cuts a password at its second `:` or
         `@`. verify_host: ignored, since the URL contains no host.
         """
-        results = NotifyBase.parse_url(url, verify_host=verify_host)
-        found = URL.match(url) if isinstance(url, str) else None
         if isinstance(url, str) and has_unencoded_password(url):
             NotifySMS1680.logger.error("sms1680: %s", say(*UNENCODED))
             return None
+        results = NotifyBase.parse_url(url, verify_host=verify_host)
+        found = URL.match(url) if isinstance(url, str) else None
         if not results or not found:
             return None
         userinfo, _at, product_id = found["authority"].rpartition("@")

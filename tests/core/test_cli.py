@@ -151,3 +151,44 @@ def test_command_with_a_missing_package_names_it(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "sandbox needs aiohttp: pip install aiohttp" in done.stderr
+
+
+def test_low_balance_has_its_exit_code(run: Run) -> None:
+    done = run("balance", "--below", "1001")
+    assert (done.returncode, done.stdout) == (7, "1000\n")
+    assert "below 1001" in done.stderr
+    assert run("balance", "--below", "1000").returncode == 0
+    assert run("balance", "--watch", "0").returncode == 2
+
+
+def test_balance_is_watched_until_it_is_low(box: SandboxThread) -> None:
+    account = {"SMS1680_USERNAME": "demo", "SMS1680_PASSWORD": "demo1680", "SMS1680_PRODUCT_ID": "61341"}
+    environment = {**os.environ, **account, "SMS1680_GATEWAY": box.url, "LANG": "C.UTF-8"}
+    command = [sys.executable, "-m", "sms1680", "balance", "--watch", "0.05", "--below", "900"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert watching.stdout.readline() == "1000\n"
+        box.platform.faults.next("error")
+        assert "not understood" in watching.stderr.readline()
+        box.call(lambda platform: platform.accounts["demo"].balances.update({"61341": 950}))
+        assert watching.stdout.readline() == "950\n"
+        box.call(lambda platform: platform.accounts["demo"].balances.update({"61341": 899}))
+        out, err = watching.communicate(timeout=60)
+    assert (watching.returncode, out, err) == (7, "899\n", "sms1680: the balance is below 900\n")
+
+
+def test_watching_ends_at_a_signal(box: SandboxThread) -> None:
+    account = {"SMS1680_USERNAME": "demo", "SMS1680_PASSWORD": "demo1680", "SMS1680_PRODUCT_ID": "61341"}
+    environment = {**os.environ, **account, "SMS1680_GATEWAY": box.url, "LANG": "C.UTF-8"}
+    command = [sys.executable, "-m", "sms1680", "balance", "--json", "--watch", "600"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline()) == {"balance": 1000}
+        watching.terminate()
+        assert watching.communicate(timeout=60) == ("", "")
+    assert watching.returncode == 0

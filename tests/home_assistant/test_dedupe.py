@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from custom_components.sms1680.client import DeliveryReport, Reply
-from custom_components.sms1680.inbound.dedupe import Deduplicator
+from custom_components.sms1680.client.dedupe import Deduplicator
 from tests.home_assistant.helpers import ALICE, BOB
 
 HOUR, DAY = 3600, 24 * 3600

@@ -17,10 +17,21 @@ BOTH = pytest.mark.parametrize("language", ["en", "zh"])
 SAME = re.compile(
     r"`[^`]*`|(?:sms1680|SMS1680)\S*|\S*://\S*|\{[^}]*\}|\[[^]]*\]|-{1,2}[a-z][a-z-]*(?: [A-Z_]+)?|\b[A-Z_]{3,}\b"
 )
-PROGRAMS = ("send", "template", "batch", "balance", "estimate", "apprise", "apprise url", "sandbox")
+PROGRAMS = (
+    "send",
+    "template",
+    "batch",
+    "balance",
+    "estimate",
+    "apprise",
+    "apprise url",
+    "sandbox",
+    "listen",
+    "completion",
+)
 COMMANDS = {
     *PROGRAMS,
-    *("url", "text", "template", "file", "number", "refused", "unknown"),
+    *("url", "shell", "bash", "zsh", "fish", "text", "template", "file", "number", "refused", "unknown"),
 }
 ERRORS = (
     ["send", "x"],
@@ -49,9 +60,7 @@ def check(said: str, language: Language) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "command", [[], ["send"], ["template"], ["batch"], ["balance"], ["estimate"], ["apprise"], ["sandbox"]]
-)
+@pytest.mark.parametrize("command", [[], *(name.split() for name in PROGRAMS)], ids=" ".join)
 def test_help_is_whole(command: list[str], language: Language, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*command, "--help"])

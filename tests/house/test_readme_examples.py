@@ -54,6 +54,7 @@ OUTCOMES: dict[str, tuple[list[tuple[str, str]], tuple[str, ...]]] = {
         [(A, f"{SIGNED}一号门打开"), (B, f"{SIGNED}二号门打开"), (A, f"{SIGNED}李先生，后门 打开")],
         ("2 rows: accepted 2\n" * 2, "1 rows: accepted 1\n"),
     ),
+    "completion": ([], ()),
     "urls": (
         [(A, f"{SIGNED}报警\n后门 22:41 打开 HH:MM:SS"), (A, ALARM), (B, ALARM)],
         ("sms1680://",),

@@ -15,7 +15,7 @@ from support import ROOT
 from support.pages import LANGUAGES, PAGES, tables, write_table
 
 from sms1680 import DEFAULT_GATEWAY, Concern, Outcome, Reason, Repeat, ReportState, errors, push, text
-from sms1680.cli.output import EXIT_ACCEPTED, EXITS as _EXITS
+from sms1680.cli.output import EXIT_ACCEPTED, EXIT_LOW, EXITS as _EXITS
 from sms1680.cmpp.wire.results import CONNECT, SUBMIT
 from sms1680.errors import refused_query
 from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE
@@ -57,6 +57,7 @@ EXITS: dict[int, Words] = {
     4: ("refused", "被拒绝"),
     5: ("not sent", "未发出"),
     6: ("unknown", "结果不明"),
+    7: ("the balance is below `--below`", "剩余条数低于 `--below`"),
 }
 ERRORS: dict[str, Words] = {
     "SMS1680Error": ("the base class of all errors", "所有错误的基类"),
@@ -235,7 +236,7 @@ def concern_table(language: str) -> str:
 def exit_table(language: str) -> str:
     at = INDEX[language]
     head = (("Exit code", "Description"), ("退出码", "说明"))[at]
-    rows = [(code(number), EXITS[number][at]) for number in sorted(_EXITS.values())]
+    rows = [(code(number), EXITS[number][at]) for number in (*sorted(_EXITS.values()), EXIT_LOW)]
     rows.append(
         (code(2), ("nothing was attempted: the command or the message is invalid", "没有尝试：命令或短信内容无效")[at])
     )

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import override
 
 from aiohttp import web
@@ -20,6 +19,7 @@ from homeassistant.helpers.network import is_cloud_connection
 from homeassistant.util.aiohttp import MockRequest
 
 from ..client import parse_push
+from ..client.networks import is_in_networks
 from ..client.push import LONGEST_PUSH
 from ..const import CONF_NETWORKS, CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER
 from .models import InboundSource, NotAcceptedError
@@ -104,14 +104,3 @@ def _is_allowed(hass: HomeAssistant, request: Request, networks: Iterable[str]) 
     if remote is None or is_cloud_connection(hass):
         return False
     return is_in_networks(remote, networks)
-
-
-def is_in_networks(remote: str, networks: Iterable[str | IPv4Network | IPv6Network]) -> bool:
-    """Return whether an address is in one of the networks. Without networks, it is not."""
-    try:
-        address = ip_address(remote)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return any(address in ip_network(network, strict=False) for network in networks)

@@ -24,8 +24,9 @@ from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
 
+from ..client.networks import is_in_networks
 from ..const import CONF_NETWORKS, CONF_PUSH_SECRET, PUSH_PATH
-from .http_handler import async_handle_push, is_in_networks
+from .http_handler import async_handle_push
 from .models import InboundSource
 from .receiver import InboundProcessor
 

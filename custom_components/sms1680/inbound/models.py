@@ -8,10 +8,10 @@ from enum import StrEnum
 from homeassistant.core import callback
 
 from ..client import DeliveryReport, Reply
+from ..client.dedupe import SeenItem
 from ..conversation.engine.commands import AuthResult, CommandAttempt
 from ..store.db import DeliveryUpdate
 from ..store.intake import StoreIntake
-from .dedupe import SeenItem
 
 
 class InboundSource(StrEnum):

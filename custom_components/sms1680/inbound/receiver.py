@@ -21,6 +21,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.ulid import ulid_now
 
 from ..client import DeliveryReport, Reply
+from ..client.dedupe import REMEMBERED_FOR, Deduplicator, SeenItem
 from ..const import (
     CONF_CMPP,
     CONF_EXTENSION,
@@ -43,7 +44,6 @@ from ..recipients import find_recipient, recipients
 from ..store.db import PARTIAL_WINDOW, PendingEvent, Received, Report, StoreError, Uplink, comparable_number
 from ..store.intake import StoreIntake
 from ..store.manager import DATA_STORE, stores_texts
-from .dedupe import REMEMBERED_FOR, Deduplicator, SeenItem
 from .events import common_data, report_data, resolve_extension, uplink_data
 from .models import InboundSource, Incoming, NotAcceptedError
 

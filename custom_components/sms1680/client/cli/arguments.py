@@ -30,7 +30,6 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     )
     account.add_argument(
         "--password-file",
-        type=Path,
         metavar="FILE",
         help=say(
             "a file with the password in its first line; otherwise SMS1680_PASSWORD or SMS1680_PASSWORD_MD5",
@@ -136,15 +135,23 @@ def make_client(options: argparse.Namespace, **settings: Unpack[HTTPClientOption
 
 
 def _secret(options: argparse.Namespace) -> tuple[str | None, str | None]:
-    if options.password_file is None:
+    password = read_password_file(options.password_file)
+    if password is None:
         return os.environ.get("SMS1680_PASSWORD"), os.environ.get("SMS1680_PASSWORD_MD5")
+    return password, None
+
+
+def read_password_file(path: str | None) -> str | None:
+    """Return the first line of a password file, None without a file. Raise InvalidMessageError."""
+    if path is None:
+        return None
     try:
-        lines = options.password_file.read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
         raise InvalidMessageError(
             f"the password file cannot be read ({type(error).__name__})", "无法读取密码文件，请检查路径、权限和编码"
         ) from None
-    return (lines[0].strip() if lines else ""), None
+    return lines[0].strip() if lines else ""
 
 
 def read_text(given: str) -> str:

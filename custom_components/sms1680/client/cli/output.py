@@ -15,6 +15,7 @@ from ..receipts import Receipt
 EXIT_ACCEPTED = 0
 EXIT_ERROR = 1
 EXIT_INVALID = 2
+EXIT_LOW = 7
 # The most serious outcome decides the exit code of a call.
 EXITS = {Outcome.UNKNOWN: 6, Outcome.REFUSED: 4, Outcome.NOT_SENT: 5, Outcome.HELD: 3, Outcome.ACCEPTED: 0}
 

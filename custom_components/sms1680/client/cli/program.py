@@ -17,7 +17,9 @@ from ..language import environment_language, say
 from ..parser import Parser
 from .balance import add as add_balance
 from .bulk import add as add_bulk
+from .completion import add as add_completion
 from .estimate import add as add_estimate
+from .listen import add as add_listen
 from .output import EXIT_ERROR, EXIT_INVALID, exit_code, print_receipts, show
 from .send import add as add_send
 
@@ -52,14 +54,16 @@ def make_parser(given: Sequence[str]) -> argparse.ArgumentParser:
         prog="sms1680",
         description=say("SMS through the platform 1680.", "通过 1680 平台收发短信。"),
         epilog=say(
-            "Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown; 2 nothing attempted, 1 other error.",
-            "退出码：0 已接收，3 待人工审核，4 被拒绝，5 未发出，6 结果不明；2 没有尝试，1 其他错误。",
+            "Exit codes: 0 accepted, 3 held, 4 refused, 5 not sent, 6 unknown, 7 low balance; 2 nothing attempted, "
+            "1 other error.",
+            "退出码：0 已接收，3 待人工审核，4 被拒绝，5 未发出，6 结果不明，7 剩余条数过低；2 没有尝试，1 其他错误。",
         ),
     )
     parser.set_defaults(is_missing=False)
     commands = parser.add_subparsers(title=say("commands", "命令"), required=True)
-    for add in (add_send, add_bulk, add_balance, add_estimate):
+    for add in (add_send, add_bulk, add_balance, add_estimate, add_listen):
         add(commands)
+    add_completion(commands, lambda: make_parser([]))
     if given[:1] and given[0] in commands.choices:
         return parser  # the other commands are large, and an urgent message must not wait for them
     for entry in sorted(metadata.entry_points(group=COMMANDS), key=lambda entry: entry.name):

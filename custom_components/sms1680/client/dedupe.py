@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 
-from ..client import DeliveryReport, Reply, ReportState
-from ..client.bounded import BoundedDict
+from .bounded import BoundedDict
+from .push import DeliveryReport, Reply
+from .report_words import ReportState
 
 _MAX_REMEMBERED = 5000
 _DAY = 24 * 3600.0
