@@ -21,6 +21,13 @@ from sms1680.sandbox import SandboxThread
 
 A, B, C = "13800000000", "13900000001", "13700000002"
 TEXT = "[✅ 网站] [🔴 Down] ERROR 500 后门"
+VERSIONS = {
+    "changedetection.io": "0.60.10",
+    "mailrise": "1.4.0",
+    "borgmatic": "2.1.10",
+    "Prefect": "3.9.1",
+    "Airflow": "3.3.2",
+}
 # The host brings its own Apprise, so that one lane is enough.
 ONCE = pytest.mark.skipif(apprise.__version__ < "2", reason="core-newest tests this program with its own Apprise")
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -186,7 +193,7 @@ def changedetection(python_with: Callable[..., Path], wheel: Path) -> Path:
     more = "requests[socks] jinja2 linkify-it-py websockets"
     return python_with(
         "changedetection",
-        ("--no-deps", "changedetection.io==0.60.10"),
+        ("--no-deps", f"changedetection.io=={VERSIONS['changedetection.io']}"),
         (*needed.split(), *more.split()),
         wheel=wheel,
     )
@@ -215,7 +222,9 @@ def mailrise(python_with: Callable[..., Path], wheel: Path, url: Url, free_port:
 
     Mailrise 1.4.0 asks for a theme of None, which Apprise rejects since 2.3.
     """
-    python = python_with("mailrise", ("mailrise",), ("--upgrade", documented_apprise()), wheel=wheel)
+    python = python_with(
+        "mailrise", (f"mailrise=={VERSIONS['mailrise']}",), ("--upgrade", documented_apprise()), wheel=wheel
+    )
     config = tmp_path / "mailrise.conf"
     alarm = {"urls": [url(A, B)], "mailrise": {"title_template": "$subject"}}
     settings = {"configs": {"alarm": alarm}, "listen": {"host": "127.0.0.1", "port": free_port}}
@@ -289,7 +298,7 @@ apprise:
 
 @ONCE
 def test_borgmatic(python_with: Callable[..., Path], wheel: Path, url: Url, box: SandboxThread, tmp_path: Path) -> None:
-    python = python_with("borgmatic", ("borgmatic==2.1.10", "apprise"), wheel=wheel)
+    python = python_with("borgmatic", (f"borgmatic=={VERSIONS['borgmatic']}", "apprise"), wheel=wheel)
     (tmp_path / "config.yaml").write_text(BORGMATIC.format(folder=tmp_path, url=url(A)), "utf-8")
     command = [str(python.with_name("borgmatic")), "create", "--config", str(tmp_path / "config.yaml")]
     done = subprocess.run(
@@ -316,7 +325,7 @@ for url in sys.argv[1:]:
 
 @ONCE
 def test_prefect(python_with: Callable[..., Path], wheel: Path, script: Program, url: Url, box: SandboxThread) -> None:
-    python = python_with("prefect", ("prefect==3.9.1",), wheel=wheel)
+    python = python_with("prefect", (f"prefect=={VERSIONS['Prefect']}",), wheel=wheel)
     done = script(PREFECT, url(A), url(A, user="demo:wrong"), python=python)
     assert texts(box) == [(A, "任务失败\n夜间任务没有完成")], done.stderr
     assert done.returncode != 0
@@ -335,7 +344,9 @@ for connection in ("sms", "wrong"):
 def test_airflow(
     python_with: Callable[..., Path], wheel: Path, script: Program, url: Url, box: SandboxThread, tmp_path: Path
 ) -> None:
-    python = python_with("airflow", ("apache-airflow-providers-apprise==2.4.1", "apache-airflow==3.3.2"), wheel=wheel)
+    python = python_with(
+        "airflow", ("apache-airflow-providers-apprise==2.4.1", f"apache-airflow=={VERSIONS['Airflow']}"), wheel=wheel
+    )
     variables = {
         f"AIRFLOW_CONN_{name}": json.dumps({"conn_type": "apprise", "extra": {"config": {"path": address}}})
         for name, address in {"SMS": url(A), "WRONG": url(A, user="demo:wrong")}.items()
@@ -344,6 +355,14 @@ def test_airflow(
     assert done.returncode == 0, done.stderr  # the hook ignores the result
     assert texts(box) == [(A, "任务失败\n夜间任务没有完成")]
     assert "The user name or the password is wrong" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-Hans.md"])
+def test_readme_names_the_versions_of_these_tests(readme: str) -> None:
+    text = (ROOT / readme).read_text("utf-8")
+    assert [
+        host for host, version in VERSIONS.items() if not re.search(rf"^\| {host} \| {version}\b", text, re.MULTILINE)
+    ] == []
 
 
 @pytest.mark.parametrize(("status", "kind"), [("down", "FAILURE"), ("up", "SUCCESS")])
