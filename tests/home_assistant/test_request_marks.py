@@ -17,8 +17,8 @@ from custom_components.sms1680 import const
 from custom_components.sms1680.account.failover import _HookOfRest
 from custom_components.sms1680.account.journal import SendContext
 from custom_components.sms1680.account.messages import TextMessage
-from custom_components.sms1680.client import DeliveryReport, Outcome
-from custom_components.sms1680.deferred.failures import _DATA_RUNNING
+from custom_components.sms1680.client import DeliveryReport, Outcome, Reason, Receipt
+from custom_components.sms1680.deferred.failures import _DATA_RUNNING, FailureReporter
 from custom_components.sms1680.deferred.models import QueuedMessage, StoredMessage
 from custom_components.sms1680.deferred.recovery import async_interrupted
 from custom_components.sms1680.store.db import (
@@ -254,6 +254,27 @@ class TestEarlyReport:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert [event.data["cause"] for event in fired["failed"]] == ["failed"]
         assert hass.data[_DATA_RUNNING] == set()
+
+    async def test_row_counts_as_running_before_its_request(
+        self, hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]]
+    ) -> None:
+        """The account starts again at the moment at which the store has an answer that the call does not know yet."""
+        client, queue = entry.runtime_data.client, entry.runtime_data.deferred
+
+        async def answer(_: Any, options: Any, **__: Any) -> tuple[Receipt, ...]:
+            await options["request_hook"].before([0])
+            in_store(hass, "UPDATE outgoing SET state = 'unknown', outcome = 'unknown', reason = 'lost'")
+            await FailureReporter(hass, entry, queue.journal).async_start([])
+            assert fired["failed"] == []
+            receipt = Receipt(ALICE, Outcome.UNKNOWN, reason=Reason.LOST, context=options["context"])
+            client.on_receipt(receipt, "http")
+            return (receipt,)
+
+        client.failover.send = answer
+        await send_to_number(hass)
+        assert [event.data["cause"] for event in fired["failed"]] == ["unknown"]
+        await FailureReporter(hass, entry, queue.journal).async_start([])
+        assert (len(fired["failed"]), hass.data[_DATA_RUNNING]) == (1, set())
 
     @pytest.mark.usefixtures("entry")
     async def test_safe_text_and_an_error_leave_no_row_behind(
