@@ -2,7 +2,8 @@
 
 python deferred_sender.py FOLDER DATA
 
-FOLDER: of Home Assistant. DATA: the account's data and options, and how many messages the first run queues, as JSON.
+FOLDER: of Home Assistant. DATA: the account's data and options, how
+many messages the first run queues, and their priority, as JSON.
 Prints `ready` once it sends, and `done` once nothing waits. `outcomes` in FOLDER gets a line for each outcome.
 """
 
@@ -57,10 +58,10 @@ async def main(folder: str, given: dict[str, Any], queued: Path, *, is_first: bo
         assert await async_setup_component(hass, DOMAIN, {})
         queue = entry.runtime_data.deferred
         if is_first:
-            now = dt_util.utcnow()
+            now, priority = dt_util.utcnow(), given.get("priority", "normal")
             due, until = now + timedelta(seconds=1), (now + timedelta(hours=1)).timestamp()
             messages = (
-                QueuedMessage(number_of(place), text_of(place), None, None, since=now.timestamp(), until=until)
+                QueuedMessage(number_of(place), text_of(place), priority=priority, since=now.timestamp(), until=until)
                 for place in range(given["messages"])
             )
             assert all(await asyncio.gather(*(queue.async_enqueue(message, due) for message in messages)))
