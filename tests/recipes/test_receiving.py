@@ -35,7 +35,9 @@ async def push(port: int, query: str, *, source: str = PLATFORM, path: str = UPL
     """Push as the platform does; `tls` is a context for https."""
     tls: ssl.SSLContext | None = more.pop("tls", None)
     url = URL(f"{'https' if tls else 'http'}://localhost:{port}{path}?{query}", encoded=True)
-    connector = aiohttp.TCPConnector(local_addr=(source, 0), ssl=tls or True, force_close=True)
+    connector = aiohttp.TCPConnector(
+        local_addr=(source, 0), ssl=tls or True, force_close=True, resolver=aiohttp.ThreadedResolver()
+    )
     async with aiohttp.ClientSession(connector=connector) as session, session.get(url, **more) as response:
         return response.status, await response.text()
 

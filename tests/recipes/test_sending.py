@@ -115,9 +115,10 @@ async def test_answers_of_the_proxy_are_named(
         wrong = proxy.replace("change-this", "wrong")
         assert await problem_of(ports[1], wrong) is ProxyProblem.CREDENTIALS
         async with http(sandbox, wrong) as client:
-            with pytest.raises(RefusedError) as caught:
+            # The proxy does not read the whole request, so its answer can be lost with the connection.
+            with pytest.raises((RefusedError, UnknownOutcomeError)) as caught:
                 await client.send(NUMBER, "x")
-        assert caught.value.reason is Reason.WRONG_ADDRESS
+        assert caught.value.reason in {Reason.WRONG_ADDRESS, Reason.LOST}
 
 
 @EACH
