@@ -18,6 +18,8 @@ from .account.journal import JournaledClient
 from .account.refused_words import RefusedWords, async_remove_refused_words
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics, async_remove_statistics
+from .assist.sentences import async_setup_intent
+from .assist.setup import async_start_assist
 from .client import InvalidSettingError, Receipt
 from .client.masking import mask_number
 from .const import (
@@ -80,6 +82,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     async_setup_context(hass)
     async_watch_unavailable(hass)
     async_setup_websocket(hass)
+    async_setup_intent(hass)
     store = hass.data[DATA_STORE] = StoreManager(hass)
     if problem := await store.async_open():
         STORE_UNAVAILABLE.async_create(hass, None, file=FILE, problem=problem)
@@ -139,6 +142,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
     await async_load_alarms(hass, entry)
+    async_start_assist(hass, entry)
     async_register_push(hass, entry)
     # The devices of the recipients refer to that of the account.
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))

@@ -20,6 +20,8 @@ OURS = ("sms1680", "custom_components.sms1680", "apprise", "httpx", "httpcore", 
 QUOTING = (
     "homeassistant.components.alert",
     "homeassistant.components.automation",
+    "homeassistant.components.conversation",
+    "homeassistant.components.ollama",
     "homeassistant.components.recorder",
     "homeassistant.components.script",
     "homeassistant.helpers.event",

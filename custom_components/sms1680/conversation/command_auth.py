@@ -13,7 +13,7 @@ from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..client import Reply
-from ..const import CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
+from ..const import CONF_ASSIST, CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
 from ..issues import LOCKED_OUT, SHORT_PIN
 from ..recipients import recipients
 from .engine.commands import (
@@ -26,6 +26,7 @@ from .engine.commands import (
     mask_codes,
     mask_codes_of_others,
     read_command,
+    read_question,
     without_code,
 )
 from .memory_store import now
@@ -51,7 +52,7 @@ def secret_of(recipient: ConfigSubentry) -> Secret | None:
 def extract_command(
     entry: ConfigEntry[Any], recipient: ConfigSubentry | None, reply: Reply
 ) -> tuple[Reply, CommandAttempt | None]:
-    """Return an uplink without codes, and the command attempt in it, if any.
+    """Return an uplink without codes, and the attempt in it, if any: a command, or a text to Assist.
 
     The codes are removed from the rest of a command, too. In a text from another number, those of all recipients are.
     """
@@ -60,8 +61,11 @@ def extract_command(
         secrets = filter(None, map(secret_of, recipients(entry)))
         return replace(reply, content=mask_codes_of_others(reply.content, secrets, now())), None
     attempt = read_command(reply.content, entry.options.get(CONF_COMMAND_WORDS) or (), secret, now())
-    content = mask_codes(reply.content, secret, now()) if attempt is None else without_code(attempt)
-    return replace(reply, content=content), attempt
+    if attempt is not None:
+        return replace(reply, content=without_code(attempt)), attempt
+    if recipient is not None and recipient.data.get(CONF_ASSIST):
+        attempt = read_question(reply.content, secret, now())
+    return replace(reply, content=mask_codes(reply.content, secret, now())), attempt
 
 
 class Commands:

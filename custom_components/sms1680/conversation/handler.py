@@ -2,11 +2,12 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from secrets import randbelow
 from typing import Any, Final, Protocol
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, callback
 
 from ..client import mask_number
 from ..const import CONF_QUESTION_EXTENSIONS
@@ -47,17 +48,32 @@ class AlarmReplies(Protocol):
         """
 
 
+class AssistTexts(Protocol):
+    """The texts of an account's recipients to Assist."""
+
+    def accept(
+        self, message: dict[str, Any], recipient: ConfigSubentry, attempt: CommandAttempt | None
+    ) -> Callable[[Context], None] | None:
+        """Return the function that asks Assist and sends the answer; return None if the text is not for Assist.
+
+        The function takes the context of the uplink's event. attempt: the text without its code, and the code.
+        """
+
+
 class Conversation:
     """The questions and commands of one account while it is set up.
 
-    alarms: None until they are loaded. storing: done as soon as the alarm that the last uplink changed is stored.
+    alarms, assist: None until they are loaded. storing: done as soon as the alarm that the last uplink changed is
+    stored. ask: sends the last uplink to Assist, None if it is not for Assist.
     """
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
         self.commands = Commands(hass, entry)
         self.questions = QuestionManager(now)
         self.alarms: AlarmReplies | None = None
+        self.assist: AssistTexts | None = None
         self.storing: asyncio.Future[None] | None = None
+        self.ask: Callable[[Context], None] | None = None
         self._hass = hass
         self._entry = entry
 
@@ -95,17 +111,18 @@ class Conversation:
         the extension is known, but not as a question's.
         """
         message |= dict.fromkeys(("question", "answer", "tag", "command"))
-        message["already_answered"], message["alarm"] = False, None
-        self.storing = None
+        message["already_answered"], message["alarm"], message["assist"] = False, None, False
+        self.storing = self.ask = None
+        command = attempt if attempt is not None and attempt.word else None
         message["opted_out"] = is_opt_out(message["content"])
         if message["opted_out"]:
             # One repair per recipient, and a single one for unknown numbers, which anyone can send from.
             who = recipient.title if recipient else _shown_number(message["number"])
             OPTED_OUT.async_create(self._hass, self._entry, message["subentry_id"], who=who)
-        elif (attempt is None and self._is_about_alarm(message)) or message["redelivered"] or message["incomplete"]:
+        elif (command is None and self._is_about_alarm(message)) or message["redelivered"] or message["incomplete"]:
             return None
-        elif attempt is not None and recipient is not None:
-            return self._command(message, recipient, attempt, result or self.commands.authenticate(recipient, attempt))
+        elif command is not None and recipient is not None:
+            return self._command(message, recipient, command, result or self.commands.authenticate(recipient, command))
         elif match := self.questions.match_reply(
             message["number"], message["extension"], message["content"], foreign=foreign
         ):
@@ -115,6 +132,9 @@ class Conversation:
                 "tag": match.tag,
                 "already_answered": match.already,
             }
+        elif self.assist is not None and recipient is not None:
+            self.ask = self.assist.accept(message, recipient, attempt)
+            message["assist"] = self.ask is not None
         return None
 
     def _is_about_alarm(self, message: dict[str, Any]) -> bool:
@@ -129,8 +149,11 @@ class Conversation:
     async def async_authenticate(
         self, content: str, recipient: ConfigSubentry | None, attempt: CommandAttempt
     ) -> AuthResult | None:
-        """Authenticate the command in an uplink that was received completely and for the first time."""
-        if recipient is None or is_opt_out(content):
+        """Authenticate the command in an uplink that was received completely and for the first time.
+
+        A text to Assist is authenticated later: it can be an answer to a question, which needs no code.
+        """
+        if recipient is None or not attempt.word or is_opt_out(content):
             return None
         return await self.commands.async_authenticate(recipient, attempt)
 

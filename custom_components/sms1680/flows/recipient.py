@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, override
 
 import pyotp
@@ -14,6 +15,11 @@ from homeassistant.util import dt as dt_util
 
 from ..client import InvalidMessageError, normalise_number
 from ..const import (
+    CONF_ASSIST,
+    CONF_ASSIST_AGENT,
+    CONF_ASSIST_CODE,
+    CONF_ASSIST_HOURLY,
+    CONF_ASSIST_PARTS,
     CONF_COMMAND_WORDS,
     CONF_COMMANDS,
     CONF_EXTENSION,
@@ -60,7 +66,7 @@ class RecipientFlow(ConfigSubentryFlow):
         if given is not None:
             errors = self._check(given, None) | await async_delivery_errors(given)
             if not errors:
-                return await self._async_next()
+                return await self._async_warn_or_next()
         return self._form("user", given, errors)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
@@ -72,9 +78,18 @@ class RecipientFlow(ConfigSubentryFlow):
         if given is not None:
             errors = self._check(given, subentry.subentry_id) | await async_delivery_errors(given)
             if not errors:
-                return await self._async_next()
+                return await self._async_warn_or_next(subentry.data)
         shown = {name: value for name, value in subentry.data.items() if name not in _SECRETS}
         return self._form("reconfigure", given or {CONF_NAME: subentry.title, **shown}, errors)
+
+    async def async_step_assist_without_code(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Explain what it means that texts to Assist need no code."""
+        if user_input is not None:
+            return await self._async_next()
+        placeholders = {"recipient": self._name}
+        return self.async_show_form(
+            step_id="assist_without_code", data_schema=vol.Schema({}), description_placeholders=placeholders
+        )
 
     async def async_step_pin(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Ask for the PIN; if the field is left empty, keep the stored PIN."""
@@ -124,6 +139,12 @@ class RecipientFlow(ConfigSubentryFlow):
     def _words(self) -> str:
         """The words that start a command of this account."""
         return ", ".join(self._get_entry().options.get(CONF_COMMAND_WORDS) or ()) or "-"
+
+    async def _async_warn_or_next(self, before: Mapping[str, Any] = MappingProxyType({})) -> SubentryFlowResult:
+        """Warn if texts to Assist need no code, unless it was so before."""
+        if _needs_no_code(self._recipient) and not _needs_no_code(before):
+            return await self.async_step_assist_without_code()
+        return await self._async_next()
 
     async def _async_next(self) -> SubentryFlowResult:
         """Ask for the PIN or a code if the recipient may send commands, otherwise save."""
@@ -180,7 +201,8 @@ class RecipientFlow(ConfigSubentryFlow):
                 errors[CONF_EXTENSION] = "question_extension"
         if given.get(CONF_COMMANDS, COMMANDS_NONE) != COMMANDS_NONE:
             recipient[CONF_COMMANDS] = given[CONF_COMMANDS]
-        recipient |= delivery_settings(given)
+        recipient |= _assist_settings(given) | delivery_settings(given)
+        errors |= _assist_errors(recipient)
         errors |= fallback_errors(self.hass, given, self._get_entry(), own_id)
         self._recipient = recipient
         return errors
@@ -188,6 +210,30 @@ class RecipientFlow(ConfigSubentryFlow):
     def _is_for_questions(self, extension: str) -> bool:
         questions: str | None = self._get_entry().options.get(CONF_QUESTION_EXTENSIONS)
         return questions is not None and extension in ExtensionRange.parse(questions)
+
+
+def _needs_no_code(recipient: Mapping[str, Any]) -> bool:
+    """Return whether everybody who forges the recipient's number can talk to Assist."""
+    return bool(recipient.get(CONF_ASSIST)) and not recipient.get(CONF_ASSIST_CODE, True)
+
+
+def _assist_errors(recipient: Mapping[str, Any]) -> dict[str, str]:
+    has_code = CONF_COMMANDS in recipient
+    needs_code = recipient.get(CONF_ASSIST) and recipient[CONF_ASSIST_CODE]
+    return {CONF_ASSIST_CODE: "code_needed"} if needs_code and not has_code else {}
+
+
+def _assist_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a recipient who may talk to Assist, no settings for others."""
+    if not given.get(CONF_ASSIST):
+        return {}
+    settings = {
+        CONF_ASSIST: True,
+        CONF_ASSIST_CODE: given[CONF_ASSIST_CODE],
+        CONF_ASSIST_PARTS: int(given[CONF_ASSIST_PARTS]),
+        CONF_ASSIST_HOURLY: int(given[CONF_ASSIST_HOURLY]),
+    }
+    return settings | ({CONF_ASSIST_AGENT: given[CONF_ASSIST_AGENT]} if given.get(CONF_ASSIST_AGENT) else {})
 
 
 def _with_sections(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from homeassistant.helpers.selector import (
     BooleanSelector,
     ConfigEntrySelector,
     ConfigEntrySelectorConfig,
+    ConversationAgentSelector,
     DurationSelector,
     EntitySelector,
     EntitySelectorConfig,
@@ -40,6 +41,11 @@ from ..client import DEFAULT_GATEWAY
 from ..client.cmpp.client import PORT
 from ..client.http.client import LARGEST_PACKET, PACKET_SIZE
 from ..const import (
+    CONF_ASSIST,
+    CONF_ASSIST_AGENT,
+    CONF_ASSIST_CODE,
+    CONF_ASSIST_HOURLY,
+    CONF_ASSIST_PARTS,
     CONF_BALANCE_INTERVAL,
     CONF_COMMAND_WORDS,
     CONF_COMMANDS,
@@ -81,6 +87,8 @@ from ..const import (
     CONF_SOURCE_NUMBER,
     CONF_SP_ID,
     CONF_TIME_ZONE,
+    DEFAULT_ASSIST_HOURLY,
+    DEFAULT_ASSIST_PARTS,
     DEFAULT_BALANCE_INTERVAL,
     DEFAULT_KEEP_DAYS,
     DEFAULT_KEEP_TEXTS,
@@ -234,8 +242,20 @@ _REPLIES_FIELDS: Final[VolDictType] = {
     vol.Optional(CONF_EXTENSION): TextSelector(),
     vol.Optional(CONF_COMMANDS, default=COMMANDS_NONE): _COMMANDS,
 }
+_ASSIST_FIELDS: Final[VolDictType] = {
+    vol.Optional(CONF_ASSIST, default=False): BooleanSelector(),
+    vol.Optional(CONF_ASSIST_AGENT): ConversationAgentSelector(),
+    vol.Optional(CONF_ASSIST_CODE, default=True): BooleanSelector(),
+    vol.Optional(CONF_ASSIST_PARTS, default=DEFAULT_ASSIST_PARTS): _number(1, 7),
+    vol.Optional(CONF_ASSIST_HOURLY, default=DEFAULT_ASSIST_HOURLY): _number(1, 100),
+}
 # A newcomer needs only the name and the number, so the other fields are in collapsed sections.
-RECIPIENT_SECTIONS: Final = {"replies": _REPLIES_FIELDS, "quiet_hours": QUIET_HOURS_FIELDS, "failure": FAILURE_FIELDS}
+RECIPIENT_SECTIONS: Final = {
+    "replies": _REPLIES_FIELDS,
+    "assist": _ASSIST_FIELDS,
+    "quiet_hours": QUIET_HOURS_FIELDS,
+    "failure": FAILURE_FIELDS,
+}
 RECIPIENT: Final = vol.Schema(
     {
         vol.Required(CONF_NAME): TextSelector(),

@@ -315,13 +315,17 @@ class InboundProcessor:
             if incoming.update is None:
                 data["automatic"] = self.entry.runtime_data.client.sends_automatically_to(incoming.number)
         self.counts[event.removeprefix(f"{DOMAIN}_") + "_again" * incoming.repeat] += 1
-        with event_context(async_fire(self._hass, event, data)):
+        context = async_fire(self._hass, event, data)
+        with event_context(context):
             async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
             if incoming.update is not None:
                 self._store.publish([incoming.update])
         if command is not None:
             async_fire(self._hass, EVENT_COMMAND, command)
-        storing = self.entry.runtime_data.conversation.storing if isinstance(incoming.item, Reply) else None
+        conversation = self.entry.runtime_data.conversation
+        if isinstance(incoming.item, Reply) and conversation.ask is not None:
+            conversation.ask(context)
+        storing = conversation.storing if isinstance(incoming.item, Reply) else None
         if storing is not None:
             # A reply to an alarm is applied again after a restart, unless the alarm was stored with it.
             storing.add_done_callback(lambda _: self._mark_fired(incoming))

@@ -67,7 +67,10 @@ def step_of(code: str, valid: Iterable[tuple[int, bytes]]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class CommandAttempt:
-    """An uplink that begins with a command word and ends with a code. text: the words between them."""
+    """An uplink that ends with a code.
+
+    word: the command word that it begins with, empty for a text to Assist. text: the rest without the code.
+    """
 
     word: str
     text: str
@@ -83,16 +86,29 @@ def read_command(content: str, words: Iterable[str], secret: Secret, now: float 
     text = visible(content)
     for word in sorted(words, key=len, reverse=True):
         if (end_of_word := _end_of_word(text, word)) is not None:
-            rest = text[end_of_word:]
-            found = (_HALVES.search(rest) if secret.kind == "totp" else None) or _CODE.search(rest)
-            if found is None:
-                return None
-            # The code that was found can be the end of one with separators: the text ends before that.
-            spans = find_codes(rest, _valid(secret, now), secret.length)
-            end = min([found.start(), *(begin for begin, end in spans if end > found.start())])
-            text = mask_codes(rest[:end], secret, now).strip(_AROUND_TEXT)
-            return CommandAttempt(word, text, "".join(found.groups()))
+            return _read_code(word, text[end_of_word:], secret, now)
     return None
+
+
+def read_question(content: str, secret: Secret, now: float = 0.0) -> CommandAttempt | None:
+    """Return a text to Assist that ends with a code as long as the secret's, without a command word; otherwise None.
+
+    The attempt's text contains no code, as that of `read_command`.
+    """
+    attempt = _read_code("", visible(content), secret, now)
+    return attempt if attempt is not None and attempt.text and len(attempt.code) == secret.length else None
+
+
+def _read_code(word: str, rest: str, secret: Secret, now: float) -> CommandAttempt | None:
+    """Return the attempt in a text without its command word, None if it does not end with a code."""
+    found = (_HALVES.search(rest) if secret.kind == "totp" else None) or _CODE.search(rest)
+    if found is None:
+        return None
+    # The code that was found can be the end of one with separators: the text ends before that.
+    spans = find_codes(rest, _valid(secret, now), secret.length)
+    end = min([found.start(), *(begin for begin, end in spans if end > found.start())])
+    text = mask_codes(rest[:end], secret, now).strip(_AROUND_TEXT)
+    return CommandAttempt(word, text, "".join(found.groups()))
 
 
 def _end_of_word(text: str, word: str) -> int | None:

@@ -1,0 +1,1 @@
+"""Assist by SMS: recipients text Home Assistant's conversation agents, and agents text recipients."""

@@ -1,0 +1,77 @@
+"""Ask a conversation agent of Home Assistant, and return its answer in words."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from homeassistant.core import Context, HomeAssistant, callback
+from homeassistant.helpers import intent
+
+from .texts import Words, is_chinese, language_of
+
+_LOGGER = logging.getLogger(__name__)
+
+TIMEOUT: Final = 30.0  # seconds
+_ANY_LANGUAGE: Final = "*"
+
+
+@dataclass(frozen=True, repr=False)
+class Answer:
+    """The answer of an agent. conversation_id: with which the conversation goes on, None after an error."""
+
+    words: str
+    conversation_id: str | None = None
+
+
+async def async_ask(
+    hass: HomeAssistant, text: str, agent_id: str | None, conversation_id: str | None, context: Context
+) -> Answer:
+    """Ask an agent in the language of the text. Each failure is an answer in words.
+
+    agent_id: None for the agent of the preferred pipeline. conversation_id: of the earlier texts of this conversation.
+    """
+    lang = language_of(hass, text)
+    try:
+        # Its requirements are installed only where it is set up.
+        from homeassistant.components.conversation import async_converse  # noqa: PLC0415
+
+        agent_id, pipeline_language = (agent_id, None) if agent_id else _preferred_agent(hass)
+        spoken = _agent_language(hass, text, pipeline_language)
+        async with asyncio.timeout(TIMEOUT):
+            result = await async_converse(hass, text, conversation_id, context, spoken, agent_id)
+        response = result.response
+        words = response.speech.get("plain", {}).get("speech") or ""
+    except TimeoutError:
+        return Answer(Words.TOO_SLOW.in_language(lang))
+    except Exception as error:  # noqa: BLE001 - agents are other integrations, and their errors can contain the text
+        _LOGGER.warning("A conversation agent failed to answer an SMS (%s)", type(error).__name__)
+        return Answer(Words.FAILED.in_language(lang))
+    if response.error_code is intent.IntentResponseErrorCode.UNKNOWN:
+        # The words are the text of an exception, which can contain an address.
+        _LOGGER.warning("A conversation agent answered an SMS with an error")
+        return Answer(Words.FAILED.in_language(lang))
+    return Answer(words.strip() or Words.DONE.in_language(lang), result.conversation_id)
+
+
+@callback
+def _preferred_agent(hass: HomeAssistant) -> tuple[str | None, str | None]:
+    """Return the agent of the preferred pipeline and its language; without pipelines, Home Assistant's own agent."""
+    if "assist_pipeline" not in hass.config.components:
+        return None, None
+    # Its requirements are installed only where it is set up.
+    from homeassistant.components.assist_pipeline import async_get_pipeline  # noqa: PLC0415
+
+    pipeline = async_get_pipeline(hass)
+    return pipeline.conversation_engine, pipeline.conversation_language
+
+
+def _agent_language(hass: HomeAssistant, text: str, pipeline_language: str | None) -> str:
+    """Return the language to ask in: that of the pipeline or of Home Assistant if the text is in it."""
+    if language_of(hass, text) == "zh" and not is_chinese(text):
+        return hass.config.language  # a text without letters
+    chinese = is_chinese(text)
+    for candidate in (pipeline_language, hass.config.language):
+        if candidate and candidate != _ANY_LANGUAGE and candidate.lower().startswith("zh") == chinese:
+            return candidate
+    return "zh-Hans" if chinese else "en"

@@ -1,0 +1,226 @@
+"""Answers the texts of recipients who may talk to Assist."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.core import CALLBACK_TYPE, Context, HassJob, HomeAssistant, callback
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers.chat_session import DATA_CHAT_SESSION, async_get_chat_session
+from homeassistant.helpers.event import async_call_later
+from homeassistant.util import dt as dt_util
+
+from ..account.journal import SendContext, signature_of
+from ..client.text import MAX_LENGTH, PART_UNITS, SINGLE_UNITS, is_signed, shorten
+from ..const import (
+    CONF_ASSIST,
+    CONF_ASSIST_AGENT,
+    CONF_ASSIST_CODE,
+    CONF_ASSIST_HOURLY,
+    CONF_ASSIST_PARTS,
+    DEFAULT_ASSIST_HOURLY,
+    DEFAULT_ASSIST_PARTS,
+    DOMAIN,
+)
+from ..conversation.engine import plain
+from ..conversation.engine.commands import AuthResult, CommandAttempt
+from ..outbound.message import MessageOptions, check, own_numbers, text_to
+from ..outbound.send import report_end, send_with_safe_text
+from ..recipients import Addressee
+from .agent import async_ask
+from .texts import Words, language_of
+
+_LOGGER = logging.getLogger(__name__)
+
+MEMORY: Final = timedelta(minutes=10)
+# Home Assistant forgets a conversation after five minutes without a text.
+_REFRESH: Final = 240.0  # seconds
+_HOUR: Final = timedelta(hours=1)
+_HINT_PAUSE: Final = timedelta(days=1)  # between two hints that a text needs a code
+_LOCKED_PAUSE: Final = timedelta(minutes=15)  # the shortest lock-out
+
+
+@dataclass(eq=False)
+class _Phone:
+    """What is known about the texts of one recipient.
+
+    answered: the times of the answers in the last hour. said: when each notice was last sent. last_answer: in the form
+    in which texts are compared. conversation_id, used_at: of the conversation, and when it was last used.
+    """
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    answered: deque[datetime] = field(default_factory=deque)
+    said: dict[Words, datetime] = field(default_factory=dict)
+    last_answer: str | None = None
+    conversation_id: str | None = None
+    used_at: datetime | None = None
+    refresh_timer: CALLBACK_TYPE | None = None
+
+    def may_say(self, notice: Words, now: datetime, pause: timedelta) -> bool:
+        """Return whether a notice is due again, and note that it is sent."""
+        if notice in self.said and now - self.said[notice] < pause:
+            return False
+        self.said[notice] = now
+        return True
+
+    def forget(self) -> None:
+        """Forget the conversation."""
+        self.cancel_refresh()
+        self.conversation_id = self.used_at = None
+
+    def cancel_refresh(self) -> None:
+        """Stop the timer that uses the conversation again."""
+        if self.refresh_timer is not None:
+            self.refresh_timer()
+            self.refresh_timer = None
+
+
+@dataclass(frozen=True, repr=False)
+class _Request:
+    """A text to answer. attempt: its code, None if it needs none. notice: the answer if the agent is not asked."""
+
+    recipient: ConfigSubentry
+    text: str
+    attempt: CommandAttempt | None = None
+    notice: str | None = None
+
+
+class AssistReplies:
+    """Asks the agents for the recipients of one account; see `AssistTexts`.
+
+    The answers are automatic messages: the account's limits count them so. They are sent during quiet hours, too,
+    because their recipient has just texted.
+    """
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+        self._hass = hass
+        self._entry = entry
+        self._phones: dict[str, _Phone] = {}
+
+    @callback
+    def accept(
+        self, message: dict[str, Any], recipient: ConfigSubentry, attempt: CommandAttempt | None
+    ) -> Callable[[Context], None] | None:
+        """Return the function that answers a text, None if it gets no answer; see `AssistTexts`."""
+        content = message["content"]
+        if not recipient.data.get(CONF_ASSIST) or not plain(content):
+            return None
+        phone = self._phones.setdefault(recipient.subentry_id, _Phone())
+        # Two machines must not answer each other. A text with a signature was sent by a machine.
+        is_own = message["number"] in own_numbers(self._entry) or plain(content) == phone.last_answer
+        if is_own or is_signed(content):
+            return None
+        request = self._request(phone, recipient, content, attempt)
+        return None if request is None else partial(self._start, phone, request)
+
+    @callback
+    def stop(self) -> None:
+        """Forget the conversations."""
+        for phone in self._phones.values():
+            phone.forget()
+
+    def _request(
+        self, phone: _Phone, recipient: ConfigSubentry, content: str, attempt: CommandAttempt | None
+    ) -> _Request | None:
+        """Count the answer to a text, and return the request; return None if nothing is to be said."""
+        now, lang = dt_util.utcnow(), language_of(self._hass, content)
+        needs_code = recipient.data.get(CONF_ASSIST_CODE, True)
+        if needs_code and attempt is None:
+            if not phone.may_say(Words.NO_CODE, now, _HINT_PAUSE):
+                return None
+            return _Request(recipient, content, notice=Words.NO_CODE.in_language(lang))
+        while phone.answered and now - phone.answered[0] >= _HOUR:
+            phone.answered.popleft()
+        if len(phone.answered) >= recipient.data.get(CONF_ASSIST_HOURLY, DEFAULT_ASSIST_HOURLY):
+            if not phone.may_say(Words.LIMIT, now, _HOUR):
+                return None
+            again = dt_util.as_local(phone.answered[0] + _HOUR).strftime("%H:%M")
+            return _Request(recipient, content, notice=Words.LIMIT.in_language(lang, time=again))
+        phone.answered.append(now)
+        return _Request(recipient, content if attempt is None else attempt.text, attempt if needs_code else None)
+
+    def _start(self, phone: _Phone, request: _Request, context: Context) -> None:
+        answering = self._async_answer(phone, request, context)
+        self._entry.async_create_background_task(self._hass, answering, f"{DOMAIN} answer", eager_start=False)
+
+    async def _async_answer(self, phone: _Phone, request: _Request, context: Context) -> None:
+        """Answer a text after the earlier ones of this phone."""
+        async with phone.lock:
+            words = request.notice or await self._async_refusal(phone, request)
+            if words is None:
+                words = await self._async_ask(phone, request, context)
+            if words:
+                await self._async_send(phone, request.recipient, words, context)
+
+    async def _async_refusal(self, phone: _Phone, request: _Request) -> str | None:
+        """Authenticate a request. Return None if it is accepted, otherwise the answer, empty if nothing is to be said.
+
+        The use of the code is on the disk before the agent acts.
+        """
+        if request.attempt is None:
+            return None
+        commands = self._entry.runtime_data.conversation.commands
+        result = await commands.async_authenticate(request.recipient, request.attempt)
+        if result is AuthResult.ACCEPTED:
+            return None
+        lang = language_of(self._hass, request.text)
+        if result is AuthResult.REFUSED:
+            return Words.WRONG_CODE.in_language(lang)
+        due = phone.may_say(Words.LOCKED_OUT, dt_util.utcnow(), _LOCKED_PAUSE)
+        return Words.LOCKED_OUT.in_language(lang) if due else ""
+
+    async def _async_ask(self, phone: _Phone, request: _Request, context: Context) -> str:
+        agent_id = request.recipient.data.get(CONF_ASSIST_AGENT)
+        if phone.used_at is not None and dt_util.utcnow() - phone.used_at >= MEMORY:
+            phone.forget()
+        answer = await async_ask(self._hass, request.text, agent_id, phone.conversation_id, context)
+        if answer.conversation_id is not None:
+            phone.conversation_id, phone.used_at = answer.conversation_id, dt_util.utcnow()
+            self._remember(phone)
+        return answer.words
+
+    def _remember(self, phone: _Phone) -> None:
+        """Use the conversation of a phone again and again, so that Home Assistant forgets it after ten minutes."""
+
+        @callback
+        def refresh(_: datetime) -> None:
+            phone.refresh_timer = None
+            if phone.used_at is None or dt_util.utcnow() - phone.used_at >= MEMORY:
+                phone.forget()
+                return
+            if phone.conversation_id in self._hass.data.get(DATA_CHAT_SESSION, {}):
+                with async_get_chat_session(self._hass, phone.conversation_id):
+                    pass  # this marks it as used
+            self._remember(phone)
+
+        phone.cancel_refresh()
+        job = HassJob(refresh, f"{DOMAIN} refresh conversation", cancel_on_shutdown=True)
+        phone.refresh_timer = async_call_later(self._hass, _REFRESH, job)
+
+    async def _async_send(self, phone: _Phone, recipient: ConfigSubentry, words: str, context: Context) -> None:
+        addressee = Addressee.from_subentry(self._entry, recipient)
+        text = shorten(words, signature_of(self._entry), _room(recipient.data.get(CONF_ASSIST_PARTS)))
+        phone.last_answer = plain(text)
+        message, options = (
+            text_to([addressee], text),
+            MessageOptions(context=SendContext(automatic=True, caller=context)),
+        )
+        try:
+            check(self._hass, [addressee], message, options)
+            (result,) = await send_with_safe_text(self._hass, [addressee], message, options, [None])
+        except ServiceValidationError as error:
+            _LOGGER.warning("An answer of Assist could not be sent (%s)", error.translation_key)
+            return
+        report_end(result, options)
+
+
+def _room(parts: int | None) -> int:
+    """Return the UTF-16 units of so many parts, with the signature."""
+    parts = parts or DEFAULT_ASSIST_PARTS
+    return SINGLE_UNITS if parts == 1 else min(parts * PART_UNITS, MAX_LENGTH)
