@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er, intent
 from homeassistant.setup import async_setup_component
+from support.pages import all_examples
 
 from custom_components.sms1680 import const
 from custom_components.sms1680.assist.intent import INTENT_SEND
@@ -67,6 +69,11 @@ async def say(hass: HomeAssistant, text: str, language: str = "en", context: Con
     result = await async_converse(hass, text, None, context or Context(), language)
     await hass.async_block_till_done()
     return result.response.as_dict()
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(text, "utf-8")
 
 
 def words(response: dict[str, Any]) -> str:
@@ -264,6 +271,16 @@ async def test_recipient_texts_another_one_through_assist(
         await hass.async_block_till_done(wait_background_tasks=True)
     assert sent(sandbox) == [(DAD, "I am late"), (CAROL, "Sent to Dad.")]
     assert [event.data["recipient"] for event in fired["sent"]][:2] == ["Dad", "Carol"]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_own_sentences_of_the_documentation(hass: HomeAssistant, sandbox: Sandbox) -> None:
+    (example,) = all_examples("sentences")
+    write(Path(hass.config.path("custom_sentences", "en", "sms1680.yaml")), example.text)
+    for component in ("homeassistant", "conversation"):
+        assert await async_setup_component(hass, component, {})
+    assert words(await say(hass, "let Dad know that I am late")) == "Sent to Dad."
+    assert sent(sandbox) == [(DAD, "I am late")]
 
 
 @pytest.mark.usefixtures("entry")

@@ -247,6 +247,13 @@ async def test_delivery_report_event_notifies_another_person(
     assert text.startswith("短信未送达李先生：The gateway of the channel does not exist")
 
 
+async def test_other_texts_are_shown(hass: HomeAssistant, home: MockConfigEntry) -> None:
+    assert await async_setup_component(hass, "persistent_notification", {})
+    await automate(hass, "assist")
+    await receive(hass, home, Reply(STRANGER, "请回电"))
+    assert notices(hass) == ["请回电"]
+
+
 async def test_entities_show_the_account_and_the_answers(
     hass: HomeAssistant, home: MockConfigEntry, sandbox: Sandbox
 ) -> None:

@@ -15,7 +15,7 @@ from support import ROOT
 LANGUAGES = {"en": "", "zh": ".zh-Hans"}
 HOME_ASSISTANT_PAGES = tuple(
     f"docs/home-assistant/{name}"
-    for name in ("README", "setup", "sending", "receiving", "alarms", "duty", "conversations", "reference")
+    for name in ("README", "setup", "sending", "receiving", "alarms", "duty", "conversations", "assist", "reference")
 )
 PAGES = (
     "README",

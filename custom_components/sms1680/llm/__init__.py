@@ -15,11 +15,11 @@ def async_get_tools(hass: HomeAssistant, llm_context: Any, api_id: str) -> Any: 
     """Return the tool that sends messages, None if there is no recipient or another API is asked for."""
     # These do not exist in the oldest versions, whose Home Assistant does not load this module.
     from homeassistant.components.llm import LLMTools  # noqa: PLC0415
-    from homeassistant.helpers.llm import LLM_API_ASSIST, IntentTool, ToolAnnotations  # noqa: PLC0415
+    from homeassistant.helpers.llm import LLM_API_ASSIST, IntentTool, Tool, ToolAnnotations  # noqa: PLC0415
 
     if api_id != LLM_API_ASSIST or not recipient_names(hass):
         return None
-    tools = [
+    tools: list[Tool] = [
         IntentTool(
             f"{DOMAIN}__{INTENT_SEND}",
             handler,
