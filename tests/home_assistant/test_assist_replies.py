@@ -329,6 +329,17 @@ async def test_missing_agent_is_told(hass: HomeAssistant, text: Text, sandbox: S
     assert sent(sandbox) == [(CAROL, "Assist 无法答复，请检查您要求的操作是否已执行。")]
 
 
+async def test_home_assistant_without_conversation_is_told(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, sandbox: Sandbox
+) -> None:
+    """The integration needs none of Assist's packages to be set up."""
+    made = make_entry(recipients=[recipient("Carol", CAROL, assist=True, assist_code=False)])
+    await set_up(made)
+    await receive(hass, made, Reply(CAROL, "turn the light on"))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert sent(sandbox)[0][1].startswith("Assist could not answer.")
+
+
 async def test_agent_that_hangs_is_told(
     text: Text, agent: ScriptedAgent, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

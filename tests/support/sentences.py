@@ -9,7 +9,7 @@ from typing import Literal
 
 NAMES = {
     *("SMS", "CMPP", "HTTP", "TLS", "URL", "IP", "MD5", "ASCII", "ID", "PIN", "YAML", "Webhook", "App", "SP", "SOCKS"),
-    *("Home", "Assistant", "Cloud", "Apprise", "KiB", "MiB", "CIDR", "Valkey", "Redis", "redis", "rediss"),
+    *("Home", "Assistant", "Cloud", "Apprise", "Assist", "KiB", "MiB", "CIDR", "Valkey", "Redis", "redis", "rediss"),
     *("CONNECT", "socks5", "socksio"),
 }
 # Keys and values that the reader types in the same letters.

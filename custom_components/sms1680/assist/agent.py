@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers import intent
+from homeassistant.loader import async_get_loaded_integration
 
-from .texts import Words, is_chinese, language_of
+from .texts import Phrase, is_chinese, language_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,6 +25,16 @@ class Answer:
     conversation_id: str | None = None
 
 
+@callback
+def loaded_component(hass: HomeAssistant, domain: str) -> Any:  # noqa: ANN401 - a module
+    """Return the module of an integration that is set up.
+
+    A dependency, also one that is only loaded before, would have to be installed: without the packages of Assist, no
+    message could be sent. Raises IntegrationNotLoaded.
+    """
+    return async_get_loaded_integration(hass, domain).get_component()
+
+
 async def async_ask(
     hass: HomeAssistant, text: str, agent_id: str | None, conversation_id: str | None, context: Context
 ) -> Answer:
@@ -33,25 +44,23 @@ async def async_ask(
     """
     lang = language_of(hass, text)
     try:
-        # Its requirements are installed only where it is set up.
-        from homeassistant.components.conversation import async_converse  # noqa: PLC0415
-
         agent_id, pipeline_language = (agent_id, None) if agent_id else _preferred_agent(hass)
         spoken = _agent_language(hass, text, pipeline_language)
         async with asyncio.timeout(TIMEOUT):
-            result = await async_converse(hass, text, conversation_id, context, spoken, agent_id)
+            converse = loaded_component(hass, "conversation").async_converse
+            result = await converse(hass, text, conversation_id, context, spoken, agent_id)
         response = result.response
         words = response.speech.get("plain", {}).get("speech") or ""
     except TimeoutError:
-        return Answer(Words.TOO_SLOW.in_language(lang))
+        return Answer(Phrase.TOO_SLOW.in_language(lang))
     except Exception as error:  # noqa: BLE001 - agents are other integrations, and their errors can contain the text
         _LOGGER.warning("A conversation agent failed to answer an SMS (%s)", type(error).__name__)
-        return Answer(Words.FAILED.in_language(lang))
+        return Answer(Phrase.FAILED.in_language(lang))
     if response.error_code is intent.IntentResponseErrorCode.UNKNOWN:
         # The words are the text of an exception, which can contain an address.
         _LOGGER.warning("A conversation agent answered an SMS with an error")
-        return Answer(Words.FAILED.in_language(lang))
-    return Answer(words.strip() or Words.DONE.in_language(lang), result.conversation_id)
+        return Answer(Phrase.FAILED.in_language(lang))
+    return Answer(words.strip() or Phrase.DONE.in_language(lang), result.conversation_id)
 
 
 @callback
@@ -59,10 +68,7 @@ def _preferred_agent(hass: HomeAssistant) -> tuple[str | None, str | None]:
     """Return the agent of the preferred pipeline and its language; without pipelines, Home Assistant's own agent."""
     if "assist_pipeline" not in hass.config.components:
         return None, None
-    # Its requirements are installed only where it is set up.
-    from homeassistant.components.assist_pipeline import async_get_pipeline  # noqa: PLC0415
-
-    pipeline = async_get_pipeline(hass)
+    pipeline = loaded_component(hass, "assist_pipeline").async_get_pipeline(hass)
     return pipeline.conversation_engine, pipeline.conversation_language
 
 

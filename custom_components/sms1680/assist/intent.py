@@ -21,13 +21,13 @@ from ..outbound.pipeline import async_deliver
 from ..outbound.unsent import Unsent, reports_rejection
 from ..recipients import Addressee
 from .names import find_by_name, is_number, notify_entity, recipient_names
-from .texts import Words
+from .texts import Phrase
 
 INTENT_SEND: Final = "SMS1680Send"
 SLOT_RECIPIENT: Final = "recipient"
 SLOT_MESSAGE: Final = "message"
 _MOST_NAMES: Final = 20
-_WORDS: Final = {Outcome.ACCEPTED: Words.SENT, Outcome.HELD: Words.HELD, Outcome.UNKNOWN: Words.UNKNOWN}
+_WORDS: Final = {Outcome.ACCEPTED: Phrase.SENT, Outcome.HELD: Phrase.HELD, Outcome.UNKNOWN: Phrase.UNKNOWN}
 
 
 class SendIntent(intent.IntentHandler):
@@ -67,37 +67,37 @@ async def _async_send(hass: HomeAssistant, name: str, text: str, context: Contex
     """Send a text to the recipient with a name. Return whether it was sent or will be, and the words to say."""
     found = find_by_name(hass, name)
     if not text:
-        return False, Words.EMPTY.in_language(lang)
+        return False, Phrase.EMPTY.in_language(lang)
     if len(found) != 1:
         return False, _not_found(hass, name, found, lang)
     (addressee,) = found
     shown = addressee.name or name
     if not await _async_may_send(hass, addressee, context):
-        return False, Words.NOT_ALLOWED.in_language(lang, name=shown)
+        return False, Phrase.NOT_ALLOWED.in_language(lang, name=shown)
     if addressee.entry.state is not ConfigEntryState.LOADED:
         reason = DropReason.ACCOUNT_NOT_LOADED.sentence(lang)
-        return False, Words.NOT_SENT.in_language(lang, name=shown, reason=reason)
+        return False, Phrase.NOT_SENT.in_language(lang, name=shown, reason=reason)
     origin = SendContext(is_automatic(hass, context), caller=context)
     options = MessageOptions(context=origin)
     try:
         with reports_rejection(hass, [Unsent.from_addressee(addressee)], options.priority, origin):
             (result,) = await async_deliver(hass, [addressee], text_to([addressee], text), options, context=context)
     except HomeAssistantError:
-        return False, Words.NOT_VALID.in_language(lang, name=shown)
+        return False, Phrase.NOT_VALID.in_language(lang, name=shown)
     return _words_of(result, shown, lang)
 
 
 def _not_found(hass: HomeAssistant, name: str, found: list[Addressee], lang: Language) -> str:
     """Return the words about a name that no recipient has, or several."""
     if is_number(name):
-        return Words.NO_NUMBERS.in_language(lang)
+        return Phrase.NO_NUMBERS.in_language(lang)
     comma = "、" if lang == "zh" else ", "
     if found:
         names = comma.join(f"{one.name} ({one.entry.title})" for one in found)
-        return Words.AMBIGUOUS.in_language(lang, name=name, names=names)
-    words = Words.NOBODY.in_language(lang, name=name)
+        return Phrase.AMBIGUOUS.in_language(lang, name=name, names=names)
+    words = Phrase.NOBODY.in_language(lang, name=name)
     if known := recipient_names(hass)[:_MOST_NAMES]:
-        words += ("" if lang == "zh" else " ") + Words.KNOWN.in_language(lang, names=comma.join(known))
+        words += ("" if lang == "zh" else " ") + Phrase.KNOWN.in_language(lang, names=comma.join(known))
     return words
 
 
@@ -114,14 +114,14 @@ def _words_of(result: DeliveryResult, name: str, lang: Language) -> tuple[bool, 
     """Return whether a message was sent or will be, and the words that say it."""
     receipt = result.receipt
     if result.delayed_until is not None:
-        words = Words.QUIET if receipt.reason is None else Words.HELD_BACK
+        words = Phrase.QUIET if receipt.reason is None else Phrase.HELD_BACK
         until = dt_util.as_local(result.delayed_until).strftime("%H:%M")
         return True, words.in_language(lang, name=name, time=until)
     if result.trying_until is not None:
         until = dt_util.as_local(result.trying_until).strftime("%H:%M")
-        return True, Words.TRYING.in_language(lang, name=name, time=until)
+        return True, Phrase.TRYING.in_language(lang, name=name, time=until)
     if receipt.outcome is not Outcome.ACCEPTED and result.is_handled:
-        return True, Words.FALLBACK.in_language(lang, name=name)
+        return True, Phrase.FALLBACK.in_language(lang, name=name)
     if words_of_outcome := _WORDS.get(receipt.outcome):
         return True, words_of_outcome.in_language(lang, name=name)
-    return False, Words.NOT_SENT.in_language(lang, name=name, reason=reason_and_advice(receipt, lang))
+    return False, Phrase.NOT_SENT.in_language(lang, name=name, reason=reason_and_advice(receipt, lang))

@@ -34,7 +34,7 @@ from ..outbound.message import MessageOptions, check, own_numbers, text_to
 from ..outbound.send import report_end, send_with_safe_text
 from ..recipients import Addressee
 from .agent import async_ask
-from .texts import Words, language_of
+from .texts import Phrase, language_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -56,13 +56,13 @@ class _Phone:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     answered: deque[datetime] = field(default_factory=deque)
-    said: dict[Words, datetime] = field(default_factory=dict)
+    said: dict[Phrase, datetime] = field(default_factory=dict)
     last_answer: str | None = None
     conversation_id: str | None = None
     used_at: datetime | None = None
     refresh_timer: CALLBACK_TYPE | None = None
 
-    def may_say(self, notice: Words, now: datetime, pause: timedelta) -> bool:
+    def may_say(self, notice: Phrase, now: datetime, pause: timedelta) -> bool:
         """Return whether a notice is due again, and note that it is sent."""
         if notice in self.said and now - self.said[notice] < pause:
             return False
@@ -82,7 +82,7 @@ class _Phone:
 
 
 @dataclass(frozen=True, repr=False)
-class _Request:
+class _AssistRequest:
     """A text to answer. attempt: its code, None if it needs none. notice: the answer if the agent is not asked."""
 
     recipient: ConfigSubentry
@@ -127,29 +127,29 @@ class AssistReplies:
 
     def _request(
         self, phone: _Phone, recipient: ConfigSubentry, content: str, attempt: CommandAttempt | None
-    ) -> _Request | None:
+    ) -> _AssistRequest | None:
         """Count the answer to a text, and return the request; return None if nothing is to be said."""
         now, lang = dt_util.utcnow(), language_of(self._hass, content)
         needs_code = recipient.data.get(CONF_ASSIST_CODE, True)
         if needs_code and attempt is None:
-            if not phone.may_say(Words.NO_CODE, now, _HINT_PAUSE):
+            if not phone.may_say(Phrase.NO_CODE, now, _HINT_PAUSE):
                 return None
-            return _Request(recipient, content, notice=Words.NO_CODE.in_language(lang))
+            return _AssistRequest(recipient, content, notice=Phrase.NO_CODE.in_language(lang))
         while phone.answered and now - phone.answered[0] >= _HOUR:
             phone.answered.popleft()
         if len(phone.answered) >= recipient.data.get(CONF_ASSIST_HOURLY, DEFAULT_ASSIST_HOURLY):
-            if not phone.may_say(Words.LIMIT, now, _HOUR):
+            if not phone.may_say(Phrase.LIMIT, now, _HOUR):
                 return None
             again = dt_util.as_local(phone.answered[0] + _HOUR).strftime("%H:%M")
-            return _Request(recipient, content, notice=Words.LIMIT.in_language(lang, time=again))
+            return _AssistRequest(recipient, content, notice=Phrase.LIMIT.in_language(lang, time=again))
         phone.answered.append(now)
-        return _Request(recipient, content if attempt is None else attempt.text, attempt if needs_code else None)
+        return _AssistRequest(recipient, content if attempt is None else attempt.text, attempt if needs_code else None)
 
-    def _start(self, phone: _Phone, request: _Request, context: Context) -> None:
+    def _start(self, phone: _Phone, request: _AssistRequest, context: Context) -> None:
         answering = self._async_answer(phone, request, context)
         self._entry.async_create_background_task(self._hass, answering, f"{DOMAIN} answer", eager_start=False)
 
-    async def _async_answer(self, phone: _Phone, request: _Request, context: Context) -> None:
+    async def _async_answer(self, phone: _Phone, request: _AssistRequest, context: Context) -> None:
         """Answer a text after the earlier ones of this phone."""
         async with phone.lock:
             words = request.notice or await self._async_refusal(phone, request)
@@ -158,7 +158,7 @@ class AssistReplies:
             if words:
                 await self._async_send(phone, request.recipient, words, context)
 
-    async def _async_refusal(self, phone: _Phone, request: _Request) -> str | None:
+    async def _async_refusal(self, phone: _Phone, request: _AssistRequest) -> str | None:
         """Authenticate a request. Return None if it is accepted, otherwise the answer, empty if nothing is to be said.
 
         The use of the code is on the disk before the agent acts.
@@ -171,11 +171,11 @@ class AssistReplies:
             return None
         lang = language_of(self._hass, request.text)
         if result is AuthResult.REFUSED:
-            return Words.WRONG_CODE.in_language(lang)
-        due = phone.may_say(Words.LOCKED_OUT, dt_util.utcnow(), _LOCKED_PAUSE)
-        return Words.LOCKED_OUT.in_language(lang) if due else ""
+            return Phrase.WRONG_CODE.in_language(lang)
+        due = phone.may_say(Phrase.LOCKED_OUT, dt_util.utcnow(), _LOCKED_PAUSE)
+        return Phrase.LOCKED_OUT.in_language(lang) if due else ""
 
-    async def _async_ask(self, phone: _Phone, request: _Request, context: Context) -> str:
+    async def _async_ask(self, phone: _Phone, request: _AssistRequest, context: Context) -> str:
         agent_id = request.recipient.data.get(CONF_ASSIST_AGENT)
         if phone.used_at is not None and dt_util.utcnow() - phone.used_at >= MEMORY:
             phone.forget()

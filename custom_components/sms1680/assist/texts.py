@@ -13,7 +13,7 @@ _CHINESE: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 _LETTER: Final = re.compile("[A-Za-z]")
 
 
-class Words(Enum):
+class Phrase(Enum):
     """A sentence in English and Chinese."""
 
     # To a recipient who texted Assist
