@@ -1,4 +1,4 @@
-"""Recipients text Assist: what goes to the conversation agent, and the answers that come back by SMS."""
+"""Recipients text Assist: which texts a conversation agent gets, and the answers that it gives by SMS."""
 
 from __future__ import annotations
 

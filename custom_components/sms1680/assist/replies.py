@@ -48,10 +48,10 @@ _LOCKED_PAUSE: Final = timedelta(minutes=15)  # the shortest lock-out
 
 @dataclass(eq=False)
 class _Phone:
-    """What is known about the texts of one recipient.
+    """The texts of one recipient and their answers, while the account is set up.
 
-    answered: the times of the answers in the last hour. said: when each notice was last sent. last_answer: in the form
-    in which texts are compared. conversation_id, used_at: of the conversation, and when it was last used.
+    answered: the times of the answers in the last hour. said: when each notice was last sent. last_answer: as `plain`
+    returns it. conversation_id, used_at: of the conversation, and when it was last used.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -207,10 +207,8 @@ class AssistReplies:
         addressee = Addressee.from_subentry(self._entry, recipient)
         text = shorten(words, signature_of(self._entry), _room(recipient.data.get(CONF_ASSIST_PARTS)))
         phone.last_answer = plain(text)
-        message, options = (
-            text_to([addressee], text),
-            MessageOptions(context=SendContext(automatic=True, caller=context)),
-        )
+        message = text_to([addressee], text)
+        options = MessageOptions(context=SendContext(automatic=True, caller=context))
         try:
             check(self._hass, [addressee], message, options)
             (result,) = await send_with_safe_text(self._hass, [addressee], message, options, [None])

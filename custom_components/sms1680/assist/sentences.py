@@ -1,8 +1,7 @@
 """The sentences of the intent for Home Assistant's own agent, in English and Chinese.
 
 Integrations cannot add sentences to Home Assistant's languages. A sentence trigger, as automations have it, works with
-every agent and in every language. It removes punctuation from what it matches, so the message is read from the whole
-sentence again.
+every agent and in every language. Its slots have no punctuation, so the message is read from the whole sentence again.
 """
 
 import logging
@@ -34,7 +33,7 @@ _TEXT: Final = r"(?:text(?:\s+message)?|sms(?:\s+message)?)"
 _SMS: Final = r"(?:发送?)\s*一?\s*[个条]?\s*(?:短信|短消息)"
 _THAT: Final = r"\s+(?:that|saying)[\s:,]+"
 _SAY: Final = r"\s*[,，]?\s*说\s*[:：,，]?\s*"
-# What stands before the recipient, and between the recipient and the message.
+# The words before the recipient, and those between the recipient and the message.
 _FORMS: Final[tuple[tuple[Language, str, str], ...]] = (
     ("en", r"(?:text|sms)\s+", _THAT),
     ("en", rf"send\s+(?:an?\s+)?{_TEXT}\s+to\s+", _THAT),
