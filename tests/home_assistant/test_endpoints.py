@@ -90,6 +90,7 @@ async def test_every_address_accepts_uplinks_and_reports_by_get_and_post(
         "tag": None,
         "already_answered": False,
         "alarm": None,
+        "assist": False,
         "opted_out": False,
         "command": None,
     }
