@@ -34,8 +34,8 @@ PACKAGE = f"{ADDRESS}/archive/refs/heads/main.zip"
 BOTH = pytest.mark.parametrize("language", LANGUAGES)
 EACH = pytest.mark.parametrize(("page", "language"), [(page, language) for page in PAGES for language in LANGUAGES])
 
-# `none` cannot be run; tests/home_assistant/test_docs.py runs those from `automation` to `push`, test_assist_send.py there
-# the sentences, and tests/recipes the last one.
+# `none` cannot be run. In tests/home_assistant, test_docs.py runs the kinds from `automation` to `push`, and
+# test_assist_send.py the sentences. tests/recipes runs the last one.
 KINDS = {
     *("python", "shell", "cmpp", "apprise-config", "dropin", "mailrise"),
     *("scripts", "install", "compose", "dockerfile", "upstream", "none"),
