@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +24,7 @@ from custom_components.sms1680.duty.sending import _is_uncertain
 from custom_components.sms1680.store.db import DeliveryState, Dispatch, Outgoing, StoreError
 from custom_components.sms1680.store.db.outbox import mark_interrupted
 from custom_components.sms1680.store.db.records import to_micros
-from sms1680.sandbox import Fault, Sandbox
+from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
     BOB,
@@ -43,7 +44,6 @@ from tests.home_assistant.helpers import (
     sent,
     store_of,
     use_gateway,
-    wait_for_messages,
 )
 
 TEXT = "门开了"
@@ -258,29 +258,35 @@ def fail(*_: Any, **__: Any) -> Future[None]:
     return failed
 
 
+class Held:
+    """Holds the sends of an account. look: is called before each of them."""
+
+    def __init__(self, entry: MockConfigEntry, look: Callable[[], object] = lambda: None) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self._look = look
+        failover = entry.runtime_data.client.failover
+        self._real, failover.send = failover.send, self._send
+
+    async def _send(self, *args: Any, **kwargs: Any) -> Any:
+        self._look()
+        self.begun.set()
+        await self.go_on.wait()
+        return await self._real(*args, **kwargs)
+
+
 class TestWhileItIsSent:
     """The store has a critical message from before its request to its end."""
 
     async def test_store_has_the_message_and_its_repetition(
         self, hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, fired: dict[str, list[Event]]
     ) -> None:
-        begun, go_on = asyncio.Event(), asyncio.Event()
-        failover = entry.runtime_data.client.failover
-        real = failover.send
         found: list[Any] = []
-
-        async def stop_first(*args: Any, **kwargs: Any) -> Any:
-            found.append(in_store(hass, "SELECT going, message FROM later"))
-            begun.set()
-            await go_on.wait()
-            return await real(*args, **kwargs)
-
-        failover.send = stop_first
+        held = Held(entry, lambda: found.append(in_store(hass, "SELECT going, message FROM later")))
         fail_next(sandbox, "drop_after")
         sending = asyncio.create_task(send(hass, number=[ALICE, BOB], priority="critical"))
-        await begun.wait()
+        await held.begun.wait()
         assert len(running_rows(hass)) == 2
-        go_on.set()
+        held.go_on.set()
         await sending
         first, *repeats = ([(going, json.loads(text)) for going, text in rows] for rows in found)
         assert [(going, one["number"], one["repeated"]) for going, one in first] == [(1, ALICE, False), (1, BOB, False)]
@@ -293,20 +299,14 @@ class TestWhileItIsSent:
         assert names == {attempt, f"{attempt}.repeat"}
         assert fired["failed"] == []
 
-    @pytest.mark.usefixtures("entry")
     @pytest.mark.parametrize("stopping", [False, True])
     async def test_call_that_is_cancelled(
-        self,
-        hass: HomeAssistant,
-        sandbox: Sandbox,
-        fired: dict[str, list[Event]],
-        stopping: bool,
+        self, hass: HomeAssistant, entry: MockConfigEntry, fired: dict[str, list[Event]], stopping: bool
     ) -> None:
         """Only the end of the program leaves it to the next start."""
-        sandbox.platform.faults.next(Fault(stall_after=0.5))
-        sandbox.platform.faults.next("drop_after")
+        held = Held(entry)
         sending = asyncio.create_task(send(hass, number=ALICE, priority="critical"))
-        await wait_for_messages(sandbox)
+        await held.begun.wait()
         if stopping:
             hass.set_state(CoreState.stopping)
         sending.cancel()
@@ -325,10 +325,11 @@ class TestWhileItIsSent:
         fired: dict[str, list[Event]],
         outcomes: list[Event],
     ) -> None:
-        sandbox.platform.faults.next(Fault(stall_after=0.5))
+        held = Held(entry)
         sending = asyncio.create_task(send(hass, number=ALICE, priority="critical"))
-        await wait_for_messages(sandbox)
+        await held.begun.wait()
         await entry.runtime_data.deferred.async_start()  # as that of a reloaded account
+        held.go_on.set()
         [message] = await sending
         assert message["outcome"] == "accepted"
         await hass.async_block_till_done(wait_background_tasks=True)
