@@ -83,6 +83,86 @@ def test_error_is_whole(arguments: list[str], language: Language, capsys: pytest
         assert "`--help`" not in said, "this error has a sentence of its own"
 
 
+LISTEN = (
+    ["--port", "99999"],
+    ["--network", "x"],
+    ["--secret", "a b"],
+    ["--host", "192.0.2.1"],
+    ["--cmpp", "x"],
+    ["--cmpp", "h:1", "--password-file", "missing"],
+)
+
+
+@BOTH
+@pytest.mark.parametrize("arguments", LISTEN, ids=" ".join)
+def test_error_of_the_receiver_is_whole(
+    arguments: list[str], language: Language, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["listen", *arguments]) == 2
+    check(capsys.readouterr().err.splitlines()[-1], language)
+
+
+RESULT = '{"row": 1, "number": "13800000000", "outcome": "accepted"}\n'
+INPUTS = {
+    "nothing": "",
+    "cells": "number\n1,2\n",
+    "column twice": "number,number\n1,2\n",
+    "column of results": "number,outcome\n1,2\n",
+    "no object": '{"number": 1}\n[]\n',
+    "no result": RESULT + '{"row": 0, "outcome": "x"}\n',
+    "row of another line": RESULT + RESULT.replace("138", "139"),
+    "number": "number,text\nx,a\n",
+    "no text": "number,text\n13800000000,\n",
+}
+
+
+@pytest.fixture
+def batch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """Return a function that runs `batch` with an input and these arguments."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("USERNAME", "PASSWORD", "PRODUCT_ID"):
+        monkeypatch.setenv(f"SMS1680_{name}", "61341")
+
+    def run(text: str, *arguments: str) -> int:
+        (tmp_path / "rows").write_text(text, "utf-8")
+        return main(["batch", *(arguments or ("rows", "--results", "results"))])
+
+    return run
+
+
+@BOTH
+@pytest.mark.parametrize("name", INPUTS)
+def test_error_of_an_input_is_whole(
+    name: str, language: Language, batch: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch(INPUTS[name]) == 2
+    check(capsys.readouterr().err.splitlines()[-1], language)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("missing", "--results", "results"),
+        ("rows", "--results", "missing/results"),
+        ("rows", "--results", "rows"),
+        ("rows", "--results", "other"),
+        ("rows", "--results", "results", "--at", "x"),
+    ],
+    ids=" ".join,
+)
+def test_error_of_a_result_file_is_whole(
+    arguments: tuple[str, ...],
+    language: Language,
+    batch: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "other").touch()
+    assert batch("number,text\n13800000000,a\n", *arguments) == 2
+    check(capsys.readouterr().err.splitlines()[-1], language)
+
+
 @BOTH
 def test_drop_in_is_explained(language: Language, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["apprise", "--into", str(tmp_path / "plugins")]) == 0

@@ -11,10 +11,9 @@ import shutil
 import socket
 import subprocess
 import time
+import unittest
 from collections.abc import Mapping
 from pathlib import Path
-
-import pytest
 
 from support.pages import examples
 from support.shared_server import free_port
@@ -37,7 +36,7 @@ def program(name: str) -> str:
     """Return the path of a program. Skip the test if it is not installed."""
     path = shutil.which(name, path=_SEARCH)
     if path is None:
-        pytest.skip(f"needs the program {name}")
+        raise unittest.SkipTest(f"needs the program {name}")
     return path
 
 
@@ -123,7 +122,7 @@ class Server:
     def __init__(self, programs: Programs, changes: Mapping[str, object]) -> None:
         path, keygen = program("sshd"), program("ssh-keygen")
         if os.geteuid() == 0 and not _PRIVILEGES.is_dir():
-            pytest.skip(f"sshd needs the folder {_PRIVILEGES}, which its service makes")
+            raise unittest.SkipTest(f"sshd needs the folder {_PRIVILEGES}, which its service makes")
         self._programs = programs
         self.port = free_port()
         folder = programs.folder

@@ -177,14 +177,14 @@ def _bulk(options: argparse.Namespace) -> int:
         results, octets = ResultFile.resume(options.results)
     else:
         octets = _read_input(options.file)
-    rows = read_rows(octets)
-    if results is not None:
-        if not all(row.result for row in rows):
-            raise InvalidMessageError(
-                "the result file must not be the input; only an earlier result file can be both",
-                "结果文件不能与输入相同；只有以前的结果文件可以",
-            )
-        results.trim(octets)
+    try:
+        rows = read_rows(octets)
+        if results is not None:
+            _continue(results, octets, rows)
+    except BaseException:
+        if results is not None:
+            results.close()
+        raise
     run = _run(options, rows, template, results)
     try:
         run.results.finish(rows) if run.results else None
@@ -239,6 +239,16 @@ def _run(
     finally:
         signal.signal(signal.SIGTERM, previous)
     return run
+
+
+def _continue(results: ResultFile, octets: bytes, rows: Sequence[BulkRow]) -> None:
+    """Prepare a result file that is the input. Raise InvalidMessageError if it is none."""
+    if not all(row.result for row in rows):
+        raise InvalidMessageError(
+            "the result file must not be the input; only an earlier result file can be both",
+            "结果文件不能与输入相同；只有以前的结果文件可以",
+        )
+    results.trim(octets)
 
 
 def _read_input(file: str) -> bytes:

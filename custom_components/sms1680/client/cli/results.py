@@ -37,7 +37,11 @@ class ResultFile:
         """Create the file with all rows; it appears complete. Raises InvalidMessageError if there is one already."""
         try:
             made = cls(path, _written(path, rows))
-            _appear(_temporary(path), path)
+            try:
+                _appear(_temporary(path), path)
+            except BaseException:
+                made.close()
+                raise
         except FileExistsError:
             raise InvalidMessageError(
                 "the result file exists; read it in again, or name another one",
@@ -56,8 +60,13 @@ class ResultFile:
             raise _cannot_write(error) from None
         made = cls(path, file)
         if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            made.close()
             raise _in_use()  # another program has replaced it
         return made, file.read()
+
+    def close(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
 
     def trim(self, content: bytes) -> None:
         """Make the file, whose content this is, end with a complete line."""
