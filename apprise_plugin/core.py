@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from sms1680.http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
     from sms1680.language import environment_language, say
-    from sms1680.limits.digest import DigestGuard, Notice
+    from sms1680.limits.digest import DigestGuard
+    from sms1680.limits.noticed_text import NoticedText
     from sms1680.limits.redis.claims import RemoteClaims, SharedOutcome
     from sms1680.limits.redis.server import open_server
     from sms1680.limits.server_address import mask_address
@@ -31,7 +32,6 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
         Signature,
         SignaturePlace,
         add_words,
-        estimate,
         mark_repeat,
         split_text,
         units,
@@ -43,7 +43,8 @@ else:
     from ..http.client import LARGEST_PACKET, PACKET_SIZE, Client
     from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
     from ..language import environment_language, say
-    from ..limits.digest import DigestGuard, Notice
+    from ..limits.digest import DigestGuard
+    from ..limits.noticed_text import NoticedText
     from ..limits.redis.claims import RemoteClaims, SharedOutcome
     from ..limits.redis.server import open_server
     from ..limits.server_address import mask_address
@@ -59,7 +60,6 @@ else:
         Signature,
         SignaturePlace,
         add_words,
-        estimate,
         mark_repeat,
         split_text,
         units,

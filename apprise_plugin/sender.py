@@ -6,20 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from .core import (
-    MAX_LENGTH,
     Account,
     Client,
     DigestGuard,
     InvalidMessageError,
-    Notice,
+    NoticedText,
     Outcome,
     Reason,
     Receipt,
     SendError,
     Signature,
     Timeouts,
-    add_words,
-    estimate,
     mark_repeat,
 )
 from .dedupe import Dedupe
@@ -73,7 +70,8 @@ class NotificationSender:
         receipts = {receipt.number: receipt for receipt in self._send_within_limits(numbers, text, started_at)}
         unknown = [number for number in numbers if receipts[number].outcome is Outcome.UNKNOWN]
         if self.repeats and unknown and self._last_start(started_at) > self.clock():
-            for receipt in self._send_within_limits(unknown, mark_repeat(text, self._room, self.signature), started_at):
+            marked = mark_repeat(text, NoticedText(text, self.signature).room, self.signature)
+            for receipt in self._send_within_limits(unknown, marked, started_at):
                 if receipt.outcome.may_arrive:
                     receipts[receipt.number] = replace(receipt, detail=REPEATED)
         return list(receipts.values())
@@ -83,13 +81,12 @@ class NotificationSender:
         if guard is None:
             return self._request(numbers, text, started_at)
 
-        def parts_of(notice: Notice) -> int:
-            return self._parts(self._with_notice(text, notice, self._room))
-
-        admission = self._run(guard.admit(numbers, parts_of, critical=self.critical, sums_up=self.sums_up))
+        noticeable = NoticedText(text, self.signature)
+        steps = guard.admit(numbers, noticeable.parts_of, critical=self.critical, sums_up=self.sums_up)
+        admission = self._run(steps)
         texts: dict[str, list[str]] = {}
         for item, notice in admission.notices.items():
-            noticed = self._fit(text, notice, admission.parts[item])
+            noticed = noticeable.fit(notice, admission.parts[item])
             texts.setdefault(noticed, []).append(numbers[item])
         receipts = {
             number: Receipt(number, Outcome.UNKNOWN, reason=Reason.LOST) for some in texts.values() for number in some
@@ -183,28 +180,6 @@ class NotificationSender:
     def _last_start(self, started_at: float) -> float:
         """Return the time after which no request may start, so that the last one has time for its response."""
         return started_at + self.limit - min(sum(self.timeouts), _LAST_SECONDS, self.limit * _LAST_SHARE)
-
-    @property
-    def _room(self) -> int:
-        """The UTF-16 units of a text without its signature."""
-        return MAX_LENGTH - (self.signature.length if self.signature else 0)
-
-    def _parts(self, text: str) -> int:
-        if self.signature is None:
-            return estimate(text).parts
-        return estimate(text, signature=self.signature.setting, signature_place=self.signature.place).parts
-
-    def _fit(self, text: str, notice: Notice, parts: int) -> str:
-        """Return the text with a notice, cut to so many parts. If the words alone need more, nothing is cut."""
-        for room in range(self._room, 0, -1):
-            if self._parts(noticed := self._with_notice(text, notice, room)) <= parts:
-                return noticed
-        return self._with_notice(text, notice, self._room)
-
-    def _with_notice(self, text: str, notice: Notice, room: int) -> str:
-        if notice == Notice():
-            return text
-        return add_words(text, before=notice.before, after=notice.after, room=room, signature=self.signature)
 
     def _run(self, steps: Generator[float, None, _T]) -> _T:
         """Sleep as the steps request, and return their result."""

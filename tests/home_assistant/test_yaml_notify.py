@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.setup import async_setup_component
@@ -16,7 +17,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from custom_components.sms1680 import const
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, BOB, PASSWORD, STRANGER, SetUp, numbers
+from tests.home_assistant.helpers import ALICE, BOB, PASSWORD, SIGNED, STRANGER, SetUp, numbers
 
 
 @pytest.fixture
@@ -203,6 +204,25 @@ class TestOwnAccount:
             await notify(hass)
         assert [(event.data["number"], event.data["reason"]) for event in failed] == [(ALICE, "hourly_limit")]
         assert numbers(sandbox) == [ALICE]
+
+    async def test_messages_over_its_limit_are_announced_and_counted(
+        self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    ) -> None:
+        await read(hass, {**own, "number_limit": 2})
+        await notify(hass, "水浸")
+        await notify(hass, "门开")
+        for _ in range(3):
+            with pytest.raises(HomeAssistantError):
+                await notify(hass, "烟雾")
+        await notify(hass, "煤气", data={"priority": "critical"})
+        freezer.tick(601)
+        await notify(hass, "停电")
+        assert [message.text.removeprefix(SIGNED) for message in sandbox.platform.messages] == [
+            "水浸",
+            "门开（其后 10 分钟的告警将汇总）",
+            "煤气",
+            "此前 3 条未单独发送。停电",
+        ]
 
     async def test_failed_message_raises(self, hass: HomeAssistant, own: dict[str, Any], sandbox: Sandbox) -> None:
         await read(hass, own)

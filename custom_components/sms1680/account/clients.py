@@ -82,11 +82,14 @@ async def async_make_client(
     http: Mapping[str, Any],
     options: Mapping[str, Any],
     on_receipt: Callable[[Receipt], object] | None = None,
+    *,
+    guarded: bool = True,
 ) -> AsyncClient:
     """Return an HTTP client that uses Home Assistant's connections, or its own ones if a proxy is set.
 
     It is made in the executor, because it opens the files that share the account's pace between the processes of the
-    machine, and for a proxy also the certificates. Raises InvalidSettingError.
+    machine, and for a proxy also the certificates. guarded: False if the caller holds the spending limits itself.
+    Raises InvalidSettingError.
     """
     if is_socks_proxy(options.get(CONF_PROXY)):
         await async_has_socks(hass)  # without it, the client names the missing package
@@ -97,7 +100,7 @@ async def async_make_client(
         http_client=None if CONF_PROXY in settings else get_async_client(hass),
         gateway=http.get(CONF_GATEWAY, DEFAULT_GATEWAY),
         on_receipt=on_receipt,
-        spending=spending_limits(options),
+        spending=spending_limits(options) if guarded else None,
         **settings,
     )
     return await hass.async_add_executor_job(make)

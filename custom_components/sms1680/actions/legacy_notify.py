@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, override
 
@@ -23,15 +23,13 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
-from ..account.clients import async_make_client, is_usable_proxy
+from ..account.clients import is_usable_proxy
 from ..account.journal import SendContext
 from ..account.spending import LIMITS
-from ..client import DEFAULT_GATEWAY, Account, AsyncClient, InvalidMessageError, Receipt, SendError
+from ..client import DEFAULT_GATEWAY, Account, InvalidMessageError, Receipt
 from ..client.account import gateway_url
-from ..client.long_text import LongText, fit_text, is_long
 from ..client.masking import mask_text
 from ..client.numbers import normalise_numbers, split_list, split_numbers
-from ..client.receipts import combine
 from ..client.text import Signature, join_names
 from ..const import (
     CONF_GATEWAY,
@@ -46,8 +44,7 @@ from ..const import (
     DOMAIN,
 )
 from ..coordinator import Sms1680ConfigEntry
-from ..deferred.failures import async_report_receipt
-from ..errors import invalid_message_error, send_error, validation_error
+from ..errors import send_error, validation_error
 from ..events.context import is_automatic
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
@@ -61,6 +58,7 @@ from ..outbound.recipients import (
 )
 from ..outbound.unsent import Unsent, async_report_rejected, async_report_wrong
 from ..recipients import Addressee, recipients
+from .own_account import async_own_account, is_name, send_by_own_account
 from .schemas import read_data
 
 _LOGGER = logging.getLogger(__name__)
@@ -172,9 +170,7 @@ async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNoti
     if CONF_ACCOUNT in config:
         account = config[CONF_ACCOUNT]
         return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_config_entry, account), account)
-    signature = Signature.read(config.get(CONF_SIGNATURE), config.get(CONF_SIGNATURE_PLACE, "front"))
-    client = await async_make_client(hass, _http_data(config), config)
-    account = _OwnAccount(client, signature, config.get(CONF_LONG_TEXT, "cut"))
+    account = await async_own_account(hass, _http_data(config), config)
     numbers = enumerate(split_numbers(config[CONF_RECIPIENTS]), 1)
     if wrong := [str(place) for place, (number, _) in numbers if number is None]:
         _LOGGER.warning(
@@ -184,10 +180,10 @@ async def async_get_service(hass: HomeAssistant, config: ConfigType) -> BaseNoti
         )
 
     async def close(_: Event) -> None:
-        await client.aclose()
+        await account.client.aclose()
 
     hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, close)
-    return NotifyService(config[CONF_RECIPIENTS], partial(_send_by_own_account, account))
+    return NotifyService(config[CONF_RECIPIENTS], partial(send_by_own_account, account))
 
 
 class NotifyService(BaseNotificationService):
@@ -294,71 +290,6 @@ def _named(entry: Sms1680ConfigEntry, name: str) -> Addressee | None:
     named = [subentry for subentry in recipients(entry) if subentry.title == name]
     if len(named) > 1:
         raise validation_error("recipients_of_one_name", recipient=name, account=entry.title)
-    if not named and _is_name(name):
+    if not named and is_name(name):
         raise validation_error("unknown_name", name=mask_text(name), account=entry.title)
     return Addressee.from_subentry(entry, named[0]) if named else None
-
-
-def _is_name(target: str) -> bool:
-    """Return whether an unknown target is a name rather than a mistyped number."""
-    return any(character.isalpha() for character in target)
-
-
-@dataclass(frozen=True, repr=False)
-class _OwnAccount:
-    """The account in a YAML entry itself. long_text: what it does with a text that is too long."""
-
-    client: AsyncClient
-    signature: Signature | None
-    long_text: LongText
-
-
-async def _send_by_own_account(
-    account: _OwnAccount,
-    hass: HomeAssistant,
-    targets: Sequence[str],
-    text: str,
-    options: MessageOptions,
-) -> _Results:
-    """Send by the account in the YAML entry itself; targets are numbers."""
-    long_text: LongText | None = None
-    texts = [text]
-    if is_long(text, account.signature):
-        long_text, texts = account.long_text, fit_text(text, account.signature, account.long_text)
-    pieces = [piece for target in targets for piece in split_list(target)]
-    wrong = [WrongTarget(piece) for piece in pieces if _is_name(piece)]
-    numbers: dict[str, None] = {}
-    for number, written in split_numbers([piece for piece in pieces if not _is_name(piece)]):
-        if number is None:
-            wrong.append(WrongTarget(written, "number"))
-        else:
-            numbers[number] = None
-    if not numbers and (name := next(filter(_is_name, pieces), None)):
-        raise validation_error("name_without_account", name=mask_text(name))
-    sent: list[Sequence[Receipt]] = []
-    for one in texts:
-        try:
-            receipts: Sequence[Receipt] = await account.client.send(
-                list(numbers) or pieces,  # without a number, the core says what is wrong
-                one,
-                at=options.at,
-                extension=options.extension,
-                priority=options.priority,
-                automatic=options.context.automatic,
-            )
-        except SendError as error:
-            receipts = error.receipts
-        except InvalidMessageError as error:
-            raise invalid_message_error(hass, error) from None
-        for receipt in receipts:
-            async_report_receipt(
-                hass,
-                receipt,
-                options.priority,
-                options.context.caller,
-                automatic=options.context.automatic,
-                long_text=long_text,
-            )
-        sent.append(receipts)
-    async_report_wrong(hass, None, wrong, options.priority, options.context)
-    return [(None, combine(of_number)) for of_number in zip(*sent, strict=True)], wrong

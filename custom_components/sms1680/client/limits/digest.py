@@ -18,6 +18,7 @@ from .ledger import LedgerView
 _NEXT = {
     Reason.NUMBER_LIMIT: "（其后 10 分钟的告警将汇总）",
     Reason.HOURLY_LIMIT: "（其后 60 分钟的告警将汇总）",
+    Reason.AUTOMATIC_LIMIT: "（其后 60 分钟的告警将汇总）",
     Reason.DAILY_LIMIT: "（其后 24 小时的告警将汇总）",
 }
 
@@ -60,7 +61,13 @@ class DigestGuard(SpendingGuard):
     """A spending guard that counts what it holds back."""
 
     def admit(
-        self, numbers: Sequence[str], parts_of: Callable[[Notice], int], *, critical: bool, sums_up: bool = True
+        self,
+        numbers: Sequence[str],
+        parts_of: Callable[[Notice], int],
+        *,
+        critical: bool,
+        automatic: bool = False,
+        sums_up: bool = True,
     ) -> Generator[float, None, Admission]:
         """Count one message to each number before it is sent, as far as the limits allow. Yield as `reserve` does.
 
@@ -73,7 +80,8 @@ class DigestGuard(SpendingGuard):
         ]
 
         def admit(ledger: LedgerView) -> None:
-            admissions.append(self._admit(ledger, numbers, parts_of, critical=critical, sums_up=sums_up))
+            admission = self._admit(ledger, numbers, parts_of, critical=critical, automatic=automatic, sums_up=sums_up)
+            admissions.append(admission)
 
         yield from self._deciding(admit, numbers)
         return admissions[-1]
@@ -110,11 +118,12 @@ class DigestGuard(SpendingGuard):
         parts_of: Callable[[Notice], int],
         *,
         critical: bool,
+        automatic: bool,
         sums_up: bool,
     ) -> Admission:
         sums_up = sums_up and not critical
         now = self._now()
-        count = Count(ledger, self.limits, now, critical=critical)
+        count = Count(ledger, self.limits, now, critical=critical, automatic=automatic)
         reservation = Reservation({}, {}, ledger)
         bare = parts_of(Notice())
         hashes = [self._number_hash(number) for number in numbers]
@@ -148,7 +157,7 @@ class DigestGuard(SpendingGuard):
             parts[item] += more
             if sums_up:
                 ledger.set_announced(number_hash, now, announced=notices[item].limit is not None)
-            reservation.entries[item] = ledger.add(now, parts[item], number_hash)
+            reservation.entries[item] = ledger.add(now, parts[item], number_hash, automatic=automatic)
         return Admission(reservation, notices, parts)
 
     @staticmethod
