@@ -13,7 +13,7 @@ from . import core
 NAME = "sms1680"
 _PLUGIN = Path(__file__).parent
 _CORE = Path(core.Account.__init__.__code__.co_filename).parent
-_EXCLUDED = "cmpp"  # the plugin sends over HTTP only
+_EXCLUDED = {"cmpp", "cli", "__main__.py"}  # the plugin sends over HTTP only, and runs in a host
 _COPY = "_vendor"
 
 # The module that Apprise loads. It imports everything at once, because Apprise then removes the module's name from
@@ -86,6 +86,6 @@ def _fill(folder: Path) -> None:
 def _copy_modules(source: Path, target: Path, modules: Iterable[Path]) -> None:
     for module in sorted(modules):
         relative = module.relative_to(source)
-        if relative.parts[0] != _EXCLUDED:
+        if relative.parts[0] not in _EXCLUDED:
             (target / relative).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(module, target / relative)
