@@ -273,7 +273,7 @@ LONG = "SMS1680_LONG_STORM" in os.environ
 @pytest.mark.timeout(3000)
 def test_storm_of_processes(state_folder: Path, tmp_path: Path) -> None:
     """Every alarm is named or counted on each phone. The long form: SMS1680_LONG_STORM=1."""
-    processes, cap = (200, 300) if LONG else (14, 18)
+    processes, cap = (200, 300) if LONG else (10, 12)
     most = cap + max(10, cap // 5)
     with SandboxThread(Config(report_delay=0.0)) as box:
         codes = run_storm(box, tmp_path, processes, 4, cap=str(cap))

@@ -96,7 +96,7 @@ def test_concurrent_sends_while_the_folder_is_deleted(account: Account, box: San
         return str(receipt.outcome.value)
 
     with sms, ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(send, range(30))) == {"accepted"}
+        assert set(pool.map(send, range(12))) == {"accepted"}
 
 
 def test_disk_becomes_full_between_two_sends(make: Make, box: SandboxThread, tmp_path: Path) -> None:

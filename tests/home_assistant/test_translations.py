@@ -248,6 +248,7 @@ def imports(node: ast.AST) -> Iterator[ast.ImportFrom]:
 NEWER = {
     "homeassistant.config_entries.FlowType",
     "homeassistant.helpers.automation.move_top_level_schema_fields_to_options",
+    "homeassistant.helpers.llm.ToolAnnotations",
     "homeassistant.helpers.trigger.TriggerActionRunner",
     "homeassistant.helpers.trigger.TriggerConfig",
 }

@@ -44,17 +44,20 @@ CREATE TABLE IF NOT EXISTS minutes (
 ) WITHOUT ROWID;
 DELETE FROM minutes;
 INSERT INTO minutes SELECT CAST(at / 60 AS INTEGER), automatic, SUM(parts) FROM spent GROUP BY 1, 2;
-CREATE TRIGGER IF NOT EXISTS spent_added AFTER INSERT ON spent BEGIN
+DROP TRIGGER IF EXISTS spent_added;
+CREATE TRIGGER spent_added AFTER INSERT ON spent BEGIN
     INSERT INTO minutes VALUES (CAST(NEW.at / 60 AS INTEGER), NEW.automatic, NEW.parts)
     ON CONFLICT DO UPDATE SET parts = parts + NEW.parts;
 END;
-CREATE TRIGGER IF NOT EXISTS spent_removed AFTER DELETE ON spent BEGIN
+DROP TRIGGER IF EXISTS spent_removed;
+CREATE TRIGGER spent_removed AFTER DELETE ON spent BEGIN
     UPDATE minutes SET parts = parts - OLD.parts
     WHERE minute = CAST(OLD.at / 60 AS INTEGER) AND automatic = OLD.automatic;
     DELETE FROM minutes
     WHERE minute = CAST(OLD.at / 60 AS INTEGER) AND automatic = OLD.automatic AND parts <= 0;
 END;
-CREATE TRIGGER IF NOT EXISTS spent_changed AFTER UPDATE ON spent BEGIN
+DROP TRIGGER IF EXISTS spent_changed;
+CREATE TRIGGER spent_changed AFTER UPDATE ON spent BEGIN
     UPDATE minutes SET parts = parts - OLD.parts
     WHERE minute = CAST(OLD.at / 60 AS INTEGER) AND automatic = OLD.automatic;
     DELETE FROM minutes
@@ -64,7 +67,7 @@ CREATE TRIGGER IF NOT EXISTS spent_changed AFTER UPDATE ON spent BEGIN
 END;
 COMMIT;
 """
-_TRIGGERS = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger'"
+_TRIGGERS = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'spent'"
 # The whole minutes since a time, and the messages in the rest of its own minute. ?1 is the time.
 _PARTS = """
 SELECT
