@@ -414,6 +414,7 @@ async def test_timeout_during_the_send_ends_the_question(
     answer = await start_question(hass, "notify.alice", timeout={"milliseconds": 200})
     assert (answer["id"], answer["reason"]) == (None, reason)
     assert answer["answers"][0]["outcome"] == outcome
+    never.set()  # nothing waits at the end of the test
 
 
 async def test_timeout_cuts_off_the_request(
