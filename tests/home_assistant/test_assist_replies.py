@@ -221,10 +221,10 @@ async def test_use_of_a_code_is_stored_before_the_agent_acts(
 
 
 async def test_answers_commands_and_opt_outs_come_first(
-    hass: HomeAssistant, text: Text, agent: ScriptedAgent, messages: list[Event]
+    hass: HomeAssistant, text: Text, agent: ScriptedAgent, messages: list[Event], sandbox: Sandbox
 ) -> None:
     question = start_question(hass, "notify.carol")
-    await hass.async_block_till_done()
+    await sandbox.wait_for(lambda platform: len(platform.messages) == 1)
     await text("yes")
     assert (await question)["answers"]
     await text(f"撤防 {PIN}", ALICE)

@@ -268,7 +268,7 @@ async def test_reply_without_a_number_answers_an_open_question_first(hass: HomeA
     await home.reply(ALICE, "1")
     assert (await question)["id"] == "yes"
     assert home.alarm().state is AlarmState.OPEN
-    question = start_question(hass, "notify.alice")
+    question = start_question(hass, "notify.alice", timeout={"seconds": 5})
     await home.sandbox.wait_for(lambda platform: len(platform.messages) == 3)
     await home.reply(ALICE, "1 1")
     assert home.alarm().state is AlarmState.ACKNOWLEDGED
