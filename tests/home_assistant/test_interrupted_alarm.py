@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
@@ -17,7 +18,8 @@ from homeassistant.core import CoreState, Event, HomeAssistant
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680.deferred.models import QueuedMessage
+from custom_components.sms1680.deferred.attempt import Attempt
+from custom_components.sms1680.deferred.models import QueuedMessage, StoredMessage
 from custom_components.sms1680.deferred.policy import DeliveryPolicy
 from custom_components.sms1680.deferred.stored_alarms import running_rows
 from custom_components.sms1680.duty.sending import _is_uncertain
@@ -158,6 +160,20 @@ class TestAfterTheKill:
         assert sent(sandbox) == [(ALICE, MARKED if repeated else TEXT)]
         assert fired["failed"] == []
         assert [row[1] for row in in_store(hass, ATTEMPTS)] == ["accepted"]
+
+    async def test_alarm_that_was_not_sent_is_repeated_while_the_program_runs(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        sandbox: Sandbox,
+        fired: dict[str, list[Event]],
+        freezer: FrozenDateTimeFactory,
+    ) -> None:
+        await killed(hass, entry, left=False)
+        cut_off(sandbox)
+        await later(hass, freezer, seconds=1)
+        assert sent(sandbox) == [(ALICE, TEXT), (ALICE, MARKED)]
+        assert fired["failed"] == []
 
     async def test_network_can_come_back_later_than_the_program(
         self,
@@ -418,3 +434,14 @@ class TestHistory:
 )
 def test_text_of_a_duty_alarm_is_sent_once_more_only(states: list[str], uncertain: bool) -> None:
     assert _is_uncertain([DeliveryState(state) for state in states]) is uncertain
+
+
+async def test_fallback_that_cannot_be_noted_runs(
+    entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue, message = entry.runtime_data.deferred, QueuedMessage(ALICE, TEXT, since=0.0)
+    monkeypatch.setattr(queue._storage, "async_update_together", AsyncMock(side_effect=StoreError("SQLITE_FULL")))
+    group = [StoredMessage(1, dt_util.utcnow(), message)]
+    attempt = Attempt(queue.failures, queue._storage, group, message=message, is_deleted=lambda _: False)
+    await attempt.before_fallback()
+    assert "A fallback that starts could not be noted in the store" in caplog.text
