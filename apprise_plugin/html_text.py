@@ -1,4 +1,4 @@
-"""HTML as plain text in which removed and added parts can be told from the rest: `[old→]`, `[→new]`, `[old→new]`.
+"""Convert HTML to plain text with marks around removed and added parts: `[old→]`, `[→new]`, `[old→new]`.
 
 Apprise's own conversion drops the markup, so that a price that changed from 100 to 99 would read "10099".
 """
@@ -21,14 +21,14 @@ class _Kind(Enum):
 
 _KIND_OF_TAG = {"del": _Kind.REMOVED, "s": _Kind.REMOVED, "strike": _Kind.REMOVED, "ins": _Kind.ADDED}
 _KIND_OF_ROLE = {"deletion": _Kind.REMOVED, "insertion": _Kind.ADDED}
-# What changedetection.io writes into `title` and `aria-label`.
+# The values of `title` and `aria-label` in changedetection.io.
 _KIND_OF_LABEL = {
     "removed text": _Kind.REMOVED,
     "changed text": _Kind.REMOVED,
     "added text": _Kind.ADDED,
     "changed into": _Kind.ADDED,
 }
-# The backgrounds of changedetection.io, whose older versions set no label, and of GitHub.
+# The backgrounds of changedetection.io and of GitHub. Older versions of changedetection.io set no label.
 _KIND_OF_COLOR = {
     **dict.fromkeys(("#fadad7", "#ff867a", "#ffeef0", "#ffebe9", "#fdb8c0"), _Kind.REMOVED),
     **dict.fromkeys(("#eaf2c2", "#b2e841", "#e6ffed", "#dafbe1", "#acf2bd"), _Kind.ADDED),

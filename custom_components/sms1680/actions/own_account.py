@@ -40,8 +40,8 @@ def is_name(target: str) -> bool:
 class OwnAccount:
     """The account in a YAML entry itself.
 
-    guard: holds its spending limits, and counts what they hold back. long_text: what it does with a text that is too
-    long.
+    guard: applies its spending limits, and counts the messages above them. long_text: cuts, splits or refuses a long
+    text.
     """
 
     client: AsyncClient
@@ -64,11 +64,13 @@ class OwnAccount:
         receipts = {
             number: Receipt(number, Outcome.UNKNOWN, reason=Reason.LOST) for some in texts.values() for number in some
         }
+        pending = set(receipts)
         try:
             for noticed, some in texts.items():
                 receipts.update((receipt.number, receipt) for receipt in await self._request(some, noticed, options))
+                pending.difference_update(some)
         except InvalidMessageError:
-            receipts = {number: Receipt(number, Outcome.NOT_SENT) for number in receipts}
+            receipts |= {number: Receipt(number, Outcome.NOT_SENT) for number in pending}
             raise
         finally:
             await asyncio.shield(_run(self.guard.settle(admission, numbers, receipts)))

@@ -94,7 +94,7 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
 
 
 def sending_options(options: argparse.Namespace) -> SendOptions:
-    """Return the options of the call. Raise InvalidMessageError for a time that is none."""
+    """Return the options of the call. Raise InvalidMessageError if the time is invalid."""
     at = None
     if options.at is not None:
         try:

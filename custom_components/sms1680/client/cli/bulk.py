@@ -1,7 +1,7 @@
 """The commands `sms1680 template` and `sms1680 batch`: a result for each row, in a file that can be read in again.
 
-Everything is checked before the first request. A row is written down as `running` before its request may leave, so a
-killed program never leaves a row that may have been sent and looks unsent.
+All rows are checked before the first request. The result file marks a row as `running` before its request can leave. If
+the program is killed, such a row counts as `unknown`.
 """
 
 import argparse
