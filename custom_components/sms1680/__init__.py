@@ -13,6 +13,7 @@ from homeassistant.helpers.typing import ConfigType
 from .account.batching import SendBatcher
 from .account.clients import async_make_failover_client
 from .account.failover import ReceiptRouter
+from .account.former_devices import DATA_FORMER, async_setup_former_devices
 from .account.health import AccountHealth
 from .account.journal import JournaledClient
 from .account.refused_words import RefusedWords, async_remove_refused_words
@@ -83,6 +84,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     async_watch_unavailable(hass)
     async_setup_websocket(hass)
     async_setup_intent(hass)
+    await async_setup_former_devices(hass)
     store = hass.data[DATA_STORE] = StoreManager(hass)
     if problem := await store.async_open():
         STORE_UNAVAILABLE.async_create(hass, None, file=FILE, problem=problem)
@@ -144,6 +146,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     await async_load_alarms(hass, entry)
     async_start_assist(hass, entry)
     async_register_push(hass, entry)
+    hass.data[DATA_FORMER].async_restore(entry)
     # The devices of the recipients refer to that of the account.
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
     async_remove_stale_entities(hass, entry)
@@ -160,6 +163,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     budget.async_check()
     await data.deferred.async_start()
     async_start_alarms(hass, entry)
+    await hass.data[DATA_FORMER].async_remember()
     if failover.cmpp is not None:
         async_keep_connected(hass, entry, failover.cmpp)
     return True
@@ -192,6 +196,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await async_remove_statistics(hass, entry.entry_id)
     await async_remove_messages(hass, entry)
     async_update_page(hass, without=entry)
+    await hass.data[DATA_FORMER].async_remember()
 
 
 async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
@@ -208,10 +213,12 @@ async def _async_updated(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None
     known, data.recipients = data.recipients, {subentry.subentry_id for subentry in recipients(entry)}
     async_prune_issues(hass, entry)
     data.conversation.commands.remove_stale()
+    hass.data[DATA_FORMER].async_restore(entry)
     for subentry in recipients(entry):
         if subentry.subentry_id not in known:
             async_dispatcher_send(hass, signal_recipient_added(entry.entry_id), subentry)
     async_update_groups(hass, entry)
+    await hass.data[DATA_FORMER].async_remember()
 
 
 @callback

@@ -147,6 +147,7 @@ STORE_DAMAGED: Final = Repair("store_damaged", fixable=True, persistent=True)
 STORE_RESTORED: Final = Repair("store_restored", fixable=True, persistent=True)
 STORE_CUT: Final = Repair("store_cut", fixable=True, persistent=True)
 STORE_FAILED: Final = Repair("store_failed", fixable=True, persistent=True)
+MISSING_TARGETS: Final = Repair("missing_targets", ir.IssueSeverity.WARNING)
 
 
 @callback

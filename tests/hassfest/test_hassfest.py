@@ -46,7 +46,16 @@ HACS_KEYS = {
     "zip_release",
 }
 # Integrations that others may import without a dependency.
-ALWAYS_THERE = {"binary_sensor", "event", "homeassistant", "notify", "persistent_notification", "sensor"}
+ALWAYS_THERE = {
+    "automation",
+    "binary_sensor",
+    "event",
+    "homeassistant",
+    "notify",
+    "persistent_notification",
+    "script",
+    "sensor",
+}
 # Integrations for which a module of the same name is a platform.
 PLATFORM_MODULES = {"button", "diagnostics", "repairs", "system_health"}
 
