@@ -13,7 +13,15 @@ if TYPE_CHECKING:  # the same names, from the package that mypy knows
     from sms1680.characters import clean
     from sms1680.errors import InvalidMessageError, InvalidSettingError, SendError
     from sms1680.http.client import LARGEST_PACKET, PACKET_SIZE, Client
-    from sms1680.http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
+    from sms1680.http.transport import (
+        LONGEST_RESPONSE,
+        USER_AGENT,
+        Request,
+        Response,
+        Timeouts,
+        TransportError,
+        charset_of,
+    )
     from sms1680.language import environment_language, say
     from sms1680.limits.digest import DigestGuard
     from sms1680.limits.noticed_text import NoticedText
@@ -41,7 +49,7 @@ else:
     from ..characters import clean
     from ..errors import InvalidMessageError, InvalidSettingError, SendError
     from ..http.client import LARGEST_PACKET, PACKET_SIZE, Client
-    from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
+    from ..http.transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError, charset_of
     from ..language import environment_language, say
     from ..limits.digest import DigestGuard
     from ..limits.noticed_text import NoticedText

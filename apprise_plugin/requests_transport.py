@@ -12,13 +12,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from email.message import Message
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 from requests.adapters import HTTPAdapter
 
-from .core import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
+from .core import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError, charset_of
 
 if TYPE_CHECKING:
     from urllib3 import HTTPConnectionPool, PoolManager
@@ -250,16 +249,9 @@ def _read(response: requests.Response) -> Response | TransportError:
     return Response(
         response.status_code,
         body,
-        _charset(response.headers.get("Content-Type", "")),
+        charset_of(response.headers.get("Content-Type", "")),
         complete_length=bool(announced) or "Transfer-Encoding" in response.headers,
     )
-
-
-def _charset(content_type: str) -> str | None:
-    """Return the charset of the header, or None. Unlike requests, do not assume ISO-8859-1."""
-    header = Message()
-    header["Content-Type"] = content_type
-    return header.get_content_charset()
 
 
 def _failure(error: Exception, *, begun: bool) -> TransportError:

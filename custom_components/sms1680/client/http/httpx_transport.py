@@ -13,21 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import httpx
 
 from ..errors import InvalidSettingError
 from .announcement import Announcement, NotAnnouncedError
-from .transport import LONGEST_RESPONSE, USER_AGENT, Request, Response, Timeouts, TransportError
+from .transport import HEADERS, LONGEST_RESPONSE, Request, Response, Timeouts, TransportError, charset_of
 
 _LOGGER = logging.getLogger(__name__)
-_HEADERS = (
-    ("User-Agent", USER_AGENT),
-    ("Accept", "text/plain"),
-    ("Accept-Encoding", "identity"),
-    ("Connection", "keep-alive"),
-)
 
 # Measured: after each of these errors, no octet of the request was sent.
 _NOT_BEGUN = (
@@ -74,16 +68,18 @@ class HttpxTransport:
         self._timeout = _httpx_timeout(timeouts)
         with _checked_settings():
             self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
+        # The client's own way would read cookies and look for redirects after each response, which costs more than
+        # our whole client. The client is used for its choice of a proxy.
+        self._transport_of: Callable[[httpx.URL], httpx.BaseTransport] = self._client._transport_for_url  # noqa: SLF001
 
     def exchange(self, request: Request) -> Response | TransportError:
         """Return the response or the error; never raise."""
         limit = _LIMITS.limit = _TimeLimit(self._timeout)
         try:
             built = _build(request, self._timeout, limit.on_event)
-            response = self._client.send(built, stream=True, auth=None, follow_redirects=False)
-            with closing(response):
+            with closing(self._transport_of(built.url).handle_request(built)) as response:
                 body = _Body()
-                for chunk in response.iter_raw():
+                for chunk in cast("httpx.SyncByteStream", response.stream):
                     body.add(chunk)
         except Exception as error:  # noqa: BLE001
             return _transport_error(error, begun=limit.begun)
@@ -114,6 +110,7 @@ class AsyncHttpxTransport:
             self._client = client or httpx.AsyncClient(
                 timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
             )
+        self._transport_of: Callable[[httpx.URL], httpx.AsyncBaseTransport] = self._client._transport_for_url  # noqa: SLF001
 
     async def exchange(self, request: Request, announcement: Announcement | None = None) -> Response | TransportError:
         """Return the response or the error; never raise.
@@ -133,10 +130,9 @@ class AsyncHttpxTransport:
                         limit.reschedule(asyncio.get_running_loop().time() + (self._timeout.read or 0.0))
 
                 built = _build(request, self._timeout, on_event)
-                response = await self._client.send(built, stream=True, auth=None, follow_redirects=False)
-                async with aclosing(response):
+                async with aclosing(await self._send(built)) as response:
                     body = _Body()
-                    async for chunk in response.aiter_raw():
+                    async for chunk in cast("httpx.AsyncByteStream", response.stream):
                         body.add(chunk)
         except asyncio.CancelledError:
             # Only the shutdown of the event loop cancels this. The request may have been sent.
@@ -147,10 +143,15 @@ class AsyncHttpxTransport:
             return _transport_error(error, begun=beginning.begun)
         return _response(response, body.octets)
 
+    async def _send(self, built: httpx.Request) -> httpx.Response:
+        if self._owns_client:
+            # As in the blocking transport. A caller's client can have event hooks.
+            return await self._transport_of(built.url).handle_async_request(built)
+        return await self._client.send(built, stream=True, auth=None, follow_redirects=False)
+
     def _reports_events(self, request: Request) -> bool:
         """Return whether the events of httpcore will arrive. A client with another transport has none."""
-        transport_of = getattr(self._client, "_transport_for_url", None)
-        return transport_of is not None and isinstance(transport_of(_url(request.url)), httpx.AsyncHTTPTransport)
+        return isinstance(self._transport_of(_url(request.url)), httpx.AsyncHTTPTransport)
 
     async def aclose(self) -> None:
         """Close the client unless the caller owns it."""
@@ -276,7 +277,7 @@ def _build(request: Request, timeout: httpx.Timeout, on_event: Callable[..., obj
     built = httpx.Request(
         request.method,
         url,
-        headers=[*_HEADERS, *request.headers],
+        headers=[*HEADERS, *request.headers],
         content=request.body,
         extensions={"timeout": timeout.as_dict(), "trace": on_event},
     )
@@ -289,7 +290,7 @@ def _response(response: httpx.Response, body: bytes) -> Response:
     return Response(
         response.status_code,
         body,
-        response.charset_encoding,
+        charset_of(headers.get("content-type", "")),
         complete_length="content-length" in headers or "transfer-encoding" in headers,
     )
 

@@ -246,11 +246,11 @@ class RateLimiter:
     def _try(self, ticket: _Ticket, wait: "_Wait") -> Slot | None:
         """Acquire a slot if this ticket can go now."""
         slots = self._state.slots
-        if wait.remaining(slots.read()) > self._early():
+        record = slots.read()
+        if wait.remaining(record) > self._early():
             return None
         if ticket.is_normal and slots.has_urgent():
             return None
-        record = slots.read()
         index = slots.acquire(1 if self._known_rate(record) is not None else SLOT_COUNT)
         if index is None:
             return Slot(NO_SLOT, ticket.items) if wait.is_stuck(record) else None

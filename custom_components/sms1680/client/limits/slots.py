@@ -128,6 +128,7 @@ class SharedSlots(Slots):
         self._name = name
         self._process = os.getpid()
         self._descriptors: dict[str, int] = {}
+        self._data, self._shared = b"", Record()  # as they were last read
         # Fail here if nothing can be written. A full disk later still has room for this record.
         if not os.fstat(self._open("0")).st_size:
             os.pwrite(self._open("0"), Record().pack(), 0)
@@ -144,10 +145,12 @@ class SharedSlots(Slots):
     def read(self) -> Record:
         """Return the record of the account's last answer: ours if it is newer, because it could not be written."""
         try:
-            shared = Record.unpack(os.pread(self._open("0"), _LAYOUT.size, 0))
+            data = os.pread(self._open("0"), _LAYOUT.size, 0)
         except OSError:
             return self._record
-        return max(shared, self._record, key=lambda record: record.answered_at)
+        if data != self._data:
+            self._data, self._shared = data, Record.unpack(data)
+        return self._record if self._record.answered_at > self._shared.answered_at else self._shared
 
     def write(self, record: Record) -> None:
         """Store the record of the account's last answer."""
