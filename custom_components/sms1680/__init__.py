@@ -52,6 +52,7 @@ from .duty.setup import async_load_alarms, async_start_alarms, async_stop_alarms
 from .duty.storage import async_remove_alarms
 from .entity import account_device_info, async_remove_stale_entities
 from .errors import not_ready_error
+from .events.causes import async_setup_causes
 from .events.context import async_setup_context
 from .inbound.cmpp import async_keep_connected, async_receive_cmpp
 from .inbound.endpoints import (
@@ -81,6 +82,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
     """Set up the parts that do not depend on an entry: the actions and the push addresses."""
     async_setup_services(hass)
     async_setup_context(hass)
+    async_setup_causes(hass)
     async_watch_unavailable(hass)
     async_setup_websocket(hass)
     async_setup_intent(hass)

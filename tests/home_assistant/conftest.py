@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
+from homeassistant.auth.models import Credentials, User
+from homeassistant.auth.permissions import PolicyPermissions
 from homeassistant.components.repairs import RepairsFlow
 from homeassistant.config_entries import (
     ConfigEntryState,
@@ -27,7 +29,7 @@ from homeassistant.core import Event, HomeAssistant, ServiceCall, callback
 from homeassistant.data_entry_flow import FlowHandler, section
 from homeassistant.helpers.entity import Entity
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
-from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, WebSocketGenerator
 from support.log_watch import LogWatch
 
 # Home Assistant's test helper adds a package of this name when it creates `hass`, so import ours first.
@@ -54,6 +56,7 @@ from tests.home_assistant.helpers import (
     UNREACHABLE,
     USERNAME,
     WEBHOOK_ID,
+    Ask,
     Connect,
     MakeEntry,
     SetUp,
@@ -415,3 +418,29 @@ def fired(hass: HomeAssistant) -> dict[str, list[Event]]:
         "sent": async_capture_events(hass, const.EVENT_MESSAGE_SENT),
         "failed": async_capture_events(hass, const.EVENT_MESSAGE_FAILED),
     }
+
+
+@pytest.fixture
+async def admin(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> Ask:
+    """Return a function that runs a command as an administrator."""
+    return Ask(await hass_ws_client(hass))
+
+
+@pytest.fixture
+async def read_only(hass: HomeAssistant, hass_ws_client: WebSocketGenerator, hass_read_only_access_token: str) -> Ask:
+    """Return a function that runs a command as a user who may read and not control."""
+    return Ask(await hass_ws_client(hass, hass_read_only_access_token))
+
+
+@pytest.fixture
+async def housemate(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> Ask:
+    """Return a function that runs a command as a user who may control only Alice's entities."""
+    user = await hass.auth.async_create_user("Housemate", group_ids=["system-read-only"])
+    assert isinstance(user, User)
+    allowed = {"read": True, "control": True}
+    policy = {"entities": {"entity_ids": {"notify.alice": allowed, "event.alice_messages": allowed}}}
+    user.permissions = PolicyPermissions(policy, user.perm_lookup)  # type: ignore[misc]
+    credential = Credentials(id="housemate", auth_provider_type="homeassistant", auth_provider_id=None, data={})
+    user.credentials.append(credential)
+    token = await hass.auth.async_create_refresh_token(user, "https://example.com/app", credential=credential)
+    return Ask(await hass_ws_client(hass, hass.auth.async_create_access_token(token)))

@@ -69,6 +69,27 @@ EVENING = "2026-01-05 23:30:00+00:00"
 UNREACHABLE = "http://127.0.0.1:9"  # nothing listens on this port
 
 
+class Ask:
+    """Runs commands over one connection."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def __call__(self, command: str, **data: Any) -> Any:
+        answer = await self._ask(command, data)
+        assert answer["success"], answer["error"]
+        return answer["result"]
+
+    async def refused(self, command: str, **data: Any) -> Any:
+        answer = await self._ask(command, data)
+        assert not answer["success"], answer
+        return answer["error"]
+
+    async def _ask(self, command: str, data: dict[str, Any]) -> Any:
+        await self.client.send_json_auto_id({"type": f"sms1680/{command}", **data})
+        return await self.client.receive_json()
+
+
 async def send_text(
     client: JournaledClient, numbers: str | list[str], text: str, **options: Unpack[SendOptions]
 ) -> list[Receipt]:

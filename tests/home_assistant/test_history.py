@@ -72,6 +72,7 @@ async def test_messages_are_complete_and_newest_first(hass: HomeAssistant, fille
         "via": "http",
         "at": None,
         "automatic": False,
+        "cause": None,
         "outcome": "accepted",
         "parts": 1,
         "status": "KX:1000",

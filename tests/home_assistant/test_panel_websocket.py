@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.auth.models import Credentials, User
-from homeassistant.auth.permissions import PolicyPermissions
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
-from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.sms1680.client import DeliveryReport, Reply
 from sms1680.sandbox import Sandbox
@@ -21,6 +18,7 @@ from tests.home_assistant.helpers import (
     BOB,
     BOTH,
     STRANGER,
+    Ask,
     MakeEntry,
     SetUp,
     Until,
@@ -32,53 +30,6 @@ from tests.home_assistant.helpers import (
     start_question,
     wait_for_messages,
 )
-
-
-class Ask:
-    """Runs commands over one connection."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-
-    async def __call__(self, command: str, **data: Any) -> Any:
-        answer = await self._ask(command, data)
-        assert answer["success"], answer["error"]
-        return answer["result"]
-
-    async def refused(self, command: str, **data: Any) -> Any:
-        answer = await self._ask(command, data)
-        assert not answer["success"], answer
-        return answer["error"]
-
-    async def _ask(self, command: str, data: dict[str, Any]) -> Any:
-        await self.client.send_json_auto_id({"type": f"sms1680/{command}", **data})
-        return await self.client.receive_json()
-
-
-@pytest.fixture
-async def admin(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> Ask:
-    """Return a function that runs a command as an administrator."""
-    return Ask(await hass_ws_client(hass))
-
-
-@pytest.fixture
-async def read_only(hass: HomeAssistant, hass_ws_client: WebSocketGenerator, hass_read_only_access_token: str) -> Ask:
-    """Return a function that runs a command as a user who may read and not control."""
-    return Ask(await hass_ws_client(hass, hass_read_only_access_token))
-
-
-@pytest.fixture
-async def housemate(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> Ask:
-    """Return a function that runs a command as a user who may control only Alice's entities."""
-    user = await hass.auth.async_create_user("Housemate", group_ids=["system-read-only"])
-    assert isinstance(user, User)
-    allowed = {"read": True, "control": True}
-    policy = {"entities": {"entity_ids": {"notify.alice": allowed, "event.alice_messages": allowed}}}
-    user.permissions = PolicyPermissions(policy, user.perm_lookup)  # type: ignore[misc]
-    credential = Credentials(id="housemate", auth_provider_type="homeassistant", auth_provider_id=None, data={})
-    user.credentials.append(credential)
-    token = await hass.auth.async_create_refresh_token(user, "https://example.com/app", credential=credential)
-    return Ask(await hass_ws_client(hass, hass.auth.async_create_access_token(token)))
 
 
 @pytest.fixture

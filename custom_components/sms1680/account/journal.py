@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 from weakref import WeakSet
 
 from homeassistant.config_entries import ConfigEntry
@@ -22,6 +22,8 @@ from ..client.options import RequestHook, SendOptions
 from ..client.outcomes import OWN_LIMITS
 from ..client.text import Signature
 from ..const import CONF_HTTP, CONF_NUMBER, CONF_SIGNATURE, CONF_SIGNATURE_PLACE
+from ..events.causes import cause_of
+from ..events.context import is_automatic
 from ..recipients import recipients
 from ..store.db import DeliveryUpdate, Dispatch, Outgoing, RecordedOutcome, comparable_number
 from ..store.intake import StoreIntake
@@ -40,7 +42,8 @@ class SendContext:
     """The origin of a send.
 
     automatic: one of our own events led to it. attempt_id: the attempt of a deferred message. caller: Home Assistant's
-    context of the call, the parent of the events about it. avoid: the transport to use last.
+    context of the call, the parent of the events about it. cause: of the call, as `cause_of` returns it. avoid: the
+    transport to use last.
     batches: a list that collects the batches of everything that is sent with this context. request_hook: is called
     with each request, after the journal; if it raises, the request does not leave. on_row: called with the number and
     the row of each message before its request may leave.
@@ -49,10 +52,16 @@ class SendContext:
     automatic: bool = False
     attempt_id: str | None = None
     caller: Context | None = field(default=None, repr=False, compare=False)
+    cause: str | None = None
     avoid: str | None = None
     batches: "list[JournalBatch] | None" = field(default=None, repr=False, compare=False)
     request_hook: RequestHook | None = field(default=None, repr=False, compare=False)
     on_row: OnRow | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of_call(cls, hass: HomeAssistant, caller: Context | None) -> Self:
+        """Return the origin of a send that Home Assistant's context of a call describes."""
+        return cls(is_automatic(hass, caller), caller=caller, cause=cause_of(hass, caller))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +265,7 @@ class JournaledClient:
                     context.automatic,
                     context.attempt_id,
                     options.get("priority", "normal"),
+                    context.cause,
                 )
             )
         return JournalBatch(self._store.for_entry(entry), Dispatch(tuple(messages)), context)

@@ -1,7 +1,7 @@
 """The actions `get_messages` and `purge_messages`, for administrators and automations."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import voluptuous as vol
@@ -16,6 +16,7 @@ from ..account.delivery_state import state_response
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
 from ..deferred.waiting import WaitingMessage, async_scheduled_messages, queued_messages
 from ..errors import action_error, validation_error
+from ..events.causes import async_describe_causes
 from ..recipients import recipients
 from ..store.db import (
     DeliveryState,
@@ -89,9 +90,15 @@ async def async_get_messages(call: ServiceCall) -> ServiceResponse:
     except StoreError as error:
         raise store_error(error) from None
     found.sort(key=lambda message: message.at, reverse=True)
-    names = _names(call.hass)
+    newest, names = found[: query.limit], _names(call.hass)
+    causes = await async_describe_causes(
+        call.hass,
+        [message.cause for message in newest if isinstance(message, StoredOut)],
+        may_read=lambda _: True,
+        users=True,
+    )
     return {
-        "messages": [_as_response(call.hass, message, names) for message in found[: query.limit]],
+        "messages": [_as_response(call.hass, message, names, causes) for message in newest],
         "waiting": [{**message.as_response(), "message": message.text} for message in waiting[: query.limit]],
     }
 
@@ -187,7 +194,12 @@ def _names(hass: HomeAssistant) -> dict[str, str]:
     }
 
 
-def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict[str, str]) -> dict[str, Any]:
+def _as_response(
+    hass: HomeAssistant,
+    message: StoredIn | StoredOut,
+    names: Mapping[str, str],
+    causes: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
     """Return a message for the response. Numbers are not masked for administrators."""
     common: dict[str, Any] = {
         ATTR_CONFIG_ENTRY_ID: message.entry,
@@ -215,6 +227,7 @@ def _as_response(hass: HomeAssistant, message: StoredIn | StoredOut, names: dict
         "via": message.transport,
         "at": message.due.isoformat() if message.due else None,
         "automatic": message.automatic,
+        "cause": causes.get(message.cause or ""),
         "outcome": message.outcome.value if message.outcome else None,
         "message_ids": list(message.message_ids),
         "parts": message.parts,

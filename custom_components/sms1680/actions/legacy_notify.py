@@ -18,7 +18,7 @@ from homeassistant.components.notify import (
 )
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_NAME, CONF_PASSWORD, CONF_PLATFORM, CONF_USERNAME, EVENT_HOMEASSISTANT_CLOSE
-from homeassistant.core import Context, Event, HomeAssistant, ServiceCall
+from homeassistant.core import Event, HomeAssistant, ServiceCall
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType, VolDictType
@@ -45,7 +45,6 @@ from ..const import (
 )
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import send_error, validation_error
-from ..events.context import is_automatic
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import (
@@ -208,8 +207,7 @@ class NotifyService(BaseNotificationService):
 
     @override
     async def async_send_message(self, message: str, **kwargs: Any) -> None:
-        caller: Context | None = kwargs.get("context")
-        context = SendContext(is_automatic(self.hass, caller), caller=caller)
+        context = SendContext.of_call(self.hass, kwargs.get("context"))
         title, data, targets = kwargs.get(ATTR_TITLE), kwargs.get(ATTR_DATA) or {}, kwargs.get(ATTR_TARGET)
         if not (targets := self._recipients if targets is None else targets):
             raise validation_error("no_target")

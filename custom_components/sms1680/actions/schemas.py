@@ -26,7 +26,6 @@ from ..const import (
     CONF_SAFE_TEXT,
 )
 from ..deferred.policy import DeliveryPolicy
-from ..events.context import is_automatic
 from ..outbound.message import MessageOptions
 from ..outbound.recipients import async_authorise
 
@@ -87,7 +86,7 @@ POLICY: Final[VolDictType] = {
 
 def call_context(call: ServiceCall) -> SendContext:
     """Return the context of the messages that a call sends."""
-    return SendContext(is_automatic(call.hass, call.context), caller=call.context)
+    return SendContext.of_call(call.hass, call.context)
 
 
 def message_options(data: Mapping[str, Any], context: SendContext) -> MessageOptions:

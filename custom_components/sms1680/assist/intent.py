@@ -15,7 +15,6 @@ from ..client import Outcome
 from ..client.outcomes import Language
 from ..deferred.models import DeliveryResult
 from ..errors import DropReason, reason_and_advice
-from ..events.context import is_automatic
 from ..outbound.message import MessageOptions, text_to
 from ..outbound.pipeline import async_deliver
 from ..outbound.unsent import Unsent, reports_rejection
@@ -77,7 +76,7 @@ async def _async_send(hass: HomeAssistant, name: str, text: str, context: Contex
     if addressee.entry.state is not ConfigEntryState.LOADED:
         reason = DropReason.ACCOUNT_NOT_LOADED.sentence(lang)
         return False, Phrase.NOT_SENT.in_language(lang, name=shown, reason=reason)
-    origin = SendContext(is_automatic(hass, context), caller=context)
+    origin = SendContext.of_call(hass, context)
     options = MessageOptions(context=origin)
     try:
         with reports_rejection(hass, [Unsent.from_addressee(addressee)], options.priority, origin):

@@ -213,6 +213,7 @@ class DigestSender:
             text=text,
             policy=DeliveryPolicy(safe_text=unnamed_text(items, language(self.hass))),
             automatic=self._is_automatic(messages),
+            cause=newest.cause if len({one.cause for one in messages}) == 1 else None,
             since=messages[0].since,
             tried=True,
         )

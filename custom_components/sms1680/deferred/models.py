@@ -37,8 +37,8 @@ class QueuedMessage:
     submitted it, if its delivery report is awaited. repeated: it was already sent once more, or its next attempt does
     so. limit: the reason of the spending limit that holds it back. attempt: the last attempt in the journal. boot: the
     start of the machine whose clock its times follow. offset: of that clock from the monotonic one. noted: when it was
-    queued by the clock of an earlier start. Times are seconds since 1970. The names of the fields are the keys of the
-    stored form.
+    queued by the clock of an earlier start. cause: of the call, see `SendContext`. Times are seconds since 1970. The
+    names of the fields are the keys of the stored form.
     """
 
     number: str
@@ -65,6 +65,7 @@ class QueuedMessage:
     boot: str | None = None
     offset: float | None = None
     noted: float | None = None
+    cause: str | None = None
 
     def __repr__(self) -> str:
         """Show neither number nor text."""

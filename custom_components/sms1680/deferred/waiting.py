@@ -30,7 +30,7 @@ class WaitingMessage:
     """A waiting message to one number.
 
     id: the kind (`queued` or `scheduled`), the account and the row. since: when it was queued or scheduled. due: when
-    it is sent or tried next. message_ids, transport: of a scheduled message.
+    it is sent or tried next. message_ids, transport: of a scheduled message. cause: of the call, see `SendContext`.
     """
 
     id: str
@@ -43,6 +43,7 @@ class WaitingMessage:
     parts: int = 1
     message_ids: tuple[str, ...] = ()
     transport: str | None = None
+    cause: str | None = None
 
     @classmethod
     def from_queue(cls, entry: ConfigEntry[Any], stored: StoredMessage) -> Self:
@@ -56,6 +57,7 @@ class WaitingMessage:
             dt_util.utc_from_timestamp(message.since),
             stored.due,
             message.text if stores_texts(entry) else None,
+            cause=message.cause,
         )
 
     @classmethod

@@ -22,6 +22,7 @@ from homeassistant.util.ulid import ulid_now
 from ..const import CONF_NUMBER, DOMAIN, signal_duty
 from ..deferred.clock import monotonic
 from ..errors import validation_error
+from ..events.causes import cause_of
 from ..recipients import groups
 from .engine import DutyAlarm, LoggedStep
 from .engine.escalation import acknowledge, resolve, shift_times
@@ -152,6 +153,7 @@ class AlarmManager:
             if len(self.open_alarms()) >= _MAX_OPEN:
                 raise validation_error("too_many_alarms", count=str(_MAX_OPEN))
             alarm = DutyAlarm(ulid_now(), group.subentry_id, self._new_number(), text, now, key, automatic=automatic)
+            alarm.cause = cause_of(self.hass, context)
             subentries = self.entry.subentries
             alarm.extension = self._conversation.questions.take_extension(
                 subentries[member].data[CONF_NUMBER] for member in names

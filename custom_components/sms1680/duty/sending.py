@@ -103,7 +103,7 @@ class AlarmSender:
         if addressee is None:
             return False
         lang = language(self._hass)
-        context = SendContext(alarm.automatic, text.id)
+        context = SendContext(alarm.automatic, text.id, cause=alarm.cause)
         if text.kind is TextKind.TAKEN:
             return await self._async_inform(addressee, taken_text(alarm, lang), replace(context, automatic=True))
         words = alarm_text(alarm, addressee, lang)

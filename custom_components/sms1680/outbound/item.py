@@ -48,6 +48,7 @@ class OutboundItem:
             self.context.user_id,
             dt_util.utcnow().timestamp(),
             at=options.at.timestamp() if options.at else None,
+            cause=options.context.cause,
             **fields,
         )
 

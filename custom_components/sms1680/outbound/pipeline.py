@@ -310,7 +310,7 @@ async def _async_attempt(
     queued = attempt.message
     addressee = queued.addressee(entry)
     at = dt_util.utc_from_timestamp(queued.at) if queued.at is not None else None
-    context = SendContext(queued.automatic, on_row=attempt.add)
+    context = SendContext(queued.automatic, cause=queued.cause, on_row=attempt.add)
     options = MessageOptions(at, queued.extension, queued.priority, context=context, digest=attempt.digest)
     if not options.is_critical and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
         return DeliveryResult(addressee, Receipt(queued.number, Outcome.NOT_SENT), delayed_until=until)
@@ -356,7 +356,8 @@ async def _async_run_fallback(
     may_repeat: the failure allows to send the message once more.
     """
     policy, addressee, steps = queued.policy, queued.addressee(entry), []
-    options = MessageOptions(None, queued.extension, queued.priority, context=SendContext(queued.automatic))
+    context = SendContext(queued.automatic, cause=queued.cause)
+    options = MessageOptions(None, queued.extension, queued.priority, context=context)
     if policy.fallback:
         runner = FallbackRunner(hass, policy.fallback, options, Context(user_id=queued.user))
         failed = FailedMessage(addressee, queued.text, why, None, policy.safe_text, why not in FALLS_BACK)

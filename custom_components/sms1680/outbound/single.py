@@ -5,7 +5,6 @@ from homeassistant.core import Context, HomeAssistant
 from ..account.journal import SendContext
 from ..client.options import Priority
 from ..errors import send_error
-from ..events.context import is_automatic
 from ..recipients import Addressee
 from .message import MessageOptions, text_to
 from .pipeline import async_deliver
@@ -25,7 +24,7 @@ async def async_send_to(
 
     Raises HomeAssistantError if the message was not sent, is held or may be lost, and nothing else handles it.
     """
-    origin = SendContext(is_automatic(hass, context), caller=context)
+    origin = SendContext.of_call(hass, context)
     options = MessageOptions(priority=priority, context=origin)
     with reports_rejection(hass, [Unsent.from_addressee(addressee)], priority, origin):
         (result,) = await async_deliver(

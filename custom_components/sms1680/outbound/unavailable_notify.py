@@ -26,7 +26,6 @@ from ..account.journal import SendContext
 from ..client.options import Priority
 from ..const import DOMAIN
 from ..errors import DropReason
-from ..events.context import is_automatic
 from ..issues import UNAVAILABLE_NOTIFY
 from ..recipients import recipients
 from .recipients import registered_recipient, select
@@ -98,7 +97,7 @@ def _report(hass: HomeAssistant, entry: ConfigEntry[Any], entities: list[er.Regi
         "does not report that to the sender. Send it again if it is still needed",
         ", ".join(entity.entity_id for entity in entities),
     )
-    context = SendContext(is_automatic(hass, caller), caller=caller)
+    context = SendContext.of_call(hass, caller)
     for entity in entities:
         if (addressee := registered_recipient(hass, entity.entity_id)) is None:
             continue

@@ -113,6 +113,10 @@ class Viewer:
             for contact in self._by_number.get(comparable_number(number), ())
         )
 
+    def may_read(self, entity_id: str) -> bool:
+        """Return whether the user may read an entity."""
+        return self.is_admin or self._may([entity_id], POLICY_READ)
+
     def _contact(self, entry: ConfigEntry[Any], subentry: ConfigSubentry) -> Contact | None:
         ids = [
             self._entities.async_get_entity_id(platform, DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}_{key}")

@@ -1,6 +1,7 @@
 """Collect conversations, messages and accounts for the page, as a user may see them."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +22,7 @@ from ..const import (
 from ..conversation.engine.questions import PromptState
 from ..deferred.waiting import SCHEDULED, WaitingMessage, async_scheduled_messages, queued_messages
 from ..errors import language
+from ..events.causes import async_describe_causes
 from ..store.db import (
     ConversationQuery,
     ConversationSummary,
@@ -35,6 +37,9 @@ from ..store.manager import DATA_STORE, stores_texts
 from .access import ConversationKey, Viewer
 from .read_marks import async_get_read_marks
 
+type _Causes = Mapping[str, Mapping[str, str]]
+
+_NO_CAUSES: Final[_Causes] = {}
 # A message in these states can still be cancelled, if it is scheduled over CMPP.
 _SCHEDULED_STATES: Final = (DeliveryState.ACCEPTED, DeliveryState.PENDING)
 
@@ -118,11 +123,18 @@ async def async_messages(
     found.sort(key=lambda one: (one.at, isinstance(one, StoredOut), one.row), reverse=True)
     newest = found[:limit]
     first = cursor is None
+    waiting = _visible_queued(hass, key) if first else []
+    causes = await async_describe_causes(
+        hass,
+        [message.cause for message in (*newest, *waiting) if not isinstance(message, StoredIn)],
+        may_read=viewer.may_read,
+        users=viewer.is_admin,
+    )
     return {
         "conversation": describe(viewer, key),
-        "messages": [_message(hass, viewer, message) for message in newest],
+        "messages": [_message(hass, viewer, message, causes) for message in newest],
         "next": _cursor_text(Cursor.of(newest[-1])) if len(found) > limit else None,
-        "waiting": _waiting(hass, viewer, key) if first else [],
+        "waiting": [_waiting(viewer, message, causes) for message in waiting],
         "questions": _questions(hass, viewer, key) if first else [],
     }
 
@@ -178,20 +190,21 @@ def _is_visible(key: ConversationKey, message: WaitingMessage) -> bool:
     return key.party.entries is None or message.addressee.entry.entry_id in key.party.entries
 
 
-def _waiting(hass: HomeAssistant, viewer: Viewer, key: ConversationKey) -> list[dict[str, Any]]:
+def _visible_queued(hass: HomeAssistant, key: ConversationKey) -> list[WaitingMessage]:
     """Return the queued messages of a conversation. Those scheduled at the platform are among its messages."""
-    return [
-        {
-            "id": message.id,
-            "text": message.text,
-            "since": message.since.isoformat(),
-            "due": message.due.isoformat(),
-            "waits_for": message.wait_reason.value,
-            "can_cancel": viewer.may_write(message.addressee.entry.entry_id, key.party.number),
-        }
-        for message in _queued_by_number(hass).get(key.party.number, ())
-        if _is_visible(key, message)
-    ]
+    return [message for message in _queued_by_number(hass).get(key.party.number, ()) if _is_visible(key, message)]
+
+
+def _waiting(viewer: Viewer, message: WaitingMessage, causes: _Causes) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "text": message.text,
+        "since": message.since.isoformat(),
+        "due": message.due.isoformat(),
+        "waits_for": message.wait_reason.value,
+        "cause": causes.get(message.cause or ""),
+        "can_cancel": viewer.may_write(message.addressee.entry.entry_id, message.addressee.number),
+    }
 
 
 def _questions(hass: HomeAssistant, viewer: Viewer, key: ConversationKey) -> list[dict[str, Any]]:
@@ -218,7 +231,9 @@ def _questions(hass: HomeAssistant, viewer: Viewer, key: ConversationKey) -> lis
     return found
 
 
-def _message(hass: HomeAssistant, viewer: Viewer, message: StoredIn | StoredOut) -> dict[str, Any]:
+def _message(
+    hass: HomeAssistant, viewer: Viewer, message: StoredIn | StoredOut, causes: _Causes = _NO_CAUSES
+) -> dict[str, Any]:
     entry: ConfigEntry[Any] | None = hass.config_entries.async_get_entry(message.entry)
     shows_text = entry is None or stores_texts(entry)
     common = {
@@ -246,6 +261,7 @@ def _message(hass: HomeAssistant, viewer: Viewer, message: StoredIn | StoredOut)
         "due": due.isoformat() if due and scheduled else None,
         "cancel_id": f"{SCHEDULED}_{message.entry}_{message.row}" if cancellable else None,
         "automatic": message.automatic,
+        "cause": causes.get(message.cause or ""),
         "priority": message.priority,
         "parts": message.parts,
         "state": message.state.value,

@@ -79,6 +79,7 @@ class DutyAlarm:
     level begins, None at the last one. due: when to act next. texted: who got it, in order. passed: who passed it on.
     by: the name of the person who acknowledged it. taker: that person's subentry. outbox: what may not have been sent
     yet. replies: the ids of the replies that were applied. automatic: one of our own events led to it.
+    cause: of the call that raised it.
     """
 
     id: str
@@ -107,6 +108,7 @@ class DutyAlarm:
     outbox: list[AlarmText] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
     steps: list[LoggedStep] = field(default_factory=list)
+    cause: str | None = None
 
     def __repr__(self) -> str:
         """Show no text."""

@@ -116,6 +116,7 @@ class Thread extends HTMLElement {
     return make("li", { className: `out ${bad ? "bad" : ""} ${scheduled ? "waiting" : ""}` },
       this._bubble(message.text),
       make("div", { className: `meta note state-${message.state}` }, ticks, meta.join(" · ")),
+      this._cause(message),
       message.reason && make("div", { className: `meta note reason ${bad ? "error" : ""}` }, message.reason),
       message.cancel_id && this._cancelButton(message.cancel_id));
   }
@@ -124,7 +125,12 @@ class Thread extends HTMLElement {
     const when = this._t(message.waits_for, { time: formatTime(this.api.hass, message.due) });
     return make("li", { className: "out waiting" }, this._bubble(message.text),
       make("div", { className: "meta note" }, make("span", { "aria-hidden": "true" }, "⏲ "), when),
+      this._cause(message),
       message.can_cancel ? this._cancelButton(message.id) : null);
+  }
+
+  _cause({ cause }) {
+    return cause ? make("div", { className: "meta note cause" }, this._t(`by_${cause.kind}`), make("bdi", {}, cause.name)) : null;
   }
 
   _cancelButton(id) {

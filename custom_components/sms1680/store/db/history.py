@@ -27,7 +27,7 @@ OUT: Final = (
     "SELECT row, entry, recipient, number, text, way, at, due, automatic, outcome, reason, parts, state, status,"
     " state_at, matched, (SELECT json_group_array(message_id) FROM"
     " (SELECT message_id FROM segment WHERE outgoing = row ORDER BY place IS NULL, place, message_id)),"
-    " priority FROM outgoing"
+    " priority, cause FROM outgoing"
 )
 IN: Final = (
     "SELECT row, entry, recipient, id, number, content, extension, incomplete, via, at, repeat, fired FROM uplink"
@@ -192,13 +192,13 @@ def _newest(
 def stored_out(values: tuple[Any, ...]) -> StoredOut:
     """Return a row of `OUT` as a message."""
     (row, entry, recipient, number, text, transport, at, due, automatic, outcome, *rest) = values
-    reason, parts, state, status, state_at, matched, message_ids, priority = rest
+    reason, parts, state, status, state_at, matched, message_ids, priority, cause = rest
     delivery = DeliveryState(state)
     fields: tuple[Any, ...] = (
         *(row, entry, recipient, number, text, transport, from_micros(at)),
         *(from_micros(due) if due is not None else None, bool(automatic), Outcome(outcome) if outcome else None),
         *(Reason(reason) if reason else None, parts, tuple(json.loads(message_ids)), delivery, delivery in SETTLED),
-        *(status, from_micros(state_at), MatchedBy(matched) if matched else None, priority),
+        *(status, from_micros(state_at), MatchedBy(matched) if matched else None, priority, cause),
     )
     return StoredOut(*fields)
 

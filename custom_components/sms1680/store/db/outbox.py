@@ -44,8 +44,8 @@ _UPDATE: Final = (
 )
 _INSERT: Final = """
 INSERT INTO outgoing
-(entry, recipient, number, text, way, at, due, automatic, attempt, priority, concluded, state, state_at, missing)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0) RETURNING row
+(entry, recipient, number, text, way, at, due, automatic, attempt, priority, cause, concluded, state, state_at, missing)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0) RETURNING row
 """
 # The same words as in the index, because SQLite uses it only then.
 _OPEN: Final = "state IN ('sending', 'accepted', 'pending')"
@@ -300,7 +300,7 @@ def _insert(connection: sqlite3.Connection, message: Outgoing) -> int:
     due = to_micros(message.due) if message.due else None
     values = (
         *(message.entry, message.recipient, comparable_number(message.number), text, message.transport, at, due),
-        *(message.automatic, message.attempt, message.priority, DeliveryState.SENDING, at),
+        *(message.automatic, message.attempt, message.priority, message.cause, DeliveryState.SENDING, at),
     )
     (row,) = connection.execute(_INSERT, values).fetchone()
     return int(row)

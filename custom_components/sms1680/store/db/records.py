@@ -51,7 +51,7 @@ class Outgoing:
     entry: the account's entry id. transport: `http` or `cmpp`. at: when it is submitted to the platform. text: None if
     texts are not stored. recipient: the subentry id, None for a number without one. due: when the platform sends it,
     None for immediately. automatic: one of our own events triggered it. attempt: the name of a deferred message's
-    attempt. priority: `normal` or `critical`.
+    attempt. priority: `normal` or `critical`. cause: of the call, as `events/causes.py` writes it.
     """
 
     entry: str
@@ -64,6 +64,7 @@ class Outgoing:
     automatic: bool = False
     attempt: str | None = None
     priority: str = "normal"
+    cause: str | None = None
 
     def __repr__(self) -> str:
         """Mask the number, and leave out the text."""
@@ -263,6 +264,7 @@ class StoredOut:
     state_at: datetime
     matched: MatchedBy | None
     priority: str
+    cause: str | None
 
     def __repr__(self) -> str:
         """Mask the number, and leave out the text."""

@@ -112,8 +112,11 @@ ALTER TABLE outgoing ADD COLUMN concluded INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX outgoing_unconcluded ON outgoing (entry, state) WHERE NOT concluded
 """
 
+# What caused the call that sent a message, as `events/causes.py` writes it.
+_SIXTH: Final = "ALTER TABLE outgoing ADD COLUMN cause TEXT"
+
 # The migration at index n leads from version n to n + 1. Released migrations never change.
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 VERSION: Final = len(MIGRATIONS)
 _NUMBERED: Final = ("outgoing", "uplink", "report", "later")
 
