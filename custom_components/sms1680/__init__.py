@@ -145,6 +145,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
+    statistics.async_start()
+    entry.async_on_unload(statistics.async_stop)
     await async_load_alarms(hass, entry)
     async_start_assist(hass, entry)
     async_register_push(hass, entry)

@@ -15,7 +15,7 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.const import EntityCategory, Platform
+from homeassistant.const import EntityCategory, Platform, UnitOfTime
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
@@ -51,11 +51,18 @@ _STATE_KEYS: Final = {DeliveryState.UNKNOWN: "uncertain", DeliveryState.EXPIRED:
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticDescription(SensorEntityDescription):
-    """Describes a sensor of the account's statistics."""
+    """Describes a sensor of the account's statistics. is_daily: it starts again at midnight."""
 
     value: Callable[[Statistics], float | datetime | None]
+    is_daily: bool = False
 
 
+_TODAY: Final[dict[str, Callable[[Statistics], int]]] = {
+    "sent": lambda statistics: statistics.today.sent,
+    "parts": lambda statistics: statistics.today.parts,
+    "delivered": lambda statistics: statistics.today.delivered,
+    "failed": lambda statistics: statistics.today.failed,
+}
 STATISTICS = (
     StatisticDescription(
         key="messages_sent", state_class=SensorStateClass.TOTAL_INCREASING, value=lambda statistics: statistics.messages
@@ -69,6 +76,18 @@ STATISTICS = (
         native_unit_of_measurement="CNY",
         suggested_display_precision=2,
         value=lambda statistics: round(statistics.spent, 4),
+    ),
+    *(
+        StatisticDescription(key=f"{name}_today", state_class=SensorStateClass.TOTAL, value=value, is_daily=True)
+        for name, value in _TODAY.items()
+    ),
+    StatisticDescription(
+        key="delivery_time",
+        device_class=SensorDeviceClass.DURATION,
+        state_class=SensorStateClass.MEASUREMENT,
+        native_unit_of_measurement=UnitOfTime.SECONDS,
+        suggested_display_precision=0,
+        value=lambda statistics: statistics.delivery_time,
     ),
     # Disabled by default: each push would leave a row in the logbook. Diagnostics and system health show it too.
     StatisticDescription(
@@ -143,10 +162,26 @@ class StatisticSensor(AccountEntity, SensorEntity):
     def native_value(self) -> float | datetime | None:
         return self.entity_description.value(self.entry.runtime_data.statistics)
 
+    @property
+    @override
+    def last_reset(self) -> datetime | None:
+        return self.entry.runtime_data.statistics.today.start if self.entity_description.is_daily else None
+
     @override
     async def async_added_to_hass(self) -> None:
+        self._written = self._current
         signal = signal_statistics(self.entry.entry_id)
-        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self.async_write_ha_state))
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_change))
+
+    @property
+    def _current(self) -> tuple[float | datetime | None, datetime | None]:
+        return self.native_value, self.last_reset
+
+    @callback
+    def _on_change(self) -> None:
+        if (current := self._current) != self._written:
+            self._written = current
+            self.async_write_ha_state()
 
 
 class WaitingMessagesSensor(AccountEntity, SensorEntity):

@@ -102,9 +102,8 @@ async def test_entity_ids_are_unchanged(hass: HomeAssistant, account: ConfigEntr
         if entity["platform"] == "sms1680"
     }
     found = er.async_entries_for_config_entry(er.async_get(hass), account.entry_id)
-    added = {f"{account.entry_id}_waiting_messages"}  # since 0.1.0, as the next
-    later = ("_notify_critical", "_test_message")
-    added |= {entity.unique_id for entity in found if entity.unique_id.endswith(later)}
+    later = ("_waiting_messages", "_notify_critical", "_test_message", "_today", "_delivery_time")  # since 0.1.0
+    added = {entity.unique_id for entity in found if entity.unique_id.endswith(later)}
     assert {entity.unique_id: entity.entity_id for entity in found if entity.unique_id not in added} == written
     unavailable = [
         entity.entity_id

@@ -1,22 +1,26 @@
 """The sent and received messages of an account as counts, stored across restarts without numbers and texts."""
 
 from collections import Counter, deque
-from datetime import datetime
-from typing import TypedDict
+from datetime import datetime, timedelta
+from typing import Any, NotRequired, TypedDict
 
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_send
-from homeassistant.helpers.event import async_call_later
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
+from homeassistant.helpers.event import async_call_later, async_track_point_in_utc_time
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt
-from ..const import DOMAIN, signal_statistics
+from ..client.bounded import BoundedDict
+from ..const import DOMAIN, signal_delivery, signal_failure, signal_statistics
+from ..store.db import DeliveryState, DeliveryUpdate
+from .day_counts import DayCounts
 
 _VERSION = 1
 _SAVE_DELAY = 10  # seconds
 _BURST = 1  # second
 _MAX_ERRORS = 10
+_MAX_DELIVERED = 1000  # messages whose report may still be repeated
 
 
 class _StoredStatistics(TypedDict):
@@ -24,6 +28,8 @@ class _StoredStatistics(TypedDict):
     parts: int
     spent: float
     last_push: str | None
+    day: NotRequired[dict[str, Any]]
+    delivery_time: NotRequired[float | None]
 
 
 class Statistics:
@@ -31,7 +37,8 @@ class Statistics:
 
     price: of one part, None if unknown. messages, parts: accepted or held by the platform; a message to several numbers
     counts once per number. spent: each part at the price when it was sent. last_push: when the platform last pushed an
-    uplink or a report. outcomes, errors: since the entry was set up.
+    uplink or a report. delivery_time: seconds from the last delivered message to its delivery report. outcomes, errors:
+    since the entry was set up.
     """
 
     def __init__(self, hass: HomeAssistant, entry_id: str, price: float | None) -> None:
@@ -43,6 +50,12 @@ class Statistics:
         self.parts = 0
         self.spent = 0.0
         self.last_push: datetime | None = None
+        self.delivery_time: float | None = None
+        self._day = DayCounts.of_today()
+        self._delivered: BoundedDict[int, None] = BoundedDict(_MAX_DELIVERED)
+        self._unsubscribe: list[CALLBACK_TYPE] = []
+        self._midnight: CALLBACK_TYPE | None = None
+        self._midnight_job = HassJob(self._on_midnight, "sms1680 day", cancel_on_shutdown=True)
         self._burst: CALLBACK_TYPE | None = None
         self._end_burst_job = HassJob(self._end_burst, "sms1680 last push", cancel_on_shutdown=True)
         self.outcomes: Counter[Outcome] = Counter()
@@ -55,6 +68,32 @@ class Statistics:
             self.parts = stored["parts"]
             self.spent = stored["spent"]
             self.last_push = dt_util.parse_datetime(stored["last_push"]) if stored["last_push"] else None
+            self.delivery_time = stored.get("delivery_time")
+            if day := stored.get("day"):
+                self._day = DayCounts.from_stored(day)
+
+    @property
+    def today(self) -> DayCounts:
+        """The counters of this day."""
+        if self._day.is_over:
+            self._day = DayCounts.of_today()
+        return self._day
+
+    @callback
+    def async_start(self) -> None:
+        """Count deliveries and failures, and begin each day at midnight."""
+        for signal, handler in ((signal_delivery, self._on_delivery), (signal_failure, self._on_failure)):
+            self._unsubscribe.append(async_dispatcher_connect(self._hass, signal(self._entry_id), handler))
+        self._wait_for_midnight()
+
+    @callback
+    def async_stop(self) -> None:
+        """Stop counting."""
+        while self._unsubscribe:
+            self._unsubscribe.pop()()
+        if self._midnight is not None:
+            self._midnight()
+            self._midnight = None
 
     async def async_save(self) -> None:
         """Store the counters now."""
@@ -71,6 +110,8 @@ class Statistics:
             self.messages += 1
             self.parts += receipt.parts
             self.spent += receipt.parts * (self.price or 0)
+            self.today.sent += 1
+            self.today.parts += receipt.parts
             self._changed()
         elif receipt.reason is not None:
             self.errors.append((dt_util.utcnow(), receipt.reason))
@@ -82,6 +123,30 @@ class Statistics:
         if self._burst is None:
             self._changed()
             self._burst = async_call_later(self._hass, _BURST, self._end_burst_job)
+
+    @callback
+    def _on_delivery(self, update: DeliveryUpdate) -> None:
+        if update.state is not DeliveryState.DELIVERED or update.row in self._delivered:
+            return
+        self._delivered[update.row] = None
+        self.today.delivered += 1
+        if update.sent_at is not None:
+            self.delivery_time = max(0.0, (update.at - update.sent_at).total_seconds())
+        self._changed()
+
+    @callback
+    def _on_failure(self, _: dict[str, Any]) -> None:
+        self.today.failed += 1
+        self._changed()
+
+    @callback
+    def _on_midnight(self, _: datetime) -> None:
+        self._wait_for_midnight()
+        self._changed()
+
+    def _wait_for_midnight(self) -> None:
+        tomorrow = dt_util.start_of_local_day(dt_util.now().date() + timedelta(days=1))
+        self._midnight = async_track_point_in_utc_time(self._hass, self._midnight_job, tomorrow)
 
     @callback
     def _end_burst(self, _: datetime) -> None:
@@ -98,6 +163,8 @@ class Statistics:
             "parts": self.parts,
             "spent": self.spent,
             "last_push": self.last_push.isoformat() if self.last_push else None,
+            "day": self.today.as_stored(),
+            "delivery_time": self.delivery_time,
         }
 
 

@@ -40,7 +40,7 @@ _BY_PLACE: Final = "ORDER BY place IS NULL, place, message_id"
 _FIRST_ID: Final = f"SELECT message_id FROM segment WHERE outgoing = row {_BY_PLACE} LIMIT 1"
 _UPDATE: Final = (
     f"row, entry, recipient, number, ({_FIRST_ID}), state, status, reason, matched, state_at, automatic,"
-    " parts, priority, concluded, attempt"
+    " parts, priority, concluded, attempt, max(at, ifnull(due, 0))"
 )
 _INSERT: Final = """
 INSERT INTO outgoing
@@ -385,10 +385,10 @@ def _current_state(connection: sqlite3.Connection, row: int) -> DeliveryUpdate:
 
 def _read(values: tuple[Any, ...]) -> DeliveryUpdate:
     row, entry, recipient, number, message_id, state, status, reason, matched, at, automatic, *rest = values
-    parts, priority, concluded, attempt = rest
+    parts, priority, concluded, attempt, sent_at = rest
     delivery = DeliveryState(state)
     known_by = MatchedBy(matched) if matched else None
     reported = (delivery, delivery in SETTLED, status, Reason(reason) if reason else None, known_by)
     message = (row, entry, recipient, number, message_id)
-    ended = (parts, priority, bool(concluded), attempt)
+    ended = (parts, priority, bool(concluded), attempt, from_micros(sent_at))
     return DeliveryUpdate(*message, *reported, from_micros(at), next(_ORDER), bool(automatic), *ended)

@@ -151,7 +151,8 @@ class DeliveryUpdate:
     message_id: of its first segment, None if unknown. status: the status word of the report that caused the state.
     reason: of an outcome. at: since when the state applies. order: increases with each update, so that a listener can
     recognise an outdated one. automatic: one of our own events triggered the message. concluded: its end was reported,
-    or another message replaces it. attempt: of a deferred message that sent it.
+    or another message replaces it. attempt: of a deferred message that sent it. sent_at: when the platform was to send
+    it.
     """
 
     row: int
@@ -171,6 +172,7 @@ class DeliveryUpdate:
     priority: str = "normal"
     concluded: bool = False
     attempt: str | None = None
+    sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
