@@ -30,7 +30,7 @@ from pytest_homeassistant_custom_component import plugins  # noqa: E402 - before
 
 import freezegun  # noqa: E402
 import pytest_socket  # noqa: E402
-from aiohttp.test_utils import TestServer, unused_port  # noqa: E402
+from aiohttp.test_utils import TestServer  # noqa: E402
 from freezegun.api import FrozenDateTimeFactory  # noqa: E402
 from homeassistant import const as ha_const, loader  # noqa: E402
 from homeassistant.components.recorder import Recorder, get_instance  # noqa: E402
@@ -223,8 +223,7 @@ async def house(options: argparse.Namespace) -> AsyncIterator[House]:
                 recorder_helper.async_initialize_recorder(hass)
                 config = {"recorder": {"db_url": f"sqlite:///{folder}/{RECORDER_FILE}"}}
                 assert await async_setup_component(hass, "recorder", config)
-            assert await async_setup_component(hass, "http", {"http": {"server_port": unused_port()}})
-            for component in ("webhook", "logbook") if options.recorder else ("webhook",):
+            for component in ("http", "webhook", "logbook") if options.recorder else ("http", "webhook"):
                 assert await async_setup_component(hass, component, {})
             entry = account(address, options.recipients)
             entry.add_to_hass(hass)
