@@ -25,6 +25,7 @@ _HIDDEN = re.compile(
     # Joiners remain inside emoji, and in the scripts that need them.
     f"|(?<![{_JOINED_BEFORE}])[\u200c\u200d]|[\u200c\u200d](?![{_JOINED_AFTER}])"
 )
+_PRINTABLE_HIDDEN = "\u034f"
 # Characters outside Unicode's first plane (such as emoji), of private use, or replaced.
 _RARE = re.compile("[\U00010000-\U0010ffff\ue000-\uf8ff\ufffd\ufe0f]")
 # ASCII that the GSM alphabet lacks (3GPP TS 23.038, section 6.2.1), which carriers use for texts in English.
@@ -62,6 +63,8 @@ def clean(text: str) -> str:
 
     Every line break becomes a line feed. Joiners inside emoji remain.
     """
+    if text.isprintable() and _PRINTABLE_HIDDEN not in text:
+        return text  # the usual text, in one look: every pattern needs a character that is not printable
     return _HIDDEN.sub("", _BREAK.sub("\n", _TERMINAL.sub("", repair(text))))
 
 

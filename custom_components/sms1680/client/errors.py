@@ -156,6 +156,11 @@ def error_of(receipts: Sequence[Receipt]) -> SendError | None:
 
     Unknown outcomes go before refusals, and these before numbers that were not sent.
     """
+    for receipt in receipts:
+        if receipt.reason is not None:
+            break
+    else:
+        return None
     reasons = {receipt.outcome: receipt.reason for receipt in reversed(receipts) if receipt.reason is not None}
     for outcome, make in _BY_OUTCOME.items():
         if (reason := reasons.get(outcome)) is not None:

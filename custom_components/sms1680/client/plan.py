@@ -107,9 +107,14 @@ def plan_send(
 ) -> SendPlan:
     """Check one text for many numbers. Raise InvalidMessageError."""
     distinct, places = _distinct(normalise_numbers(numbers))
-    content = prepare(text, signature, max_length)
-    parts, flow = _count(content, signature)
+    content, parts, flow = prepare_counted(text, signature, max_length)
     return SendPlan("send", text, content, distinct, (content,), (parts,), (flow,), places, at=at, extension=extension)
+
+
+def prepare_counted(text: str, signature: Signature | None, max_length: int) -> tuple[str, int, int]:
+    """Return the text as it is sent, its billed parts and its flow items. Raise InvalidMessageError."""
+    content = prepare(text, signature, max_length)
+    return (content, *_count(content, signature))
 
 
 def plan_template(

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import Any, Final, Self, Unpack
 
 from ..account import account_key, gateway_url
 from ..checks import seconds, whole
 from ..errors import InvalidSettingError, NoAnswerError, refusal
 from ..limits.base_client import BaseClient, successful
-from ..numbers import Number
-from ..options import CallOptions, SendOptions
-from ..outcomes import Outcome, Reason
+from ..numbers import Number, normalise_number
+from ..options import SendOptions
+from ..outcomes import Reason
 from ..plan import SendPlan, plan_batch, plan_send, plan_template
 from ..receipts import Receipt, call_hook
 from .acknowledger import Acknowledger
 from .canceller import Cancellation, Canceller, CancelOutcome, parse_msg_id
 from .client_settings import CMPPClientOptions, CMPPSettings
-from .compose import Composer, SubmitFields, SubmitSettings
+from .compose import Composer, SubmitSettings
 from .connection import Connection
 from .dispatcher import Dispatcher
 from .events import (
@@ -45,19 +45,15 @@ from .incoming import DeliverProcessor, Incoming
 from .outgoing import Call, Outbox
 from .protocol import CMPPProtocol
 from .proxy import NoTunnelError, ProxyError
+from .sender import Sender
 from .status import Status
 from .timer import Timer
 from .tracking import ReportTracker
 from .tunnel import open_transport
 from .wire.longsms import ReferenceCounter
 
-if TYPE_CHECKING:
-    from ..limits.budget import Reservation, SpendingGuard
-
-
 PORT: Final = 7890
 
-_Result = TypeVar("_Result")
 _Receipts = tuple[Receipt, ...]
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -108,10 +104,8 @@ class CMPPClient(BaseClient):
             account = gateway_url(checked.http_account[0]), checked.http_account[1]
         super().__init__(account_key(*account), checked)
         self._on_status = checked.on_status
-        self._sleep = checked.sleep
         self._closing = False
         self._warned_unauthenticated = False
-        self._background: set[asyncio.Task[None]] = set()
         submit = SubmitSettings(sp_id, source_number, checked.service_id, checked.encoding)
         references = ReferenceCounter(lambda: int(checked.random() * 256) % 256)
         self._composer = Composer(submit, self._signature, references)
@@ -126,6 +120,14 @@ class CMPPClient(BaseClient):
         self._timer = Timer(checked.clock, checked.sleep)
         self._dispatcher = Dispatcher(
             outbox, self._limiter, submit, clock=checked.clock, sleep=checked.sleep, on_flushed=self._timer.rearm
+        )
+        self._sender = Sender(
+            self._composer,
+            self._dispatcher,
+            self._guard,
+            on_receipt=self._on_receipt,
+            connect=self._connect,
+            sleep=checked.sleep,
         )
         self._canceller = Canceller(checked.clock, self._timer.rearm)
         self._connection = Connection(
@@ -198,8 +200,7 @@ class CMPPClient(BaseClient):
             await self._acknowledger.drain()
             await self._connection.close()
             await self._timer.stop()
-            if self._background:
-                await asyncio.wait(self._background)
+            await self._sender.drain()
             self._acknowledger.finish()
 
     close = aclose
@@ -225,7 +226,13 @@ class CMPPClient(BaseClient):
         Raises InvalidMessageError before anything is sent. Raises UnknownOutcomeError, RefusedError or NotSentError,
         with all receipts in `.receipts`, if a number is neither accepted nor held.
         """
-        return await self._send(partial(plan_send, numbers, text), **options)
+        if options or (call := self._begin_single(numbers, text)) is None:
+            return await self._send(partial(plan_send, numbers, text), **options)
+        try:
+            return successful(await call.settled)
+        except asyncio.CancelledError:
+            self._dispatcher.abandon(call)
+            raise
 
     async def send_template(
         self, template: str, rows: Iterable[Sequence[Number]], **options: Unpack[CMPPSendOptions]
@@ -246,74 +253,25 @@ class CMPPClient(BaseClient):
     ) -> _Receipts:
         plan, checked = self._prepare(make_plan, **options)
         fields = self._composer.fields(plan, valid_for, self._now)
-        if self._guard is None:
-            return successful(await self._settled(self._begin(plan, fields, checked)))
-        return successful(await self._send_guarded(self._guard, plan, fields, checked))
+        return successful(await self._sender.send(plan, fields, checked))
 
-    async def _send_guarded(
-        self, guard: SpendingGuard, plan: SendPlan, fields: SubmitFields, options: CallOptions
-    ) -> _Receipts:
-        """Send the items that the spending guard admits."""
-        reserving = guard.reserve(plan.billing(), critical=options.priority == "critical", automatic=options.automatic)
-        try:
-            reservation = await self._run(reserving)
-        except asyncio.CancelledError:
-            self._dispatcher.abandon(self._begin(plan, fields, options))
-            raise
-        context = options.context
-        refused = [
-            Receipt(plan.numbers[item], Outcome.REFUSED, None, reason, plan.parts_of(item), context=context, index=item)
-            for item, reason in reservation.refused.items()
-        ]
-        if self._on_receipt is not None:
-            for receipt in refused:
-                call_hook(self._on_receipt, receipt)
-        sent: _Receipts = ()
-        if reservation.admitted:
-            call = self._begin(plan.only(reservation.admitted), fields, options)
-            try:
-                sent = await self._settled(call)
-            except asyncio.CancelledError:
-                self._refund_later(guard, reservation, call.settled)
-                raise
-            await self._run(guard.refund(reservation, sent))
-        receipts = reservation.merge(refused, sent)
-        return tuple([receipts[place] for place in plan.places])
+    def _begin_single(self, number: Number | Iterable[Number], text: str) -> Call | None:
+        """Begin a call for one number without options, or return None if it takes more than one segment or a guard."""
+        if self._guard is not None or not isinstance(number, str):
+            return None
+        number = normalise_number(number)
+        encoded = self._composer.encode_single(text, self._max_length)
+        if encoded is None:
+            return None
+        began = self._clock()
+        until = None if self._deadline is None else began + self._deadline
+        return self._sender.begin_single(number, encoded, began, self._patience, until)
 
-    async def _run(self, steps: Generator[float, None, _Result]) -> _Result:
-        while True:
-            try:
-                pause = next(steps)
-            except StopIteration as stop:
-                result: _Result = stop.value
-                return result
-            await self._sleep(pause)
-
-    def _refund_later(self, guard: SpendingGuard, reservation: Reservation, settled: Awaitable[_Receipts]) -> None:
-
-        async def refund() -> None:
-            await self._run(guard.refund(reservation, await settled))
-
-        task = asyncio.create_task(refund())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    def _begin(self, plan: SendPlan, fields: SubmitFields, options: CallOptions) -> Call:
-        settled: asyncio.Future[_Receipts] = asyncio.get_running_loop().create_future()
-        call = Call(plan, self._composer.encode(plan), fields, options, settled)
-        if self._closing:
-            self._dispatcher.abandon(call)
-        else:
+    def _connect(self) -> bool:
+        """Connect in the background unless the client is closed; return whether it is open."""
+        if not self._closing:
             self.start()
-        self._dispatcher.add(call)
-        return call
-
-    async def _settled(self, call: Call) -> _Receipts:
-        try:
-            return await asyncio.shield(call.settled)
-        except asyncio.CancelledError:
-            self._dispatcher.abandon(call)
-            raise
+        return not self._closing
 
     async def cancel(self, message_id: str, *, patience: float | None = None) -> CancelOutcome:
         """Cancel a message that was sent with `at` and that the gateway has not sent yet. HTTP has no such call.

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..errors import InvalidMessageError, InvalidSettingError
-from ..plan import SendPlan
+from ..plan import SendPlan, prepare_counted
 from ..text import Signature
 from .wire.longsms import ReferenceCounter, concatenation_header
 from .wire.messages import MAX_DESTINATIONS, MSISDN
@@ -81,7 +81,8 @@ class Composer:
         self._settings = settings
         self._signature = signature
         self._references = references
-        self._default_fields = SubmitFields("", "", settings.source_number)
+        self.default_fields: Final = SubmitFields("", "", settings.source_number)
+        self._last_single: tuple[str, EncodedText] | None = None
 
     def fields(self, plan: SendPlan, valid_for: timedelta | None, now: Callable[[], datetime]) -> SubmitFields:
         """Return the fields that all SUBMITs of a call share.
@@ -89,7 +90,7 @@ class Composer:
         valid_for: above 0, counted from the plan's time or now. Raise InvalidMessageError.
         """
         if plan.at is None and valid_for is None and not plan.extension:
-            return self._default_fields
+            return self.default_fields
         src_id = full_number(self._settings.source_number, plan.extension)
         if valid_for is not None and (not isinstance(valid_for, timedelta) or valid_for <= timedelta()):
             raise InvalidMessageError("`valid_for` must be a duration above 0", "有效期须大于 0")
@@ -98,6 +99,24 @@ class Composer:
             valid_time="" if valid_for is None else smpp_time((plan.at or now()) + valid_for),
             src_id=src_id,
         )
+
+    def encode_single(self, text: str, max_length: int) -> EncodedText | None:
+        """Return a text for one number as one segment, or None if it takes several. Raise InvalidMessageError.
+
+        It remembers the last text: an alarm often goes to several people, one call each. max_length: see
+        `ClientOptions`.
+        """
+        last = self._last_single
+        if last is not None and last[0] == text:
+            return last[1]
+        content, parts, flow = prepare_counted(text, self._signature, max_length)
+        added = self._signature.added_units(content) if self._signature else 0
+        encoded = write_text_content(content, self._settings.encoding, added)
+        if len(encoded.segments) > 1:
+            return None
+        single = EncodedText((0,), encoded.msg_fmt, encoded.segments, flow, parts)
+        self._last_single = text, single
+        return single
 
     def encode(self, plan: SendPlan) -> list[EncodedText]:
         """Return the encoded texts of a call."""
@@ -117,6 +136,9 @@ class Composer:
         added = self._signature.added_units(text) if self._signature else 0
         content = write_text_content(text, self._settings.encoding, added)
         total = len(content.segments)
+        if total == 1 and len(items) == 1:
+            yield EncodedText(tuple(items), content.msg_fmt, content.segments, flow, parts)
+            return
         groups = [(content.segments, items)]
         if total > 1:
             flow, item_of, groups = 1, dict(zip(numbers, items, strict=True)), []

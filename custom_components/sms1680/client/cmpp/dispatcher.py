@@ -23,9 +23,6 @@ from .timer import Sleep
 from .wire.messages import submit_writer
 from .wire.pdus import SubmitResp
 
-Ticket = tuple[Segment, "asyncio.Future[Verdict] | None"]
-"""The session's key for a SUBMIT: the segment, and the future of its verdict if a task waits for it."""
-
 _LOGGER: Final = logging.getLogger(__name__)
 _LOST: Final = Verdict(Outcome.UNKNOWN, Reason.LOST)
 _TOO_LATE: Final = Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
@@ -60,6 +57,7 @@ class Dispatcher:
         self._flush_scheduled = False
         self._changed = asyncio.Event()
         self._pacers: dict[Priority, asyncio.Task[None]] = {}
+        self._waiters: dict[Segment, asyncio.Future[Verdict]] = {}  # of the verdicts that pacers wait for
         self._announcer = Announcer(self._on_announced)
 
     @property
@@ -74,7 +72,7 @@ class Dispatcher:
         self._outbox.add(call)
         self._sweep_by(self._expires(call))
         if call.stopped is not None:
-            self._sweep()
+            self._outbox.drop(call)
         elif not self._flush_scheduled:
             # Write concurrent calls in one piece.
             self._flush_scheduled = True
@@ -83,7 +81,8 @@ class Dispatcher:
     def abandon(self, call: Call) -> None:
         """Stop a call; segments in flight are answered in the background."""
         call.stopped = call.stopped or _CANCELLED
-        self._sweep()
+        self._outbox.drop(call)
+        self._changed.set()
 
     async def drain(self) -> None:
         """Return when nothing is queued and every SUBMIT has its answer."""
@@ -116,8 +115,7 @@ class Dispatcher:
 
     def on_response(self, event: ResponseReceived) -> None:
         """Handle the answer to a SUBMIT."""
-        ticket: Ticket = event.key
-        segment, waiter = ticket
+        segment: Segment = event.key
         pdu = event.pdu
         if not isinstance(pdu, SubmitResp):
             return
@@ -128,17 +126,17 @@ class Dispatcher:
         segment.message.in_flight -= 1
         verdict = self._outbox.on_response(segment, pdu)
         if verdict.retry is not RetryMode.NO:
-            if waiter is None and self._limiter.is_unlimited():
+            if segment not in self._waiters and self._limiter.is_unlimited():
                 self._slow_down(segment)  # once for all segments that were in flight together
             self._retry(segment, verdict)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(verdict)
+        if self._waiters:
+            self._tell_pacer(segment, verdict)
 
-    def on_no_response(self, ticket: Ticket) -> None:
+    def on_no_response(self, segment: Segment) -> None:
         """Handle a SUBMIT whose answer is lost: the message may have been sent."""
         self._in_flight -= 1
-        ticket[0].message.in_flight -= 1
-        self._settle(ticket, _LOST)
+        segment.message.in_flight -= 1
+        self._settle(segment, _LOST)
 
     def flush(self) -> None:
         """Submit all segments that can be sent now, write them, and wake the waiting tasks."""
@@ -153,7 +151,7 @@ class Dispatcher:
             announcer = self._announcer
             while link.session.can_send(now, announcer.reserved) and (segment := self._outbox.next()) is not None:
                 if segment.message.announced:
-                    self._submit(link, segment, None, now)
+                    self._submit(link, segment, now)
                 else:
                     announcer.add(segment)
         if link is not None:
@@ -207,11 +205,11 @@ class Dispatcher:
 
     # --- one SUBMIT ---
 
-    def _submit(self, link: CMPPProtocol, segment: Segment, waiter: asyncio.Future[Verdict] | None, now: float) -> None:
+    def _submit(self, link: CMPPProtocol, segment: Segment, now: float) -> None:
         message, number = segment
         call, encoded = message.call, message.encoded
         if call.options.deadline is not None and now >= call.options.deadline:
-            self._settle((segment, waiter), _TOO_LATE)
+            self._settle(segment, _TOO_LATE)
             return
         if message.tried_at is None:
             message.tried_at = now
@@ -229,13 +227,16 @@ class Dispatcher:
             message.numbers,
             encoded.contents[number],
         )
-        session.send(octets, sequence, (segment, waiter), now)
+        session.send(octets, sequence, segment, now)
         self._in_flight += 1
         message.in_flight += 1
 
-    def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
-        segment, waiter = ticket
+    def _settle(self, segment: Segment, verdict: Verdict) -> None:
         self._outbox.settle(segment, verdict)
+        self._tell_pacer(segment, verdict)
+
+    def _tell_pacer(self, segment: Segment, verdict: Verdict) -> None:
+        waiter = self._waiters.pop(segment, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(verdict)
 
@@ -323,11 +324,13 @@ class Dispatcher:
                     return
                 if self._outbox.drop_if_stopped(segment):
                     return
-                self._submit(link, segment, waiter, self._clock())
+                self._waiters[segment] = waiter
+                self._submit(link, segment, self._clock())
             submitted = True
             link.flush()
             too_fast = (await waiter).retry is RetryMode.SLOWER
         finally:
+            self._waiters.pop(segment, None)
             self._limiter.release(slot, submitted=submitted, too_fast=too_fast)
 
     async def _place(self) -> CMPPProtocol | None:

@@ -4,14 +4,13 @@ No socket, no clock and no sleep: the dispatcher takes segments with `next` and 
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ..options import CallOptions, Priority
 from ..outcomes import Outcome, Reason
-from ..plan import SendPlan
 from ..receipts import Receipt
 from ..verdict import RetryMode, Verdict, verdict_of
 from .compose import EncodedText, SubmitFields
@@ -37,7 +36,6 @@ class Segment(NamedTuple):
         return self.message.encoded.flow * len(self.message.numbers)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class PendingMessage:
     """An encoded text and the answers to its segments.
 
@@ -45,26 +43,40 @@ class PendingMessage:
     client's clock. announced: the request hook was called, or there is none. in_flight: segments without an answer.
     """
 
-    call: "Call"
-    encoded: EncodedText
-    numbers: tuple[str, ...]
-    ids: list[int | None] = field(init=False)
-    open: int = field(init=False)
-    verdict: Verdict = _ACCEPTED
-    stopped: Verdict | None = None
-    tried_at: float | None = None
-    announced: bool = field(init=False)
-    in_flight: int = 0
+    __slots__ = (
+        "announced",
+        "call",
+        "encoded",
+        "ids",
+        "in_flight",
+        "numbers",
+        "open",
+        "stopped",
+        "tried_at",
+        "verdict",
+    )
 
-    def __post_init__(self) -> None:
-        self.open = len(self.encoded.contents)
-        self.ids = [None] * self.open
-        self.announced = self.call.options.request_hook is None
+    def __init__(self, call: "Call", encoded: EncodedText, numbers: Sequence[str]) -> None:
+        self.call = call
+        self.encoded = encoded
+        self.numbers = numbers
+        self.open = len(encoded.contents)
+        self.ids: list[int | None] = [None] * self.open
+        self.verdict = _ACCEPTED
+        self.stopped: Verdict | None = None
+        self.tried_at: float | None = None
+        self.announced = call.options.request_hook is None
+        self.in_flight = 0
 
     @property
     def accepted(self) -> tuple[int, ...]:
         """The ids of the accepted segments."""
         return tuple([number for number in self.ids if number is not None])
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one segment for one number."""
+        return len(self.ids) == 1 and len(self.numbers) == 1
 
     def segments(self) -> list[Segment]:
         """Return all segments in their order."""
@@ -73,7 +85,7 @@ class PendingMessage:
     @property
     def indexes(self) -> tuple[int, ...]:
         """The indexes of its receipts."""
-        of_call = self.call.plan.indexes
+        of_call = self.call.indexes
         return self.encoded.items if of_call is None else tuple([of_call[item] for item in self.encoded.items])
 
     def undo_announcement(self) -> None:
@@ -89,27 +101,75 @@ class PendingMessage:
 class Call:
     """One `send`, `send_template` or `send_batch`, until every item has a receipt.
 
-    settled: gets a receipt for each place of the caller's list.
+    numbers, places, indexes: those of its plan. texts: each becomes a message as it is taken, since many calls can
+    wait. settled: gets a receipt for each place of the caller's list. own_texts: each number has its own text.
     """
 
-    plan: SendPlan
+    numbers: Sequence[str]
+    places: Sequence[int]
+    indexes: Sequence[int] | None
     texts: Sequence[EncodedText]
     fields: SubmitFields
     options: CallOptions
     settled: asyncio.Future[tuple[Receipt, ...]]
+    own_texts: bool = False
     stopped: Verdict | None = None
-    receipts: dict[int, Receipt] = field(default_factory=dict)
+    _taken: int = 0
+    _returned: list[Segment] | None = None
+    _receipts: dict[int, Receipt] | None = None
+
+    # --- the queued segments ---
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether segments wait."""
+        return self._taken < len(self.texts) or bool(self._returned)
+
+    def take(self) -> Segment:
+        """Remove and return the next segment."""
+        if self._returned:
+            return self._returned.pop()
+        encoded = self.texts[self._taken]
+        self._taken += 1
+        first, *others = self.message(encoded).segments()
+        if others:
+            self._returned = others[::-1]
+        return first
+
+    def put_back(self, segment: Segment) -> None:
+        """Return a segment to the front."""
+        if self._returned is None:
+            self._returned = []
+        self._returned.append(segment)
+
+    def take_returned(self) -> list[Segment]:
+        """Remove and return the segments whose message has been taken, the next one last."""
+        segments, self._returned = self._returned, None
+        return segments or []
 
     def message(self, encoded: EncodedText) -> PendingMessage:
         """Return the message for an encoded text."""
-        numbers = self.plan.numbers
+        numbers = self.numbers
         return PendingMessage(self, encoded, tuple([numbers[item] for item in encoded.items]))
 
-    def settle(self, encoded: EncodedText, receipts: list[Receipt]) -> None:
-        """Store the receipts of an encoded text; the last ones settle the call."""
-        self.receipts.update(zip(encoded.items, receipts, strict=True))
-        if len(self.receipts) == len(self.plan.numbers):
-            self.settled.set_result(tuple([self.receipts[place] for place in self.plan.places]))
+    # --- the receipts ---
+
+    def settle(self, items: Sequence[int], receipts: Sequence[Receipt]) -> None:
+        """Store the receipts of some items; the last ones settle the call."""
+        if len(self.places) == 1:
+            self.uncancelled().set_result(tuple(receipts))
+            return
+        if self._receipts is None:
+            self._receipts = {}
+        self._receipts.update(zip(items, receipts, strict=True))
+        if len(self._receipts) == len(self.numbers):
+            self.uncancelled().set_result(tuple([self._receipts[place] for place in self.places]))
+
+    def uncancelled(self) -> "asyncio.Future[tuple[Receipt, ...]]":
+        """Return the future of the receipts, a new one if the caller's cancellation has cancelled it."""
+        if self.settled.cancelled():
+            self.settled = self.settled.get_loop().create_future()
+        return self.settled
 
 
 class Outbox:
@@ -130,27 +190,32 @@ class Outbox:
         self._on_receipt = on_receipt
         self._on_accepted = on_accepted
         self._on_opened = on_opened
-        self._lanes: dict[Priority, deque[Segment]] = {lane: deque() for lane in _LANES}
+        self._lanes: dict[Priority, OrderedDict[Call, None]] = {lane: OrderedDict() for lane in _LANES}
 
     def add(self, call: Call) -> None:
         """Queue the segments of a call."""
-        lane = self._lanes[call.options.priority]
-        for encoded in call.texts:
-            lane.extend(call.message(encoded).segments())
+        self._lanes[call.options.priority][call] = None
 
     def next(self, lane: Priority | None = None) -> Segment | None:
         """Remove and return the next segment, of one lane or of the most urgent one; None if there is none."""
         for name in (lane,) if lane else _LANES:
-            queue = self._lanes[name]
-            while queue:
-                segment = queue.popleft()
+            calls = self._lanes[name]
+            while calls:
+                call = next(iter(calls))
+                segment = call.take()
+                if not call.is_queued:
+                    del calls[call]
                 if not self.drop_if_stopped(segment):
                     return segment
         return None
 
     def put_back(self, segment: Segment) -> None:
         """Return a segment that was certainly not sent to the front of its lane."""
-        self._lanes[segment.message.call.options.priority].appendleft(segment)
+        call = segment.message.call
+        call.put_back(segment)
+        calls = self._lanes[call.options.priority]
+        calls[call] = None
+        calls.move_to_end(call, last=False)
 
     def drop_if_stopped(self, segment: Segment) -> bool:
         """Settle a segment if its message or call was stopped; return whether it was."""
@@ -160,31 +225,45 @@ class Outbox:
             self._settle(message, stopped)
         return stopped is not None
 
+    def drop(self, call: Call) -> None:
+        """Settle the queued segments of a stopped call, without a look at the other calls."""
+        calls = self._lanes[call.options.priority]
+        if call in calls:
+            while call.is_queued:
+                self.drop_if_stopped(call.take())
+            del calls[call]
+
     def sweep(self, expired: Callable[[Call], Verdict | None]) -> None:
-        """Settle the queued segments of stopped calls, and of calls for which `expired` returns a verdict."""
-        for lane in self._lanes.values():
-            for _ in range(len(lane)):
-                segment = lane.popleft()
-                call = segment.message.call
+        """Settle the queued segments of stopped messages, and of calls for which `expired` returns a verdict."""
+        for calls in self._lanes.values():
+            for call in list(calls):
                 call.stopped = call.stopped or expired(call)
-                if not self.drop_if_stopped(segment):
-                    lane.append(segment)
+                if call.stopped is not None:
+                    self.drop(call)
+                else:
+                    for segment in call.take_returned():
+                        if not self.drop_if_stopped(segment):
+                            call.put_back(segment)
+                    if not call.is_queued:
+                        del calls[call]
 
     def waiting_lanes(self) -> list[Priority]:
         """Return the lanes with queued segments."""
-        return [name for name, lane in self._lanes.items() if lane]
+        return [name for name, calls in self._lanes.items() if calls]
 
-    def waiting_calls(self) -> set[Call]:
+    def waiting_calls(self) -> Iterator[Call]:
         """Return the calls with queued segments."""
-        return {segment.message.call for lane in self._lanes.values() for segment in lane}
+        return (call for calls in self._lanes.values() for call in calls)
 
     # --- answers ---
 
     def on_response(self, segment: Segment, pdu: SubmitResp) -> Verdict:
         """Record the gateway's answer. One that allows a retry leaves the segment open for the dispatcher."""
-        verdict = self._read(segment, pdu)
-        if verdict.outcome is Outcome.ACCEPTED:
-            message = segment.message
+        message, verdict = segment.message, self._read(segment, pdu)
+        if verdict is _ACCEPTED and message.is_single:
+            message.open, message.ids[0] = 0, pdu.msg_id
+            self._accept_single(message, pdu.msg_id)
+        elif verdict.outcome is Outcome.ACCEPTED:
             message.ids[segment.number] = pdu.msg_id
             if message.open > 1:
                 self._on_opened(pdu.msg_id)
@@ -227,7 +306,7 @@ class Outbox:
             return Verdict(Outcome.UNKNOWN, Reason.NOT_UNDERSTOOD, detail=detail)
         if reason is Reason.SUSPENDED:
             return Verdict(Outcome.NOT_SENT, reason, detail=detail, goes_on=False)
-        return verdict_of(reason, detail, own_texts=segment.message.call.plan.kind != "send")
+        return verdict_of(reason, detail, own_texts=segment.message.call.own_texts)
 
     def _settle(self, message: PendingMessage, verdict: Verdict) -> None:
         if verdict is not _ACCEPTED:
@@ -238,7 +317,30 @@ class Outbox:
         if message.verdict.reason is Reason.NUMBER and len(message.numbers) > 1 and set(message.ids) == {None}:
             self._halve(message)
         else:
-            message.call.settle(message.encoded, self._receipts(message))
+            message.call.settle(message.encoded.items, self._receipts(message))
+
+    def _accept_single(self, message: PendingMessage, msg_id: int) -> None:
+        """Settle the usual message, one segment for one number: as `_receipts` does it, without its lists."""
+        self._on_accepted((msg_id,), 1)
+        name, encoded, call = str(msg_id), message.encoded, message.call
+        [item] = encoded.items
+        index = item if call.indexes is None else call.indexes[item]
+        receipt = _draft_receipt(
+            message.numbers[0],
+            Outcome.ACCEPTED,
+            name,
+            None,
+            encoded.parts,
+            None,
+            (name,),
+            1,
+            call.options.context,
+            index,
+        )
+        receipt.__class__ = Receipt
+        if self._on_receipt is not None:
+            self._on_receipt(receipt)
+        call.settle(encoded.items, (receipt,))
 
     def _halve(self, message: PendingMessage) -> None:
         """Send a refused message again to each half of its numbers: one wrong number must not stop the others."""
