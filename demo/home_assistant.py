@@ -158,11 +158,9 @@ class HomeAssistant:
         return created(await self.request("POST", f"{FLOW}/{step['flow_id']}", json=form))
 
     async def add_recipient(self, account: Mapping[str, Any], name: str, number: str) -> None:
-        """Complete the dialog of a recipient: the one that follows the account's dialog, or a new one."""
-        dialog = (account.get("next_flow") or (None, None))[1]
-        if dialog is None:
-            handler = [account["result"]["entry_id"], "recipient"]
-            dialog = (await self.request("POST", SUBENTRY_FLOW, json={"handler": handler}))["flow_id"]
+        """Complete the dialog of a recipient."""
+        handler = [account["result"]["entry_id"], "recipient"]
+        dialog = (await self.request("POST", SUBENTRY_FLOW, json={"handler": handler}))["flow_id"]
         created(await self.request("POST", f"{SUBENTRY_FLOW}/{dialog}", json={"name": name, "number": number}))
 
     async def add_cmpp(self, account: Mapping[str, Any], own: Account) -> None:

@@ -288,7 +288,7 @@ class Sms1680ConfigFlow(ConfigFlow, domain=DOMAIN):
         letter, placeholders = make_letter(self.hass, data, self._options)
         name = data[CONF_HTTP][CONF_PRODUCT_ID] if CONF_HTTP in data else data[CONF_CMPP][CONF_SP_ID]
         return self.async_create_entry(
-            title=self._options.get(CONF_SIGNATURE) or f"SMS 1680 {name}",
+            title=f"SMS 1680 {name}",  # not the signature: Home Assistant puts the title into diagnostics
             data=data,
             options=self._options,
             # Over CMPP alone, nothing is pushed to an address.

@@ -2,7 +2,6 @@
 
 from typing import Any, override
 
-import voluptuous as vol
 from homeassistant.components import persistent_notification
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow
 from homeassistant.core import HomeAssistant
@@ -10,6 +9,7 @@ from homeassistant.helpers import issue_registry as ir
 
 from .const import DOMAIN
 from .conversation.command_auth import async_unlock
+from .flows.onboarding_letter import CONF_LETTER, letter_form
 from .flows.own_port import async_open_own_port
 from .issues import CRITICAL_FAILED, LOCKED_OUT, REFUSED_PUSH
 
@@ -56,7 +56,8 @@ class OwnPortFlow(ConfirmRepairFlow):
         if user_input is not None or entry is None:
             return await self.async_step_close()
         shown = await async_open_own_port(self.hass, entry)
-        return self.async_show_form(step_id="own_port", data_schema=vol.Schema({}), description_placeholders=shown)
+        form = letter_form(shown[CONF_LETTER])
+        return self.async_show_form(step_id="own_port", data_schema=form, description_placeholders=shown)
 
     async def async_step_close(self, user_input: dict[str, str] | None = None) -> Any:  # noqa: ANN401, ARG002
         """Close the issue."""

@@ -120,7 +120,7 @@ async def run(folder: Path) -> dict[tuple[str, int], Cell]:
         given = GivenAccount(box.url, ACCOUNT.username, ACCOUNT.password, "61341", {})
         account = await house.home.add_account(given, "某某科技")
         await house.home.add_recipient(account, "Alice", ALICE)
-        await house.home.add_recipient({**account, "next_flow": None}, "Carol", CAROL)
+        await house.home.add_recipient(account, "Carol", CAROL)
         await processes.end(process)
         configuration = house.folder / "configuration.yaml"
         own = YAML.format(title=account["result"]["title"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -162,6 +162,12 @@ async def enter(hass: HomeAssistant, result: ConfigFlowResult, given: dict[str, 
     result = await hass.config_entries.flow.async_configure(result["flow_id"], given)
     await hass.async_block_till_done(wait_background_tasks=True)
     return result
+
+
+def letter_in_form(result: Mapping[str, Any]) -> str:
+    """Return the letter to the platform's staff in the field of a form."""
+    (field,) = result["data_schema"].schema
+    return str(field.description["suggested_value"])
 
 
 async def start_recipient(

@@ -67,7 +67,7 @@ async def choose(hass: HomeAssistant, entry: MockConfigEntry, what: str) -> Conf
 
 async def test_successful_login_creates_the_entry(hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox) -> None:
     result = await enter(hass, await start(hass), {**given, "host": " 127.0.0.1 "})
-    assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "某某科技")
+    assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "SMS 1680 901680")
     assert result["description"] == "connected"
     entry = result["result"]
     assert entry.state is ConfigEntryState.LOADED

@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680 import const
 from custom_components.sms1680.client.errors import InvalidSettingError
 from sms1680.sandbox import Config, Sandbox
-from tests.home_assistant.helpers import PASSWORD, MakeEntry, enter, notify
+from tests.home_assistant.helpers import PASSWORD, MakeEntry, enter, letter_in_form, notify
 
 MD5 = hashlib.md5(PASSWORD.encode()).hexdigest()
 
@@ -48,7 +48,7 @@ async def start(hass: HomeAssistant) -> ConfigFlowResult:
 async def test_successful_check_creates_the_entry(hass: HomeAssistant, given: dict[str, Any], sandbox: Sandbox) -> None:
     result = await enter(hass, await start(hass), given)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["title"] == "某某科技"
+    assert result["title"] == "SMS 1680 61341"
     entry = result["result"]
     assert entry.state is ConfigEntryState.LOADED
     assert entry.data["http"] == {
@@ -64,7 +64,7 @@ async def test_successful_check_creates_the_entry(hass: HomeAssistant, given: di
     assert not sandbox.platform.messages
 
 
-async def test_account_without_signature_is_named_after_the_product(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_account_without_signature_has_no_options(hass: HomeAssistant, given: dict[str, Any]) -> None:
     del given["signature"]
     result = await enter(hass, await start(hass), given)
     assert (result["title"], result["result"].options) == ("SMS 1680 61341", {})
@@ -94,20 +94,23 @@ async def test_unreachable_address_is_marked(hass: HomeAssistant, given: dict[st
     assert "/mr" in result["description_placeholders"]["letter"]
 
 
-async def test_recipient_form_follows_the_new_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
+async def test_letter_and_recipient_form_follow_the_new_account(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), given)
     if "next_flow" not in result:
         assert not hasattr(ConfigEntry, "get_subentries_of_type"), "2026.6 and later can open it"
         return
     kind, flow_id = result["next_flow"]
     assert kind == "config_subentries_flow"
-    dialog = await hass.config_entries.subentries.async_configure(flow_id, {"name": "Alice", "number": "13800000001"})
+    manager = hass.config_entries.subentries
+    dialog = await manager.async_configure(flow_id)
+    assert dialog["step_id"] == result["description"] == "letter_unreachable"
+    assert letter_in_form(dialog) == result["description_placeholders"]["letter"]
+    dialog = await manager.async_configure(flow_id, {"letter": "the text of the field"})
+    assert (dialog["type"], dialog["step_id"]) == (FlowResultType.FORM, "user")
+    dialog = await manager.async_configure(flow_id, {"name": "Alice", "number": "13800000001"})
     await hass.async_block_till_done()
-    assert dialog["type"] is FlowResultType.CREATE_ENTRY
+    assert (dialog["type"], dialog["description"]) == (FlowResultType.CREATE_ENTRY, None)
     assert hass.states.get("notify.alice")
-    # This dialog replaced the page with the letter.
-    assert dialog["description"] == result["description"] == "letter_unreachable"
-    assert dialog["description_placeholders"] == result["description_placeholders"]
 
 
 def of_account(**changes: Any) -> Callable[[Config], Config]:
@@ -369,7 +372,7 @@ async def test_stored_password_is_never_shown(hass: HomeAssistant, given: dict[s
 
 async def test_brackets_of_the_signature_are_removed(hass: HomeAssistant, given: dict[str, Any]) -> None:
     result = await enter(hass, await start(hass), {**given, "signature": " 【某某科技】"})
-    assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "某某科技")
+    assert (result["type"], result["title"]) == (FlowResultType.CREATE_ENTRY, "SMS 1680 61341")
     assert result["options"]["signature"] == "某某科技"
 
 

@@ -17,7 +17,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.flows import self_test
 from sms1680.sandbox import Config, Fault, Sandbox
-from tests.home_assistant.helpers import ALICE, notify
+from tests.home_assistant.helpers import ALICE, letter_in_form, notify
 
 
 async def choose(hass: HomeAssistant, entry: MockConfigEntry, step: str) -> ConfigFlowResult:
@@ -142,7 +142,7 @@ class TestLetter:
         await hass.config.async_update(external_url="https://home.example.com")
         result = await choose(hass, entry, "letter")
         assert result["step_id"] == "letter"
-        assert "https://home.example.com/api/sms1680/push-secret-of-the-tests/1680/mr" in letter(result)
+        assert "https://home.example.com/api/sms1680/push-secret-of-the-tests/1680/mr" in letter_in_form(result)
         result = await enter(hass, result)
         assert (result["type"], result["step_id"]) == (FlowResultType.MENU, "init")
 
@@ -157,7 +157,7 @@ class TestLetter:
         hass.config.api = None
         result = await choose(hass, entry, "letter")
         assert result["step_id"] == "letter_unreachable"
-        assert "（公网地址）/api/sms1680/push-secret-of-the-tests/1680/mr" in letter(result)
+        assert "（公网地址）/api/sms1680/push-secret-of-the-tests/1680/mr" in letter_in_form(result)
 
     async def test_letter_contains_the_listener_port(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], unused_tcp_port: int
@@ -165,7 +165,7 @@ class TestLetter:
         await hass.config.async_update(external_url="https://home.example.com")
         entry = make_entry(options={"listener_port": unused_tcp_port})
         result = await choose(hass, entry, "letter")
-        assert f"http://home.example.com:{unused_tcp_port}/api/sms1680/push-secret" in letter(result)
+        assert f"http://home.example.com:{unused_tcp_port}/api/sms1680/push-secret" in letter_in_form(result)
 
     @pytest.mark.parametrize(
         ("external", "step", "begins"),
@@ -190,16 +190,16 @@ class TestLetter:
         ):
             result = await choose(hass, make_entry(options={"listener_port": 8300}), "letter")
             assert result["step_id"] == step
-            assert f"\n{begins}" in letter(result)
+            assert f"\n{begins}" in letter_in_form(result)
             result = await choose(hass, make_entry(http={"product_id": "other"}), "letter")
-            assert f"\n{external or 'https://abc.ui.nabu.casa'}/api" in letter(result)
+            assert f"\n{external or 'https://abc.ui.nabu.casa'}/api" in letter_in_form(result)
 
     @pytest.mark.parametrize(("way", "account"), [("http", "（产品 ID：61341）"), ("cmpp", "（SP_Id：901680）")])
     async def test_letter_names_the_account_and_its_response(
         self, hass: HomeAssistant, make_entry: Callable[..., MockConfigEntry], way: str, account: str
     ) -> None:
         known = make_entry(ways=(way,), options={"push_answer": "ok"}, cmpp={"port": 7890})
-        text = letter(await choose(hass, known, "letter"))
+        text = letter_in_form(await choose(hass, known, "letter"))
         assert account in text
         assert "我方返回 ok" in text
 
@@ -215,16 +215,10 @@ class TestLetter:
         assert result["step_id"] == "letter_unreachable"
         assert entry.state is ConfigEntryState.LOADED
         secret = entry.data["push_secret"]
-        assert secret in letter(result)
+        assert secret in letter_in_form(result)
         assert entry.data["webhook_id"] != "webhook-id-of-the-tests"
         assert (await client.get(old)).status == 404
         assert (await client.get(old.replace("push-secret-of-the-tests", secret))).status == 200
-
-
-def letter(result: ConfigFlowResult) -> str:
-    placeholders = result["description_placeholders"]
-    assert placeholders is not None
-    return placeholders["letter"]
 
 
 class TestSelfTest:

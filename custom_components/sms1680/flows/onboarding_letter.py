@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
+import voluptuous as vol
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.network import NoURLAvailableError, get_url
+from homeassistant.helpers.selector import TemplateSelector
 from yarl import URL
 
 from ..const import (
@@ -21,6 +23,7 @@ from ..const import (
     PUSH_PATH,
 )
 
+CONF_LETTER: Final = "letter"
 # In the context of a dialog: it directly follows the account's dialog, whose last page with the letter is skipped.
 SHOWS_LETTER: Final = "shows_letter"
 
@@ -76,6 +79,11 @@ def make_letter(hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[s
         uplinks=f"{shown}{path}/mo",
     )
     return "letter" if is_reachable(base) else "letter_unreachable", {"letter": text}
+
+
+def letter_form(text: str) -> vol.Schema:
+    """Return a form with the letter. Its field breaks long lines, and has a button to copy the text."""
+    return vol.Schema({vol.Optional(CONF_LETTER, description={"suggested_value": text}): TemplateSelector()})
 
 
 def _base(hass: HomeAssistant, port: int | None) -> str:

@@ -35,7 +35,7 @@ from ..const import (
 from ..conversation.engine import ExtensionRange, InvalidRangeError
 from ..inbound.endpoints import async_register_push
 from ..recipients import recipients
-from .onboarding_letter import make_letter, new_push_secret
+from .onboarding_letter import CONF_LETTER, letter_form, make_letter, new_push_secret
 from .own_port import async_open_own_port
 from .schemas import BALANCE, CONVERSATION, INTEGERS, RECEIVING, SENDING, SENDING_OVER_CMPP, SPENDING, STORAGE
 from .self_test import SelfTest
@@ -145,7 +145,7 @@ class Sms1680OptionsFlow(OptionsFlow):
         if user_input is not None:
             return await self.async_step_init()
         name, placeholders = make_letter(self.hass, self.config_entry.data, self.config_entry.options)
-        return self.async_show_form(step_id=name, data_schema=_EMPTY, description_placeholders=placeholders)
+        return self.async_show_form(step_id=name, data_schema=letter_form(placeholders[CONF_LETTER]))
 
     async_step_letter_unreachable = async_step_letter
 
@@ -154,7 +154,8 @@ class Sms1680OptionsFlow(OptionsFlow):
         if user_input is not None:
             return await self.async_step_init()
         shown = await async_open_own_port(self.hass, self.config_entry)
-        return self.async_show_form(step_id="own_port", data_schema=_EMPTY, description_placeholders=shown)
+        form = letter_form(shown[CONF_LETTER])
+        return self.async_show_form(step_id="own_port", data_schema=form, description_placeholders=shown)
 
     async def async_step_renew_secret(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Replace the secrets of the push addresses, then show the letter with the new addresses."""

@@ -3,13 +3,12 @@
 import hmac
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, override
+from typing import Any, Final
 
 import pyotp
 import voluptuous as vol
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryFlow, SubentryFlowResult
 from homeassistant.const import CONF_CODE, CONF_NAME, CONF_PIN
-from homeassistant.core import callback
 from homeassistant.helpers.selector import QrCodeSelector, QrCodeSelectorConfig, QrErrorCorrectionLevel
 from homeassistant.util import dt as dt_util
 
@@ -31,7 +30,7 @@ from ..const import (
 from ..conversation.command_auth import COMMANDS_NONE, COMMANDS_PIN, COMMANDS_TOTP
 from ..conversation.engine import ExtensionRange
 from ..conversation.engine.commands import is_pin, is_weak_pin
-from .onboarding_letter import SHOWS_LETTER, make_letter
+from .onboarding_letter import CONF_LETTER, SHOWS_LETTER, letter_form, make_letter
 from .schemas import CODE, RECIPIENT, RECIPIENT_SECTIONS
 from .validation import async_delivery_errors, delivery_settings, fallback_errors
 
@@ -43,24 +42,17 @@ _SECTION_OF: Final = {str(field): name for name, fields in RECIPIENT_SECTIONS.it
 class RecipientFlow(ConfigSubentryFlow):
     """The dialogs of a recipient."""
 
-    @callback
-    @override
-    def async_create_entry(self, **shown: Any) -> SubentryFlowResult:
-        """Show the onboarding letter at the end if this dialog replaced the last page of the account's dialog."""
-        if self.context.get(SHOWS_LETTER):
-            entry = self._get_entry()
-            name, placeholders = make_letter(self.hass, entry.data, entry.options)
-            shown |= {"description": name, "description_placeholders": placeholders}
-        return super().async_create_entry(**shown)
-
     def __init__(self) -> None:
         self._name = ""
         self._recipient: dict[str, Any] = {}
         self._stored: dict[str, Any] = {}
         self._secret = pyotp.random_base32()
+        self._letter_shown = False
 
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
-        """Add a recipient."""
+        """Add a recipient. If this dialog replaced the last page of the account's dialog, show the letter first."""
+        if user_input is None and self.context.get(SHOWS_LETTER) and not self._letter_shown:
+            return await self.async_step_letter()
         errors: dict[str, str] = {}
         given = None if user_input is None else _without_sections(user_input)
         if given is not None:
@@ -68,6 +60,18 @@ class RecipientFlow(ConfigSubentryFlow):
             if not errors:
                 return await self._async_warn_or_next()
         return self._form("user", given, errors)
+
+    async def async_step_letter(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Show the letter to the platform's staff."""
+        if user_input is not None:
+            return await self.async_step_user()
+        self._letter_shown = True
+        entry = self._get_entry()
+        name, placeholders = make_letter(self.hass, entry.data, entry.options)
+        form = letter_form(placeholders[CONF_LETTER])
+        return self.async_show_form(step_id=name, data_schema=form, last_step=False)
+
+    async_step_letter_unreachable = async_step_letter
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Change a recipient."""
