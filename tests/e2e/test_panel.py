@@ -20,7 +20,7 @@ from support import ROOT
 from support.browser import CHROMIUM, Browser, Tab, browse
 from support.ha_log_check import complaints
 
-from demo.home_assistant import VERSIONS, HomeAssistant, configure, push_addresses
+from demo.home_assistant import SUBENTRY_FLOW, VERSIONS, HomeAssistant, configure, created, push_addresses
 from demo.platform import Account
 from demo.processes import Processes, RunFolder, free_port, until
 from sms1680.sandbox import Config, Sandbox
@@ -35,12 +35,15 @@ PICTURES = ROOT / "docs" / "images"
 LONGEST_START = 180.0
 BUTTON = "ha-button, mwc-button, ha-progress-button"
 OWNER, HOUSEMATE, PASSWORD = "demo", "housemate", "demo-of-1680"
-ANNA = "13800000001"
+ANNA, BEN = "13800000001", "13800000002"
 ALARM = "Back door opened at 22:41. Reply 1 if you take care of it."
 ANSWER = "Thanks. Please check the cellar too."
+SMOKE = "Smoke in the cellar"
+ARABIC = "الباب مفتوح"
 HOSTILE = '<img src="x" onerror="window.attacked = true">'
 PAGE = "seek.one('sms1680-panel').shadowRoot"
 THREAD = "seek.one('sms1680-thread').shadowRoot"
+ALARMS = "seek.one('sms1680-alarms').shadowRoot"
 
 
 @dataclass
@@ -75,6 +78,8 @@ async def home() -> AsyncIterator[Home]:
             await api.connect()
             made = await api.add_account(Account(box.url, "demo", "demo1680", "61341", {}), "Example")
             await api.add_recipient(made, "Anna", ANNA)
+            await api.add_recipient({"result": made["result"]}, "Ben", BEN)
+            await add_group(api, made["result"]["entry_id"])
             addresses = push_addresses(made)
             platform = box.platform.accounts["demo"]
             platform.report_address, platform.uplink_address = addresses["report_address"], addresses["uplink_address"]
@@ -91,6 +96,15 @@ async def home() -> AsyncIterator[Home]:
 async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
     async with browse(tmp_path / "profile") as started:
         yield started
+
+
+async def add_group(api: HomeAssistant, entry_id: str) -> None:
+    """Complete the dialog of a duty group of all recipients."""
+    dialog = await api.request("POST", SUBENTRY_FLOW, json={"handler": [entry_id, "group"]})
+    [members] = [field for field in dialog["data_schema"] if field["name"] == "members"]
+    people = [option["value"] for option in members["selector"]["select"]["options"]]
+    form = {"name": "Watch", "members": people, "rota": "always"}
+    created(await api.request("POST", f"{SUBENTRY_FLOW}/{dialog['flow_id']}", json=form))
 
 
 def one(selector: str, text: str = "") -> str:
@@ -130,6 +144,7 @@ async def test_conversations_are_read_and_written_on_a_page(home: Home, browser:
     await exchange(tab, home)
     await fail(tab, home)
     await keep(tab, "ha-conversations")
+    await take_an_alarm(tab, home)
     await fit_a_phone(tab)
     await speak_chinese(tab, home)
     await show_a_card(tab, home)
@@ -148,6 +163,9 @@ async def exchange(tab: Tab, home: Home) -> None:
     await tab.until(f"seek.one('.meta', 'Critical', {THREAD})")
     home.box.platform.reply(ANNA, HOSTILE)
     await tab.until(bubble(HOSTILE))
+    await tab.until(f"seek.one('.cause', 'Sent by: ', {THREAD})")
+    home.box.platform.reply(ANNA, ARABIC)
+    await tab.until(f"getComputedStyle({bubble(ARABIC)}).direction === 'rtl'")
     home.box.platform.reply(ANNA, "1")
     await tab.until(f"seek.all('li.in .bubble', '1', {THREAD}).length === 1")
     assert await tab.run(f"{THREAD}.querySelectorAll('img').length") == 0
@@ -157,7 +175,8 @@ async def exchange(tab: Tab, home: Home) -> None:
 
 async def fail(tab: Tab, home: Home) -> None:
     """A message that is written on the page fails, and shows why."""
-    home.box.platform.phone(ANNA).report_status = "MK:0001"
+    phone = home.box.platform.phone(ANNA)
+    usual, phone.report_status = phone.report_status, "MK:0001"
     composer = "seek.one('sms1680-composer').shadowRoot"
     await tab.write(f"seek.one('textarea', '', {composer})", ANSWER)
     await tab.until(f"seek.one('#cost', '1 part', {composer})")
@@ -165,15 +184,34 @@ async def fail(tab: Tab, home: Home) -> None:
     await tab.until(bubble(ANSWER))
     await tab.until(f"seek.one('li.bad .reason', '', {THREAD}).textContent.length > 10")
     assert await tab.run(f"seek.one('textarea', '', {composer}).value") == ""
+    phone.report_status = usual
+
+
+async def take_an_alarm(tab: Tab, home: Home) -> None:
+    """An alarm appears, is taken with a button, and shows its steps."""
+    await home.api.act("sms1680.raise_alarm", {"group": "Watch", "message": SMOKE, "key": "smoke"})
+    await tab.click(f"seek.one('#alarms', 'Open alarms: 1', {PAGE})")
+    await tab.until(f"seek.one('.text', {json.dumps(SMOKE)}, {ALARMS})")
+    await tab.click(f"seek.one('summary', 'Steps', {ALARMS})")
+    await tab.click(f"seek.one('button', 'Take it', {ALARMS})")
+    await tab.until(f"seek.one('.alarm-acknowledged', 'Taken by', {ALARMS})")
+    await tab.until(f"seek.one('details[open] li', 'Raised, to Anna, Ben', {ALARMS})")
+    await keep(tab, "ha-alarms")
+    await tab.click(f"seek.one('button', 'Resolve', {ALARMS})")
+    await tab.until(f"seek.one('#alarms', 'Alarms', {PAGE}).className === 'plain'")
+    await tab.click(f"seek.one('#conversations button', 'Anna', {PAGE})")
 
 
 async def fit_a_phone(tab: Tab) -> None:
     """On a narrow and dark screen, the page has one column, and every control has a name."""
+    background = f"getComputedStyle({PAGE}.host).backgroundColor"
+    light = await tab.run(background)
     await resize(tab, 390, 844)
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
     await tab.command("Emulation.setEmulatedMedia", features=dark)
     await tab.until(f"seek.one('h1', 'Anna', {PAGE})")
     await tab.until(f"getComputedStyle({PAGE}.querySelector('nav')).display === 'none'")
+    await tab.until(f"{background} !== {json.dumps(light)}")
     await keep(tab, "ha-conversations-phone")
     for root in (PAGE, THREAD, "seek.one('sms1680-composer').shadowRoot"):
         assert await tab.run(f"{root}.host.scrollWidth") <= 390
@@ -186,15 +224,25 @@ async def fit_a_phone(tab: Tab) -> None:
     await tab.command("Emulation.setEmulatedMedia", features=[])
 
 
+async def press(tab: Tab, key: str, code: int, **more: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        await tab.command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
+
+
 async def speak_chinese(tab: Tab, home: Home) -> None:
     await tab.run("localStorage.setItem('selectedLanguage', JSON.stringify('zh-Hans'))")
     await tab.open(f"{home.api.address}/sms1680")
     await tab.until(f"seek.one('#new', '新短信', {PAGE})")
     # The arrow keys move between conversations, and Enter opens one.
     await tab.until(f"({PAGE}.querySelector('#conversations button')?.focus(), seek.focused()?.dataset?.id)")
-    key = {"key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}
-    for kind in ("keyDown", "keyUp"):
-        await tab.command("Input.dispatchKeyEvent", type=kind, **key)
+    await press(tab, "ArrowDown", 40)
+    second = f"{PAGE}.querySelectorAll('#conversations button')[1]"
+    await tab.until(f"seek.focused() === {second}")
+    await press(tab, "ArrowUp", 38)
+    await tab.until(f"seek.focused() !== {second}")
+    if "Ben" in await tab.run("seek.focused().textContent"):
+        await press(tab, "ArrowDown", 40)
+    await press(tab, "Enter", 13, text="\r")
     await tab.until(f"seek.one('.reason', '', {THREAD})")
     await tab.run("localStorage.setItem('selectedLanguage', JSON.stringify('en'))")
 
@@ -207,13 +255,13 @@ async def show_a_card(tab: Tab, home: Home) -> None:
     await home.api.command("lovelace/config/save", url_path="our-board", config={"views": views})
     await tab.open(f"{home.api.address}/our-board/sms")
     await tab.until("seek.one('h2', 'Newest SMS')")
-    await tab.until(bubble(ANSWER))
+    await tab.until(bubble(SMOKE))
     assert await tab.run("window.customCards.some((card) => card.type === 'sms1680-conversation-card')")
     editor = "customElements.get('sms1680-conversation-card').getConfigElement()"
     hass = "document.querySelector('home-assistant').hass"
     fill = f"editor.setConfig({{}}); editor.hass = {hass}; document.body.append(editor); window.editor = editor;"
     await tab.run(f"{editor}.then((editor) => {{ {fill} }})")
-    await tab.until("window.editor.shadowRoot.querySelectorAll('option').length === 2")
+    await tab.until("window.editor.shadowRoot.querySelectorAll('option').length === 3")
 
 
 async def hide_numbers_from_others(tab: Tab, home: Home) -> None:

@@ -59,6 +59,7 @@ from tests.home_assistant.helpers import (
     Ask,
     Connect,
     MakeEntry,
+    MakeUser,
     SetUp,
     Until,
     recipient,
@@ -433,14 +434,24 @@ async def read_only(hass: HomeAssistant, hass_ws_client: WebSocketGenerator, has
 
 
 @pytest.fixture
-async def housemate(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> Ask:
+def make_user(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> MakeUser:
+    """Return a function that adds a user with permissions for some entities, and runs commands as that user."""
+
+    async def make(name: str, entities: dict[str, Any]) -> Ask:
+        user = await hass.auth.async_create_user(name, group_ids=["system-read-only"])
+        assert isinstance(user, User)
+        policy = {"entities": {"entity_ids": entities}}
+        user.permissions = PolicyPermissions(policy, user.perm_lookup)  # type: ignore[misc]
+        credential = Credentials(id=name, auth_provider_type="homeassistant", auth_provider_id=None, data={})
+        user.credentials.append(credential)
+        token = await hass.auth.async_create_refresh_token(user, "https://example.com/app", credential=credential)
+        return Ask(await hass_ws_client(hass, hass.auth.async_create_access_token(token)))
+
+    return make
+
+
+@pytest.fixture
+async def housemate(make_user: MakeUser) -> Ask:
     """Return a function that runs a command as a user who may control only Alice's entities."""
-    user = await hass.auth.async_create_user("Housemate", group_ids=["system-read-only"])
-    assert isinstance(user, User)
     allowed = {"read": True, "control": True}
-    policy = {"entities": {"entity_ids": {"notify.alice": allowed, "event.alice_messages": allowed}}}
-    user.permissions = PolicyPermissions(policy, user.perm_lookup)  # type: ignore[misc]
-    credential = Credentials(id="housemate", auth_provider_type="homeassistant", auth_provider_id=None, data={})
-    user.credentials.append(credential)
-    token = await hass.auth.async_create_refresh_token(user, "https://example.com/app", credential=credential)
-    return Ask(await hass_ws_client(hass, hass.auth.async_create_access_token(token)))
+    return await make_user("Housemate", {"notify.alice": allowed, "event.alice_messages": allowed})

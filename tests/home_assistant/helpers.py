@@ -90,6 +90,9 @@ class Ask:
         return await self.client.receive_json()
 
 
+MakeUser = Callable[[str, dict[str, Any]], Awaitable[Ask]]
+
+
 async def send_text(
     client: JournaledClient, numbers: str | list[str], text: str, **options: Unpack[SendOptions]
 ) -> list[Receipt]:

@@ -15,6 +15,7 @@ from homeassistant.util import dt as dt_util
 from ..account.delivery_state import state_response
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
 from ..deferred.waiting import WaitingMessage, async_scheduled_messages, queued_messages
+from ..duty.manager import async_purge_alarms
 from ..errors import action_error, validation_error
 from ..events.causes import async_describe_causes
 from ..recipients import recipients
@@ -127,12 +128,17 @@ async def _async_waiting(hass: HomeAssistant, query: HistoryQuery) -> list[Waiti
 
 
 async def async_purge_messages(call: ServiceCall) -> ServiceResponse:
-    """Delete stored and queued messages."""
+    """Delete stored and queued messages, and closed alarms unless only some numbers are selected."""
     await async_authorise_admin(call)
+    hass, selection = call.hass, Selection(**_selection(call))
     try:
-        purged = await call.hass.data[DATA_STORE].async_purge(Selection(**_selection(call)))
+        purged = await hass.data[DATA_STORE].async_purge(selection)
     except StoreError as error:
         raise store_error(error) from None
+    if selection.recipients is None and selection.numbers is None:
+        for entry in hass.config_entries.async_entries(DOMAIN):
+            if selection.entries is None or entry.entry_id in selection.entries:
+                purged += await async_purge_alarms(hass, entry, selection.until)
     await async_purge_restored_states(call.hass)
     return {"purged": purged} if call.return_response else None
 

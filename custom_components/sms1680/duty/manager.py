@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
 from homeassistant.core import CALLBACK_TYPE, Context, HassJob, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_track_point_in_utc_time, async_track_time_interval
@@ -40,6 +40,7 @@ _MAX_OPEN: Final = 200  # alarms of one account
 _MAX_NUMBER: Final = 99
 _STOP_TIMEOUT: Final = 10.0  # seconds
 _CHECK_INTERVAL: Final = timedelta(seconds=30)
+_PRUNE_INTERVAL: Final = timedelta(hours=1)
 _TOLERANCE: Final = 60.0  # seconds by which a running clock may be corrected
 
 
@@ -69,8 +70,7 @@ class AlarmManager:
 
     async def async_load(self) -> None:
         """Load the alarms of earlier runs, and reserve their extensions."""
-        self.alarms, saved_at = await self._storage.async_load()
-        now = _now()
+        saved_at, now = await self.async_read(), _now()
         if saved_at - now > _TOLERANCE:
             self._shift(now - saved_at)  # the clock was ahead then, or is behind now
         self._next_number = max((alarm.number for alarm in self.alarms[-1:]), default=0)
@@ -78,13 +78,17 @@ class AlarmManager:
             alarm.extension for alarm in self.open_alarms() if alarm.extension is not None
         )
 
+    async def async_read(self) -> float:
+        """Read the stored alarms, and return when they were saved."""
+        self.alarms, saved_at = await self._storage.async_load()
+        return saved_at
+
     @callback
     def async_start(self) -> None:
         """Follow the rotas, send what may not have been sent, and go on with the alarms."""
         self._offset = _clock_offset()
-        self._unsubscribe.append(
-            async_track_time_interval(self.hass, self._check_clock, _CHECK_INTERVAL, cancel_on_shutdown=True)
-        )
+        for action, interval in ((self._check_clock, _CHECK_INTERVAL), (self._async_prune, _PRUNE_INTERVAL)):
+            self._unsubscribe.append(async_track_time_interval(self.hass, action, interval, cancel_on_shutdown=True))
         self.async_update_groups()
         for alarm in self.alarms:
             if alarm.outbox:
@@ -172,6 +176,14 @@ class AlarmManager:
         """Close alarms."""
         for alarm in list(alarms):
             await self._commit(alarm, resolve(alarm, _now(), by), context)
+
+    async def async_purge(self, until: datetime | None) -> int:
+        """Delete closed alarms, all or those that were raised before a time; return their number."""
+        old = {alarm.id for alarm in self.alarms if alarm.is_over and _is_before(alarm, until)}
+        if old:
+            self.alarms = [alarm for alarm in self.alarms if alarm.id not in old]
+            await self._async_save()
+        return len(old)
 
     async def async_ask_which(self, member: str, alarms: list[DutyAlarm]) -> None:
         """Ask a member which of several alarms a reply was about."""
@@ -266,8 +278,13 @@ class AlarmManager:
 
     async def _async_save(self) -> None:
         async with self._saving:
-            self.alarms = self._storage.without_old(self.alarms, _now())
+            self.alarms = self._storage.pruned(self.alarms, _now())
             await self._storage.async_save(self.alarms)
+
+    async def _async_prune(self, _: datetime) -> None:
+        """Apply the retention also while nothing happens."""
+        if self._storage.pruned(self.alarms, _now()) != self.alarms:
+            await self._async_save()
 
     async def _on_sent(self, alarm: DutyAlarm, *, reached: bool) -> None:
         """Store that texts were sent; go on at once if none of them could be."""
@@ -295,6 +312,10 @@ class AlarmManager:
         return self.entry.runtime_data.conversation
 
 
+def _is_before(alarm: DutyAlarm, until: datetime | None) -> bool:
+    return until is None or alarm.raised_at < until.timestamp()
+
+
 def _now() -> float:
     return dt_util.utcnow().timestamp()
 
@@ -313,3 +334,12 @@ def alarm_manager(hass: HomeAssistant, entry: ConfigEntry[Any]) -> AlarmManager:
 def async_set_alarm_manager(hass: HomeAssistant, manager: AlarmManager) -> None:
     """Make the alarms of an account known."""
     hass.data.setdefault(_MANAGERS, {})[manager.entry.entry_id] = manager
+
+
+async def async_purge_alarms(hass: HomeAssistant, entry: ConfigEntry[Any], until: datetime | None) -> int:
+    """Delete the closed alarms of an account, whether it is set up or not; return their number. See `async_purge`."""
+    manager = hass.data.get(_MANAGERS, {}).get(entry.entry_id)
+    if manager is None or entry.state is not ConfigEntryState.LOADED:
+        manager = AlarmManager(hass, entry)
+        await manager.async_read()
+    return await manager.async_purge(until)

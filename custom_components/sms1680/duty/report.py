@@ -1,6 +1,6 @@
 """The event of each step of an alarm."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
@@ -46,10 +46,15 @@ def logged_data(entry: ConfigEntry[Any], step: LoggedStep) -> Mapping[str, Any]:
     return {
         "step": step.step.value,
         "time": iso_time(step.at),
-        "members": [entry.subentries[member].title for member in step.members if member in entry.subentries],
+        "members": names_of(entry, step.members),
         "by": step.by,
         "until": iso_time(step.until) if step.until is not None else None,
     }
+
+
+def names_of(entry: ConfigEntry[Any], members: Iterable[str]) -> list[str]:
+    """Return the names of members, without those that were removed from the account."""
+    return [entry.subentries[member].title for member in members if member in entry.subentries]
 
 
 def iso_time(timestamp: float) -> str:

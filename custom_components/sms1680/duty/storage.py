@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -40,18 +41,21 @@ class AlarmStorage:
     async def async_save(self, alarms: Iterable[DutyAlarm]) -> None:
         """Save the alarms. Home Assistant logs an error of the disk."""
         kept = [alarm.as_json() for alarm in alarms if alarm.is_open or alarm.outbox or self._keeps_closed]
-        if not stores_texts(self._entry):
-            kept = [one if one["closed_at"] is None or one["outbox"] else {**one, "text": ""} for one in kept]
         await self._store.async_save({"alarms": kept, "saved_at": dt_util.utcnow().timestamp()})
 
-    def without_old(self, alarms: Iterable[DutyAlarm], now: float) -> list[DutyAlarm]:
-        """Return the alarms without closed ones that are too old or too many."""
+    def pruned(self, alarms: Iterable[DutyAlarm], now: float) -> list[DutyAlarm]:
+        """Return the alarms without closed ones that are too old or too many, and without texts that are not stored."""
         alarms = list(alarms)
         oldest = now - self._entry.options.get(CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS) * 86400.0
-        closed = [alarm for alarm in alarms if not alarm.is_open and not alarm.outbox]
+        closed = [alarm for alarm in alarms if alarm.is_over]
         dropped = {alarm.id for alarm in closed[: max(0, len(closed) - _MAX_CLOSED)]}
         dropped |= {alarm.id for alarm in closed if (alarm.closed_at or 0.0) < oldest}
-        return [alarm for alarm in alarms if alarm.id not in dropped]
+        texts = stores_texts(self._entry)
+        return [
+            alarm if texts or not alarm.is_over or not alarm.text else replace(alarm, text="")
+            for alarm in alarms
+            if alarm.id not in dropped
+        ]
 
     @property
     def _keeps_closed(self) -> bool:

@@ -19,8 +19,11 @@ from ..const import CONF_NUMBER, DOMAIN
 from ..recipients import recipients
 from ..store.db import Party, comparable_number
 
-# The entities of a recipient, by platform and key.
+type _Entities = tuple[tuple[Platform, str], ...]
+
+# The entities of a recipient and of a group, by platform and key.
 _ENTITIES: Final = ((Platform.NOTIFY, "notify"), (Platform.EVENT, "messages"))
+_GROUP_ENTITIES: Final = ((Platform.NOTIFY, "group"), (Platform.EVENT, "alarms"))
 
 
 @dataclass(frozen=True)
@@ -117,17 +120,32 @@ class Viewer:
         """Return whether the user may read an entity."""
         return self.is_admin or self._may([entity_id], POLICY_READ)
 
+    def may_read_group(self, entry_id: str, group_id: str) -> bool:
+        """Return whether the user may read the alarms of a group."""
+        return self._may_read_all(self._ids(entry_id, group_id, _GROUP_ENTITIES))
+
+    def may_control_group(self, entry_id: str, group_id: str) -> bool:
+        """Return whether the user may acknowledge and resolve the alarms of a group."""
+        return self.is_admin or self._usable(self._ids(entry_id, group_id, _GROUP_ENTITIES)[0]) is not None
+
     def _contact(self, entry: ConfigEntry[Any], subentry: ConfigSubentry) -> Contact | None:
-        ids = [
-            self._entities.async_get_entity_id(platform, DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}_{key}")
-            for platform, key in _ENTITIES
+        ids = self._ids(entry.entry_id, subentry.subentry_id, _ENTITIES)
+        return Contact(entry, subentry, self._usable(ids[0])) if self._may_read_all(ids) else None
+
+    def _ids(self, entry_id: str, subentry_id: str, entities: _Entities) -> list[str | None]:
+        return [
+            self._entities.async_get_entity_id(platform, DOMAIN, f"{entry_id}_{subentry_id}_{key}")
+            for platform, key in entities
         ]
-        if not (self.is_admin or (any(ids) and self._may(ids, POLICY_READ))):
-            return None
-        notify = ids[0]
+
+    def _may_read_all(self, ids: list[str | None]) -> bool:
+        return self.is_admin or (any(ids) and self._may(ids, POLICY_READ))
+
+    def _usable(self, notify: str | None) -> str | None:
+        """Return a notify entity if the user may write to it."""
         entity = self._entities.async_get(notify) if notify else None
         may_write = entity is not None and not entity.disabled and self._may([notify], POLICY_CONTROL)
-        return Contact(entry, subentry, notify if may_write else None)
+        return notify if may_write else None
 
     def _may(self, entity_ids: Iterable[str | None], policy: str) -> bool:
         permissions = self.user.permissions

@@ -19,6 +19,7 @@ from ..const import (
     ATTR_CONFIG_ENTRY_ID,
     CONF_PRICE,
     DOMAIN,
+    signal_alarm,
     signal_delivery,
     signal_failure,
     signal_health,
@@ -30,6 +31,7 @@ from ..outbound.recipients import find_entry
 from ..store.db import DeliveryUpdate, StoreError
 from ..store.db.records import to_micros
 from .access import ConversationKey, Viewer
+from .alarms import alarms, find_alarm
 from .log_filter import MARK, async_setup_log_filter
 from .messages import async_accounts, async_conversations, async_find_waiting, async_messages
 from .read_marks import async_get_read_marks
@@ -55,6 +57,8 @@ def async_setup_websocket(hass: HomeAssistant) -> None:
         _async_estimate,
         _async_send,
         _async_cancel,
+        _async_list_alarms,
+        _async_change_alarm,
         _subscribe,
     ):
         websocket_api.async_register_command(hass, command)
@@ -224,12 +228,41 @@ async def _async_cancel(hass: HomeAssistant, connection: ActiveConnection, msg: 
     connection.send_result(msg["id"], MARK | {"result": cancelled[0]["result"]})
 
 
+@websocket_api.websocket_command(
+    {vol.Required("type"): "sms1680/alarms/list", vol.Optional("limit", default=_LIMIT): _LIMITS}
+)
+@callback
+def _async_list_alarms(hass: HomeAssistant, connection: ActiveConnection, msg: _Message) -> None:
+    """Return the open alarms of the groups that the user may read, and the newest closed ones."""
+    found = alarms(hass, Viewer(hass, connection.user), msg["limit"])
+    connection.send_result(msg["id"], MARK | {"alarms": found})
+
+
+@websocket_api.websocket_command(
+    {
+        vol.Required("type"): "sms1680/alarms/change",
+        vol.Required("alarm"): str,
+        vol.Required("action"): vol.In(["acknowledge", "resolve_alarm"]),
+    }
+)
+@websocket_api.async_response
+async def _async_change_alarm(hass: HomeAssistant, connection: ActiveConnection, msg: _Message) -> None:
+    """Acknowledge or resolve an alarm with the action of this name, which checks the user's permissions."""
+    if find_alarm(hass, Viewer(hass, connection.user), msg["alarm"]) is None:
+        raise validation_error("no_alarm_selected")
+    await hass.services.async_call(
+        DOMAIN, msg["action"], {"alarm": msg["alarm"]}, blocking=True, context=connection.context(msg)
+    )
+    connection.send_result(msg["id"], MARK)
+
+
 @websocket_api.websocket_command({vol.Required("type"): "sms1680/subscribe"})
 @callback
 def _subscribe(hass: HomeAssistant, connection: ActiveConnection, msg: _Message) -> None:
     """Send an event whenever something changes, with the conversation, or None for anything else.
 
-    The events carry no content, and none is sent about a conversation that the user may not read.
+    The events carry no content, and none is sent about a conversation or a group that the user may not read. The events
+    about alarms have the field `alarms`.
     """
     subscription = _Subscription(hass, connection, msg["id"])
     subscription.connect()
@@ -259,6 +292,7 @@ class _Subscription:
                 (signal_delivery, self._on_delivery),
                 (signal_waiting, self._on_other),
                 (signal_health, self._on_other),
+                (signal_alarm, self._on_alarm),
             )
         ]
         self._unsubscribe.append(async_dispatcher_connect(self._hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._on_entry))
@@ -276,6 +310,12 @@ class _Subscription:
     @callback
     def _on_delivery(self, update: DeliveryUpdate) -> None:
         self._forward(update.number)
+
+    @callback
+    def _on_alarm(self, data: dict[str, Any]) -> None:
+        viewer = Viewer(self._hass, self._connection.user)
+        if viewer.may_read_group(data[ATTR_CONFIG_ENTRY_ID], data["subentry_id"]):
+            self._connection.send_event(self._message_id, MARK | {"conversation": None, "alarms": True})
 
     @callback
     def _on_other(self) -> None:

@@ -119,6 +119,11 @@ class DutyAlarm:
         """Whether the alarm is not closed."""
         return self.closed_at is None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the alarm is closed, and all texts about it are sent."""
+        return not self.is_open and not self.outbox
+
     def note_reply(self, reply_id: str) -> bool:
         """Remember a reply; return whether it is new."""
         if reply_id in self.replies:

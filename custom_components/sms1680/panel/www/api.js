@@ -10,14 +10,31 @@ export class Api {
     return this.hass.connection.sendMessagePromise({ type: `sms1680/${command}`, ...data });
   }
 
-  // Call back soon after a change, and after a reconnection. Return a function that ends it.
+  // Call back soon after changes, and after a reconnection. Return a function that ends it.
+  // The callback gets the set of changed conversations, with null for anything else, and whether alarms changed.
   async watch(onChange) {
-    const soon = debounced(onChange, 100);
+    let conversations = new Set();
+    let alarms = false;
+    const soon = debounced(() => {
+      const changed = [conversations, alarms];
+      [conversations, alarms] = [new Set(), false];
+      onChange(...changed);
+    }, 100);
+    const note = (event) => {
+      if (event.alarms) alarms = true;
+      else conversations.add(event.conversation);
+      soon();
+    };
+    const renew = () => {
+      alarms = true;
+      conversations.add(null);
+      soon();
+    };
     const { connection } = this.hass;
-    connection.addEventListener("ready", soon);
-    const end = await connection.subscribeMessage((event) => soon(event.conversation), { type: "sms1680/subscribe" });
+    connection.addEventListener("ready", renew);
+    const end = await connection.subscribeMessage(note, { type: "sms1680/subscribe" });
     return () => {
-      connection.removeEventListener("ready", soon);
+      connection.removeEventListener("ready", renew);
       end().catch(() => undefined); // the connection is closed
     };
   }

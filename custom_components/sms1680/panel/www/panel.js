@@ -2,6 +2,7 @@
 import { Api } from "./api.js";
 import { STYLE, debounced, make } from "./dom.js";
 import { formatTime, isChinese, translate } from "./texts.js";
+import "./alarms.js";
 import "./thread.js";
 
 const PAGE = 30;
@@ -33,7 +34,7 @@ class Panel extends HTMLElement {
   async connectedCallback() {
     this._api ??= new Api(this._hass);
     if (!this._list) this._build();
-    this._end = this._api.watch((conversation) => this._changed(conversation));
+    this._end = this._api.watch((conversations, alarms) => this._changed(conversations, alarms));
     this._timer = setInterval(() => this._loadAccounts(), 60000);
   }
 
@@ -55,6 +56,7 @@ class Panel extends HTMLElement {
     this._search = make("input", { type: "search", id: "search", "aria-label": this._t("search"), placeholder: this._t("search"),
       oninput: debounced(() => { this._limit = PAGE; this._load(); }, 300) });
     this._new = make("button", { className: "primary", id: "new", onclick: () => this._write() }, this._t("new_message"));
+    this._alarms = make("button", { className: "plain", id: "alarms", hidden: true, onclick: () => this._showAlarms() });
     this._list = make("ul", { id: "conversations", "aria-label": this._t("conversations"), onkeydown: (event) => this._move(event) });
     this._more = make("button", { className: "plain", hidden: true, onclick: () => { this._limit += PAGE; this._load(); } }, this._t("more"));
     this._empty = make("p", { className: "note empty", role: "status", hidden: true });
@@ -78,9 +80,10 @@ class Panel extends HTMLElement {
       .line { display: flex; gap: 8px; align-items: baseline; }
       .line > :first-child { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
       .unread .name { font-weight: 700; }
+      #alarms.error { color: var(--error-color); }
       .badge { background: var(--primary-color); color: var(--text-primary-color, #fff); border-radius: 10px; padding: 0 7px; font-size: 0.8rem; }
       main { flex: 1; min-width: 0; min-height: 0; display: flex; flex-direction: column; }
-      main > sms1680-thread { flex: 1; min-height: 0; }
+      main > sms1680-thread, main > sms1680-alarms { flex: 1; min-height: 0; }
       .empty { padding: 16px; text-align: center; }
       @media (max-width: 700px) {
         nav { width: 100%; border: 0; } main { display: none; }
@@ -89,9 +92,10 @@ class Panel extends HTMLElement {
     `);
     this.shadowRoot.replaceChildren(style, make("header", {}, menu, this._back, this._heading), this._accounts,
       make("div", { className: "body" },
-        make("nav", {}, make("div", { className: "tools" }, this._new, this._search), this._list, this._more, this._empty), this._main));
+        make("nav", {}, make("div", { className: "tools" }, this._new, this._alarms, this._search), this._list, this._more, this._empty), this._main));
     this._load();
     this._loadAccounts();
+    this._loadAlarms();
   }
 
   async _load() {
@@ -145,7 +149,6 @@ class Panel extends HTMLElement {
     this._open = conversation;
     this._thread = make("sms1680-thread", { api: this._api, conversation });
     this._show(this._thread, conversation.name ? `${conversation.name} · ${conversation.number}` : conversation.number);
-    for (const button of this._buttons()) button.setAttribute("aria-current", String(button.dataset.id === conversation.id));
     await this._markRead();
   }
 
@@ -157,6 +160,7 @@ class Panel extends HTMLElement {
 
   _show(element, heading) {
     this._main.replaceChildren(element);
+    for (const button of this._buttons()) button.setAttribute("aria-current", String(button.dataset.id === this._open?.id));
     this._heading.replaceChildren(make("bdi", {}, heading));
     this._back.hidden = false;
     this.toggleAttribute("open", true);
@@ -179,13 +183,30 @@ class Panel extends HTMLElement {
     this._show(composer, this._t("new_message"));
   }
 
-  async _changed(conversation) {
-    if (this._thread && (!conversation || conversation === this._open.id)) {
+  async _changed(conversations, alarms) {
+    const isOpen = this._open && conversations.has(this._open.id);
+    if (this._thread && (isOpen || conversations.has(null))) {
       await this._thread.refresh();
-      if (conversation) await this._markRead();
+      if (isOpen) await this._markRead();
     }
+    if (alarms) await this._loadAlarms();
+    if (!conversations.size) return;
     await this._load();
     await this._loadAccounts();
+  }
+
+  async _loadAlarms() {
+    const { alarms } = await this._api.ask("alarms/list").catch(() => ({ alarms: [] }));
+    const open = alarms.filter((alarm) => alarm.closed_at === null).length;
+    this._alarms.hidden = alarms.length === 0;
+    this._alarms.className = open ? "plain error" : "plain";
+    this._alarms.textContent = this._t(open ? "open_alarms" : "alarms", { count: open });
+    await this.shadowRoot.querySelector("sms1680-alarms")?.refresh();
+  }
+
+  _showAlarms() {
+    this._open = this._thread = undefined;
+    this._show(make("sms1680-alarms", { api: this._api }), this._t("alarms"));
   }
 
   async _loadAccounts() {
