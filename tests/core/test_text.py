@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sms1680 import Concern, InvalidMessageError, estimate
-from sms1680.characters import repair
+from sms1680.characters import clean, repair
 from sms1680.text import (
     PART_UNITS,
     Signature,
@@ -203,3 +203,12 @@ def test_incomplete_characters_are_replaced(broken: str, repaired: str) -> None:
 @given(st.text())
 def test_a_repaired_text_can_be_sent(text: str) -> None:
     assert repair(text).encode().decode() == repair(text)
+
+
+def test_printable_character_is_never_removed() -> None:
+    """`clean` returns a printable text unchanged, without its patterns. The line breaks force it to use them here."""
+    printable = [chr(code) for code in range(0x110000) if chr(code).isprintable()]
+    printable.remove("\u034f")  # the exception that `clean` knows
+    text = "\n".join(printable)
+    assert clean(text) == text
+    assert clean("a\u034fb") == "ab"

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er, issue_registry as ir
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680.account.former_devices import DATA_FORMER, async_setup_former_devices
+from custom_components.sms1680.account.former_devices import (
+    DATA_FORMER,
+    FormerDevices,
+    async_setup_former_devices,
+)
 from tests.home_assistant.helpers import (
     ALICE,
     ALICE_NOW,
@@ -18,6 +23,7 @@ from tests.home_assistant.helpers import (
     SetUp,
     duty_group,
     enter_recipient,
+    later,
     notify,
     recipient,
     start_recipient,
@@ -170,3 +176,18 @@ async def test_what_was_removed_is_forgotten_after_thirty_days(
     assert not any("alice" in base for base in former._records)
     await add(hass, entry)
     assert devices(hass, entry)["Bob"] == before["Bob"]
+
+
+async def test_reload_of_many_automations_is_checked_twice(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch, freezer: FrozenDateTimeFactory
+) -> None:
+    await remove(hass, entry)
+    checks: list[None] = []
+    monkeypatch.setattr(FormerDevices, "async_check", lambda _: checks.append(None))
+    for serial in range(50):
+        hass.states.async_set(f"automation.number_{serial}", "on")
+    await hass.async_block_till_done()
+    assert len(checks) == 1
+    for expected in (2, 2):
+        await later(hass, freezer, seconds=1)
+        assert len(checks) == expected

@@ -9,13 +9,18 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final, TypedDict
 
 from homeassistant.components import automation, script
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
-from homeassistant.core import CoreState, Event, HomeAssistant, callback, split_entity_id
+from homeassistant.core import CALLBACK_TYPE, CoreState, Event, HassJob, HomeAssistant, callback, split_entity_id
 from homeassistant.helpers import device_registry as dr, entity_registry as er, instance_id
-from homeassistant.helpers.event import async_track_state_added_domain, async_track_state_removed_domain
+from homeassistant.helpers.event import (
+    async_call_later,
+    async_track_state_added_domain,
+    async_track_state_removed_domain,
+)
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
 from homeassistant.util.hass_dict import HassKey
@@ -28,6 +33,7 @@ _KEPT: Final = 30 * 24 * 3600  # seconds, as Home Assistant does
 # The entities that are disabled by default. Older versions of Home Assistant do not remember that of a removed one.
 _DISABLED_AT_FIRST: Final = {"notify_critical", "last_push", "last_delivery", "spent"}
 _USERS: Final = ("automation", "script")
+_BURST: Final = 1  # second: a reload removes and adds every automation
 _ID_LENGTH: Final = 26  # of entries and subentries; those of devices are longer
 
 
@@ -50,6 +56,9 @@ class FormerDevices:
         self._hass = hass
         self._key = key.encode()
         self._records = records
+        self._burst: CALLBACK_TYPE | None = None
+        self._changed_again = False
+        self._end_burst_job = HassJob(self._end_burst, "sms1680 former devices", cancel_on_shutdown=True)
 
     @callback
     def async_restore(self, entry: ConfigEntry[Any]) -> None:
@@ -90,6 +99,22 @@ class FormerDevices:
         self.async_check()
         if self._records != before:
             await _store(self._hass).async_save(self._records)
+
+    @callback
+    def async_on_change(self) -> None:
+        """Check now because an automation or script changed, and once more at the end of a burst of changes."""
+        if not any(former["removed"] for former in self._records.values()):
+            return
+        self._changed_again = self._burst is not None
+        if self._burst is None:
+            self._burst = async_call_later(self._hass, _BURST, self._end_burst_job)
+            self.async_check()
+
+    @callback
+    def _end_burst(self, _: datetime) -> None:
+        self._burst = None
+        if self._changed_again:
+            self.async_on_change()
 
     @callback
     def async_check(self) -> None:
@@ -177,7 +202,7 @@ async def async_setup_former_devices(hass: HomeAssistant) -> None:
     @callback
     def on_change(_: Event[Any]) -> None:
         if hass.state is CoreState.running:
-            former.async_check()
+            former.async_on_change()
 
     async_track_state_added_domain(hass, _USERS, on_change)
     async_track_state_removed_domain(hass, _USERS, on_change)
