@@ -6,12 +6,10 @@ from collections import Counter
 
 import pytest
 from homeassistant.core import HomeAssistant
-from support.work import MISSING, counted
+from support.work import counted
 
 from custom_components.sms1680.const import CONF_HOURLY_LIMIT, CONF_NUMBER, DOMAIN
 from tests.home_assistant.helpers import MakeEntry, SetUp
-
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 OFF = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit", "automatic_limit", "critical_reserve"), 0)
 

@@ -57,6 +57,7 @@ class Canceller:
         self._clock = clock
         self._on_flushed = on_flushed
         self._queue: deque[Cancellation] = deque()
+        self._due: float | None = None
         self._link: CMPPProtocol | None = None
         self._stopped = False
 
@@ -66,7 +67,9 @@ class Canceller:
         patience: seconds to wait for a connection. Call `flush` after it.
         """
         outcome: asyncio.Future[CancelOutcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(Cancellation(msg_id, self._clock() + patience, outcome))
+        until = self._clock() + patience
+        self._queue.append(Cancellation(msg_id, until, outcome))
+        self._due = until if self._due is None else min(self._due, until)
         if self._stopped:
             self.stop()
         return outcome
@@ -119,11 +122,12 @@ class Canceller:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due, None if nothing is queued."""
-        return min((cancellation.until for cancellation in self._queue), default=None)
+        return self._due if self._queue else None
 
     def tick(self, now: float) -> None:
         """Settle the CANCELs whose patience has ended."""
-        self._expire(now)
+        if self._due is not None and now >= self._due:
+            self._expire(now)
 
     def _expire(self, now: float | None) -> None:
         """Settle the queued CANCELs that end until now, or all of them."""
@@ -133,6 +137,7 @@ class Canceller:
                 self._queue.append(cancellation)
             elif not cancellation.outcome.done():
                 cancellation.outcome.set_exception(NoAnswerError(Reason.NO_CONNECTION))
+        self._due = min((cancellation.until for cancellation in self._queue), default=None)
 
 
 def _settle(cancellation: Cancellation, outcome: CancelOutcome) -> None:

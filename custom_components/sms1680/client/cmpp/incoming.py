@@ -5,10 +5,11 @@ acknowledge after its decision. `tick` handles what waits too long: segments of 
 arrived before the SUBMIT_RESP or before the receipts of their message.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import groupby
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from ..bounded import BoundedDict
 from ..decoding import Label, decode_text, without_invisible
@@ -21,6 +22,7 @@ from .wire.texts import label_of
 
 Incoming: TypeAlias = Reply | DeliveryReport
 _Body: TypeAlias = tuple[Label, bytes]
+_Key = TypeVar("_Key")
 
 _UDHI: Final = 0x41
 _MAX_SEEN: Final = 20_000
@@ -67,14 +69,10 @@ class PendingItem:
 
 @dataclass(slots=True)
 class _EarlyReport:
-    """A report for a message without receipts so far, or for an unknown one.
-
-    deadline: when to report it on its own; None while other segments of its message wait for a SUBMIT_RESP.
-    """
+    """A report for a message without receipts so far, or for an unknown one."""
 
     report: ReportContent
     item: PendingItem
-    deadline: float | None
 
 
 class DeliverProcessor:
@@ -94,9 +92,12 @@ class DeliverProcessor:
         self._seen: BoundedDict[object, PendingItem] = BoundedDict(_MAX_SEEN)
         self._open_ids: set[int] = set()
         self._segments = 0
-        self._early: dict[int, list[_EarlyReport]] = {}
+        # Ordered dictionaries find their first item at once, however many were removed before it.
+        self._early: OrderedDict[int, list[_EarlyReport]] = OrderedDict()
         self._early_count = 0
-        self._ack_deadlines: dict[InboundDeliver, float] = {}
+        # When to report on their own the early reports of a message without a SUBMIT_RESP so far, the next one first.
+        self._early_deadlines: OrderedDict[int, float] = OrderedDict()
+        self._ack_deadlines: OrderedDict[InboundDeliver, float] = OrderedDict()
         self._connection: object = None
         self._connections = 0
         self._connected_at = 0.0
@@ -137,33 +138,35 @@ class DeliverProcessor:
     def on_segment_accepted(self, msg_id: int) -> None:
         """Hold back the reports of an accepted segment until `on_message_accepted`."""
         self._open_ids.add(msg_id)
-        for early in self._early.get(msg_id, ()):
-            early.deadline = None
+        self._early_deadlines.pop(msg_id, None)
 
     def on_message_accepted(self, ids: tuple[int, ...], total: int, now: float) -> list[PendingItem]:
         """Track the accepted segments of a message and return the items of the reports that waited for them."""
         self._tracker.add(ids, total, now)
         self._open_ids.difference_update(ids)
+        if not self._early:
+            return []
         return [self._resolve(early, now) for msg_id in ids for early in self._pop_early(msg_id)]
 
     @property
     def deadline(self) -> float | None:
         """The time of the next `tick`, or None."""
-        dues = [early[0].deadline for early in self._early.values()]
-        dues += [self._tracker.deadline, self._assembler.deadline, next(iter(self._ack_deadlines.values()), None)]
-        return min((due for due in dues if due is not None), default=None)
+        dues = (
+            next(iter(self._early_deadlines.values()), None),
+            next(iter(self._ack_deadlines.values()), None),
+            self._tracker.deadline,
+            self._assembler.deadline,
+        )
+        return min([due for due in dues if due is not None], default=None)
 
     def tick(self, now: float) -> tuple[list[PendingItem], list[InboundDeliver]]:
         """Return the items whose waiting time is over, and the waiting DELIVERs to acknowledge now."""
         items = [self._combine(assembled) for assembled in self._assembler.expire(now)]
         items += [PendingItem(report) for report in self._tracker.settle_partial(now)]
-        for msg_id, (first, *_) in list(self._early.items()):
-            if first.deadline is not None and first.deadline <= now:
-                items += [self._resolve(early) for early in self._pop_early(msg_id)]
+        while (msg_id := _first_due(self._early_deadlines, now)) is not None:
+            items += [self._resolve(early) for early in self._pop_early(msg_id)]
         due = []
-        for deliver, deadline in list(self._ack_deadlines.items()):
-            if deadline > now:
-                break
+        while (deliver := _first_due(self._ack_deadlines, now)) is not None:
             del self._ack_deadlines[deliver]
             if not deliver.acknowledged:
                 due.append(deliver)
@@ -205,22 +208,23 @@ class DeliverProcessor:
         return []
 
     def _on_report(self, report: ReportContent, item: PendingItem, now: float, *, in_flight: bool) -> list[PendingItem]:
-        early = _EarlyReport(report, item, now + 2 * self._ack_timeout)
-        if report.msg_id in self._open_ids:
-            early.deadline = None
-        elif not in_flight or self._tracker.is_known(report.msg_id):
-            return [self._resolve(early, now)]
+        early = _EarlyReport(report, item)
+        if report.msg_id not in self._open_ids:
+            if not in_flight or self._tracker.is_known(report.msg_id):
+                return [self._resolve(early, now)]
+            self._early_deadlines.setdefault(report.msg_id, now + 2 * self._ack_timeout)
         self._early.setdefault(report.msg_id, []).append(early)
         self._early_count += 1
         self._wait(item, now)
         if self._early_count <= _MAX_EARLY:
             return []
         # The oldest goes out, but rather none that the next SUBMIT_RESP settles.
-        late = next((each for each, (first, *_) in self._early.items() if first.deadline), next(iter(self._early)))
+        late = next(iter(self._early_deadlines or self._early))
         return [self._resolve(early) for early in self._pop_early(late)]
 
     def _pop_early(self, msg_id: int) -> list[_EarlyReport]:
         early = self._early.pop(msg_id, [])
+        self._early_deadlines.pop(msg_id, None)
         self._early_count -= len(early)
         return early
 
@@ -291,6 +295,13 @@ class DeliverProcessor:
             return (report.msg_id, report.dest_terminal_id, report.stat)
         name: object = pdu.msg_id or (self._connections, pdu.sequence_id)
         return (name, pdu.src_terminal_id, hash(pdu.msg_content))
+
+
+def _first_due(deadlines: OrderedDict[_Key, float], now: float) -> _Key | None:
+    """Return the key with the first deadline if it has come."""
+    for key, deadline in deadlines.items():
+        return key if deadline <= now else None
+    return None
 
 
 def _text_of(bodies: list[_Body]) -> str:

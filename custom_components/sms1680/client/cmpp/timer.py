@@ -53,8 +53,12 @@ class Timer:
             self._wait.cancel()
 
     def _deadline(self) -> float | None:
-        deadlines = [one.deadline for one in self._scheduled]
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        earliest: float | None = None
+        for one in self._scheduled:
+            deadline = one.deadline
+            if deadline is not None and (earliest is None or deadline < earliest):
+                earliest = deadline
+        return earliest
 
     async def _run(self) -> None:
         while True:

@@ -102,10 +102,9 @@ class ReportTracker:
 
         Many gateways report the first segment only.
         """
-        due = [key for key, (last, _, _) in self._partial.items() if last + _PARTIAL_SECONDS <= now]
         found = []
-        for key in due:
-            _, progress, result = self._partial.pop(key)
+        while (due := self.deadline) is not None and due <= now:
+            _, (_, progress, result) = self._partial.popitem(last=False)
             progress.final = True
             progress.delivered.clear()
             found.append(result)
