@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from .characters import clean
 from .errors import InvalidMessageError
 from .numbers import Number, normalise_number, normalise_numbers
-from .text import MAX_LENGTH, Signature, count_flow, count_parts, prepare, units
+from .text import MAX_LENGTH, SINGLE_UNITS, Signature, count_flow, count_parts, prepare, prepare_measured
 
 SendKind = Literal["send", "template", "batch"]
 
@@ -113,8 +113,8 @@ def plan_send(
 
 def prepare_counted(text: str, signature: Signature | None, max_length: int) -> tuple[str, int, int]:
     """Return the text as it is sent, its billed parts and its flow items. Raise InvalidMessageError."""
-    content = prepare(text, signature, max_length)
-    return (content, *_count(content, signature))
+    content, length = prepare_measured(text, signature, max_length)
+    return (content, *_count(content, length, signature))
 
 
 def plan_template(
@@ -133,7 +133,7 @@ def plan_template(
     """
     content = prepare(template, signature, max_length, "the template", "模板")
     wanted = _placeholders(template)
-    texts: dict[tuple[str, tuple[str, ...]], str] = {}
+    texts: dict[tuple[str, tuple[str, ...]], tuple[str, int]] = {}
     items: list[tuple[str, tuple[str, ...]]] = []
     for row, cells in enumerate(rows, 1):
         if isinstance(cells, str | int) or not cells:
@@ -143,7 +143,8 @@ def plan_template(
             _values(row, cells[1:], wanted),
         )
         if item not in texts:
-            texts[item] = prepare(fill(template, *item), signature, max_length, f"row {row}", f"第 {row} 组的内容")
+            filled = fill(template, *item)
+            texts[item] = prepare_measured(filled, signature, max_length, f"row {row}", f"第 {row} 组的内容")
         items.append(item)
     distinct, places = _distinct(items)
     return _many(
@@ -169,13 +170,17 @@ def plan_batch(
     extension: str = "",
 ) -> SendPlan:
     """Check pairs of a number and its own text. Raise InvalidMessageError, which names the row."""
-    items: list[tuple[str, str]] = []
+    items: list[tuple[str, tuple[str, int]]] = []
     for row, pair in enumerate(pairs, 1):
         if isinstance(pair, str | int) or len(pair) != 2:
             raise row_error(row, "must be a number with its text", "不是号码加内容的一组")
-        number = normalise_number(pair[0], f"the number of row {row}", f"第 {row} 组的号码")
-        text = prepare(pair[1], signature, max_length, f"the text of row {row}", f"第 {row} 组的内容")
-        items.append((number, text))
+        try:
+            items.append((normalise_number(pair[0]), prepare_measured(pair[1], signature, max_length)))
+        except InvalidMessageError:
+            # Again, for an error that names the row: to name each row beforehand costs as much as to check it.
+            normalise_number(pair[0], f"the number of row {row}", f"第 {row} 组的号码")
+            prepare(pair[1], signature, max_length, f"the text of row {row}", f"第 {row} 组的内容")
+            raise
     distinct, places = _distinct(items)
     return _many(
         "batch",
@@ -224,20 +229,23 @@ def row_error(row: int, en: str, zh: str) -> InvalidMessageError:
     return InvalidMessageError(f"row {row} {en}", f"第 {row} 组{zh}")
 
 
-def _many(kind: SendKind, texts: Sequence[str], signature: Signature | None, **fields: Any) -> SendPlan:
-    counted = [_count(text, signature) for text in texts]
+def _many(kind: SendKind, texts: Sequence[tuple[str, int]], signature: Signature | None, **fields: Any) -> SendPlan:
+    """Return the plan for texts and their lengths."""
+    counted = [_count(text, length, signature) for text, length in texts]
     return SendPlan(
         kind,
-        texts=texts,
+        texts=[text for text, _ in texts],
         parts=[parts for parts, _ in counted],
         flow=[flow for _, flow in counted],
         **fields,
     )
 
 
-def _count(text: str, signature: Signature | None) -> tuple[int, int]:
-    added = signature.added_units(text) if signature else 0
-    return count_parts(text, added), count_flow(units(text) + added)
+def _count(text: str, length: int, signature: Signature | None) -> tuple[int, int]:
+    """Return the billed parts and the flow items of a text. length: as `prepare_measured` returns it."""
+    if length <= SINGLE_UNITS:
+        return 1, 1
+    return count_parts(text, signature.added_units(text) if signature else 0), count_flow(length)
 
 
 def _distinct(items: Sequence[_Item]) -> tuple[list[_Item], Sequence[int]]:

@@ -342,6 +342,13 @@ def prepare(
 
     Raise InvalidMessageError, which names the place, if it is empty or too long.
     """
+    return prepare_measured(text, signature, max_length, place, place_zh)[0]
+
+
+def prepare_measured(
+    text: str, signature: Signature | None, max_length: int, place: str = "the text", place_zh: str = "短信内容"
+) -> tuple[str, int]:
+    """Return the text as `prepare` does, and its UTF-16 units with a signature that the platform adds."""
     text = clean(text) if isinstance(text, str) else ""
     if not text.strip():
         raise InvalidMessageError(f"{place} is empty", f"{place_zh}为空")
@@ -352,7 +359,7 @@ def prepare(
             f"{place} has {length} characters with its signature; at most {max_length} are allowed",
             f"{place_zh}含签名共 {length} 字，上限为 {max_length} 字",
         )
-    return written
+    return written, length
 
 
 def _warnings(

@@ -11,7 +11,7 @@ from ..text import Signature
 from .wire.longsms import ReferenceCounter, concatenation_header
 from .wire.messages import MAX_DESTINATIONS, MSISDN
 from .wire.smpptime import smpp_time
-from .wire.texts import Encoding, write_text_content
+from .wire.texts import EncodedSegments, Encoding, write_text_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,7 @@ class Composer:
         if last is not None and last[0] == text:
             return last[1]
         content, parts, flow = prepare_counted(text, self._signature, max_length)
-        added = self._signature.added_units(content) if self._signature else 0
-        encoded = write_text_content(content, self._settings.encoding, added)
+        encoded = self._content(content)
         if len(encoded.segments) > 1:
             return None
         single = EncodedText((0,), encoded.msg_fmt, encoded.segments, flow, parts)
@@ -122,23 +121,27 @@ class Composer:
         """Return the encoded texts of a call."""
         if plan.kind == "send":
             items = range(len(plan.numbers))
-            return list(self._encode(plan.texts[0], plan.numbers, items, plan.flow[0], plan.parts[0]))
+            content = self._content(plan.texts[0])
+            return list(self._encode(content, plan.numbers, items, plan.flow[0], plan.parts[0]))
         encoded: list[EncodedText] = []
         columns = zip(plan.texts, plan.numbers, plan.flow, plan.parts, strict=True)
         for item, (text, number, flow, parts) in enumerate(columns):
-            encoded += self._encode(text, (number,), (item,), flow, parts)
+            content = self._content(text)
+            if len(content.segments) == 1:
+                encoded.append(EncodedText((item,), content.msg_fmt, content.segments, flow, parts))
+            else:
+                encoded += self._encode(content, (number,), (item,), flow, parts)
         return encoded
 
+    def _content(self, text: str) -> EncodedSegments:
+        added = self._signature.added_units(text) if self._signature else 0
+        return write_text_content(text, self._settings.encoding, added)
+
     def _encode(
-        self, text: str, numbers: Sequence[str], items: Sequence[int], flow: int, parts: int
+        self, content: EncodedSegments, numbers: Sequence[str], items: Sequence[int], flow: int, parts: int
     ) -> Iterator[EncodedText]:
         """Yield one text for at most 99 items each. The segments of a long message share a reference."""
-        added = self._signature.added_units(text) if self._signature else 0
-        content = write_text_content(text, self._settings.encoding, added)
         total = len(content.segments)
-        if total == 1 and len(items) == 1:
-            yield EncodedText(tuple(items), content.msg_fmt, content.segments, flow, parts)
-            return
         groups = [(content.segments, items)]
         if total > 1:
             flow, item_of, groups = 1, dict(zip(numbers, items, strict=True)), []

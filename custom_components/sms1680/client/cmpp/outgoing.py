@@ -56,7 +56,7 @@ class PendingMessage:
         "verdict",
     )
 
-    def __init__(self, call: "Call", encoded: EncodedText, numbers: Sequence[str]) -> None:
+    def __init__(self, call: "Call", encoded: EncodedText, numbers: tuple[str, ...]) -> None:
         self.call = call
         self.encoded = encoded
         self.numbers = numbers
@@ -131,10 +131,10 @@ class Call:
             return self._returned.pop()
         encoded = self.texts[self._taken]
         self._taken += 1
-        first, *others = self.message(encoded).segments()
-        if others:
-            self._returned = others[::-1]
-        return first
+        message = self.message(encoded)
+        if len(message.ids) > 1:
+            self._returned = message.segments()[:0:-1]
+        return Segment(message, 0)
 
     def put_back(self, segment: Segment) -> None:
         """Return a segment to the front."""
@@ -149,8 +149,10 @@ class Call:
 
     def message(self, encoded: EncodedText) -> PendingMessage:
         """Return the message for an encoded text."""
-        numbers = self.numbers
-        return PendingMessage(self, encoded, tuple([numbers[item] for item in encoded.items]))
+        numbers, items = self.numbers, encoded.items
+        if len(items) == 1:
+            return PendingMessage(self, encoded, (numbers[items[0]],))
+        return PendingMessage(self, encoded, tuple([numbers[item] for item in items]))
 
     # --- the receipts ---
 

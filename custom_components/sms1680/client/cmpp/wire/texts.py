@@ -1,7 +1,6 @@
 """Converts texts to Msg_Content and back, in segments that cut no character (docs/cmpp.md, sections 2 and 3)."""
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from ...decoding import Label
 from ...text import split_units, units
@@ -19,8 +18,7 @@ _ONE: Final = 140
 _PART: Final = 134
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedSegments:
+class EncodedSegments(NamedTuple):
     """An encoded text: its Msg_Fmt and the content of each segment, without user data headers.
 
     Each of several segments has room for its header.
