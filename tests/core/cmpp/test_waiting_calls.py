@@ -71,6 +71,26 @@ async def test_cancelling_a_call_leaves_the_others_alone(gateway: Any, connect: 
     assert len(gateway.all(Submit)) == 1
 
 
+async def test_calls_whose_patience_ends_one_after_the_other(connect: Make) -> None:
+    now, receipts = [1000.0], list[Receipt]()
+    client = connect(clock=lambda: now[0], on_receipt=receipts.append, connect=lambda _: asyncio.Event().wait())
+
+    async def wait(count: int) -> None:
+        tasks = []
+        for _ in range(count):
+            now[0] += 0.2 / count
+            tasks += await begin(client, 1, patience=100.0)
+        now[0] += 99.75
+        while not tasks[-1].done():
+            now[0] += 0.2 / count
+            client._dispatcher.tick(now[0])
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert grows_no_faster(await work_for_each(wait))
+    assert [receipt.reason for receipt in receipts] == [Reason.NO_CONNECTION] * (FEW + MANY)
+
+
 async def test_early_reports_of_unknown_messages_do_not_slow_later_messages(gateway: Any, connect: Make) -> None:
     client = connect(window=64)
     answer = await fill_window(gateway, client)

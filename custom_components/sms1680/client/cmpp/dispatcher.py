@@ -27,6 +27,7 @@ _LOGGER: Final = logging.getLogger(__name__)
 _LOST: Final = Verdict(Outcome.UNKNOWN, Reason.LOST)
 _TOO_LATE: Final = Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
 _CANCELLED: Final = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
+_SWEEP_EVERY: Final = 0.05  # seconds at least between two looks at all waiting calls, which may be thousands
 _NEEDS_CORRECTION: Final = frozenset({Reason.AUTHENTICATION, Reason.IP, Reason.VERSION, Reason.MALFORMED})
 
 
@@ -52,6 +53,7 @@ class Dispatcher:
         self._down_since = clock()
         self._down_reason: Reason | None = None
         self._sweep_due: float | None = None
+        self._swept_at = -_SWEEP_EVERY
         self._in_flight = 0
         self._on_flushed = on_flushed
         self._flush_scheduled = False
@@ -164,11 +166,12 @@ class Dispatcher:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due, None if nothing is queued."""
-        return self._sweep_due
+        return None if self._sweep_due is None else max(self._sweep_due, self._swept_at + _SWEEP_EVERY)
 
     def tick(self, now: float) -> None:
         """Settle the calls whose patience or deadline has ended."""
-        if self._sweep_due is not None and now >= self._sweep_due:
+        due = self.deadline
+        if due is not None and now >= due:
             self._sweep()
 
     def _expires(self, call: Call) -> float | None:
@@ -194,7 +197,7 @@ class Dispatcher:
 
     def _sweep(self) -> None:
         self._outbox.sweep(self._expired)
-        self._sweep_due = None
+        self._sweep_due, self._swept_at = None, self._clock()
         for call in self._outbox.waiting_calls():
             self._sweep_by(self._expires(call))
         self._changed.set()
