@@ -243,14 +243,14 @@ def _read(response: requests.Response) -> Response | TransportError:
             body += chunk
             if len(body) > LONGEST_RESPONSE:
                 return TransportError(begun=True, detail="AnswerTooLong")
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and len(body) < int(announced):
-        return TransportError(begun=True, detail="AnswerCut")  # urllib3 1.26 does not check the length
+    announced, is_chunked = response.headers.get("Content-Length", ""), "Transfer-Encoding" in response.headers
+    if announced and not is_chunked and not (announced.isdecimal() and len(body) == int(announced)):
+        return TransportError(begun=True, detail="AnswerCut")  # urllib3 checks only a valid length, 1.26 none
     return Response(
         response.status_code,
         body,
         charset_of(response.headers.get("Content-Type", "")),
-        complete_length=bool(announced) or "Transfer-Encoding" in response.headers,
+        complete_length=bool(announced) or is_chunked,
     )
 
 

@@ -7,36 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from carrier_table import CarrierTable, gateway
+from support.gateway import CERTIFICATE, write_certificate
 
 from sms1680.apprise.requests_transport import RequestsTransport
 from sms1680.http.transport import Request, Response, Timeouts, TransportError
 
+__all__ = ["gateway"]
+
 BODY = b"username=demo&content=x"
 Behaviour = Callable[[socket.socket], None]
-
-# Created for these tests, for 127.0.0.1; protects nothing.
-CERTIFICATE = """\
------BEGIN CERTIFICATE-----
-MIIBkDCCATagAwIBAgIUc5uYzjsXB8s+IqPqCugtzq9jca0wCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMjA5NDM1N1oYDzIxMjYxMDI5
-MDk0MzU3WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAATuhemszlOaASwvg8Ftfv2N0jgsXckBdeYcBfTmoCTAjv4XVPv202lL
-d4lyflzFK4OzL7Y749Y0AKBWWVwH+VAEo2QwYjAdBgNVHQ4EFgQUFbCwKj+K2NGO
-j6OoX6v56R6/QPswHwYDVR0jBBgwFoAUFbCwKj+K2NGOj6OoX6v56R6/QPswDwYD
-VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
-ICo2BhATjuIwgTn+jhCH4Fed7Dqq3WSA7IXq/T+Uvz54AiEA73Gx0b050kWNsMZm
-BhWjFHGQ9ETRpvJPc+akEbCTLms=
------END CERTIFICATE-----
-"""
-KEY = """\
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgbmLTJqgxTBpjClMo
-4o0RMJuLmmr2IoqrpZ4bjUsZBTyhRANCAATuhemszlOaASwvg8Ftfv2N0jgsXckB
-deYcBfTmoCTAjv4XVPv202lLd4lyflzFK4OzL7Y749Y0AKBWWVwH+VAE
------END PRIVATE KEY-----
-"""
 
 
 class Server:
@@ -114,69 +97,24 @@ def exchange(
 
 @pytest.fixture
 def tls(tmp_path: Path) -> ssl.SSLContext:
-    path = tmp_path / "server.pem"
-    path.write_text(KEY + CERTIFICATE)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
+    return write_certificate(tmp_path)
 
 
-def test_response(serve: Callable[..., Server]) -> None:
-    seen: list[bytes] = []
+class TestRequests(CarrierTable):
+    request_class, response_class, error_class, timeouts_class = Request, Response, TransportError, Timeouts
+    keeps_connections, ends_headers = False, True
+    details: ClassVar = {"refused": "ConnectionError", "untrusted": "SSLError"}
 
-    def behave(connection: socket.socket) -> None:
-        seen.append(read(connection))
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=GBK\r\nContent-Length: 4\r\n\r\n1,ab")
-
-    assert exchange(f"http://{serve(behave).address}") == Response(200, b"1,ab", "gbk", complete_length=True)
-    head = seen[0].partition(b"\r\n\r\n")[0].decode().lower()
-    assert head.startswith("post /sendxsms.do http/1.1\r\n")
-    assert "accept-encoding: identity" in head
-    assert "content-type: application/x-www-form-urlencoded" in head
-
-
-def test_missing_charset_is_none(serve: Callable[..., Server]) -> None:
-    raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n"
-    assert exchange(f"http://{serve(answer(raw)).address}") == Response(200, b"1", None, complete_length=True)
-
-
-def test_missing_length_is_reported(serve: Callable[..., Server]) -> None:
-    raw = b"HTTP/1.0 200 OK\r\n\r\n1"
-    assert exchange(f"http://{serve(answer(raw)).address}") == Response(200, b"1", None, complete_length=False)
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"HTTP/1.1 2",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n1,2017",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n1,2017",
-        b"\x00\xff\x00 no http at all\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 70_000,
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
-    ],
-    ids=["dropped", "half a line", "cut", "chunks cut", "garbage", "too long", "header too long"],
-)
-def test_faulty_response_may_have_been_processed(serve: Callable[..., Server], raw: bytes) -> None:
-    result = exchange(f"http://{serve(answer(raw)).address}")
-    assert isinstance(result, TransportError)
-    assert result.begun
-
-
-def test_redirects_are_not_followed(serve: Callable[..., Server]) -> None:
-    elsewhere = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"))
-    raw = f"HTTP/1.1 307 Moved\r\nLocation: http://{elsewhere.address}/\r\nContent-Length: 0\r\n\r\n".encode()
-    assert exchange(f"http://{serve(answer(raw)).address}") == Response(307, b"", None, complete_length=True)
-
-
-def test_missing_response_times_out(serve: Callable[..., Server]) -> None:
-    def behave(connection: socket.socket) -> None:
-        read(connection)
-        server.ended.wait(10)
-
-    server = serve(behave)
-    assert exchange(f"http://{server.address}", wait=0.2) == TransportError(begun=True, detail="ReadTimeout")
+    def exchanges(
+        self, timeouts: Timeouts, *requests: Request, between: Callable[[], object] | None = None
+    ) -> list[Response | TransportError]:
+        carrier, results = RequestsTransport(timeouts, until=time.monotonic() + 10), []
+        for request in requests:
+            results.append(carrier.exchange(request))
+            if between is not None:
+                between()
+        carrier.close()
+        return results
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
@@ -191,16 +129,6 @@ def test_slow_response_ends_at_the_time_limit(serve: Callable[..., Server], head
     began = time.monotonic()
     assert exchange(f"http://{server.address}", seconds=0.5) == TransportError(begun=True, detail="TimeLimit")
     assert time.monotonic() - began < 20
-
-
-def test_closed_port_is_not_begun(free_port: int) -> None:
-    assert exchange(f"http://127.0.0.1:{free_port}") == TransportError(begun=False, detail="ConnectionError")
-
-
-def test_unknown_host_is_not_begun() -> None:
-    result = exchange("http://no-such-host.invalid", seconds=60)
-    assert isinstance(result, TransportError)
-    assert not result.begun
 
 
 def test_connect_timeout_is_not_begun() -> None:
@@ -220,11 +148,6 @@ def test_connect_timeout_is_not_begun() -> None:
             one.close()
 
 
-def test_untrusted_certificate_is_not_begun(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
-    server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
-    assert exchange(f"https://{server.address}") == TransportError(begun=False, detail="SSLError")
-
-
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_verification_can_be_disabled(serve: Callable[..., Server], tls: ssl.SSLContext) -> None:
     server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"), tls)
@@ -240,14 +163,6 @@ def test_certificates_of_the_host_are_used(
     assert exchange(f"https://{server.address}") == Response(200, b"1", None, complete_length=True)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
     assert exchange(f"https://{server.address}") == TransportError(begun=False, detail="OSError")
-
-
-def test_server_without_tls_is_not_begun(serve: Callable[..., Server]) -> None:
-    def behave(connection: socket.socket) -> None:
-        connection.recv(4096)
-        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    assert exchange(f"https://{serve(behave).address}") == TransportError(begun=False, detail="SSLError")
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")

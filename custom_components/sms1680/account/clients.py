@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SSL, CONF_USERNAME, CONF_VERIFY_SSL
@@ -43,6 +44,7 @@ from ..const import (
     FORM_PLAIN_FOR_BALANCE,
     FORM_PLAIN_FOR_MESSAGES,
 )
+from .aiohttp_transport import async_get_transport
 from .failover import FailoverClient, ReceiptRouter
 from .spending import spending_limits
 
@@ -85,7 +87,10 @@ async def async_make_client(
     *,
     guarded: bool = True,
 ) -> AsyncClient:
-    """Return an HTTP client that uses Home Assistant's connections, or its own ones if a proxy is set.
+    """Return an HTTP client that uses Home Assistant's aiohttp connections.
+
+    With a proxy of the account, it uses its own httpx connections, and with a proxy of the environment those of Home
+    Assistant's httpx client.
 
     It is made in the executor, because it opens the files that share the account's pace between the processes of the
     machine, and for a proxy also the certificates. guarded: False if the caller holds the spending limits itself.
@@ -94,11 +99,16 @@ async def async_make_client(
     if is_socks_proxy(options.get(CONF_PROXY)):
         await async_has_socks(hass)  # without it, the client names the missing package
     settings = _chosen(options, _SETTINGS) | await _async_shared_state(hass, options)
+    gateway = http.get(CONF_GATEWAY, DEFAULT_GATEWAY)
+    if CONF_PROXY not in settings:
+        if has_environment_proxy(gateway):
+            settings["http_client"] = get_async_client(hass)
+        else:
+            settings["carrier"] = async_get_transport(hass)
     make = partial(
         AsyncClient,
         make_account(http),
-        http_client=None if CONF_PROXY in settings else get_async_client(hass),
-        gateway=http.get(CONF_GATEWAY, DEFAULT_GATEWAY),
+        gateway=gateway,
         on_receipt=on_receipt,
         spending=spending_limits(options) if guarded else None,
         **settings,
@@ -218,6 +228,11 @@ def is_usable_proxy(address: str | None) -> bool:
         return not any(sign.isspace() for sign in address)
     except (ValueError, ImportError, httpx.InvalidURL):
         return False
+
+
+def has_environment_proxy(gateway: str) -> bool:
+    """Return whether the environment has a proxy for this kind of address. Only httpx uses it."""
+    return not getproxies().keys().isdisjoint({gateway.partition("://")[0].strip().lower(), "all"})
 
 
 def is_socks_proxy(address: str | None) -> bool:

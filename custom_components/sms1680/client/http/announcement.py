@@ -1,11 +1,12 @@
-"""The call of the request hook before one HTTP request."""
+"""The call of the request hook before one HTTP request, and the asyncio transport that makes it."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..options import RequestHook
-from .transport import TransportError
+from .transport import Request, Response, TransportError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -60,3 +61,31 @@ class Announcement:
         self.failure = type(error).__name__  # the type only: its text could quote the message
         _LOGGER.warning("The request hook failed with %s; the request is not sent", self.failure)
         return NotAnnouncedError()
+
+
+class Beginning:
+    """Whether an asyncio request has begun. announcement: is made before the first octet of the request."""
+
+    def __init__(self, announcement: Announcement | None) -> None:
+        self.begun = False
+        self._announcement = announcement
+
+    async def begin(self) -> None:
+        """Make the announcement once. Raises NotAnnouncedError."""
+        if self._announcement is not None and not self._announcement.made:
+            await self._announcement.make()
+        self.begun = True
+
+
+class AsyncHTTPTransport(Protocol):
+    """An asyncio HTTP transport, with the promises of `HTTPTransport`."""
+
+    async def exchange(self, request: Request, announcement: Announcement | None = None) -> Response | TransportError:
+        """Return the response or the error; never raise.
+
+        announcement: is made once the request has its connection, before its first octet is written. If that raises,
+        the request is not sent.
+        """
+
+    async def aclose(self) -> None:
+        """Close all connections."""

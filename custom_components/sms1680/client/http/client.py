@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..account import DEFAULT_GATEWAY, Account, account_key, gateway_url
 from ..checks import positive, whole
+from ..errors import InvalidSettingError
 from ..limits.base_client import BaseClient, ClientOptions, ClientSettings, successful
 from ..numbers import Number
 from ..options import SendOptions
 from ..plan import SendPlan, plan_batch, plan_send, plan_template
 from ..receipts import Receipt
+from .announcement import AsyncHTTPTransport
 from .requests import build_balance, check_separators
 from .responses import read_balance
 from .send_flow import SendFlow, Steps
@@ -120,8 +122,9 @@ class _HTTPClient(BaseClient):
 class Client(_HTTPClient):
     """A blocking client of one account over HTTP. Several threads can use it.
 
-    carrier: an HTTP transport to use instead of httpx; it is closed with the client. sleep: waits some seconds.
-    The other arguments are in `HTTPClientOptions`. Raises InvalidSettingError.
+    carrier: an HTTP transport to use instead of httpx; it is closed with the client, and its own timeout, proxy and TLS
+    settings apply. sleep: waits some seconds. The other arguments are in `HTTPClientOptions`. Raises
+    InvalidSettingError.
     """
 
     def __init__(
@@ -213,8 +216,9 @@ class Client(_HTTPClient):
 class AsyncClient(_HTTPClient):
     """The asyncio client of one account over HTTP, with the methods of `Client`, awaited.
 
-    http_client: an httpx client to use; it is not closed, and its own proxy and verify settings apply. sleep: waits
-    some seconds. The other arguments are in `HTTPClientOptions`. Raises InvalidSettingError.
+    carrier: an HTTP transport to use instead of httpx, as in `Client`. http_client: an httpx client to use; it is not
+    closed, and its own proxy and verify settings apply. sleep: waits some seconds. The other arguments are in
+    `HTTPClientOptions`. Raises InvalidSettingError, also for a carrier together with an httpx client.
 
     If a call is cancelled after a request may have begun, that request ends in the background; its receipts go to
     `on_receipt`, and `aclose` waits for it.
@@ -224,16 +228,23 @@ class AsyncClient(_HTTPClient):
         self,
         account: Account,
         *,
+        carrier: AsyncHTTPTransport | None = None,
         http_client: httpx.AsyncClient | None = None,
         sleep: Callable[[float], Any] = asyncio.sleep,
         **settings: Unpack[HTTPClientOptions],
     ) -> None:
-        from .httpx_transport import AsyncHttpxTransport  # noqa: PLC0415 - not needed by `Client`
-
         checked = HTTPSettings(**settings)
+        if carrier is not None and http_client is not None:
+            raise InvalidSettingError(
+                "set either carrier or http_client", "`carrier` 和 `http_client` 只能设置其中一个"
+            )
         super().__init__(account, checked)
         self._sleep = sleep
-        self._transport = AsyncHttpxTransport(checked.timeouts, http_client, proxy=checked.proxy, verify=checked.verify)
+        if carrier is None:
+            from .httpx_transport import AsyncHttpxTransport  # noqa: PLC0415 - not needed with the caller's transport
+
+            carrier = AsyncHttpxTransport(checked.timeouts, http_client, proxy=checked.proxy, verify=checked.verify)
+        self._transport = carrier
         self._background: set[asyncio.Task[None]] = set()
 
     async def send(

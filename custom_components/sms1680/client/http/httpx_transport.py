@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from functools import lru_cache
 from typing import Any, Final, Protocol, cast
@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, cast
 import httpx
 
 from ..errors import InvalidSettingError
-from .announcement import Announcement, NotAnnouncedError
+from .announcement import Announcement, Beginning, NotAnnouncedError
 from .transport import HEADERS, LONGEST_RESPONSE, Request, Response, Timeouts, TransportError, charset_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ _NOT_BEGUN = (
 _STARTS: Final = ".send_request_headers.started"
 _SENT: Final = ".send_request_body.complete"
 _CONNECTED: Final = (".connect_tcp.complete", ".start_tls.complete")
+_LONGEST_RAW: Final = 4 * LONGEST_RESPONSE  # octets of a whole response, with its headers and the sizes of its chunks
 _WRITTEN_AT_ONCE: Final = 16 * 1024  # octets between two checks of the time limit
 
 
@@ -65,6 +66,7 @@ class HttpxTransport:
     """A blocking transport. Raises InvalidSettingError for an invalid proxy or TLS setting."""
 
     def __init__(self, timeouts: Timeouts, *, proxy: str | None = None, verify: bool = True) -> None:
+        self._timeouts = timeouts
         self._timeout = _httpx_timeout(timeouts)
         with _checked_settings():
             self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
@@ -74,13 +76,15 @@ class HttpxTransport:
 
     def exchange(self, request: Request) -> Response | TransportError:
         """Return the response or the error; never raise."""
-        limit = _LIMITS.limit = _TimeLimit(self._timeout)
+        limit = _LIMITS.limit = _TimeLimit(self._timeouts)
         try:
             built = _build(request, self._timeout, limit.on_event)
             with closing(self._transport_of(built.url).handle_request(built)) as response:
-                body = _Body()
+                body = _Octets(LONGEST_RESPONSE)
                 for chunk in cast("httpx.SyncByteStream", response.stream):
                     body.add(chunk)
+                if _had_more(response, body.octets):
+                    response.extensions["network_stream"].close()
         except Exception as error:  # noqa: BLE001
             return _transport_error(error, begun=limit.begun)
         return _response(response, body.octets)
@@ -104,6 +108,7 @@ class AsyncHttpxTransport:
         proxy: str | None = None,
         verify: bool = True,
     ) -> None:
+        self._timeouts = timeouts
         self._timeout = _httpx_timeout(timeouts)
         self._owns_client = client is None
         with _checked_settings():
@@ -117,9 +122,9 @@ class AsyncHttpxTransport:
 
         announcement: is made once the request has its connection, before its first octet is written.
         """
-        beginning = _Beginning(announcement)
+        beginning = Beginning(announcement)
         try:
-            async with asyncio.timeout(_longest(self._timeout)) as limit:
+            async with asyncio.timeout(self._timeouts.until_sent) as limit:
                 if not self._reports_events(request):
                     await beginning.begin()
 
@@ -127,13 +132,12 @@ class AsyncHttpxTransport:
                     if name.endswith(_STARTS) and not _is_for_proxy(info):
                         await beginning.begin()
                     elif name.endswith(_SENT):
-                        limit.reschedule(asyncio.get_running_loop().time() + (self._timeout.read or 0.0))
+                        limit.reschedule(asyncio.get_running_loop().time() + self._timeouts.response)
+                    elif name.endswith(_CONNECTED):
+                        _limit_async_stream(info["return_value"])
 
-                built = _build(request, self._timeout, on_event)
-                async with aclosing(await self._send(built)) as response:
-                    body = _Body()
-                    async for chunk in cast("httpx.AsyncByteStream", response.stream):
-                        body.add(chunk)
+                async with aclosing(await self._send(_build(request, self._timeout, on_event))) as response:
+                    return await _read(response)
         except asyncio.CancelledError:
             # Only the shutdown of the event loop cancels this. The request may have been sent.
             return TransportError(begun=beginning.begun, detail="cancelled")
@@ -141,7 +145,6 @@ class AsyncHttpxTransport:
             return _transport_error(httpx.ReadTimeout("the response took too long"), begun=beginning.begun)
         except Exception as error:  # noqa: BLE001
             return _transport_error(error, begun=beginning.begun)
-        return _response(response, body.octets)
 
     async def _send(self, built: httpx.Request) -> httpx.Response:
         if self._owns_client:
@@ -157,20 +160,6 @@ class AsyncHttpxTransport:
         """Close the client unless the caller owns it."""
         if self._owns_client:
             await self._client.aclose()
-
-
-class _Beginning:
-    """Whether an asyncio request has begun. announcement: is made before the first octet of the request."""
-
-    def __init__(self, announcement: Announcement | None) -> None:
-        self.begun = False
-        self._announcement = announcement
-
-    async def begin(self) -> None:
-        """Make the announcement once. Raises NotAnnouncedError."""
-        if self._announcement is not None and not self._announcement.made:
-            await self._announcement.make()
-        self.begun = True
 
 
 def _is_for_proxy(info: dict[str, Any]) -> bool:
@@ -198,33 +187,29 @@ def _httpx_timeout(timeouts: Timeouts) -> httpx.Timeout:
     return httpx.Timeout(timeouts.response, connect=timeouts.connect, pool=timeouts.connect)
 
 
-def _longest(timeout: httpx.Timeout) -> float:
-    """Return the seconds until the request must have been sent: a turn, the connection, TLS, and the request itself."""
-    return 3 * (timeout.connect or 0.0) + (timeout.write or 0.0)
-
-
 class _Stream(Protocol):
-    """The part of httpcore's blocking network stream that is replaced."""
+    """The part of httpcore's network streams that is replaced, and what a stream received since the last request."""
 
-    read: Callable[..., bytes]
-    write: Callable[..., None]
+    read: Callable[..., Any]
+    write: Callable[..., Any]
+    received: "_Octets"
 
 
 class _TimeLimit:
     """The time limit of one blocking exchange."""
 
-    def __init__(self, timeout: httpx.Timeout, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, timeouts: Timeouts, clock: Callable[[], float] = time.monotonic) -> None:
         self.begun = False
-        self._read = timeout.read or 0.0
+        self._response = timeouts.response
         self._clock = clock
-        self._end = clock() + _longest(timeout)
+        self._end = clock() + timeouts.until_sent
 
     def on_event(self, name: str, info: dict[str, Any]) -> None:
         """Start the time of the response after the request, and limit a new connection."""
         if name.endswith(_STARTS):
             self.begun = self.begun or not _is_for_proxy(info)
         elif name.endswith(_SENT):
-            self._end = self._clock() + self._read
+            self._end = self._clock() + self._response
         elif name.endswith(_CONNECTED):
             _limit_stream(info["return_value"])
 
@@ -246,29 +231,74 @@ _LIMITS: Final = _Limits()
 
 
 def _limit_stream(stream: _Stream) -> None:
-    """Make a connection's stream respect the time limit of the exchange that uses it."""
+    """Make a connection's stream respect the limits of the exchange that uses it."""
     read, write = stream.read, stream.write
+    received = stream.received = _Octets(_LONGEST_RAW)
 
     def read_in_time(max_bytes: int, timeout: float | None = None) -> bytes:
-        return read(max_bytes, _LIMITS.limit.remaining(timeout))
+        octets: bytes = read(max_bytes, _LIMITS.limit.remaining(timeout))
+        received.add(octets)
+        return octets
 
     def write_in_time(buffer: bytes, timeout: float | None = None) -> None:
+        received.clear()
         for start in range(0, len(buffer), _WRITTEN_AT_ONCE):
             write(buffer[start : start + _WRITTEN_AT_ONCE], _LIMITS.limit.remaining(timeout))
 
     stream.read, stream.write = read_in_time, write_in_time
 
 
-class _Body:
-    """The octets of a response, limited in size."""
+def _limit_async_stream(stream: _Stream) -> None:
+    """Make a connection's asyncio stream respect the size limit. The time limit is in `exchange`."""
+    read, write = stream.read, stream.write
+    received = stream.received = _Octets(_LONGEST_RAW)
 
-    def __init__(self) -> None:
+    async def read_limited(max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's face
+        octets: bytes = await read(max_bytes, timeout)
+        received.add(octets)
+        return octets
+
+    def write_limited(buffer: bytes, timeout: float | None = None) -> Awaitable[None]:
+        received.clear()
+        return cast("Awaitable[None]", write(buffer, timeout))
+
+    stream.read, stream.write = read_limited, write_limited
+
+
+class _Octets:
+    """Octets limited in number."""
+
+    def __init__(self, limit: int) -> None:
         self.octets = b""
+        self._limit = limit
 
     def add(self, chunk: bytes) -> None:
         self.octets += chunk
-        if len(self.octets) > LONGEST_RESPONSE:
+        if len(self.octets) > self._limit:
             raise httpx.ReadError("the response is too long")
+
+    def clear(self) -> None:
+        self.octets = b""
+
+
+def _had_more(response: httpx.Response, body: bytes) -> bool:
+    """Return whether octets came after this response. httpcore would take them for the next response.
+
+    Also True if that is not certain, as after an interim response.
+    """
+    received: _Octets | None = getattr(response.extensions.get("network_stream"), "received", None)
+    if received is None:  # a connection of the caller's client
+        return False
+    rest = received.octets.partition(b"\r\n\r\n")[2]
+    if "transfer-encoding" not in response.headers:
+        return rest != body
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        octets = int(size.partition(b";")[0], 16)  # httpcore has read it
+        if not octets:
+            return rest != b"\r\n"
+        rest = rest[octets + 2 :]
+    return True
 
 
 def _build(request: Request, timeout: httpx.Timeout, on_event: Callable[..., object]) -> httpx.Request:
@@ -283,6 +313,15 @@ def _build(request: Request, timeout: httpx.Timeout, on_event: Callable[..., obj
     )
     built.url = url  # httpx replaced it with a plain URL
     return built
+
+
+async def _read(response: httpx.Response) -> Response:
+    body = _Octets(LONGEST_RESPONSE)
+    async for chunk in cast("httpx.AsyncByteStream", response.stream):
+        body.add(chunk)
+    if _had_more(response, body.octets):
+        await response.extensions["network_stream"].aclose()
+    return _response(response, body.octets)
 
 
 def _response(response: httpx.Response, body: bytes) -> Response:

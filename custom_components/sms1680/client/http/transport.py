@@ -23,6 +23,11 @@ class Timeouts(NamedTuple):
     connect: float = CONNECT_TIMEOUT
     response: float = RESPONSE_TIMEOUT
 
+    @property
+    def until_sent(self) -> float:
+        """Seconds until a request must have been sent: its turn, the connection, TLS, and the request itself."""
+        return 3 * self.connect + self.response
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -65,7 +70,10 @@ class TransportError:
 
 
 class HTTPTransport(Protocol):
-    """A blocking HTTP transport, used by several threads at once."""
+    """A blocking HTTP transport, used by several threads at once.
+
+    It never repeats a request, follows no redirect, stores no cookie, and limits the time and the size of a response.
+    """
 
     def exchange(self, request: Request) -> Response | TransportError:
         """Return the response or the error; never raise."""
