@@ -158,13 +158,17 @@ def test_text_that_a_program_cut(box: SandboxThread, url: Url, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("batch", "requests"), [("yes", 3), ("no", 250), ("1", 250), ("100", 3), ("250", 1), ("1000", 1)]
+    ("batch", "numbers", "requests"),
+    [("yes", 250, 3), ("no", 25, 25), ("1", 25, 25), ("100", 250, 3), ("250", 250, 1), ("1000", 1000, 1)],
 )
-def test_batch_sets_the_numbers_of_a_request(box: SandboxThread, service: Service, batch: str, requests: int) -> None:
-    made = service(*(f"138{place:08d}" for place in range(250)), batch=batch)
+def test_batch_sets_the_numbers_of_a_request(
+    box: SandboxThread, service: Service, *, batch: str, numbers: int, requests: int
+) -> None:
+    made = service(*(f"138{place:08d}" for place in range(numbers)), batch=batch, cap="0")
     assert len(made) == requests
     assert made.notify(TEXT)
     assert len({message.message_id for message in box.platform.messages}) == requests
+    assert len({message.number for message in box.platform.messages}) == numbers
     assert f"batch={batch}" in made.url() or batch == "yes"
 
 
