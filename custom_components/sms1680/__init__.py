@@ -19,8 +19,9 @@ from .account.journal import JournaledClient
 from .account.refused_words import RefusedWords, async_remove_refused_words
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics, async_remove_statistics
+from .assist.memory import async_remove_memory
 from .assist.sentences import async_setup_intent
-from .assist.setup import async_start_assist
+from .assist.setup import async_load_assist, async_start_assist
 from .client import InvalidSettingError, Receipt
 from .client.masking import mask_number
 from .const import (
@@ -148,7 +149,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     statistics.async_start()
     entry.async_on_unload(statistics.async_stop)
     await async_load_alarms(hass, entry)
-    async_start_assist(hass, entry)
+    await async_load_assist(hass, entry)
     async_register_push(hass, entry)
     hass.data[DATA_FORMER].async_restore(entry)
     # The devices of the recipients refer to that of the account.
@@ -167,6 +168,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     budget.async_check()
     await data.deferred.async_start()
     async_start_alarms(hass, entry)
+    async_start_assist(entry)
     await hass.data[DATA_FORMER].async_remember()
     if failover.cmpp is not None:
         async_keep_connected(hass, entry, failover.cmpp)
@@ -197,6 +199,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> 
     await async_remove_commands(hass, entry)
     await async_remove_questions(hass, entry.entry_id)
     await async_remove_alarms(hass, entry.entry_id)
+    await async_remove_memory(hass, entry.entry_id)
     await async_remove_statistics(hass, entry.entry_id)
     await async_remove_messages(hass, entry)
     async_update_page(hass, without=entry)

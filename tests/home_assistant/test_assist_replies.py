@@ -30,6 +30,7 @@ from tests.home_assistant.helpers import (
     CAROL,
     MakeEntry,
     SetUp,
+    Until,
     get_messages,
     receive,
     recipient,
@@ -261,17 +262,63 @@ async def test_one_conversation_a_phone_for_ten_minutes(
 
 
 async def test_answers_are_limited_per_hour(
-    text: Text, agent: ScriptedAgent, sandbox: Sandbox, freezer: FrozenDateTimeFactory
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    text: Text,
+    agent: ScriptedAgent,
+    sandbox: Sandbox,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
+    """A reload does not reset the count."""
     freezer.move_to(NOW)
     for count in range(const.DEFAULT_ASSIST_HOURLY + 3):
         await text(f"turn light {count} on")
     assert len(agent.asked) == const.DEFAULT_ASSIST_HOURLY
     assert len(sent(sandbox)) == const.DEFAULT_ASSIST_HOURLY + 1
     assert "limit of answers" in sent(sandbox)[-1][1]
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await text("turn the light on after all")
+    assert len(agent.asked) == const.DEFAULT_ASSIST_HOURLY
+    assert len(sent(sandbox)) == const.DEFAULT_ASSIST_HOURLY + 1
     freezer.tick(timedelta(hours=1))
     await text("turn the light on")
     assert len(agent.asked) == const.DEFAULT_ASSIST_HOURLY + 1
+
+
+async def test_interrupted_answer_is_told(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    agent: ScriptedAgent,
+    sandbox: Sandbox,
+    freezer: FrozenDateTimeFactory,
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
+    hass_storage: dict[str, Any],
+) -> None:
+    """The account stops while the agent thinks about one text, and another one waits for its turn."""
+    freezer.move_to(NOW)
+    await hass.config.async_set_time_zone("Asia/Shanghai")
+    agent.gate = asyncio.Event()
+    await receive(hass, entry, Reply(CAROL, "打开客厅的灯"), Reply(CAROL, "and off again"), settle=False)
+    stored = f"sms1680.assist.{entry.entry_id}"
+    await until(
+        lambda: agent.asked and len(hass_storage.get(stored, {"data": {"under_way": ()}})["data"]["under_way"]) == 2
+    )
+    assert CAROL not in str(hass_storage[stored])
+    assert "灯" not in str(hass_storage[stored])
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert len(agent.asked) == 1
+    assert sorted(words for _, words in sent(sandbox)) == [
+        "Your text of 05-01 20:00 was not answered, because Home Assistant stopped. Please check what it did.",
+        "您 05-01 20:00 的短信没有得到答复，因为 Home Assistant 中断了，请检查您要求的操作是否已执行。",
+    ]
+    assert caplog.text.count("A text to Assist was not answered") == 2
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert len(sent(sandbox)) == 2
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert stored not in hass_storage
 
 
 @pytest.mark.parametrize(
@@ -388,17 +435,46 @@ async def test_preferred_pipeline_chooses_the_agent(
     hass: HomeAssistant, text: Text, sandbox: Sandbox, entry: MockConfigEntry, agent: ScriptedAgent
 ) -> None:
     """Home Assistant's own agent answers if no agent is chosen, here over the preferred pipeline."""
+    choose_no_agent(hass, entry)
+    await text("nevermind")
+    assert len(sent(sandbox)) == 1
+    await prefer(hass, agent)
+    await text("turn the light on")
+    assert agent.texts == ["turn the light on"]
+    assert sent(sandbox)[1] == (CAROL, "The light is on.")
+
+
+def choose_no_agent(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     carol = entry.subentries["carol"]
     data = {name: value for name, value in carol.data.items() if name != "assist_agent"}
     hass.config_entries.async_update_subentry(entry, carol, data=data)
-    await text("nevermind")
-    assert len(sent(sandbox)) == 1
+
+
+async def prefer(hass: HomeAssistant, agent: ScriptedAgent, **more: Any) -> None:
+    """Set up the preferred pipeline with this agent."""
     assert await async_setup_component(hass, "assist_pipeline", {})
     from homeassistant.components import assist_pipeline
 
     pipeline = assist_pipeline.async_get_pipeline(hass)
-    chosen = {"conversation_engine": agent.id, "conversation_language": "en"}
+    chosen = {"conversation_engine": agent.id, "conversation_language": "en", **more}
     await assist_pipeline.async_update_pipeline(hass, pipeline, **chosen)
-    await text("turn the light on")
-    assert agent.texts == ["turn the light on"]
-    assert sent(sandbox)[1] == (CAROL, "The light is on.")
+
+
+async def test_pipeline_prefers_local_intents_if_it_is_set_to(
+    hass: HomeAssistant, text: Text, sandbox: Sandbox, entry: MockConfigEntry, agent: ScriptedAgent
+) -> None:
+    """As in Assist itself, sentence triggers always come first."""
+    trigger = {"trigger": "conversation", "command": "open sesame"}
+    automation = {"id": "sesame", "triggers": trigger, "actions": {"set_conversation_response": "It is open."}}
+    assert await async_setup_component(hass, "automation", {"automation": [automation]})
+    choose_no_agent(hass, entry)
+    await prefer(hass, agent, prefer_local_intents=False)
+    await text("open sesame")
+    await text("nevermind")
+    assert (agent.texts, sent(sandbox)[0]) == (["nevermind"], (CAROL, "It is open."))
+    await prefer(hass, agent, prefer_local_intents=True)
+    await text("never mind")
+    await text("tell me a joke")
+    assert agent.texts == ["nevermind", "tell me a joke"]
+    first, last = agent.asked
+    assert last.conversation_id == first.conversation_id is not None

@@ -9,6 +9,7 @@ from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers import intent
 from homeassistant.loader import async_get_loaded_integration
 
+from .local import async_converse_locally_first
 from .texts import Phrase, is_chinese, language_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,11 +45,29 @@ async def async_ask(
     """
     lang = language_of(hass, text)
     try:
-        agent_id, pipeline_language = (agent_id, None) if agent_id else _preferred_agent(hass)
-        spoken = _agent_language(hass, text, pipeline_language)
+        pipeline = None if agent_id else _preferred_pipeline(hass)
+        agent_id = agent_id or (pipeline.conversation_engine if pipeline else None)
+        spoken = _agent_language(hass, text, pipeline.conversation_language if pipeline else None)
+        conversation = loaded_component(hass, "conversation")
+
+        async def ask(conversation_id: str | None) -> Any:  # noqa: ANN401 - ConversationResult
+            return await conversation.async_converse(hass, text, conversation_id, context, spoken, agent_id)
+
         async with asyncio.timeout(TIMEOUT):
-            converse = loaded_component(hass, "conversation").async_converse
-            result = await converse(hass, text, conversation_id, context, spoken, agent_id)
+            if pipeline is None or agent_id == conversation.HOME_ASSISTANT_AGENT:
+                result = await ask(conversation_id)
+            else:
+                result = await async_converse_locally_first(
+                    hass,
+                    conversation,
+                    ask,
+                    prefer_local=pipeline.prefer_local_intents,
+                    text=text,
+                    context=context,
+                    conversation_id=conversation_id,
+                    language=spoken,
+                    agent_id=agent_id,
+                )
         response = result.response
         words = response.speech.get("plain", {}).get("speech") or ""
     except TimeoutError:
@@ -64,12 +83,11 @@ async def async_ask(
 
 
 @callback
-def _preferred_agent(hass: HomeAssistant) -> tuple[str | None, str | None]:
-    """Return the agent of the preferred pipeline and its language; without pipelines, Home Assistant's own agent."""
+def _preferred_pipeline(hass: HomeAssistant) -> Any:  # noqa: ANN401 - a class of an integration that may be missing
+    """Return the preferred pipeline, None without pipelines: then Home Assistant's own agent answers."""
     if "assist_pipeline" not in hass.config.components:
-        return None, None
-    pipeline = loaded_component(hass, "assist_pipeline").async_get_pipeline(hass)
-    return pipeline.conversation_engine, pipeline.conversation_language
+        return None
+    return loaded_component(hass, "assist_pipeline").async_get_pipeline(hass)
 
 
 def _agent_language(hass: HomeAssistant, text: str, pipeline_language: str | None) -> str:

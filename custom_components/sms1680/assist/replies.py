@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.chat_session import DATA_CHAT_SESSION, async_get_chat_session
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
+from homeassistant.util.ulid import ulid_now
 
 from ..account.journal import SendContext, signature_of
 from ..client.text import MAX_LENGTH, PART_UNITS, SINGLE_UNITS, is_signed, shorten
@@ -34,6 +34,7 @@ from ..outbound.message import MessageOptions, check, own_numbers, text_to
 from ..outbound.send import report_end, send_with_safe_text
 from ..recipients import Addressee
 from .agent import async_ask
+from .memory import HOUR, AssistMemory, PhoneMemory, UnansweredQuestion
 from .texts import Phrase, language_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -41,7 +42,6 @@ _LOGGER = logging.getLogger(__name__)
 MEMORY: Final = timedelta(minutes=10)
 # Home Assistant forgets a conversation after five minutes without a text.
 _REFRESH: Final = 240.0  # seconds
-_HOUR: Final = timedelta(hours=1)
 _HINT_PAUSE: Final = timedelta(days=1)  # between two hints that a text needs a code
 _LOCKED_PAUSE: Final = timedelta(minutes=15)  # the shortest lock-out
 
@@ -50,24 +50,16 @@ _LOCKED_PAUSE: Final = timedelta(minutes=15)  # the shortest lock-out
 class _Phone:
     """The texts of one recipient and their answers, while the account is set up.
 
-    answered: the times of the answers in the last hour. said: when each notice was last sent. last_answer: as `plain`
-    returns it. conversation_id, used_at: of the conversation, and when it was last used.
+    memory: what is stored. last_answer: as `plain` returns it. conversation_id, used_at: of the conversation, and when
+    it was last used.
     """
 
+    memory: PhoneMemory
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    answered: deque[datetime] = field(default_factory=deque)
-    said: dict[Phrase, datetime] = field(default_factory=dict)
     last_answer: str | None = None
     conversation_id: str | None = None
     used_at: datetime | None = None
     refresh_timer: CALLBACK_TYPE | None = None
-
-    def may_say(self, notice: Phrase, now: datetime, pause: timedelta) -> bool:
-        """Return whether a notice is due again, and note that it is sent."""
-        if notice in self.said and now - self.said[notice] < pause:
-            return False
-        self.said[notice] = now
-        return True
 
     def forget(self) -> None:
         """Forget the conversation."""
@@ -83,12 +75,16 @@ class _Phone:
 
 @dataclass(frozen=True, repr=False)
 class _AssistRequest:
-    """A text to answer. attempt: its code, None if it needs none. notice: the answer if the agent is not asked."""
+    """A text to answer. attempt: its code, None if it needs none. notice: the answer if the agent is not asked.
+
+    id: names it in the memory.
+    """
 
     recipient: ConfigSubentry
     text: str
     attempt: CommandAttempt | None = None
     notice: str | None = None
+    id: str = field(default_factory=ulid_now)
 
 
 class AssistReplies:
@@ -98,8 +94,9 @@ class AssistReplies:
     because their recipient has just texted.
     """
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], memory: AssistMemory) -> None:
         self._hass = hass
+        self._memory = memory
         self._entry = entry
         self._phones: dict[str, _Phone] = {}
 
@@ -111,13 +108,23 @@ class AssistReplies:
         content = message["content"]
         if not recipient.data.get(CONF_ASSIST) or not plain(content):
             return None
-        phone = self._phones.setdefault(recipient.subentry_id, _Phone())
+        phone = self._phone(recipient.subentry_id)
         # Two machines must not answer each other. A text with a signature was sent by a machine.
         is_own = message["number"] in own_numbers(self._entry) or plain(content) == phone.last_answer
         if is_own or is_signed(content):
             return None
         request = self._request(phone, recipient, content, attempt)
         return None if request is None else partial(self._start, phone, request)
+
+    @callback
+    def start(self) -> None:
+        """Inform those whose questions an earlier run did not answer."""
+        for name, question in self._memory.under_way.items():
+            _LOGGER.warning(
+                "A text to Assist was not answered, because Home Assistant or the account stopped meanwhile"
+            )
+            informing = self._async_inform(name, question)
+            self._entry.async_create_background_task(self._hass, informing, f"{DOMAIN} answer", eager_start=False)
 
     @callback
     def stop(self) -> None:
@@ -132,17 +139,16 @@ class AssistReplies:
         now, lang = dt_util.utcnow(), language_of(self._hass, content)
         needs_code = recipient.data.get(CONF_ASSIST_CODE, True)
         if needs_code and attempt is None:
-            if not phone.may_say(Phrase.NO_CODE, now, _HINT_PAUSE):
+            if not phone.memory.may_say(Phrase.NO_CODE, now, _HINT_PAUSE):
                 return None
             return _AssistRequest(recipient, content, notice=Phrase.NO_CODE.in_language(lang))
-        while phone.answered and now - phone.answered[0] >= _HOUR:
-            phone.answered.popleft()
-        if len(phone.answered) >= recipient.data.get(CONF_ASSIST_HOURLY, DEFAULT_ASSIST_HOURLY):
-            if not phone.may_say(Phrase.LIMIT, now, _HOUR):
+        most = recipient.data.get(CONF_ASSIST_HOURLY, DEFAULT_ASSIST_HOURLY)
+        if phone.memory.answers_within_the_hour(now) >= most:
+            if not phone.memory.may_say(Phrase.LIMIT, now, HOUR):
                 return None
-            again = dt_util.as_local(phone.answered[0] + _HOUR).strftime("%H:%M")
+            again = dt_util.as_local(phone.memory.answered[0] + HOUR).strftime("%H:%M")
             return _AssistRequest(recipient, content, notice=Phrase.LIMIT.in_language(lang, time=again))
-        phone.answered.append(now)
+        phone.memory.answered.append(now)
         return _AssistRequest(recipient, content if attempt is None else attempt.text, attempt if needs_code else None)
 
     def _start(self, phone: _Phone, request: _AssistRequest, context: Context) -> None:
@@ -150,13 +156,33 @@ class AssistReplies:
         self._entry.async_create_background_task(self._hass, answering, f"{DOMAIN} answer", eager_start=False)
 
     async def _async_answer(self, phone: _Phone, request: _AssistRequest, context: Context) -> None:
-        """Answer a text after the earlier ones of this phone."""
+        """Answer a text after the earlier ones of this phone. If that is interrupted, the next start says so by SMS."""
+        if request.notice is None:
+            lang = language_of(self._hass, request.text)
+            question = UnansweredQuestion(request.recipient.subentry_id, dt_util.utcnow(), lang)
+            await self._memory.async_begin(request.id, question)
+        else:
+            await self._memory.async_save()
         async with phone.lock:
             words = request.notice or await self._async_refusal(phone, request)
             if words is None:
                 words = await self._async_ask(phone, request, context)
             if words:
                 await self._async_send(phone, request.recipient, words, context)
+        if request.notice is None:
+            await self._memory.async_end(request.id)
+
+    async def _async_inform(self, name: str, question: UnansweredQuestion) -> None:
+        """Inform somebody whose question was not answered, and note that."""
+        recipient = self._entry.subentries.get(question.recipient)
+        if recipient is not None:
+            time = dt_util.as_local(question.asked_at).strftime("%m-%d %H:%M")
+            words = Phrase.INTERRUPTED.in_language(question.lang, time=time)
+            await self._async_send(self._phone(question.recipient), recipient, words, Context())
+        await self._memory.async_end(name)
+
+    def _phone(self, recipient: str) -> _Phone:
+        return self._phones.setdefault(recipient, _Phone(self._memory.phone(recipient)))
 
     async def _async_refusal(self, phone: _Phone, request: _AssistRequest) -> str | None:
         """Authenticate a request. Return None if it is accepted, otherwise the answer, empty if nothing is to be said.
@@ -172,7 +198,7 @@ class AssistReplies:
         lang = language_of(self._hass, request.text)
         if result is AuthResult.REFUSED:
             return Phrase.WRONG_CODE.in_language(lang)
-        due = phone.may_say(Phrase.LOCKED_OUT, dt_util.utcnow(), _LOCKED_PAUSE)
+        due = phone.memory.may_say(Phrase.LOCKED_OUT, dt_util.utcnow(), _LOCKED_PAUSE)
         return Phrase.LOCKED_OUT.in_language(lang) if due else ""
 
     async def _async_ask(self, phone: _Phone, request: _AssistRequest, context: Context) -> str:

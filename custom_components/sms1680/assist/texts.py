@@ -41,6 +41,10 @@ class Phrase(Enum):
         "Assist could not answer. Please check whether it did what you asked for.",
         "Assist 无法答复，请检查您要求的操作是否已执行。",
     )
+    INTERRUPTED = (
+        "Your text of {time} was not answered, because Home Assistant stopped. Please check what it did.",
+        "您 {time} 的短信没有得到答复，因为 Home Assistant 中断了，请检查您要求的操作是否已执行。",
+    )
     DONE = ("Done.", "好的，已完成。")
     # To somebody who asked an agent to send a message
     SENT = ("Sent to {name}.", "已发送给{name}。")

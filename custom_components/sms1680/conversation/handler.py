@@ -59,6 +59,9 @@ class AssistTexts(Protocol):
         The function takes the context of the uplink's event. attempt: the text without its code, and the code.
         """
 
+    def start(self) -> None:
+        """Inform those whose texts an earlier run did not answer."""
+
 
 class Conversation:
     """The questions and commands of one account while it is set up.
