@@ -145,6 +145,7 @@ async def test_conversations_are_read_and_written_on_a_page(home: Home, browser:
     await fail(tab, home)
     await keep(tab, "ha-conversations")
     await take_an_alarm(tab, home)
+    await write_to_several(tab, home)
     await fit_a_phone(tab)
     await speak_chinese(tab, home)
     await show_a_card(tab, home)
@@ -202,6 +203,21 @@ async def take_an_alarm(tab: Tab, home: Home) -> None:
     await tab.click(f"seek.one('#conversations button', 'Anna', {PAGE})")
 
 
+async def write_to_several(tab: Tab, home: Home) -> None:
+    """A new message goes to all chosen recipients, with its cost while it is written."""
+    await tab.click(f"seek.one('#new', '', {PAGE})")
+    composer = f"{PAGE}.querySelector('main > sms1680-composer').shadowRoot"
+    for name in ("Anna", "Ben"):
+        await tab.click(f"seek.one('label.choice', '{name}', {composer})")
+    await tab.write(f"seek.one('textarea', '', {composer})", "x" * 100)
+    await tab.until(f"seek.one('#cost', '2 parts', {composer})")
+    before = len(home.box.platform.messages)
+    await tab.click(f"seek.one('button', 'Send', {composer})")
+    await home.box.wait_for(lambda platform: len(platform.messages) == before + 2, 60)
+    await tab.click(f"seek.one('#conversations button', 'Anna', {PAGE})")
+    await tab.until(bubble(ANSWER))
+
+
 async def fit_a_phone(tab: Tab) -> None:
     """On a narrow and dark screen, the page has one column, and every control has a name."""
     background = f"getComputedStyle({PAGE}.host).backgroundColor"
@@ -255,7 +271,7 @@ async def show_a_card(tab: Tab, home: Home) -> None:
     await home.api.command("lovelace/config/save", url_path="our-board", config={"views": views})
     await tab.open(f"{home.api.address}/our-board/sms")
     await tab.until("seek.one('h2', 'Newest SMS')")
-    await tab.until(bubble(SMOKE))
+    await tab.until(bubble("x" * 100))
     assert await tab.run("window.customCards.some((card) => card.type === 'sms1680-conversation-card')")
     editor = "customElements.get('sms1680-conversation-card').getConfigElement()"
     hass = "document.querySelector('home-assistant').hass"

@@ -101,6 +101,9 @@ async def test_times_of_pushes_and_deliveries_leave_no_rows_by_default(
     states = {row["entity_id"] for row in await rows() if "state" in row}
     assert "event.alice_messages" in states
     assert not states & {"sensor.alice_last_delivery", "sensor.home_last_push"}
+    # Nor do the counters, although they have changed.
+    assert hass.states.is_state("sensor.home_delivered_today", "1")
+    assert not [entity_id for entity_id in states if entity_id.startswith("sensor.home_")]
 
 
 @pytest.mark.usefixtures("made")

@@ -179,7 +179,8 @@ class Panel extends HTMLElement {
     const { contacts } = await this._api.ask("contacts/list");
     this._open = this._thread = undefined;
     const composer = make("sms1680-composer", { api: this._api, contacts, isAdmin: this._isAdmin, account: this._firstAccount });
-    composer.addEventListener("sms1680-sent", () => this._close());
+    // The answer can come after a conversation was opened, which then stays open.
+    composer.addEventListener("sms1680-sent", () => composer.isConnected && this._close());
     this._show(composer, this._t("new_message"));
   }
 
