@@ -226,6 +226,10 @@ def compare(given: argparse.Namespace, window: int) -> None:
             by_time = [mine[0] / peer[0] for mine, peer in zip(rounds, peers, strict=True)]
             by_cpu = [peer[1] / mine[1] for mine, peer in zip(rounds, peers, strict=True)]
             print(f"; of plain {spread(by_time)}, by CPU time {spread(by_cpu)}", end="")
+        if name.endswith(" after"):
+            olds = results[name.removesuffix("after") + "before"]
+            by_cpu = [old[1] / mine[1] for mine, old in zip(rounds, olds, strict=True)]
+            print(f"; CPU time before by after {spread(by_cpu)}", end="")
         print(flush=True)
 
 

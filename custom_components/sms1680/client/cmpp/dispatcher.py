@@ -323,6 +323,7 @@ class Dispatcher:
                         return
                 if link is None:
                     self._outbox.put_back(segment)
+                    self._sweep_by(self._expires(segment.message.call))
                     segment.message.undo_announcement()
                     return
                 if self._outbox.drop_if_stopped(segment):

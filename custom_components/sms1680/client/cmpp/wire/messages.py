@@ -199,7 +199,7 @@ def submit_writer(msg_src: str, service_id: str) -> Callable[..., bytes]:
         count, length = len(dest_terminal_id), len(msg_content)
         if not 0 < count <= MAX_DESTINATIONS or length > max_content(msg_fmt):
             raise ValueError(f"{count} destinations, {length} octets")
-        numbers = b"".join(map(_write_number, dest_terminal_id))
+        numbers = _write_number(dest_terminal_id[0]) if count == 1 else b"".join(map(_write_number, dest_terminal_id))
         msg_id, registered, block = read_usual(1 if pk_total > 1 else 0, msg_fmt, valid_time, at_time, src_id)
         total = _SUBMIT_MIN + MSISDN * count + length
         fixed = (_SUBMIT_COMMAND, sequence_id, msg_id, pk_total, pk_number, registered, block, count)
