@@ -1,7 +1,8 @@
 """The triggers `sms1680.message_received`, `delivery_report`, `command` and `message_failed`.
 
 They need Home Assistant 2025.12 or later. They listen to the bus events, so they work before an account is set up, and
-they pass on the event's context. By default, they ignore unknown senders, redelivered items, answers to questions,
+they pass on the event's context. A target selects recipients; that of an account stands for all of its recipients, and
+that of a duty group for its members. By default, they ignore unknown senders, redelivered items, answers to questions,
 commands and failures of automatic messages. Options include these. They always ignore requests to opt out, and commands
 without a valid code.
 """
@@ -12,13 +13,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast, override
 
 import voluptuous as vol
-from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
-from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.const import CONF_TARGET
+from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, ServiceCall, callback
+from homeassistant.helpers import config_validation as cv, device_registry as dr, entity_registry as er
 from homeassistant.helpers.typing import ConfigType, VolDictType
 
 from .client import ReportState, mask_number
 from .const import (
     ATTR_CONFIG_ENTRY_ID,
+    CONF_MEMBERS,
     DOMAIN,
     EVENT_COMMAND,
     EVENT_DELIVERY_REPORT,
@@ -29,6 +32,8 @@ from .conversation.engine import plain, visible
 from .conversation.engine.commands import AuthResult
 from .deferred.failure import FailureCause
 from .inbound.registry import async_get_registry
+from .outbound.recipients import select
+from .outbound.target_fields import TARGET_FIELDS
 from .store.db import comparable_number
 
 try:
@@ -159,6 +164,27 @@ def _is_of_recipient(hass: HomeAssistant, wanted: list[str] | None, data: Mappin
     )
 
 
+def is_targeted(hass: HomeAssistant, target: Mapping[str, Any] | None, data: Mapping[str, Any]) -> bool:
+    """Return whether an event belongs to a recipient that a trigger's target selects. No target selects everything."""
+    if not target:
+        return True
+    if data["subentry_id"] is None:
+        return False
+    selected = select(hass, ServiceCall(hass, DOMAIN, "", dict(target)))
+    entities = er.async_get(hass)
+    entry = hass.config_entries.async_get_entry(data[ATTR_CONFIG_ENTRY_ID])
+    for entity_id in selected.referenced | selected.indirectly_referenced:
+        entity = entities.async_get(entity_id)
+        if entry is None or entity is None or entity.config_entry_id != entry.entry_id:
+            continue
+        if entity.config_subentry_id in (None, data["subentry_id"]):
+            return True
+        subentry = entry.subentries.get(entity.config_subentry_id)
+        if subentry is not None and data["subentry_id"] in subentry.data.get(CONF_MEMBERS, ()):
+            return True
+    return False
+
+
 def _has_text(options: Mapping[str, Any], content: str) -> bool:
     """Return whether a text matches. Both forms count: `plain`, and the one with punctuation, blanks and signatures."""
     forms = (plain(content), visible(content).casefold())
@@ -192,11 +218,13 @@ if SUPPORTS_TRIGGERS:
         @override
         @classmethod
         async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
-            return cast(ConfigType, vol.Schema({vol.Optional(CONF_OPTIONS, default=dict): cls.options})(config))
+            fields = {vol.Optional(CONF_TARGET): TARGET_FIELDS, vol.Optional(CONF_OPTIONS, default=dict): cls.options}
+            return cast(ConfigType, vol.Schema(fields)(config))
 
         def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
             super().__init__(hass, config)
             self._options = config.options or {}
+            self._target = config.target
 
         @override
         async def async_attach_runner(
@@ -207,7 +235,9 @@ if SUPPORTS_TRIGGERS:
 
             @callback
             def on_event(event: Event[dict[str, Any]]) -> None:
-                if self.matches(self._hass, self._options, event.data):
+                if not self.matches(self._hass, self._options, event.data):
+                    return
+                if is_targeted(self._hass, self._target, event.data):
                     sender = event.data["recipient"] or mask_number(event.data["number"])
                     run_action(dict(event.data), f"SMS 1680: {sender}", event.context)
 

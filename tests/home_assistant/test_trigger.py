@@ -9,11 +9,22 @@ from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.sms1680 import trigger
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.inbound.registry import async_get_registry
-from tests.home_assistant.helpers import ALICE, STRANGER, receive, with_triggers
+from tests.home_assistant.helpers import (
+    ALICE,
+    BOB,
+    STRANGER,
+    MakeEntry,
+    SetUp,
+    duty_group,
+    receive,
+    recipient,
+    with_triggers,
+)
 
 without_triggers = pytest.mark.skipif(trigger.SUPPORTS_TRIGGERS, reason="This Home Assistant supports custom triggers")
 
@@ -92,6 +103,48 @@ async def test_device_of_an_account_stands_for_its_recipients(hass: HomeAssistan
     calls = await automate(hass, "message_received", options={"recipient": [account.id], "from": "anyone"})
     await receive(hass, entry, Reply(ALICE, "a"), Reply("13800000002", "b"), Reply("13900000009", "c"))
     assert acted(calls) == ["a", "b"]
+
+
+@with_triggers
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ({"entity_id": "event.alice_messages"}, ["a"]),
+        ({"entity_id": ["notify.bob"]}, ["b"]),
+        ({"device_id": "Bob"}, ["b"]),
+        ({"device_id": "Home"}, ["a", "b"]),  # the account
+        ({"device_id": "Watch"}, ["a"]),  # a duty group with Alice
+        ({"area_id": "somewhere"}, []),
+        ({}, ["a", "b"]),
+    ],
+)
+async def test_target_selects_recipients(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, target: dict[str, Any], expected: list[str]
+) -> None:
+    people = [recipient("Alice", ALICE), recipient("Bob", BOB), duty_group(members=("alice",))]
+    entry = make_entry(recipients=people)
+    await set_up(entry)
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    if "device_id" in target:
+        target = {"device_id": next(device.id for device in devices if device.name == target["device_id"])}
+    calls = await automate(hass, "message_received", target=target, options={"from": "anyone"})
+    await receive(hass, entry, Reply(ALICE, "a"), Reply(BOB, "b"), Reply(STRANGER, "c"))
+    assert acted(calls) == ([*expected, "c"] if target == {} else expected)
+
+
+@with_triggers
+async def test_triggers_are_offered_for_recipients_and_accounts(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_ws_client: WebSocketGenerator
+) -> None:
+    assert await async_setup_component(hass, "automation", {})
+    client = await hass_ws_client()
+    offered = {}
+    for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id):
+        await client.send_json_auto_id({"type": "get_triggers_for_target", "target": {"device_id": device.id}})
+        found = (await client.receive_json())["result"]
+        offered[device.name] = sorted(name for name in found if name.startswith("sms1680."))
+    ours = [f"sms1680.{name}" for name in ("command", "delivery_report", "message_failed", "message_received")]
+    assert offered == {"Home": ours, "Alice": ours, "Bob": ours}
 
 
 @with_triggers
