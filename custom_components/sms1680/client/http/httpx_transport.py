@@ -153,8 +153,8 @@ class AsyncHttpxTransport:
         return await self._client.send(built, stream=True, auth=None, follow_redirects=False)
 
     def _reports_events(self, request: Request) -> bool:
-        """Return whether the events of httpcore will arrive. A client with another transport has none."""
-        return isinstance(self._transport_of(_url(request.url)), httpx.AsyncHTTPTransport)
+        """Return whether the events of httpcore will arrive. A caller's client with another transport has none."""
+        return self._owns_client or isinstance(self._transport_of(_url(request.url)), httpx.AsyncHTTPTransport)
 
     async def aclose(self) -> None:
         """Close the client unless the caller owns it."""
@@ -301,13 +301,19 @@ def _had_more(response: httpx.Response, body: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=8)
+def _headers(own: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    """Return the headers of a request, which httpx copies."""
+    return httpx.Headers([*HEADERS, *own])
+
+
 def _build(request: Request, timeout: httpx.Timeout, on_event: Callable[..., object]) -> httpx.Request:
     """Build the request without the client, whose merging of headers and URLs is the largest cost of a request."""
     url = _url(request.url) if not request.secret_url else _QuietURL(request.url)
     built = httpx.Request(
         request.method,
         url,
-        headers=[*HEADERS, *request.headers],
+        headers=_headers(request.headers),
         content=request.body,
         extensions={"timeout": timeout.as_dict(), "trace": on_event},
     )
