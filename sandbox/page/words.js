@@ -98,7 +98,7 @@ const WORDS = {
     cmpp_fault_segment_failed: ["Segment fails", "its report says UNDELIV"],
   },
   zh: {
-    title: "1680 沙盒",
+    title: "1680 模拟平台",
     subtitle: "本机测试用短信平台，任何内容都不会离开本机。",
     connecting: "正在连接…",
     live: "实时",

@@ -88,6 +88,14 @@ async def test_trigger_options_filter_messages(
 
 
 @with_triggers
+async def test_matches_ignores_a_full_stop_blanks_and_width(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    calls = await automate(hass, "message_received", options={"matches": "1|ok"})
+    texts = ["1。", " １ ", "1.", "ＯＫ！", "1️⃣"]
+    await receive(hass, entry, *(Reply(ALICE, text) for text in (*texts, "11", "no")))
+    assert [text.strip() for text in acted(calls)] == [text.strip() for text in texts]
+
+
+@with_triggers
 async def test_recipient_option_accepts_a_device(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     bob = next(device for device in devices if device.name == "Bob")
