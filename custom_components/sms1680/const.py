@@ -119,19 +119,32 @@ SIGNAL_STORE_RECREATED: Final = f"{DOMAIN}_store_recreated"
 SIGNAL_DEFERRED_DELETED: Final = f"{DOMAIN}_deferred_deleted"
 
 
-def signal_message(entry_id: str) -> str:
-    """Return the dispatcher signal of uplinks, which carries the data of the bus event."""
-    return f"{DOMAIN}_{entry_id}_message_received"
+def signal_message(entry_id: str, subentry_id: str | None = None) -> str:
+    """Return the dispatcher signal of uplinks, which carries the data of the bus event.
+
+    subentry_id: only those from this recipient, None for all.
+    """
+    return _signal(f"{DOMAIN}_{entry_id}_message_received", subentry_id)
 
 
-def signal_report(entry_id: str) -> str:
-    """Return the dispatcher signal of delivery reports, which carries the data of the bus event."""
-    return f"{DOMAIN}_{entry_id}_delivery_report"
+def signal_report(entry_id: str, subentry_id: str | None = None) -> str:
+    """Return the dispatcher signal of delivery reports, which carries the data of the bus event.
+
+    See `signal_message`.
+    """
+    return _signal(f"{DOMAIN}_{entry_id}_delivery_report", subentry_id)
 
 
-def signal_failure(entry_id: str) -> str:
-    """Return the dispatcher signal of undelivered messages, which carries the data of the bus event."""
-    return f"{DOMAIN}_{entry_id}_message_failed"
+def signal_failure(entry_id: str, subentry_id: str | None = None) -> str:
+    """Return the dispatcher signal of undelivered messages, which carries the data of the bus event.
+
+    See `signal_message`.
+    """
+    return _signal(f"{DOMAIN}_{entry_id}_message_failed", subentry_id)
+
+
+def _signal(of_account: str, subentry_id: str | None) -> str:
+    return of_account if subentry_id is None else f"{of_account}_{subentry_id}"
 
 
 def signal_recipient_added(entry_id: str) -> str:
@@ -164,9 +177,12 @@ def signal_health(entry_id: str) -> str:
     return f"{DOMAIN}_{entry_id}_health"
 
 
-def signal_delivery(entry_id: str) -> str:
-    """Return the dispatcher signal of a changed delivery state, which carries a `DeliveryUpdate`."""
-    return f"{DOMAIN}_{entry_id}_delivery"
+def signal_delivery(entry_id: str, subentry_id: str | None = None) -> str:
+    """Return the dispatcher signal of a changed delivery state, which carries a `DeliveryUpdate`.
+
+    See `signal_message`.
+    """
+    return _signal(f"{DOMAIN}_{entry_id}_delivery", subentry_id)
 
 
 def signal_waiting(entry_id: str) -> str:

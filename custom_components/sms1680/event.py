@@ -90,7 +90,8 @@ class _MessageEvents(_UnstoredEvents):
             (signal_report, self._on_report),
             (signal_failure, self._on_failure),
         ):
-            self.async_on_remove(async_dispatcher_connect(self.hass, signal(self.entry.entry_id), handler))
+            name = signal(self.entry.entry_id, self._subentry_id)
+            self.async_on_remove(async_dispatcher_connect(self.hass, name, handler))
 
     @property
     def _subentry_id(self) -> str | None:
@@ -116,7 +117,7 @@ class _MessageEvents(_UnstoredEvents):
         self._trigger(EVENT_UNDELIVERED, data)
 
     def _trigger(self, event_type: str, data: dict[str, Any]) -> None:
-        if self._subentry_id in (None, data["subentry_id"]) and not data.get("redelivered"):
+        if not data.get("redelivered"):
             self._show(event_type, {key: value for key, value in data.items() if key not in _OMITTED})
 
 

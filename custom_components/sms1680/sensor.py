@@ -222,7 +222,7 @@ class _LastDelivery(RecipientEntity, SensorEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        signal = signal_delivery(self.entry.entry_id)
+        signal = signal_delivery(self.entry.entry_id, self.subentry.subentry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_delivery))
         await self._async_load()
 
@@ -245,7 +245,7 @@ class _LastDelivery(RecipientEntity, SensorEntity):
 
     @callback
     def _on_delivery(self, update: DeliveryUpdate) -> None:
-        if update.recipient == self.subentry.subentry_id and self._apply(update):
+        if self._apply(update):
             self.async_set_context(current_event_context() or Context())
             self.async_write_ha_state()
 

@@ -6,18 +6,21 @@ from collections import Counter
 
 import pytest
 from homeassistant.core import HomeAssistant
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 from support.work import counted
 
+from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.const import CONF_HOURLY_LIMIT, CONF_NUMBER, DOMAIN
-from tests.home_assistant.helpers import MakeEntry, SetUp
+from custom_components.sms1680.recipients import find_recipient, recipients
+from tests.home_assistant.helpers import ALICE, ALICE_NOW, STRANGER, MakeEntry, SetUp, receive, recipient
 
 OFF = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit", "automatic_limit", "critical_reserve"), 0)
 
 
-async def send_to_many(hass: HomeAssistant, start: int, count: int) -> Counter[str]:
+async def send_to_many(hass: HomeAssistant, start: int, count: int, **more: str) -> Counter[str]:
     """Send a message to many numbers; return the work."""
     numbers = [f"139{start + place:08d}" for place in range(count)]
-    data = {CONF_NUMBER: numbers, "message": "水浸"}
+    data = {CONF_NUMBER: numbers, "message": "水浸", **more}
     with counted() as work:
         await hass.services.async_call(DOMAIN, "send_message", data, blocking=True, return_response=True)
         await hass.async_block_till_done()
@@ -32,3 +35,32 @@ async def test_message_to_many_numbers(
     await set_up(make_entry(options={**OFF, CONF_HOURLY_LIMIT: 1 if over_limit else 0}))
     small, large = [await send_to_many(hass, start, count) for start, count in ((0, 200), (1000, 800))]
     assert large.total() < small.total() * 4 * 1.25
+
+
+@pytest.mark.usefixtures("sandbox")
+async def test_more_recipients_add_no_work(hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp) -> None:
+    works = []
+    for count in (2, 200):
+        known = [recipient(f"R{place}", f"137{place:08d}", extension=f"{place}") for place in range(count)]
+        webhook = {"webhook_id": f"webhook-{count}", "push_secret": f"secret-{count}"}
+        entry = make_entry(
+            title=f"{count}", http={"username": f"user{count}"}, options=OFF, recipients=known, **webhook
+        )
+        await set_up(entry)
+        senders = ("13700000000", "13700000001", STRANGER)
+        replies = [Reply(number, f"水浸 {place}", "1") for number in senders for place in range(10)]
+        reports = [DeliveryReport(f"{place}", number, "DELIVRD") for number in senders for place in range(10)]
+        with counted() as work:
+            await receive(hass, entry, *replies, *reports)
+        works.append(work + await send_to_many(hass, 0, 50, config_entry_id=entry.entry_id))
+    few, many = works
+    assert many.total() < few.total() * 1.1, (many - few).most_common(5)
+
+
+async def test_changed_recipients_are_found(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    alice = entry.subentries["alice"]
+    assert (find_recipient(entry, ALICE), len(recipients(entry))) == (alice, 2)
+    hass.config_entries.async_update_subentry(entry, alice, data={CONF_NUMBER: ALICE_NOW})
+    assert (find_recipient(entry, ALICE), find_recipient(entry, ALICE_NOW)) == (None, alice)
+    hass.config_entries.async_remove_subentry(entry, "alice")
+    assert (find_recipient(entry, ALICE_NOW), len(recipients(entry))) == (None, 1)

@@ -22,8 +22,9 @@ from ..const import (
 )
 from ..errors import language
 from ..events.context import async_fire
+from ..events.signals import async_signal
 from ..issues import CONNECTION_PROBLEMS, LOW_BALANCE, PROBLEMS, async_show_issues
-from ..recipients import find_recipient, recipients
+from ..recipients import find_recipient
 from .journal import context_of
 
 STOPS_ALL: Final = (
@@ -173,7 +174,7 @@ class AccountHealth:
 
     def _fire_held(self, receipt: Receipt) -> None:
         """Report a message that waits for manual review at the platform as a delivery report that is not final."""
-        recipient = find_recipient(receipt.number, recipients(self._entry))
+        recipient = find_recipient(self._entry, receipt.number)
         data = {
             ATTR_CONFIG_ENTRY_ID: self._entry.entry_id,
             "message_id": receipt.message_id,
@@ -188,4 +189,4 @@ class AccountHealth:
             "redelivered": False,
         }
         async_fire(self._hass, EVENT_DELIVERY_REPORT, data)
-        async_dispatcher_send(self._hass, signal_report(self._entry.entry_id), data)
+        async_signal(self._hass, signal_report, data)

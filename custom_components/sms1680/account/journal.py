@@ -21,10 +21,10 @@ from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.options import RequestHook, SendOptions
 from ..client.outcomes import OWN_LIMITS
 from ..client.text import Signature
-from ..const import CONF_HTTP, CONF_NUMBER, CONF_SIGNATURE, CONF_SIGNATURE_PLACE
+from ..const import CONF_HTTP, CONF_SIGNATURE, CONF_SIGNATURE_PLACE
 from ..events.causes import cause_of
 from ..events.context import is_automatic
-from ..recipients import recipients
+from ..recipients import find_recipient
 from ..store.db import DeliveryUpdate, Dispatch, Outgoing, RecordedOutcome, comparable_number
 from ..store.intake import StoreIntake
 from ..store.manager import StoreManager, async_wait_done, stores_texts
@@ -248,11 +248,11 @@ class JournaledClient:
     ) -> JournalBatch:
         """Return the batch of a send. The transport is noted as HTTP until a receipt names it."""
         entry = self._entry
-        known = {subentry.data[CONF_NUMBER]: subentry.subentry_id for subentry in recipients(entry)}
         now, texts = dt_util.utcnow(), stores_texts(entry)
         messages = []
         for given, text in items:
             number = comparable_number(given)
+            recipient = find_recipient(entry, number)
             messages.append(
                 Outgoing(
                     entry.entry_id,
@@ -260,7 +260,7 @@ class JournaledClient:
                     CONF_HTTP,
                     now,
                     text if texts else None,
-                    known.get(number),
+                    recipient.subentry_id if recipient else None,
                     options.get("at"),
                     context.automatic,
                     context.attempt_id,

@@ -5,6 +5,7 @@ The code is removed from an uplink as soon as it is recognised, so that it appea
 
 from dataclasses import replace
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
 from homeassistant.const import CONF_PIN
@@ -58,14 +59,27 @@ def extract_command(
     """
     secret = secret_of(recipient) if recipient else None
     if secret is None:
-        secrets = filter(None, map(secret_of, recipients(entry)))
-        return replace(reply, content=mask_codes_of_others(reply.content, secrets, now())), None
+        secrets = _secrets(entry)
+        return (replace(reply, content=mask_codes_of_others(reply.content, secrets, now())) if secrets else reply), None
     attempt = read_command(reply.content, entry.options.get(CONF_COMMAND_WORDS) or (), secret, now())
     if attempt is not None:
         return replace(reply, content=without_code(attempt)), attempt
     if recipient is not None and recipient.data.get(CONF_ASSIST):
         attempt = read_question(reply.content, secret, now())
     return replace(reply, content=mask_codes(reply.content, secret, now())), attempt
+
+
+_SECRETS: Final[WeakKeyDictionary[ConfigEntry[Any], tuple[object, list[Secret]]]] = WeakKeyDictionary()
+
+
+def _secrets(entry: ConfigEntry[Any]) -> list[Secret]:
+    """Return the secrets of an account's recipients, collected again after a change of the recipients."""
+    among = recipients(entry)
+    of, secrets = _SECRETS.get(entry, (None, []))
+    if of is not among:
+        secrets = list(filter(None, map(secret_of, among)))
+        _SECRETS[entry] = among, secrets
+    return secrets
 
 
 class Commands:

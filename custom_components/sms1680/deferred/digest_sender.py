@@ -14,9 +14,8 @@ from homeassistant.util import dt as dt_util
 
 from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.limits.budget import NUMBER_WINDOW
-from ..const import CONF_NUMBER
 from ..errors import DropReason, language
-from ..recipients import recipients
+from ..recipients import find_recipient
 from ..store.db import StoreError
 from .attempt import Attempt
 from .digest import MAX_PARTS, Item, digest_text, late_text, unnamed_text
@@ -100,11 +99,11 @@ class DigestSender:
     def waiting(self, number: str) -> list[StoredMessage]:
         """Return the messages that wait for the next digest to a number, the oldest first."""
         now = dt_util.utcnow()
-        subentries = (subentry for subentry in recipients(self.entry) if subentry.data[CONF_NUMBER] == number)
+        recipient = find_recipient(self.entry, number)
         found = [
             stored
-            for recipient in (number, *(subentry.subentry_id for subentry in subentries))
-            for stored in self.schedule.of(recipient)
+            for addressee in (number, *([recipient.subentry_id] if recipient else ()))
+            for stored in self.schedule.of(addressee)
             if waits_for_room(stored.message, now)
         ]
         return sorted(found, key=lambda stored: (stored.message.since, stored.row))

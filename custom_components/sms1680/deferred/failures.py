@@ -17,7 +17,6 @@ from homeassistant.components import persistent_notification
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, Context, HassJob, HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
-from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
@@ -33,8 +32,9 @@ from ..const import (
 )
 from ..errors import language
 from ..events.context import async_fire, event_context
+from ..events.signals import async_signal
 from ..issues import CRITICAL_FAILED, without_markdown
-from ..recipients import find_recipient, recipients
+from ..recipients import find_recipient
 from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError, comparable_number
 from .failure import CAUSES, Failure, FailureCause, is_repeatable
 from .models import DeliveryResult, QueuedMessage, digest_count, receipt_response
@@ -109,7 +109,7 @@ def async_report(
     data = failure.as_event(entry)
     with event_context(async_fire(hass, EVENT_MESSAGE_FAILED, data, caller)):
         if entry is not None:
-            async_dispatcher_send(hass, signal_failure(entry.entry_id), data)
+            async_signal(hass, signal_failure, data)
     if failure.priority != "critical":
         return
     zh = language(hass) == "zh"
@@ -337,7 +337,7 @@ def _subject(number: str) -> str:
 
 def _recipient(entry: ConfigEntry[Any], number: str) -> dict[str, str | None]:
     """Return the name and the subentry of the recipient with this number, None each for another number."""
-    recipient = find_recipient(comparable_number(number), recipients(entry))
+    recipient = find_recipient(entry, comparable_number(number))
     return {
         "recipient": recipient.title if recipient else None,
         "subentry_id": recipient.subentry_id if recipient else None,

@@ -8,14 +8,14 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import CALLBACK_TYPE, CoreState, HassJob, HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 from homeassistant.util.ulid import ulid_now
@@ -24,7 +24,6 @@ from ..client import DeliveryReport, Reply
 from ..client.dedupe import REMEMBERED_FOR, Deduplicator, SeenItem
 from ..const import (
     CONF_CMPP,
-    CONF_EXTENSION,
     CONF_PUSH_SECRET,
     CONF_REPEAT_WINDOW,
     CONF_SOURCE_NUMBER,
@@ -40,7 +39,8 @@ from ..conversation.command_auth import extract_command
 from ..conversation.engine.commands import AuthResult, CommandAttempt
 from ..coordinator import Sms1680ConfigEntry
 from ..events.context import async_fire, event_context
-from ..recipients import find_recipient, recipients
+from ..events.signals import async_signal
+from ..recipients import extensions_of_recipients, find_recipient
 from ..store.db import PARTIAL_WINDOW, PendingEvent, Received, Report, StoreError, Uplink, comparable_number
 from ..store.intake import StoreIntake
 from ..store.manager import DATA_STORE, stores_texts
@@ -68,7 +68,7 @@ class InboundProcessor:
         hass: HomeAssistant,
         entry: Sms1680ConfigEntry,
         automations_armed: Callable[[], bool],
-        watched_extensions: Callable[[], Iterable[str]],
+        watched_extensions: Callable[[], Collection[str]],
     ) -> None:
         self.entry = entry
         self.counts: Counter[str] = Counter()
@@ -177,7 +177,7 @@ class InboundProcessor:
         )
 
     def _recipient(self, incoming: Incoming) -> ConfigSubentry | None:
-        return find_recipient(incoming.number, recipients(self.entry))
+        return find_recipient(self.entry, incoming.number)
 
     def _prepare(self, item: Reply | DeliveryReport, via: InboundSource) -> Incoming:
         """Recognise a repeat, and take the code out of a command."""
@@ -317,7 +317,7 @@ class InboundProcessor:
         self.counts[event.removeprefix(f"{DOMAIN}_") + "_again" * incoming.repeat] += 1
         context = async_fire(self._hass, event, data)
         with event_context(context):
-            async_dispatcher_send(self._hass, signal(self.entry.entry_id), data)
+            async_signal(self._hass, signal, data)
             if incoming.update is not None:
                 self._store.publish([incoming.update])
         if command is not None:
@@ -340,23 +340,24 @@ class InboundProcessor:
         conversation = self.entry.runtime_data.conversation
         extension, foreign = reply.extension, False
         if extension:
-            known = {subentry.data.get(CONF_EXTENSION) or "" for subentry in recipients(self.entry)}
-            known.update(self._watched_extensions())
+            of_recipients, watched = extensions_of_recipients(self.entry), self._watched_extensions()
             of_questions = conversation.questions.extensions_of(incoming.number)
             source_numbers = (
                 self.entry.options.get(CONF_SOURCE_NUMBER) or "",
                 self.entry.data.get(CONF_CMPP, {}).get(CONF_SOURCE_NUMBER) or "",
             )
-            extension = resolve_extension(extension, known | of_questions, source_numbers)
-            foreign = extension in known - of_questions
+            known = chain(of_recipients, watched, of_questions)
+            extension = resolve_extension(extension, known, source_numbers)
+            foreign = (extension in of_recipients or extension in watched) and extension not in of_questions
         data |= uplink_data(reply, incoming, extension)
         return conversation.process_uplink(data, recipient, incoming.attempt, incoming.result, foreign=foreign)
 
     async def _async_authenticate(self, incoming: Incoming) -> None:
         """Authenticate a command before its event fires: a code that was used must not work again after a crash."""
-        item, recipient = incoming.item, self._recipient(incoming)
+        item = incoming.item
         if incoming.attempt is None or incoming.result is not None or not isinstance(item, Reply) or item.incomplete:
             return
+        recipient = self._recipient(incoming)
         if not common_data(self.entry, incoming, recipient)["redelivered"]:
             conversation = self.entry.runtime_data.conversation
             incoming.result = await conversation.async_authenticate(item.content, recipient, incoming.attempt)

@@ -8,7 +8,7 @@ from homeassistant.util import dt as dt_util
 
 from ..const import CONF_QUIET_FROM, CONF_QUIET_TO, CONF_SAFE_TEXT, CONF_TIME_ZONE
 from ..deferred.policy import DeliveryPolicy
-from ..recipients import Addressee, find_recipient, recipients
+from ..recipients import Addressee, find_recipient
 from .quiet_hours import QuietHours
 
 
@@ -31,5 +31,5 @@ async def async_quiet_until(addressee: Addressee, moment: datetime) -> datetime 
 
 
 def _settings(addressee: Addressee) -> Mapping[str, Any]:
-    recipient = find_recipient(addressee.number, recipients(addressee.entry))
+    recipient = find_recipient(addressee.entry, addressee.number)
     return recipient.data if recipient else {}

@@ -16,9 +16,9 @@ from homeassistant.helpers import entity_registry as er
 
 from ..client import InvalidMessageError, Outcome, normalise_number
 from ..client.numbers import split_numbers
-from ..const import ATTR_CONFIG_ENTRY_ID, CONF_NUMBER, CONF_PERSON, DOMAIN, SUBENTRY_RECIPIENT
+from ..const import ATTR_CONFIG_ENTRY_ID, CONF_PERSON, DOMAIN, SUBENTRY_RECIPIENT
 from ..errors import invalid_message_error, validation_error
-from ..recipients import Addressee, recipients
+from ..recipients import Addressee, find_recipient, recipients
 from .target_fields import MATCHES, TARGET_FIELDS
 
 ATTR_NUMBER: Final = "number"
@@ -211,8 +211,8 @@ def _of_number(hass: HomeAssistant, entry: ConfigEntry[Any], written: str, place
         number = normalise_number(written, f"number {place}", f"第 {place} 个号码")
     except InvalidMessageError as error:
         raise invalid_message_error(hass, error) from None
-    known = {subentry.data[CONF_NUMBER]: subentry.title for subentry in recipients(entry)}
-    return Addressee(entry, number, known.get(number))
+    recipient = find_recipient(entry, number)
+    return Addressee(entry, number, recipient.title if recipient else None)
 
 
 def accepts_critical(hass: HomeAssistant, addressee: Addressee) -> bool:

@@ -58,14 +58,13 @@ class Unsent:
     @classmethod
     def from_target(cls, entry: ConfigEntry[Any] | None, target: str) -> Self:
         """Return the addressee that a recipient's name or a number refers to, as far as it is known."""
-        known = recipients(entry) if entry else []
-        named = next((subentry for subentry in known if subentry.title == target), None)
+        named = next((one for one in recipients(entry) if one.title == target), None) if entry else None
         if named is None:
             try:
                 number = normalise_number(target)
             except InvalidMessageError:
                 return cls(entry, "", target)
-            named = find_recipient(number, known)
+            named = find_recipient(entry, number) if entry else None
             if named is None:
                 return cls(entry, number)
         assert entry is not None  # noqa: S101 - it has the recipient

@@ -3,8 +3,9 @@
 Administrators read everything. Others read only the recipients whose entities they may read, without their numbers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from homeassistant.auth.models import User
@@ -16,7 +17,7 @@ from homeassistant.helpers import entity_registry as er
 
 from ..client import mask_number
 from ..const import CONF_NUMBER, DOMAIN
-from ..recipients import recipients
+from ..recipients import find_recipient, recipients
 from ..store.db import Party, comparable_number
 
 type _Entities = tuple[tuple[Platform, str], ...]
@@ -66,20 +67,18 @@ class Viewer:
         self.is_admin = user.is_admin
         self._hass = hass
         self._entities = er.async_get(hass)
-        self.contacts = [
-            contact
-            for entry in hass.config_entries.async_entries(DOMAIN)
-            for subentry in recipients(entry)
-            if (contact := self._contact(entry, subentry))
-        ]
-        self._by_number: dict[str, list[Contact]] = {}
-        for contact in self.contacts:
-            self._by_number.setdefault(contact.number, []).append(contact)
+        self._entries = hass.config_entries.async_entries(DOMAIN)
+
+    @cached_property
+    def contacts(self) -> list[Contact]:
+        """The recipients whose conversations the user may read."""
+        found = (self._contact(entry, one) for entry in self._entries for one in recipients(entry))
+        return list(filter(None, found))
 
     def conversation(self, number: str) -> ConversationKey | None:
         """Return the conversation with a number, None if the user may not read it."""
         number = comparable_number(number)
-        contacts = tuple(self._by_number.get(number, ()))
+        contacts = tuple(self._contacts_of(number))
         if self.is_admin:
             return ConversationKey(contacts[0].subentry.subentry_id if contacts else number, Party(number), contacts)
         if not contacts:
@@ -98,7 +97,8 @@ class Viewer:
         """Return the conversations that the user may read, None for all."""
         if self.is_admin:
             return None
-        return [key.party for number in self._by_number if (key := self.conversation(number))]
+        numbers = dict.fromkeys(contact.number for contact in self.contacts)
+        return [key.party for number in numbers if (key := self.conversation(number))]
 
     def numbers_named(self, search: str) -> list[str]:
         """Return the numbers of the recipients whose name contains a text."""
@@ -113,7 +113,7 @@ class Viewer:
         """Return whether the user may send to a number with an account."""
         return self.is_admin or any(
             contact.entity_id is not None and contact.entry.entry_id == entry_id
-            for contact in self._by_number.get(comparable_number(number), ())
+            for contact in self._contacts_of(comparable_number(number))
         )
 
     def may_read(self, entity_id: str) -> bool:
@@ -127,6 +127,13 @@ class Viewer:
     def may_control_group(self, entry_id: str, group_id: str) -> bool:
         """Return whether the user may acknowledge and resolve the alarms of a group."""
         return self.is_admin or self._usable(self._ids(entry_id, group_id, _GROUP_ENTITIES)[0]) is not None
+
+    def _contacts_of(self, number: str) -> Iterator[Contact]:
+        """Yield the recipients with a number whose conversation the user may read."""
+        for entry in self._entries:
+            subentry = find_recipient(entry, number)
+            if subentry is not None and (contact := self._contact(entry, subentry)):
+                yield contact
 
     def _contact(self, entry: ConfigEntry[Any], subentry: ConfigSubentry) -> Contact | None:
         ids = self._ids(entry.entry_id, subentry.subentry_id, _ENTITIES)

@@ -164,6 +164,8 @@ class StoreManager:
             if self._published.get(update.row, -1) < update.order:
                 self._published[update.row] = update.order
                 async_dispatcher_send(self._hass, signal_delivery(update.entry), update)
+                if update.recipient is not None:
+                    async_dispatcher_send(self._hass, signal_delivery(update.entry, update.recipient), update)
 
     async def _async_close(self, _: Event) -> None:
         for intake in self.intakes:
