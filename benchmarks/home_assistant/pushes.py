@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import statistics
 import sys
 import tempfile
@@ -156,10 +157,17 @@ def automation(name: str, trigger: dict[str, Any], text: str) -> dict[str, Any]:
     }
 
 
+def free_port() -> int:
+    """Return a port for Home Assistant's own server, since another one can run on this machine."""
+    with socket.create_server(("", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
 async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
     """Set up everything except the automations. options: the account's options."""
     hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
-    assert await async_setup_component(hass, "http", {})
+    assert await async_setup_component(hass, "http", {"http": {"server_port": free_port()}})
     assert await async_setup_component(hass, "webhook", {})
     account = entry(options)
     account.add_to_hass(hass)

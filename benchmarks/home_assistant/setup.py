@@ -27,7 +27,7 @@ from homeassistant.helpers import entity_registry as er  # noqa: E402
 from homeassistant.helpers.entity import Entity  # noqa: E402
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback  # noqa: E402
 from homeassistant.setup import async_setup_component  # noqa: E402
-from pushes import entry  # noqa: E402
+from pushes import entry, free_port  # noqa: E402
 from pytest_homeassistant_custom_component.common import (  # noqa: E402
     MockConfigEntry,
     MockModule,
@@ -118,7 +118,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with async_test_home_assistant(config_dir=folder) as hass:
             hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
-            assert await async_setup_component(hass, "http", {})
+            assert await async_setup_component(hass, "http", {"http": {"server_port": free_port()}})
             assert await async_setup_component(hass, "webhook", {})
             account = entry({})
             account.add_to_hass(hass)

@@ -147,10 +147,19 @@ def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[t
 
 
 def _content(octets: bytes) -> str:
+    if (text := _unescaped(octets)) is not None and text.isprintable():
+        return text
     return decode_text([unquote_to_bytes(octets.replace(b"+", b" "))], Label.UTF_8)
 
 
+def _unescaped(octets: bytes) -> str | None:
+    """Return a text that is written without escapes in ASCII, None for any other."""
+    return octets.replace(b"+", b" ").decode("ascii") if octets.isascii() and b"%" not in octets else None
+
+
 def _text(octets: bytes) -> str:
+    if (text := _unescaped(octets)) is not None:
+        return text
     decoded = unquote_to_bytes(octets.replace(b"+", b" "))
     for charset in ("utf-8", "gb18030"):
         with suppress(UnicodeDecodeError):
@@ -163,6 +172,8 @@ def _decode_again(content: str) -> str:
 
     It has only escapes of valid UTF-8, or the form of a URL-encoded text with at least one character beyond ASCII.
     """
+    if "%" not in content:
+        return content
     if _ESCAPED_TWICE.fullmatch(content):
         with suppress(UnicodeDecodeError):
             return unquote_to_bytes(content).decode()
@@ -174,7 +185,10 @@ def _decode_again(content: str) -> str:
 
 
 def _bounded(fields: Mapping[str, str], name: str, longest: int) -> str:
-    value = _FORMAT_SIGNS.sub("", fields.get(name, "")).strip()
+    value = fields.get(name, "")
+    if not value.isascii():
+        value = _FORMAT_SIGNS.sub("", value)
+    value = value.strip()
     if len(value) > longest or (value and not value.isprintable()):
         raise InvalidPushError(f"the field {name} of the push is malformed", f"推送的字段 `{name}` 格式有误")
     return value

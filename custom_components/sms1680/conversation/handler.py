@@ -15,6 +15,7 @@ from ..issues import OPTED_OUT
 from .command_auth import Commands, secret_of
 from .engine import ExtensionRange, Extensions, NoAnswer, PromptState, QuestionManager, is_opt_out
 from .engine.commands import AuthResult, CommandAttempt
+from .engine.texts import OPT_OUT
 from .memory_store import async_get_history, now
 
 _NUMBER: Final = re.compile(r"\+?[0-9]{5,20}")
@@ -117,7 +118,7 @@ class Conversation:
         message["already_answered"], message["alarm"], message["assist"] = False, None, False
         self.storing = self.ask = None
         command = attempt if attempt is not None and attempt.word else None
-        message["opted_out"] = is_opt_out(message["content"])
+        message["opted_out"] = message["plain"] in OPT_OUT
         if message["opted_out"]:
             # One repair per recipient, and a single one for unknown numbers, which anyone can send from.
             who = recipient.title if recipient else _shown_number(message["number"])

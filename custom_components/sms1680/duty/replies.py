@@ -28,12 +28,11 @@ class AlarmReplyHandler:
     @callback
     def process_reply(self, message: dict[str, Any], *, question_open: bool) -> asyncio.Future[None] | None:
         """Apply a reply; see `AlarmReplies`."""
-        member, reply = message["subentry_id"], parse_reply(message["content"])
-        if member is None or reply is None:
+        member, alarms = message["subentry_id"], self._manager.open_alarms()
+        if member is None or not alarms or (reply := parse_reply(message["content"])) is None:
             return None
         extension = message["extension"]
         received_at = datetime.fromisoformat(message["received_at"]).timestamp()
-        alarms = self._manager.open_alarms()
         found = list(find_alarms(alarms, member, extension, reply.number, received_at))
         by_extension = any(alarm.extension is not None and alarm.extension == extension for alarm in found)
         if not by_extension and self._is_about_question(message, reply, question_open=question_open):

@@ -47,11 +47,13 @@ class StoreIntake:
         """
         future: asyncio.Future[Received] = self._hass.loop.create_future()
         if not self.store.durable:
-            stored = self.store.receive(item)  # the store in memory has finished by now
-            if error := stored.exception():
+            try:
+                # The store in memory has finished by now.
+                received = self.store.receive_at_once(item) or self.store.receive(item).result()
+            except Exception as error:  # noqa: BLE001 - any error means that the item is not stored
                 _fail(future, _as_store_error(error))
             else:
-                _complete(stored.result(), on_stored, future)
+                _complete(received, on_stored, future)
             return future
         if len(self._queue) >= _MAX_WAITING:
             future.set_exception(StoreError("busy"))

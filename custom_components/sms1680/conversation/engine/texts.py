@@ -5,6 +5,7 @@ import unicodedata
 from typing import Final
 
 _SIGNATURES: Final = re.compile(r"\A\s*【[^【】]*】|【[^【】]*】\s*\Z")
+_SIMPLE: Final = re.compile("[0-9A-Za-z\u4e00-\u9fff]+")  # only the case of these can change
 _IGNORED: Final = frozenset("~\ufe0e\ufe0f")  # 好的~, and the variation selectors of emoji
 
 
@@ -14,6 +15,8 @@ def plain(text: str) -> str:
     It has no differences in width and case, no spaces, punctuation, control characters and signatures, and its digits
     are ASCII: １, 1️⃣ and ① are 1. A space remains between digits that were separated: "1.5" and "1 5" are not 15.
     """
+    if _SIMPLE.fullmatch(text):
+        return text.casefold()
     folded = _fold(text).casefold()
     return _strip(_SIGNATURES.sub("", folded)) or _strip(folded)
 

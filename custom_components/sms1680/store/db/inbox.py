@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import batched, groupby
+from itertools import batched, count, groupby, repeat
 from typing import Any, Final, Literal
 
 from ...client import DeliveryReport
@@ -23,8 +23,8 @@ from .records import (
 
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
-_INSERT_UPLINKS: Final = f"INSERT INTO uplink ({_UPLINK}) VALUES "
-_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_UPLINKS: Final = f"INSERT INTO uplink (row, {_UPLINK}) VALUES "
+_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 MAX_PER_INSERT: Final = 64  # each number of rows has its own statement, which SQLite prepares once
 _INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
 
@@ -34,25 +34,31 @@ def insert_received(connection: sqlite3.Connection, items: Sequence[Uplink | Rep
     received: list[Received] = []
     for is_uplink, group in groupby(items, lambda item: isinstance(item, Uplink)):
         if is_uplink:
-            received += _insert_uplinks(connection, [item for item in group if isinstance(item, Uplink)])
+            rows = insert_uplinks(connection, [item for item in group if isinstance(item, Uplink)])
+            received += [Received(row) for row in rows]
         else:
             received += [_insert_report(connection, item) for item in group if isinstance(item, Report)]
     return received
 
 
-def _insert_uplinks(connection: sqlite3.Connection, items: list[Uplink]) -> list[Received]:
-    """Insert many rows with few statements: the thread can lose the GIL at each one."""
+def insert_uplinks(connection: sqlite3.Connection, items: list[Uplink], first: int | None = None) -> list[int]:
+    """Insert many rows with few statements, since the thread can lose the GIL at each one; return the rows.
+
+    first: the row of the first one, from where the others follow, None for the next rows of the table.
+    """
     rows: list[int] = []
     for chunk in batched(items, MAX_PER_INSERT, strict=False):
-        values = [value for item in chunk for value in _values_of(item)]
+        given = repeat(None) if first is None else count(first + len(rows))
+        values = [value for item, row in zip(chunk, given, strict=False) for value in _values_of(item, row)]
         last = connection.execute(_INSERT_UPLINKS + ", ".join([_VALUES] * len(chunk)), values).lastrowid
         assert last is not None  # noqa: S101 - it is an INSERT
         rows += range(last - len(chunk) + 1, last + 1)
-    return [Received(row) for row in rows]
+    return rows
 
 
-def _values_of(item: Uplink) -> tuple[Any, ...]:
+def _values_of(item: Uplink, row: int | None) -> tuple[Any, ...]:
     return (
+        row,
         *(item.entry, item.recipient, item.id, comparable_number(item.number), storable(item.content), item.extension),
         *(item.message_id, item.incomplete, item.via, to_micros(item.received_at), item.repeat, item.digest),
     )

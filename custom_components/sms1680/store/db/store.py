@@ -39,6 +39,7 @@ from .outbox import (
     unconcluded,
 )
 from .records import DeliveryUpdate, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
+from .unwritten import UnwrittenUplinks
 from .writer import TOO_LARGE, InMemory, StoreError, StoreObserver, Writer
 
 
@@ -71,7 +72,8 @@ class MessageStore:
         self._observer = observer
         self._now = now
         self._first_rows = (0, 0)
-        self._writer = Writer(path, self._prepare, observer) if path else InMemory(self._prepare, observer)
+        self._memory = None if path else InMemory(self._prepare, observer, UnwrittenUplinks())
+        self._writer = self._memory or Writer(path, self._prepare, observer)
 
     @property
     def durable(self) -> bool:
@@ -122,6 +124,15 @@ class MessageStore:
     def receive(self, item: Uplink | Report) -> Future[Received]:
         """Store an incoming item, so that it can be acknowledged."""
         return self._accept(lambda database: insert_received(database, [item])[0])
+
+    def receive_at_once(self, item: Uplink | Report) -> Received | None:
+        """Store an uplink in memory without a transaction of its own. Return None if `receive` has to store the item.
+
+        Raises StoreError.
+        """
+        if self._memory is None or not isinstance(item, Uplink) or self._memory.size > TOO_LARGE:
+            return None
+        return Received(self._memory.receive(item))
 
     def receive_all(self, items: Sequence[Uplink | Report]) -> Future[list[Received]]:
         """Store all of the items or none."""

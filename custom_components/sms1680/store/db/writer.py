@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, Final, override
 
 from .file_guard import ContentLostError, FileGuard, is_sound, set_aside
+from .records import Uplink
 from .schema import NewerError, migrate
+from .unwritten import UnwrittenUplinks
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -318,10 +320,29 @@ class Writer:
 
 
 class InMemory(Writer):
-    """A database in memory. It runs jobs in the calling thread, since nothing waits for a disk."""
+    """A database in memory. It runs jobs in the calling thread, since nothing waits for a disk.
 
-    def __init__(self, prepare: Callable[[sqlite3.Connection], None], observer: StoreObserver) -> None:
+    unwritten: uplinks that are inserted before the next job.
+    """
+
+    def __init__(
+        self, prepare: Callable[[sqlite3.Connection], None], observer: StoreObserver, unwritten: UnwrittenUplinks
+    ) -> None:
         super().__init__(None, prepare, observer)
+        self._unwritten = unwritten
+
+    def receive(self, item: Uplink) -> int:
+        """Store an uplink and return its row. Raises StoreError."""
+        with self._lock:
+            if self._connection is None:
+                raise StoreError("closed")
+            row = self._unwritten.add(item)
+            if self._unwritten.is_full:
+                self._write()
+            return row
+
+    def _write(self) -> None:
+        self._serve([_Task(self._unwritten.write, Future(), alone=False)])
 
     @override
     def open(self) -> None:
@@ -339,6 +360,8 @@ class InMemory(Writer):
             if self._connection is None:
                 future.set_exception(StoreError("closed"))
             else:
+                if self._unwritten:
+                    self._write()
                 self._serve([_Task(job, future, alone)])
         return future
 
