@@ -164,11 +164,16 @@ def free_port() -> int:
     return port
 
 
-async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
-    """Set up everything except the automations. options: the account's options."""
+async def prepare(hass: HomeAssistant) -> None:
+    """Set up what an account needs."""
     hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
     assert await async_setup_component(hass, "http", {"http": {"server_port": free_port()}})
     assert await async_setup_component(hass, "webhook", {})
+
+
+async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
+    """Set up everything except the automations. options: the account's options."""
+    await prepare(hass)
     account = entry(options)
     account.add_to_hass(hass)
     assert await hass.config_entries.async_setup(account.entry_id)

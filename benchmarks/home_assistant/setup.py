@@ -20,14 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from homeassistant import const as ha_const, loader  # noqa: E402
+from homeassistant import const as ha_const  # noqa: E402
 from homeassistant.config_entries import ConfigEntry, ConfigFlow  # noqa: E402
 from homeassistant.core import HomeAssistant  # noqa: E402
 from homeassistant.helpers import entity_registry as er  # noqa: E402
 from homeassistant.helpers.entity import Entity  # noqa: E402
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback  # noqa: E402
-from homeassistant.setup import async_setup_component  # noqa: E402
-from pushes import entry, free_port  # noqa: E402
+from pushes import entry, prepare  # noqa: E402
 from pytest_homeassistant_custom_component.common import (  # noqa: E402
     MockConfigEntry,
     MockModule,
@@ -117,9 +116,7 @@ async def main() -> None:
     """Measure, and print each figure."""
     with tempfile.TemporaryDirectory() as folder:
         async with async_test_home_assistant(config_dir=folder) as hass:
-            hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
-            assert await async_setup_component(hass, "http", {"http": {"server_port": free_port()}})
-            assert await async_setup_component(hass, "webhook", {})
+            await prepare(hass)
             account = entry({})
             account.add_to_hass(hass)
             assert await hass.config_entries.async_setup(account.entry_id)
