@@ -2,9 +2,10 @@
 
 The platform is the sandbox in another process. A task that sleeps for 1 ms measures the blocks: how much later than
 asked it continues, and how much CPU time the event loop used meanwhile, which other programs on the machine change
-less. The peer is Home Assistant itself, which fires one event with as many fields for each number. The limits of the
-account count every message, and the store writes to the disk. At the end, one message to one number shows whether its
-time depends on what the day holds.
+less. The longest pause of Python's garbage collector is printed too: it depends on everything in the process, and the
+longest block contains it. The peer is Home Assistant itself, which fires one event with as many fields for each number.
+The limits of the account count every message, and the store writes to the disk. At the end, one message to one number
+shows whether its time depends on what the day holds.
 
     .venv/ha-newest/bin/python benchmarks/home_assistant/many_numbers.py
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import statistics
 import subprocess
 import sys
@@ -61,8 +63,9 @@ def platform() -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def watched() -> AsyncIterator[list[float]]:
-    """Yield a list that gets the longest block of the event loop and its most CPU time, both in milliseconds."""
-    blocks, used = [0.0], [0.0]
+    """Yield a list that gets the longest block of the event loop, its most CPU time and the longest collection, in ms."""
+    blocks, used, collections = [0.0], [0.0], [0.0]
+    started = 0.0
     found: list[float] = []
 
     async def tick() -> None:
@@ -72,13 +75,22 @@ async def watched() -> AsyncIterator[list[float]]:
             blocks.append(time.perf_counter() - asked)
             used.append(time.thread_time() - cpu)
 
+    def collecting(phase: str, _: object) -> None:
+        nonlocal started
+        if phase == "start":
+            started = time.thread_time()
+        else:
+            collections.append(time.thread_time() - started)
+
     task = asyncio.create_task(tick())
     await asyncio.sleep(0.01)
     blocks[:], used[:] = [0.0], [0.0]
+    gc.callbacks.append(collecting)
     yield found
     await asyncio.sleep(0.002)
+    gc.callbacks.remove(collecting)
     task.cancel()
-    found += [max(blocks) * 1000, max(used) * 1000]
+    found += [max(blocks) * 1000, max(used) * 1000, max(collections) * 1000]
 
 
 async def measure(work: Callable[[], Awaitable[object]]) -> tuple[float, ...]:
@@ -154,12 +166,13 @@ async def main() -> None:
                     ours.append(await measure(lambda count=count: bench.send(count)))  # type: ignore[misc]
                     least.append(await measure(lambda count=count: bench.fire(count)))  # type: ignore[misc]
                 for name, rounds in (("send_message", ours), ("only its events", least)):
-                    seconds, cpu, block, used = (sorted(column) for column in zip(*rounds, strict=True))
+                    seconds, cpu, block, used, collected = (sorted(column) for column in zip(*rounds, strict=True))
                     print(
                         f"{name}, {count} numbers: {statistics.median(seconds):.2f} s ({seconds[0]:.2f} to "
                         f"{seconds[-1]:.2f}), CPU {statistics.median(cpu):.2f} s, longest block "
                         f"{statistics.median(block):.0f} ms ({block[0]:.0f} to {block[-1]:.0f}), of CPU time "
-                        f"{statistics.median(used):.0f} ms ({used[0]:.0f} to {used[-1]:.0f})"
+                        f"{statistics.median(used):.0f} ms ({used[0]:.0f} to {used[-1]:.0f}), longest garbage "
+                        f"collection {collected[-1]:.0f} ms"
                     )
                 ratio = statistics.median(one[1] / other[1] for one, other in zip(ours, least, strict=True))
                 print(f"CPU time to its events: {ratio:.1f}")

@@ -35,6 +35,7 @@ class _Index:
     modified_at: datetime
     all: tuple[ConfigSubentry, ...]
     by_number: dict[str, ConfigSubentry]
+    by_title: dict[str, list[ConfigSubentry]]
     extensions: frozenset[str]
 
 
@@ -49,11 +50,15 @@ def _index(entry: ConfigEntry[Any]) -> _Index:
     index = _INDEXES.get(entry)
     if index is None or index.subentries is not entry.subentries or index.modified_at is not entry.modified_at:
         found = tuple(one for one in entry.subentries.values() if one.subentry_type == SUBENTRY_RECIPIENT)
+        by_title: dict[str, list[ConfigSubentry]] = {}
+        for one in found:
+            by_title.setdefault(one.title, []).append(one)
         index = _INDEXES[entry] = _Index(
             entry.subentries,
             entry.modified_at,
             found,
             {one.data[CONF_NUMBER]: one for one in reversed(found)},  # the first one with a number
+            by_title,
             frozenset(one.data.get(CONF_EXTENSION) or "" for one in found),
         )
     return index
@@ -67,6 +72,11 @@ def recipients(entry: ConfigEntry[Any]) -> tuple[ConfigSubentry, ...]:
 def find_recipient(entry: ConfigEntry[Any], number: str) -> ConfigSubentry | None:
     """Return the recipient with this number in comparable form, or None. Subentries store the comparable form."""
     return _index(entry).by_number.get(number)
+
+
+def recipients_named(entry: ConfigEntry[Any], name: str) -> list[ConfigSubentry]:
+    """Return the recipients with this name."""
+    return list(_index(entry).by_title.get(name, ()))
 
 
 def extensions_of_recipients(entry: ConfigEntry[Any]) -> frozenset[str]:

@@ -6,9 +6,9 @@ its receipts.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from weakref import WeakSet
@@ -160,10 +160,16 @@ class JournaledClient:
         self, message: OutgoingMessage, options: SendOptions | None = None, context: SendContext = DEFAULT_CONTEXT
     ) -> list[SendResult]:
         """Send a message; return a result for each item, in order, whatever the outcome. Raises InvalidMessageError."""
+        with self.busy():
+            return await self._send(message, options or {}, context)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Let `async_drain` wait until the context ends: a call is about to send."""
         running: asyncio.Future[None] = self._hass.loop.create_future()
         self._running.add(running)
         try:
-            return await self._send(message, options or {}, context)
+            yield
         finally:
             self._running.discard(running)
             running.set_result(None)
@@ -212,6 +218,7 @@ class JournaledClient:
         index = {item: index for index, item in enumerate(first)}
         message = message.select(list(first.values()))
         batch = self._open(list(zip(message.numbers, message.texts, strict=True)), options, context)
+        await asyncio.sleep(0)  # nothing is noted yet, and the next steps of a large message take their time
         self._batches.add(batch)
         store, dispatch = batch.intake.store, batch.dispatch
         if context.batches is not None:

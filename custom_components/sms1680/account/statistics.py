@@ -1,5 +1,6 @@
 """The sent and received messages of an account as counts, stored across restarts without numbers and texts."""
 
+import asyncio
 from collections import Counter, deque
 from datetime import datetime, timedelta
 from typing import Any, NotRequired, TypedDict
@@ -57,6 +58,7 @@ class Statistics:
         self._midnight: CALLBACK_TYPE | None = None
         self._midnight_job = HassJob(self._on_midnight, "sms1680 day", cancel_on_shutdown=True)
         self._burst: CALLBACK_TYPE | None = None
+        self._telling: asyncio.Handle | None = None
         self._end_burst_job = HassJob(self._end_burst, "sms1680 last push", cancel_on_shutdown=True)
         self.outcomes: Counter[Outcome] = Counter()
         self.errors: deque[tuple[datetime, Reason]] = deque(maxlen=_MAX_ERRORS)
@@ -100,6 +102,9 @@ class Statistics:
         if self._burst is not None:
             self._burst()
             self._burst = None
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
         await self._store.async_save(self._as_stored())
 
     @callback
@@ -154,6 +159,13 @@ class Statistics:
         self._changed()
 
     def _changed(self) -> None:
+        """Update the entities once for everything that changes in this turn of the event loop."""
+        if self._telling is None:
+            self._telling = self._hass.loop.call_soon(self._tell)
+
+    @callback
+    def _tell(self) -> None:
+        self._telling = None
         self._store.async_delay_save(self._as_stored, _SAVE_DELAY)
         async_dispatcher_send(self._hass, signal_statistics(self._entry_id))
 

@@ -50,13 +50,14 @@ from ..outbound.pipeline import async_deliver
 from ..outbound.recipients import (
     WrongTarget,
     accepts_critical,
-    addressees_of_numbers,
+    async_addressees_of_numbers,
     async_authorise,
+    check_loaded,
     not_loaded_error,
     without_duplicates,
 )
 from ..outbound.unsent import Unsent, async_report_rejected, async_report_wrong
-from ..recipients import Addressee, recipients
+from ..recipients import Addressee, recipients, recipients_named
 from .own_account import async_own_account, is_name, send_by_own_account
 from .schemas import read_data
 
@@ -244,17 +245,20 @@ async def _send_by_config_entry(
     (entry,) = titled
     if entry.state is not ConfigEntryState.LOADED:
         raise not_loaded_error(entry)
-    addressees, wrong = _addressees(hass, entry, targets)
+    addressees, wrong = await _async_addressees(hass, entry, targets)
+    check_loaded(addressees)
     async_report_wrong(hass, entry, wrong, options.priority, options.context)
-    critical = [one for one in addressees if options.urgent and accepts_critical(hass, one)]
-    normal = [one for one in addressees if one not in critical]
+    critical: list[Addressee] = []
+    normal: list[Addressee] = []
+    for one in addressees:
+        (critical if options.urgent and accepts_critical(hass, one) else normal).append(one)
     calls = [(critical, replace(options, priority="critical")), (normal, options)]
     sends = (async_deliver(hass, some, text_to(some, text), how) for some, how in calls if some)
     results = [result for answer in await asyncio.gather(*sends) for result in answer]
     return [(result.addressee.name, result.final_receipt) for result in results if not result.is_handled], wrong
 
 
-def _addressees(
+async def _async_addressees(
     hass: HomeAssistant, entry: Sms1680ConfigEntry, targets: Iterable[str]
 ) -> tuple[list[Addressee], list[WrongTarget]]:
     """Return the addressees with these names or numbers, and the targets that are neither.
@@ -269,7 +273,9 @@ def _addressees(
         for piece in [target] if target in titles else split_list(target):
             try:
                 named = _named(entry, piece)
-                some, others, error = ([named], [], None) if named else addressees_of_numbers(hass, entry, [piece])
+                some, others, error = [named] if named else [], list[WrongTarget](), None
+                if named is None:
+                    some, others, error = await async_addressees_of_numbers(hass, entry, [piece])
             except ServiceValidationError as name_error:
                 some, others, error = [], [WrongTarget(piece)], name_error
             found += some
@@ -285,7 +291,7 @@ def _named(entry: Sms1680ConfigEntry, name: str) -> Addressee | None:
 
     Raises ServiceValidationError if the name is unknown, or if two recipients share it.
     """
-    named = [subentry for subentry in recipients(entry) if subentry.title == name]
+    named = recipients_named(entry, name)
     if len(named) > 1:
         raise validation_error("recipients_of_one_name", recipient=name, account=entry.title)
     if not named and is_name(name):

@@ -59,6 +59,11 @@ class DigestSender:
     enqueue: Callable[[QueuedMessage, datetime], Awaitable[bool]]
     track: Callable[[Coroutine[Any, Any, None]], object]
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any message waits for room in a limit."""
+        return self.schedule.counts[WaitReason.LIMIT] > 0
+
     async def async_hold_back(self, message: QueuedMessage, limit: Reason) -> datetime | None:
         """Let a message wait for room in a spending limit; return when there is room, None if it cannot be stored."""
         until = (dt_util.utcnow() + TOO_LATE).timestamp()

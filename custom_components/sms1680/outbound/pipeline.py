@@ -1,6 +1,7 @@
 """The stages of a delivery: checks, quiet hours, the attempt to send, the fallback, and further attempts."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ from .policy_source import async_quiet_until, policy_for
 from .repeat import REPORT_WITHIN, BeforeRepeat, async_repeat, marked, repeats
 from .send import send_with_safe_text
 from .shares import async_deliver_shares
+from .turns import in_turns
 
 _REPEAT: Final = "repeat"  # the step that sends a message once more
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
@@ -80,8 +82,28 @@ async def _async_deliver(
         policy = replace(policy, safe_text=safe_text)
         check(hass, addressees, text_to(addressees, safe_text), options)
     check_fallback(hass, policy)
-    policies = [policy.with_defaults(policy_for(addressee)) for addressee in addressees]
-    context = context or Context()
+    accounts = {addressee.entry.entry_id: addressee.entry for addressee in addressees}
+    with contextlib.ExitStack() as starting:
+        for entry in accounts.values():  # their unloading waits until the message is sent
+            starting.enter_context(entry.runtime_data.client.busy())
+        return await _async_deliver_checked(
+            hass, addressees, message, options, policy, context or Context(), starting, batched=batched
+        )
+
+
+async def _async_deliver_checked(  # noqa: PLR0917 - the parts of one call
+    hass: HomeAssistant,
+    addressees: Sequence[Addressee],
+    message: OutgoingMessage,
+    options: MessageOptions,
+    policy: DeliveryPolicy,
+    context: Context,
+    starting: contextlib.ExitStack,
+    *,
+    batched: bool,
+) -> list[DeliveryResult]:
+    """Deliver a message that has been checked. starting: is closed once the message is sent."""
+    policies = [policy.with_defaults(policy_for(addressee)) async for addressee in in_turns(addressees)]
     if not policy.fallback:
         # A fallback from the settings was chosen by an administrator, so it does not need the caller's permissions.
         context = Context(parent_id=context.parent_id)
@@ -90,7 +112,7 @@ async def _async_deliver(
         options, batched = replace(options, patience=_PATIENCE), False
     items = [
         OutboundItem(addressee, text, own_policy, options, context, addressee.entry.runtime_data.deferred)
-        for addressee, text, own_policy in zip(addressees, message.texts, policies, strict=True)
+        async for addressee, text, own_policy in in_turns(zip(addressees, message.texts, policies, strict=True))
     ]
     results = await _async_hold_back(hass, items)
     places = [place for place in range(len(items)) if place not in results]
@@ -98,12 +120,13 @@ async def _async_deliver(
     alarms = {place: item.queue.alarm(item.queued()) for place, item in enumerate(items_now) if item.is_stored}
     with RunningMessages({item.queue.failures for item in items_now}) as running:
         options = options.with_on_row(running.add)
-        items_now = [replace(item, options=options) for item in items_now]
+        items_now = [replace(item, options=options) async for item in in_turns(items_now)]
         async with StoredAlarms(hass, alarms) as stored:
             sent = await _async_send_items(
-                hass, items_now, message.select(places), options, running, stored, batched=batched
+                hass, items_now, message.select(places), options, running, stored, starting, batched=batched
             )
-            for place, item, result in zip(places, items_now, sent, strict=True):
+            ended = zip(places, items_now, sent, strict=True)
+            async for place, item, result in in_turns(ended, to_the_end=True):
                 results[place] = await _async_finish(item, result)
     return [results[place] for place in range(len(items))]
 
@@ -115,10 +138,14 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
     options: MessageOptions,
     running: RunningMessages,
     stored: StoredAlarms,
+    starting: contextlib.ExitStack,
     *,
     batched: bool,
 ) -> list[DeliveryResult]:
-    """Send what nothing holds back, with its repetition and its fallback. stored: the alarms among the items."""
+    """Send what nothing holds back, with its repetition and its fallback. stored: the alarms among the items.
+
+    starting: is closed once the items are sent.
+    """
     if stored.attempt is not None:
         options = replace(options, context=replace(options.context, attempt_id=stored.attempt))
     results = await send_with_safe_text(
@@ -130,12 +157,18 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
         batched=batched,
         hold_back=lambda place, result: _async_wait_for_room(items[place], result),
     )
+    starting.close()
     for result in results:
         running.add(result.receipt.number, result.outgoing)
-    before = [partial(stored.async_before_repeat, place) for place in range(len(items))]
-    results = await asyncio.gather(
-        *(_async_repeat(hass, *one) for one in zip(items, results, before, strict=True)),
+    uncertain = [place for place, result in enumerate(results) if result.receipt.outcome is Outcome.UNKNOWN]
+    repeated = await asyncio.gather(
+        *(
+            _async_repeat(hass, items[place], results[place], partial(stored.async_before_repeat, place))
+            for place in uncertain
+        )
     )
+    for place, result in zip(uncertain, repeated, strict=True):
+        results[place] = result
     return results if options.at is not None else await _async_fall_back(hass, items, results)
 
 
@@ -184,7 +217,7 @@ async def _async_hold_back(hass: HomeAssistant, items: Sequence[OutboundItem]) -
     One that cannot be queued is sent rather than lost.
     """
     results: dict[int, DeliveryResult] = {}
-    for place, item in enumerate(items):
+    async for place, item in in_turns(enumerate(items)):
         addressee, options = item.addressee, item.options
         if options.is_critical:
             continue
@@ -192,7 +225,7 @@ async def _async_hold_back(hass: HomeAssistant, items: Sequence[OutboundItem]) -
         until = await async_quiet_until(addressee, options.at or dt_util.utcnow())
         if until is not None:
             until = until if await item.queue.async_enqueue(item.queued(), until) else None
-        elif options.at is None and not item.policy.fallback:
+        elif options.at is None and not item.policy.fallback and item.queue.digests.has_waiting:
             until, limit = await item.queue.digests.async_join(item.queued()) or (None, None)
         if until is not None:
             parts = addressee.entry.runtime_data.client.failover.estimate(item.text).parts

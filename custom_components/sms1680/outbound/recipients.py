@@ -20,6 +20,7 @@ from ..const import ATTR_CONFIG_ENTRY_ID, CONF_PERSON, DOMAIN, SUBENTRY_RECIPIEN
 from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee, find_recipient, recipients
 from .target_fields import MATCHES, TARGET_FIELDS
+from .turns import in_turns
 
 ATTR_NUMBER: Final = "number"
 
@@ -99,6 +100,13 @@ def find_entry(hass: HomeAssistant, entry_id: str | None) -> ConfigEntry[Any]:
     return entry
 
 
+def check_loaded(addressees: Iterable[Addressee]) -> None:
+    """Raise ServiceValidationError if an account of these addressees was unloaded since they were found."""
+    for entry in {addressee.entry.entry_id: addressee.entry for addressee in addressees}.values():
+        if entry.state is not ConfigEntryState.LOADED:
+            raise not_loaded_error(entry)
+
+
 def not_loaded_error(entry: ConfigEntry[Any]) -> ServiceValidationError:
     """Return the error for an account that is not loaded, for example because it is disabled."""
     key = "account_not_loaded" if entry.disabled_by is None else "account_disabled"
@@ -123,7 +131,8 @@ async def async_target_addressees(call: ServiceCall) -> tuple[list[Addressee], l
             entry = find_entry(hass, wanted)
         except ServiceValidationError as no_account:
             raise error or no_account from None
-        named, wrong_numbers, number_error = addressees_of_numbers(hass, entry, numbers)
+        named, wrong_numbers, number_error = await async_addressees_of_numbers(hass, entry, numbers)
+        check_loaded([*addressees, *named])
         addressees += named
         wrong += wrong_numbers
         error = error or number_error
@@ -160,7 +169,7 @@ async def async_row_addressees(call: ServiceCall, rows: Sequence[Mapping[str, An
     _same_account(hass, wanted, right.values())
     entry = find_entry(hass, wanted) if numbers else None
     found: list[Addressee | WrongTarget] = []
-    for row in rows:
+    async for row in in_turns(rows):
         if entry is None or ATTR_NUMBER not in row:
             found.append(named[row[ATTR_ENTITY_ID]])
             continue
@@ -169,8 +178,10 @@ async def async_row_addressees(call: ServiceCall, rows: Sequence[Mapping[str, An
         except ServiceValidationError as error:
             found.append(WrongTarget(row[ATTR_NUMBER], "number"))
             first_error = first_error or error
-    if first_error is not None and not any(isinstance(one, Addressee) for one in found):
+    addressees = [one for one in found if isinstance(one, Addressee)]
+    if first_error is not None and not addressees:
         raise first_error
+    check_loaded(addressees)
     return found
 
 
@@ -183,7 +194,7 @@ def _one_recipient(hass: HomeAssistant, entity_id: str) -> Addressee:
     return found[1]
 
 
-def addressees_of_numbers(
+async def async_addressees_of_numbers(
     hass: HomeAssistant, entry: ConfigEntry[Any], written: Iterable[str]
 ) -> tuple[list[Addressee], list[WrongTarget], ServiceValidationError | None]:
     """Return the addressees of raw numbers, those that are not numbers, and the error if all were like these.
@@ -193,7 +204,7 @@ def addressees_of_numbers(
     found: list[Addressee] = []
     wrong: list[WrongTarget] = []
     first_error: ServiceValidationError | None = None
-    for place, (number, piece) in enumerate(split_numbers(list(written)), 1):
+    async for place, (number, piece) in in_turns(enumerate(split_numbers(list(written)), 1)):
         if number is not None:
             found.append(_of_number(hass, entry, number))
             continue

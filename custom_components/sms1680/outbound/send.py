@@ -18,6 +18,7 @@ from ..errors import invalid_message_error
 from ..recipients import Addressee
 from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
+from .turns import in_turns
 
 type HoldBack = Callable[[int, DeliveryResult], Awaitable[DeliveryResult]]
 
@@ -68,9 +69,11 @@ async def _report(
 ) -> list[DeliveryResult]:
     """Fire the events of a send, and return its results with those of the messages that were held back."""
     reported = []
-    for place, result in enumerate(results):
-        long_text = None if result.safe else options.long_text
-        final = replace(result, digest=options.digest, long_text=long_text)
+    async for place, result in in_turns(enumerate(results), to_the_end=True):
+        final = result
+        if options.digest is not None or options.long_text is not None:
+            long_text = None if result.safe else options.long_text
+            final = replace(result, digest=options.digest, long_text=long_text)
         if hold_back is not None and final.is_over_limit:
             final = await hold_back(place, final)
         async_fire_sent(hass, final, options.priority, options.context.caller, automatic=options.context.automatic)
@@ -116,7 +119,7 @@ async def _send(
     answers = await asyncio.gather(*(run(extension, places) for (_, extension), places in groups.items()))
     results: dict[int, DeliveryResult] = {}
     for places, answer in zip(groups.values(), answers, strict=True):
-        for place, sent in zip(places, answer, strict=True):
+        async for place, sent in in_turns(zip(places, answer, strict=True), to_the_end=True):
             results[place] = DeliveryResult(addressees[place], sent.receipt, sent.row, transport=sent.transport)
             _record_notification(results[place])
     return [results[place] for place in range(len(addressees))]

@@ -22,7 +22,7 @@ from ..deferred.failures import async_report
 from ..deferred.models import receipt_response
 from ..errors import DropReason, language
 from ..events.context import async_fire
-from ..recipients import Addressee, find_recipient, recipients
+from ..recipients import Addressee, find_recipient, recipients_named
 from .recipients import ATTR_NUMBER, WrongTarget, async_authorise, persons_recipients, registered_recipient, select
 
 # The errors whose cause is not the message. It was not sent, and can be sent once the cause is removed.
@@ -58,7 +58,7 @@ class Unsent:
     @classmethod
     def from_target(cls, entry: ConfigEntry[Any] | None, target: str) -> Self:
         """Return the addressee that a recipient's name or a number refers to, as far as it is known."""
-        named = next((one for one in recipients(entry) if one.title == target), None) if entry else None
+        named = next(iter(recipients_named(entry, target)), None) if entry else None
         if named is None:
             try:
                 number = normalise_number(target)
