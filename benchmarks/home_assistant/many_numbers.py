@@ -63,7 +63,7 @@ def platform() -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def watched() -> AsyncIterator[list[float]]:
-    """Yield a list that gets the longest block of the event loop, its most CPU time and the longest collection, in ms."""
+    """Yield a list that gets the longest block of the event loop, its most CPU time and the longest collection."""
     blocks, used, collections = [0.0], [0.0], [0.0]
     started = 0.0
     found: list[float] = []

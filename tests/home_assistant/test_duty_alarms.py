@@ -378,6 +378,7 @@ async def test_reply_that_was_stored_before_the_restart_counts_once(watch: MakeW
         "subentry_id": "alice",
         "recipient": "Alice",
         "content": "3",
+        "plain": "3",
         "extension": "",
         "received_at": dt_util.utcnow().isoformat(),
         "redelivered": True,
@@ -388,7 +389,7 @@ async def test_reply_that_was_stored_before_the_restart_counts_once(watch: MakeW
         conversation.process_uplink(dict(message), None, None, foreign=False)
         await home.settle()
     assert home.steps() == ["raised", "passed_on"]
-    incomplete = {**message, "id": "r2", "content": "1", "incomplete": True}
+    incomplete = {**message, "id": "r2", "content": "1", "plain": "1", "incomplete": True}
     conversation.process_uplink(incomplete, None, None, foreign=False)
     assert home.alarm().state is AlarmState.OPEN
 

@@ -72,7 +72,8 @@ class MessageStore:
         self._observer = observer
         self._now = now
         self._first_rows = (0, 0)
-        self._memory = None if path else InMemory(self._prepare, observer, UnwrittenUplinks())
+        self._unwritten = UnwrittenUplinks()
+        self._memory = None if path else InMemory(self._prepare, observer, self._unwritten)
         self._writer = self._memory or Writer(path, self._prepare, observer)
 
     @property
@@ -217,3 +218,4 @@ class MessageStore:
         database.execute("COMMIT")
         first = dict(database.execute("SELECT name, seq + 1 FROM sqlite_sequence"))
         self._first_rows = (first.get("uplink", 0), first.get("report", 0))
+        self._unwritten.start(first.get("uplink", 1))

@@ -7,7 +7,6 @@ of the database, which therefore sees all of them.
 import logging
 import sqlite3
 from itertools import count
-from typing import Final
 
 from .inbox import MAX_PER_INSERT, insert_uplinks
 from .records import Uplink
@@ -20,7 +19,7 @@ class UnwrittenUplinks:
 
     def __init__(self) -> None:
         self._items: list[Uplink] = []
-        self._rows: Final = count(1)
+        self._rows = count(1)
         self._first = 0
 
     def __len__(self) -> int:
@@ -30,6 +29,10 @@ class UnwrittenUplinks:
     def is_full(self) -> bool:
         """Whether one statement cannot insert more."""
         return len(self._items) >= MAX_PER_INSERT
+
+    def start(self, row: int) -> None:
+        """Set the row of the next uplink."""
+        self._rows = count(row)
 
     def add(self, item: Uplink) -> int:
         """Add an uplink and return its row."""

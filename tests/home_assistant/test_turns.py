@@ -1,0 +1,106 @@
+"""Work for thousands of numbers lets other tasks of Home Assistant run in between, and loses nothing meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.exceptions import ServiceValidationError
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.sms1680.const import CONF_NUMBER, DOMAIN, EVENT_MESSAGE_SENT
+from custom_components.sms1680.outbound.turns import in_turns
+from custom_components.sms1680.store.db import MessageStore, StoreError, Uplink
+from tests.home_assistant.helpers import ALICE, done
+
+
+@pytest.mark.parametrize(("to_the_end", "seen"), [(False, 100), (True, 250)])
+async def test_cancelled_loop_reaches_its_end_if_it_must(to_the_end: bool, seen: int) -> None:
+    found: list[int] = []
+
+    async def run() -> None:
+        async for item in in_turns(range(250), to_the_end=to_the_end):
+            found.append(item)  # noqa: PERF401 - what it has seen counts, even if it is cancelled
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0)
+    assert len(found) == 100
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert found == list(range(seen))
+
+
+@pytest.mark.usefixtures("entry")
+async def test_other_tasks_run_while_the_events_of_a_large_message_fire(hass: HomeAssistant) -> None:
+    since, most = 0, 0
+
+    @callback
+    def count(_: Event) -> None:
+        nonlocal since, most
+        since += 1
+        most = max(most, since)
+
+    async def tick() -> None:
+        nonlocal since
+        while True:
+            since = 0
+            await asyncio.sleep(0)
+
+    hass.bus.async_listen(EVENT_MESSAGE_SENT, count)
+    ticking = asyncio.create_task(tick())
+    numbers = [f"139{place:08d}" for place in range(300)]
+    answer = await hass.services.async_call(
+        DOMAIN, "send_message", {CONF_NUMBER: numbers, "message": "水浸"}, blocking=True, return_response=True
+    )
+    ticking.cancel()
+    assert answer is not None
+    assert len(answer["messages"]) == len(numbers)  # type: ignore[arg-type]
+    assert 0 < most <= 100
+
+
+async def test_call_is_rejected_if_its_account_is_unloaded_meanwhile(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    numbers = [f"139{place:08d}" for place in range(300)]
+    data = {CONF_NUMBER: numbers, "message": "水浸"}
+    call = hass.async_create_task(hass.services.async_call(DOMAIN, "send_message", data, blocking=True))
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    with pytest.raises(ServiceValidationError) as raised:
+        await call
+    assert raised.value.translation_key == "account_not_loaded"
+
+
+class TestUplinksInMemory:
+    """They are inserted together, but every other job sees them."""
+
+    @pytest.fixture
+    def store(self) -> MessageStore:
+        store = MessageStore(None)
+        store.open()
+        return store
+
+    def test_other_jobs_see_them(self, store: MessageStore) -> None:
+        rows = [self._receive(store, f"{place}") for place in range(70)]
+        assert rows == list(range(rows[0], rows[0] + 70))
+        pending = done(store.pending("home", 100))
+        assert [(event.row, event.earlier) for event in pending] == [(row, False) for row in rows]
+        assert [event.item.content for event in pending] == [f"{place}" for place in range(70)]
+
+    def test_one_that_cannot_be_stored_takes_no_other_with_it(self, store: MessageStore) -> None:
+        first, _, last = (self._receive(store, text, id_) for text, id_ in (("1", "a"), ("2", "\ud800"), ("3", "c")))
+        assert [event.row for event in done(store.pending("home", 100))] == [first, last]
+
+    def test_closed_store_refuses_them(self, store: MessageStore) -> None:
+        store.close()
+        with pytest.raises(StoreError):
+            self._receive(store, "1")
+
+    @staticmethod
+    def _receive(store: MessageStore, text: str, id_: str = "id") -> int:
+        now = datetime.now(UTC)
+        received = store.receive_at_once(Uplink("home", id_, ALICE, text, "", "", False, "webhook", now, b"d"))
+        assert received is not None
+        return received.row
