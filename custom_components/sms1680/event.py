@@ -32,7 +32,7 @@ EVENT_UNDELIVERED = "undelivered"
 EVENT_TYPES = [EVENT_RECEIVED, EVENT_ACCEPTED_COMMAND, EVENT_OPTED_OUT, "delivered", "failed", EVENT_UNDELIVERED]
 
 # Data of the bus event that the entity's attributes omit as redundant.
-_OMITTED = (ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled")
+_OMITTED = frozenset({ATTR_CONFIG_ENTRY_ID, "subentry_id", "redelivered", "state", "settled"})
 
 
 async def async_setup_entry(
@@ -153,6 +153,6 @@ class AlarmEvents(_UnstoredEvents, GroupEntity):
         if data["subentry_id"] == self.group_id:
             self._show(
                 data["step"],
-                {key: value for key, value in data.items() if key not in (*_OMITTED, "step")}
+                {key: value for key, value in data.items() if key not in _OMITTED | {"step"}}
                 | {"alarm_state": data["state"]},
             )

@@ -18,7 +18,8 @@ class BoundedDict(OrderedDict[K, V]):
         self.max_size = max_size
 
     def __setitem__(self, key: K, value: V) -> None:
+        if key in self:
+            self.move_to_end(key)
         super().__setitem__(key, value)
-        self.move_to_end(key)
         if len(self) > self.max_size:
             self.popitem(last=False)

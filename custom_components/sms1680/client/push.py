@@ -117,6 +117,8 @@ def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
     octets = octets.removeprefix(b"?")
     if len(octets) > LONGEST_PUSH:
         raise _too_much()
+    if (plain := _unescaped(octets)) is not None and plain.isprintable():
+        return _plain_pairs(plain)
     pairs = [pair for pair in octets.split(b"&", MOST_FIELDS) if pair]
     if len(pairs) > MOST_FIELDS:
         raise _too_much()
@@ -125,6 +127,16 @@ def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
         pairs[-1] = pairs[-1].removesuffix(b";")
     split = (pair.partition(b"=") for pair in pairs)
     return [(_text(name), _content(value) if name == b"content" else _text(value)) for name, _, value in split]
+
+
+def _plain_pairs(text: str) -> list[tuple[str, str]]:
+    """Return the pairs of a query without escapes in printable ASCII, as `_raw_pairs` does."""
+    pairs = [pair for pair in text.split("&", MOST_FIELDS) if pair]
+    if len(pairs) > MOST_FIELDS:
+        raise _too_much()
+    if pairs and pairs[-1].startswith("content="):
+        pairs[-1] = pairs[-1].removesuffix(";")
+    return [(name, value) for name, _, value in (pair.partition("=") for pair in pairs)]
 
 
 def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

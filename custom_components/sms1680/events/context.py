@@ -35,13 +35,18 @@ def async_setup_context(hass: HomeAssistant) -> None:
 
 
 @callback
-def async_fire(hass: HomeAssistant, event: str, data: dict[str, Any], parent: Context | None = None) -> Context:
+def async_fire(
+    hass: HomeAssistant, event: str, data: dict[str, Any], parent: Context | None = None, *, ulid: str | None = None
+) -> Context:
     """Fire one of our events and return its context. A send with this context is automatic.
 
-    parent: the context of the call that the event is about.
+    parent: the context of the call that the event is about. ulid: a new id that no other context has, None to make one.
     """
-    context = Context(parent_id=parent.id if parent else None)
-    hass.data.setdefault(_OWN_CONTEXTS, BoundedDict(_MAX_CONTEXTS))[context.id] = None
+    context = Context(parent_id=parent.id if parent else None, id=ulid)
+    own = hass.data.get(_OWN_CONTEXTS)
+    if own is None:
+        own = hass.data[_OWN_CONTEXTS] = BoundedDict(_MAX_CONTEXTS)
+    own[context.id] = None
     hass.bus.async_fire(event, data, context=context)
     return context
 

@@ -315,7 +315,9 @@ class InboundProcessor:
             if incoming.update is None:
                 data["automatic"] = self.entry.runtime_data.client.sends_automatically_to(incoming.number)
         self.counts[event.removeprefix(f"{DOMAIN}_") + "_again" * incoming.repeat] += 1
-        context = async_fire(self._hass, event, data)
+        # A new item has a new id, which its context can have as well; making another one takes longer than the rest.
+        is_new = not (incoming.repeat or incoming.earlier)
+        context = async_fire(self._hass, event, data, ulid=incoming.seen.id if is_new else None)
         with event_context(context):
             async_signal(self._hass, signal, data)
             if incoming.update is not None:

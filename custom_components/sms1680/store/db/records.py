@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from ...client import InvalidMessageError, Outcome, Reason, mask_number, normalise_number
 from .matching import DeliveryState, MatchedBy, micros
@@ -99,9 +100,8 @@ class RecordedOutcome:
     transport: str | None = None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Uplink:
-    """An incoming SMS.
+class Uplink(NamedTuple):
+    """An incoming SMS. A tuple, because one is made for each push.
 
     id: the event's id, which a repeat shares. digest: identifies repeats. repeat: it arrived before.
     """
