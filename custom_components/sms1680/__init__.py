@@ -1,5 +1,6 @@
 """SMS 1680: sends messages through the enterprise SMS platform 1680 and fires events for the replies."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -64,7 +65,7 @@ from .inbound.endpoints import (
     async_update_listener,
 )
 from .issues import STORE_UNAVAILABLE, async_prune_issues, async_remove_issues
-from .outbound.pipeline import create_queue
+from .outbound.queued import create_queue
 from .outbound.unavailable_notify import async_watch_unavailable
 from .panel.register import async_serve_files, async_update_page
 from .panel.websocket import async_setup_websocket
@@ -102,7 +103,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     """Set up an account. No step needs the network: the entities exist whether the platform can be reached or not."""
     storage = hass.data[DATA_STORE]
     statistics = Statistics(hass, entry.entry_id, entry.options.get(CONF_PRICE))
-    await statistics.async_load()
+    refused_words = RefusedWords(hass, entry.entry_id)
+    conversation = Conversation(hass, entry)
+    await asyncio.gather(statistics.async_load(), refused_words.async_load(), conversation.async_load())
     async_prune_issues(hass, entry)
     health = AccountHealth(hass, entry)
     receipts = ReceiptRouter()
@@ -128,10 +131,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         budget.record(receipt)
 
     receipts.subscribe(on_receipt)
-    refused_words = RefusedWords(hass, entry.entry_id)
-    await refused_words.async_load()
-    conversation = Conversation(hass, entry)
-    await conversation.async_load()
     coordinator = BalanceCoordinator(hass, entry, failover, health) if failover.http is not None else None
     entry.runtime_data = data = Sms1680Data(
         client=client,

@@ -118,10 +118,11 @@ async def async_setup_entry(
     async_add_group_entities(
         hass, entry, async_add_entities, lambda subentry: OnDutySensor(hass, entry, subentry, "on_duty")
     )
-    async_add_entities(StatisticSensor(entry, description) for description in STATISTICS)
-    async_add_entities([WaitingMessagesSensor(hass, entry)])
+    own: list[SensorEntity] = [StatisticSensor(entry, description) for description in STATISTICS]
+    own.append(WaitingMessagesSensor(hass, entry))
     if (coordinator := entry.runtime_data.coordinator) is not None:
-        async_add_entities([BalanceSensor(entry, "balance", coordinator)])
+        own.append(BalanceSensor(entry, "balance", coordinator))
+    async_add_entities(own)
 
 
 @callback

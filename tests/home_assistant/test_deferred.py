@@ -30,7 +30,7 @@ from custom_components.sms1680.deferred import queue as later_module
 from custom_components.sms1680.deferred.models import QueuedMessage
 from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
 from custom_components.sms1680.inbound.registry import async_get_registry
-from custom_components.sms1680.outbound import pipeline as delivering
+from custom_components.sms1680.outbound import queued as delivering
 from custom_components.sms1680.store.db import MessageStore, StoreError
 from sms1680.sandbox import Config, Sandbox
 from tests.home_assistant.helpers import (

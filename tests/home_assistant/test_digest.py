@@ -15,7 +15,7 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680 import const
-from custom_components.sms1680.outbound import pipeline
+from custom_components.sms1680.outbound import queued
 from custom_components.sms1680.store.db import StoreError
 from sms1680 import estimate
 from sms1680.sandbox import Sandbox
@@ -514,19 +514,19 @@ async def test_a_digest_that_a_kill_interrupted_is_sent_again_only_if_it_was_not
     entry = await limited(number_limit=1)
     for text in ("开始", "水浸", "门磁"):
         await alarm(hass, text)
-    real = pipeline.send_with_safe_text
+    real = queued.send_with_safe_text
     marked: list[Any] = []
 
     async def killed(*args: Any, **kwargs: Any) -> Any:
         """Record the rows during the attempt; the program ends before its result is processed."""
-        monkeypatch.setattr(pipeline, "send_with_safe_text", real)
+        monkeypatch.setattr(queued, "send_with_safe_text", real)
         results = await real(*args, **kwargs)
         marked.extend(in_store(hass))
         rows = store_of(hass)._writer.submit(lambda database: list(database.iterdump())).result(10)
         marked.append([line for line in rows if 'INSERT INTO "later"' in line])
         return results
 
-    monkeypatch.setattr(pipeline, "send_with_safe_text", killed)
+    monkeypatch.setattr(queued, "send_with_safe_text", killed)
     await later(hass, freezer, minutes=11)
     *rows, dump = marked
     assert [going for _, going in rows] == [1, 1]

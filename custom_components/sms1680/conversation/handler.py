@@ -83,9 +83,10 @@ class Conversation:
 
     async def async_load(self) -> None:
         """Load the stored state of commands and questions."""
-        await self.commands.async_load()
+        _, history = await asyncio.gather(
+            self.commands.async_load(), async_get_history(self._hass, self._entry.entry_id)
+        )
         self.commands.remove_stale()
-        history = await async_get_history(self._hass, self._entry.entry_id)
         extensions = None
         if given := self._entry.options.get(CONF_QUESTION_EXTENSIONS):
             extension_range = ExtensionRange.parse(given)

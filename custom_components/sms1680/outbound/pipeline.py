@@ -7,37 +7,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from ..account.journal import SendContext
 from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
-from ..const import CONF_CMPP
-from ..deferred.attempt import Attempt, RunningMessages
+from ..deferred.attempt import RunningMessages
 from ..deferred.failures import async_fire_sent
-from ..deferred.models import HANDLED, DeliveryResult, QueuedMessage
+from ..deferred.models import DeliveryResult
 from ..deferred.policy import NO_POLICY, DeliveryPolicy
-from ..deferred.queue import DeferredQueue
 from ..deferred.retry_policy import pause_after
 from ..deferred.stored_alarms import StoredAlarms
 from ..recipients import Addressee
-from ..store.manager import StoreManager
 from .fallback import FailedMessage, FallbackRunner, check_fallback
-from .item import FALLS_BACK, OutboundItem
+from .item import OutboundItem
 from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, policy_for
-from .repeat import REPORT_WITHIN, BeforeRepeat, async_repeat, marked, repeats
+from .repeat import REPORT_WITHIN, BeforeRepeat, async_repeat, repeats
 from .send import send_with_safe_text
 from .shares import async_deliver_shares
 from .turns import in_turns
 
-_REPEAT: Final = "repeat"  # the step that sends a message once more
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
 
 
@@ -155,7 +148,7 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
         options,
         [item.policy.safe_text for item in items],
         batched=batched,
-        hold_back=lambda place, result: _async_wait_for_room(items[place], result),
+        hold_back=lambda place, result: async_wait_for_room(items[place], result),
     )
     starting.close()
     for result in results:
@@ -163,16 +156,16 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
     uncertain = [place for place, result in enumerate(results) if result.receipt.outcome is Outcome.UNKNOWN]
     repeated = await asyncio.gather(
         *(
-            _async_repeat(hass, items[place], results[place], partial(stored.async_before_repeat, place))
+            async_repeat_uncertain(hass, items[place], results[place], partial(stored.async_before_repeat, place))
             for place in uncertain
         )
     )
     for place, result in zip(uncertain, repeated, strict=True):
         results[place] = result
-    return results if options.at is not None else await _async_fall_back(hass, items, results)
+    return results if options.at is not None else await async_fall_back(hass, items, results)
 
 
-async def _async_repeat(
+async def async_repeat_uncertain(
     hass: HomeAssistant, item: OutboundItem, result: DeliveryResult, before: BeforeRepeat
 ) -> DeliveryResult:
     """Send a critical message with an unknown outcome once more; return the result that counts.
@@ -195,12 +188,12 @@ async def _async_repeat(
 
 async def _async_finish(item: OutboundItem, result: DeliveryResult) -> DeliveryResult:
     """Let a message wait if there is something to wait for; otherwise report its end if it failed."""
-    waits = await _async_fall_back_later(item, result)
+    waits = await async_fall_back_later(item, result)
     if not waits:
-        result = await _async_wait_for_room(item, result, after_fallback=True)
+        result = await async_wait_for_room(item, result, after_fallback=True)
     if result.receipt.outcome.is_failure and not result.is_over_limit:
         item.queue.digests.async_replan()  # the refund leaves room for others
-    await _async_await_report(item, result)
+    await async_await_report(item, result)
     result = await _async_keep_trying(item, result)
     failures = item.queue.failures
     if waits:
@@ -236,7 +229,7 @@ async def _async_hold_back(hass: HomeAssistant, items: Sequence[OutboundItem]) -
     return results
 
 
-async def _async_wait_for_room(
+async def async_wait_for_room(
     item: OutboundItem, result: DeliveryResult, *, queued: bool = False, after_fallback: bool = False
 ) -> DeliveryResult:
     """Let a message over one of our own limits wait for room; return its result, pending if it waits.
@@ -257,7 +250,7 @@ async def _async_wait_for_room(
     return replace(result, receipt=replace(result.receipt, outcome=Outcome.NOT_SENT), delayed_until=room)
 
 
-async def _async_fall_back(
+async def async_fall_back(
     hass: HomeAssistant, items: Sequence[OutboundItem], results: Sequence[DeliveryResult]
 ) -> list[DeliveryResult]:
     """Run the fallback of the messages that failed, once for those that share it."""
@@ -282,7 +275,7 @@ async def _async_fall_back(
     return results
 
 
-async def _async_fall_back_later(item: OutboundItem, result: DeliveryResult) -> bool:
+async def async_fall_back_later(item: OutboundItem, result: DeliveryResult) -> bool:
     """Let the fallback of a scheduled message wait for its time; return whether it does.
 
     A message that is still to be sent needs none yet.
@@ -293,7 +286,7 @@ async def _async_fall_back_later(item: OutboundItem, result: DeliveryResult) -> 
     return await item.queue.async_enqueue(item.queued(watched=True, missed=outcome.value), at)
 
 
-async def _async_await_report(item: OutboundItem, result: DeliveryResult) -> None:
+async def async_await_report(item: OutboundItem, result: DeliveryResult) -> None:
     """Let a critical message wait for its delivery report, so that it is repeated or falls back if none comes."""
     fallback, queue = item.policy.fallback, item.queue
     if result.receipt.outcome is not Outcome.ACCEPTED:
@@ -319,101 +312,3 @@ async def _async_keep_trying(item: OutboundItem, result: DeliveryResult) -> Deli
         if await item.queue.async_enqueue(queued, due):
             return replace(result, trying_until=until)
     return result
-
-
-# --- deferred messages ---
-
-
-def create_queue(hass: HomeAssistant, entry: ConfigEntry[Any], storage: StoreManager) -> DeferredQueue:
-    """Return the queue of an account's deferred messages, wired to these stages."""
-    return DeferredQueue(
-        hass,
-        entry,
-        storage.durable.store,
-        storage.for_entry(entry).store,
-        send=partial(_async_attempt, hass, entry),
-        run_fallback=partial(_async_run_fallback, hass, entry),
-    )
-
-
-async def _async_attempt(
-    hass: HomeAssistant, entry: ConfigEntry[Any], queue: DeferredQueue, attempt: Attempt
-) -> DeliveryResult:
-    """Try to send a queued message; run its fallback the first time that it is due."""
-    queued = attempt.message
-    addressee = queued.addressee(entry)
-    at = dt_util.utc_from_timestamp(queued.at) if queued.at is not None else None
-    context = SendContext(queued.automatic, cause=queued.cause, on_row=attempt.add)
-    options = MessageOptions(at, queued.extension, queued.priority, context=context, digest=attempt.digest)
-    if not options.is_critical and (until := await async_quiet_until(addressee, at or dt_util.utcnow())):
-        return DeliveryResult(addressee, Receipt(queued.number, Outcome.NOT_SENT), delayed_until=until)
-    item = OutboundItem(addressee, queued.text, queued.policy, options, Context(user_id=queued.user), queue)
-    text, safe_text = shorten_for([addressee], queued.text), queued.policy.safe_text
-    if queued.repeated:  # the end of the program interrupted the first attempt, by CMPP if the account has it
-        text, safe_text = marked(addressee, text), marked(addressee, safe_text) if safe_text else None
-        context = replace(context, avoid=CONF_CMPP)
-    message = text_to([addressee], text)
-    attempt_options = replace(options, context=replace(context, attempt_id=attempt.id, request_hook=attempt))
-    try:
-        check(hass, [addressee], message, options)
-    except ServiceValidationError:
-        return DeliveryResult(addressee, Receipt(queued.number, Outcome.REFUSED, reason=Reason.PARAMETER))
-    (result,) = await send_with_safe_text(
-        hass,
-        [addressee],
-        message,
-        attempt_options,
-        [safe_text],
-        hold_back=lambda _, over: _async_wait_for_room(item, over, queued=True, after_fallback=queued.tried),
-    )
-    if queued.repeated:
-        result = replace(result, repeated=result.receipt.outcome.may_arrive)
-    else:
-        result = await _async_repeat(hass, item, result, attempt.before_repeat)
-    if at is None and not queued.tried:
-        if queued.policy.fallback:
-            await attempt.before_fallback()
-        (result,) = await _async_fall_back(hass, [item], [result])
-        result = await _async_wait_for_room(item, result, queued=True, after_fallback=True)
-    elif at is not None and not result.is_over_limit and await _async_fall_back_later(item, result):
-        queue.failures.async_conclude([result.outgoing])
-    await _async_await_report(item, result)
-    return result
-
-
-async def _async_run_fallback(
-    hass: HomeAssistant, entry: ConfigEntry[Any], queued: QueuedMessage, why: str, *, may_repeat: bool
-) -> list[dict[str, str]]:
-    """Act on a message that was sent, but not delivered or not reported in time; return the steps.
-
-    may_repeat: the failure allows to send the message once more.
-    """
-    policy, addressee, steps = queued.policy, queued.addressee(entry), []
-    context = SendContext(queued.automatic, cause=queued.cause)
-    options = MessageOptions(None, queued.extension, queued.priority, context=context)
-    if policy.fallback:
-        runner = FallbackRunner(hass, policy.fallback, options, Context(user_id=queued.user))
-        failed = FailedMessage(addressee, queued.text, why, None, policy.safe_text, why not in FALLS_BACK)
-        ((*steps,),) = await runner.async_run([failed])
-    by_account = policy.fallback is not None and policy.fallback.account
-    if not may_repeat or queued.repeated or not repeats(policy, options) or entry.state is not ConfigEntryState.LOADED:
-        return steps
-    if any(step["to"] == by_account and step["outcome"] in HANDLED for step in steps):
-        return steps  # the other account has sent it to the same number
-    queue = entry.runtime_data.deferred
-    with RunningMessages([queue.failures]) as running:
-        options = options.with_on_row(running.add)
-
-        async def attempt() -> str | None:
-            return queued.attempt
-
-        again = await async_repeat(hass, addressee, queued.text, options, queued.transport, attempt)
-        if again is None:
-            return steps
-        handled = any(step["outcome"] in HANDLED for step in steps)
-        if again.receipt.outcome is Outcome.ACCEPTED and not handled:
-            item = OutboundItem(addressee, queued.text, policy, options, Context(user_id=queued.user), queue)
-            await _async_await_report(item, replace(again, repeated=True))
-        else:
-            queue.failures.async_conclude([again.outgoing])
-    return [*steps, {"to": _REPEAT, "outcome": again.receipt.outcome.value}]
