@@ -1,10 +1,10 @@
 """Pushes through Home Assistant: the number per second, and the time until an automation acts.
 
 Each is compared with a plain webhook on the same server, in alternating rounds: one that only answers, Home Assistant's
-own webhook trigger, and one that only fires an event. Another webhook does the minimum of a push with Home Assistant's
-own means: it fires an event and writes the states of two event entities. The pushes come from another process over real
-sockets, through all of Home Assistant's middlewares. Each has a different text, so that none is a duplicate. Nothing is
-stored on the disk: the account is configured so, and no recorder runs.
+own webhook trigger, and one that only fires an event. "The least" does a push with Home Assistant's own means: it fires
+an event and writes the states of two event entities. The pushes come from another process over real sockets, through
+all of Home Assistant's middlewares. Each has a different text, so that none is a duplicate. No recorder runs. The
+account keeps nothing on the disk, then its messages, and then has a thousand recipients.
 
     .venv/ha-newest/bin/python benchmarks/home_assistant/pushes.py
 """
@@ -40,7 +40,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 import custom_components.sms1680.const as const  # noqa: E402, PLR0402
 from custom_components.sms1680.trigger import SUPPORTS_TRIGGERS  # noqa: E402
 
-ROUNDS, PUSHES, CONNECTIONS = 9, 4000, 8
+ROUNDS, PUSHES, CONNECTIONS, MANY = 7, 4000, 8, 1000
 LATENCIES = 1000
 OURS, OUR_SECRET = "ours-webhook", "ours-secret"
 BARE, TRIGGER, FIRING, LEAST = "bare-webhook", "trigger-webhook", "firing-webhook", "least-webhook"
@@ -121,8 +121,8 @@ class BareEvents(EventEntity):
     _attr_should_poll = False
 
 
-def entry(options: dict[str, Any]) -> MockConfigEntry:
-    """Return an account with two recipients and an unreachable gateway."""
+def entry(options: dict[str, Any], recipients: int = 2) -> MockConfigEntry:
+    """Return an account with some recipients, who include the sender, and an unreachable gateway."""
     http = {"username": "user", const.CONF_PASSWORD_MD5: "0" * 32, const.CONF_PRODUCT_ID: "1"}
     return MockConfigEntry(
         domain=const.DOMAIN,
@@ -141,7 +141,7 @@ def entry(options: dict[str, Any]) -> MockConfigEntry:
                 title=name,
                 unique_id=number,
             )
-            for name, number in (("alice", "13800000001"), ("bob", "13800000002"))
+            for name, number in ((f"recipient {place}", f"138{place:08d}") for place in range(1, recipients + 1))
         ],
     )
 
@@ -171,10 +171,10 @@ async def prepare(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, "webhook", {})
 
 
-async def set_up(hass: HomeAssistant, options: dict[str, Any]) -> Bench:
-    """Set up everything except the automations. options: the account's options."""
+async def set_up(hass: HomeAssistant, options: dict[str, Any], recipients: int = 2) -> Bench:
+    """Set up everything except the automations. options, recipients: of the account."""
     await prepare(hass)
-    account = entry(options)
+    account = entry(options, recipients)
     account.add_to_hass(hass)
     assert await hass.config_entries.async_setup(account.entry_id)
 
@@ -232,37 +232,58 @@ async def automate(bench: Bench, name: str) -> None:
     await bench.hass.async_block_till_done()
 
 
+async def rates(bench: Bench, account: str, rounds: int) -> None:
+    """Print the pushes per second and the CPU time of each, with the ratios to the least that Home Assistant needs."""
+    paths = {
+        "a webhook that only answers": f"/api/webhook/{BARE}",
+        "the least": f"/api/webhook/{LEAST}",
+        "our webhook": f"/api/webhook/{OURS}",
+        "our channel": f"/api/sms1680/{OUR_SECRET}/1603/mo",
+    }
+    least = paths["the least"]
+    found = [{path: await bench.rate(path) for path in paths.values()} for _ in range(rounds)]
+    for name, path in paths.items():
+        speed, work = (statistics.median(one[path][place] for one in found) for place in (0, 1))
+        by_rate = sorted(one[path][0] / one[least][0] for one in found)
+        by_work = sorted(one[least][1] / one[path][1] for one in found)
+        print(
+            f"{account}, {name}: {speed:.0f} pushes per second, {work:.0f} µs of CPU time each; to the least "
+            f"{statistics.median(by_rate):.2f} ({by_rate[0]:.2f} to {by_rate[-1]:.2f}), by CPU time "
+            f"{statistics.median(by_work):.2f} ({by_work[0]:.2f} to {by_work[-1]:.2f})"
+        )
+
+
+async def latencies(bench: Bench) -> None:
+    """Print the time from a push to the first action of an automation."""
+    hooks = {"webhook trigger": TRIGGER, "bare event": FIRING, "our event": OURS}
+    if SUPPORTS_TRIGGERS:
+        hooks["our trigger"] = OURS
+    for _ in range(2):
+        for name, hook in hooks.items():
+            await automate(bench, name)
+            found = await bench.latencies(f"/api/webhook/{hook}", name)
+            p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+            print(f"{name}: to the first action p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+
+
 async def main() -> None:
     """Measure, and print each figure with its ratio."""
-    ours, bare, least = (f"/api/webhook/{name}" for name in (OURS, BARE, LEAST))
-    channel = f"/api/sms1680/{OUR_SECRET}/1603/mo"
-    with tempfile.TemporaryDirectory() as folder:
-        async with async_test_home_assistant(config_dir=folder) as hass:
-            bench = await set_up(hass, {const.CONF_KEEP_DAYS: 0})
-            print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}")
-            paths = {
-                "a webhook that only answers": bare,
-                "one that fires and writes two states": least,
-                "our webhook": ours,
-                "our channel": channel,
-            }
-            rounds = [{path: await bench.rate(path) for path in paths.values()} for _ in range(ROUNDS)]
-            for name, path in paths.items():
-                speed = statistics.median(found[path][0] for found in rounds)
-                ratio = statistics.median(found[path][0] / found[bare][0] for found in rounds)
-                work = statistics.median(found[path][1] for found in rounds)
-                print(f"{name}: {speed:.0f} pushes per second ({ratio:.2f}), {work:.0f} µs of CPU time each")
-            hooks = {"webhook trigger": TRIGGER, "bare event": FIRING, "our event": OURS}
-            if SUPPORTS_TRIGGERS:
-                hooks["our trigger"] = OURS
-            for _ in range(2):
-                for name, hook in hooks.items():
-                    await automate(bench, name)
-                    found = await bench.latencies(f"/api/webhook/{hook}", name)
-                    p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
-                    print(f"{name}: to the first action p50 {p50:.2f} ms, p99 {p99:.2f} ms")
-            await bench.server.close()
-            await hass.async_stop(force=True)
+    print(f"Home Assistant {ha_const.__version__}, Python {sys.version.split()[0]}")
+    off = {const.CONF_KEEP_DAYS: 0}
+    accounts: tuple[tuple[str, dict[str, Any], int], ...] = (
+        ("nothing kept", off, 2),
+        ("kept on the disk", {}, 2),
+        (f"nothing kept, {MANY} recipients", off, MANY),
+    )
+    for account, options, recipients in accounts:
+        with tempfile.TemporaryDirectory() as folder:
+            async with async_test_home_assistant(config_dir=folder) as hass:
+                bench = await set_up(hass, options, recipients)
+                await rates(bench, account, ROUNDS)
+                if account == accounts[0][0]:
+                    await latencies(bench)
+                await bench.server.close()
+                await hass.async_stop(force=True)
 
 
 if __name__ == "__main__":
