@@ -175,11 +175,12 @@ class CarrierTable:
         [
             (HEAD + b'Content-Type: text/html; charset="GBK"\r\nContent-Length: 4\r\n\r\n', "gbk", True),
             (HEAD + b"Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n", None, True),
+            (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n", None, True),
             (b"HTTP/1.0 200 OK\r\n\r\n", None, False),
         ],
     )
     def test_charset_and_length(self, gateway: Make, answer: bytes, charset: str | None, complete: bool) -> None:
-        body = b"4\r\n1,\xb9\xfe\r\n0\r\n\r\n" if b"chunked" in answer else b"1,\xb9\xfe"
+        body = b"4;x=y\r\n1,\xb9\xfe\r\n0\r\n\r\n" if b"chunked" in answer else b"1,\xb9\xfe"
         came = self.exchange(self.post(gateway(answer + body).url), 5)
         assert came == self.response_class(200, b"1,\xb9\xfe", charset, complete)
 
@@ -209,6 +210,13 @@ class CarrierTable:
         results = self.exchanges(self.timeouts_class(5, 5), *[self.post(peer.url)] * 3)
         assert [type(result) for result in results] == [self.response_class] * 3
         assert peer.connections == (1 if self.keeps_connections else 3)
+
+    def test_connection_of_a_chunked_response_is_used_again(self, gateway: Make) -> None:
+        chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n1,\r\n2;x=y\r\n26\r\n0\r\n\r\n"
+        peer = gateway(chunked, chunked, stays=True)
+        results = self.exchanges(self.timeouts_class(5, 5), *[self.post(peer.url)] * 2)
+        assert results == [self.response_class(200, b"1,26", None, complete_length=True)] * 2
+        assert peer.connections == (1 if self.keeps_connections else 2)
 
     def test_connection_that_was_closed_meanwhile_is_not_used(self, gateway: Make) -> None:
         peer = gateway(OK, CLOSE, OK, CLOSE)

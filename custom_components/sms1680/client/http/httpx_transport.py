@@ -8,6 +8,7 @@ only the time between two reads, so a gateway that sends an octet at a time coul
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -58,6 +59,7 @@ def _without_reason(record: logging.LogRecord) -> bool:
     return True
 
 
+_CHUNK_SIZE: Final = re.compile(rb"([0-9a-fA-F]+)(?:;[^\r\n]*)?\r\n")
 _url = lru_cache(maxsize=32)(_QuietURL)
 logging.getLogger("httpx").addFilter(_without_reason)
 
@@ -292,9 +294,8 @@ def _had_more(response: httpx.Response, body: bytes) -> bool:
     rest = received.octets.partition(b"\r\n\r\n")[2]
     if "transfer-encoding" not in response.headers:
         return rest != body
-    while rest:
-        size, _, rest = rest.partition(b"\r\n")
-        octets = int(size.partition(b";")[0], 16)  # httpcore has read it
+    while chunk := _CHUNK_SIZE.match(rest):
+        octets, rest = int(chunk[1], 16), rest[chunk.end() :]
         if not octets:
             return rest != b"\r\n"
         rest = rest[octets + 2 :]
