@@ -147,8 +147,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     )
     statistics.async_start()
     entry.async_on_unload(statistics.async_stop)
-    await async_load_alarms(hass, entry)
-    await async_load_assist(hass, entry)
+    await asyncio.gather(async_load_alarms(hass, entry), async_load_assist(hass, entry))
     async_register_push(hass, entry)
     hass.data[DATA_FORMER].async_restore(entry)
     # The devices of the recipients refer to that of the account.
