@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import voluptuous as vol
@@ -220,8 +221,10 @@ async def test_failure_of_one_store_does_not_keep_messages_in_the_other(
     disk, memory = hass.data[DATA_STORE].intakes
     await hass.async_add_executor_job(disk.store.close)
     assert (await asyncio.wrap_future(memory.store.counts(entry.entry_id))).outgoing
-    with pytest.raises(HomeAssistantError):
-        await purge(hass)
+    with patch("custom_components.sms1680.actions.history.async_purge_restored_states") as states:
+        with pytest.raises(HomeAssistantError):
+            await purge(hass)
+        states.assert_awaited_once()
     assert not (await asyncio.wrap_future(memory.store.counts(entry.entry_id))).outgoing
     gc.collect()
     await hass.async_block_till_done()

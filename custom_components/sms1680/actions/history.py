@@ -128,18 +128,24 @@ async def _async_waiting(hass: HomeAssistant, query: HistoryQuery) -> list[Waiti
 
 
 async def async_purge_messages(call: ServiceCall) -> ServiceResponse:
-    """Delete stored and queued messages, and closed alarms unless only some numbers are selected."""
+    """Delete stored and queued messages, and closed alarms unless only some numbers are selected.
+
+    A store that fails keeps nothing else from being deleted.
+    """
     await async_authorise_admin(call)
     hass, selection = call.hass, Selection(**_selection(call))
+    purged, failed = 0, None
     try:
         purged = await hass.data[DATA_STORE].async_purge(selection)
     except StoreError as error:
-        raise store_error(error) from None
+        failed = store_error(error)
     if selection.recipients is None and selection.numbers is None:
         for entry in hass.config_entries.async_entries(DOMAIN):
             if selection.entries is None or entry.entry_id in selection.entries:
                 purged += await async_purge_alarms(hass, entry, selection.until)
     await async_purge_restored_states(call.hass)
+    if failed is not None:
+        raise failed
     return {"purged": purged} if call.return_response else None
 
 
