@@ -72,6 +72,28 @@ def test_default_limits_match_the_documentation() -> None:
     assert (limits.hour, limits.day, limits.reserve, limits.number) == (600, 1000, 200, 120)
 
 
+def test_large_call_is_counted_in_steps(clock: Clock) -> None:
+    guard = SpendingGuard("large", SpendingLimits(hour=2100, day=None, number=None), clock)
+    messages = [(f"139{place:08d}", 1) for place in range(2500)]
+    steps = Returning(guard.reserve(messages, critical=False, automatic=False))
+    assert list(steps) == [0.0, 0.0]
+    reservation = steps.value
+    assert reservation.admitted == list(range(2100))
+    assert list(reservation.refused) == list(range(2100, 2500))
+    failed = Receipt("", Outcome.NOT_SENT)
+    done(guard.refund(reservation, [failed] * 2100))
+    assert guard.spending() == Spending(0, 0)
+
+
+def test_cancelled_large_call_costs_nothing(clock: Clock) -> None:
+    guard = SpendingGuard("cancelled", UNLIMITED, clock)
+    steps = guard.reserve([(f"139{place:08d}", 1) for place in range(2500)], critical=False, automatic=False)
+    assert next(steps) == 0.0
+    assert guard.spending() == Spending(1000, 1000)
+    steps.close()
+    assert guard.spending() == Spending(0, 0)
+
+
 def test_parts_of_an_hour_and_of_a_day(clock: Clock) -> None:
     guard = SpendingGuard("a", SpendingLimits(hour=6, day=10, reserve=2, number=None), clock)
     assert reasons(guard, 3, 3, 1) == [None, None, Reason.HOURLY_LIMIT]

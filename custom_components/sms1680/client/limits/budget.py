@@ -4,6 +4,7 @@ Like the rate limiter, it belongs to the account and is shared by the processes 
 is refused with its own reason and costs nothing. Nothing here sleeps or reads its own clock.
 """
 
+import contextlib
 import hashlib
 import logging
 import sqlite3
@@ -150,15 +151,21 @@ class SpendingGuard:
             return (yield from self._reserve_together(messages, critical=critical, automatic=automatic))
         entries: dict[int, int | None] = {}
         refused: dict[int, Reason] = {}
-        for start in range(0, len(messages), _TOGETHER):
-            if start:
-                yield 0.0
-            before, some = self._ledger, messages[start : start + _TOGETHER]
-            part = yield from self._reserve_together(some, critical=critical, automatic=automatic)
-            if self._ledger is not before:  # it was replaced: the entries of the earlier one cannot be refunded
-                entries = dict.fromkeys(entries)
-            entries.update((start + item, entry) for item, entry in part.entries.items())
-            refused.update((start + item, reason) for item, reason in part.refused.items())
+        try:
+            for start in range(0, len(messages), _TOGETHER):
+                if start:
+                    yield 0.0
+                before, some = self._ledger, messages[start : start + _TOGETHER]
+                part = yield from self._reserve_together(some, critical=critical, automatic=automatic)
+                if self._ledger is not before:  # it was replaced: the entries of the earlier one cannot be refunded
+                    entries = dict.fromkeys(entries)
+                entries.update((start + item, entry) for item, entry in part.entries.items())
+                refused.update((start + item, reason) for item, reason in part.refused.items())
+        except GeneratorExit:  # the call was cancelled, and nothing of it will be sent
+            counted = [entry for entry in entries.values() if entry is not None]
+            with contextlib.suppress(LedgerBusyError, LedgerError), self._ledger.writing():
+                self._ledger.remove(counted)
+            raise
         return Reservation(entries, refused, self._ledger)
 
     def _reserve_together(
