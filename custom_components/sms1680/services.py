@@ -1,5 +1,7 @@
 """Registers the actions of the integration."""
 
+from functools import partial
+
 from homeassistant.core import HomeAssistant, SupportsResponse, callback
 
 from .actions.ask_question import ASK_QUESTION, async_ask_question
@@ -22,6 +24,7 @@ from .duty.actions import (
     async_raise_alarm,
     async_resolve_alarm,
 )
+from .duty.manager import async_purge_alarms
 
 
 @callback
@@ -37,7 +40,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         ("estimate", async_estimate, ESTIMATE, only),
         ("get_messages", async_get_messages, GET_MESSAGES, only),
         ("cancel_message", async_cancel_message, CANCEL_MESSAGE, optional),
-        ("purge_messages", async_purge_messages, PURGE_MESSAGES, optional),
+        ("purge_messages", partial(async_purge_messages, purge_alarms=async_purge_alarms), PURGE_MESSAGES, optional),
         ("raise_alarm", async_raise_alarm, RAISE_ALARM, optional),
         ("acknowledge", async_acknowledge, CHANGE_ALARM, optional),
         ("resolve_alarm", async_resolve_alarm, CHANGE_ALARM, optional),

@@ -1,11 +1,13 @@
 """The actions `get_messages` and `purge_messages`, for administrators and automations."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import voluptuous as vol
 from homeassistant.auth.permissions.const import POLICY_READ
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse
 from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
 from homeassistant.helpers import config_validation as cv, device_registry as dr
@@ -15,7 +17,6 @@ from homeassistant.util import dt as dt_util
 from ..account.delivery_state import state_response
 from ..const import ATTR_CONFIG_ENTRY_ID, DOMAIN
 from ..deferred.waiting import WaitingMessage, async_scheduled_messages, queued_messages
-from ..duty.manager import async_purge_alarms
 from ..errors import action_error, validation_error
 from ..events.causes import async_describe_causes
 from ..recipients import recipients
@@ -39,6 +40,9 @@ ATTR_UNTIL: Final = "until"
 ATTR_DIRECTION: Final = "direction"
 ATTR_STATE: Final = "state"
 ATTR_LIMIT: Final = "limit"
+
+# Deletes what an account's duty groups store of the time before a given one, and returns the number.
+PurgeAlarms = Callable[[HomeAssistant, ConfigEntry[Any], datetime | None], Awaitable[int]]
 
 _DEFAULT_LIMIT: Final = 50
 _MOST: Final = 1000
@@ -127,10 +131,11 @@ async def _async_waiting(hass: HomeAssistant, query: HistoryQuery) -> list[Waiti
     )
 
 
-async def async_purge_messages(call: ServiceCall) -> ServiceResponse:
+async def async_purge_messages(call: ServiceCall, *, purge_alarms: PurgeAlarms) -> ServiceResponse:
     """Delete stored and queued messages, and closed alarms unless only some numbers are selected.
 
-    A store that fails keeps nothing else from being deleted.
+    A store that fails keeps nothing else from being deleted. purge_alarms: is given, because actions do not know the
+    duty groups.
     """
     await async_authorise_admin(call)
     hass, selection = call.hass, Selection(**_selection(call))
@@ -142,7 +147,7 @@ async def async_purge_messages(call: ServiceCall) -> ServiceResponse:
     if selection.recipients is None and selection.numbers is None:
         for entry in hass.config_entries.async_entries(DOMAIN):
             if selection.entries is None or entry.entry_id in selection.entries:
-                purged += await async_purge_alarms(hass, entry, selection.until)
+                purged += await purge_alarms(hass, entry, selection.until)
     await async_purge_restored_states(call.hass)
     if failed is not None:
         raise failed

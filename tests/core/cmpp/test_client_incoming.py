@@ -357,7 +357,7 @@ async def test_item_queued_longer_than_half_of_t_is_resent(gateway: Any, connect
         await given_up.wait()
     gateway.lines[-1].say(*others)
     await gateway.until(DeliverResp, 4)  # each copy has its answer
-    assert taken == ["1", "2", "3"]
+    assert sorted(taken) == ["1", "2", "3"]  # on a busy machine, one of them can still be in time before its copy
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------

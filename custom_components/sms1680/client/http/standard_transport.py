@@ -37,14 +37,14 @@ class StandardTransport:
     def __init__(self, timeouts: Timeouts = _TIMEOUTS, *, tls: ssl.SSLContext | None = None) -> None:
         self._timeouts = timeouts
         self._tls = tls
-        self._idle: deque[_Connection] = deque()
+        self._idle: deque[_StandardConnection] = deque()
         self._is_closed = False
 
     def exchange(self, request: Request) -> Response | TransportError:
         """Return the response or the error; never raise."""
         parts = _split(request.url) if not request.secret_url else urlsplit(request.url)
         limit = _Limit(self._timeouts)
-        connection: _Connection | None = None
+        connection: _StandardConnection | None = None
         try:
             connection = self._connection(parts.scheme, parts.netloc)
             connection.limit = limit
@@ -74,7 +74,7 @@ class StandardTransport:
         while self._idle:
             self._idle.pop().close()
 
-    def _connection(self, scheme: str, netloc: str) -> "_Connection":
+    def _connection(self, scheme: str, netloc: str) -> "_StandardConnection":
         """Return an idle connection that its peer has not closed, or a new one."""
         with contextlib.suppress(IndexError):  # another thread can have taken the last one
             while True:
@@ -82,7 +82,7 @@ class StandardTransport:
                 if connection.address == (scheme, netloc) and connection.is_usable():
                     return connection
                 connection.close()
-        return _Connection(scheme, netloc, self._tls_of(scheme), self._timeouts.connect)
+        return _StandardConnection(scheme, netloc, self._tls_of(scheme), self._timeouts.connect)
 
     def _tls_of(self, scheme: str) -> ssl.SSLContext | None:
         if scheme == "http":
@@ -122,12 +122,12 @@ class _Limit:
             raise HTTPException("the response is too long")
 
 
-class _Connection(HTTPConnection):
+class _StandardConnection(HTTPConnection):
     """A connection that respects the limit of the exchange that uses it, and never connects again by itself."""
 
     auto_open = 0
     limit: _Limit
-    reader: "_Reader"
+    reader: "_ResponseReader"
 
     def __init__(self, scheme: str, netloc: str, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
         self.address = scheme, netloc
@@ -158,9 +158,9 @@ class _Connection(HTTPConnection):
             self.limit.begun = True
             self.sock.sendall(data[start : start + _WRITTEN_AT_ONCE])
 
-    def makefile(self, _mode: str) -> "_Reader":
+    def makefile(self, _mode: str) -> "_ResponseReader":
         """Return what the response is read from."""
-        self.reader = _Reader(_Incoming(self.sock, self.limit))
+        self.reader = _ResponseReader(_RawResponse(self.sock, self.limit))
         return self.reader
 
     def response_class(self, _sock: object, *, method: str | None = None) -> HTTPResponse:  # type: ignore[override]
@@ -168,7 +168,7 @@ class _Connection(HTTPConnection):
         return HTTPResponse(self, method=method)  # type: ignore[arg-type]
 
 
-class _Incoming(io.RawIOBase):
+class _RawResponse(io.RawIOBase):
     """The octets of a response as they arrive, within the limit."""
 
     def __init__(self, sock: socket.socket, limit: _Limit) -> None:
@@ -194,7 +194,7 @@ class _Incoming(io.RawIOBase):
         super().close()
 
 
-class _Reader(io.BufferedReader):
+class _ResponseReader(io.BufferedReader):
     """The buffer of a response. had_more: octets came after the end of the response."""
 
     had_more = False
