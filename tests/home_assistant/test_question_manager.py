@@ -164,6 +164,14 @@ def test_reply_to_a_foreign_extension_is_no_answer(manager: QuestionManager, clo
     assert manager.match_reply(ALICE, "07", "好的", foreign=True) == AnswerMatch("yes", over=True, already=True)
 
 
+def test_reply_to_the_bare_access_number_answers_a_question_without_extension(
+    manager: QuestionManager, clock: Clock
+) -> None:
+    """The bare number counts as a recipient's if one of the recipients has no extension."""
+    ask(manager, clock, ALICE)
+    assert manager.match_reply(ALICE, "", "好的", foreign=True) == AnswerMatch("yes", over=False)
+
+
 def test_first_or_last_answer_ends_the_question(manager: QuestionManager, clock: Clock) -> None:
     first, every = ask(manager, clock, ALICE, BOB), ask(manager, clock, "13800000003", "13800000004", wait_for_all=True)
     manager.match_reply(BOB, "", "否")

@@ -257,7 +257,7 @@ class QuestionManager:
             asked = self._open.get(slot) or self._history.get(slot, self._clock())
             if asked is None:
                 continue
-            if slot[1] is None and foreign and asked.extension != extension:
+            if slot[1] is None and foreign and (asked.extension or "") != extension:
                 return None
             return self._match(slot, asked, text)
         if self._extensions is not None and not foreign and extension in self._extensions.range:
