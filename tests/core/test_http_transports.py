@@ -18,6 +18,7 @@ from carrier_table import CarrierTable, Make, gateway
 from support.gateway import OK, write_certificate
 
 from sms1680 import Account, AsyncClient, Client, InvalidSettingError, Outcome
+from sms1680.http import httpx_transport
 from sms1680.http.announcement import AsyncHTTPTransport
 from sms1680.http.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from sms1680.http.standard_transport import StandardTransport
@@ -145,6 +146,16 @@ def test_failing_socks_proxy_sends_nothing(exchange: Exchange, gateway: Make, *,
     assert isinstance(came, TransportError)
     assert not came.begun
     assert proxy.requests[0].startswith(b"\x05")
+
+
+def test_httpx_without_its_private_choice_of_a_transport_sends_through_its_client(
+    exchange: Exchange, gateway: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(httpx_transport, "_choice_of_transport", lambda _: None)
+    server = gateway(OK)
+    came = exchange(post(server.url))
+    assert isinstance(came, Response)
+    assert (came.status, len(server.requests)) == (200, 1)
 
 
 @pytest.mark.parametrize("make", [HttpxTransport, AsyncHttpxTransport])

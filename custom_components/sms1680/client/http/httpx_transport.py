@@ -72,16 +72,14 @@ class HttpxTransport:
         self._timeout = _httpx_timeout(timeouts)
         with _checked_settings():
             self._client = httpx.Client(timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False)
-        # The client's own way would read cookies and look for redirects after each response, which costs more than
-        # our whole client. The client is used for its choice of a proxy.
-        self._transport_of: Callable[[httpx.URL], httpx.BaseTransport] = self._client._transport_for_url  # noqa: SLF001
+        self._transport_of: Callable[[httpx.URL], httpx.BaseTransport] | None = _choice_of_transport(self._client)
 
     def exchange(self, request: Request) -> Response | TransportError:
         """Return the response or the error; never raise."""
         limit = _LIMITS.limit = _TimeLimit(self._timeouts)
         try:
             built = _build(request, self._timeout, limit.on_event)
-            with closing(self._transport_of(built.url).handle_request(built)) as response:
+            with closing(self._send(built)) as response:
                 body = _Octets(LONGEST_RESPONSE)
                 for chunk in cast("httpx.SyncByteStream", response.stream):
                     body.add(chunk)
@@ -90,6 +88,11 @@ class HttpxTransport:
         except Exception as error:  # noqa: BLE001
             return _transport_error(error, begun=limit.begun)
         return _response(response, body.octets)
+
+    def _send(self, built: httpx.Request) -> httpx.Response:
+        if self._transport_of is not None:
+            return self._transport_of(built.url).handle_request(built)
+        return self._client.send(built, stream=True, auth=None, follow_redirects=False)
 
     def close(self) -> None:
         """Close the client."""
@@ -117,7 +120,7 @@ class AsyncHttpxTransport:
             self._client = client or httpx.AsyncClient(
                 timeout=self._timeout, proxy=proxy, verify=verify, follow_redirects=False
             )
-        self._transport_of: Callable[[httpx.URL], httpx.AsyncBaseTransport] = self._client._transport_for_url  # noqa: SLF001
+        self._transport_of: Callable[[httpx.URL], httpx.AsyncBaseTransport] | None = _choice_of_transport(self._client)
 
     async def exchange(self, request: Request, announcement: Announcement | None = None) -> Response | TransportError:
         """Return the response or the error; never raise.
@@ -149,19 +152,30 @@ class AsyncHttpxTransport:
             return _transport_error(error, begun=beginning.begun)
 
     async def _send(self, built: httpx.Request) -> httpx.Response:
-        if self._owns_client:
-            # As in the blocking transport. A caller's client can have event hooks.
+        if self._owns_client and self._transport_of is not None:  # a caller's client can have event hooks
             return await self._transport_of(built.url).handle_async_request(built)
         return await self._client.send(built, stream=True, auth=None, follow_redirects=False)
 
     def _reports_events(self, request: Request) -> bool:
         """Return whether the events of httpcore will arrive. A caller's client with another transport has none."""
-        return self._owns_client or isinstance(self._transport_of(_url(request.url)), httpx.AsyncHTTPTransport)
+        if self._owns_client:
+            return True
+        transport = self._transport_of(_url(request.url)) if self._transport_of is not None else None
+        return isinstance(transport, httpx.AsyncHTTPTransport)
 
     async def aclose(self) -> None:
         """Close the client unless the caller owns it."""
         if self._owns_client:
             await self._client.aclose()
+
+
+def _choice_of_transport(client: httpx.Client | httpx.AsyncClient) -> Any:  # noqa: ANN401 - one type for each client
+    """Return the client's private choice of a transport, by proxies and schemes. None if this httpx has none.
+
+    The client's own way would read cookies and look for redirects after each response, which costs more than our whole
+    client.
+    """
+    return getattr(client, "_transport_for_url", None)
 
 
 def _is_for_proxy(info: dict[str, Any]) -> bool:
