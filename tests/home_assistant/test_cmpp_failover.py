@@ -27,7 +27,7 @@ from custom_components.sms1680.store.manager import DATA_STORE
 from sms1680.sandbox import Fault, Sandbox
 from sms1680.sandbox.cmpp.faults import CMPPFault
 from sms1680.sandbox.verdicts import Verdict
-from tests.home_assistant.helpers import ALICE, BOB, BOTH, MakeEntry, SetUp, Until, send_text, sent
+from tests.home_assistant.helpers import ALICE, BOB, BOTH, MakeEntry, SetUp, Until, poll, send_text, sent
 
 
 @pytest.fixture(autouse=True)
@@ -369,7 +369,7 @@ async def test_balance_requires_http() -> None:
 
 
 async def test_call_cancelled_before_it_is_journaled_is_not_sent(
-    hass: HomeAssistant, entry: MockConfigEntry, recorded: list[Receipt], sandbox: Sandbox, until: Until
+    hass: HomeAssistant, entry: MockConfigEntry, recorded: list[Receipt], sandbox: Sandbox
 ) -> None:
     store = hass.data[DATA_STORE].for_entry(entry).store
     disk = threading.Event()
@@ -380,7 +380,7 @@ async def test_call_cancelled_before_it_is_journaled_is_not_sent(
     disk.set()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    await until(lambda: recorded)
+    await poll(lambda: recorded)
     assert [(receipt.outcome, receipt.reason) for receipt in recorded] == [(Outcome.NOT_SENT, Reason.CANCELLED)]
     await asyncio.sleep(0)  # the answer is written in the next turn of the loop
     (stored,) = await asyncio.wrap_future(store.messages(HistoryQuery(entries=[entry.entry_id])))

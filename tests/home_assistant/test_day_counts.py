@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -115,8 +116,15 @@ async def test_only_changed_states_are_written_and_repeated_reports_do_not_count
     assert sorted(written) == ["sensor.home_delivered_today", TIME]
 
 
+@pytest.fixture
+def quiet_recorder(caplog: pytest.LogCaptureFixture) -> None:
+    """Keep the statements of the recorder's thread out of the log: it writes them also between two tests."""
+    for logger in ("sqlalchemy", "homeassistant.components.recorder"):
+        caplog.set_level(logging.WARNING, logger)
+
+
 @pytest.fixture(name="_recorder")
-def recorder(recorder_mock: Recorder, enable_custom_integrations: None) -> None:
+def recorder(quiet_recorder: None, recorder_mock: Recorder, enable_custom_integrations: None) -> None:
     """Start the recorder before Home Assistant, as it demands."""
 
 

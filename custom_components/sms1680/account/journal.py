@@ -33,6 +33,7 @@ from .messages import OutgoingMessage
 
 # Seconds. A disk that hangs must not keep an alarm from being sent.
 _STORE_TIMEOUT: Final = 2.0
+_MANY: Final = 100  # items of one message, from which it lets the event loop run in between
 
 type OnRow = Callable[[str, int], object]
 
@@ -218,7 +219,8 @@ class JournaledClient:
         index = {item: index for index, item in enumerate(first)}
         message = message.select(list(first.values()))
         batch = self._open(list(zip(message.numbers, message.texts, strict=True)), options, context)
-        await asyncio.sleep(0)  # nothing is noted yet, and the next steps of a large message take their time
+        if len(message.numbers) > _MANY:  # the next steps take their time, and nothing is noted yet
+            await asyncio.sleep(0)
         self._batches.add(batch)
         store, dispatch = batch.intake.store, batch.dispatch
         if context.batches is not None:
