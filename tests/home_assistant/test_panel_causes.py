@@ -11,6 +11,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680.events.causes import cause_of
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
@@ -98,6 +99,19 @@ async def test_removed_automation_and_user_leave_no_cause(hass: HomeAssistant, a
     er.async_get(hass).async_remove("automation.back_door")
     await hass.async_block_till_done()
     assert await shown(admin) == [None, None]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_disabled_automation_is_still_named(hass: HomeAssistant, admin: Ask) -> None:
+    await automate(hass, SEND)
+    er.async_get(hass).async_update_entity("automation.back_door", disabled_by=er.RegistryEntryDisabler.USER)
+    await hass.async_block_till_done()
+    assert hass.states.get("automation.back_door") is None
+    assert await shown(admin) == [DOOR_CAUSE]
+
+
+async def test_message_without_a_context_has_no_cause(hass: HomeAssistant) -> None:
+    assert cause_of(hass, None) is None
 
 
 async def test_waiting_message_keeps_its_cause(
