@@ -168,6 +168,21 @@ def test_segment_repeated_after_the_complete_message_is_a_duplicate() -> None:
     assert inbound.processor.deadline == 30.0 or inbound.processor.deadline is None
 
 
+def test_segment_that_comes_again_under_new_ids_fills_no_memory() -> None:
+    inbound = Inbound()
+    for _ in range(500):
+        assert inbound.feed(bytes((5, 0, 3, 1, 2, 1)) + b"a", tp_udhi=1) == []
+    [whole] = inbound.feed(bytes((5, 0, 3, 1, 2, 2)) + b"b", tp_udhi=1)
+    assert whole.value == Reply(NUMBER, "ab", "88", "1")
+    assert len(whole.delivers) == len(whole.keys) == 8
+    due = inbound.processor.settle(whole, accepted=True)
+    assert [deliver.pdu.sequence_id for deliver in due] == list(range(494, 502))  # the newest of each segment
+    [again] = inbound.feed(bytes((5, 0, 3, 1, 2, 1)) + b"a", tp_udhi=1, msg_id=1)  # a forgotten one
+    assert again.value is None
+    assert len(inbound.processor.settle(again, accepted=True)) == 1
+    assert inbound.processor.tick(1000.0) == ([], [])
+
+
 def test_character_cut_between_segments_is_decoded() -> None:
     inbound = Inbound()
     octets = "门开".encode("gb18030")

@@ -275,6 +275,8 @@ class DeliverProcessor:
             whole.delivers += segment.delivers
         self._seen.update(dict.fromkeys(whole.keys, whole))
         self._mark_dispatched(whole, self._reply(pdu, text, incomplete=assembled.incomplete))
+        if len(whole.delivers) > assembled.total + _MAX_REPEATS:
+            _drop_repeats(whole)
         return whole
 
     def _reply(self, pdu: Deliver, text: str, *, incomplete: bool = False) -> Reply:
@@ -295,6 +297,18 @@ class DeliverProcessor:
             return (report.msg_id, report.dest_terminal_id, report.stat)
         name: object = pdu.msg_id or (self._connections, pdu.sequence_id)
         return (name, pdu.src_terminal_id, hash(pdu.msg_content))
+
+
+def _drop_repeats(item: PendingItem) -> None:
+    """Forget most DELIVERs of an item whose segments came again and again under new ids, which would fill the memory.
+
+    The gateway needs the answer to the newest ones, if to any. What is forgotten is acknowledged when it comes again.
+    """
+    kept = {deliver.pdu.msg_content: deliver for deliver in item.delivers}.values()
+    answered = [deliver for deliver in item.delivers if deliver.acknowledged]
+    wanted = {*kept, *answered[-1:], *item.delivers[-_MAX_REPEATS:]}
+    item.delivers = [deliver for deliver in item.delivers if deliver in wanted]
+    item.keys = item.keys[-len(wanted) :]
 
 
 def _first_due(deadlines: OrderedDict[_Key, float], now: float) -> _Key | None:
