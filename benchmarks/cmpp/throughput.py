@@ -39,7 +39,7 @@ CONNECT, SUBMIT, ANSWER = 1, 4, 0x80000000
 
 
 def frames(stream: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the command and the Sequence_Id of each complete frame, and where it ends."""
+    """Yield the command, the Sequence_Id and the end position of each complete frame."""
     place = 0
     while len(stream) - place >= 12:
         length, command, sequence = struct.unpack_from(">III", stream, place)

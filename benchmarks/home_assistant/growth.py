@@ -148,7 +148,7 @@ def resident_memory() -> float:
 
 
 class House:
-    """Home Assistant with one account, and what is measured of it."""
+    """Home Assistant with one account, and its measurements."""
 
     def __init__(self, hass: HomeAssistant, entry: MockConfigEntry, server: TestServer, recipients: int) -> None:
         self.hass = hass

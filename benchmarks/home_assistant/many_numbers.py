@@ -1,11 +1,11 @@
 """`send_message` to many numbers: the time, and the longest time for which Home Assistant's event loop is blocked.
 
-The platform is the sandbox in another process. A task that sleeps for 1 ms measures the blocks: how much later than
-asked it continues, and how much CPU time the event loop used meanwhile, which other programs on the machine change
-less. The longest pause of Python's garbage collector is printed too: it depends on everything in the process, and the
-longest block contains it. The peer is Home Assistant itself, which fires one event with as many fields for each number.
-The limits of the account count every message, and the store writes to the disk. At the end, one message to one number
-shows whether its time depends on what the day holds.
+The platform is the sandbox in another process. A task sleeps for 1 ms again and again. Its delay, and the CPU time of
+the event loop during it, measure the blocks. Other programs on the machine change the CPU time less. The longest pause
+of Python's garbage collector is printed too: it depends on everything in the process, and the longest block contains
+it. The peer is Home Assistant itself, which fires one event with as many fields for each number. The limits of the
+account count every message, and the store writes to the disk. At the end, the program sends one message to one number,
+before and after many others of the same day.
 
     .venv/ha-newest/bin/python benchmarks/home_assistant/many_numbers.py
 """

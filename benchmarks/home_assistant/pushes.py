@@ -123,7 +123,7 @@ class BareEvents(EventEntity):
 
 
 def entry(options: dict[str, Any], recipients: int = 2) -> MockConfigEntry:
-    """Return an account with some recipients, who include the sender, and an unreachable gateway."""
+    """Return an account with an unreachable gateway and some recipients. One of them is the sender."""
     http = {"username": "user", const.CONF_PASSWORD_MD5: "0" * 32, const.CONF_PRODUCT_ID: "1"}
     return MockConfigEntry(
         domain=const.DOMAIN,

@@ -128,7 +128,7 @@ def main() -> None:
         }
         for name, query in queries.items():
             print(f"{name}: {milliseconds(lambda query=query: store.messages(query).result()):.1f} ms")
-        # The limit of the page's first lists is 100 ms. The server adds the marks and names of what it shows.
+        # The limit of the page's first lists is 100 ms. The server's own work, marks and names, is not included.
         for name, lists in {
             "the page's first 30 conversations": lambda: store.conversations(ConversationQuery(limit=30)),
             "the page's first 50 messages": lambda: store.conversation_page(Party(NUMBERS[3]), None, 51),

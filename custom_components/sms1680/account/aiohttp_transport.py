@@ -107,7 +107,7 @@ class AiohttpTransport:
                 finally:
                     response.close()
         except asyncio.CancelledError:
-            # Only the shutdown of the event loop cancels this. The request may have been sent.
+            # Only the shutdown of the event loop cancels this, possibly after the request was sent.
             return TransportError(begun=beginning.begun, detail="cancelled")
         except Exception as error:  # noqa: BLE001
             # Log the type only: the error's text can quote the address.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from ..account.clients import async_make_client
 from ..account.spending import spending_limits
 from ..client import AsyncClient, InvalidMessageError, Outcome, Reason, Receipt, SendError
 from ..client.account import account_key, gateway_url
+from ..client.limits.budget import run_steps
 from ..client.limits.digest import DigestGuard
 from ..client.limits.noticed_text import NoticedText
 from ..client.limits.shared_state import find_state
@@ -57,7 +58,8 @@ class OwnAccount:
         """
         noticeable = NoticedText(text, self.signature)
         critical, automatic = options.get("priority") == "critical", options.get("automatic", False)
-        admission = await _run(self.guard.admit(numbers, noticeable.parts_of, critical=critical, automatic=automatic))
+        admit = self.guard.admit(numbers, noticeable.parts_of, critical=critical, automatic=automatic)
+        admission = await run_steps(admit, asyncio.sleep)
         texts: dict[str, list[str]] = {}
         for item, notice in admission.notices.items():
             texts.setdefault(noticeable.fit(notice, admission.parts[item]), []).append(numbers[item])
@@ -73,7 +75,7 @@ class OwnAccount:
             receipts |= {number: Receipt(number, Outcome.NOT_SENT) for number in pending}
             raise
         finally:
-            await asyncio.shield(_run(self.guard.settle(admission, numbers, receipts)))
+            await asyncio.shield(run_steps(self.guard.settle(admission, numbers, receipts), asyncio.sleep))
         refused = {
             numbers[item]: Receipt(numbers[item], Outcome.REFUSED, reason=reason)
             for item, reason in admission.reservation.refused.items()
@@ -85,17 +87,6 @@ class OwnAccount:
             return await self.client.send(numbers, text, **options)
         except SendError as error:
             return error.receipts
-
-
-async def _run[Result](steps: Generator[float, None, Result]) -> Result:
-    """Sleep as the steps request, and return their result."""
-    while True:
-        try:
-            pause = next(steps)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
-        await asyncio.sleep(pause)
 
 
 async def async_own_account(hass: HomeAssistant, http: Mapping[str, Any], config: Mapping[str, Any]) -> OwnAccount:

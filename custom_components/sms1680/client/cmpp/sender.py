@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
+from ..limits.budget import run_steps
 from ..options import CallOptions
 from ..outcomes import Outcome
 from ..receipts import OnReceipt, Receipt, call_hook
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ..limits.budget import Reservation, SpendingGuard
     from ..plan import SendPlan
 
-_Result = TypeVar("_Result")
 _Receipts = tuple[Receipt, ...]
 
 _ONE: Final = (0,)
@@ -64,7 +64,7 @@ class Sender:
     async def send(self, plan: SendPlan, fields: SubmitFields, options: CallOptions) -> _Receipts:
         """Send the items of a plan, with a guard those that it admits. Return a receipt for each of the plan's places.
 
-        Cancelling it stops what is queued; what may have begun is answered in the background.
+        A cancellation settles the queued items. The background records the answers to requests that may have begun.
         """
         if self._guard is not None:
             return await self._send_guarded(self._guard, plan, fields, options)
@@ -81,7 +81,7 @@ class Sender:
         """Send the items that the spending guard admits."""
         reserving = guard.reserve(plan.billing(), critical=options.priority == "critical", automatic=options.automatic)
         try:
-            reservation = await self._run(reserving)
+            reservation = await run_steps(reserving, self._sleep)
         except asyncio.CancelledError:
             self._dispatcher.abandon(self._begin_plan(plan, fields, options))
             raise
@@ -101,24 +101,15 @@ class Sender:
             except asyncio.CancelledError:
                 self._refund_later(guard, reservation, call)
                 raise
-            await self._run(guard.refund(reservation, sent))
+            await run_steps(guard.refund(reservation, sent), self._sleep)
         receipts = reservation.merge(refused, sent)
         return tuple([receipts[place] for place in plan.places])
-
-    async def _run(self, steps: Generator[float, None, _Result]) -> _Result:
-        while True:
-            try:
-                pause = next(steps)
-            except StopIteration as stop:
-                result: _Result = stop.value
-                return result
-            await self._sleep(pause)
 
     def _refund_later(self, guard: SpendingGuard, reservation: Reservation, call: Call) -> None:
         settled = call.uncancelled()
 
         async def refund() -> None:
-            await self._run(guard.refund(reservation, await settled))
+            await run_steps(guard.refund(reservation, await settled), self._sleep)
 
         task = asyncio.create_task(refund())
         self._background.add(task)

@@ -8,10 +8,11 @@ import contextlib
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from ..outcomes import Reason
 from ..receipts import Receipt
@@ -29,6 +30,9 @@ NUMBER_WINDOW = 600.0
 _TOGETHER = 1000  # messages that are counted at once; so many take a few milliseconds
 _BUSY_PAUSE = 0.005
 _BUSY_TRIES = 400
+
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +320,17 @@ class SpendingGuard:
 
     def _number_hash(self, number: str) -> bytes:
         return hashlib.sha256(f"{self._key}\n{number}".encode()).digest()[:8]
+
+
+async def run_steps(steps: Generator[float, None, _Result], sleep: Callable[[float], Awaitable[object]]) -> _Result:
+    """Sleep as the steps of a guard request, and return their result."""
+    while True:
+        try:
+            pause = next(steps)
+        except StopIteration as stop:
+            result: _Result = stop.value
+            return result
+        await sleep(pause)
 
 
 def _room_at(spent: Sequence[tuple[float, int]], limit: int | None, more: int, window: float, now: float) -> float:
