@@ -55,7 +55,7 @@ class Home:
     log: Path
 
     async def send(self, text: str, **data: Any) -> None:
-        await self.api.act("sms1680.send_message", {"entity_id": "notify.anna", "message": text, **data})
+        await self.api.act("sms1680.send_message", {"entity_id": "notify.anna", "message": text} | data)
 
 
 @pytest.fixture
@@ -146,6 +146,7 @@ async def test_conversations_are_read_and_written_on_a_page(home: Home, browser:
     await keep(tab, "ha-conversations")
     await take_an_alarm(tab, home)
     await write_to_several(tab, home)
+    await keep_what_is_open(tab, home)
     await fit_a_phone(tab)
     await speak_chinese(tab, home)
     await show_a_card(tab, home)
@@ -194,7 +195,11 @@ async def take_an_alarm(tab: Tab, home: Home) -> None:
     await tab.click(f"seek.one('#alarms', 'Open alarms: 1', {PAGE})")
     await tab.until(f"seek.one('.text', {json.dumps(SMOKE)}, {ALARMS})")
     await tab.click(f"seek.one('summary', 'Steps', {ALARMS})")
-    await tab.click(f"seek.one('button', 'Take it', {ALARMS})")
+    # A press is not lost when the alarm changes before the release.
+    place = await tab.press(f"seek.one('button', 'Take it', {ALARMS})")
+    await home.api.act("sms1680.raise_alarm", {"group": "Watch", "message": SMOKE, "key": "smoke"})
+    await tab.until(f"seek.one('.alarm-open', 'Raised 2 times', {ALARMS})")
+    await tab.release(place)
     await tab.until(f"seek.one('.alarm-acknowledged', 'Taken by', {ALARMS})")
     await tab.until(f"seek.one('details[open] li', 'Raised, to Anna, Ben', {ALARMS})")
     await keep(tab, "ha-alarms")
@@ -214,6 +219,24 @@ async def write_to_several(tab: Tab, home: Home) -> None:
     before = len(home.box.platform.messages)
     await tab.click(f"seek.one('button', 'Send', {composer})")
     await home.box.wait_for(lambda platform: len(platform.messages) == before + 2, 60)
+    await tab.click(f"seek.one('#conversations button', 'Anna', {PAGE})")
+    await tab.until(bubble(ANSWER))
+
+
+async def keep_what_is_open(tab: Tab, home: Home) -> None:
+    """A row that changes under a finger is still opened, and stays open in another language."""
+    row = f"seek.one('#conversations li:first-child button', 'Ben', {PAGE})"
+    await home.send("One", entity_id="notify.ben")
+    await tab.until(f"{row} && seek.one('#conversations li:first-child button', 'One', {PAGE})")
+    place = await tab.press(row)
+    await home.send("Two", entity_id="notify.ben")
+    await tab.until(f"seek.one('#conversations li:first-child button', 'Two', {PAGE})")
+    await tab.release(place)
+    await tab.until(bubble("Two"))
+    for language, label in (("zh-Hans", "新短信"), ("en", "New message")):
+        speak = f"Object.assign({PAGE}.host, {{hass: {{...{PAGE}.host.hass, language: '{language}'}}}})"
+        assert await tab.run(f"{speak} && {PAGE}.querySelector('#new').textContent") == label
+        await tab.until(bubble("Two"))
     await tab.click(f"seek.one('#conversations button', 'Anna', {PAGE})")
     await tab.until(bubble(ANSWER))
 

@@ -135,6 +135,10 @@ class Tab:
 
     async def click(self, element: str) -> None:
         """Wait until an element is visible and does not move, then click its center. Raise AssertionError otherwise."""
+        await self.release(await self.press(element))
+
+    async def press(self, element: str) -> tuple[float, float]:
+        """Press the mouse's button where `click` clicks, and return the place for `release`."""
         where = f"""((element) => {{
             element.scrollIntoView({{block: 'center', behavior: 'instant'}});
             const {{x, y, width, height}} = element.getBoundingClientRect();
@@ -146,8 +150,13 @@ class Tab:
             await asyncio.sleep(LOOK_AGAIN)
             places.append(await self.run(where))
         x, y = places[-1]
-        for kind in ("mousePressed", "mouseReleased"):
-            await self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        await self.command("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+        return x, y
+
+    async def release(self, place: tuple[float, float]) -> None:
+        """Release the mouse's button."""
+        x, y = place
+        await self.command("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, button="left", clickCount=1)
 
     async def write(self, field: str, text: str) -> None:
         """Wait for a field and replace its content. Repeat it until the field has the text.

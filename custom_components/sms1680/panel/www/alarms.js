@@ -1,5 +1,5 @@
 // The alarms of duty groups: the open ones, then the newest closed ones, each with its steps.
-import { STYLE, make } from "./dom.js";
+import { STYLE, fill, make } from "./dom.js";
 import { formatTime, listed, translate } from "./texts.js";
 
 const ACTIONS = ["acknowledge", "resolve_alarm"];
@@ -45,10 +45,7 @@ class Alarms extends HTMLElement {
   }
 
   _show(alarms) {
-    const focused = this.shadowRoot.activeElement?.id;
-    const rows = alarms.length ? alarms.map((alarm) => this._row(alarm)) : [make("li", { className: "note" }, this._t("no_alarms"))];
-    this._list.replaceChildren(...rows);
-    if (focused) this.shadowRoot.getElementById(focused)?.focus();
+    fill(this._list, alarms.length ? alarms.map((alarm) => this._row(alarm)) : [make("li", { className: "note" }, this._t("no_alarms"))]);
   }
 
   _row(alarm) {
@@ -62,7 +59,7 @@ class Alarms extends HTMLElement {
     if (alarm.state === "open") facts.push(this._t(`level_${alarm.level}`));
     if (alarm.texted.length) facts.push(this._t("texted", { names: listed(this.api.hass, alarm.texted) }));
     const heading = make("h2", {}, make("bdi", {}, this._t("alarm_of", { number: alarm.number, group: alarm.group ?? "?" })));
-    return make("li", { className: ["open", "unanswered"].includes(alarm.state) ? "ringing" : "" }, heading, text,
+    return make("li", { "data-key": alarm.id, className: ["open", "unanswered"].includes(alarm.state) ? "ringing" : "" }, heading, text,
       make("div", { className: `note alarm-${alarm.state}` }, facts.join(" · ")),
       alarm.can_control && open ? this._actions(alarm) : null, this._steps(alarm));
   }
@@ -70,7 +67,7 @@ class Alarms extends HTMLElement {
   _actions(alarm) {
     const wanted = alarm.state === "acknowledged" ? ACTIONS.slice(1) : ACTIONS;
     return make("div", { className: "actions" }, ...wanted.map((action) => make("button", {
-      id: `${action}_${alarm.id}`, className: action === "acknowledge" ? "primary" : "",
+      className: action === "acknowledge" ? "primary" : "",
       "aria-label": `${this._t(action)}: ${this._t("alarm_of", { number: alarm.number, group: alarm.group ?? "?" })}`,
       onclick: (event) => this._change(event.currentTarget, alarm, action) }, this._t(action))));
   }
@@ -82,10 +79,9 @@ class Alarms extends HTMLElement {
       const words = this._t(`step_${step.step}`, { names, by: step.by ?? this._t("somebody"), until });
       return make("li", { dir: "auto" }, `${formatTime(this.api.hass, step.time)} ${words}`);
     });
-    const details = make("details", { className: "note", open: this._unfolded.has(alarm.id), ontoggle: () =>
-      (details.open ? this._unfolded.add(alarm.id) : this._unfolded.delete(alarm.id)) },
-      make("summary", { id: `steps_${alarm.id}` }, this._t("steps")), make("ol", {}, ...steps));
-    return details;
+    return make("details", { className: "note", open: this._unfolded.has(alarm.id), ontoggle: ({ currentTarget }) =>
+      (currentTarget.open ? this._unfolded.add(alarm.id) : this._unfolded.delete(alarm.id)) },
+      make("summary", {}, this._t("steps")), make("ol", {}, ...steps));
   }
 
   async _change(button, alarm, action) {

@@ -1,16 +1,52 @@
 // Build elements. Everything that came by SMS is set as text, never as HTML.
 
-// Return an element. Properties that start with "on" are listeners; "aria-…", "role" and "for" are attributes.
+const HANDLERS = ["onclick", "ontoggle"]; // of elements that are filled again
+
+// Return an element. "aria-…", "data-…", "role" and "for" are attributes, everything else is a property.
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name, value);
+    if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name, value);
     else element[name] = value;
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
   return element;
+}
+
+// Show rows in this order. A row with the "data-key" of a shown one changes that one, so that a press of its buttons, the
+// focus and a selected text are not lost, and screen readers read only what is new.
+export function fill(parent, rows) {
+  const shown = new Map([...parent.children].map((row) => [row.dataset.key, row]));
+  const wanted = rows.map((row) => {
+    const same = shown.get(row.dataset.key);
+    shown.delete(row.dataset.key);
+    return same ? adapt(same, row) : row;
+  });
+  const kept = new Set(wanted);
+  for (const row of [...parent.children]) if (!kept.has(row)) row.remove();
+  wanted.forEach((row, place) => {
+    if (parent.children[place] !== row) parent.insertBefore(row, parent.children[place] ?? null);
+  });
+}
+
+// Make a shown node like a fresh one, and return the node that is to be shown.
+function adapt(shown, fresh) {
+  if (shown.nodeName !== fresh.nodeName) {
+    shown.replaceWith(fresh);
+    return fresh;
+  }
+  if (shown.nodeType === Node.TEXT_NODE) {
+    if (shown.data !== fresh.data) shown.data = fresh.data;
+    return shown;
+  }
+  for (const { name } of [...shown.attributes]) if (!fresh.hasAttribute(name)) shown.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
+  for (const name of HANDLERS) shown[name] = fresh[name];
+  const [had, has] = [[...shown.childNodes], [...fresh.childNodes]];
+  has.forEach((child, place) => (place < had.length ? adapt(had[place], child) : shown.append(child)));
+  for (const child of had.slice(has.length)) child.remove();
+  return shown;
 }
 
 // Run a function once after the last of several calls.

@@ -1,6 +1,6 @@
 // The page: accounts above, conversations beside, and the chosen conversation.
 import { Api } from "./api.js";
-import { STYLE, debounced, make } from "./dom.js";
+import { STYLE, debounced, fill, make } from "./dom.js";
 import { formatTime, isChinese, translate } from "./texts.js";
 import "./alarms.js";
 import "./thread.js";
@@ -19,7 +19,9 @@ class Panel extends HTMLElement {
     if (!this._api) return;
     const relabel = isChinese(this._api.hass) !== isChinese(hass);
     this._api.hass = hass;
-    if (relabel) this._build();
+    if (!relabel) return;
+    this._build();
+    this._again?.();
   }
 
   get hass() {
@@ -33,7 +35,8 @@ class Panel extends HTMLElement {
 
   async connectedCallback() {
     this._api ??= new Api(this._hass);
-    if (!this._list) this._build();
+    if (this._list) this._changed(new Set([null]), true);
+    else this._build();
     this._end = this._api.watch((conversations, alarms) => this._changed(conversations, alarms));
     this._timer = setInterval(() => this._loadAccounts(), 60000);
   }
@@ -77,6 +80,7 @@ class Panel extends HTMLElement {
       ul { list-style: none; margin: 0; padding: 0; }
       li button { width: 100%; border-radius: 0; background: none; text-align: start; padding: 10px 12px; display: block; }
       li button[aria-current=true] { background: var(--secondary-background-color); }
+      li button * { pointer-events: none; }
       .line { display: flex; gap: 8px; align-items: baseline; }
       .line > :first-child { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
       .unread .name { font-weight: 700; }
@@ -93,9 +97,8 @@ class Panel extends HTMLElement {
     this.shadowRoot.replaceChildren(style, make("header", {}, menu, this._back, this._heading), this._accounts,
       make("div", { className: "body" },
         make("nav", {}, make("div", { className: "tools" }, this._new, this._alarms, this._search), this._list, this._more, this._empty), this._main));
-    this._load();
-    this._loadAccounts();
-    this._loadAlarms();
+    // What stands above the list comes first, so that the list does not move away from under a finger.
+    Promise.all([this._loadAccounts(), this._loadAlarms()]).then(() => this._load());
   }
 
   async _load() {
@@ -107,9 +110,9 @@ class Panel extends HTMLElement {
       this._more.hidden = !more;
       this._empty.hidden = conversations.length > 0;
       this._empty.textContent = this._t(search ? "nothing_found" : "no_conversations");
-      const focused = this.shadowRoot.activeElement?.dataset?.id;
-      this._list.replaceChildren(...conversations.map((conversation) => this._row(conversation)));
-      if (focused) this._buttons().find((button) => button.dataset.id === focused)?.focus();
+      const focused = this.shadowRoot.activeElement;
+      fill(this._list, conversations.map((conversation) => this._row(conversation)));
+      if (focused?.isConnected) focused.focus(); // a row that moved has lost it
     } catch (error) {
       this._empty.hidden = false;
       this._empty.textContent = await this._api.explain(error);
@@ -130,7 +133,7 @@ class Panel extends HTMLElement {
       make("div", { className: "line" }, who, make("span", { className: "note" }, formatTime(this._hass, conversation.time))),
       make("div", { className: "line" }, preview, waiting, badge));
     button.dataset.id = conversation.id;
-    return make("li", {}, button);
+    return make("li", { "data-key": conversation.id }, button);
   }
 
   _buttons() {
@@ -147,6 +150,7 @@ class Panel extends HTMLElement {
 
   async _choose(conversation) {
     this._open = conversation;
+    this._again = () => this._choose(conversation);
     this._thread = make("sms1680-thread", { api: this._api, conversation });
     this._show(this._thread, conversation.name ? `${conversation.name} · ${conversation.number}` : conversation.number);
     await this._markRead();
@@ -167,7 +171,7 @@ class Panel extends HTMLElement {
   }
 
   _close() {
-    this._open = this._thread = undefined;
+    this._open = this._thread = this._again = undefined;
     this._main.replaceChildren(make("p", { className: "note empty" }, this._t("choose")));
     this._heading.textContent = this._t("title");
     this._back.hidden = true;
@@ -178,6 +182,7 @@ class Panel extends HTMLElement {
   async _write() {
     const { contacts } = await this._api.ask("contacts/list");
     this._open = this._thread = undefined;
+    this._again = () => this._write();
     const composer = make("sms1680-composer", { api: this._api, contacts, isAdmin: this._isAdmin, account: this._firstAccount });
     // The answer can come after a conversation was opened, which then stays open.
     composer.addEventListener("sms1680-sent", () => composer.isConnected && this._close());
@@ -207,6 +212,7 @@ class Panel extends HTMLElement {
 
   _showAlarms() {
     this._open = this._thread = undefined;
+    this._again = () => this._showAlarms();
     this._show(make("sms1680-alarms", { api: this._api }), this._t("alarms"));
   }
 

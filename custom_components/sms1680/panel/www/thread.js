@@ -1,6 +1,6 @@
 // One conversation: its messages as bubbles, what waits, open questions, and the box to write.
 import "./composer.js";
-import { STYLE, make } from "./dom.js";
+import { STYLE, fill, make } from "./dom.js";
 import { formatTime, translate } from "./texts.js";
 
 const TICKS = { sending: "…", accepted: "✓", pending: "✓", delivered: "✓✓", held: "⏸", unknown: "?", expired: "?" };
@@ -80,11 +80,11 @@ class Thread extends HTMLElement {
     const newest = this._page.messages;
     const keys = new Set(newest.map((message) => message.key));
     const messages = [...newest, ...this._older.filter((message) => !keys.has(message.key))].reverse();
-    this._list.replaceChildren(
+    fill(this._list, [
       ...messages.map((message) => (message.direction === "in" ? this._received(message) : this._sent(message))),
       ...this._page.waiting.map((message) => this._waiting(message)),
       ...this._page.questions.map((question) => this._question(question)),
-    );
+    ]);
     this._olderButton.hidden = !this._next;
     if (atEnd) this._scroller.scrollTop = this._scroller.scrollHeight;
   }
@@ -100,7 +100,7 @@ class Thread extends HTMLElement {
     const meta = [formatTime(this.api.hass, message.time), this._t(message.via)];
     if (message.incomplete) meta.push(this._t("incomplete"));
     if (message.redelivered) meta.push(this._t("redelivered"));
-    return make("li", { className: "in" }, this._bubble(message.text), make("div", { className: "meta note" }, meta.join(" · ")));
+    return make("li", { "data-key": message.key, className: "in" }, this._bubble(message.text), make("div", { className: "meta note" }, meta.join(" · ")));
   }
 
   _sent(message) {
@@ -113,7 +113,7 @@ class Thread extends HTMLElement {
     if (message.priority === "critical") meta.push(this._t("critical"));
     if (message.automatic) meta.push(this._t("automatic"));
     const ticks = make("span", { "aria-hidden": "true" }, bad ? "! " : `${scheduled ? "⏲" : TICKS[message.state] ?? ""} `);
-    return make("li", { className: `out ${bad ? "bad" : ""} ${scheduled ? "waiting" : ""}` },
+    return make("li", { "data-key": message.key, className: `out ${bad ? "bad" : ""} ${scheduled ? "waiting" : ""}` },
       this._bubble(message.text),
       make("div", { className: `meta note state-${message.state}` }, ticks, meta.join(" · ")),
       this._cause(message),
@@ -123,7 +123,7 @@ class Thread extends HTMLElement {
 
   _waiting(message) {
     const when = this._t(message.waits_for, { time: formatTime(this.api.hass, message.due) });
-    return make("li", { className: "out waiting" }, this._bubble(message.text),
+    return make("li", { "data-key": `waiting_${message.id}`, className: "out waiting" }, this._bubble(message.text),
       make("div", { className: "meta note" }, make("span", { "aria-hidden": "true" }, "⏲ "), when),
       this._cause(message),
       message.can_cancel ? this._cancelButton(message.id) : null);
