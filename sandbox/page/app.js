@@ -8,6 +8,7 @@ const MAX_ITEMS = 2000; // the newest messages and replies that the page holds
 const items = new Map();
 const unread = new Map();
 const added = new Set(); // numbers added by hand, without messages yet
+const phoneRows = new Map();
 const edited = new Set(); // fields with changes that are not saved yet
 let state = null;
 let selected = /^#\d{1,20}$/.test(location.hash) ? location.hash.slice(1) : null;
@@ -58,27 +59,39 @@ function showPhones() {
   const known = conversations();
   const numbers = [...known.keys()].sort((a, b) => lastOf(known.get(b)) - lastOf(known.get(a)));
   if (selected === null && numbers.length) select(numbers[0]);
-  $("phone-list").replaceChildren(
-    ...numbers.map((number) => {
-      const last = known.get(number).at(-1);
-      const button = element("button", { type: "button", "aria-current": String(number === selected) }, [
-        element("span", { class: "face", "data-hue": hue(number) }, number.slice(-2)),
-        element("span", { class: "who" }, [
-          element("b", {}, formatNumber(number)),
-          element("small", {}, last ? last.text : t("no_messages")),
-        ]),
-        element("span", { class: "when" }, [
-          element("time", {}, last ? clock(timeOf(last)) : ""),
-          unread.get(number) ? element("i", { class: "badge" }, String(unread.get(number))) : "",
-        ]),
-      ]);
-      button.addEventListener("click", () => select(number));
-      return element("li", {}, [button]);
-    }),
-  );
+  const list = $("phone-list");
+  for (const [number, row] of phoneRows) if (!known.has(number) && phoneRows.delete(number)) row.remove();
+  numbers.forEach((number, place) => {
+    const row = phoneRow(number, known.get(number).at(-1));
+    if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
+  });
   const total = [...unread.values()].reduce((sum, count) => sum + count, 0);
   document.title = total ? `(${total}) ${t("title")}` : t("title");
   $("phones-title").dataset.count = String(numbers.length);
+}
+
+/** Fill the row of a phone, which is kept: a press is not lost when the row changes before the release. */
+function phoneRow(number, last) {
+  if (!phoneRows.has(number)) {
+    const made = element("button", { type: "button" });
+    made.addEventListener("click", () => select(number));
+    phoneRows.set(number, element("li", {}, [made]));
+  }
+  const row = phoneRows.get(number);
+  const button = row.firstElementChild;
+  button.setAttribute("aria-current", String(number === selected));
+  button.replaceChildren(
+    element("span", { class: "face", "data-hue": hue(number) }, number.slice(-2)),
+    element("span", { class: "who" }, [
+      element("b", {}, formatNumber(number)),
+      element("small", {}, last ? last.text : t("no_messages")),
+    ]),
+    element("span", { class: "when" }, [
+      element("time", {}, last ? clock(timeOf(last)) : ""),
+      unread.get(number) ? element("i", { class: "badge" }, String(unread.get(number))) : "",
+    ]),
+  );
+  return row;
 }
 
 function hue(number) {
