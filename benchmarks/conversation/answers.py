@@ -29,6 +29,7 @@ from homeassistant.setup import async_setup_component  # noqa: E402
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant  # noqa: E402
 
 import custom_components.sms1680.const as const  # noqa: E402, PLR0402
+from demo.processes import free_port  # noqa: E402
 from sms1680.sandbox import Account, Config, Sandbox  # noqa: E402
 
 ROUNDS, REPLIES, OPEN = 3, 100, 200
@@ -94,7 +95,7 @@ class Bench:
 async def set_up(hass: HomeAssistant, sandbox: Sandbox) -> Bench:
     """Set up the account and both scripts."""
     hass.data.pop(loader.DATA_CUSTOM_COMPONENTS)
-    assert await async_setup_component(hass, "http", {})
+    assert await async_setup_component(hass, "http", {"http": {"server_port": free_port()}})
     assert await async_setup_component(hass, "webhook", {})
     http = {"username": USER, "password": PASSWORD, const.CONF_PRODUCT_ID: "1", const.CONF_GATEWAY: sandbox.url}
     unlimited = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit", "automatic_limit"), 0)

@@ -47,6 +47,7 @@ from pytest_homeassistant_custom_component.common import (  # noqa: E402
 
 import custom_components.sms1680.const as const  # noqa: E402, PLR0402 - imported before Home Assistant loads it
 from custom_components.sms1680.store.manager import DATA_STORE, FILE  # noqa: E402
+from demo.processes import free_port  # noqa: E402
 
 SECRET = "growth-secret"
 RECORDER_FILE = "recorder.db"
@@ -223,7 +224,8 @@ async def house(options: argparse.Namespace) -> AsyncIterator[House]:
                 recorder_helper.async_initialize_recorder(hass)
                 config = {"recorder": {"db_url": f"sqlite:///{folder}/{RECORDER_FILE}"}}
                 assert await async_setup_component(hass, "recorder", config)
-            for component in ("http", "webhook", "logbook") if options.recorder else ("http", "webhook"):
+            assert await async_setup_component(hass, "http", {"http": {"server_port": free_port()}})
+            for component in ("webhook", "logbook") if options.recorder else ("webhook",):
                 assert await async_setup_component(hass, component, {})
             entry = account(address, options.recipients)
             entry.add_to_hass(hass)

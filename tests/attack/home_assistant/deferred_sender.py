@@ -27,6 +27,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.sms1680.const import DOMAIN, EVENT_DELAYED_MESSAGE, EVENT_MESSAGE_FAILED
 from custom_components.sms1680.deferred.models import QueuedMessage
+from demo.processes import free_port
 
 LONG = "长" * 150
 
@@ -55,6 +56,8 @@ async def main(folder: str, given: dict[str, Any], queued: Path, *, is_first: bo
             hass.bus.async_listen(event_type, write)
         entry = MockConfigEntry(domain=DOMAIN, entry_id="killed", data=given["data"], options=given["options"])
         entry.add_to_hass(hass)
+        # The usual port can be in use: another of these programs may run beside this one.
+        assert await async_setup_component(hass, "http", {"http": {"server_port": free_port()}})
         assert await async_setup_component(hass, DOMAIN, {})
         queue = entry.runtime_data.deferred
         if is_first:
