@@ -171,6 +171,17 @@ def test_passed_alarm_is_repeated_to_the_others_only() -> None:
     assert course.sent[2:] == [(5.0, "mum"), (5.0, "ann")]
 
 
+def test_passing_on_when_all_are_texted_delays_neither_the_repetition_nor_a_new_text() -> None:
+    course = Course()
+    course.begin()
+    course.run(19)
+    course.plan.pass_on(course.alarm, course.now, "dad", "Dad")
+    assert course.run(1) == [AlarmStep.REPEATED]
+    course.plan.add(course.alarm, course.now, "Fire", course.on_duty)
+    course.plan.pass_on(course.alarm, course.now, "dad", "Dad")
+    assert course.run(ADDITION_PAUSE / MINUTE) == [AlarmStep.REPEATED]
+
+
 def test_closed_alarm_cannot_be_snoozed_or_passed_on() -> None:
     course = Course()
     course.begin()
@@ -398,6 +409,8 @@ def test_reply_finds_its_alarm_by_extension_or_number() -> None:
     now = START + 5
     assert find_alarms(alarms, "dad", "105", None, now) == [second]
     assert find_alarms(alarms, "dad", "", 7, now) == [first]
+    assert find_alarms(alarms, "dad", "105", 7, now) == [first], "an answer to the question which alarm is meant"
+    assert find_alarms(alarms, "dad", "105", 99, now) == [second]
     assert find_alarms(alarms, "dad", "55", None, now) == [first, third]
     assert find_alarms(alarms, "dad", "", None, now) == [first, second, third], "a carrier can drop the extension"
     assert find_alarms(alarms, "mum", "", None, now) == [third]

@@ -123,6 +123,7 @@ async def test_new_event_counts_when_the_calendar_changes_or_an_alarm_is_raised(
     assert on_duty(hass) == "Alice"
 
 
+@pytest.mark.parametrize("problem", [HomeAssistantError, ConnectionError, KeyError])
 async def test_calendar_that_cannot_be_read_holds_no_alarm_back(
     hass: HomeAssistant,
     make_entry: MakeEntry,
@@ -130,10 +131,11 @@ async def test_calendar_that_cannot_be_read_holds_no_alarm_back(
     sandbox: Sandbox,
     freezer: FrozenDateTimeFactory,
     caplog: pytest.LogCaptureFixture,
+    problem: type[Exception],
 ) -> None:
     freezer.move_to(NOON)
     calendar = Calendar(("Alice", 8, 13))
-    calendar.problem = HomeAssistantError
+    calendar.problem = problem
     await add_calendar(hass, calendar)
     await add_group(make_entry, set_up, **BY_CALENDAR)
     assert on_duty(hass) == "Alice", "the state of the calendar has the event that is going on"
@@ -143,6 +145,8 @@ async def test_calendar_that_cannot_be_read_holds_no_alarm_back(
     await act(hass, "raise_alarm", group="Watch", message="Smoke")
     await hass.async_block_till_done(wait_background_tasks=True)
     assert numbers(sandbox) == [ALICE], "the last known events count"
+    await later(hass, freezer, minutes=5)
+    assert numbers(sandbox) == [ALICE, BOB], "the alarm goes on"
 
 
 async def test_everybody_is_texted_while_the_calendar_is_missing(

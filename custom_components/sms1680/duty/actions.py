@@ -87,11 +87,11 @@ def _find_group(hass: HomeAssistant, given: str) -> tuple[ConfigEntry[Any], Conf
 async def _async_select(call: ServiceCall) -> tuple[list[tuple[AlarmManager, list[DutyAlarm]]], str | None]:
     """Return the open alarms that a call names, by account, and the name of the person who calls."""
     hass, data = call.hass, call.data
-    group_id = None
+    account, group_id = None, None
     if not {ATTR_GROUP, ATTR_KEY, ATTR_ALARM} & data.keys():
         raise validation_error("no_alarm_selected")
     if ATTR_GROUP in data:
-        _, group = _find_group(hass, data[ATTR_GROUP])
+        account, group = _find_group(hass, data[ATTR_GROUP])
         group_id = group.subentry_id
     selected = []
     for entry in hass.config_entries.async_loaded_entries(DOMAIN):
@@ -103,6 +103,11 @@ async def _async_select(call: ServiceCall) -> tuple[list[tuple[AlarmManager, lis
         ]
         await _async_authorise(call, {(entry, alarm.group) for alarm in alarms})
         selected.append((manager, alarms))
+    if not any(alarms for _, alarms in selected):
+        # The alarm can be one of an account that will go on with it later.
+        for entry in hass.config_entries.async_entries(DOMAIN, include_disabled=False):
+            if entry.state is not ConfigEntryState.LOADED and groups(entry) and account in (None, entry):
+                raise validation_error("account_not_loaded", account=entry.title)
     by = data.get(ATTR_BY)
     if by is None and call.context.user_id is not None:
         user = await hass.auth.async_get_user(call.context.user_id)

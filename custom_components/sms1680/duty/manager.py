@@ -65,6 +65,7 @@ class AlarmManager:
         self._next_number = 0
         self._offset = 0.0
         self._stopped = False
+        self._ended = False
 
     # --- start and stop ---
 
@@ -73,6 +74,8 @@ class AlarmManager:
         saved_at, now = await self.async_read(), _now()
         if saved_at - now > _TOLERANCE:
             self._shift(now - saved_at)  # the clock was ahead then, or is behind now
+        for alarm in self.alarms:
+            self._sender.hold(alarm)
         self._next_number = max((alarm.number for alarm in self.alarms[-1:]), default=0)
         self._conversation.questions.reserved.update(
             alarm.extension for alarm in self.open_alarms() if alarm.extension is not None
@@ -107,6 +110,7 @@ class AlarmManager:
         self.rotas = {}
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT)
+        self._ended = True
 
     @callback
     def async_update_groups(self) -> None:
@@ -148,6 +152,10 @@ class AlarmManager:
             self.async_update_groups()
         rota = self.rotas[group.subentry_id]
         await rota.async_refresh()
+        if self._stopped:  # the account was reloaded meanwhile
+            if (manager := alarm_manager(self.hass, self.entry)) is self:
+                raise validation_error("account_not_loaded", account=self.entry.title)
+            return await manager.async_raise(group, text, key, context, automatic=automatic)
         plan, now = escalation_plan(self.entry, group), _now()
         known = self.open_alarms(group.subentry_id) if key is not None else []
         alarm = next((one for one in known if one.key == key), None)
@@ -272,12 +280,16 @@ class AlarmManager:
         finally:
             if not stored.done():
                 stored.set_result(None)
+        if self._ended:
+            return  # the next manager sends the texts
         if step is not None:
             async_fire_step(self.hass, self.entry, alarm, step, context)
         await self._sender.async_send(alarm)
 
     async def _async_save(self) -> None:
         async with self._saving:
+            if self._ended:
+                return  # the next manager has read the alarms, and stores them
             self.alarms = self._storage.pruned(self.alarms, _now())
             await self._storage.async_save(self.alarms)
 

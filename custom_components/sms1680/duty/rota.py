@@ -9,7 +9,6 @@ from typing import Any, Final
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import ATTR_ENTITY_ID, ATTR_FRIENDLY_NAME, STATE_ON, STATE_UNAVAILABLE, STATE_UNKNOWN
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, State, callback
-from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.event import (
     async_track_point_in_utc_time,
     async_track_state_change_event,
@@ -137,7 +136,7 @@ class DutyRota:
                 )
             events = response[state.entity_id]["events"]
             self._periods = [_period(event["start"], event["end"], event.get("summary")) for event in events]
-        except (HomeAssistantError, TimeoutError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - calendars are other integrations, which raise anything
             _LOGGER.warning("%s of a duty group could not be read (%s)", state.entity_id, type(error).__name__)
             if "message" in (given := state.attributes):
                 period = _period(given["start_time"], given["end_time"], given["message"])

@@ -52,6 +52,7 @@ class AlarmSender:
         self._entry = entry
         self._on_sent = on_sent
         self._running: set[str] = set()
+        self._doubtful: set[str] = set()
 
     def check(self, text: str, members: Iterable[str]) -> None:
         """Check the text of an alarm before it is raised. Raises ServiceValidationError."""
@@ -61,6 +62,11 @@ class AlarmSender:
                 words = alarm_text(probe, addressee, language(self._hass))
                 check(self._hass, [addressee], text_to([addressee], words), MessageOptions(priority="critical"))
 
+    def hold(self, alarm: DutyAlarm) -> None:
+        """Do not send what an earlier run may have sent, until `async_resume` has found out."""
+        self._doubtful.update(text.id for text in alarm.outbox)
+        self._running |= self._doubtful
+
     async def async_send(self, alarm: DutyAlarm) -> None:
         """Send what is in the outbox of an alarm and not being sent."""
         await self._async_send([(text, False) for text in alarm.outbox if text.id not in self._running], alarm)
@@ -68,15 +74,16 @@ class AlarmSender:
     async def async_resume(self, alarm: DutyAlarm) -> None:
         """Send what an earlier run may not have sent: as new if it left no trace, else marked as a repetition."""
         texts = []
-        for text in [text for text in alarm.outbox if text.id not in self._running]:
+        for text in [text for text in alarm.outbox if text.id in self._doubtful]:
             states = await self._async_states(text)
             if all(state is DeliveryState.NOT_SENT for state in states):
                 texts.append((text, False))
             elif text.kind is TextKind.ALARM and _is_uncertain(states):
                 texts.append((text, True))
             else:
-                alarm.outbox.remove(text)
-        await self._async_send(texts, alarm)
+                alarm.outbox = [other for other in alarm.outbox if other != text]
+        # Somebody can have taken the alarm meanwhile.
+        await self._async_send([(text, repeated) for text, repeated in texts if text in alarm.outbox], alarm)
 
     async def async_ask_which(self, member: str, alarms: list[DutyAlarm]) -> None:
         """Ask a member which of several alarms a reply was about."""

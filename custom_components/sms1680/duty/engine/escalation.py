@@ -157,7 +157,9 @@ class EscalationPlan:
         end = max(now + 1.0, alarm.began + self.repeat_for)
         times = [end if alarm.level is Level.ALL else None, alarm.escalate_at]
         if self.repeat_every:
-            times.append(now + self.repeat_every)
+            times.append(alarm.last_texted + self.repeat_every)
+        if alarm.new_text:
+            times.append(alarm.last_texted + ADDITION_PAUSE)
         alarm.due = min(time for time in times if time is not None)
 
     def _advance_acknowledged(self, alarm: DutyAlarm, now: float) -> LoggedStep | None:

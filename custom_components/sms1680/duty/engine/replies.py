@@ -69,12 +69,16 @@ def find_alarms(
 ) -> Sequence[DutyAlarm]:
     """Return the alarms that a reply of a member can be about: one if it is clear, several if it is not.
 
-    Only alarms count that were texted to the member before the reply came. extension: that the reply was sent to.
+    Only alarms count that were texted to the member before the reply came. extension: that the reply was sent to; the
+    question which alarm is meant can have that of another one, so the number precedes it.
     """
     texted = [one for one in alarms if one.is_open and member in one.texted and one.raised_at <= received_at + 1.0]
+    numbered = [alarm for alarm in texted if number is not None and alarm.number == number]
+    if numbered:
+        return numbered
     own = [alarm for alarm in texted if alarm.extension is not None and alarm.extension == extension]
     if own:
         return own[-1:]
     if number is not None:
-        return [alarm for alarm in texted if alarm.number == number]
+        return []
     return [alarm for alarm in texted if alarm.extension is None or not extension]
