@@ -10,7 +10,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from .const import CONF_EXTENSION, CONF_NUMBER, SUBENTRY_GROUP, SUBENTRY_RECIPIENT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Addressee:
     """The addressee of a message: a recipient of an account, or a plain number without name and subentry."""
 

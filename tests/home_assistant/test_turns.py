@@ -10,18 +10,20 @@ from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680.account.turns import in_turns
 from custom_components.sms1680.const import CONF_NUMBER, DOMAIN, EVENT_MESSAGE_SENT
-from custom_components.sms1680.outbound.turns import in_turns
 from custom_components.sms1680.store.db import MessageStore, StoreError, Uplink
-from tests.home_assistant.helpers import ALICE, done
+from sms1680.sandbox import Sandbox
+from tests.home_assistant.helpers import ALICE, done, in_store, numbers, poll
+
+ENDED = "SELECT number, state, reason FROM outgoing WHERE state <> 'sending' ORDER BY row"
 
 
-@pytest.mark.parametrize(("to_the_end", "seen"), [(False, 100), (True, 250)])
-async def test_cancelled_loop_reaches_its_end_if_it_must(to_the_end: bool, seen: int) -> None:
+async def test_cancelled_loop_reaches_its_end_and_its_task_is_cancelled() -> None:
     found: list[int] = []
 
     async def run() -> None:
-        async for item in in_turns(range(250), to_the_end=to_the_end):
+        async for item in in_turns(range(250)):
             found.append(item)  # noqa: PERF401 - what it has seen counts, even if it is cancelled
 
     task = asyncio.create_task(run())
@@ -30,7 +32,21 @@ async def test_cancelled_loop_reaches_its_end_if_it_must(to_the_end: bool, seen:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert found == list(range(seen))
+    assert found == list(range(250))
+
+
+async def test_timeout_ends_a_loop_at_the_next_wait() -> None:
+    found: list[int] = []
+
+    async def run() -> None:
+        async with asyncio.timeout(0):
+            async for item in in_turns(range(250)):
+                found.append(item)  # noqa: PERF401 - as above
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await run()
+    assert found == list(range(250))
 
 
 @pytest.mark.usefixtures("entry")
@@ -71,6 +87,29 @@ async def test_call_is_rejected_if_its_account_is_unloaded_meanwhile(
     with pytest.raises(ServiceValidationError) as raised:
         await call
     assert raised.value.translation_key == "account_not_loaded"
+
+
+@pytest.mark.parametrize("count", [1, 300])
+@pytest.mark.usefixtures("entry")
+async def test_call_that_is_cancelled_at_its_start_leaves_a_record_of_each_number(
+    hass: HomeAssistant, sandbox: Sandbox, count: int
+) -> None:
+    """Cancel calls after one turn of the event loop, after two, and so on, beyond the pauses of a large call."""
+    for turns in range(1, 20):
+        to = [f"139{turns * 1000 + place:08d}" for place in range(count)]
+        data = {CONF_NUMBER: to, "message": "水浸"}
+        call = asyncio.create_task(hass.services.async_call(DOMAIN, "send_message", data, blocking=True))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not call.cancel():
+            break  # the answer has come
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await poll(lambda: len(in_store(hass, ENDED)) == turns * count)  # noqa: B023
+        ends = in_store(hass, ENDED)[-count:]
+        assert [number for number, *_ in ends] == to
+        if not set(numbers(sandbox)).intersection(to):
+            assert {(state, reason) for _, state, reason in ends} == {("not_sent", "cancelled")}
 
 
 class TestUplinksInMemory:

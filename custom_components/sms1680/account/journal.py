@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from weakref import WeakSet
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
@@ -27,13 +27,14 @@ from ..events.context import is_automatic
 from ..recipients import find_recipient
 from ..store.db import DeliveryUpdate, Dispatch, Outgoing, RecordedOutcome, comparable_number
 from ..store.intake import StoreIntake
+from ..store.lazy import Lazy
 from ..store.manager import StoreManager, async_wait_done, stores_texts
 from .failover import FailoverClient
 from .messages import OutgoingMessage
+from .turns import in_turns
 
 # Seconds. A disk that hangs must not keep an alarm from being sent.
 _STORE_TIMEOUT: Final = 2.0
-_MANY: Final = 100  # items of one message, from which it lets the event loop run in between
 
 type OnRow = Callable[[str, int], object]
 
@@ -81,15 +82,15 @@ class SendResult:
 class JournalBatch:
     """The items of one send, in the journal; the core returns it as the context of each receipt.
 
-    pending: answers that are not written yet. writes: their being written. started: a request has possibly been sent.
-    outcomes, transports: the latest of each item, by its index. complete: set once each item has one.
+    pending: answers that are not written yet. writes: unfinished writes of others. started: a request has possibly been
+    sent. outcomes, transports: the latest of each item, by its index. complete: set once each item has one.
     """
 
     intake: StoreIntake
     dispatch: Dispatch
     context: SendContext
     pending: list[tuple[int, RecordedOutcome]] = field(default_factory=list)
-    writes: list[Future[list[DeliveryUpdate]]] = field(default_factory=list)
+    writes: set[Future[list[DeliveryUpdate]]] = field(default_factory=set)
     started: bool = False
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     transports: dict[int, str] = field(default_factory=dict)
@@ -159,7 +160,7 @@ class JournaledClient:
 
     async def send(
         self, message: OutgoingMessage, options: SendOptions | None = None, context: SendContext = DEFAULT_CONTEXT
-    ) -> list[SendResult]:
+    ) -> Sequence[SendResult]:
         """Send a message; return a result for each item, in order, whatever the outcome. Raises InvalidMessageError."""
         with self.busy():
             return await self._send(message, options or {}, context)
@@ -194,7 +195,8 @@ class JournaledClient:
         """Write the platform's answer to one item, and the transport that it was sent by."""
         batch, index = receipt.context, receipt.index
         if not isinstance(batch, JournalBatch):
-            batch, index = self._open([(receipt.number, None)], {}, DEFAULT_CONTEXT), 0
+            number = comparable_number(receipt.number)
+            batch, index = self._open([number], [None], [find_recipient(self._entry, number)], {}, DEFAULT_CONTEXT), 0
         outcome = receipt.outcome
         if receipt.reason in OWN_LIMITS and batch.dispatch.messages[index].priority != "critical":
             outcome = Outcome.NOT_SENT  # it waits for room in the limit, or another message replaces it
@@ -210,17 +212,23 @@ class JournaledClient:
         batch.transports[index] = transport
         self._add_answer(batch, index, answer)
 
-    async def _send(self, message: OutgoingMessage, options: SendOptions, context: SendContext) -> list[SendResult]:
+    async def _send(self, message: OutgoingMessage, options: SendOptions, context: SendContext) -> Sequence[SendResult]:
         # Only distinct items are sent, as by the core itself, so that the index of a receipt is that of a row.
         items = message.items(signature_of(self._entry))
         first: dict[Hashable, int] = {}
         for place, item in enumerate(items):
             first.setdefault(item, place)
-        index = {item: index for index, item in enumerate(first)}
-        message = message.select(list(first.values()))
-        batch = self._open(list(zip(message.numbers, message.texts, strict=True)), options, context)
-        if len(message.numbers) > _MANY:  # the next steps take their time, and nothing is noted yet
-            await asyncio.sleep(0)
+        indexes: Sequence[int] = range(len(items))
+        if len(first) < len(items):
+            index = {item: index for index, item in enumerate(first)}
+            indexes = [index[item] for item in items]
+            message = message.select(list(first.values()))
+        numbers: list[str] = []
+        recipients: list[ConfigSubentry | None] = []
+        async for given in in_turns(message.numbers):
+            numbers.append(comparable_number(given))
+            recipients.append(find_recipient(self._entry, numbers[-1]))
+        batch = self._open(numbers, message.texts, recipients, options, context)
         self._batches.add(batch)
         store, dispatch = batch.intake.store, batch.dispatch
         if context.batches is not None:
@@ -238,10 +246,12 @@ class JournaledClient:
             await self._close(batch)
             raise
         await self._close(batch)
-        return [
-            SendResult(receipts[place], dispatch.rows[place], batch.transports.get(place))
-            for place in map(index.__getitem__, items)
-        ]
+
+        def result(place: int) -> SendResult:
+            index = indexes[place]
+            return SendResult(receipts[index], dispatch.rows[index], batch.transports.get(index))
+
+        return Lazy(len(indexes), result)
 
     async def _close(self, batch: JournalBatch) -> None:
         """Wait until all is written. An item without a receipt, after an unexpected error, has an unknown outcome."""
@@ -249,35 +259,42 @@ class JournaledClient:
             if index not in batch.outcomes:
                 self._add_answer(batch, index, RecordedOutcome(Outcome.UNKNOWN, dt_util.utcnow(), Reason.LOST))
         self._write(batch)
-        for write in batch.writes:
+        for write in tuple(batch.writes):
             await async_wait_done(write, _STORE_TIMEOUT)
 
     def _open(
-        self, items: Sequence[tuple[str, str | None]], options: SendOptions, context: SendContext
+        self,
+        numbers: Sequence[str],
+        texts: Sequence[str | None],
+        recipients: Sequence[ConfigSubentry | None],
+        options: SendOptions,
+        context: SendContext,
     ) -> JournalBatch:
-        """Return the batch of a send. The transport is noted as HTTP until a receipt names it."""
-        entry = self._entry
-        now, texts = dt_util.utcnow(), stores_texts(entry)
-        messages = []
-        for given, text in items:
-            number = comparable_number(given)
-            recipient = find_recipient(entry, number)
-            messages.append(
-                Outgoing(
-                    entry.entry_id,
-                    number,
-                    CONF_HTTP,
-                    now,
-                    text if texts else None,
-                    recipient.subentry_id if recipient else None,
-                    options.get("at"),
-                    context.automatic,
-                    context.attempt_id,
-                    options.get("priority", "normal"),
-                    context.cause,
-                )
+        """Return the batch of a send. The transport is noted as HTTP until a receipt names it.
+
+        numbers: in comparable form. recipients: that have them.
+        """
+        entry, now = self._entry, dt_util.utcnow()
+        has_texts = stores_texts(entry)
+        due, priority = options.get("at"), options.get("priority", "normal")
+
+        def message(place: int) -> Outgoing:
+            recipient = recipients[place]
+            return Outgoing(
+                entry.entry_id,
+                numbers[place],
+                CONF_HTTP,
+                now,
+                texts[place] if has_texts else None,
+                recipient.subentry_id if recipient else None,
+                due,
+                context.automatic,
+                context.attempt_id,
+                priority,
+                context.cause,
             )
-        return JournalBatch(self._store.for_entry(entry), Dispatch(tuple(messages)), context)
+
+        return JournalBatch(self._store.for_entry(entry), Dispatch(Lazy(len(numbers), message)), context)
 
     def _add_answer(self, batch: JournalBatch, index: int, answer: RecordedOutcome) -> None:
         """Add the answer to one item; the answers of a packet arrive together and are written together."""
@@ -293,11 +310,17 @@ class JournaledClient:
         if not answers:
             return
         write = batch.intake.store.settle(batch.dispatch, answers)
-        batch.writes.append(write)
+        batch.writes.add(write)
+        indexes = [index for index, _ in answers]
 
-        def publish(done: asyncio.Future[list[DeliveryUpdate]]) -> None:
+        def publish(done: Future[list[DeliveryUpdate]]) -> None:
+            batch.writes.discard(done)  # otherwise, a large call would hold the states of all its messages to its end
             if not done.cancelled() and done.exception() is None:
-                batch.report_rows(index for index, _ in answers)
+                batch.report_rows(indexes)
                 self._store.publish(done.result())
 
-        asyncio.wrap_future(write, loop=self._hass.loop).add_done_callback(publish)
+        def call_publish(done: Future[list[DeliveryUpdate]]) -> None:
+            if not self._hass.loop.is_closed():
+                self._hass.loop.call_soon_threadsafe(publish, done)
+
+        write.add_done_callback(call_publish)  # `wrap_future` would leave a cycle with the result

@@ -14,6 +14,7 @@ from homeassistant.helpers.typing import VolDictType
 
 from ..account.journal import JournalBatch
 from ..account.messages import BatchMessage, OutgoingMessage, TemplateMessage
+from ..account.turns import in_turns
 from ..const import ATTR_CONFIG_ENTRY_ID
 from ..deferred.models import DeliveryResult
 from ..errors import not_delivered_error, send_error
@@ -83,7 +84,7 @@ async def async_send_message(call: ServiceCall) -> ServiceResponse:
     message = text_to(addressees, call.data[ATTR_MESSAGE])
     duration: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if duration is None:
-        return _response(call, [*await _async_deliver(call, addressees, message), *wrong])
+        return await _async_response(call, [*await _async_deliver(call, addressees, message), *wrong])
     with DeliveryTracker(call.hass, (addressee.entry.entry_id for addressee in addressees)) as tracker:
         results = await _async_deliver(call, addressees, message, tracker.batches)
         await tracker.async_wait([result for result in results if not result.is_pending], duration.total_seconds())
@@ -121,7 +122,7 @@ async def _async_send_rows(
     wrong = [one for one in found if isinstance(one, WrongTarget)]
     async_report_wrong(call.hass, addressees[0].entry, wrong, call.data[ATTR_PRIORITY], call_context(call))
     results = iter(await _async_deliver(call, addressees, make_message(addressees, [row for _, row in right])))
-    return _response(call, [one if isinstance(one, WrongTarget) else next(results) for one in found])
+    return await _async_response(call, [one if isinstance(one, WrongTarget) else next(results) for one in found])
 
 
 async def _async_addressees[T](call: ServiceCall, found: Awaitable[T], rows: Sequence[Mapping[str, Any]] = ()) -> T:
@@ -147,16 +148,21 @@ async def _async_deliver(
         return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
 
 
-def _response(call: ServiceCall, results: Sequence[DeliveryResult | WrongTarget]) -> ServiceResponse:
+async def _async_response(call: ServiceCall, results: Sequence[DeliveryResult | WrongTarget]) -> ServiceResponse:
     """Return the results if a response is asked for; otherwise raise an error if a message failed."""
     if call.return_response:
-        return {"messages": [result.as_response() for result in results]}
+        return {"messages": [result.as_response() async for result in in_turns(results)]}
+    _check_sent(call, results)
+    return None
+
+
+def _check_sent(call: ServiceCall, results: Sequence[DeliveryResult | WrongTarget]) -> None:
+    """Raise an error if a message failed."""
     wrong = [(one.written, one.reason) for one in results if isinstance(one, WrongTarget)]
     sent = [one for one in results if isinstance(one, DeliveryResult)]
     failed = [(result.addressee.name, result.final_receipt) for result in sent if not result.is_handled]
     if error := send_error(call.hass, failed, wrong):
         raise error
-    return None
 
 
 def _delivery_response(
@@ -170,7 +176,7 @@ def _delivery_response(
             for result, state in states
         ]
         return {"messages": [*sent, *({**one.as_response(), "delivery": None} for one in wrong)]}
-    _response(call, [*results, *wrong])
+    _check_sent(call, [*results, *wrong])
     awaited = [(result.addressee.name, result.receipt, state) for result, state in states if not result.is_handled]
     if error := not_delivered_error(call.hass, awaited):
         raise error

@@ -123,7 +123,7 @@ class StoredMessage:
     message: QueuedMessage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DeliveryResult:
     """The result for one addressee, and the remaining plans for the message.
 

@@ -1,7 +1,8 @@
 """A message to one addressee on its way through the stages of a delivery."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from homeassistant.core import Context
 from homeassistant.util import dt as dt_util
@@ -11,6 +12,7 @@ from ..deferred.models import DeliveryResult, QueuedMessage
 from ..deferred.policy import DeliveryPolicy
 from ..deferred.queue import DeferredQueue
 from ..recipients import Addressee
+from ..store.lazy import Lazy
 from .fallback import allows_duplicates
 from .message import MessageOptions
 
@@ -18,7 +20,7 @@ from .message import MessageOptions
 FALLS_BACK: Final = (Outcome.REFUSED, Outcome.NOT_SENT, Outcome.HELD)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class OutboundItem:
     """A message to one addressee on its way through the stages.
 
@@ -67,4 +69,41 @@ class OutboundItem:
         outcome = result.receipt.outcome
         return bool(self.policy.fallback and not result.is_pending) and (
             outcome in FALLS_BACK or (outcome is Outcome.UNKNOWN and self.allows_duplicates)
+        )
+
+
+class OutboundItems(Lazy[OutboundItem]):
+    """The items of a call, each made when it is read.
+
+    addressees, texts, policies: of each. queues: of the accounts, by their entry ids.
+    """
+
+    def __init__(  # noqa: PLR0917 - the parts of one call
+        self,
+        addressees: Sequence[Addressee],
+        texts: Sequence[str],
+        policies: Sequence[DeliveryPolicy],
+        options: MessageOptions,
+        context: Context,
+        queues: Mapping[str, DeferredQueue],
+    ) -> None:
+        self.addressees = addressees
+        self.policies = policies
+        self._texts = texts
+        self._shared = (options, context, queues)
+
+        def make(place: int) -> OutboundItem:
+            addressee = addressees[place]
+            queue = queues[addressee.entry.entry_id]
+            return OutboundItem(addressee, texts[place], policies[place], options, context, queue)
+
+        super().__init__(len(addressees), make)
+
+    def select(self, places: Sequence[int]) -> Self:
+        """Return the items at these places."""
+        return type(self)(
+            [self.addressees[place] for place in places],
+            [self._texts[place] for place in places],
+            [self.policies[place] for place in places],
+            *self._shared,
         )

@@ -13,6 +13,7 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.util import dt as dt_util
 
 from ..account.messages import OutgoingMessage
+from ..account.turns import in_turns
 from ..client import Outcome, Reason, Receipt
 from ..deferred.attempt import RunningMessages
 from ..deferred.failures import async_fire_sent
@@ -22,14 +23,13 @@ from ..deferred.retry_policy import pause_after
 from ..deferred.stored_alarms import StoredAlarms
 from ..recipients import Addressee
 from .fallback import FailedMessage, FallbackRunner, check_fallback
-from .item import OutboundItem
+from .item import OutboundItem, OutboundItems
 from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
-from .policy_source import async_quiet_until, policy_for
+from .policy_source import async_quiet_until, completed
 from .repeat import REPORT_WITHIN, BeforeRepeat, async_repeat, repeats
 from .send import send_with_safe_text
 from .shares import async_deliver_shares
-from .turns import in_turns
 
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
 
@@ -96,37 +96,36 @@ async def _async_deliver_checked(  # noqa: PLR0917 - the parts of one call
     batched: bool,
 ) -> list[DeliveryResult]:
     """Deliver a message that has been checked. starting: is closed once the message is sent."""
-    policies = [policy.with_defaults(policy_for(addressee)) async for addressee in in_turns(addressees)]
+    of_numbers: dict[str, DeliveryPolicy] = {}
+    policies = [completed(policy, addressee, of_numbers) async for addressee in in_turns(addressees)]
     if not policy.fallback:
         # A fallback from the settings was chosen by an administrator, so it does not need the caller's permissions.
         context = Context(parent_id=context.parent_id)
     if any(one.fallback for one in policies):
         # The fallback must not wait long, and a shared request is as patient as the most patient of its callers.
         options, batched = replace(options, patience=_PATIENCE), False
-    items = [
-        OutboundItem(addressee, text, own_policy, options, context, addressee.entry.runtime_data.deferred)
-        async for addressee, text, own_policy in in_turns(zip(addressees, message.texts, policies, strict=True))
-    ]
+    queues = {addressee.entry.entry_id: addressee.entry.runtime_data.deferred for addressee in addressees}
+    running = RunningMessages({queue.failures for queue in queues.values()})
+    options = options.with_on_row(running.add)
+    items = OutboundItems(addressees, message.texts, policies, options, context, queues)
     results = await _async_hold_back(hass, items)
     places = [place for place in range(len(items)) if place not in results]
-    items_now = [items[place] for place in places]
-    alarms = {place: item.queue.alarm(item.queued()) for place, item in enumerate(items_now) if item.is_stored}
-    with RunningMessages({item.queue.failures for item in items_now}) as running:
-        options = options.with_on_row(running.add)
-        items_now = [replace(item, options=options) async for item in in_turns(items_now)]
+    items_now = items.select(places)
+    stored_items = enumerate(items_now) if options.is_critical else ()
+    alarms = {place: item.queue.alarm(item.queued()) for place, item in stored_items if item.is_stored}
+    with running:
         async with StoredAlarms(hass, alarms) as stored:
             sent = await _async_send_items(
                 hass, items_now, message.select(places), options, running, stored, starting, batched=batched
             )
-            ended = zip(places, items_now, sent, strict=True)
-            async for place, item, result in in_turns(ended, to_the_end=True):
+            async for place, item, result in in_turns(zip(places, items_now, sent, strict=True)):
                 results[place] = await _async_finish(item, result)
     return [results[place] for place in range(len(items))]
 
 
 async def _async_send_items(  # noqa: PLR0917 - the parts of one call
     hass: HomeAssistant,
-    items: Sequence[OutboundItem],
+    items: OutboundItems,
     message: OutgoingMessage,
     options: MessageOptions,
     running: RunningMessages,
@@ -143,10 +142,10 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
         options = replace(options, context=replace(options.context, attempt_id=stored.attempt))
     results = await send_with_safe_text(
         hass,
-        [item.addressee for item in items],
+        items.addressees,
         message,
         options,
-        [item.policy.safe_text for item in items],
+        [policy.safe_text for policy in items.policies],
         batched=batched,
         hold_back=lambda place, result: async_wait_for_room(items[place], result),
     )
@@ -162,7 +161,9 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
     )
     for place, result in zip(uncertain, repeated, strict=True):
         results[place] = result
-    return results if options.at is not None else await async_fall_back(hass, items, results)
+    if options.at is not None or not any(policy.fallback for policy in items.policies):
+        return results
+    return await async_fall_back(hass, items, results)
 
 
 async def async_repeat_uncertain(

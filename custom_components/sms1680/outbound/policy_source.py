@@ -17,9 +17,24 @@ def policy_for(addressee: Addressee) -> DeliveryPolicy:
     return DeliveryPolicy.from_settings(_settings(addressee), addressee.entry.options.get(CONF_SAFE_TEXT))
 
 
+def completed(policy: DeliveryPolicy, addressee: Addressee, of_numbers: dict[str, DeliveryPolicy]) -> DeliveryPolicy:
+    """Return the policy of a call, completed with the settings.
+
+    of_numbers: by account, one object for all numbers that no recipient has.
+    """
+    entry = addressee.entry
+    if find_recipient(entry, addressee.number) is not None:
+        return policy.with_defaults(policy_for(addressee))
+    if entry.entry_id not in of_numbers:
+        of_numbers[entry.entry_id] = policy.with_defaults(policy_for(addressee))
+    return of_numbers[entry.entry_id]
+
+
 async def async_quiet_until(addressee: Addressee, moment: datetime) -> datetime | None:
     """Return the end of the addressee's quiet hours at this moment, None outside of them."""
     settings = _settings(addressee)
+    if not settings:
+        return None
     name = settings.get(CONF_TIME_ZONE)
     zone = await dt_util.async_get_time_zone(name) if name else None
     hours = QuietHours.create(

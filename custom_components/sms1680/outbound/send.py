@@ -7,9 +7,11 @@ from dataclasses import replace
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
+from homeassistant.util.async_ import create_eager_task
 
 from ..account.journal import SendResult
 from ..account.messages import OutgoingMessage
+from ..account.turns import in_turns
 from ..client import InvalidMessageError, Outcome, Reason
 from ..client.options import SendOptions
 from ..deferred.failures import async_fire_sent
@@ -18,7 +20,6 @@ from ..errors import invalid_message_error
 from ..recipients import Addressee
 from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
-from .turns import in_turns
 
 type HoldBack = Callable[[int, DeliveryResult], Awaitable[DeliveryResult]]
 
@@ -69,7 +70,7 @@ async def _report(
 ) -> list[DeliveryResult]:
     """Fire the events of a send, and return its results with those of the messages that were held back."""
     reported = []
-    async for place, result in in_turns(enumerate(results), to_the_end=True):
+    async for place, result in in_turns(enumerate(results)):
         final = result
         if options.digest is not None or options.long_text is not None:
             long_text = None if result.safe else options.long_text
@@ -105,7 +106,7 @@ async def _send(
     for place, addressee in enumerate(addressees):
         groups.setdefault((addressee.entry.entry_id, options.extension_for(addressee)), []).append(place)
 
-    async def run(extension: str | None, places: list[int]) -> list[SendResult]:
+    async def run(extension: str | None, places: list[int]) -> Sequence[SendResult]:
         core_options: SendOptions = {
             "at": options.at,
             "extension": extension,
@@ -113,13 +114,16 @@ async def _send(
             "patience": options.patience,
         }
         client = addressees[places[0]].entry.runtime_data.client
-        sent: list[SendResult] = await client.send(message.select(places), core_options, options.context)
+        sent: Sequence[SendResult] = await client.send(message.select(places), core_options, options.context)
         return sent
 
-    answers = await asyncio.gather(*(run(extension, places) for (_, extension), places in groups.items()))
+    # Each begins at once: one that is cancelled before would leave no record.
+    answers = await asyncio.gather(
+        *(create_eager_task(run(extension, places)) for (_, extension), places in groups.items())
+    )
     results: dict[int, DeliveryResult] = {}
     for places, answer in zip(groups.values(), answers, strict=True):
-        async for place, sent in in_turns(zip(places, answer, strict=True), to_the_end=True):
+        async for place, sent in in_turns(zip(places, answer, strict=True)):
             results[place] = DeliveryResult(addressees[place], sent.receipt, sent.row, transport=sent.transport)
             _record_notification(results[place])
     return [results[place] for place in range(len(addressees))]

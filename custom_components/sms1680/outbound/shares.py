@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from homeassistant.core import HomeAssistant
+from homeassistant.util.async_ import create_eager_task
 
 from ..account.messages import OutgoingMessage
 from ..client import Outcome, Reason, Receipt
@@ -45,7 +46,9 @@ async def async_deliver_shares(
         return [_combine(results) for results in zip(*answers, strict=True)]
 
     results: dict[int, DeliveryResult] = {}
-    for share, of_share in zip(shares, await asyncio.gather(*map(run, shares)), strict=True):
+    # Each begins at once: one that is cancelled before would leave no record.
+    answers = await asyncio.gather(*(create_eager_task(run(share)) for share in shares))
+    for share, of_share in zip(shares, answers, strict=True):
         results.update(zip(share.places, of_share, strict=True))
     return [results[place] for place in range(len(addressees))]
 

@@ -1,6 +1,6 @@
 """The values that the message store takes and returns. Times are aware; numbers can have any notation."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -76,7 +76,7 @@ class Outgoing:
 class Dispatch:
     """Messages that are sent together. rows: set by the store's thread, each None until its message is stored."""
 
-    messages: tuple[Outgoing, ...]
+    messages: Sequence[Outgoing]
     rows: list[int | None] = field(init=False)
 
     def __post_init__(self) -> None:
