@@ -127,6 +127,19 @@ async def purge(hass: HomeAssistant, **selection: Any) -> int:
     return int((await act(hass, "purge_messages", **selection))["purged"])
 
 
+async def test_subscription_tells_when_an_account_and_its_alarms_are_loaded(
+    hass: HomeAssistant, entry: MockConfigEntry, admin: Ask
+) -> None:
+    await raise_alarm(hass, key="smoke")
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert await listed(admin) == []
+    await admin("subscribe")
+    await hass.config_entries.async_setup(entry.entry_id)
+    event = (await admin.client.receive_json())["event"]
+    assert event == {"domain": "sms1680", "conversation": None, "alarms": True}
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
 async def test_purge_deletes_closed_alarms(
     hass: HomeAssistant, entry: MockConfigEntry, admin: Ask, hass_storage: dict[str, Any]
 ) -> None:

@@ -325,7 +325,8 @@ class _Subscription:
     def _on_entry(self, _: object, entry: ConfigEntry[Any]) -> None:
         if entry.domain == DOMAIN:
             self.connect()
-            self._forward(None)
+            # The alarms of an account are listed while it is loaded.
+            self._connection.send_event(self._message_id, MARK | {"conversation": None, "alarms": True})
 
     def _forward(self, number: str | None) -> None:
         conversation = None

@@ -65,9 +65,9 @@ class Alarms extends HTMLElement {
   }
 
   _actions(alarm) {
-    const wanted = alarm.state === "acknowledged" ? ACTIONS.slice(1) : ACTIONS;
-    return make("div", { className: "actions" }, ...wanted.map((action) => make("button", {
-      className: action === "acknowledge" ? "primary" : "",
+    // Both buttons keep their places: a second click on the first one must not resolve the alarm.
+    return make("div", { className: "actions" }, ...ACTIONS.map((action) => make("button", {
+      className: action === "acknowledge" ? "primary" : "", disabled: action === "acknowledge" && alarm.state === "acknowledged",
       "aria-label": `${this._t(action)}: ${this._t("alarm_of", { number: alarm.number, group: alarm.group ?? "?" })}`,
       onclick: (event) => this._change(event.currentTarget, alarm, action) }, this._t(action))));
   }
@@ -88,11 +88,12 @@ class Alarms extends HTMLElement {
     button.disabled = true;
     try {
       await this.api.ask("alarms/change", { alarm: alarm.id, action });
+      button.disabled = false;
       await this.refresh();
     } catch (error) {
+      button.disabled = false;
       await this._complain(error);
     }
-    button.disabled = false;
   }
 
   async _complain(error) {

@@ -21,7 +21,7 @@ class CardEditor extends HTMLElement {
 
   async _load() {
     this._contacts = [];
-    const { contacts } = await new Api(this._hass).ask("contacts/list");
+    const { contacts } = await new Api(this._hass).ask("contacts/list").catch(() => ({ contacts: [] }));
     this._contacts = contacts;
     this._build();
   }

@@ -28,7 +28,7 @@ class CardView extends HTMLElement {
   }
 
   disconnectedCallback() {
-    this._end?.then((end) => end()).catch(() => undefined);
+    this._end?.();
   }
 
   async _load() {
@@ -36,10 +36,11 @@ class CardView extends HTMLElement {
     try {
       const conversation = wanted ? await this._named(wanted) : (await this._api.ask("conversations/list", { limit: 1 })).conversations[0];
       if (!conversation) this._message(translate(this._api.hass, "no_conversations"));
-      else if (this._shown !== conversation.id) this._build(conversation);
-      else await this._thread.refresh();
+      else if (this._shown && (this._shown === conversation.id || this._thread.draft)) await this._thread.refresh();
+      else this._build(conversation);
     } catch (error) {
-      this._message(await this._api.explain(error));
+      if (this._shown) await this._thread.refresh(); // says why, and keeps what is being written
+      else this._message(await this._api.explain(error));
     }
   }
 

@@ -33,7 +33,12 @@ class ConversationCard extends HTMLElement {
   async _start() {
     if (this._starting) return;
     this._starting = true;
-    await import("./card-view.js");
+    try {
+      await import("./card-view.js");
+    } catch {
+      setTimeout(() => { this._starting = false; }, 10000); // then the next state of Home Assistant tries again
+      return;
+    }
     this._view = document.createElement("sms1680-card-view");
     this._view.hass = this._hass;
     this._view.configure(this._config);

@@ -20,6 +20,10 @@ class Composer extends HTMLElement {
     if (!this._text) this._build();
   }
 
+  get draft() {
+    return this._text?.value ?? "";
+  }
+
   focus() {
     this._text?.focus();
   }
@@ -105,9 +109,9 @@ class Composer extends HTMLElement {
       return;
     }
     const fields = { ...addressed, message, priority: this._priority.value };
-    if (this._at.value) fields.at = new Date(this._at.value).toISOString();
     this._button.disabled = true;
     try {
+      if (this._at.value) fields.at = new Date(this._at.value).toISOString();
       const { messages } = await this.api.ask("messages/send", fields);
       const failed = messages.filter((one) => !isHandled(one));
       const lines = failed.map((one) => this._t("sent_to", { name: one.recipient ?? one.number, outcome: this._t(one.outcome) }));

@@ -6,12 +6,14 @@ import "./alarms.js";
 import "./thread.js";
 
 const PAGE = 30;
+const MOST = 1000; // conversations that the command lists
 
 class Panel extends HTMLElement {
   constructor() {
     super();
     this.attachShadow({ mode: "open" });
     this._limit = PAGE;
+    this._onVisible = () => this._markRead();
   }
 
   set hass(hass) {
@@ -39,11 +41,13 @@ class Panel extends HTMLElement {
     else this._build();
     this._end = this._api.watch((conversations, alarms) => this._changed(conversations, alarms));
     this._timer = setInterval(() => this._loadAccounts(), 60000);
+    document.addEventListener("visibilitychange", this._onVisible);
   }
 
   disconnectedCallback() {
-    this._end?.then((end) => end()).catch(() => undefined);
+    this._end?.();
     clearInterval(this._timer);
+    document.removeEventListener("visibilitychange", this._onVisible);
   }
 
   _t(key, values) {
@@ -61,7 +65,7 @@ class Panel extends HTMLElement {
     this._new = make("button", { className: "primary", id: "new", onclick: () => this._write() }, this._t("new_message"));
     this._alarms = make("button", { className: "plain", id: "alarms", hidden: true, onclick: () => this._showAlarms() });
     this._list = make("ul", { id: "conversations", "aria-label": this._t("conversations"), onkeydown: (event) => this._move(event) });
-    this._more = make("button", { className: "plain", hidden: true, onclick: () => { this._limit += PAGE; this._load(); } }, this._t("more"));
+    this._more = make("button", { className: "plain", hidden: true, onclick: () => { this._limit = Math.min(this._limit + PAGE, MOST); this._load(); } }, this._t("more"));
     this._empty = make("p", { className: "note empty", role: "status", hidden: true });
     this._main = make("main", {}, make("p", { className: "note empty" }, this._t("choose")));
     const style = make("style", {}, STYLE + `
@@ -107,16 +111,20 @@ class Panel extends HTMLElement {
       const { conversations, more } = await this._api.ask("conversations/list", { limit: this._limit, ...(search ? { search } : {}) });
       if (search !== this._search.value.trim()) return;
       this._conversations = conversations;
-      this._more.hidden = !more;
+      this._more.hidden = !more || this._limit === MOST;
       this._empty.hidden = conversations.length > 0;
       this._empty.textContent = this._t(search ? "nothing_found" : "no_conversations");
       const focused = this.shadowRoot.activeElement;
       fill(this._list, conversations.map((conversation) => this._row(conversation)));
       if (focused?.isConnected) focused.focus(); // a row that moved has lost it
     } catch (error) {
-      this._empty.hidden = false;
-      this._empty.textContent = await this._api.explain(error);
+      await this._complain(error);
     }
+  }
+
+  async _complain(error) {
+    this._empty.textContent = await this._api.explain(error);
+    this._empty.hidden = false;
   }
 
   _row(conversation) {
@@ -158,7 +166,7 @@ class Panel extends HTMLElement {
 
   async _markRead() {
     if (!this._open || document.hidden) return;
-    await this._api.ask("conversations/mark_read", { conversation: this._open.id });
+    await this._api.ask("conversations/mark_read", { conversation: this._open.id }).catch(() => undefined);
     await this._load();
   }
 
@@ -180,7 +188,15 @@ class Panel extends HTMLElement {
   }
 
   async _write() {
-    const { contacts } = await this._api.ask("contacts/list");
+    const shown = this._main.firstChild;
+    let contacts;
+    try {
+      ({ contacts } = await this._api.ask("contacts/list"));
+    } catch (error) {
+      await this._complain(error);
+      return;
+    }
+    if (this._main.firstChild !== shown) return; // something else was opened meanwhile
     this._open = this._thread = undefined;
     this._again = () => this._write();
     const composer = make("sms1680-composer", { api: this._api, contacts, isAdmin: this._isAdmin, account: this._firstAccount });
@@ -191,8 +207,11 @@ class Panel extends HTMLElement {
 
   async _changed(conversations, alarms) {
     const isOpen = this._open && conversations.has(this._open.id);
-    if (this._thread && (isOpen || conversations.has(null))) {
-      await this._thread.refresh();
+    const thread = this._thread;
+    if (thread && (isOpen || conversations.has(null))) {
+      await thread.refresh();
+      // A number that became a recipient has another id.
+      if (thread === this._thread) this._open = thread.conversation;
       if (isOpen) await this._markRead();
     }
     if (alarms) await this._loadAlarms();
@@ -202,11 +221,15 @@ class Panel extends HTMLElement {
   }
 
   async _loadAlarms() {
-    const { alarms } = await this._api.ask("alarms/list").catch(() => ({ alarms: [] }));
-    const open = alarms.filter((alarm) => alarm.closed_at === null).length;
-    this._alarms.hidden = alarms.length === 0;
-    this._alarms.className = open ? "plain error" : "plain";
-    this._alarms.textContent = this._t(open ? "open_alarms" : "alarms", { count: open });
+    try {
+      const { alarms } = await this._api.ask("alarms/list");
+      const open = alarms.filter((alarm) => alarm.closed_at === null).length;
+      this._alarms.hidden = alarms.length === 0;
+      this._alarms.className = open ? "plain error" : "plain";
+      this._alarms.textContent = this._t(open ? "open_alarms" : "alarms", { count: open });
+    } catch {
+      // What was last known stays: an open alarm must not disappear with the connection.
+    }
     await this.shadowRoot.querySelector("sms1680-alarms")?.refresh();
   }
 

@@ -51,27 +51,54 @@ class Thread extends HTMLElement {
   async refresh() {
     try {
       const page = await this.api.ask("messages/list", { conversation: this.conversation.id, limit: this.limit });
+      if (this._failed) this._notice.hidden = true;
+      this._failed = false;
       const known = JSON.stringify(page);
       if (known === this._known) return;
       this._known = known;
+      this._keepOlder(page);
       this._page = page;
       this.conversation = { ...this.conversation, ...page.conversation };
-      if (!this._older.length) this._next = page.next;
       this._render();
-      this._notice.hidden = true;
       this._composer();
     } catch (error) {
-      this._showNotice(await this.api.explain(error));
+      await this._fail(error);
+    }
+  }
+
+  // Keep what new messages push off the newest page, if older ones are shown; begin again where the pages do not meet.
+  _keepOlder(page) {
+    const keys = new Set(page.messages.map((message) => message.key));
+    const meets = this._page.messages.some((message) => keys.has(message.key));
+    if (this._older.length && meets && page.next) {
+      this._older.unshift(...this._page.messages.filter((message) => !keys.has(message.key)));
+    } else {
+      this._older = [];
+      this._next = page.next;
     }
   }
 
   async _loadOlder() {
-    const page = await this.api.ask("messages/list", { conversation: this.conversation.id, before: this._next, limit: this.limit });
-    this._older.push(...page.messages);
-    this._next = page.next;
-    const height = this._scroller.scrollHeight;
-    this._render();
-    this._scroller.scrollTop += this._scroller.scrollHeight - height;
+    this._olderButton.disabled = true;
+    try {
+      const before = this._next;
+      const page = await this.api.ask("messages/list", { conversation: this.conversation.id, before, limit: this.limit });
+      if (before !== this._next) return; // the newest page was loaded again meanwhile
+      this._older.push(...page.messages);
+      this._next = page.next;
+      const height = this._scroller.scrollHeight;
+      this._render();
+      this._scroller.scrollTop += this._scroller.scrollHeight - height;
+    } catch (error) {
+      await this._fail(error);
+    } finally {
+      this._olderButton.disabled = false;
+    }
+  }
+
+  async _fail(error) {
+    this._showNotice(await this.api.explain(error));
+    this._failed = true;
   }
 
   _render() {
@@ -157,9 +184,13 @@ class Thread extends HTMLElement {
     await this.refresh();
   }
 
+  get draft() {
+    return this._box?.draft ?? "";
+  }
+
   _showNotice(text) {
     this._notice.textContent = text;
-    this._notice.hidden = false;
+    this._notice.hidden = this._failed = false;
   }
 
   _composer() {
