@@ -165,9 +165,13 @@ async def test_the_status_follows_the_connection(gateway: Any, connect: Make) ->
         gateway.lines[-1].say(Terminate(sequence_id=7))
         await gateway.until(TerminateResp)
         gateway.lines[-1].transport.close()
-        assert (await changes.get()).reason is Reason.NO_CONNECTION
+        ended = await changes.get()
+        assert ended.reason is Reason.NO_CONNECTION
         assert (await changes.get()).connected
     assert client.status.connected
+    # The address is right: somebody who reads of a wrong one would look in the wrong place.
+    assert ended.sentence() == "The connection to the platform ended. The client connects again."
+    assert ended.sentence("zh") == "与平台的连接已断开，正在重新连接。"
 
 
 async def test_a_message_is_sent_at_once_after_the_gateways_terminate(gateway: Any, connect: Make) -> None:

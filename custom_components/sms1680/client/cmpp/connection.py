@@ -194,14 +194,22 @@ class Connection:
             code = closed.status if closed else None
             reason = None if fault else _reason(closed, connected_for)
             self.set_status(
-                Status(connected=False, reason=reason, retry_in=delay, code=code, detail=detail, proxy=proxy)
+                Status(
+                    connected=False,
+                    reason=reason,
+                    retry_in=delay,
+                    code=code,
+                    detail=detail,
+                    proxy=proxy,
+                    was_connected=connected_for > 0,
+                )
             )
             await self._settings.sleep(delay)
 
     def set_status(self, status: Status) -> None:
-        """Set the status; log and report it if it has changed."""
+        """Set the status. Report it if it has changed, and log it if its sentence has."""
         old, self.status = self.status, status
-        if (status.connected, status.reason, status.proxy) != (old.connected, old.reason, old.proxy):
+        if status.sentence() != old.sentence():
             level = logging.INFO if status.connected or status.reason is None else logging.WARNING
             _LOGGER.log(level, "CMPP: %s", status.sentence())
         if status != old:
