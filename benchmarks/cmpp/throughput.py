@@ -111,6 +111,11 @@ class PlainClient(asyncio.Protocol):
                 self.waiting.pop(sequence).set_result(None)
         self.rest = stream[done:]
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the measurement: the gateway refused the login or closed the connection."""
+        for answer in self.waiting.values():
+            answer.set_exception(exc or ConnectionError("the gateway closed the connection"))
+
     def exchange(self, sequence: int, octets: bytes) -> "asyncio.Future[None]":
         """Write a request; return the future of its answer."""
         self.waiting[sequence] = answer = asyncio.get_running_loop().create_future()
