@@ -1,7 +1,7 @@
 """SMS 1680: sends messages through the enterprise SMS platform 1680 and fires events for the replies."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
+from homeassistant.util.async_ import create_eager_task
 
 from .account.batching import SendBatcher
 from .account.clients import async_make_failover_client
@@ -17,6 +18,7 @@ from .account.failover import ReceiptRouter
 from .account.former_devices import DATA_FORMER, async_setup_former_devices
 from .account.health import AccountHealth
 from .account.journal import JournaledClient
+from .account.latest import LatestUpdates
 from .account.refused_words import RefusedWords, async_remove_refused_words
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics, async_remove_statistics
@@ -52,7 +54,7 @@ from .conversation.memory_store import async_remove_questions
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry, Sms1680Data, balance_interval
 from .duty.setup import async_load_alarms, async_start_alarms, async_stop_alarms, async_update_groups
 from .duty.storage import async_remove_alarms
-from .entity import account_device_info, async_remove_stale_entities
+from .entity import async_register_device, async_remove_stale_entities
 from .errors import not_ready_error
 from .events.causes import async_setup_causes
 from .events.context import async_setup_context
@@ -105,18 +107,21 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     statistics = Statistics(hass, entry.entry_id, entry.options.get(CONF_PRICE))
     refused_words = RefusedWords(hass, entry.entry_id)
     conversation = Conversation(hass, entry)
-    await asyncio.gather(statistics.async_load(), refused_words.async_load(), conversation.async_load())
+    latest = LatestUpdates(hass, entry, storage.for_entry(entry).store)
     async_prune_issues(hass, entry)
     health = AccountHealth(hass, entry)
     receipts = ReceiptRouter()
+    making = async_make_failover_client(
+        hass,
+        entry.data,
+        entry.options,
+        receipts=receipts,
+        on_incoming=partial(async_receive_cmpp, hass, entry),
+        on_status=health.on_connection_status,
+    )
     try:
-        failover = await async_make_failover_client(
-            hass,
-            entry.data,
-            entry.options,
-            receipts=receipts,
-            on_incoming=partial(async_receive_cmpp, hass, entry),
-            on_status=health.on_connection_status,
+        failover, *_ = await _async_together(
+            making, latest.async_load(), statistics.async_load(), refused_words.async_load(), conversation.async_load()
         )
     except InvalidSettingError as error:  # the package for its SOCKS proxy could not be installed
         raise not_ready_error(hass, error) from None
@@ -142,35 +147,50 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
         deferred=create_queue(hass, entry, storage),
         refused_words=refused_words,
         budget=budget,
+        latest=latest,
         applied=(entry.data, entry.options),
         recipients={subentry.subentry_id for subentry in recipients(entry)},
     )
     statistics.async_start()
     entry.async_on_unload(statistics.async_stop)
-    await asyncio.gather(async_load_alarms(hass, entry), async_load_assist(hass, entry))
+    await _async_together(async_load_alarms(hass, entry), async_load_assist(hass, entry))
     async_register_push(hass, entry)
     hass.data[DATA_FORMER].async_restore(entry)
     # The devices of the recipients refer to that of the account.
-    dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **account_device_info(entry))
+    async_register_device(hass, entry)
     async_remove_stale_entities(hass, entry)
     async_enable_spent_sensor(hass, entry)
     async_update_page(hass)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    latest.async_stop()
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     entry.async_on_unload(conversation.end)
     if coordinator is not None:
         # The repair of a low balance needs the balance to be polled even if its sensors are disabled.
         entry.async_on_unload(coordinator.async_add_listener(lambda: None))
-        entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     await async_start_receiving(hass, entry)
-    budget.async_check()
     await data.deferred.async_start()
     async_start_alarms(hass, entry)
     async_start_assist(entry)
     await hass.data[DATA_FORMER].async_remember()
     if failover.cmpp is not None:
         async_keep_connected(hass, entry, failover.cmpp)
+    # What follows is of no use to the rest of the setup, and ends after it.
+    budget.async_check()
+    if coordinator is not None:
+        entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
     return True
+
+
+async def _async_together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run coroutines side by side, and return their results. What needs not wait takes no turn of the event loop.
+
+    Raises the first error, after all have ended.
+    """
+    tasks = [create_eager_task(one) for one in coroutines]
+    if waiting := [task for task in tasks if not task.done()]:
+        await asyncio.gather(*waiting, return_exceptions=True)
+    return [task.result() for task in tasks]
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> bool:

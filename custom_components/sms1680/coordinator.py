@@ -15,6 +15,7 @@ from .account.batching import SendBatcher
 from .account.failover import FailoverClient
 from .account.health import AccountHealth
 from .account.journal import JournaledClient
+from .account.latest import LatestUpdates
 from .account.refused_words import RefusedWords
 from .account.spending import BudgetMonitor
 from .account.statistics import Statistics
@@ -31,7 +32,9 @@ class Sms1680Data:
     """The runtime data of a config entry.
 
     applied: the data and options that it was set up with. recipients: the subentries that have entities.
-    coordinator: None for an account without HTTP. notify_entities: by the subentry of their recipient.
+    coordinator: None for an account without HTTP. latest: until the entities exist. notify_entities: by the subentry of
+    their recipient. devices: the ids of those that this setup has registered, by subentry, None for the
+    account.
     """
 
     client: JournaledClient
@@ -43,9 +46,11 @@ class Sms1680Data:
     deferred: DeferredQueue
     refused_words: RefusedWords
     budget: BudgetMonitor
+    latest: LatestUpdates
     applied: tuple[Mapping[str, Any], Mapping[str, Any]]
     recipients: set[str]
     notify_entities: dict[str, NotifyEntity] = field(default_factory=dict)
+    devices: dict[str | None, str] = field(default_factory=dict)
 
 
 type Sms1680ConfigEntry = ConfigEntry[Sms1680Data]

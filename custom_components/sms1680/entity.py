@@ -1,11 +1,11 @@
 """Base entities and devices of accounts, recipients and duty groups."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from typing import Final
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import Platform
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import HomeAssistant, async_get_hass, callback
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
@@ -14,7 +14,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .client.masking import mask_number
-from .const import CONF_CMPP, CONF_HTTP, CONF_NUMBER, DOMAIN, signal_group_added, signal_recipient_added
+from .const import CONF_CMPP, CONF_HTTP, CONF_NUMBER, DOMAIN, SUBENTRY_GROUP, signal_group_added, signal_recipient_added
 from .coordinator import BalanceCoordinator, Sms1680ConfigEntry
 from .recipients import groups, recipients
 
@@ -25,34 +25,47 @@ _BY_TRANSPORT: Final = {
 }
 # The model of the device of a group, by which the actions offer groups only.
 _GROUP_MODEL_ID: Final = "group"
-# Home Assistant 2026.8 and later use via_device_id, older versions via_device.
-_HAS_VIA_DEVICE_ID = hasattr(dr, "async_get_device_id_by_identifier")
+# Home Assistant 2026.8 and later take the device of an entity instead of its info, so that the registry compares the
+# info once and not for each entity. They also use via_device_id, older versions via_device.
+_TAKES_DEVICES: Final = hasattr(dr, "async_get_device_id_by_identifier")
 
 
-def account_device_info(entry: Sms1680ConfigEntry) -> DeviceInfo:
-    """Return the device info of an account."""
-    return DeviceInfo(
-        identifiers={(DOMAIN, entry.entry_id)},
-        entry_type=DeviceEntryType.SERVICE,
-        name=entry.title,
-        manufacturer="1680",
-    )
-
-
-def recipient_device_info(hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry) -> DeviceInfo:
-    """Return the device info of a recipient or group, which is connected via the device of its account."""
+def _device_info(hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry | None) -> DeviceInfo:
+    """Return the info of the device of an account, or of a recipient or group, which is connected via the account's."""
+    account = (DOMAIN, entry.entry_id)
+    if subentry is None:
+        return DeviceInfo(
+            identifiers={account}, entry_type=DeviceEntryType.SERVICE, name=entry.title, manufacturer="1680"
+        )
     info = DeviceInfo(
         identifiers={(DOMAIN, f"{entry.entry_id}_{subentry.subentry_id}")},
         entry_type=DeviceEntryType.SERVICE,
         name=subentry.title,
         model=mask_number(subentry.data[CONF_NUMBER]) if CONF_NUMBER in subentry.data else None,
     )
-    account = (DOMAIN, entry.entry_id)
-    if _HAS_VIA_DEVICE_ID:
+    if subentry.subentry_type == SUBENTRY_GROUP:
+        info["model_id"] = _GROUP_MODEL_ID
+    if _TAKES_DEVICES:
         info["via_device_id"] = dr.async_get_device_id_by_identifier(hass, account, config_entry_id=entry.entry_id)
     else:
         info["via_device"] = account  # type: ignore[typeddict-unknown-key]
     return info
+
+
+@callback
+def async_register_device(
+    hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry | None = None
+) -> dr.DeviceEntry:
+    """Return the device of an account, recipient or group. The first call of a setup registers or updates it."""
+    registry, known = dr.async_get(hass), entry.runtime_data.devices
+    subentry_id = subentry.subentry_id if subentry else None
+    if subentry_id in known and isinstance(device := registry.async_get(known[subentry_id]), dr.DeviceEntry):
+        return device
+    device = registry.async_get_or_create(
+        config_entry_id=entry.entry_id, config_subentry_id=subentry_id, **_device_info(hass, entry, subentry)
+    )
+    known[subentry_id] = device.id
+    return device
 
 
 @callback
@@ -101,6 +114,15 @@ def async_remove_stale_entities(hass: HomeAssistant, entry: Sms1680ConfigEntry) 
                 registry.async_remove(entity_id)
 
 
+def _set_device(
+    entity: Entity, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry | None = None
+) -> None:
+    if _TAKES_DEVICES:
+        entity.device_entry = async_register_device(hass, entry, subentry)
+    else:
+        entity._attr_device_info = _device_info(hass, entry, subentry)  # noqa: SLF001 - of our own entities
+
+
 class AccountEntity(Entity):
     """Base of the entities of an account."""
 
@@ -111,7 +133,7 @@ class AccountEntity(Entity):
         self.entry = entry
         self._attr_translation_key = key
         self._attr_unique_id = f"{entry.entry_id}_{key}"
-        self._attr_device_info = account_device_info(entry)
+        _set_device(self, async_get_hass(), entry)
 
 
 class BalanceEntity(AccountEntity, CoordinatorEntity[BalanceCoordinator]):
@@ -132,7 +154,7 @@ class RecipientEntity(Entity):
         self.entry = entry
         self._subentry = subentry
         self._attr_unique_id = f"{entry.entry_id}_{subentry.subentry_id}_{key}"
-        self._attr_device_info = recipient_device_info(hass, entry, subentry)
+        _set_device(self, hass, entry, subentry)
 
     @property
     def subentry(self) -> ConfigSubentry:
@@ -146,7 +168,6 @@ class GroupEntity(RecipientEntity):
     def __init__(self, hass: HomeAssistant, entry: Sms1680ConfigEntry, subentry: ConfigSubentry, key: str) -> None:
         super().__init__(hass, entry, subentry, key)
         self._attr_translation_key = key
-        cast("dict[str, Any]", self._attr_device_info)["model_id"] = _GROUP_MODEL_ID
 
     @property
     def group_id(self) -> str:

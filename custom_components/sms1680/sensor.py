@@ -225,6 +225,10 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     async def async_added_to_hass(self) -> None:
         signal = signal_delivery(self.entry.entry_id, self.subentry.subentry_id)
         self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._on_delivery))
+        await self._async_start()
+
+    async def _async_start(self) -> None:
+        """Find the message to show."""
         await self._async_load()
 
     async def _async_load(self) -> None:
@@ -257,6 +261,14 @@ class LastDeliveryState(_LastDelivery):
     _attr_translation_key = "last_delivery_state"
     _attr_device_class = SensorDeviceClass.ENUM
     _attr_options = [_STATE_KEYS.get(state, state.value) for state in DeliveryState]  # noqa: RUF012 - the base class's own type
+
+    @override
+    async def _async_start(self) -> None:
+        known, update = self.entry.runtime_data.latest.of(self.subentry.subentry_id)
+        if not known:  # the recipient was added later, or the store could not be read
+            await self._async_load()
+        elif update is not None:
+            self._apply(update)
 
     @override
     def _query(self, store: MessageStore) -> _Query:

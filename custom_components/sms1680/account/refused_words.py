@@ -4,10 +4,10 @@ import re
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.storage import Store
 
 from ..client.bounded import BoundedDict
 from ..const import DOMAIN
+from ..store.cached_store import CachedStore
 
 _VERSION: Final = 1
 _SAVE_DELAY: Final = 10  # seconds
@@ -50,5 +50,5 @@ async def async_remove_refused_words(hass: HomeAssistant, entry_id: str) -> None
     await _store(hass, entry_id).async_remove()
 
 
-def _store(hass: HomeAssistant, entry_id: str) -> Store[list[str]]:
-    return Store(hass, _VERSION, f"{DOMAIN}.refused_words.{entry_id}")
+def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[list[str]]:
+    return CachedStore(hass, _VERSION, f"{DOMAIN}.refused_words.{entry_id}")

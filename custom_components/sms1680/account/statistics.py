@@ -8,12 +8,12 @@ from typing import Any, NotRequired, TypedDict
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.helpers.event import async_call_later, async_track_point_in_utc_time
-from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt
 from ..client.bounded import BoundedDict
 from ..const import DOMAIN, signal_delivery, signal_failure, signal_statistics
+from ..store.cached_store import CachedStore
 from ..store.db import DeliveryState, DeliveryUpdate
 from .day_counts import DayCounts
 
@@ -185,5 +185,5 @@ async def async_remove_statistics(hass: HomeAssistant, entry_id: str) -> None:
     await _store(hass, entry_id).async_remove()
 
 
-def _store(hass: HomeAssistant, entry_id: str) -> Store[_StoredStatistics]:
-    return Store(hass, _VERSION, f"{DOMAIN}.totals.{entry_id}")
+def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[_StoredStatistics]:
+    return CachedStore(hass, _VERSION, f"{DOMAIN}.totals.{entry_id}")

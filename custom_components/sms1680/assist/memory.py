@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
 
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..client.outcomes import Language
 from ..const import DOMAIN
+from ..store.cached_store import CachedStore
 from .texts import Phrase
 
 _VERSION: Final = 1
@@ -130,5 +130,5 @@ async def async_remove_memory(hass: HomeAssistant, entry_id: str) -> None:
     await _store(hass, entry_id).async_remove()
 
 
-def _store(hass: HomeAssistant, entry_id: str) -> Store[Any]:
-    return Store(hass, _VERSION, f"{DOMAIN}.assist.{entry_id}", private=True, atomic_writes=True)
+def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[Any]:
+    return CachedStore(hass, _VERSION, f"{DOMAIN}.assist.{entry_id}", private=True)

@@ -10,13 +10,13 @@ from weakref import WeakKeyDictionary
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
 from homeassistant.const import CONF_PIN
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..client import Reply
 from ..const import CONF_ASSIST, CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
 from ..issues import LOCKED_OUT, SHORT_PIN
 from ..recipients import recipients
+from ..store.cached_store import CachedStore
 from .engine.commands import (
     AuthResult,
     AuthState,
@@ -170,5 +170,5 @@ async def async_remove_commands(hass: HomeAssistant, entry: ConfigEntry[Any]) ->
     await _store(hass, entry.entry_id).async_remove()
 
 
-def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, AuthState]]:
-    return Store(hass, _VERSION, f"{DOMAIN}.commands.{entry_id}", private=True, atomic_writes=True)
+def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[dict[str, AuthState]]:
+    return CachedStore(hass, _VERSION, f"{DOMAIN}.commands.{entry_id}", private=True)

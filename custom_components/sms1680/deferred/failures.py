@@ -35,7 +35,7 @@ from ..events.context import async_fire, event_context
 from ..events.signals import async_signal
 from ..issues import CRITICAL_FAILED, without_markdown
 from ..recipients import find_recipient
-from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError, comparable_number
+from ..store.db import DeliveryState, DeliveryUpdate, MessageStore, StartState, StoreError, comparable_number
 from .failure import CAUSES, Failure, FailureCause, is_repeatable
 from .models import DeliveryResult, QueuedMessage, digest_count, receipt_response
 
@@ -151,8 +151,15 @@ class FailureReporter:
         """Whether the account receives delivery reports: one came within the last seven days."""
         return self._last_report is not None and dt_util.utcnow() - self._last_report < _REPORTS_ARRIVE
 
-    async def async_start(self, watched: Collection[int]) -> None:
-        """Report the messages that an earlier run left unreported. watched: rows whose fallback still waits."""
+    async def async_start(self, watched: Collection[int], state: StartState | None = None) -> None:
+        """Report the messages that an earlier run left unreported.
+
+        watched: rows whose fallback still waits. state: what the journal has just returned, None to read it.
+        """
+        if state is not None:
+            self._last_report = state.last_report
+            self._report_ends(state.unconcluded, watched)
+            return
         with contextlib.suppress(StoreError):
             self._last_report = await asyncio.wrap_future(self._journal.last_report(self._entry.entry_id))
         await self._async_sweep(watched=watched)
@@ -316,6 +323,9 @@ class FailureReporter:
         except StoreError as error:
             _LOGGER.warning("Could not look for undelivered messages in the message store (%s)", error)
             return
+        self._report_ends(updates, watched)
+
+    def _report_ends(self, updates: Iterable[DeliveryUpdate], watched: Collection[int]) -> None:
         for update in updates:
             if update.row not in watched:
                 self.async_report_update(update)

@@ -48,7 +48,8 @@ class DeferredQueue:
     """The deferred messages of one account.
 
     store: holds the messages. journal: has the states of sent messages. send: makes one attempt. run_fallback: called
-    with a message that was sent, and with the reason for its fallback.
+    with a message that was sent, and with the reason for its fallback. is_loaded: whether the messages of earlier runs
+    were read.
     """
 
     hass: HomeAssistant
@@ -59,6 +60,7 @@ class DeferredQueue:
     run_fallback: InitVar[RunFallback] = field(kw_only=True)
 
     def __post_init__(self, store: MessageStore, run_fallback: RunFallback) -> None:
+        self.is_loaded = False
         self._storage = QueueStorage(self.entry.entry_id, store)
         self._schedule = Schedule(self.hass, self._on_due, self._on_change)
         self.failures = FailureReporter(self.hass, self.entry, self.journal)
@@ -135,21 +137,22 @@ class DeferredQueue:
         ]
         self._unsubscribe.append(self._clock.start(self.hass))
         try:
-            left = await self._storage.async_load()
+            left, state = await self._storage.async_load(self.journal)
         except StoreError as error:
             _LOGGER.error("The queued messages could not be read (%s)", error)  # noqa: TRY400
+            self.is_loaded = True
+            self._on_change()
             return
-        left = [one for one in left if one.row not in running_rows(self.hass)]
-        interrupted = [stored for one in left if (stored := await self._async_recover(one)) is not None]
-        for group in by_attempt(interrupted):
-            await self._async_recover_interrupted(group)
-        self.journal.forget_waiting(self.entry.entry_id)
-        watched = {stored.message.outgoing for stored in self._reports.schedule.messages.values()}
-        await self._reports.async_check({row for row in watched if row is not None})
+        self.is_loaded = True
+        if left:
+            await self._async_recover_all(left)
         self._schedule.set_timer()
         self._reports.schedule.set_timer()
-        self._track(self.digests.async_plan())
-        await self.failures.async_start([row for row in watched if row is not None])
+        if self._schedule.messages:
+            self._track(self.digests.async_plan())
+        messages = self._reports.schedule.messages.values()
+        watched = {row for stored in messages if (row := stored.message.outgoing) is not None}
+        await self.failures.async_start(watched, None if left else state)  # the recovery can have changed it
 
     @callback
     def _on_delivery(self, change: DeliveryUpdate) -> None:
@@ -196,6 +199,15 @@ class DeferredQueue:
             await self._reports.async_check({message.outgoing})  # the report can arrive before this
 
     # --- recovery after a restart ---
+
+    async def _async_recover_all(self, left: list[DeferredRow]) -> None:
+        left = [one for one in left if one.row not in running_rows(self.hass)]
+        interrupted = [stored for one in left if (stored := await self._async_recover(one)) is not None]
+        for group in by_attempt(interrupted):
+            await self._async_recover_interrupted(group)
+        self.journal.forget_waiting(self.entry.entry_id)
+        watched = {stored.message.outgoing for stored in self._reports.schedule.messages.values()}
+        await self._reports.async_check({row for row in watched if row is not None})
 
     async def _async_recover(self, one: DeferredRow) -> StoredMessage | None:
         """Queue a message of an earlier run again; return it if the end of the program interrupted its attempt."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from ..store.db import DeferredRow, MessageStore, StoreError
+from ..store.db import DeferredRow, MessageStore, StartState, StoreError
 from .models import QueuedMessage, StoredMessage
 
 _LOGGER = logging.getLogger(__name__)
@@ -21,9 +21,15 @@ class QueueStorage:
         self._entry_id = entry_id
         self._store = store
 
-    async def async_load(self) -> list[DeferredRow]:
-        """Return the messages that an earlier run has left. Raises StoreError."""
-        return await asyncio.wrap_future(self._store.load_deferred(self._entry_id))
+    async def async_load(self, journal: MessageStore) -> tuple[list[DeferredRow], StartState | None]:
+        """Return the messages that an earlier run has left, and what the journal has if it is the same store.
+
+        Raises StoreError.
+        """
+        if self._store is not journal:
+            return await asyncio.wrap_future(self._store.load_deferred(self._entry_id)), None
+        state = await asyncio.wrap_future(journal.load_start(self._entry_id))
+        return state.deferred, state
 
     async def async_insert(self, message: QueuedMessage, due: datetime, *, going: bool = False) -> StoredMessage:
         """Store a new message. going: it is being sent. Raises StoreError."""

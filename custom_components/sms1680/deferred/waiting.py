@@ -131,7 +131,7 @@ class WaitingCounter:
             async_dispatcher_connect(self._hass, signal, self._refresh_soon)
             for signal in (signal_waiting(entry_id), signal_delivery(entry_id))
         ]
-        self._refresh_soon()
+        self._refresh_soon()  # as soon as the queue has been read, which sends a signal
 
     @callback
     def async_stop(self) -> None:
@@ -144,6 +144,8 @@ class WaitingCounter:
     @callback
     def _refresh_soon(self, *_: object) -> None:
         """Count in the background: once for all changes that come together."""
+        if not self._queue.is_loaded:
+            return
         self._again = True
         if not self._refreshing and self._unsubscribe:
             self._refreshing = True

@@ -30,6 +30,7 @@ class StoreIntake:
     def __init__(self, hass: HomeAssistant, store: MessageStore) -> None:
         self.store = store
         self._hass = hass
+        self._may_have_pending = store.durable
         self._fired: dict[bool, tuple[list[int], list[int]]] = {True: ([], []), False: ([], [])}
         self._acknowledged: tuple[list[int], list[int]] = ([], [])
         self._queue: deque[_Write] = deque()
@@ -46,6 +47,7 @@ class StoreIntake:
         returns the item. The future fails with StoreError, or with the exception of `on_stored`.
         """
         future: asyncio.Future[Received] = self._hass.loop.create_future()
+        self._may_have_pending = True
         if not self.store.durable:
             try:
                 # The store in memory has finished by now.
@@ -66,6 +68,8 @@ class StoreIntake:
 
     async def async_pending(self, entry_id: str, limit: int) -> list[PendingEvent]:
         """Return stored items whose event has not fired, oldest first. Raises StoreError."""
+        if not self._may_have_pending:
+            return []  # a store in memory that has received nothing
         await self.async_flush()
         found = await asyncio.wrap_future(self.store.pending(entry_id, limit))
         if self._callbacks_done is not None:

@@ -23,6 +23,7 @@ from .records import (
     Uplink,
     comparable_number,
 )
+from .start import StartState
 from .store import MessageStore
 from .writer import StoreError, StoreObserver
 
@@ -48,6 +49,7 @@ __all__ = [
     "Report",
     "Retention",
     "Selection",
+    "StartState",
     "StoreError",
     "StoreObserver",
     "StoredIn",

@@ -39,6 +39,7 @@ from .outbox import (
     unconcluded,
 )
 from .records import DeliveryUpdate, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
+from .start import load_start
 from .unwritten import UnwrittenUplinks
 from .writer import TOO_LARGE, InMemory, StoreError, StoreObserver, Writer
 
@@ -106,6 +107,7 @@ class MessageStore:
     forget_attempt = _method(forget_attempt)
     forget_waiting = _method(forget_waiting)
     latest = _method(latest_states)
+    load_start = _method(load_start)
     last_delivered = _method(last_delivered)
     save_deferred = _method(save_deferred)
     load_deferred = _method(load_deferred)
