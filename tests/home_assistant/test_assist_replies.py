@@ -235,6 +235,19 @@ async def test_answers_commands_and_opt_outs_come_first(
     assert messages[1].data["command"] == "accepted"
 
 
+async def test_question_that_any_text_answers_does_not_swallow_later_texts_with_a_code(
+    hass: HomeAssistant, text: Text, agent: ScriptedAgent, messages: list[Event], sandbox: Sandbox
+) -> None:
+    question = start_question(hass, "notify.alice", answers=[])
+    await sandbox.wait_for(lambda platform: len(platform.messages) == 1)
+    await text("Tomatoes", ALICE)
+    assert (await question)["sentence"] == "Tomatoes"
+    await text(f"turn on the light {PIN}", ALICE)
+    await text("Potatoes", ALICE)
+    assert agent.texts == ["turn on the light"]
+    assert [event.data["question"] for event in messages] == ["answered", None, "over"]
+
+
 async def test_one_conversation_a_phone_for_ten_minutes(
     hass: HomeAssistant, text: Text, agent: ScriptedAgent, entry: MockConfigEntry, freezer: FrozenDateTimeFactory
 ) -> None:

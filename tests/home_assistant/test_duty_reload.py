@@ -1,18 +1,21 @@
-"""Alarms of a duty group whose account is reloaded at an awkward moment: none is lost, and no text is sent twice."""
+"""Alarms of a duty group at awkward moments: reloads, clocks that are set, equal ids; none is lost or texted twice."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.duty import manager as managers
-from custom_components.sms1680.duty.engine import AlarmText, DutyAlarm
+from custom_components.sms1680.duty.engine import AlarmState, AlarmText, DutyAlarm
 from custom_components.sms1680.duty.manager import alarm_manager
 from custom_components.sms1680.duty.rota import DutyRota
 from custom_components.sms1680.duty.sending import AlarmSender
@@ -25,6 +28,7 @@ from tests.home_assistant.helpers import (
     SetUp,
     act,
     duty_group,
+    later,
     poll,
     receive,
     recipient,
@@ -145,6 +149,45 @@ async def test_step_during_the_start_does_not_send_what_may_have_been_sent(
     go_on.set()
     await hass.async_block_till_done(wait_background_tasks=True)
     assert texts(sandbox) == expected
+
+
+async def test_alarm_that_is_raised_right_after_the_clock_was_set_does_not_wait_for_it(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed = 0.0
+    monkeypatch.setattr(managers, "monotonic", lambda: passed)
+    alarm_manager(hass, entry)._offset = dt_util.utcnow().timestamp()
+    freezer.tick(timedelta(hours=5))
+    await act(hass, "raise_alarm", **RAISE)
+    passed = 40.0
+    await later(hass, freezer, seconds=40)
+    passed += 300.0
+    await later(hass, freezer, minutes=5)
+    assert texts(sandbox) == [(ALICE, "Smoke"), (BOB, "Smoke")]
+
+
+async def test_replies_with_the_same_id_are_told_apart(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await act(hass, "raise_alarm", **RAISE)
+    await receive(hass, entry, Reply(ALICE, "2 30", message_id="7"), Reply(ALICE, "1", message_id="7"))
+    [alarm] = alarm_manager(hass, entry).open_alarms()
+    assert alarm.state is AlarmState.ACKNOWLEDGED
+
+
+async def test_new_alarm_takes_the_place_of_one_that_texts_nobody(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(managers, "_MAX_OPEN", 1)
+    await act(hass, "raise_alarm", **RAISE)
+    await act(hass, "acknowledge", key="smoke")
+    response = await act(hass, "raise_alarm", group="Watch", message="Water")
+    assert [one.id for one in alarm_manager(hass, entry).open_alarms()] == [response["alarm"]]
+    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def test_alarms_of_an_account_that_is_not_loaded_cannot_be_resolved(

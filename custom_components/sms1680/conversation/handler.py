@@ -128,18 +128,23 @@ class Conversation:
             return None
         elif command is not None and recipient is not None:
             return self._command(message, recipient, command, result or self.commands.authenticate(recipient, command))
-        elif match := self.questions.match_reply(
-            message["number"], message["extension"], message["content"], foreign=foreign
-        ):
+        else:
+            match = self.questions.match_reply(
+                message["number"], message["extension"], message["content"], foreign=foreign
+            )
+            # Any text fits a question without given answers; once it is over, a text with a code is meant for Assist.
+            is_for_assist = match is None or (match.over and match.id is None and attempt is not None)
+            if self.assist is not None and recipient is not None and is_for_assist:
+                self.ask = self.assist.accept(message, recipient, attempt)
+                message["assist"] = self.ask is not None
+            if match is None or self.ask is not None:
+                return None
             message |= {
                 "question": "over" if match.over else "answered",
                 "answer": match.id,
                 "tag": match.tag,
                 "already_answered": match.already,
             }
-        elif self.assist is not None and recipient is not None:
-            self.ask = self.assist.accept(message, recipient, attempt)
-            message["assist"] = self.ask is not None
         return None
 
     def _is_about_alarm(self, message: dict[str, Any]) -> bool:

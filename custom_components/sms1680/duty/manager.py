@@ -24,7 +24,7 @@ from ..deferred.clock import monotonic
 from ..errors import validation_error
 from ..events.causes import cause_of
 from ..recipients import groups
-from .engine import DutyAlarm, LoggedStep
+from .engine import AlarmState, DutyAlarm, LoggedStep
 from .engine.escalation import acknowledge, resolve, shift_times
 from .groups import escalation_plan, member_names
 from .report import async_fire_step
@@ -63,7 +63,7 @@ class AlarmManager:
         self._timer: CALLBACK_TYPE | None = None
         self._time_job = HassJob(self._on_time, f"{DOMAIN} alarms", cancel_on_shutdown=True)
         self._next_number = 0
-        self._offset = 0.0
+        self._offset = _clock_offset()
         self._stopped = False
         self._ended = False
 
@@ -89,7 +89,6 @@ class AlarmManager:
     @callback
     def async_start(self) -> None:
         """Follow the rotas, send what may not have been sent, and go on with the alarms."""
-        self._offset = _clock_offset()
         for action, interval in ((self._check_clock, _CHECK_INTERVAL), (self._async_prune, _PRUNE_INTERVAL)):
             self._unsubscribe.append(async_track_time_interval(self.hass, action, interval, cancel_on_shutdown=True))
         self.async_update_groups()
@@ -128,7 +127,7 @@ class AlarmManager:
                 self.rotas[group_id].update()  # a member may have another name
         for alarm in self.open_alarms():
             if alarm.group not in current:
-                self._commit(alarm, resolve(alarm, _now()))
+                self._commit(alarm, resolve(alarm, self._time()))
 
     # --- what the actions and entities use ---
 
@@ -156,14 +155,13 @@ class AlarmManager:
             if (manager := alarm_manager(self.hass, self.entry)) is self:
                 raise validation_error("account_not_loaded", account=self.entry.title)
             return await manager.async_raise(group, text, key, context, automatic=automatic)
-        plan, now = escalation_plan(self.entry, group), _now()
+        plan, now = escalation_plan(self.entry, group), self._time()
         known = self.open_alarms(group.subentry_id) if key is not None else []
         alarm = next((one for one in known if one.key == key), None)
         if alarm is not None:
             step = plan.add(alarm, now, text, rota.on_duty)
         else:
-            if len(self.open_alarms()) >= _MAX_OPEN:
-                raise validation_error("too_many_alarms", count=str(_MAX_OPEN))
+            self._make_room()
             alarm = DutyAlarm(ulid_now(), group.subentry_id, self._new_number(), text, now, key, automatic=automatic)
             alarm.cause = cause_of(self.hass, context)
             subentries = self.entry.subentries
@@ -178,12 +176,12 @@ class AlarmManager:
     async def async_acknowledge(self, alarms: Iterable[DutyAlarm], by: str | None, context: Context | None) -> None:
         """Acknowledge alarms."""
         for alarm in list(alarms):
-            await self._commit(alarm, acknowledge(alarm, _now(), by), context)
+            await self._commit(alarm, acknowledge(alarm, self._time(), by), context)
 
     async def async_resolve(self, alarms: Iterable[DutyAlarm], by: str | None, context: Context | None) -> None:
         """Close alarms."""
         for alarm in list(alarms):
-            await self._commit(alarm, resolve(alarm, _now(), by), context)
+            await self._commit(alarm, resolve(alarm, self._time(), by), context)
 
     async def async_purge(self, until: datetime | None) -> int:
         """Delete closed alarms, all or those that were raised before a time; return their number."""
@@ -200,7 +198,7 @@ class AlarmManager:
     @callback
     def apply(self, alarm: DutyAlarm, change: Callable[[float], LoggedStep | None]) -> asyncio.Future[None]:
         """Change an alarm, which is given the time; the result is done as soon as the alarm is stored."""
-        return self._commit(alarm, change(_now()))
+        return self._commit(alarm, change(self._time()))
 
     # --- time ---
 
@@ -229,7 +227,7 @@ class AlarmManager:
             return
         plan = escalation_plan(self.entry, rota.group)
         for alarm in self.open_alarms(group_id):
-            if (step := plan.hand_over(alarm, _now(), rota.on_duty)) is not None:
+            if (step := plan.hand_over(alarm, self._time(), rota.on_duty)) is not None:
                 self._commit(alarm, step)
 
     @callback
@@ -243,6 +241,11 @@ class AlarmManager:
         _LOGGER.warning("The clock was set by %d seconds; open alarms are adjusted to it", jump)
         self._shift(jump)
         self._set_timer()
+
+    def _time(self) -> float:
+        """Return the time. If the clock was just set, the alarms are moved first: those of now are not moved again."""
+        self._check_clock()
+        return _now()
 
     def _shift(self, seconds: float) -> None:
         for alarm in self.open_alarms():
@@ -301,7 +304,7 @@ class AlarmManager:
     async def _on_sent(self, alarm: DutyAlarm, *, reached: bool) -> None:
         """Store that texts were sent; go on at once if none of them could be."""
         if not reached and (rota := self.rotas.get(alarm.group)) is not None:
-            escalation_plan(self.entry, rota.group).not_reached(alarm, _now())
+            escalation_plan(self.entry, rota.group).not_reached(alarm, self._time())
         await self._async_save()
         self._set_timer()
 
@@ -309,6 +312,16 @@ class AlarmManager:
         task = self.hass.async_create_task(running, f"{DOMAIN} alarm", eager_start=True)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _make_room(self) -> None:
+        """Close the oldest alarm that texts nobody if too many are open. Raises ServiceValidationError if each one does."""
+        opened = self.open_alarms()
+        if len(opened) < _MAX_OPEN:
+            return
+        quiet = next((one for one in opened if one.state in (AlarmState.UNANSWERED, AlarmState.ACKNOWLEDGED)), None)
+        if quiet is None:
+            raise validation_error("too_many_alarms", count=str(_MAX_OPEN))
+        self._commit(quiet, resolve(quiet, self._time()))
 
     def _new_number(self) -> int:
         """Return a number that no open alarm has; each is used again as late as possible."""

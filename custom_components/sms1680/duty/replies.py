@@ -54,7 +54,8 @@ class AlarmReplyHandler:
         """Apply a reply to an alarm, once; a push that is repeated changes nothing more."""
         by = message["recipient"]
         message["alarm"] = alarm.id
-        is_new = alarm.note_reply(message["id"])
+        # Some gateways give each reply to a text the id of that text.
+        is_new = alarm.note_reply(f"{message['id']} {message['plain']}")
 
         def change(now: float) -> LoggedStep | None:
             if not is_new:
