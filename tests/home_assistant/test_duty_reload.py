@@ -170,9 +170,7 @@ async def test_alarm_that_is_raised_right_after_the_clock_was_set_does_not_wait_
     assert texts(sandbox) == [(ALICE, "Smoke"), (BOB, "Smoke")]
 
 
-async def test_replies_with_the_same_id_are_told_apart(
-    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_replies_with_the_same_id_are_told_apart(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await act(hass, "raise_alarm", **RAISE)
     await receive(hass, entry, Reply(ALICE, "2 30", message_id="7"), Reply(ALICE, "1", message_id="7"))
     [alarm] = alarm_manager(hass, entry).open_alarms()

@@ -314,7 +314,10 @@ class AlarmManager:
         task.add_done_callback(self._tasks.discard)
 
     def _make_room(self) -> None:
-        """Close the oldest alarm that texts nobody if too many are open. Raises ServiceValidationError if each one does."""
+        """Close the oldest alarm that texts nobody if too many are open.
+
+        Raises ServiceValidationError if all of them do.
+        """
         opened = self.open_alarms()
         if len(opened) < _MAX_OPEN:
             return
