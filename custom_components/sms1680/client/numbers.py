@@ -46,7 +46,12 @@ def normalise_numbers(numbers: Number | Iterable[Number]) -> list[str]:
     """
     if isinstance(numbers, str | int):
         return [normalise_number(numbers)]
-    normalised = [normalise_number(value, f"number {at}", f"第 {at} 个号码") for at, value in enumerate(numbers, 1)]
+    normalised = [
+        value
+        if isinstance(value, str) and _PLAIN.fullmatch(value)  # here too: to name its place costs more than the check
+        else normalise_number(value, f"number {at}", f"第 {at} 个号码")
+        for at, value in enumerate(numbers, 1)
+    ]
     if not normalised:
         raise InvalidMessageError("there is no number to send to", "没有接收号码")
     return normalised

@@ -38,11 +38,16 @@ def fit(addressees: Sequence[Addressee], message: OutgoingMessage) -> list[Share
     template = message.template if isinstance(message, TemplateMessage) else ""
     fitting: list[int] = []
     long: dict[tuple[LongText, tuple[str, ...]], list[int]] = {}
+    are_long: dict[tuple[str, str], bool] = {}  # by account and text, which most addressees share
     for place, (addressee, text) in enumerate(zip(addressees, texts, strict=True)):
-        signature = signature_of(addressee.entry)
-        if not (is_long(text, signature) or is_long(template, signature)):
+        key = (addressee.entry.entry_id, text)
+        if key not in are_long:
+            signature = signature_of(addressee.entry)
+            are_long[key] = is_long(text, signature) or is_long(template, signature)
+        if not are_long[key]:
             fitting.append(place)
             continue
+        signature = signature_of(addressee.entry)
         mode = mode_of(addressee.entry)
         pieces = [] if mode == "refuse" else fit_text(text, signature, mode)
         long.setdefault((mode, tuple(pieces)), []).append(place)

@@ -74,10 +74,10 @@ def check(
         places.setdefault(addressee.entry.entry_id, []).append(place)
     try:
         check_time(options.at, dt_util.utcnow())
-        for addressee in addressees:
-            extension = options.extension_for(addressee)
+        extensions = {(one.entry.entry_id, options.extension_for(one)): one.entry for one in addressees}
+        for (_, extension), entry in extensions.items():
             check_extension(extension)
-            if (cmpp := addressee.entry.data.get(CONF_CMPP)) is not None:
+            if (cmpp := entry.data.get(CONF_CMPP)) is not None:
                 full_number(cmpp[CONF_SOURCE_NUMBER], extension or "")
         for of_account in places.values():
             entry = addressees[of_account[0]].entry

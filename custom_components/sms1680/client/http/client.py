@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -317,9 +318,11 @@ async def _finish(steps: Steps[tuple[Receipt, ...]], exchange: asyncio.Task[Resp
     try:
         while True:
             command = steps.send(result)
-            # An abandoned call begins no request, and its pauses are skipped.
+            # An abandoned call begins no request, and its pauses are short.
             assert not isinstance(command, Request)  # noqa: S101
             result = None
+            with contextlib.suppress(asyncio.CancelledError):  # the program ends: what is left is recorded first
+                await asyncio.sleep(0)
     except StopIteration as stop:
         first = ", ".join(receipt.outcome.value for receipt in stop.value[:1])
         _LOGGER.info("A cancelled call ended in the background: %d receipts, the first %s", len(stop.value), first)

@@ -27,7 +27,7 @@ _LOGGER = logging.getLogger(__name__)
 
 NUMBER_WINDOW = 600.0
 
-_TOGETHER = 1000  # messages that are counted at once; so many take a few milliseconds
+_TOGETHER = 500  # messages that are counted at once; so many take a few milliseconds
 _BUSY_PAUSE = 0.005
 _BUSY_TRIES = 400
 
@@ -148,7 +148,8 @@ class SpendingGuard:
     ) -> Generator[float, None, Reservation]:
         """Count messages (number and parts) before they are sent, in their order, as far as the limits allow.
 
-        Yield seconds to sleep while another process locks the ledger, and 0 between a thousand messages and the next.
+        Yield seconds to sleep while another process locks the ledger, and 0 between one part of many messages and the
+        next.
         If nothing can be counted, all messages are admitted: an alarm must not fail because of its accounting.
         """
         if self._remote is not None or len(messages) <= _TOGETHER:
