@@ -26,6 +26,7 @@ from custom_components.sms1680.store.db import (  # noqa: E402
     DeliveryState,
     Dispatch,
     HistoryQuery,
+    Marks,
     MessageStore,
     Outgoing,
     Party,
@@ -72,10 +73,9 @@ def fill(path: Path) -> float:
             last.result()
     last.result()
     rows = store.pending("home", MESSAGES).result()
-    store.mark_fired(
-        [one.row for one in rows if isinstance(one.item, Uplink)],
-        [one.row for one in rows if isinstance(one.item, Report)],
-        texts=True,
+    store.mark_received(
+        Marks(fired={one.row for one in rows if isinstance(one.item, Uplink)}),
+        Marks(fired={one.row for one in rows if isinstance(one.item, Report)}),
     ).result()
     seconds = time.perf_counter() - began
     store.prune({}).result()

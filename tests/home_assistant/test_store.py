@@ -24,6 +24,7 @@ from custom_components.sms1680.store.db import (
     Direction,
     Dispatch,
     HistoryQuery,
+    Marks,
     MessageStore,
     Outgoing,
     RecordedOutcome,
@@ -121,7 +122,7 @@ def test_messages_survive_a_restart(make: Make) -> None:
     send(first, outgoing(recipient="alice", due=NOON + timedelta(hours=1), automatic=True), Outcome.ACCEPTED, "007")
     later = NOON + timedelta(microseconds=1)
     row = done(first.receive(uplink("好的 🙂", at=later, recipient="alice", incomplete=True, repeat=True))).row
-    done(first.mark_fired([row], [], texts=True))
+    done(first.mark_received(Marks(fired={row}), Marks()))
     first.close()
     received, sent = done(make().messages(HistoryQuery(until=NOON + timedelta(days=1))))
     assert isinstance(received, StoredIn)
@@ -201,7 +202,7 @@ def test_full_or_closed_store_rejects_jobs(store: MessageStore, monkeypatch: pyt
     started = threading.Event()
     store._writer.submit(lambda _: (started.set(), blocked.wait(10)))
     assert started.wait(10)
-    monkeypatch.setattr(store._writer._tasks, "maxsize", 2)
+    monkeypatch.setattr(writer, "_MAX_WAITING", 2)
     waiting = [store.receive(uplink(str(number))) for number in range(3)]
     with pytest.raises(StoreError, match="busy"):
         done(waiting[2])
@@ -418,7 +419,7 @@ class TestRetention:
     def test_maximum_applies_to_each_kind_separately(self, store: MessageStore) -> None:
         row = send(store, outgoing(at=NOON - timedelta(hours=1)), Outcome.ACCEPTED, "1")
         rows = [done(store.receive(uplink(str(place), at=NOON - timedelta(minutes=place)))).row for place in range(20)]
-        done(store.mark_fired(rows, [], texts=True))
+        done(store.mark_received(Marks(fired=set(rows)), Marks()))
         done(store.prune({"home": Retention(timedelta(days=30), 10, texts=True)}))
         assert [update.row for update in done(store.current([row]))] == [row]
         assert len(contents(store)) == 11
@@ -440,7 +441,7 @@ class TestRetention:
     def test_file_shrinks_after_pruning(self, store: MessageStore, path: Path) -> None:
         wait([store.receive(uplink("长" * 500, at=NOON - timedelta(days=40))) for _ in range(2000)], 30)
         rows = [one.row for one in done(store.pending("home", 5000))]
-        done(store.mark_fired(rows, [], texts=True))
+        done(store.mark_received(Marks(fired=set(rows)), Marks()))
         done(store.begin_backup())
         full = path.stat().st_size
         done(store.end_backup())
@@ -454,7 +455,7 @@ class TestRetention:
         (waiting,) = done(store.pending("home", 9))
         assert isinstance(waiting.item, Uplink)
         assert waiting.item.content == "a secret word"
-        done(store.mark_fired([row], [], texts=False))
+        done(store.mark_received(Marks(fired={row}, textless={row}), Marks()))
         assert contents(store) == [None]
 
     def test_prune_deletes_texts_if_the_option_is_off(self, store: MessageStore) -> None:
@@ -467,8 +468,8 @@ class TestRetention:
 
 def fire(store: MessageStore, item: Uplink | Report) -> None:
     row = done(store.receive(item)).row
-    is_uplink = isinstance(item, Uplink)
-    done(store.mark_fired([row] if is_uplink else [], [] if is_uplink else [row], texts=True))
+    marks = [Marks(fired={row}), Marks()]
+    done(store.mark_received(*(marks if isinstance(item, Uplink) else reversed(marks))))
 
 
 class TestPending:
@@ -496,7 +497,7 @@ class TestPending:
         row = done(first.receive(uplink("2", at=NOON, digest=b"two"))).row
         done(first.receive(uplink("2", at=NOON + timedelta(minutes=1), digest=b"two", repeat=True)))
         done(first.receive(report("7", at=NOON + timedelta(minutes=2), digest=b"rep")))
-        done(first.mark_acknowledged([old, row], []))
+        done(first.mark_received(Marks(acknowledged={old, row}), Marks()))
         first.close()
         recent = done(make(now=lambda: NOON).recent("home", NOON - timedelta(hours=1)))
         assert [(one.digest, one.id, one.received_at, one.acknowledged) for one in recent] == [

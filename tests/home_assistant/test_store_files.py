@@ -16,6 +16,7 @@ import pytest
 from custom_components.sms1680.store.db import (
     Direction,
     HistoryQuery,
+    Marks,
     MessageStore,
     StoredIn,
     StoreError,
@@ -271,7 +272,7 @@ class TestSize:
         rows = [one.row for one in done(observed.store.pending("home", 100))]
         done(observed.store.prune({}))
         assert len(done(observed.store.messages(HistoryQuery(limit=100)))) == 41  # no event has fired yet
-        done(observed.store.mark_fired(rows, [], texts=True))
+        done(observed.store.mark_received(Marks(fired=set(rows)), Marks()))
         done(observed.store.prune({}))
         left = done(observed.store.messages(HistoryQuery(direction=Direction.IN, limit=100)))
         contents = [one.content for one in left if isinstance(one, StoredIn)]
@@ -289,7 +290,7 @@ class TestSize:
         largest = 0
         for _ in range(100):
             received = done(store.receive_all([uplink("x" * 15_900)] * 50))
-            done(store.mark_fired([one.row for one in received], [], texts=True))
+            done(store.mark_received(Marks(fired={one.row for one in received}), Marks()))
             largest = max(largest, sum(file.stat().st_size for file in path.parent.iterdir()))
         store.close()
         assert 1 <= len(pruned) < 10

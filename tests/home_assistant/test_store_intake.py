@@ -132,7 +132,7 @@ async def test_uplink_found_before_its_callback_fires_once(
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     blocked.set()
-    for name in ("pending", "mark_fired"):
+    for name in ("pending", "mark_received"):
         monkeypatch.setattr(MessageStore, name, blocking(getattr(MessageStore, name)))
     processor.async_dispatch_pending()
     await call

@@ -10,7 +10,7 @@ from typing import Any, Final
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.helpers.event import async_call_later
 
-from .db import MessageStore, PendingEvent, Received, Report, StoreError, Uplink
+from .db import Marks, MessageStore, PendingEvent, Received, Report, StoreError, Uplink
 from .db.writer import error_kind
 
 # Seconds until rows are marked as fired or acknowledged, many at once. If a mark is lost in a crash, the event fires
@@ -31,8 +31,7 @@ class StoreIntake:
         self.store = store
         self._hass = hass
         self._may_have_pending = store.durable
-        self._fired: dict[bool, tuple[list[int], list[int]]] = {True: ([], []), False: ([], [])}
-        self._acknowledged: tuple[list[int], list[int]] = ([], [])
+        self._uplinks, self._reports = Marks(), Marks()
         self._queue: deque[_Write] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._callbacks_done: asyncio.Future[None] | None = None
@@ -117,30 +116,33 @@ class StoreIntake:
     @callback
     def mark_fired(self, row: int, *, report: bool, texts: bool) -> None:
         """Mark a row soon: its event has fired. texts: whether its text remains in the store."""
-        self._fired[texts][report].append(row)
+        (self._reports if report else self._uplinks).fired.add(row)
+        if not (texts or report):
+            self._uplinks.textless.add(row)
         self._flush_soon()
 
     @callback
     def mark_acknowledged(self, row: int, *, report: bool) -> None:
         """Mark a row soon: its acknowledgement was written."""
-        self._acknowledged[report].append(row)
+        (self._reports if report else self._uplinks).acknowledged.add(row)
         self._flush_soon()
 
     @callback
-    def flush(self) -> list[Future[None]]:
-        """Mark all rows now. Later calls of the store see the marks."""
+    def flush(self) -> Future[None] | None:
+        """Mark all rows now, if there are any. Later calls of the store see the marks."""
         if self._cancel_flush is not None:
             self._cancel_flush()
             self._cancel_flush = None
-        fired, self._fired = self._fired, {True: ([], []), False: ([], [])}
-        futures = [self.store.mark_fired(*rows, texts=texts) for texts, rows in fired.items() if any(rows)]
-        acknowledged, self._acknowledged = self._acknowledged, ([], [])
-        return [*futures, self.store.mark_acknowledged(*acknowledged)] if any(acknowledged) else futures
+        uplinks, reports = self._uplinks, self._reports
+        if not any((uplinks.fired, uplinks.acknowledged, reports.fired, reports.acknowledged)):
+            return None
+        self._uplinks, self._reports = Marks(), Marks()
+        return self.store.mark_received(uplinks, reports)
 
     async def async_flush(self) -> None:
         """Mark all rows, and wait until that is done. Raises StoreError."""
-        for future in self.flush():
-            await asyncio.wrap_future(future)
+        if (marked := self.flush()) is not None:
+            await asyncio.wrap_future(marked)
 
     def _flush_soon(self) -> None:
         if self._cancel_flush is None:

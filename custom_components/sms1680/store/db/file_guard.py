@@ -8,10 +8,9 @@ SQLite's locks.
 import contextlib
 import os
 import sqlite3
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .schema import VERSION
 
@@ -24,8 +23,7 @@ class ContentLostError(Exception):
     """Another program changed the database's files, and their content could not be read completely."""
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     identity: tuple[int, int]
     size: int
 
@@ -38,8 +36,13 @@ class _File:
         return cls((found.st_dev, found.st_ino), found.st_size)
 
 
+type _Files = tuple[_File | None, _File | None]
+
+
 class FileGuard:
     """Compares the database's files with those that SQLite has open.
+
+    Each transaction looks at the files once before and once after, since these are most of its system calls.
 
     size: the size of the file and its `-wal` file in bytes, as of the last `note`.
     """
@@ -48,19 +51,33 @@ class FileGuard:
         self.size = 0
         self._path = path
         self._names = (str(path), f"{path}-wal")
-        self._known: tuple[_File | None, _File | None] = (None, None)
+        self._known: _Files = (None, None)
         self._version = 0
 
-    def note(self, connection: sqlite3.Connection, *, opened: bool = False) -> None:
-        """Note the files after an own change. opened: the connection is new."""
-        self._known = self._read()
-        self.size = sum(file.size for file in self._known if file is not None)
-        if opened:
-            self._version = _data_version(connection)
+    def note_opened(self, connection: sqlite3.Connection) -> None:
+        """Note the files of a new connection."""
+        self._note(self._read())
+        self._version = _data_version(connection)
 
-    def are_replaced(self) -> bool:
-        """Return whether the files are missing, or other ones than those that SQLite has open."""
-        main, log = self._read()
+    def note_unless_replaced(self) -> bool:
+        """Note the files after an own change, and return True; return False if they are not those of SQLite."""
+        files = self._read()
+        if self._are_replaced(files):
+            return False
+        self._note(files)
+        return True
+
+    def are_damaged(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the files are missing, other ones than those that SQLite has open, or cut."""
+        files = self._read()
+        return self._are_replaced(files) or self._are_cut(files, connection)
+
+    def _note(self, files: _Files) -> None:
+        self._known = files
+        self.size = sum(file.size for file in files if file is not None)
+
+    def _are_replaced(self, files: _Files) -> bool:
+        main, log = files
         known_main, known_log = self._known
         if main is None or known_main is None or main.size < _SMALLEST:
             return True
@@ -68,15 +85,15 @@ class FileGuard:
             return True
         return known_log is not None and (log is None or log.identity != known_log.identity)
 
-    def are_cut(self, connection: sqlite3.Connection) -> bool:
+    def _are_cut(self, files: _Files, connection: sqlite3.Connection) -> bool:
         """Return whether the files have become shorter, and not by the transactions of another connection."""
-        pairs = zip(self._read(), self._known, strict=True)
+        pairs = zip(files, self._known, strict=True)
         if not any(now and known and now.size < known.size for now, known in pairs):
             return False
         with contextlib.suppress(sqlite3.Error):
             if (version := _data_version(connection)) != self._version:
                 self._version = version
-                self.note(connection)
+                self._note(self._read())
                 return False
         return True
 
@@ -116,7 +133,7 @@ class FileGuard:
         finally:
             os.close(folder)
 
-    def _read(self) -> tuple[_File | None, _File | None]:
+    def _read(self) -> _Files:
         main, log = self._names
         return _File.read(main), _File.read(log)
 

@@ -2,14 +2,16 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import batched, count, groupby, repeat
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from ...client import DeliveryReport
-from .outbox import current_states, join_report
+from .history import delete_texts
+from .outbox import current_states, find_reported, join_report
 from .records import (
+    Marks,
     PendingEvent,
     Received,
     RecentItem,
@@ -23,10 +25,10 @@ from .records import (
 
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
+_INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}, outgoing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_UPLINKS: Final = f"INSERT INTO uplink (row, {_UPLINK}) VALUES "
 _VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 MAX_PER_INSERT: Final = 64  # each number of rows has its own statement, which SQLite prepares once
-_INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row"
 
 
 def insert_received(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) -> list[Received]:
@@ -66,15 +68,17 @@ def _values_of(item: Uplink, row: int | None) -> tuple[Any, ...]:
 
 def _insert_report(connection: sqlite3.Connection, item: Report) -> Received:
     number, at = comparable_number(item.number), to_micros(item.received_at)
+    report = DeliveryReport(item.message_id, number, item.status)
+    message = find_reported(connection, item.entry, report, at)
     values = (
         *(item.entry, item.recipient, item.id, number, item.message_id, item.status),
-        *(item.via, at, item.repeat, item.digest),
+        *(item.via, at, item.repeat, item.digest, message and message.row),
     )
-    (row,) = connection.execute(_INSERT_REPORT, values).fetchone()
-    report = DeliveryReport(item.message_id, item.number, item.status)
-    received = join_report(connection, row, item.entry, report, at)
+    row = connection.execute(_INSERT_REPORT, values).lastrowid
+    assert row is not None  # noqa: S101 - it is an INSERT
+    received = join_report(connection, row, item.entry, report, at, message=message)
     if not received.news:
-        mark_rows(connection, "fired", (), (row,))
+        connection.execute("UPDATE report SET fired = 1 WHERE row = ?", (row,))
     return received
 
 
@@ -101,13 +105,19 @@ def pending_events(
     return found[:limit]
 
 
-def mark_rows(
-    connection: sqlite3.Connection, column: Literal["fired", "answered"], uplinks: Iterable[int], reports: Iterable[int]
-) -> None:
-    """Mark items as fired or acknowledged."""
-    for table, rows in (("uplink", uplinks), ("report", reports)):
-        listed = json.dumps(list(rows))
-        connection.execute(f"UPDATE {table} SET {column} = 1 WHERE row IN (SELECT value FROM json_each(?))", (listed,))
+def mark_rows(connection: sqlite3.Connection, uplinks: Marks, reports: Marks) -> None:
+    """Mark items as fired or acknowledged. A row that is both is written once."""
+    for table, marks in (("uplink", uplinks), ("report", reports)):
+        for values, rows in (
+            ("fired = 1, answered = 1", marks.fired & marks.acknowledged),
+            ("fired = 1", marks.fired - marks.acknowledged),
+            ("answered = 1", marks.acknowledged - marks.fired),
+        ):
+            if rows:
+                sql = f"UPDATE {table} SET {values} WHERE row IN (SELECT value FROM json_each(?))"
+                connection.execute(sql, (json.dumps(list(rows)),))
+    if uplinks.textless:
+        delete_texts(connection, uplinks.textless)
 
 
 def recent_items(connection: sqlite3.Connection, entry: str, since: datetime) -> list[RecentItem]:

@@ -19,17 +19,17 @@ AND EXISTS (
 
 
 def find_other_spelling(
-    connection: sqlite3.Connection, entry: str, report: DeliveryReport, number: str, at: int
+    connection: sqlite3.Connection, entry: str, report: DeliveryReport, at: int
 ) -> tuple[Any, ...] | None:
     """Return the row, state and id of the only message whose number and id can be written like those of a report."""
     since = at - micros(EXPIRY)
     found = connection.execute(
-        f"{_SEGMENTS} number = ? AND entry = ? AND max(at, ifnull(due, 0)) >= ?", (number, entry, since)
+        f"{_SEGMENTS} number = ? AND entry = ? AND max(at, ifnull(due, 0)) >= ?", (report.number, entry, since)
     )
     rows = [tuple(values) for *values, _ in found.fetchall() if same_id(report.message_id, values[2])]
     if not rows:
         found = connection.execute(f"{_SEGMENTS} message_id = ? AND entry = ?", (report.message_id, entry))
-        rows = [tuple(values) for *values, known in found.fetchall() if same_number(number, known)]
+        rows = [tuple(values) for *values, known in found.fetchall() if same_number(report.number, known)]
     return rows[0] if len(rows) == 1 else None
 
 

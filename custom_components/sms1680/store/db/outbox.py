@@ -29,6 +29,7 @@ from .records import (
     Outgoing,
     Received,
     RecordedOutcome,
+    Reported,
     comparable_number,
     from_micros,
     storable,
@@ -125,23 +126,25 @@ def _settle(
     return [*updates, *_match_by_number(connection, message.entry, number, at)]
 
 
-def join_report(connection: sqlite3.Connection, row: int, entry: str, report: DeliveryReport, at: int) -> Received:
-    """Join the stored report in this row to its message, if the message is known."""
-    number = comparable_number(report.number)
-    owner = connection.execute(
-        "SELECT outgoing.row, state FROM segment JOIN outgoing ON outgoing.row = segment.outgoing"
+def find_reported(connection: sqlite3.Connection, entry: str, report: DeliveryReport, at: int) -> Reported | None:
+    """Return the message that a report names by its id, None if it is unknown. The report has a comparable number."""
+    found = connection.execute(
+        "SELECT outgoing.row, state, message_id FROM segment JOIN outgoing ON outgoing.row = segment.outgoing"
         " WHERE message_id = ? AND number = ? AND entry = ? ORDER BY outgoing.row DESC LIMIT 1",
-        (report.message_id, number, entry),
-    ).fetchone()
-    message_id = report.message_id
-    if owner is None and (other := find_other_spelling(connection, entry, report, number, at)) is not None:
-        *owner, message_id = other
-    if owner is not None:
-        connection.execute("UPDATE report SET outgoing = ? WHERE row = ?", (owner[0], row))
-        _update_segment(connection, owner[0], message_id, report.state)
-        update = _update_state(connection, owner[0], at, MatchedBy.ID) or _current_state(connection, owner[0])
-        return Received(row, update, news=_is_news(connection, report, update, before=owner[1]))
-    updates = _match_by_number(connection, entry, number, at, shared=True)
+        (report.message_id, report.number, entry),
+    ).fetchone() or find_other_spelling(connection, entry, report, at)
+    return Reported(*found) if found else None
+
+
+def join_report(
+    connection: sqlite3.Connection, row: int, entry: str, report: DeliveryReport, at: int, *, message: Reported | None
+) -> Received:
+    """Update the message of the stored report in this row. Without a message, find the one that it can belong to."""
+    if message is not None:
+        _update_segment(connection, message.row, message.message_id, report.state)
+        update = _update_state(connection, message.row, at, MatchedBy.ID) or _current_state(connection, message.row)
+        return Received(row, update, news=_is_news(connection, report, update, before=message.state))
+    updates = _match_by_number(connection, entry, report.number, at, shared=True)
     (outgoing,) = connection.execute("SELECT outgoing FROM report WHERE row = ?", (row,)).fetchone()
     own = next((update for update in updates if update.row == outgoing), None)
     others = tuple(update for update in updates if update is not own)

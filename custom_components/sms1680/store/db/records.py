@@ -175,6 +175,14 @@ class DeliveryUpdate:
     sent_at: datetime | None = None
 
 
+class Reported(NamedTuple):
+    """The message that a report is about. state: before the report. message_id: of the reported segment."""
+
+    row: int
+    state: str
+    message_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """The result of storing an incoming item.
@@ -188,6 +196,18 @@ class Received:
     update: DeliveryUpdate | None = None
     others: tuple[DeliveryUpdate, ...] = ()
     news: bool = True
+
+
+@dataclass(slots=True)
+class Marks:
+    """Rows of incoming items to mark: their event has fired, or their acknowledgement was written.
+
+    textless: those of fired uplinks whose text is not to remain in the store.
+    """
+
+    fired: set[int] = field(default_factory=set)
+    acknowledged: set[int] = field(default_factory=set)
+    textless: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The interface of the message store. Every method returns a future, which is done after the commit."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import wraps
@@ -14,7 +14,6 @@ from .deferred import delete_deferred_row, delete_deferred_rows, load_deferred, 
 from .history import (
     count_items,
     delete_deferred,
-    delete_texts,
     find_messages,
     prune_messages,
     purge_messages,
@@ -115,6 +114,7 @@ class MessageStore:
     delete_deferred_row = _method(delete_deferred_row)
     delete_deferred_rows = _method(delete_deferred_rows)
     delete_deferred = _method(delete_deferred)
+    mark_received = _method(mark_rows)
     recent = _method(recent_items)
     messages = _method(find_messages)
     scheduled = _method(scheduled_messages)
@@ -146,20 +146,6 @@ class MessageStore:
     def pending(self, entry: str, limit: int) -> Future[list[PendingEvent]]:
         """Return stored items whose event has not fired, oldest first."""
         return self._writer.submit(lambda database: pending_events(database, entry, limit, self._first_rows))
-
-    def mark_fired(self, uplinks: Collection[int], reports: Collection[int], *, texts: bool) -> Future[None]:
-        """Mark items as fired. texts: whether the texts of the uplinks remain."""
-
-        def mark(database: sqlite3.Connection) -> None:
-            mark_rows(database, "fired", uplinks, reports)
-            if not texts:
-                delete_texts(database, uplinks)
-
-        return self._writer.submit(mark)
-
-    def mark_acknowledged(self, uplinks: Collection[int], reports: Collection[int]) -> Future[None]:
-        """Mark items as acknowledged."""
-        return self._writer.submit(lambda database: mark_rows(database, "answered", uplinks, reports))
 
     def purge(self, selection: Selection, *, open_too: bool = False) -> Future[int]:
         """Delete messages, from the file too, and return their number. open_too: include those being sent."""

@@ -103,7 +103,8 @@ class Writer:
         self._guard = FileGuard(path) if path else None
         self._is_prepared = False
         self._large = LARGE
-        self._tasks: queue.Queue[_Task | None] = queue.Queue(_MAX_WAITING)
+        self._page_size = 0
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._held: _Task | None = None
         self._connection: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
@@ -132,11 +133,10 @@ class Writer:
         with self._lock:
             if self._thread is None:
                 future.set_exception(StoreError("closed"))
-                return future
-            try:
-                self._tasks.put_nowait(_Task(job, future, alone))
-            except queue.Full:
+            elif self._tasks.qsize() >= _MAX_WAITING:
                 future.set_exception(StoreError("busy"))
+            else:
+                self._tasks.put(_Task(job, future, alone))
         return future
 
     def _connect_first(self) -> None:
@@ -163,15 +163,15 @@ class Writer:
         if first is None:
             return []
         tasks = [first]
-        with contextlib.suppress(queue.Empty):
-            while not first.alone and len(tasks) < _MAX_TOGETHER:
-                task = self._tasks.get_nowait()
-                if task is None or task.alone:
-                    self._held = task
-                    if task is None:
-                        self._tasks.put(None)  # read again after these tasks
-                    break
-                tasks.append(task)
+        # Only this thread takes tasks from the queue.
+        while not first.alone and len(tasks) < _MAX_TOGETHER and not self._tasks.empty():
+            task = self._tasks.get()
+            if task is None or task.alone:
+                self._held = task
+                if task is None:
+                    self._tasks.put(None)  # read again after these tasks
+                break
+            tasks.append(task)
         return tasks
 
     def _serve(self, tasks: list[_Task]) -> None:
@@ -213,18 +213,15 @@ class Writer:
 
     def _transact(self, tasks: list[_Task]) -> list[Any]:
         connection = self._connection or self._connect()
-        if self._guard is not None and (self._guard.are_replaced() or self._guard.are_cut(connection)):
+        if self._guard is not None and self._guard.are_damaged(connection):
             connection = self._restore(connection)
         results = self._run_jobs(connection, tasks)
         if self._guard is None:
-            (pages,), (page,) = (
-                connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
-            )
-            self.size = pages * page
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            self.size = pages * self._page_size
         else:
-            if self._guard.are_replaced():
-                connection = self._restore(connection)
-            self._guard.note(connection)
+            if not self._guard.note_unless_replaced():
+                self._restore(connection)
             self.size = self._guard.size
         if self.size > self._large:
             self._observer.large()
@@ -267,10 +264,11 @@ class Writer:
                 self._prepare(connection)
                 self._is_prepared = True
             if self._guard is not None:
-                self._guard.note(connection, opened=True)
+                self._guard.note_opened(connection)
         except BaseException:
             connection.close()
             raise
+        (self._page_size,) = connection.execute("PRAGMA page_size").fetchone()
         self._connection = connection
         return connection
 
@@ -279,7 +277,7 @@ class Writer:
         if connection is None:
             return
         with contextlib.suppress(sqlite3.Error):
-            if self._guard is not None and (self._guard.are_replaced() or self._guard.are_cut(connection)):
+            if self._guard is not None and self._guard.are_damaged(connection):
                 # Closing would write the rest of a cut file, and delete a file by its name.
                 connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)  # noqa: FBT003
             connection.close()
