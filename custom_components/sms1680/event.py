@@ -118,7 +118,10 @@ class _MessageEvents(_UnstoredEvents):
 
     def _trigger(self, event_type: str, data: dict[str, Any]) -> None:
         if not data.get("redelivered"):
-            self._show(event_type, {key: value for key, value in data.items() if key not in _OMITTED})
+            shown = data.copy()
+            for name in _OMITTED:
+                shown.pop(name, None)
+            self._show(event_type, shown)
 
 
 class InboxEvents(_MessageEvents, AccountEntity):

@@ -136,7 +136,7 @@ def _plain_pairs(text: str) -> list[tuple[str, str]]:
         raise _too_much()
     if pairs and pairs[-1].startswith("content="):
         pairs[-1] = pairs[-1].removesuffix(";")
-    return [(name, value) for name, _, value in (pair.partition("=") for pair in pairs)]
+    return [(name, value) for pair in pairs for name, _, value in (pair.partition("="),)]
 
 
 def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -31,6 +31,13 @@ _COMMON: Final = (
     "received_at",
     "via",
 )
+# The fields of an uplink that has no meaning for us.
+_NO_MEANING: Final = {
+    **dict.fromkeys(("question", "answer", "tag", "command")),
+    "already_answered": False,
+    "alarm": None,
+    "assist": False,
+}
 
 
 def _shown_number(number: str) -> str:
@@ -115,8 +122,7 @@ class Conversation:
         Redelivered and incomplete uplinks are neither answers nor commands. result: of `async_authenticate`. foreign:
         the extension is known, but not as a question's.
         """
-        message |= dict.fromkeys(("question", "answer", "tag", "command"))
-        message["already_answered"], message["alarm"], message["assist"] = False, None, False
+        message |= _NO_MEANING
         self.storing = self.ask = None
         command = attempt if attempt is not None and attempt.word else None
         message["opted_out"] = message["plain"] in OPT_OUT

@@ -68,7 +68,7 @@ class _Acknowledgement(web.Response):
     """A response that calls `on_written` when it has been written completely."""
 
     def __init__(self, text: str, request: Request, on_written: Callable[[], None]) -> None:
-        super().__init__(text=text, content_type="text/plain")
+        super().__init__(text=text)  # text/plain
         self._on_written = on_written
         if isinstance(request, MockRequest):
             on_written()  # the cloud connection delivers it

@@ -100,13 +100,11 @@ class InboundProcessor:
         """
         if self._closed:
             raise NotAcceptedError
-        # Until events fire, the disk has room for any number of items, and the memory for some.
-        has_room = self._store.for_entry(self.entry).store.durable or len(self._awaited) < _MAX_PENDING
-        if not (self._ready or has_room):
+        if not (self._ready or self._has_room):
             self.warn("not_kept", "Rejected an incoming message: account not ready and buffer full")
             raise NotAcceptedError
         incoming = self._prepare(item, via)
-        if self._ready:
+        if incoming.attempt is not None and self._ready:
             await self._async_authenticate(incoming)
         try:
             await incoming.intake.receive(self._record(incoming), partial(self._on_stored, incoming))
@@ -176,6 +174,11 @@ class InboundProcessor:
             and self._automations_armed()
         )
 
+    @property
+    def _has_room(self) -> bool:
+        """Whether items can wait for their events: any number on the disk, some in memory."""
+        return self._store.for_entry(self.entry).store.durable or len(self._awaited) < _MAX_PENDING
+
     def _recipient(self, incoming: Incoming) -> ConfigSubentry | None:
         return find_recipient(self.entry, incoming.number)
 
@@ -193,21 +196,14 @@ class InboundProcessor:
         return incoming
 
     def _record(self, incoming: Incoming) -> Uplink | Report:
-        item, recipient = incoming.item, self._recipient(incoming)
-        common: dict[str, Any] = {
-            "entry": self.entry.entry_id,
-            "id": incoming.seen.id,
-            "number": item.number,
-            "message_id": item.message_id,
-            "via": incoming.via.value,
-            "received_at": incoming.received_at,
-            "digest": incoming.seen.digest,
-            "repeat": incoming.repeat,
-            "recipient": recipient.subentry_id if recipient else None,
-        }
+        item, number, recipient = incoming.item, incoming.number, self._recipient(incoming)
+        entry, id_, digest = self.entry.entry_id, incoming.seen.id, incoming.seen.digest
+        via, at, repeat = incoming.via.value, incoming.received_at, incoming.repeat
+        subentry = recipient.subentry_id if recipient else None
         if isinstance(item, DeliveryReport):
-            return Report(status=item.status, **common)
-        return Uplink(content=item.content, extension=item.extension, incomplete=item.incomplete, **common)
+            return Report(entry, id_, number, item.message_id, item.status, via, at, digest, repeat, subentry)
+        text = (item.content, item.extension, item.message_id, item.incomplete)
+        return Uplink(entry, id_, number, *text, via, at, digest, repeat, subentry)
 
     def _on_stored(self, incoming: Incoming, received: Received) -> None:
         """Fire the event of a stored item, or leave that to the dispatch of pending events."""
@@ -307,14 +303,14 @@ class InboundProcessor:
         data = common_data(self.entry, incoming, recipient)
         command: dict[str, Any] | None = None
         if isinstance(incoming.item, Reply):
-            event, signal = EVENT_MESSAGE_RECEIVED, signal_message
+            event, kind, signal = EVENT_MESSAGE_RECEIVED, "message_received", signal_message
             command = self._interpret(incoming.item, incoming, data, recipient)
         else:
-            event, signal = EVENT_DELIVERY_REPORT, signal_report
+            event, kind, signal = EVENT_DELIVERY_REPORT, "delivery_report", signal_report
             data |= report_data(incoming.item, incoming.update, self._hass.config.language)
             if incoming.update is None:
                 data["automatic"] = self.entry.runtime_data.client.sends_automatically_to(incoming.number)
-        self.counts[event.removeprefix(f"{DOMAIN}_") + "_again" * incoming.repeat] += 1
+        self.counts[kind + "_again" if incoming.repeat else kind] += 1
         # A new item has a new id, which its context can have as well; making another one takes longer than the rest.
         is_new = not (incoming.repeat or incoming.earlier)
         context = async_fire(self._hass, event, data, ulid=incoming.seen.id if is_new else None)
