@@ -11,6 +11,7 @@ import pytest
 import voluptuous as vol
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
@@ -19,7 +20,8 @@ from custom_components.sms1680.account import journal as recording
 from custom_components.sms1680.actions import question_run
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.client.options import SendOptions
-from custom_components.sms1680.conversation.engine import memory
+from custom_components.sms1680.conversation.engine import Answers, memory
+from custom_components.sms1680.conversation.memory_store import async_get_history, async_remove_questions
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from sms1680.sandbox import Sandbox
@@ -339,6 +341,38 @@ async def test_answer_after_a_restart_is_marked_as_over(
     assert [messages[0].data[name] for name in ("question", "answer", "tag")] == ["over", "yes", "garage"]
     await hass.config_entries.async_remove(entry.entry_id)
     assert f"sms1680.questions.{entry.entry_id}" not in hass_storage
+
+
+async def test_questions_of_a_removed_account_are_not_saved_again(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delayed: list[Store[Any]] = []
+    removed: list[Store[Any]] = []
+
+    async def remove(store: Store[Any]) -> None:
+        removed.append(store)  # which also ends what it has still to save
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "async_delay_save", lambda store, *_: delayed.append(store))
+        patch.setattr(Store, "async_remove", remove)
+        history = await async_get_history(hass, "gone")
+        history.note((ALICE, None), memory.RecentQuestion(Answers(), None, None, 0.0, awaited=False))
+        await async_remove_questions(hass, "gone")
+    assert delayed == removed
+
+
+@pytest.mark.parametrize("data", [{"past": []}, {"next_extension": 1, "past": [{"number": ALICE}]}])
+async def test_questions_of_another_version_do_not_keep_the_account_from_loading(
+    make_entry: MakeEntry,
+    set_up: SetUp,
+    hass_storage: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    data: dict[str, Any],
+) -> None:
+    entry = make_entry()
+    hass_storage[f"sms1680.questions.{entry.entry_id}"] = {"version": 1, "data": data}
+    await set_up(entry)
+    assert "The questions were stored by another version" in caplog.text
 
 
 @pytest.mark.parametrize("tell_others", ["", " "])

@@ -334,6 +334,16 @@ async def test_interrupted_answer_is_told(
     assert stored not in hass_storage
 
 
+async def test_memory_of_another_version_does_not_keep_the_account_from_loading(
+    make_entry: MakeEntry, set_up: SetUp, hass_storage: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = make_entry()
+    phones = {"alice": {"answered": [], "said": {"A_LATER_NOTICE": 1.0}}}
+    hass_storage[f"sms1680.assist.{entry.entry_id}"] = {"version": 1, "data": {"phones": phones, "under_way": {}}}
+    await set_up(entry)
+    assert "The memory of Assist was stored by another version" in caplog.text
+
+
 @pytest.mark.parametrize(
     "content", ["【某某银行】您的余额不足", "Your parcel is here【快递】", "The light is on!", "…"]
 )

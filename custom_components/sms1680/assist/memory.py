@@ -3,6 +3,7 @@
 It stores neither numbers nor texts.
 """
 
+import logging
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from ..client.outcomes import Language
 from ..const import DOMAIN
 from ..store.cached_store import CachedStore
 from .texts import Phrase
+
+_LOGGER = logging.getLogger(__name__)
 
 _VERSION: Final = 1
 HOUR: Final = timedelta(hours=1)
@@ -72,8 +75,14 @@ class AssistMemory:
         self._under_way: dict[str, UnansweredQuestion] = {}
 
     async def async_load(self) -> None:
-        """Load the memory."""
+        """Load the memory. One that cannot be read must not keep the account from loading."""
         stored = await self._store.async_load() or {"phones": {}, "under_way": {}}
+        try:
+            self._read(stored)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            _LOGGER.error("The memory of Assist was stored by another version in a form that this version cannot read")  # noqa: TRY400
+
+    def _read(self, stored: Any) -> None:  # noqa: ANN401 - it can come from another version
         for recipient, phone in stored["phones"].items():
             self.phones[recipient] = PhoneMemory(
                 deque(map(dt_util.utc_from_timestamp, phone["answered"])),

@@ -1,5 +1,6 @@
 """The question histories of all accounts. They survive reloads and restarts, so that late answers are recognised."""
 
+import logging
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
@@ -10,9 +11,11 @@ from homeassistant.util.hass_dict import HassKey
 from ..const import DOMAIN
 from .engine import QuestionHistory
 
+_LOGGER = logging.getLogger(__name__)
+
 _VERSION: Final = 1
 _SAVE_DELAY: Final = 1.0  # seconds
-_HISTORIES: HassKey[dict[str, QuestionHistory]] = HassKey(f"{DOMAIN}_questions")
+_HISTORIES: HassKey[dict[str, tuple[QuestionHistory, Store[dict[str, Any]]]]] = HassKey(f"{DOMAIN}_questions")
 
 
 def now() -> float:
@@ -29,14 +32,20 @@ async def async_get_history(hass: HomeAssistant, entry_id: str) -> QuestionHisto
         def save() -> None:
             store.async_delay_save(lambda: history.as_json(now()), _SAVE_DELAY)
 
-        histories[entry_id] = history = QuestionHistory(await store.async_load(), save)
-    return histories[entry_id]
+        stored = await store.async_load()
+        try:
+            history = QuestionHistory(stored, save)
+        except (KeyError, TypeError):
+            _LOGGER.error("The questions were stored by another version in a form that this version cannot read")  # noqa: TRY400
+            history = QuestionHistory(None, save)
+        histories[entry_id] = history, store
+    return histories[entry_id][0]
 
 
 async def async_remove_questions(hass: HomeAssistant, entry_id: str) -> None:
-    """Delete the question history of a removed account."""
-    hass.data.get(_HISTORIES, {}).pop(entry_id, None)
-    await _store(hass, entry_id).async_remove()
+    """Delete the question history of a removed account, and what was still to be saved."""
+    _, store = hass.data.get(_HISTORIES, {}).pop(entry_id, (None, _store(hass, entry_id)))
+    await store.async_remove()
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, Any]]:
