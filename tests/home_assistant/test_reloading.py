@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import voluptuous as vol
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -19,12 +21,15 @@ from homeassistant.helpers import (
     issue_registry as ir,
 )
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.sms1680.deferred.models import QueuedMessage
+from custom_components.sms1680.deferred.storage import QueueStorage
 from custom_components.sms1680.repairs import async_create_fix_flow
 from sms1680.sandbox import Fault, Sandbox
-from tests.home_assistant.helpers import ALICE, SIGNED
+from tests.home_assistant.helpers import ALICE, SIGNED, later, sent
 
 
 async def notify(hass: HomeAssistant, message: str = "门开了", **target: Any) -> None:
@@ -220,3 +225,26 @@ class TestUnavailableNotify:
         with pytest.raises(vol.Invalid):
             await notify(hass, entity_id="not an id")
         assert missed(hass, entry) is None
+
+
+async def test_message_enqueued_while_the_new_queue_is_read_is_sent_once(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    sandbox: Sandbox,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    message = QueuedMessage(ALICE, "门开了", "Alice", "alice", since=dt_util.utcnow().timestamp())
+    before, load = entry.runtime_data.deferred, QueueStorage.async_load
+    due = dt_util.utcnow() + timedelta(hours=1)
+
+    async def slow(*given: Any) -> Any:
+        assert await before.async_enqueue(message, due)
+        left = await load(*given)
+        assert await before.async_enqueue(replace(message, text="窗开了"), due)
+        return left
+
+    monkeypatch.setattr(QueueStorage, "async_load", slow)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await later(hass, freezer, hours=1)
+    assert sent(sandbox) == [(ALICE, "门开了"), (ALICE, "窗开了")]

@@ -12,7 +12,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.util import dt as dt_util
@@ -182,16 +182,15 @@ class DeferredQueue:
         except StoreError as error:
             _LOGGER.error("A message could not be queued (%s)", error)  # noqa: TRY400
             return False
-        if not self._stopped:
-            self.adopt(stored)
-        elif self.entry.state is ConfigEntryState.LOADED:
-            self.entry.runtime_data.deferred.adopt(stored)  # the account was reloaded in the meantime
+        data = getattr(self.entry, "runtime_data", None) if self._stopped else None
+        (data.deferred if data else self).adopt(stored)  # the account can have been reloaded in the meantime
         return True
 
     @callback
     def adopt(self, stored: StoredMessage) -> None:
         """Act on a stored message when it is due."""
-        (self._reports.schedule if stored.message.watched else self._schedule).add(stored)
+        if not self._stopped:
+            (self._reports.schedule if stored.message.watched else self._schedule).add(stored)
 
     async def async_await_report(self, message: QueuedMessage, due: datetime) -> None:
         """Run the fallback of an accepted message, unless it is reported as delivered before it is due."""
@@ -201,7 +200,8 @@ class DeferredQueue:
     # --- recovery after a restart ---
 
     async def _async_recover_all(self, left: list[DeferredRow]) -> None:
-        left = [one for one in left if one.row not in running_rows(self.hass)]
+        known = {*running_rows(self.hass), *self._running, *self._schedule.messages, *self._reports.schedule.messages}
+        left = [one for one in left if one.row not in known]
         interrupted = [stored for one in left if (stored := await self._async_recover(one)) is not None]
         for group in by_attempt(interrupted):
             await self._async_recover_interrupted(group)
