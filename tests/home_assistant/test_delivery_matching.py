@@ -277,6 +277,17 @@ class TestExpiry:
         clocked.report("7", status)
         assert clocked.state(row) == state
 
+    def test_old_message_with_a_delivered_segment_does_not_expire_while_the_other_one_is_awaited(
+        self, clocked: ClockedStore
+    ) -> None:
+        row = clocked.send(ACCEPTED, "7", "8", segments=2)
+        clocked.now += timedelta(hours=60)
+        clocked.report("7", "DELIVRD")
+        for state in (DeliveryState.PENDING, DeliveryState.DELIVERED):
+            done(clocked.store.prune({}))
+            assert clocked.state(row) is state
+            clocked.now += PARTIAL_WINDOW
+
     def test_expiry_of_a_scheduled_message_starts_when_it_is_due(self, clocked: ClockedStore) -> None:
         row = clocked.send(ACCEPTED, "7", due=NOON + timedelta(days=3))
         clocked.now += timedelta(days=4)
@@ -568,7 +579,7 @@ class DrawnPlatform(RuleBasedStateMachine):
             if partial and self.clocked.now - sent.reports[-1][2] >= PARTIAL_WINDOW:
                 sent.decided = sent.decided or sent.expected() is DeliveryState.PENDING
             old = self.clocked.now - sent.since > timedelta(hours=48)
-            if old and sent.expected() in (DeliveryState.ACCEPTED, DeliveryState.PENDING):
+            if old and not partial and sent.expected() in (DeliveryState.ACCEPTED, DeliveryState.PENDING):
                 sent.expired = True
 
     @invariant()

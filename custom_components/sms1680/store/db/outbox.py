@@ -59,15 +59,18 @@ _INTERRUPTED: Final = f"""
 UPDATE outgoing SET outcome = 'unknown', reason = 'lost', state = 'unknown'
 WHERE {_OPEN} AND state = 'sending' RETURNING entry, number
 """
-_PARTIAL: Final = f"""
-SELECT outgoing.row FROM outgoing WHERE {_OPEN} AND state = 'pending' AND segments > 1
+# A long message of which a segment was delivered counts as delivered once no further report is expected.
+_IS_PARTIAL: Final = """
+state = 'pending' AND segments > 1
 AND EXISTS (SELECT 1 FROM segment WHERE outgoing = outgoing.row AND word = 'delivered')
-AND (outgoing.row IN (SELECT value FROM json_each(?))
+"""
+_PARTIAL: Final = f"""
+SELECT outgoing.row FROM outgoing WHERE {_OPEN} AND {_IS_PARTIAL} AND (outgoing.row IN (SELECT value FROM json_each(?))
      OR (SELECT max(at) FROM report WHERE outgoing = outgoing.row) <= ?)
 """
 _EXPIRED: Final = f"""
 UPDATE outgoing SET state = 'expired', state_at = ?1
-WHERE {_OPEN} AND state <> 'sending' AND max(at, ifnull(due, 0)) < ?2 RETURNING {_UPDATE}
+WHERE {_OPEN} AND state <> 'sending' AND NOT ({_IS_PARTIAL}) AND max(at, ifnull(due, 0)) < ?2 RETURNING {_UPDATE}
 """
 
 
