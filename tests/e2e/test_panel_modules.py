@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open pages with"),
 ]
 
+PEOPLE = (("Anna", "138****0001"), ("Ben", "138****0002"))
 FILES = ROOT / "custom_components" / "sms1680" / "panel" / "www"
 
 # What Home Assistant's frontend gives the page. `answers` has a function for each command; a reconnection subscribes
@@ -257,3 +258,23 @@ async def test_card_of_the_newest_conversation_keeps_what_is_being_written(tab: 
     await tab.write("seek.one('textarea')", "")
     await tab.run("home.tell({ conversation: 'ben' })")
     await tab.until("seek.one('h2', 'ben')")
+
+
+async def test_second_attempt_goes_only_to_those_whose_message_failed(tab: Tab) -> None:
+    people = [{"entity_id": f"notify.{name}", "name": name, "number": number} for name, number in PEOPLE]
+    given = f"{{ api: new home.Api(hass), isAdmin: true, contacts: {json.dumps(people)} }}"
+    await tab.run(f"void home.show('sms1680-composer', {given})")
+    failed = {"outcome": "refused", "recipient": None}
+    sent = [{"outcome": "accepted", "number": "138****0001"}, failed | {"number": "138****0002"}]
+    typed = [{"outcome": "accepted", "number": "13800000003"}, failed | {"number": "13800000004"}]
+    await tab.run(answer("messages/send", f"() => ({{ messages: {json.dumps(sent + typed)} }})"))
+    for name, _ in PEOPLE:
+        await tab.click(f"seek.one('label.choice', '{name}')")
+    await tab.write("seek.one('#numbers')", "13800000003 13800000004")
+    await tab.write("seek.one('textarea')", "Fire")
+    await tab.click("seek.one('button', 'Send')")
+    await tab.until("seek.one('#result', '13800000004')")
+    await tab.click("seek.one('button', 'Send')")
+    await tab.until("home.calls.filter((call) => call.type === 'sms1680/messages/send').length === 2")
+    again = await tab.run("home.calls.findLast((call) => call.type === 'sms1680/messages/send')")
+    assert (again["entity_id"], again["number"]) == (["notify.Ben"], ["13800000004"])

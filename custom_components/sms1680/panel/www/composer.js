@@ -61,6 +61,7 @@ class Composer extends HTMLElement {
 
   _recipients() {
     const writable = this.contacts.filter((contact) => contact.entity_id);
+    this._writable = writable;
     this._choices = writable.map((contact) => make("input", { type: "checkbox", value: contact.entity_id, onchange: () => this._estimate() }));
     const labels = writable.map((contact, place) =>
       make("label", { className: "choice" }, this._choices[place], make("bdi", {}, contact.name), make("span", { className: "note" }, contact.number)));
@@ -116,6 +117,7 @@ class Composer extends HTMLElement {
       const failed = messages.filter((one) => !isHandled(one));
       const lines = failed.map((one) => this._t("sent_to", { name: one.recipient ?? one.number, outcome: this._t(one.outcome) }));
       this._show(lines.join("\n"), true);
+      if (failed.length) this._keep(new Set(failed.map((one) => one.number)));
       if (!failed.length) {
         this._text.value = this._at.value = "";
         this._priority.value = "normal";
@@ -127,6 +129,14 @@ class Composer extends HTMLElement {
     } finally {
       this._button.disabled = false;
     }
+  }
+
+  // Leave only those numbers that did not get the message: to send it again must not double it for the others.
+  _keep(numbers) {
+    if (this.target) return;
+    const isKept = (place) => this._choices[place].checked && numbers.has(this._writable[place].number);
+    const kept = this._writable.filter((_, place) => (this._choices[place].checked = isKept(place))).map((one) => one.number);
+    if (this._numbers) this._numbers.value = [...numbers].filter((number) => !kept.includes(number)).join(", ");
   }
 
   _show(text, isError) {
