@@ -136,6 +136,17 @@ async def test_alarm_goes_from_those_on_duty_to_the_next_and_to_all_until_its_ti
     assert (state.state, state.attributes["alarms"][0]["state"]) == ("on", "unanswered")
 
 
+async def test_member_who_cannot_be_texted_does_not_hold_the_alarm_back(hass: HomeAssistant, watch: MakeWatch) -> None:
+    home = await watch()
+    failures = async_capture_events(hass, "sms1680_message_failed")
+    alice = home.entry.subentries["alice"]
+    hass.config_entries.async_update_subentry(home.entry, alice, data={"number": ALICE, "extension": "1" * 30})
+    await home.settle()
+    await home.raise_alarm()
+    assert home.sent() == [(BOB, "Smoke")]
+    assert [event.data["recipient"] for event in failures] == ["Alice"]
+
+
 async def test_reply_1_takes_the_alarm_and_everyone_who_was_texted_gets_to_know(
     hass: HomeAssistant, watch: MakeWatch, freezer: FrozenDateTimeFactory
 ) -> None:

@@ -55,12 +55,21 @@ class AlarmSender:
         self._doubtful: set[str] = set()
 
     def check(self, text: str, members: Iterable[str]) -> None:
-        """Check the text of an alarm before it is raised. Raises ServiceValidationError."""
-        probe = DutyAlarm("", "", 99, text, 0.0)
-        for member in members:
-            if (addressee := self._addressee(probe, member)) is not None:
-                words = alarm_text(probe, addressee, language(self._hass))
+        """Check before an alarm is raised that it can be sent to at least one member. Raises ServiceValidationError.
+
+        What cannot be sent to one of several members is reported in that member's turn, and the next one is texted.
+        """
+        probe, problem = DutyAlarm("", "", 99, text, 0.0), None
+        for addressee in filter(None, (self._addressee(probe, member) for member in members)):
+            words = alarm_text(probe, addressee, language(self._hass))
+            try:
                 check(self._hass, [addressee], text_to([addressee], words), MessageOptions(priority="critical"))
+            except ServiceValidationError as error:
+                problem = error
+            else:
+                return
+        if problem is not None:
+            raise problem
 
     def hold(self, alarm: DutyAlarm) -> None:
         """Do not send what an earlier run may have sent, until `async_resume` has found out."""
