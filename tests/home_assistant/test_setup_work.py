@@ -12,6 +12,7 @@ from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.storage import Store
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.account.latest import LatestUpdates
@@ -162,11 +163,11 @@ async def test_unreadable_queue_leaves_no_sensor_unknown(
 
 
 class TestCachedStore:
-    """The content stays in memory for the next instance."""
+    """The content stays in memory for the next setup of the account, until the account is removed."""
 
     @staticmethod
     def store(hass: HomeAssistant) -> CachedStore[dict[str, Any]]:
-        return CachedStore(hass, 1, "sms1680.test")
+        return CachedStore.of(hass, 1, "sms1680.test")
 
     async def test_each_load_is_a_copy(self, hass: HomeAssistant, hass_storage: dict[str, Any]) -> None:
         hass_storage["sms1680.test"] = {"version": 1, "key": "sms1680.test", "data": {"words": ["a"]}}
@@ -175,7 +176,7 @@ class TestCachedStore:
         first["words"].append("b")
         assert await self.store(hass).async_load() == {"words": ["a"]}
 
-    async def test_next_instance_has_what_is_not_saved_yet(
+    async def test_next_setup_has_what_is_not_saved_yet(
         self, hass: HomeAssistant, hass_storage: dict[str, Any]
     ) -> None:
         self.store(hass).async_delay_save(lambda: {"words": ["a"]}, 10)
@@ -189,3 +190,22 @@ class TestCachedStore:
         await self.store(hass).async_remove()
         assert "sms1680.test" not in hass_storage
         assert await self.store(hass).async_load() is None
+
+    async def test_nothing_is_saved_again_after_the_removal(
+        self, hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        words = entry.runtime_data.refused_words
+        removed: list[Store[Any]] = []
+
+        async def remove(store: Store[Any]) -> None:
+            removed.append(store)  # which also ends what it has still to save
+
+        monkeypatch.setattr(Store, "async_remove", remove)
+        saves = count_calls(monkeypatch, Store, "async_delay_save", "async_save")
+        words.learn("赌博", "赌博")
+        await hass.config_entries.async_remove(entry.entry_id)
+        assert words._store in removed
+        saves.clear()
+        words.learn("贷款", "贷款")  # of a call that outlasts the account
+        await words._store.async_save([])
+        assert not saves

@@ -51,4 +51,4 @@ async def async_remove_refused_words(hass: HomeAssistant, entry_id: str) -> None
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[list[str]]:
-    return CachedStore(hass, _VERSION, f"{DOMAIN}.refused_words.{entry_id}")
+    return CachedStore.of(hass, _VERSION, f"{DOMAIN}.refused_words.{entry_id}")

@@ -186,4 +186,4 @@ async def async_remove_statistics(hass: HomeAssistant, entry_id: str) -> None:
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[_StoredStatistics]:
-    return CachedStore(hass, _VERSION, f"{DOMAIN}.totals.{entry_id}")
+    return CachedStore.of(hass, _VERSION, f"{DOMAIN}.totals.{entry_id}")

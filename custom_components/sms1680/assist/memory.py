@@ -140,4 +140,4 @@ async def async_remove_memory(hass: HomeAssistant, entry_id: str) -> None:
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[Any]:
-    return CachedStore(hass, _VERSION, f"{DOMAIN}.assist.{entry_id}", private=True)
+    return CachedStore.of(hass, _VERSION, f"{DOMAIN}.assist.{entry_id}", private=True)

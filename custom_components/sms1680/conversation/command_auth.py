@@ -171,4 +171,4 @@ async def async_remove_commands(hass: HomeAssistant, entry: ConfigEntry[Any]) ->
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[dict[str, AuthState]]:
-    return CachedStore(hass, _VERSION, f"{DOMAIN}.commands.{entry_id}", private=True)
+    return CachedStore.of(hass, _VERSION, f"{DOMAIN}.commands.{entry_id}", private=True)
