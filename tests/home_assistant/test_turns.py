@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sms1680.account.turns import in_turns
 from custom_components.sms1680.const import CONF_NUMBER, DOMAIN, EVENT_MESSAGE_SENT
 from custom_components.sms1680.store.db import MessageStore, StoreError, Uplink
+from custom_components.sms1680.store.turns import in_turns
 from sms1680.sandbox import Sandbox
-from tests.home_assistant.helpers import ALICE, done, in_store, numbers, poll
+from tests.home_assistant.helpers import (
+    ALICE,
+    EVENING,
+    QUIET,
+    MakeEntry,
+    SetUp,
+    done,
+    in_store,
+    numbers,
+    poll,
+    recipient,
+)
 
 ENDED = "SELECT number, state, reason FROM outgoing WHERE state <> 'sending' ORDER BY row"
 
@@ -110,6 +123,29 @@ async def test_call_that_is_cancelled_at_its_start_leaves_a_record_of_each_numbe
         assert [number for number, *_ in ends] == to
         if not set(numbers(sandbox)).intersection(to):
             assert {(state, reason) for _, state, reason in ends} == {("not_sent", "cancelled")}
+
+
+async def test_call_that_is_cancelled_in_quiet_hours_leaves_all_its_messages_waiting(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.move_to(EVENING)
+    people = [recipient(f"P{place}", f"139{place:08d}", **QUIET) for place in range(4)]
+    await set_up(entry := make_entry(recipients=people))
+    queue, waiting = entry.runtime_data.deferred, 0
+    data = {"entity_id": [f"notify.p{place}" for place in range(4)], "message": "水浸"}
+    for turns in range(40):
+        call = asyncio.create_task(hass.services.async_call(DOMAIN, "send_message", data, blocking=True))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not call.cancel():
+            break
+        with contextlib.suppress(asyncio.CancelledError):
+            await call
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert queue.waiting - waiting in (0, 4), "either it had not begun, or it does all"
+        assert len(in_store(hass, "SELECT row FROM later")) == queue.waiting
+        waiting = queue.waiting
+    assert waiting >= 8
 
 
 class TestUplinksInMemory:

@@ -29,9 +29,9 @@ from ..store.db import DeliveryUpdate, Dispatch, Outgoing, RecordedOutcome, comp
 from ..store.intake import StoreIntake
 from ..store.lazy import Lazy
 from ..store.manager import StoreManager, async_wait_done, stores_texts
+from ..store.turns import in_turns
 from .failover import FailoverClient
 from .messages import OutgoingMessage
-from .turns import in_turns
 
 # Seconds. A disk that hangs must not keep an alarm from being sent.
 _STORE_TIMEOUT: Final = 2.0

@@ -14,7 +14,6 @@ from homeassistant.helpers.typing import VolDictType
 
 from ..account.journal import JournalBatch
 from ..account.messages import BatchMessage, OutgoingMessage, TemplateMessage
-from ..account.turns import in_turns
 from ..const import ATTR_CONFIG_ENTRY_ID
 from ..deferred.models import DeliveryResult
 from ..errors import not_delivered_error, send_error
@@ -26,6 +25,7 @@ from ..outbound.recipients import ATTR_NUMBER, WrongTarget, async_row_addressees
 from ..outbound.target_fields import TARGET_FIELDS
 from ..outbound.unsent import Unsent, async_report_rejected_call, async_report_wrong, reports_rejection
 from ..recipients import Addressee
+from ..store.turns import in_turns
 from .schemas import (
     ATTR_PRIORITY,
     MESSAGE_OPTIONS,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from ..store.db import DeferredRow, MessageStore, StartState, StoreError
+from ..store.turns import to_the_end
 from .models import QueuedMessage, StoredMessage
 
 _LOGGER = logging.getLogger(__name__)
@@ -33,9 +34,8 @@ class QueueStorage:
 
     async def async_insert(self, message: QueuedMessage, due: datetime, *, going: bool = False) -> StoredMessage:
         """Store a new message. going: it is being sent. Raises StoreError."""
-        row = await asyncio.wrap_future(
-            self._store.save_deferred(self._entry_id, message.number, due, message.as_json(), going=going)
-        )
+        saving = self._store.save_deferred(self._entry_id, message.number, due, message.as_json(), going=going)
+        row = await to_the_end(asyncio.wrap_future(saving))  # nobody would know of a row whose caller is cancelled
         return StoredMessage(row, due, message)
 
     async def async_update(self, stored: StoredMessage, *, going: bool = False) -> None:

@@ -11,9 +11,9 @@ from typing import Final
 
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.util import dt as dt_util
+from homeassistant.util.async_ import create_eager_task
 
 from ..account.messages import OutgoingMessage
-from ..account.turns import in_turns
 from ..client import Outcome, Reason, Receipt
 from ..deferred.attempt import RunningMessages
 from ..deferred.failures import async_fire_sent
@@ -22,6 +22,7 @@ from ..deferred.policy import NO_POLICY, DeliveryPolicy
 from ..deferred.retry_policy import pause_after
 from ..deferred.stored_alarms import StoredAlarms
 from ..recipients import Addressee
+from ..store.turns import in_turns, to_the_end
 from .fallback import FailedMessage, FallbackRunner, check_fallback
 from .item import OutboundItem, OutboundItems
 from .long_text import shorten_for
@@ -108,7 +109,7 @@ async def _async_deliver_checked(  # noqa: PLR0917 - the parts of one call
     running = RunningMessages({queue.failures for queue in queues.values()})
     options = options.with_on_row(running.add)
     items = OutboundItems(addressees, message.texts, policies, options, context, queues)
-    results = await _async_hold_back(hass, items)
+    results = await to_the_end(create_eager_task(_async_hold_back(hass, items)))
     places = [place for place in range(len(items)) if place not in results]
     items_now = items.select(places)
     stored_items = enumerate(items_now) if options.is_critical else ()

@@ -14,12 +14,12 @@ from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.exceptions import ServiceValidationError, Unauthorized, UnknownUser
 from homeassistant.helpers import entity_registry as er
 
-from ..account.turns import in_turns
 from ..client import InvalidMessageError, Outcome, normalise_number
 from ..client.numbers import split_numbers
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_PERSON, DOMAIN, SUBENTRY_RECIPIENT
 from ..errors import invalid_message_error, validation_error
 from ..recipients import Addressee, find_recipient, recipients
+from ..store.turns import in_turns
 from .target_fields import MATCHES, TARGET_FIELDS
 
 ATTR_NUMBER: Final = "number"

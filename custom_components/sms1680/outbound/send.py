@@ -11,13 +11,13 @@ from homeassistant.util.async_ import create_eager_task
 
 from ..account.journal import SendResult
 from ..account.messages import OutgoingMessage
-from ..account.turns import in_turns
 from ..client import InvalidMessageError, Outcome, Reason
 from ..client.options import SendOptions
 from ..deferred.failures import async_fire_sent
 from ..deferred.models import DeliveryResult
 from ..errors import invalid_message_error
 from ..recipients import Addressee
+from ..store.turns import in_turns
 from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 
