@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.duty.manager import alarm_manager
@@ -95,12 +95,54 @@ async def test_alert_that_is_acknowledged_in_home_assistant_stops_the_texts(
     await poll(lambda: [alarm.state for alarm in alarm_manager(hass, group).open_alarms()] == ["acknowledged"])
 
 
-async def test_alert2_is_acknowledged_and_is_over_when_it_is_off(hass: HomeAssistant, group: MockConfigEntry) -> None:
-    acknowledged = async_mock_service(hass, "alert2", "ack")
+@pytest.fixture
+def acknowledged(hass: HomeAssistant) -> list[str]:
+    """The alerts that were acknowledged, each with the event that Alert2 1.20 fires then."""
+    found: list[str] = []
+
+    async def ack(call: ServiceCall) -> None:
+        for entity_id in call.data["entity_id"]:
+            found.append(entity_id)
+            hass.bus.async_fire("alert2_alert_ack", {"entity_id": entity_id, "domain": "heating", "name": "cold"})
+
+    hass.services.async_register("alert2", "ack", ack)
+    return found
+
+
+async def test_alert2_is_acknowledged_and_is_over_when_it_is_off(
+    hass: HomeAssistant, group: MockConfigEntry, acknowledged: list[str]
+) -> None:
     await switch(hass, "alert2.heating", "off", "on")
     await poll(lambda: alarm_manager(hass, group).open_alarms())
     await receive(hass, group, Reply(ALICE, "1"))
     await poll(lambda: acknowledged)
-    assert [call.data["entity_id"] for call in acknowledged] == [["alert2.heating"]]
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert acknowledged == ["alert2.heating"]
+    assert len(alarm_manager(hass, group).open_alarms()) == 1
     await switch(hass, "alert2.heating", "off")
     await poll(lambda: not alarm_manager(hass, group).open_alarms())
+
+
+async def test_alert2_that_is_acknowledged_in_home_assistant_stops_the_texts(
+    hass: HomeAssistant, group: MockConfigEntry, acknowledged: list[str]
+) -> None:
+    await switch(hass, "alert2.heating", "off", "on")
+    await poll(lambda: alarm_manager(hass, group).open_alarms())
+    await hass.services.async_call("alert2", "ack", {"entity_id": ["alert2.heating"]}, blocking=True)
+    await poll(lambda: [alarm.state for alarm in alarm_manager(hass, group).open_alarms()] == ["acknowledged"])
+    assert acknowledged[0] == "alert2.heating"
+
+
+async def test_alert2_for_an_event_is_over_when_somebody_takes_it(
+    hass: HomeAssistant, group: MockConfigEntry, sandbox: Sandbox, acknowledged: list[str]
+) -> None:
+    fired = {"entity_id": "alert2.heating", "domain": "heating", "name": "cold"}
+    for count in (1, 2):
+        await switch(hass, "alert2.heating", f"2026-01-05T12:0{count}:00+00:00")
+        hass.bus.async_fire("alert2_alert_fire", fired)
+        messages = await wait_for_messages(sandbox, 2 * count - 1)
+        assert "Heating" in messages[-1][1]
+        await receive(hass, group, Reply(ALICE, "1"))
+        await poll(lambda: not alarm_manager(hass, group).open_alarms())
+        await wait_for_messages(sandbox, 2 * count)
+    assert acknowledged == ["alert2.heating"] * 2
