@@ -200,12 +200,13 @@ class TestCachedStore:
         async def remove(store: Store[Any]) -> None:
             removed.append(store)  # which also ends what it has still to save
 
-        monkeypatch.setattr(Store, "async_remove", remove)
-        saves = count_calls(monkeypatch, Store, "async_delay_save", "async_save")
-        words.learn("赌博", "赌博")
-        await hass.config_entries.async_remove(entry.entry_id)
-        assert words._store in removed
-        saves.clear()
-        words.learn("贷款", "贷款")  # of a call that outlasts the account
-        await words._store.async_save([])
-        assert not saves
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "async_remove", remove)
+            saves = count_calls(patch, Store, "async_delay_save", "async_save")
+            words.learn("赌博", "赌博")
+            await hass.config_entries.async_remove(entry.entry_id)
+            assert words._store in removed
+            saves.clear()
+            words.learn("贷款", "贷款")  # of a call that outlasts the account
+            await words._store.async_save([])
+            assert not saves
