@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +13,17 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import ServiceValidationError, Unauthorized
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_capture_events
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    MockUser,
+    async_capture_events,
+    async_fire_time_changed,
+)
 
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.duty.engine import AlarmState, DutyAlarm
+from custom_components.sms1680.duty.engine import AlarmState, AlarmText, DutyAlarm
 from custom_components.sms1680.duty.manager import alarm_manager
+from custom_components.sms1680.duty.sending import AlarmSender
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
@@ -29,6 +38,7 @@ from tests.home_assistant.helpers import (
     duty_group,
     later,
     notify,
+    poll,
     receive,
     recipient,
     start_question,
@@ -145,6 +155,33 @@ async def test_member_who_cannot_be_texted_does_not_hold_the_alarm_back(hass: Ho
     await home.raise_alarm()
     assert home.sent() == [(BOB, "Smoke")]
     assert [event.data["recipient"] for event in failures] == ["Alice"]
+
+
+async def test_text_that_takes_long_does_not_hold_the_repetitions_to_others_back(
+    hass: HomeAssistant, watch: MakeWatch, freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freezer.move_to(DAY)
+    go_on, sent_to = asyncio.Event(), []
+
+    async def send(_: AlarmSender, __: DutyAlarm, text: AlarmText, ___: bool) -> bool:
+        sent_to.append(text.member)
+        return text.member == "bob" or await go_on.wait()
+
+    monkeypatch.setattr(AlarmSender, "_async_send_one", send)
+    home = await watch(members=("alice", "bob"), rota="always")
+    await act(hass, "raise_alarm", group="Watch", message="Smoke")
+    alarm = home.alarm()
+
+    def has_made_its_step() -> bool:
+        return alarm.due is not None and alarm.due > time.time() and [one.member for one in alarm.outbox] == ["alice"]
+
+    for _ in range(6):
+        await poll(has_made_its_step)
+        freezer.tick(timedelta(minutes=5))
+        async_fire_time_changed(hass, dt_util.utcnow())
+    await poll(has_made_its_step)
+    go_on.set()
+    assert (sent_to.count("alice"), sent_to.count("bob")) == (1, 4)
 
 
 async def test_reply_1_takes_the_alarm_and_everyone_who_was_texted_gets_to_know(

@@ -103,15 +103,20 @@ class AlarmSender:
         if not texts:
             return
         self._running.update(text.id for text, _ in texts)
-        results = await asyncio.gather(*(self._async_send_one(alarm, *one) for one in texts), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                _LOGGER.error("A text about an alarm failed with %s", type(result).__name__)
-        ids = {text.id for text, _ in texts}
-        self._running -= ids
-        alarm.outbox = [text for text in alarm.outbox if text.id not in ids]
+        reached = await asyncio.gather(*(self._async_send_and_forget(alarm, *one) for one in texts))
         about_alarm = any(text.kind is TextKind.ALARM for text, _ in texts)
-        await self._on_sent(alarm, reached=not about_alarm or any(result is True for result in results))
+        await self._on_sent(alarm, reached=not about_alarm or any(reached))
+
+    async def _async_send_and_forget(self, alarm: DutyAlarm, text: AlarmText, repeated: bool) -> bool:  # noqa: FBT001
+        """Send one text and take it out of the outbox. While one waits there, its member gets no repetition."""
+        try:
+            reached = await self._async_send_one(alarm, text, repeated)
+        except Exception as error:  # noqa: BLE001 - the others must still be texted
+            _LOGGER.error("A text about an alarm failed with %s", type(error).__name__)  # noqa: TRY400
+            reached = False
+        self._running.discard(text.id)
+        alarm.outbox = [other for other in alarm.outbox if other.id != text.id]
+        return reached
 
     async def _async_send_one(self, alarm: DutyAlarm, text: AlarmText, repeated: bool) -> bool:  # noqa: FBT001
         """Send one text; return whether it is on its way to the member, or to the member's fallback."""
