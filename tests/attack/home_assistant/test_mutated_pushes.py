@@ -52,7 +52,9 @@ def count_objects() -> Counter[str]:
     gc.collect()
     kinds = Counter(type(found) for found in gc.get_objects())
     packages = ("custom_components.sms1680", "homeassistant.")
-    return Counter({kind.__qualname__: count for kind, count in kinds.items() if kind.__module__.startswith(packages)})
+    return Counter(
+        {kind.__qualname__: count for kind, count in kinds.items() if str(kind.__module__).startswith(packages)}
+    )
 
 
 @pytest.mark.timeout(7200)
