@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
@@ -13,6 +14,9 @@ from homeassistant.exceptions import ServiceValidationError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.const import CONF_NUMBER, DOMAIN, EVENT_MESSAGE_SENT
+from custom_components.sms1680.deferred.failures import FailureReporter
+from custom_components.sms1680.deferred.models import QueuedMessage, StoredMessage
+from custom_components.sms1680.deferred.storage import QueueStorage
 from custom_components.sms1680.store.db import MessageStore, StoreError, Uplink
 from custom_components.sms1680.store.turns import in_turns
 from sms1680.sandbox import Sandbox
@@ -146,6 +150,30 @@ async def test_call_that_is_cancelled_in_quiet_hours_leaves_all_its_messages_wai
         assert len(in_store(hass, "SELECT row FROM later")) == queue.waiting
         waiting = queue.waiting
     assert waiting >= 8
+
+
+async def test_call_that_is_cancelled_once_all_is_sent_watches_the_reports_of_all(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [recipient(f"P{place}", f"139{place:08d}") for place in range(4)]
+    await set_up(entry := make_entry(recipients=people))
+    queue, insert, watched = entry.runtime_data.deferred, QueueStorage.async_insert, []
+
+    async def inserted(storage: QueueStorage, message: QueuedMessage, *given: Any, **more: Any) -> StoredMessage:
+        if message.watched:
+            watched.append(message.number)
+            if len(watched) == 2:
+                call.cancel()
+        return await insert(storage, message, *given, **more)
+
+    monkeypatch.setattr(QueueStorage, "async_insert", inserted)
+    monkeypatch.setattr(FailureReporter, "reports_arrive", True)
+    data = {"entity_id": [f"notify.p{place}" for place in range(4)], "message": "水浸", "priority": "critical"}
+    call = asyncio.create_task(hass.services.async_call(DOMAIN, "send_message", data, blocking=True))
+    with contextlib.suppress(asyncio.CancelledError):
+        await call
+    assert watched == [f"139{place:08d}" for place in range(4)]
+    assert len(queue._reports.schedule.messages) == 4
 
 
 class TestUplinksInMemory:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -119,8 +119,8 @@ async def _async_deliver_checked(  # noqa: PLR0917 - the parts of one call
             sent = await _async_send_items(
                 hass, items_now, message.select(places), options, running, stored, starting, batched=batched
             )
-            async for place, item, result in in_turns(zip(places, items_now, sent, strict=True)):
-                results[place] = await _async_finish(item, result)
+            finishing = _async_finish_all(zip(places, items_now, sent, strict=True), results)
+            await to_the_end(create_eager_task(finishing))
     return [results[place] for place in range(len(items))]
 
 
@@ -204,6 +204,13 @@ async def _async_finish(item: OutboundItem, result: DeliveryResult) -> DeliveryR
         context = item.options.context
         failures.async_end(result, item.options.priority, context.caller, automatic=context.automatic)
     return result
+
+
+async def _async_finish_all(
+    sent: Iterable[tuple[int, OutboundItem, DeliveryResult]], results: dict[int, DeliveryResult]
+) -> None:
+    async for place, item, result in in_turns(sent):
+        results[place] = await _async_finish(item, result)
 
 
 async def _async_hold_back(hass: HomeAssistant, items: Sequence[OutboundItem]) -> dict[int, DeliveryResult]:
