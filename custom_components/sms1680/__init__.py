@@ -175,7 +175,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
     await hass.data[DATA_FORMER].async_remember()
     if failover.cmpp is not None:
         async_keep_connected(hass, entry, failover.cmpp)
-    # What follows is of no use to the rest of the setup, and ends after it.
+    # The setup does not need these, so they run last.
     budget.async_check()
     if coordinator is not None:
         entry.async_create_background_task(hass, coordinator.async_refresh(), "sms1680 balance", eager_start=False)
@@ -183,7 +183,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> b
 
 
 async def _async_together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Run coroutines side by side, and return their results. What needs not wait takes no turn of the event loop.
+    """Run coroutines side by side, and return their results. One that never waits ends at once.
 
     Raises the first error, after all have ended.
     """

@@ -47,7 +47,7 @@ class LatestUpdates:
 
     @callback
     def of(self, subentry_id: str) -> tuple[bool, DeliveryUpdate | None]:
-        """Return whether the latest update of a recipient was read, and the update, None if there is none."""
+        """Return whether the store was read for a recipient, and the recipient's latest update or None."""
         return subentry_id in self._updates, self._updates.get(subentry_id)
 
     @callback

@@ -1,4 +1,4 @@
-"""What Assist by SMS remembers over a restart: how often it answered whom, and whom it was about to answer.
+"""The memory of Assist by SMS that survives a restart: its recent answers to each phone, and unfinished ones.
 
 It stores neither numbers nor texts.
 """

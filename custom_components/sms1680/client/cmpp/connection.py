@@ -34,9 +34,9 @@ class Backoff:
 
     The delay doubles with each failure: from 1 s to 1 min after a lost connection; from 1 to 15 min after a login
     refused as suspended (or because of too many connections); from 5 min to 1 h after a login refused for wrong
-    settings (authentication, address, version). There is none after the first TERMINATE of the gateway. A random extra
-    of up to half of the delay, within the maximum, keeps many clients from reconnecting at the same time. A connection
-    that lasts for less than a minute counts as failed.
+    settings (authentication, address, version). The client does not wait after the first TERMINATE of the gateway. A
+    random extra of up to half of the delay, within the maximum, keeps many clients from reconnecting at the same time.
+    A connection that lasts for less than a minute counts as failed.
 
     random: returns 0.0 to 1.0.
     """

@@ -221,7 +221,7 @@ class AsyncClient(_HTTPClient):
     closed, and its own proxy and verify settings apply. sleep: waits some seconds. The other arguments are in
     `HTTPClientOptions`. Raises InvalidSettingError, also for a carrier together with an httpx client.
 
-    If a call is cancelled after a request may have begun, that request ends in the background; its receipts go to
+    A cancelled call may already have begun a request. That request ends in the background, its receipts go to
     `on_receipt`, and `aclose` waits for it.
     """
 
@@ -321,7 +321,7 @@ async def _finish(steps: Steps[tuple[Receipt, ...]], exchange: asyncio.Task[Resp
             # An abandoned call begins no request, and its pauses are short.
             assert not isinstance(command, Request)  # noqa: S101
             result = None
-            with contextlib.suppress(asyncio.CancelledError):  # the program ends: what is left is recorded first
+            with contextlib.suppress(asyncio.CancelledError):  # the program ends: record the rest first
                 await asyncio.sleep(0)
     except StopIteration as stop:
         first = ", ".join(receipt.outcome.value for receipt in stop.value[:1])

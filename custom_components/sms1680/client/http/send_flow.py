@@ -158,7 +158,7 @@ class SendFlow:
                 verdict = _announced(announcement, verdict)
         finally:
             if verdict is None:
-                # Interrupted (Ctrl-C): the request may have been sent, so record it.
+                # Ctrl-C interrupted the call. The platform may have the request, so record it.
                 begun = self.announcement is None or self.announcement.made
                 self._receipts(start, end, Verdict(Outcome.UNKNOWN, Reason.LOST) if begun else _CANCELLED)
             wait = self.limiter.release(
