@@ -73,7 +73,7 @@ class Wire:
         )
 
     def submit(self, key: str = "key") -> int:
-        assert self.session.can_send(self.now)
+        assert self.session.room(self.now)
         sequence = self.session.next_sequence_id()
         submit = Submit(
             sequence_id=sequence, msg_src="901234", src_id="1069", dest_terminal_id=("13800138000",), msg_content=b"x"
@@ -92,7 +92,7 @@ def wire_in(state: SessionState) -> Wire:
         wire.login()
     if state is SessionState.PROBING:
         wire.now += 11
-        assert not wire.session.can_send(wire.now)
+        assert not wire.session.room(wire.now)
     elif state is SessionState.TERMINATING:
         wire.session.close(wire.now)
     elif state is SessionState.TERMINATED:
@@ -111,7 +111,7 @@ def let_time_out(wire: Wire) -> list[SessionEvent]:
 
 def fall_silent(wire: Wire) -> list[SessionEvent]:
     wire.now += 11
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     return []
 
 
@@ -171,7 +171,7 @@ def test_each_transition_leads_to_its_state_and_does_its_action(state: SessionSt
 def test_closed_session_ignores_every_trigger(trigger: Trigger) -> None:
     wire = wire_in(SessionState.CLOSED)
     if trigger is Trigger.SILENCE:
-        assert not wire.session.can_send(wire.now + 11)
+        assert not wire.session.room(wire.now + 11)
     else:
         assert not FIRE[trigger](wire)
     assert wire.session.state is SessionState.CLOSED
@@ -240,7 +240,7 @@ def test_cmpp_3_0_gateway_is_named_in_the_detail() -> None:
 
 def test_nothing_is_received_or_sent_before_the_login() -> None:
     wire = wire_in(SessionState.LOGGING_IN)
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     delivery = decode(encode(Deliver(sequence_id=1, msg_id=1, dest_id="1", src_terminal_id="1", msg_content=b"")))
     assert isinstance(delivery, Deliver)
     assert wire.feed(delivery) == []
@@ -255,13 +255,13 @@ def test_window_holds_sixteen_requests_and_responses_match_in_any_order() -> Non
     wire = Wire()
     wire.login()
     sequences = [wire.submit(f"key {number}") for number in range(16)]
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     assert wire.session.in_flight == 16
     events = wire.feed(*[SubmitResp(sequence_id=sequence, msg_id=sequence) for sequence in reversed(sequences)])
     assert [event.key for event in events if isinstance(event, ResponseReceived)] == [
         f"key {n}" for n in reversed(range(16))
     ]
-    assert wire.session.can_send(wire.now)
+    assert wire.session.room(wire.now)
 
 
 def test_each_response_releases_one_slot_even_a_late_one() -> None:
@@ -275,7 +275,7 @@ def test_each_response_releases_one_slot_even_a_late_one() -> None:
     late = SubmitResp(sequence_id=sequence, msg_id=5)
     assert wire.feed(late) == [ResponseReceived("key", late, late=True)]
     assert wire.feed(late) == []
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     assert again != sequence
     answer = SubmitResp(sequence_id=again, msg_id=6)
     assert wire.feed(answer, answer) == [ResponseReceived("second", answer, late=False)]
@@ -353,12 +353,12 @@ def test_after_10_s_of_silence_submit_waits_for_an_answered_active_test() -> Non
     wire = Wire()
     wire.login()
     wire.now += 10
-    assert wire.session.can_send(wire.now)
+    assert wire.session.room(wire.now)
     wire.now += 0.1
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     [test] = wire.sent()
     assert isinstance(test, ActiveTest)
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     assert wire.sent() == []
     assert wire.feed(ActiveTestResp(sequence_id=test.sequence_id)) == [Ready(None)]
     wire.submit()
@@ -368,7 +368,7 @@ def test_half_open_connection_is_detected_10_s_after_a_message_is_queued() -> No
     wire = Wire()
     wire.login()
     wire.now += 25
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     assert wire.session.deadline == wire.now + 10
     assert wire.tick(9.9) == []
     assert wire.tick(0.1) == [SessionClosed(CloseCause.TIMED_OUT, ())]
@@ -408,7 +408,7 @@ def test_request_times_out_while_probing() -> None:
     wire.login()
     wire.submit("first")
     wire.now += 11
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     assert wire.session.deadline == START + 15
     assert wire.tick(4) == [RequestTimedOut("first")]
 
@@ -474,7 +474,7 @@ def test_trap_11_responses_are_accepted_after_the_gateways_terminate() -> None:
     wire.submit("second")
     assert wire.feed(Terminate(sequence_id=0)) == []
     assert wire.sent()[-1] == TerminateResp(sequence_id=0)
-    assert not wire.session.can_send(wire.now)
+    assert not wire.session.room(wire.now)
     answer = SubmitResp(sequence_id=sequence, msg_id=1)
     assert wire.feed(answer) == [ResponseReceived("first", answer, late=False)]
     assert wire.session.connection_lost() == [SessionClosed(CloseCause.GATEWAY_CLOSED, ("second",))]

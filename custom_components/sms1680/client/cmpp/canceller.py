@@ -95,7 +95,7 @@ class Canceller:
             return
         if (link := self._link) is not None:
             session, now = link.session, self._clock()
-            while self._queue and session.can_send(now):
+            while self._queue and session.room(now):
                 cancellation = self._queue.popleft()
                 if not cancellation.outcome.done():
                     sequence = session.next_sequence_id()

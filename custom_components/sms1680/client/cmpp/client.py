@@ -125,6 +125,7 @@ class CMPPClient(BaseClient):
             self._composer,
             self._dispatcher,
             self._guard,
+            patience=self._patience,
             on_receipt=self._on_receipt,
             connect=self._connect,
             sleep=checked.sleep,
@@ -265,7 +266,7 @@ class CMPPClient(BaseClient):
             return None
         began = self._clock()
         until = None if self._deadline is None else began + self._deadline
-        return self._sender.begin_single(number, encoded, began, self._patience, until)
+        return self._sender.begin_single(number, encoded, began, until)
 
     def _connect(self) -> bool:
         """Connect in the background unless the client is closed; return whether it is open."""
@@ -313,7 +314,10 @@ class CMPPClient(BaseClient):
                 self._acknowledger.on_deliver(link, event, self._clock())
             else:
                 self._on_rare_event(link, event)
-        self._dispatcher.flush()
+        if events and not self._dispatcher.is_waiting:
+            self._dispatcher.flush_soon()
+        else:
+            self._dispatcher.flush()
         self._canceller.flush()
 
     def _on_rare_event(self, link: CMPPProtocol, event: SessionEvent) -> None:

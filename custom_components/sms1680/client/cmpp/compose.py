@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from ..errors import InvalidMessageError, InvalidSettingError
 from ..plan import SendPlan, prepare_counted
@@ -74,6 +74,28 @@ class EncodedText(NamedTuple):
     parts: int
 
 
+class EncodedTexts(Protocol):
+    """The encoded texts of a call, in their order."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> EncodedText: ...
+
+
+class _OwnTexts:
+    """The texts of a call in which each number has its own, encoded as they are read: there may be thousands."""
+
+    def __init__(self, composer: "Composer", plan: SendPlan) -> None:
+        self._composer = composer
+        self._plan = plan
+
+    def __len__(self) -> int:
+        return len(self._plan.numbers)
+
+    def __getitem__(self, item: int, /) -> EncodedText:
+        return self._composer.encode_item(self._plan, item)
+
+
 class Composer:
     """Encodes the calls of an account. references: of its long messages."""
 
@@ -82,7 +104,7 @@ class Composer:
         self._signature = signature
         self._references = references
         self.default_fields: Final = SubmitFields("", "", settings.source_number)
-        self._last_single: tuple[str, EncodedText] | None = None
+        self._last_single: tuple[str, tuple[EncodedText]] | None = None
 
     def fields(self, plan: SendPlan, valid_for: timedelta | None, now: Callable[[], datetime]) -> SubmitFields:
         """Return the fields that all SUBMITs of a call share.
@@ -100,8 +122,10 @@ class Composer:
             src_id=src_id,
         )
 
-    def encode_single(self, text: str, max_length: int) -> EncodedText | None:
-        """Return a text for one number as one segment, or None if it takes several. Raise InvalidMessageError.
+    def encode_single(self, text: str, max_length: int) -> tuple[EncodedText] | None:
+        """Return the texts of a call for one number with one segment, or None if it takes several.
+
+        Raise InvalidMessageError.
 
         It remembers the last text: an alarm often goes to several people, one call each. max_length: see
         `ClientOptions`.
@@ -113,25 +137,24 @@ class Composer:
         encoded = self._content(content)
         if len(encoded.segments) > 1:
             return None
-        single = EncodedText((0,), encoded.msg_fmt, encoded.segments, flow, parts)
+        single = (EncodedText((0,), encoded.msg_fmt, encoded.segments, flow, parts),)
         self._last_single = text, single
         return single
 
-    def encode(self, plan: SendPlan) -> list[EncodedText]:
+    def encode(self, plan: SendPlan) -> EncodedTexts:
         """Return the encoded texts of a call."""
-        if plan.kind == "send":
-            items = range(len(plan.numbers))
-            content = self._content(plan.texts[0])
-            return list(self._encode(content, plan.numbers, items, plan.flow[0], plan.parts[0]))
-        encoded: list[EncodedText] = []
-        columns = zip(plan.texts, plan.numbers, plan.flow, plan.parts, strict=True)
-        for item, (text, number, flow, parts) in enumerate(columns):
-            content = self._content(text)
-            if len(content.segments) == 1:
-                encoded.append(EncodedText((item,), content.msg_fmt, content.segments, flow, parts))
-            else:
-                encoded += self._encode(content, (number,), (item,), flow, parts)
-        return encoded
+        if plan.kind != "send":
+            return _OwnTexts(self, plan)
+        items = range(len(plan.numbers))
+        content = self._content(plan.texts[0])
+        return list(self._encode(content, plan.numbers, items, plan.flow[0], plan.parts[0]))
+
+    def encode_item(self, plan: SendPlan, item: int) -> EncodedText:
+        """Return the encoded text of one item that has its own text."""
+        content = self._content(plan.texts[item])
+        if len(content.segments) == 1:
+            return EncodedText((item,), content.msg_fmt, content.segments, plan.flow[item], plan.parts[item])
+        return next(self._encode(content, (plan.numbers[item],), (item,), plan.flow[item], plan.parts[item]))
 
     def _content(self, text: str) -> EncodedSegments:
         added = self._signature.added_units(text) if self._signature else 0

@@ -19,6 +19,7 @@ from .compose import SubmitSettings
 from .events import ResponseReceived
 from .outgoing import Call, Outbox, Segment
 from .protocol import CMPPProtocol
+from .session import Session
 from .timer import Sleep
 from .wire.messages import submit_writer
 from .wire.pdus import SubmitResp
@@ -63,6 +64,11 @@ class Dispatcher:
         self._announcer = Announcer(self._on_announced)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether segments are queued."""
+        return bool(self._outbox.waiting_lanes())
+
+    @property
     def busy(self) -> bool:
         """Whether segments are queued or in flight."""
         return bool(self._in_flight or self._announcer.reserved or self._pacers or self._outbox.waiting_lanes())
@@ -75,10 +81,8 @@ class Dispatcher:
         self._sweep_by(self._expires(call))
         if call.stopped is not None:
             self._outbox.drop(call)
-        elif not self._flush_scheduled:
-            # Write concurrent calls in one piece.
-            self._flush_scheduled = True
-            asyncio.get_running_loop().call_soon(self.flush)
+        else:
+            self.flush_soon()  # concurrent calls are written in one piece
 
     def abandon(self, call: Call) -> None:
         """Stop a call; segments in flight are answered in the background."""
@@ -140,6 +144,12 @@ class Dispatcher:
         segment.message.in_flight -= 1
         self._settle(segment, _LOST)
 
+    def flush_soon(self) -> None:
+        """Flush after everything that the event loop runs before: also what answered callers send next is included."""
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
     def flush(self) -> None:
         """Submit all segments that can be sent now, write them, and wake the waiting tasks."""
         self._flush_scheduled = False
@@ -149,13 +159,13 @@ class Dispatcher:
                 if lane not in self._pacers:
                     self._pacers[lane] = asyncio.create_task(self._pace_lane(lane))
         elif lanes and link is not None:
-            now = self._clock()
-            announcer = self._announcer
-            while link.session.can_send(now, announcer.reserved) and (segment := self._outbox.next()) is not None:
-                if segment.message.announced:
-                    self._submit(link, segment, now)
-                else:
-                    announcer.add(segment)
+            now, session, announcer = self._clock(), link.session, self._announcer
+            while (room := session.room(now, announcer.reserved)) and (segments := self._outbox.take(room)):
+                for segment in segments:
+                    if segment.message.announced:
+                        self._try_submit(session, segment, now)
+                    else:
+                        announcer.add(segment)
         if link is not None:
             link.flush()
         self._on_flushed()
@@ -175,23 +185,22 @@ class Dispatcher:
             self._sweep()
 
     def _expires(self, call: Call) -> float | None:
-        options = call.options
-        until = options.deadline
+        until = call.deadline
         if self._link is None:
-            end = max(options.began, self._down_since) + options.patience
+            end = max(call.began, self._down_since) + call.options.patience
             until = end if until is None else min(until, end)
         return until
 
     def _expired(self, call: Call) -> Verdict | None:
-        options, now = call.options, self._clock()
-        if options.deadline is not None and now >= options.deadline:
+        now = self._clock()
+        if call.deadline is not None and now >= call.deadline:
             return _TOO_LATE
         if self._link is not None:
             return None
         reason = self._down_reason
         if reason in _NEEDS_CORRECTION:
             return Verdict(Outcome.REFUSED, reason, goes_on=False)
-        if now >= max(options.began, self._down_since) + options.patience:
+        if now >= max(call.began, self._down_since) + call.options.patience:
             return Verdict(Outcome.NOT_SENT, reason or Reason.NO_CONNECTION, goes_on=False)
         return None
 
@@ -208,20 +217,27 @@ class Dispatcher:
 
     # --- one SUBMIT ---
 
-    def _submit(self, link: CMPPProtocol, segment: Segment, now: float) -> None:
+    def _try_submit(self, session: Session, segment: Segment, now: float) -> None:
+        """Submit a segment. An error must not take the segments behind it along."""
+        try:
+            self._submit(session, segment, now)
+        except Exception as error:  # noqa: BLE001 - the next segments can succeed
+            _LOGGER.error("CMPP: a message could not be submitted: %s", type(error).__name__)  # noqa: TRY400
+            self._outbox.settle(segment, _LOST)
+
+    def _submit(self, session: Session, segment: Segment, now: float) -> None:
         message, number = segment
         call, encoded = message.call, message.encoded
-        if call.options.deadline is not None and now >= call.options.deadline:
+        if call.deadline is not None and now >= call.deadline:
             self._settle(segment, _TOO_LATE)
             return
         if message.tried_at is None:
             message.tried_at = now
-        session, total = link.session, len(encoded.contents)
         sequence = session.next_sequence_id()
         fields = call.fields
         octets = self._write_submit(
             sequence,
-            total,
+            len(encoded.contents),
             number + 1,
             encoded.msg_fmt,
             fields.valid_time,
@@ -246,10 +262,10 @@ class Dispatcher:
     def _retry(self, segment: Segment, verdict: Verdict) -> None:
         """Queue a segment again that was refused as too fast, or settle it if its patience has ended."""
         message = segment.message
-        options, now = message.call.options, self._clock()
-        began = options.began if message.tried_at is None else message.tried_at
-        late = options.deadline is not None and now >= options.deadline
-        if late or now - began >= options.patience or message.call.stopped is not None:
+        call, now = message.call, self._clock()
+        began = call.began if message.tried_at is None else message.tried_at
+        late = call.deadline is not None and now >= call.deadline
+        if late or now - began >= call.options.patience or call.stopped is not None:
             self._outbox.settle(segment, verdict)
         else:
             self._outbox.put_back(segment)
@@ -292,12 +308,12 @@ class Dispatcher:
         """Return the next segment once there is a connection; it stays in the outbox until then."""
         while self._link is None and lane in self._outbox.waiting_lanes():
             await self._change()
-        return self._outbox.next(lane)
+        return next(iter(self._outbox.take(1, lane)), None)
 
     async def _acquire(self, segment: Segment) -> Slot | None:
         """Wait for a slot of the account; return None if the segment was settled without one."""
-        options = segment.message.call.options
-        turn = self._limiter.acquire(segment.flow, options.priority, options.deadline)
+        call = segment.message.call
+        turn = self._limiter.acquire(segment.flow, call.options.priority, call.deadline)
         with self._settled_on_error(segment), closing(turn):
             try:
                 while not self._outbox.drop_if_stopped(segment):
@@ -329,7 +345,7 @@ class Dispatcher:
                 if self._outbox.drop_if_stopped(segment):
                     return
                 self._waiters[segment] = waiter
-                self._submit(link, segment, self._clock())
+                self._submit(link.session, segment, self._clock())
             submitted = True
             link.flush()
             too_fast = (await waiter).retry is RetryMode.SLOWER
@@ -339,7 +355,7 @@ class Dispatcher:
 
     async def _place(self) -> CMPPProtocol | None:
         """Wait for a place in the window; return the connection, None if it is lost."""
-        while (link := self._link) is not None and not link.session.can_send(self._clock(), self._announcer.reserved):
+        while (link := self._link) is not None and not link.session.room(self._clock(), self._announcer.reserved):
             link.flush()
             await self._change()
         return link

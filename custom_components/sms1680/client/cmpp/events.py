@@ -40,7 +40,7 @@ class ResponseReceived(NamedTuple):
 
     key: Key
     pdu: SubmitResp | QueryResp | CancelResp
-    late: bool
+    late: bool = False
 
 
 class RequestTimedOut(NamedTuple):

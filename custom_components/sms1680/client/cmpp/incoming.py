@@ -151,13 +151,9 @@ class DeliverProcessor:
     @property
     def deadline(self) -> float | None:
         """The time of the next `tick`, or None."""
-        dues = (
-            next(iter(self._early_deadlines.values()), None),
-            next(iter(self._ack_deadlines.values()), None),
-            self._tracker.deadline,
-            self._assembler.deadline,
-        )
-        return min([due for due in dues if due is not None], default=None)
+        dues = [next(iter(some.values())) for some in (self._early_deadlines, self._ack_deadlines) if some]
+        dues += [due for part in (self._tracker, self._assembler) if (due := part.deadline) is not None]
+        return min(dues, default=None)
 
     def tick(self, now: float) -> tuple[list[PendingItem], list[InboundDeliver]]:
         """Return the items whose waiting time is over, and the waiting DELIVERs to acknowledge now."""

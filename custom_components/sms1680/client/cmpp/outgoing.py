@@ -13,7 +13,7 @@ from ..options import CallOptions, Priority
 from ..outcomes import Outcome, Reason
 from ..receipts import Receipt
 from ..verdict import RetryMode, Verdict, verdict_of
-from .compose import EncodedText, SubmitFields
+from .compose import EncodedText, EncodedTexts, SubmitFields
 from .wire.layout import mutable_twin
 from .wire.pdus import SubmitResp
 from .wire.results import SUBMIT, ResultTable
@@ -73,11 +73,6 @@ class PendingMessage:
         """The ids of the accepted segments."""
         return tuple([number for number in self.ids if number is not None])
 
-    @property
-    def is_single(self) -> bool:
-        """Whether it is one segment for one number."""
-        return len(self.ids) == 1 and len(self.numbers) == 1
-
     def segments(self) -> list[Segment]:
         """Return all segments in their order."""
         return [Segment(self, number) for number in range(len(self.ids))]
@@ -102,15 +97,18 @@ class Call:
     """One `send`, `send_template` or `send_batch`, until every item has a receipt.
 
     numbers, places, indexes: those of its plan. texts: each becomes a message as it is taken, since many calls can
-    wait. settled: gets a receipt for each place of the caller's list. own_texts: each number has its own text.
+    wait. options: may be those of all calls without options, so the call has its own times. began, deadline: see
+    `CallOptions`. settled: gets a receipt for each place of the caller's list. own_texts: each number has its own text.
     """
 
     numbers: Sequence[str]
     places: Sequence[int]
     indexes: Sequence[int] | None
-    texts: Sequence[EncodedText]
+    texts: EncodedTexts
     fields: SubmitFields
     options: CallOptions
+    began: float
+    deadline: float | None
     settled: asyncio.Future[tuple[Receipt, ...]]
     own_texts: bool = False
     stopped: Verdict | None = None
@@ -161,11 +159,13 @@ class Call:
         if len(self.places) == 1:
             self.uncancelled().set_result(tuple(receipts))
             return
-        if self._receipts is None:
-            self._receipts = {}
-        self._receipts.update(zip(items, receipts, strict=True))
-        if len(self._receipts) == len(self.numbers):
-            self.uncancelled().set_result(tuple([self._receipts[place] for place in self.places]))
+        settled = self._receipts
+        if settled is None:
+            settled = self._receipts = {}
+        for item, receipt in zip(items, receipts, strict=True):
+            settled[item] = receipt
+        if len(settled) == len(self.numbers):
+            self.uncancelled().set_result(tuple([settled[place] for place in self.places]))
 
     def uncancelled(self) -> "asyncio.Future[tuple[Receipt, ...]]":
         """Return the future of the receipts, a new one if the caller's cancellation has cancelled it."""
@@ -198,18 +198,20 @@ class Outbox:
         """Queue the segments of a call."""
         self._lanes[call.options.priority][call] = None
 
-    def next(self, lane: Priority | None = None) -> Segment | None:
-        """Remove and return the next segment, of one lane or of the most urgent one; None if there is none."""
+    def take(self, count: int, lane: Priority | None = None) -> list[Segment]:
+        """Remove and return at most `count` segments, of one lane or the urgent ones first."""
+        taken: list[Segment] = []
         for name in (lane,) if lane else _LANES:
             calls = self._lanes[name]
-            while calls:
+            while calls and len(taken) < count:
                 call = next(iter(calls))
-                segment = call.take()
+                while call.is_queued and len(taken) < count:
+                    segment = call.take()
+                    if not self.drop_if_stopped(segment):
+                        taken.append(segment)
                 if not call.is_queued:
-                    del calls[call]
-                if not self.drop_if_stopped(segment):
-                    return segment
-        return None
+                    calls.pop(call, None)
+        return taken
 
     def put_back(self, segment: Segment) -> None:
         """Return a segment that was certainly not sent to the front of its lane."""
@@ -223,9 +225,10 @@ class Outbox:
         """Settle a segment if its message or call was stopped; return whether it was."""
         message = segment.message
         stopped = message.stopped or message.call.stopped
-        if stopped is not None:
-            self._settle(message, stopped)
-        return stopped is not None
+        if stopped is None:
+            return False
+        self._settle(message, stopped)
+        return True
 
     def drop(self, call: Call) -> None:
         """Settle the queued segments of a stopped call, without a look at the other calls."""
@@ -261,11 +264,12 @@ class Outbox:
 
     def on_response(self, segment: Segment, pdu: SubmitResp) -> Verdict:
         """Record the gateway's answer. One that allows a retry leaves the segment open for the dispatcher."""
-        message, verdict = segment.message, self._read(segment, pdu)
-        if verdict is _ACCEPTED and message.is_single:
-            message.open, message.ids[0] = 0, pdu.msg_id
+        message = segment.message
+        if not pdu.result and len(message.ids) == 1 == len(message.numbers):
             self._accept_single(message, pdu.msg_id)
-        elif verdict.outcome is Outcome.ACCEPTED:
+            return _ACCEPTED
+        verdict = self._read(segment, pdu)
+        if verdict.outcome is Outcome.ACCEPTED:
             message.ids[segment.number] = pdu.msg_id
             if message.open > 1:
                 self._on_opened(pdu.msg_id)
@@ -323,6 +327,7 @@ class Outbox:
 
     def _accept_single(self, message: PendingMessage, msg_id: int) -> None:
         """Settle the usual message, one segment for one number: as `_receipts` does it, without its lists."""
+        message.open, message.ids[0] = 0, msg_id
         self._on_accepted((msg_id,), 1)
         name, encoded, call = str(msg_id), message.encoded, message.call
         [item] = encoded.items

@@ -27,6 +27,7 @@ class CMPPProtocol(asyncio.Protocol):
     ) -> None:
         loop = asyncio.get_running_loop()
         self.session = session
+        self._state = session.state
         self.ready: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[SessionClosed] = loop.create_future()
         self._clock = clock
@@ -78,11 +79,13 @@ class CMPPProtocol(asyncio.Protocol):
 
     def emit(self, events: list[SessionEvent]) -> None:
         """Report events to the client, then write the session's octets."""
-        for event in events:
-            if isinstance(event, Ready) and not self.ready.done():
-                self.ready.set_result(None)
-            elif isinstance(event, SessionClosed) and not self.closed.done():
-                self.closed.set_result(event)
+        if self.session.state is not self._state:
+            self._state = self.session.state
+            for event in events:
+                if isinstance(event, Ready) and not self.ready.done():
+                    self.ready.set_result(None)
+                elif isinstance(event, SessionClosed) and not self.closed.done():
+                    self.closed.set_result(event)
         self._on_events(self, events)
         self.flush()
         if self.closed.done() and self._transport is not None:

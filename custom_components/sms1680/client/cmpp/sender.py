@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..limits.budget import run_steps
 from ..options import CallOptions
 from ..outcomes import Outcome
 from ..receipts import OnReceipt, Receipt, call_hook
-from .compose import Composer, EncodedText, SubmitFields
+from .compose import Composer, EncodedTexts, SubmitFields
 from .dispatcher import Dispatcher
 from .outgoing import Call
 from .timer import Sleep
-from .wire.layout import mutable_twin
 
 if TYPE_CHECKING:
     from ..limits.budget import Reservation, SpendingGuard
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _Receipts = tuple[Receipt, ...]
 
 _ONE: Final = (0,)
-_draft_options: Any = mutable_twin(CallOptions)
 
 
 def _new_future() -> asyncio.Future[_Receipts]:
@@ -39,6 +37,7 @@ class Sender:
         dispatcher: Dispatcher,
         guard: SpendingGuard | None,
         *,
+        patience: float,
         on_receipt: OnReceipt | None,
         connect: Callable[[], bool],
         sleep: Sleep,
@@ -46,20 +45,20 @@ class Sender:
         self._composer = composer
         self._dispatcher = dispatcher
         self._guard = guard
+        self._default_options = CallOptions(0.0, patience, None, "normal", automatic=False, context=None)
         self._on_receipt = on_receipt
         self._connect = connect
         self._sleep = sleep
         self._background: set[asyncio.Task[None]] = set()
 
-    def begin_single(self, number: str, text: EncodedText, began: float, patience: float, until: float | None) -> Call:
+    def begin_single(self, number: str, texts: EncodedTexts, began: float, deadline: float | None) -> Call:
         """Begin the usual call: a text of one segment for one number, without options and without a guard.
 
-        It needs no plan, and few objects: thousands of calls may wait together. number: normalised. until: the
-        deadline on the client's clock.
+        It needs no plan, and few objects: thousands of calls may wait together. number: normalised. deadline: on the
+        client's clock.
         """
-        options = _draft_options(began, patience, until, "normal", automatic=False, context=None, request_hook=None)
-        options.__class__ = CallOptions
-        return self._begin(Call((number,), _ONE, None, (text,), self._composer.default_fields, options, _new_future()))
+        fields, future = self._composer.default_fields, _new_future()
+        return self._begin(Call((number,), _ONE, None, texts, fields, self._default_options, began, deadline, future))
 
     async def send(self, plan: SendPlan, fields: SubmitFields, options: CallOptions) -> _Receipts:
         """Send the items of a plan, with a guard those that it admits. Return a receipt for each of the plan's places.
@@ -118,7 +117,18 @@ class Sender:
     def _begin_plan(self, plan: SendPlan, fields: SubmitFields, options: CallOptions) -> Call:
         texts, own = self._composer.encode(plan), plan.kind != "send"
         return self._begin(
-            Call(plan.numbers, plan.places, plan.indexes, texts, fields, options, _new_future(), own_texts=own)
+            Call(
+                plan.numbers,
+                plan.places,
+                plan.indexes,
+                texts,
+                fields,
+                options,
+                options.began,
+                options.deadline,
+                _new_future(),
+                own_texts=own,
+            )
         )
 
     def _begin(self, call: Call) -> Call:

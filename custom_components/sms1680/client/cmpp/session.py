@@ -110,18 +110,19 @@ class Session:
         self._timestamp = timestamp
         self._move(Trigger.START)
 
-    def can_send(self, now: float, reserved: int = 0) -> bool:
-        """Return whether a request can be sent: logged in, room in the window, and a recent PDU from the gateway.
+    def room(self, now: float, reserved: int = 0) -> int:
+        """Return how many requests can be sent: places in the window, 0 without a login or a recent PDU.
 
         reserved: the places in the window for requests that follow soon.
         If only the recent PDU is missing, send an ACTIVE_TEST; `Ready` follows once the gateway has answered.
         """
-        if self.state is not SessionState.OPEN or len(self._in_flight) + reserved >= self._settings.window:
-            return False
+        room = self._settings.window - len(self._in_flight) - reserved
+        if self.state is not SessionState.OPEN or room <= 0:
+            return 0
         if now - self._last_received_at > self._settings.silence:
             self._probe(now)
-            return False
-        return True
+            return 0
+        return room
 
     def next_sequence_id(self) -> int:
         """Return the Sequence_Id of the next request (docs/cmpp.md, trap 6).
@@ -135,7 +136,7 @@ class Session:
         return sequence
 
     def send(self, octets: bytes, sequence: int, key: Key, now: float) -> None:
-        """Send an encoded request after `can_send`; the events for it carry `key`."""
+        """Send an encoded request if there is `room`; the events for it carry `key`."""
         self._in_flight[sequence] = (key, now)
         self._out.append(octets)
 
@@ -197,17 +198,14 @@ class Session:
     @property
     def deadline(self) -> float | None:
         """The time of the next `tick`, or None."""
-        if self.state in _TIMED:
-            due = self._state_deadline
-        elif self.state is SessionState.OPEN:
-            due = self._next_test_at()
-        else:
+        is_open = self.state is SessionState.OPEN
+        if not is_open and self.state not in _TIMED:
             return None
-        if self._in_flight:
-            due = min(due, self._oldest_sent_at() + self._settings.answer_timeout)
-            if self.state is SessionState.OPEN:
-                due = min(due, self._silence_deadline())
-        return due
+        due = self._next_test_at() if is_open else self._state_deadline
+        if not self._in_flight:
+            return due
+        answered_by = self._oldest_sent_at() + self._settings.answer_timeout
+        return min(due, answered_by, self._silence_deadline()) if is_open else min(due, answered_by)
 
     def tick(self, now: float) -> list[SessionEvent]:
         """Do what is due: time out requests, send an ACTIVE_TEST, or close an unresponsive session."""
@@ -258,7 +256,7 @@ class Session:
         """Match a response by its Sequence_Id, in any order; ignore one without a request."""
         waiting = self._in_flight.pop(pdu.sequence_id, None)
         if waiting is not None:
-            self._events.append(ResponseReceived(waiting[0], pdu, late=False))
+            self._events.append(ResponseReceived(waiting[0], pdu))
         elif pdu.sequence_id in self._timed_out:
             self._events.append(ResponseReceived(self._timed_out.pop(pdu.sequence_id), pdu, late=True))
 

@@ -114,7 +114,7 @@ class ReportTracker:
     def deadline(self) -> float | None:
         """When `settle_partial` is due, None if it is not."""
         # The oldest is the first one: each report makes its message the last one.
-        return next((last + _PARTIAL_SECONDS for last, _, _ in self._partial.values()), None)
+        return next(iter(self._partial.values()))[0] + _PARTIAL_SECONDS if self._partial else None
 
     def is_known(self, msg_id: int) -> bool:
         """Return whether a Msg_Id belongs to a tracked segment."""

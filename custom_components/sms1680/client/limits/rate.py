@@ -179,8 +179,8 @@ class RateLimiter:
 
         A transport with its own window (CMPP) needs no slot then.
         """
-        self._look()
-        record = self._state.slots.read()
+        now = self._look()
+        record = self._state.slots.recent(now)
         return record.slowness <= 1 and self._known_rate(record) is None
 
     def _confirm(self, slot: Slot, urgent: str, wait: "_Wait") -> Generator[float, None, bool]:
@@ -232,12 +232,13 @@ class RateLimiter:
             if answered_at > state.slots.read().answered_at + _LATER:
                 state.slots.write(Record(answered_at, remote.cost, remote.rate, remote.slowness))
 
-    def _look(self) -> None:
-        """Learn in the background what the other machines know."""
+    def _look(self) -> float:
+        """Learn in the background what the other machines know; return the time."""
         state, now = self._state, self._clock()
         if state.remote is not None and (state.looked_at is None or now - state.looked_at >= _LOOKED_EVERY):
             state.looked_at = now
             state.remote.look(self._learn)
+        return now
 
     def _check_deadline(self, deadline: float | None) -> None:
         if deadline is not None and self._clock() > deadline:

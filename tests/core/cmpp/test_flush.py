@@ -1,0 +1,86 @@
+"""When messages are encoded and written: what answered callers send leaves at once, and no message waits for others."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sms1680 import Outcome, Reason, UnknownOutcomeError
+from sms1680.cmpp import CMPPClient, compose
+from sms1680.cmpp.wire.pdus import Submit
+
+Make = Callable[..., CMPPClient]
+NUMBERS = [f"138{place:08d}" for place in range(40)]
+
+
+async def test_answered_callers_send_in_the_same_turn_of_the_event_loop(gateway: Any, connect: Make) -> None:
+    written: list[str] = []
+    written_when_all_had_run: list[int] = []
+
+    def on_receipt(_: object) -> None:
+        if not written_when_all_had_run:
+            written_when_all_had_run.append(-1)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, lambda: written_when_all_had_run.append(len(submits())))
+
+    def submits() -> list[str]:
+        return [line for line in written if line.startswith("→") and "SUBMIT" in line]
+
+    client = connect(window=8, on_receipt=on_receipt, wire_log=written.append)
+    held: list[tuple[Any, Submit]] = []
+    gateway.on[Submit] = lambda line, pdu: held.append((line, pdu))
+
+    async def send_two(number: str) -> None:
+        await client.send(number, "one")
+        await client.send(number, "two")
+
+    tasks = [asyncio.create_task(send_two(number)) for number in NUMBERS[:8]]
+    await gateway.until(Submit, 8)
+    gateway.on[Submit] = gateway.accept
+    for line, pdu in held:
+        gateway.accept(line, pdu)
+    await asyncio.gather(*tasks)
+    assert written_when_all_had_run == [-1, 16]
+
+
+async def test_a_batch_is_encoded_as_it_leaves(gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    write = compose.write_text_content
+    monkeypatch.setattr(compose, "write_text_content", lambda text, *_: encoded.append(text) or write(text, *_))
+    client = connect(window=4)
+    gateway.on[Submit] = lambda line, pdu: held.append((line, pdu))
+    held: list[tuple[Any, Submit]] = []
+    texts = [f"text {place}" for place in range(39)] + ["长" * 100]
+    sending = asyncio.create_task(client.send_batch(zip(NUMBERS, texts, strict=True)))
+    await gateway.until(Submit, 4)
+    assert encoded == texts[:4]
+    gateway.on[Submit] = gateway.accept
+    for line, pdu in held:
+        gateway.accept(line, pdu)
+    receipts = await sending
+    assert encoded == texts
+    assert [receipt.number for receipt in receipts] == NUMBERS
+    assert [receipt.segments for receipt in receipts] == [1] * 39 + [2]
+
+
+async def test_a_message_that_cannot_be_written_takes_no_other_along(
+    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect(window=8)
+    write = client._dispatcher._write_submit
+
+    def write_most(*values: Any) -> bytes:
+        if values[-2] == (NUMBERS[1],):
+            raise ValueError(f"not {NUMBERS[1]}")
+        return write(*values)
+
+    monkeypatch.setattr(client._dispatcher, "_write_submit", write_most)
+    with caplog.at_level(logging.ERROR), pytest.raises(UnknownOutcomeError) as caught:
+        await client.send_batch([(number, "hello") for number in NUMBERS[:3]])
+    outcomes = [receipt.outcome for receipt in caught.value.receipts]
+    assert outcomes == [Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.ACCEPTED]
+    assert caught.value.receipts[1].reason is Reason.LOST
+    assert [record.getMessage() for record in caplog.records] == ["CMPP: a message could not be submitted: ValueError"]
+    assert len(gateway.all(Submit)) == 2
