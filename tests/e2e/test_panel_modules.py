@@ -180,6 +180,45 @@ async def test_number_that_becomes_a_recipient_stays_open(tab: Tab) -> None:
     await tab.until(f"{texts()} === 'm1,m2'")
 
 
+async def test_conversation_with_a_deleted_recipient_goes_on_under_its_number(tab: Tab) -> None:
+    anna = "{ ...home.conversation('anna'), name: 'Anna', number: '13800138000', targets: ['notify.anna'] }"
+    unknown = "{ ...home.conversation(id), name: null }"
+    await tab.run(answer("conversations/list", f"() => ({{ conversations: [{anna}], more: false }})"))
+    page = f"({{ ...home.page('', []), conversation: id === 'anna' && !home.gone ? {anna} : {unknown},"
+    page += " messages: id === '13800138000' || !home.gone ? home.messages(1, 2) : [] })"
+    await tab.run(answer("messages/list", f"({{ conversation: id }}) => {page}"))
+    await show_panel(tab)
+    await tab.click("seek.one('#conversations button', 'Anna')")
+    await tab.until(f"{texts()} === 'm1,m2'")
+    await tab.run("seek.one('textarea').value = 'hello'")
+    await tab.run("home.gone = true, home.tell({ conversation: null })")
+    await tab.until("seek.one('sms1680-panel')._open.id === '13800138000'")
+    await tab.until("seek.one('h1').textContent === '13800138000'")
+    assert await tab.run(texts()) == "m1,m2"
+    assert await tab.run("seek.one('textarea').value") == "hello"
+    assert await tab.run("seek.one('sms1680-composer').target") == {"conversation": "13800138000"}
+
+
+async def test_heading_names_whom_the_message_goes_to(tab: Tab) -> None:
+    anna = "{ ...home.conversation('anna'), name: 'Anna', number: home.number ?? '13800138000', targets: [home.to] }"
+    await tab.run("home.to = 'notify.anna', 0")
+    await tab.run(answer("conversations/list", f"() => ({{ conversations: [{anna}], more: false }})"))
+    await tab.run(answer("messages/list", f"() => ({{ ...home.page('anna', []), conversation: {anna} }})"))
+    await show_panel(tab)
+    await tab.click("seek.one('#conversations button', 'Anna')")
+    await tab.until("seek.one('h1').textContent === 'Anna · 13800138000'")
+    await tab.until("seek.one('sms1680-composer').target.entity_id[0] === 'notify.anna'")
+    await tab.run("home.number = '13900139000', home.to = 'notify.anna_2', home.tell({ conversation: null })")
+    await tab.until("seek.one('h1').textContent === 'Anna · 13900139000'")
+    assert await tab.run("seek.one('sms1680-composer').target") == {"entity_id": ["notify.anna_2"]}
+    await tab.run("home.show('sms1680-card-view', { hass }).configure({ conversation: 'anna' })")
+    await tab.until("seek.one('h2').textContent === 'Anna'")
+    card = f"{{ ...{anna}, name: 'Anna 2' }}"
+    await tab.run(answer("messages/list", f"() => ({{ ...home.page('anna', []), conversation: {card} }})"))
+    await tab.run("home.tell({ conversation: 'anna' })")
+    await tab.until("seek.one('h2').textContent === 'Anna 2'")
+
+
 async def test_no_message_is_missing_or_doubled_where_older_ones_are_shown(tab: Tab) -> None:
     await tab.run("home.last = 6, 0")
     older = "home.page('anna', home.messages(1, 3))"

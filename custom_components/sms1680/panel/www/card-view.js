@@ -36,10 +36,10 @@ class CardView extends HTMLElement {
     try {
       const conversation = wanted ? await this._named(wanted) : (await this._api.ask("conversations/list", { limit: 1 })).conversations[0];
       if (!conversation) this._message(translate(this._api.hass, "no_conversations"));
-      else if (this._shown && (this._shown === conversation.id || this._thread.draft)) await this._thread.refresh();
+      else if (this._shown && (this._shown === conversation.id || this._thread.draft)) await this._refresh();
       else this._build(conversation);
     } catch (error) {
-      if (this._shown) await this._thread.refresh(); // says why, and keeps what is being written
+      if (this._shown) await this._refresh(); // says why, and keeps what is being written
       else this._message(await this._api.explain(error));
     }
   }
@@ -49,11 +49,24 @@ class CardView extends HTMLElement {
     return conversation;
   }
 
+  async _refresh() {
+    const thread = this._thread;
+    await thread.refresh();
+    if (thread !== this._thread) return;
+    this._shown = thread.conversation.id;
+    this._name.textContent = this._headingOf(thread.conversation);
+  }
+
+  _headingOf({ name, number }) {
+    return this._config.title || name || number;
+  }
+
   _build(conversation) {
     this._shown = conversation.id;
+    this._name = make("bdi", {}, this._headingOf(conversation));
     this._thread = make("sms1680-thread", {
       api: this._api, conversation, limit: Number(this._config.count) || 10, writable: this._config.compose !== false });
-    this._card(make("h2", {}, make("bdi", {}, this._config.title || conversation.name || conversation.number)), this._thread);
+    this._card(make("h2", {}, this._name), this._thread);
   }
 
   _message(text) {

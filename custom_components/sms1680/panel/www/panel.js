@@ -160,7 +160,7 @@ class Panel extends HTMLElement {
     this._open = conversation;
     this._again = () => this._choose(conversation);
     this._thread = make("sms1680-thread", { api: this._api, conversation });
-    this._show(this._thread, conversation.name ? `${conversation.name} · ${conversation.number}` : conversation.number);
+    this._show(this._thread, this._headingOf(conversation));
     await this._markRead();
   }
 
@@ -168,6 +168,10 @@ class Panel extends HTMLElement {
     if (!this._open || document.hidden) return;
     await this._api.ask("conversations/mark_read", { conversation: this._open.id }).catch(() => undefined);
     await this._load();
+  }
+
+  _headingOf({ name, number }) {
+    return name ? `${name} · ${number}` : number;
   }
 
   _show(element, heading) {
@@ -210,8 +214,11 @@ class Panel extends HTMLElement {
     const thread = this._thread;
     if (thread && (isOpen || conversations.has(null))) {
       await thread.refresh();
-      // A number that became a recipient has another id.
-      if (thread === this._thread) this._open = thread.conversation;
+      // A number that became a recipient has another id, and a recipient can get another name or number.
+      if (thread === this._thread) {
+        this._open = thread.conversation;
+        this._heading.replaceChildren(make("bdi", {}, this._headingOf(this._open)));
+      }
       if (isOpen) await this._markRead();
     }
     if (alarms) await this._loadAlarms();

@@ -50,7 +50,7 @@ class Thread extends HTMLElement {
   // Load the newest page again.
   async refresh() {
     try {
-      const page = await this.api.ask("messages/list", { conversation: this.conversation.id, limit: this.limit });
+      const page = await this._newest();
       if (this._failed) this._notice.hidden = true;
       this._failed = false;
       const known = JSON.stringify(page);
@@ -64,6 +64,15 @@ class Thread extends HTMLElement {
     } catch (error) {
       await this._fail(error);
     }
+  }
+
+  // Return the newest page. The conversation with a deleted recipient goes on under the number.
+  async _newest() {
+    const list = (conversation) => this.api.ask("messages/list", { conversation, limit: this.limit });
+    const { id, name, number } = this.conversation;
+    const page = await list(id);
+    const isGone = name && !page.conversation.name && page.conversation.number !== number;
+    return isGone ? list(number) : page;
   }
 
   // Keep what new messages push off the newest page, if older ones are shown; begin again where the pages do not meet.
@@ -194,16 +203,20 @@ class Thread extends HTMLElement {
   }
 
   _composer() {
-    if (!this.writable || this._box) return;
+    if (!this.writable) return;
     const { targets, can_write: canWrite, id, account, last } = this.conversation;
-    if (!canWrite) {
-      this._box = make("p", { className: "note" }, this._t("may_not_write"));
-    } else {
-      const entry = account ?? last?.config_entry_id;
-      // A number can belong to recipients of several accounts; one of them sends the message.
-      const target = targets.length ? { entity_id: targets.slice(0, 1) } : { conversation: id, ...(entry ? { config_entry_id: entry } : {}) };
-      this._box = make("sms1680-composer", { api: this.api, target, account: entry });
+    const entry = account ?? last?.config_entry_id;
+    // A number can belong to recipients of several accounts; one of them sends the message.
+    const target = targets.length ? { entity_id: targets.slice(0, 1) } : { conversation: id, ...(entry ? { config_entry_id: entry } : {}) };
+    // What is being written stays, and goes to whom the heading names.
+    if (canWrite && this._box?.matches("sms1680-composer")) {
+      Object.assign(this._box, { target, account: entry });
+      return;
     }
+    this._box?.remove();
+    this._box = canWrite
+      ? make("sms1680-composer", { api: this.api, target, account: entry })
+      : make("p", { className: "note" }, this._t("may_not_write"));
     this.shadowRoot.append(this._box);
   }
 }
