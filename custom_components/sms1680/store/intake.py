@@ -134,7 +134,7 @@ class StoreIntake:
             self._cancel_flush()
             self._cancel_flush = None
         uplinks, reports = self._uplinks, self._reports
-        if not any((uplinks.fired, uplinks.acknowledged, reports.fired, reports.acknowledged)):
+        if not (uplinks or reports):
             return None
         self._uplinks, self._reports = Marks(), Marks()
         return self.store.mark_received(uplinks, reports)

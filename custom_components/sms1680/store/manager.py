@@ -34,6 +34,7 @@ from ..const import (
 )
 from ..issues import STORE_CUT, STORE_DAMAGED, STORE_FAILED, STORE_RESTORED, Repair
 from .db import DeliveryUpdate, MessageStore, Retention, Selection, StoreError, StoreObserver
+from .db.unwritten import MOST_IN_MEMORY
 from .intake import StoreIntake
 
 _LOGGER = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ _LOGGER = logging.getLogger(__name__)
 FILE: Final = "sms1680.db"
 _PRUNE_INTERVAL: Final = timedelta(hours=1)
 # For accounts that store nothing on disk: as long as delivery reports can arrive.
-_IN_MEMORY: Final = Retention(timedelta(days=3), 1000, texts=True)
+_IN_MEMORY: Final = Retention(timedelta(days=3), MOST_IN_MEMORY, texts=True)
 _FAILED_INTERVAL: Final = 60.0  # seconds between updates of the repair for failing writes
 _MAX_PUBLISHED: Final = 1000  # messages for which an older update may still follow
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import batched, count, groupby, repeat
+from itertools import batched, groupby
 from typing import Any, Final
 
 from ...client import DeliveryReport
@@ -26,9 +26,10 @@ from .records import (
 _UPLINK: Final = "entry, recipient, id, number, content, extension, message_id, incomplete, via, at, repeat, digest"
 _REPORT: Final = "entry, recipient, id, number, message_id, status, via, at, repeat, digest"
 _INSERT_REPORT: Final = f"INSERT INTO report ({_REPORT}, outgoing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_UPLINKS: Final = f"INSERT INTO uplink (row, {_UPLINK}) VALUES "
-_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_UPLINKS: Final = f"INSERT INTO uplink (row, fired, answered, {_UPLINK}) VALUES "
+_VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 MAX_PER_INSERT: Final = 64  # each number of rows has its own statement, which SQLite prepares once
+_NO_MARKS: Final = Marks()
 
 
 def insert_received(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) -> list[Received]:
@@ -36,32 +37,32 @@ def insert_received(connection: sqlite3.Connection, items: Sequence[Uplink | Rep
     received: list[Received] = []
     for is_uplink, group in groupby(items, lambda item: isinstance(item, Uplink)):
         if is_uplink:
-            rows = insert_uplinks(connection, [item for item in group if isinstance(item, Uplink)])
-            received += [Received(row) for row in rows]
+            uplinks = [(None, item) for item in group if isinstance(item, Uplink)]
+            for chunk in batched(uplinks, MAX_PER_INSERT, strict=False):
+                last = insert_uplinks(connection, chunk)
+                received += [Received(row) for row in range(last - len(chunk) + 1, last + 1)]
         else:
             received += [_insert_report(connection, item) for item in group if isinstance(item, Report)]
     return received
 
 
-def insert_uplinks(connection: sqlite3.Connection, items: list[Uplink], first: int | None = None) -> list[int]:
-    """Insert many rows with few statements, since the thread can lose the GIL at each one; return the rows.
+def insert_uplinks(
+    connection: sqlite3.Connection, items: Sequence[tuple[int | None, Uplink]], marks: Marks = _NO_MARKS
+) -> int:
+    """Insert some rows with one statement, since the thread can lose the GIL at each one; return the last row.
 
-    first: the row of the first one, from where the others follow, None for the next rows of the table.
+    items: each with its row, None for the next row of the table. marks: of those with a row.
     """
-    rows: list[int] = []
-    for chunk in batched(items, MAX_PER_INSERT, strict=False):
-        given = repeat(None) if first is None else count(first + len(rows))
-        values = [value for item, row in zip(chunk, given, strict=False) for value in _values_of(item, row)]
-        last = connection.execute(_INSERT_UPLINKS + ", ".join([_VALUES] * len(chunk)), values).lastrowid
-        assert last is not None  # noqa: S101 - it is an INSERT
-        rows += range(last - len(chunk) + 1, last + 1)
-    return rows
+    values = [value for row, item in items for value in _values_of(row, item, marks)]
+    last = connection.execute(_INSERT_UPLINKS + ", ".join([_VALUES] * len(items)), values).lastrowid
+    assert last is not None  # noqa: S101 - it is an INSERT
+    return last
 
 
-def _values_of(item: Uplink, row: int | None) -> tuple[Any, ...]:
+def _values_of(row: int | None, item: Uplink, marks: Marks) -> tuple[Any, ...]:
     return (
-        row,
-        *(item.entry, item.recipient, item.id, comparable_number(item.number), storable(item.content), item.extension),
+        *(row, row in marks.fired, row in marks.acknowledged, item.entry, item.recipient, item.id),
+        *(comparable_number(item.number), None if row in marks.textless else storable(item.content), item.extension),
         *(item.message_id, item.incomplete, item.via, to_micros(item.received_at), item.repeat, item.digest),
     )
 

@@ -35,7 +35,7 @@ def comparable_number(number: str) -> str:
 
 def storable(text: str) -> str:
     """Return a text that can be stored: lone surrogates are replaced with their escape sequence."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class Direction(StrEnum):
@@ -208,6 +208,10 @@ class Marks:
     fired: set[int] = field(default_factory=set)
     acknowledged: set[int] = field(default_factory=set)
     textless: set[int] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to mark."""
+        return bool(self.fired or self.acknowledged or self.textless)
 
 
 @dataclass(frozen=True, slots=True)

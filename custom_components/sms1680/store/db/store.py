@@ -37,7 +37,7 @@ from .outbox import (
     settle_partial,
     unconcluded,
 )
-from .records import DeliveryUpdate, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
+from .records import DeliveryUpdate, Marks, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
 from .start import load_start
 from .unwritten import UnwrittenUplinks
 from .writer import TOO_LARGE, InMemory, StoreError, StoreObserver, Writer
@@ -114,7 +114,6 @@ class MessageStore:
     delete_deferred_row = _method(delete_deferred_row)
     delete_deferred_rows = _method(delete_deferred_rows)
     delete_deferred = _method(delete_deferred)
-    mark_received = _method(mark_rows)
     recent = _method(recent_items)
     messages = _method(find_messages)
     scheduled = _method(scheduled_messages)
@@ -142,6 +141,14 @@ class MessageStore:
         # A single statement is a transaction itself, and saves the thread from waiting for the GIL at BEGIN and COMMIT.
         one_statement = len(items) <= MAX_PER_INSERT and all(isinstance(item, Uplink) for item in items)
         return self._accept(lambda database: insert_received(database, items), alone=one_statement)
+
+    def mark_received(self, uplinks: Marks, reports: Marks) -> Future[None]:
+        """Mark items as fired or acknowledged."""
+        if self._memory is not None and not (uplinks := self._memory.mark(uplinks)) and not reports:
+            nothing: Future[None] = Future()
+            nothing.set_result(None)
+            return nothing
+        return self._writer.submit(lambda database: mark_rows(database, uplinks, reports))
 
     def pending(self, entry: str, limit: int) -> Future[list[PendingEvent]]:
         """Return stored items whose event has not fired, oldest first."""

@@ -1,34 +1,39 @@
 """Uplinks of a store in memory, on their way into its database.
 
-Nothing waits for a disk there, so an uplink counts as stored at once. Many are inserted together before the next job
-of the database, which therefore sees all of them.
+Nothing waits for a disk there, so an uplink counts as stored at once. It is inserted before the next job of the
+database, which therefore sees all of them. In a flood, most of them never get there: those that pruning would delete,
+and whose event has fired, are dropped.
 """
 
 import logging
 import sqlite3
-from itertools import count
+from collections import Counter
+from itertools import batched, count
+from typing import Final
 
 from .inbox import MAX_PER_INSERT, insert_uplinks
-from .records import Uplink
+from .records import Marks, Uplink
 
 _LOGGER = logging.getLogger(__name__)
 
+MOST_IN_MEMORY: Final = 1000  # items of each kind that an account keeps in memory
+_CHARACTERS: Final = 128  # that take the room of one more uplink
+
 
 class UnwrittenUplinks:
-    """The uplinks that are not in the database yet, with their rows."""
+    """The uplinks that are not in the database yet, by row.
+
+    room: for so many more of up to 128 characters.
+    """
 
     def __init__(self) -> None:
-        self._items: list[Uplink] = []
+        self.room = self._all_room = 2 * MOST_IN_MEMORY
+        self._items: dict[int, Uplink] = {}
+        self._marks = Marks()
         self._rows = count(1)
-        self._first = 0
 
     def __len__(self) -> int:
         return len(self._items)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether one statement cannot insert more."""
-        return len(self._items) >= MAX_PER_INSERT
 
     def start(self, row: int) -> None:
         """Set the row of the next uplink."""
@@ -37,19 +42,47 @@ class UnwrittenUplinks:
     def add(self, item: Uplink) -> int:
         """Add an uplink and return its row."""
         row = next(self._rows)
-        if not self._items:
-            self._first = row
-        self._items.append(item)
+        self._items[row] = item
+        self.room -= 1 + len(item.content) // _CHARACTERS
         return row
+
+    def mark(self, marks: Marks) -> Marks:
+        """Mark the uplinks that are not in the database yet, and return the marks of the others."""
+        if not self._items:
+            return marks
+        here = self._items.keys()
+        for row in marks.textless & here:
+            self._items[row] = self._items[row]._replace(content="")
+        self._marks.fired |= marks.fired & here
+        self._marks.acknowledged |= marks.acknowledged & here
+        self._marks.textless |= marks.textless & here
+        return Marks(marks.fired - here, marks.acknowledged - here, marks.textless - here)
+
+    def drop_excess(self) -> bool:
+        """Drop the fired uplinks that exceed what an account keeps. Return whether a quarter of the room is free."""
+        newer: Counter[str] = Counter()
+        kept: dict[int, Uplink] = {}
+        for row, item in reversed(self._items.items()):
+            newer[item.entry] += 1
+            if newer[item.entry] <= MOST_IN_MEMORY or row not in self._marks.fired:
+                kept[row] = item
+        self._items = dict(reversed(kept.items()))
+        self.room = self._all_room - sum(1 + len(item.content) // _CHARACTERS for item in kept.values())
+        here = self._items.keys()
+        self._marks = Marks(self._marks.fired & here, self._marks.acknowledged & here, self._marks.textless & here)
+        return 4 * self.room >= self._all_room
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Insert all uplinks. One that the database refuses is left out: its event has fired."""
-        items, self._items = self._items, []
-        try:
-            insert_uplinks(connection, items, self._first)
-        except (sqlite3.Error, UnicodeError):
-            for row, item in enumerate(items, self._first):
-                try:
-                    insert_uplinks(connection, [item], row)
-                except (sqlite3.Error, UnicodeError) as error:
-                    _LOGGER.warning("Could not store a received message in memory: %s", type(error).__name__)
+        items, self._items = self._items, {}
+        marks, self._marks = self._marks, Marks()
+        self.room = self._all_room
+        for chunk in batched(items.items(), MAX_PER_INSERT, strict=False):
+            try:
+                insert_uplinks(connection, chunk, marks)
+            except (sqlite3.Error, UnicodeError):
+                for row, item in chunk:
+                    try:
+                        insert_uplinks(connection, [(row, item)], marks)
+                    except (sqlite3.Error, UnicodeError) as error:
+                        _LOGGER.warning("Could not store a received message in memory: %s", type(error).__name__)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, override
 
 from .file_guard import ContentLostError, FileGuard, is_sound, set_aside
-from .records import Uplink
+from .records import Marks, Uplink
 from .schema import NewerError, migrate
 from .unwritten import UnwrittenUplinks
 
@@ -335,9 +335,14 @@ class InMemory(Writer):
             if self._connection is None:
                 raise StoreError("closed")
             row = self._unwritten.add(item)
-            if self._unwritten.is_full:
+            if self._unwritten.room <= 0 and not self._unwritten.drop_excess():
                 self._write()
             return row
+
+    def mark(self, marks: Marks) -> Marks:
+        """Mark the uplinks that are not in the database yet, and return the marks of the others."""
+        with self._lock:
+            return self._unwritten.mark(marks)
 
     def _write(self) -> None:
         self._serve([_Task(self._unwritten.write, Future(), alone=False)])
