@@ -13,7 +13,7 @@ from .coordinator import Sms1680ConfigEntry
 from .duty.manager import alarm_manager
 from .duty.report import iso_time
 from .entity import AccountEntity, BalanceEntity, GroupEntity, async_add_group_entities
-from .events.context import current_event_context
+from .events.context import EVENT_CONTEXT
 
 PARALLEL_UPDATES = 0
 
@@ -105,7 +105,7 @@ class OpenAlarmsSensor(GroupEntity, BinarySensorEntity):
     @callback
     def _on_step(self, data: dict[str, Any]) -> None:
         if data["subentry_id"] == self.group_id:
-            if (context := current_event_context()) is not None:
+            if (context := EVENT_CONTEXT.get()) is not None:
                 self.async_set_context(context)
             self.async_write_ha_state()
 

@@ -19,7 +19,7 @@ from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
 from .duty.engine import AlarmStep
 from .entity import AccountEntity, GroupEntity, RecipientEntity, async_add_group_entities, async_add_recipient_entities
-from .events.context import current_event_context
+from .events.context import EVENT_CONTEXT
 from .store.restored_states import forget_restored_states
 
 PARALLEL_UPDATES = 0  # the entities do not poll
@@ -72,7 +72,7 @@ class _UnstoredEvents(EventEntity):
     def _show(self, event_type: str, data: dict[str, Any]) -> None:
         """Show an event, in the context of the bus event."""
         self._trigger_event(event_type, data)
-        self.async_set_context(current_event_context() or Context())
+        self.async_set_context(EVENT_CONTEXT.get() or Context())
         self.async_write_ha_state()
 
 

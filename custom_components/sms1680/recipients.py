@@ -27,9 +27,13 @@ class Addressee:
         return cls(entry, data[CONF_NUMBER], subentry.title, subentry.subentry_id, data.get(CONF_EXTENSION))
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """The recipients of an account, as they were when its subentries were replaced or changed for the last time."""
+@dataclass(slots=True)
+class Directory:
+    """The recipients of an account, as they were when its subentries were replaced or changed for the last time.
+
+    by_number: the first one with each number in comparable form. extensions: with an empty one for those without.
+    secrets: of their commands, which `conversation` collects, None until then.
+    """
 
     subentries: object
     modified_at: datetime
@@ -37,23 +41,28 @@ class _Index:
     by_number: dict[str, ConfigSubentry]
     by_title: dict[str, list[ConfigSubentry]]
     extensions: frozenset[str]
+    secrets: list[Any] | None = None
+
+    def is_of(self, entry: ConfigEntry[Any]) -> bool:
+        """Return whether this is still the directory of an account.
+
+        Home Assistant replaces the mapping when a subentry is added or removed, and the time whenever one is changed.
+        """
+        return self.subentries is entry.subentries and self.modified_at is entry.modified_at
 
 
-_INDEXES: Final[WeakKeyDictionary[ConfigEntry[Any], _Index]] = WeakKeyDictionary()
+_DIRECTORIES: Final[WeakKeyDictionary[ConfigEntry[Any], Directory]] = WeakKeyDictionary()
 
 
-def _index(entry: ConfigEntry[Any]) -> _Index:
-    """Return the index of an account, made again after a change.
-
-    Home Assistant replaces the mapping when a subentry is added or removed, and the time whenever one is changed.
-    """
-    index = _INDEXES.get(entry)
-    if index is None or index.subentries is not entry.subentries or index.modified_at is not entry.modified_at:
+def directory_of(entry: ConfigEntry[Any]) -> Directory:
+    """Return the directory of an account, made again after a change."""
+    directory = _DIRECTORIES.get(entry)
+    if directory is None or not directory.is_of(entry):
         found = tuple(one for one in entry.subentries.values() if one.subentry_type == SUBENTRY_RECIPIENT)
         by_title: dict[str, list[ConfigSubentry]] = {}
         for one in found:
             by_title.setdefault(one.title, []).append(one)
-        index = _INDEXES[entry] = _Index(
+        directory = _DIRECTORIES[entry] = Directory(
             entry.subentries,
             entry.modified_at,
             found,
@@ -61,27 +70,22 @@ def _index(entry: ConfigEntry[Any]) -> _Index:
             by_title,
             frozenset(one.data.get(CONF_EXTENSION) or "" for one in found),
         )
-    return index
+    return directory
 
 
 def recipients(entry: ConfigEntry[Any]) -> tuple[ConfigSubentry, ...]:
     """Return the recipients of an account: the same tuple until one is added, changed or removed."""
-    return _index(entry).all
+    return directory_of(entry).all
 
 
 def find_recipient(entry: ConfigEntry[Any], number: str) -> ConfigSubentry | None:
     """Return the recipient with this number in comparable form, or None. Subentries store the comparable form."""
-    return _index(entry).by_number.get(number)
+    return directory_of(entry).by_number.get(number)
 
 
 def recipients_named(entry: ConfigEntry[Any], name: str) -> list[ConfigSubentry]:
     """Return the recipients with this name."""
-    return list(_index(entry).by_title.get(name, ()))
-
-
-def extensions_of_recipients(entry: ConfigEntry[Any]) -> frozenset[str]:
-    """Return the extensions of an account's recipients, with an empty one for those without."""
-    return _index(entry).extensions
+    return list(directory_of(entry).by_title.get(name, ()))
 
 
 def groups(entry: ConfigEntry[Any]) -> list[ConfigSubentry]:

@@ -35,7 +35,7 @@ from .entity import (
     async_add_group_entities,
     async_add_recipient_entities,
 )
-from .events.context import current_event_context
+from .events.context import EVENT_CONTEXT
 from .store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
 from .store.manager import DATA_STORE
 
@@ -251,7 +251,7 @@ class _LastDelivery(RecipientEntity, SensorEntity):
     @callback
     def _on_delivery(self, update: DeliveryUpdate) -> None:
         if self._apply(update):
-            self.async_set_context(current_event_context() or Context())
+            self.async_set_context(EVENT_CONTEXT.get() or Context())
             self.async_write_ha_state()
 
 

@@ -70,10 +70,13 @@ class Deduplicator:
         seen = self._seen.get(digest)
         if seen is not None and self._is_repeat(seen, window, has_id=bool(item.message_id)):
             return seen, True
-        other = self._take_copy(item, number, source) if source and isinstance(item, Reply) else None
+        if not source or not isinstance(item, Reply):
+            seen = self._seen[digest] = SeenItem(new_id(), self._clock(), digest=digest)
+            return seen, False
+        other = self._take_copy(item, number, source)
         seen = SeenItem(other.id if other else new_id(), self._clock(), digest=digest, source=source)
         self.remember(seen)
-        if other is None and source and isinstance(item, Reply):
+        if other is None:
             self._unmatched.setdefault(self._text_digest(item, number), []).append(seen)
         return seen, other is not None
 

@@ -113,8 +113,13 @@ def _fields(query: Push) -> dict[str, str]:
 
 
 def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
-    octets = query.encode("utf-8", "surrogatepass") if isinstance(query, str) else bytes(query)
-    octets = octets.removeprefix(b"?")
+    if len(query) > LONGEST_PUSH + 1:  # before anything is copied
+        raise _too_much()
+    if isinstance(query, str):
+        if query.isascii() and "%" not in query and query.isprintable():
+            return _plain_pairs(query.removeprefix("?").replace("+", " "))
+        query = query.encode("utf-8", "surrogatepass")
+    octets = bytes(query).removeprefix(b"?")
     if len(octets) > LONGEST_PUSH:
         raise _too_much()
     if (plain := _unescaped(octets)) is not None and plain.isprintable():
@@ -132,7 +137,7 @@ def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
 def _plain_pairs(text: str) -> list[tuple[str, str]]:
     """Return the pairs of a query without escapes in printable ASCII, as `_raw_pairs` does."""
     pairs = [pair for pair in text.split("&", MOST_FIELDS) if pair]
-    if len(pairs) > MOST_FIELDS:
+    if len(text) > LONGEST_PUSH or len(pairs) > MOST_FIELDS:
         raise _too_much()
     if pairs and pairs[-1].startswith("content="):
         pairs[-1] = pairs[-1].removesuffix(";")
@@ -161,7 +166,13 @@ def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[t
 def _content(octets: bytes) -> str:
     if (text := _unescaped(octets)) is not None and text.isprintable():
         return text
-    return decode_text([unquote_to_bytes(octets.replace(b"+", b" "))], Label.UTF_8)
+    decoded = unquote_to_bytes(octets.replace(b"+", b" "))
+    with suppress(UnicodeDecodeError):
+        text = decoded.decode()
+        # What `decode_text` would find after all of its questions: valid UTF-8 that is neither marked nor padded.
+        if not text.isascii() and text[0] != "\ufeff" and text[-1] != "\0":
+            return text
+    return decode_text([decoded], Label.UTF_8)
 
 
 def _unescaped(octets: bytes) -> str | None:

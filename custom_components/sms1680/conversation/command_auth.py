@@ -5,7 +5,6 @@ The code is removed from an uplink as soon as it is recognised, so that it appea
 
 from dataclasses import replace
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState, ConfigSubentry
 from homeassistant.const import CONF_PIN
@@ -15,7 +14,7 @@ from homeassistant.util import dt as dt_util
 from ..client import Reply
 from ..const import CONF_ASSIST, CONF_COMMAND_WORDS, CONF_COMMANDS, CONF_TOTP_SECRET, DOMAIN
 from ..issues import LOCKED_OUT, SHORT_PIN
-from ..recipients import recipients
+from ..recipients import Directory, recipients
 from ..store.cached_store import CachedStore
 from .engine.commands import (
     AuthResult,
@@ -51,15 +50,17 @@ def secret_of(recipient: ConfigSubentry) -> Secret | None:
 
 
 def extract_command(
-    entry: ConfigEntry[Any], recipient: ConfigSubentry | None, reply: Reply
+    entry: ConfigEntry[Any], directory: Directory, recipient: ConfigSubentry | None, reply: Reply
 ) -> tuple[Reply, CommandAttempt | None]:
     """Return an uplink without codes, and the attempt in it, if any: a command, or a text to Assist.
 
     The codes are removed from the rest of a command, too. In a text from another number, those of all recipients are.
+    directory: the account's.
     """
     secret = secret_of(recipient) if recipient else None
     if secret is None:
-        secrets = _secrets(entry)
+        if (secrets := directory.secrets) is None:
+            secrets = directory.secrets = list(filter(None, map(secret_of, directory.all)))
         return (replace(reply, content=mask_codes_of_others(reply.content, secrets, now())) if secrets else reply), None
     attempt = read_command(reply.content, entry.options.get(CONF_COMMAND_WORDS) or (), secret, now())
     if attempt is not None:
@@ -67,19 +68,6 @@ def extract_command(
     if recipient is not None and recipient.data.get(CONF_ASSIST):
         attempt = read_question(reply.content, secret, now())
     return replace(reply, content=mask_codes(reply.content, secret, now())), attempt
-
-
-_SECRETS: Final[WeakKeyDictionary[ConfigEntry[Any], tuple[object, list[Secret]]]] = WeakKeyDictionary()
-
-
-def _secrets(entry: ConfigEntry[Any]) -> list[Secret]:
-    """Return the secrets of an account's recipients, collected again after a change of the recipients."""
-    among = recipients(entry)
-    of, secrets = _SECRETS.get(entry, (None, []))
-    if of is not among:
-        secrets = list(filter(None, map(secret_of, among)))
-        _SECRETS[entry] = among, secrets
-    return secrets
 
 
 class Commands:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from functools import partial
 from secrets import randbelow
 from typing import Any, Final, Protocol
 
@@ -48,11 +49,11 @@ def _shown_number(number: str) -> str:
 class AlarmReplies(Protocol):
     """The open alarms of an account, which replies can be about."""
 
-    def process_reply(self, message: dict[str, Any], *, question_open: bool) -> asyncio.Future[None] | None:
+    def process_reply(self, message: dict[str, Any], question_open: Callable[[], bool]) -> asyncio.Future[None] | None:
         """Apply a reply to its alarm and add that to the event data; return None if it is about no alarm.
 
-        question_open: a question without an extension of its own waits for a reply of this phone. The result is done
-        as soon as the alarm is stored.
+        question_open: returns whether a question without an extension of its own waits for a reply of this phone. The
+        result is done as soon as the alarm is stored.
         """
 
 
@@ -157,10 +158,12 @@ class Conversation:
         """Apply a reply to its alarm; one that was stored before a restart counts, too. Return whether it is one."""
         if self.alarms is None or message["incomplete"]:
             return False
-        prompts = self.questions.open_prompts(message["number"])
-        question_open = any(one.state is PromptState.OPEN and not one.by_extension for one in prompts)
-        self.storing = self.alarms.process_reply(message, question_open=question_open)
+        self.storing = self.alarms.process_reply(message, partial(self._is_question_open, message["number"]))
         return self.storing is not None
+
+    def _is_question_open(self, number: str) -> bool:
+        prompts = self.questions.open_prompts(number)
+        return any(one.state is PromptState.OPEN and not one.by_extension for one in prompts)
 
     async def async_authenticate(
         self, content: str, recipient: ConfigSubentry | None, attempt: CommandAttempt

@@ -4,7 +4,9 @@ A send that one of our own events led to is automatic. Two machines that answer 
 send forever, so automatic sends have a lower limit (loop protection).
 """
 
-from contextvars import ContextVar, Token
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 from homeassistant.core import Context, Event, HomeAssistant, callback
@@ -16,7 +18,8 @@ from ..const import DOMAIN
 _MAX_CONTEXTS: Final = 1000
 _AUTOMATION_TRIGGERED: Final = "automation_triggered"
 _OWN_CONTEXTS: HassKey[BoundedDict[str, None]] = HassKey(f"{DOMAIN}_own_contexts")
-_EVENT_CONTEXT: ContextVar[Context | None] = ContextVar(f"{DOMAIN}_event_context", default=None)
+# That entities use for the state changes caused by an event of ours, while it is dispatched.
+EVENT_CONTEXT: ContextVar[Context | None] = ContextVar(f"{DOMAIN}_event_context", default=None)
 
 
 @callback
@@ -56,19 +59,11 @@ def is_automatic(hass: HomeAssistant, context: Context | None) -> bool:
     return own is not None and context is not None and (context.id in own or context.parent_id in own)
 
 
-class event_context:  # noqa: N801 - a class, because a generator takes three times as long
-    """Set the context that entities use for the state changes caused by an event of ours."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def __enter__(self) -> None:
-        self._token: Token[Context | None] = _EVENT_CONTEXT.set(self._context)
-
-    def __exit__(self, *_: object) -> None:
-        _EVENT_CONTEXT.reset(self._token)
-
-
-def current_event_context() -> Context | None:
-    """Return the context of the event that is being dispatched."""
-    return _EVENT_CONTEXT.get()
+@contextmanager
+def event_context(context: Context) -> Iterator[None]:
+    """Set `EVENT_CONTEXT`."""
+    token = EVENT_CONTEXT.set(context)
+    try:
+        yield
+    finally:
+        EVENT_CONTEXT.reset(token)

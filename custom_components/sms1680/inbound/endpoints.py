@@ -6,6 +6,7 @@ address takes GET and POST, uplinks and delivery reports. An account's own liste
 
 import hmac
 import logging
+from collections.abc import Awaitable
 from http import HTTPStatus
 
 from aiohttp import web
@@ -73,15 +74,19 @@ def async_register_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:
         return
     _unregister_webhook(hass, entry)
 
-    async def handle(hass: HomeAssistant, _: str, request: Request) -> web.Response:
+    def handle(hass: HomeAssistant, _: str, request: Request) -> Awaitable[web.Response]:
         if request.method == METH_PUT:
-            return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
-        return await async_handle_push(hass, processor, request, InboundSource.WEBHOOK)
+            return _async_reject_method()
+        return async_handle_push(hass, processor, request, InboundSource.WEBHOOK)
 
     # We reject PUT ourselves, because Home Assistant's rejection logs the webhook's id.
     methods = (METH_GET, METH_POST, METH_PUT)
     webhook.async_register(hass, DOMAIN, _NAME, webhook_id, handle, local_only=False, allowed_methods=methods)
     registered[entry.entry_id] = webhook_id
+
+
+async def _async_reject_method() -> web.Response:
+    return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 async def async_unregister_push(hass: HomeAssistant, entry: Sms1680ConfigEntry) -> None:

@@ -38,7 +38,7 @@ def uplink_data(reply: Reply, incoming: Incoming, extension: str) -> dict[str, A
         "plain": plain(reply.content),
         "extension": extension,
         "received_at": incoming.received_at.isoformat(),
-        "via": incoming.via.value,
+        "via": str(incoming.via),
         "incomplete": reply.incomplete,
     }
 
@@ -66,7 +66,7 @@ def resolve_extension(address: str, known: Iterable[str], source_numbers: Iterab
     one of our access numbers, the rest is the extension, which can be empty. An address that is too short for an access
     number is an extension. For a longer address, return the longest known extension that the address ends with.
     """
-    for source_number in sorted(filter(None, source_numbers), key=len, reverse=True):
+    for source_number in sorted(filter(None, source_numbers), key=len, reverse=True) if source_numbers else ():
         if address.startswith(source_number):
             return address.removeprefix(source_number)
     if len(address) <= _LONGEST_EXTENSION:

@@ -39,67 +39,61 @@ async def async_handle_push(
 ) -> web.Response:
     """Process a push, and return the response. It acknowledges the push only if the item is stored."""
     try:
-        return await _async_process(hass, processor, request, source)
+        options = processor.entry.options
+        if (networks := options.get(CONF_NETWORKS)) and not _is_allowed(hass, request, networks):
+            processor.warn("forbidden", "Rejected a push from a network that the account's options do not allow")
+            return web.Response(status=HTTPStatus.FORBIDDEN)
+        try:
+            item = parse_push((request.method == METH_POST and await _read_body(request)) or _query_of(request))
+        except (ValueError, OSError, TimeoutError, web.RequestPayloadError, HttpProcessingError):
+            processor.warn("malformed", "Rejected a push that is too large, or neither an uplink nor a delivery report")
+            return web.Response(status=HTTPStatus.BAD_REQUEST)
+        incoming = await processor.async_receive(item, source, _PATIENCE)
+        response = _Acknowledgement(text=options.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER))  # text/plain
+        if isinstance(request, MockRequest):
+            incoming.mark_acknowledged()  # the cloud connection delivers it
+        else:
+            response.on_written = incoming.mark_acknowledged
+    except NotAcceptedError:
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 - the text of any exception could quote the request
         _LOGGER.error("Could not handle a push: %s", type(error).__name__)  # noqa: TRY400
         return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-async def _async_process(
-    hass: HomeAssistant, processor: InboundProcessor, request: Request, source: InboundSource
-) -> web.Response:
-    options = processor.entry.options
-    if not _is_allowed(hass, request, options.get(CONF_NETWORKS) or ()):
-        processor.warn("forbidden", "Rejected a push from a network that the account's options do not allow")
-        return web.Response(status=HTTPStatus.FORBIDDEN)
-    try:
-        item = parse_push(await _read(request))
-    except (ValueError, OSError, TimeoutError, web.RequestPayloadError, HttpProcessingError):
-        processor.warn("malformed", "Rejected a push that is too large, or neither an uplink nor a delivery report")
-        return web.Response(status=HTTPStatus.BAD_REQUEST)
-    try:
-        incoming = await processor.async_receive(item, source, _PATIENCE)
-    except NotAcceptedError:
-        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
-    return _Acknowledgement(options.get(CONF_PUSH_ANSWER, DEFAULT_PUSH_ANSWER), request, incoming.mark_acknowledged)
+    return response
 
 
 class _Acknowledgement(web.Response):
     """A response that calls `on_written` when it has been written completely."""
 
-    def __init__(self, text: str, request: Request, on_written: Callable[[], None]) -> None:
-        super().__init__(text=text)  # text/plain
-        self._on_written = on_written
-        if isinstance(request, MockRequest):
-            on_written()  # the cloud connection delivers it
+    on_written: Callable[[], None] | None = None
 
     @override
     async def write_eof(self, data: bytes = b"") -> None:
         await super().write_eof(data)
-        self._on_written()
+        if self.on_written is not None:
+            self.on_written()
 
 
-async def _read(request: Request) -> str | bytes:
-    """Return the raw fields of a push: the body of a POST if it has one, else the query."""
-    if request.method == METH_POST:
-        body = bytearray()
-        stream = request.content
-        async with asyncio.timeout(_BODY_TIMEOUT):
-            while len(body) <= LONGEST_PUSH and (chunk := await stream.read(LONGEST_PUSH + 1 - len(body))):
-                body += chunk
-        if body:
-            return bytes(body)
-    # Undecoded: the core detects the charset, which a decoded query has lost.
+async def _read_body(request: Request) -> bytes:
+    """Return the body of a POST, which is empty if the fields are in the query."""
+    body = bytearray()
+    stream = request.content
+    async with asyncio.timeout(_BODY_TIMEOUT):
+        while len(body) <= LONGEST_PUSH and (chunk := await stream.read(LONGEST_PUSH + 1 - len(body))):
+            body += chunk
+    return bytes(body)
+
+
+def _query_of(request: Request) -> str:
+    """Return the raw query: the core detects the charset, which a decoded query has lost."""
     return request.query_string if isinstance(request, MockRequest) else request.rel_url.raw_query_string
 
 
 def _is_allowed(hass: HomeAssistant, request: Request, networks: Iterable[str]) -> bool:
-    """Return whether the request comes from one of the networks. Without networks, any address may push.
+    """Return whether the request comes from one of the networks.
 
     An unknown address (through Home Assistant's cloud) is in no network.
     """
-    if not networks:
-        return True
     remote = getattr(request, "remote", None)
     if remote is None or is_cloud_connection(hass):
         return False

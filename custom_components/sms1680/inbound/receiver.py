@@ -8,10 +8,9 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
@@ -38,9 +37,9 @@ from ..const import (
 from ..conversation.command_auth import extract_command
 from ..conversation.engine.commands import AuthResult, CommandAttempt
 from ..coordinator import Sms1680ConfigEntry
-from ..events.context import async_fire, event_context
+from ..events.context import EVENT_CONTEXT, async_fire
 from ..events.signals import async_signal
-from ..recipients import extensions_of_recipients, find_recipient
+from ..recipients import Directory, directory_of
 from ..store.db import PARTIAL_WINDOW, PendingEvent, Received, Report, StoreError, Uplink, comparable_number
 from ..store.intake import StoreIntake
 from ..store.manager import DATA_STORE, stores_texts
@@ -86,6 +85,7 @@ class InboundProcessor:
         self._settling: CALLBACK_TYPE | None = None
         self._settling_again = False
         self._dispatching = False
+        self._known_directory: Directory | None = None
         self._started = False
         self._closed = False
 
@@ -100,14 +100,17 @@ class InboundProcessor:
         """
         if self._closed:
             raise NotAcceptedError
-        if not (self._ready or self._has_room):
+        if not (self._has_room or self._ready):
             self.warn("not_kept", "Rejected an incoming message: account not ready and buffer full")
             raise NotAcceptedError
-        incoming = self._prepare(item, via)
+        incoming, record = self._prepare(item, via)
         if incoming.attempt is not None and self._ready:
             await self._async_authenticate(incoming)
         try:
-            await incoming.intake.receive(self._record(incoming), partial(self._on_stored, incoming))
+            if (received := incoming.intake.receive_at_once(record)) is not None:
+                self._on_stored(incoming, received)
+            else:
+                await incoming.intake.receive(record, partial(self._on_stored, incoming))
         except StoreError:
             self.warn("not_stored", "Rejected an incoming message: it could not be stored")
             if self._ready:
@@ -116,7 +119,7 @@ class InboundProcessor:
             elif not incoming.repeat:
                 self._deduplicator.forget(incoming.seen)
             raise NotAcceptedError from None
-        if not incoming.intake.store.durable and incoming.fired is not None:
+        if incoming.fired is not None and not incoming.intake.store.durable:
             try:
                 async with asyncio.timeout(patience):
                     await incoming.fired.wait()
@@ -177,38 +180,44 @@ class InboundProcessor:
     @property
     def _has_room(self) -> bool:
         """Whether items can wait for their events: any number on the disk, some in memory."""
-        return self._store.for_entry(self.entry).store.durable or len(self._awaited) < _MAX_PENDING
+        return len(self._awaited) < _MAX_PENDING or self._store.for_entry(self.entry).store.durable
+
+    @property
+    def _directory(self) -> Directory:
+        directory = self._known_directory
+        if directory is None or not directory.is_of(self.entry):
+            directory = self._known_directory = directory_of(self.entry)
+        return directory
 
     def _recipient(self, incoming: Incoming) -> ConfigSubentry | None:
-        return find_recipient(self.entry, incoming.number)
+        return self._directory.by_number.get(incoming.number)
 
-    def _prepare(self, item: Reply | DeliveryReport, via: InboundSource) -> Incoming:
-        """Recognise a repeat, and take the code out of a command."""
-        number = comparable_number(item.number)
-        window = self.entry.options.get(CONF_REPEAT_WINDOW, DEFAULT_REPEAT_WINDOW)
+    def _prepare(self, item: Reply | DeliveryReport, via: InboundSource) -> tuple[Incoming, Uplink | Report]:
+        """Recognise a repeat, take the code out of a command, and return the item with its record."""
+        entry, number = self.entry, comparable_number(item.number)
+        window = entry.options.get(CONF_REPEAT_WINDOW, DEFAULT_REPEAT_WINDOW)
         source = None
-        if CONF_CMPP in self.entry.data:
+        if CONF_CMPP in entry.data:
             source = InboundSource.CMPP if via is InboundSource.CMPP else InboundSource.WEBHOOK
         seen, repeat = self._deduplicator.note(item, number, window, ulid_now, source)
-        incoming = Incoming(item, via, number, dt_util.utcnow(), seen, repeat, self._store.for_entry(self.entry))
-        if isinstance(item, Reply):
-            incoming.item, incoming.attempt = extract_command(self.entry, self._recipient(incoming), item)
-        return incoming
-
-    def _record(self, incoming: Incoming) -> Uplink | Report:
-        item, number, recipient = incoming.item, incoming.number, self._recipient(incoming)
-        entry, id_, digest = self.entry.entry_id, incoming.seen.id, incoming.seen.digest
-        via, at, repeat = incoming.via.value, incoming.received_at, incoming.repeat
+        at, intake, directory = dt_util.utcnow(), self._store.for_entry(entry), self._directory
+        recipient = directory.by_number.get(number)
         subentry = recipient.subentry_id if recipient else None
+        incoming = Incoming(item, via, number, at, seen, repeat, intake)
+        entry_id, id_, digest, source_name = entry.entry_id, seen.id, seen.digest, str(via)
         if isinstance(item, DeliveryReport):
-            return Report(entry, id_, number, item.message_id, item.status, via, at, digest, repeat, subentry)
+            of_message = (number, item.message_id, item.status)
+            return incoming, Report(entry_id, id_, *of_message, source_name, at, digest, repeat, subentry)
+        item, incoming.attempt = extract_command(entry, directory, recipient, item)
+        incoming.item = item
         text = (item.content, item.extension, item.message_id, item.incomplete)
-        return Uplink(entry, id_, number, *text, via, at, digest, repeat, subentry)
+        return incoming, Uplink(entry_id, id_, number, *text, source_name, at, digest, repeat, subentry)
 
     def _on_stored(self, incoming: Incoming, received: Received) -> None:
         """Fire the event of a stored item, or leave that to the dispatch of pending events."""
         incoming.row, incoming.update = received.row, received.update
-        self._store.publish(received.others)
+        if received.others:
+            self._store.publish(received.others)
         if not received.news:
             self._store.publish([received.update] if received.update else [])
             if received.update is not None and not received.update.settled:
@@ -299,37 +308,39 @@ class InboundProcessor:
             incoming.intake.mark_fired(incoming.row, report=incoming.is_report, texts=stores_texts(self.entry))
 
     def _fire(self, incoming: Incoming) -> None:
-        recipient = self._recipient(incoming)
+        runtime, item, recipient = self.entry.runtime_data, incoming.item, self._recipient(incoming)
         data = common_data(self.entry, incoming, recipient)
-        command: dict[str, Any] | None = None
-        if isinstance(incoming.item, Reply):
+        command = ask = storing = None
+        if isinstance(item, Reply):
             event, kind, signal = EVENT_MESSAGE_RECEIVED, "message_received", signal_message
-            command = self._interpret(incoming.item, incoming, data, recipient)
+            command = self._interpret(item, incoming, data, recipient)
+            ask, storing = runtime.conversation.ask, runtime.conversation.storing
         else:
             event, kind, signal = EVENT_DELIVERY_REPORT, "delivery_report", signal_report
-            data |= report_data(incoming.item, incoming.update, self._hass.config.language)
+            data |= report_data(item, incoming.update, self._hass.config.language)
             if incoming.update is None:
-                data["automatic"] = self.entry.runtime_data.client.sends_automatically_to(incoming.number)
+                data["automatic"] = runtime.client.sends_automatically_to(incoming.number)
         self.counts[kind + "_again" if incoming.repeat else kind] += 1
         # A new item has a new id, which its context can have as well; making another one takes longer than the rest.
         is_new = not (incoming.repeat or incoming.earlier)
         context = async_fire(self._hass, event, data, ulid=incoming.seen.id if is_new else None)
-        with event_context(context):
+        token = EVENT_CONTEXT.set(context)
+        try:
             async_signal(self._hass, signal, data)
             if incoming.update is not None:
                 self._store.publish([incoming.update])
+        finally:
+            EVENT_CONTEXT.reset(token)
         if command is not None:
             async_fire(self._hass, EVENT_COMMAND, command)
-        conversation = self.entry.runtime_data.conversation
-        if isinstance(incoming.item, Reply) and conversation.ask is not None:
-            conversation.ask(context)
-        storing = conversation.storing if isinstance(incoming.item, Reply) else None
+        if ask is not None:
+            ask(context)
         if storing is not None:
             # A reply to an alarm is applied again after a restart, unless the alarm was stored with it.
             storing.add_done_callback(lambda _: self._mark_fired(incoming))
         else:
             self._mark_fired(incoming)
-        self.entry.runtime_data.statistics.record_push(incoming.received_at)
+        runtime.statistics.record_push(incoming.received_at)
 
     def _interpret(
         self, reply: Reply, incoming: Incoming, data: dict[str, Any], recipient: ConfigSubentry | None
@@ -338,17 +349,21 @@ class InboundProcessor:
         conversation = self.entry.runtime_data.conversation
         extension, foreign = reply.extension, False
         if extension:
-            of_recipients, watched = extensions_of_recipients(self.entry), self._watched_extensions()
-            of_questions = conversation.questions.extensions_of(incoming.number)
-            source_numbers = (
-                self.entry.options.get(CONF_SOURCE_NUMBER) or "",
-                self.entry.data.get(CONF_CMPP, {}).get(CONF_SOURCE_NUMBER) or "",
-            )
-            known = chain(of_recipients, watched, of_questions)
-            extension = resolve_extension(extension, known, source_numbers)
-            foreign = (extension in of_recipients or extension in watched) and extension not in of_questions
+            source_numbers = [
+                number
+                for settings in (self.entry.options, self.entry.data.get(CONF_CMPP, {}))
+                if (number := settings.get(CONF_SOURCE_NUMBER))
+            ]
+            extension = resolve_extension(extension, self._known_extensions(incoming.number), source_numbers)
+            of_others = extension in self._directory.extensions or extension in self._watched_extensions()
+            foreign = of_others and extension not in conversation.questions.extensions_of(incoming.number)
         data |= uplink_data(reply, incoming, extension)
         return conversation.process_uplink(data, recipient, incoming.attempt, incoming.result, foreign=foreign)
+
+    def _known_extensions(self, number: str) -> Iterator[str]:
+        yield from self._directory.extensions
+        yield from self._watched_extensions()
+        yield from self.entry.runtime_data.conversation.questions.extensions_of(number)
 
     async def _async_authenticate(self, incoming: Incoming) -> None:
         """Authenticate a command before its event fires: a code that was used must not work again after a crash."""

@@ -49,8 +49,7 @@ class StoreIntake:
         self._may_have_pending = True
         if not self.store.durable:
             try:
-                # The store in memory has finished by now.
-                received = self.store.receive_at_once(item) or self.store.receive(item).result()
+                received = self.store.receive(item).result()  # the store in memory has finished by now
             except Exception as error:  # noqa: BLE001 - any error means that the item is not stored
                 _fail(future, _as_store_error(error))
             else:
@@ -64,6 +63,12 @@ class StoreIntake:
             # Not eagerly, so that items of the same turn of the event loop share the commit.
             self._writing = self._hass.async_create_task(self._async_write(), "sms1680 store", eager_start=False)
         return future
+
+    @callback
+    def receive_at_once(self, item: Uplink | Report) -> Received | None:
+        """Store an item in memory. Return None if `receive` has to store it. Raises StoreError."""
+        self._may_have_pending = True
+        return self.store.receive_at_once(item)
 
     async def async_pending(self, entry_id: str, limit: int) -> list[PendingEvent]:
         """Return stored items whose event has not fired, oldest first. Raises StoreError."""
@@ -119,13 +124,15 @@ class StoreIntake:
         (self._reports if report else self._uplinks).fired.add(row)
         if not (texts or report):
             self._uplinks.textless.add(row)
-        self._flush_soon()
+        if self._cancel_flush is None:
+            self._flush_soon()
 
     @callback
     def mark_acknowledged(self, row: int, *, report: bool) -> None:
         """Mark a row soon: its acknowledgement was written."""
         (self._reports if report else self._uplinks).acknowledged.add(row)
-        self._flush_soon()
+        if self._cancel_flush is None:
+            self._flush_soon()
 
     @callback
     def flush(self) -> Future[None] | None:
@@ -145,8 +152,7 @@ class StoreIntake:
             await asyncio.wrap_future(marked)
 
     def _flush_soon(self) -> None:
-        if self._cancel_flush is None:
-            self._cancel_flush = async_call_later(self._hass, _MARK_DELAY, self._flush_job)
+        self._cancel_flush = async_call_later(self._hass, _MARK_DELAY, self._flush_job)
 
     @callback
     def _flush_now(self, _: datetime) -> None:

@@ -40,41 +40,42 @@ class RecentQuestion:
 class QuestionHistory:
     """The latest question of each slot.
 
-    next_extension: the next one of the account's range. on_change: called when there is something new to store.
+    questions: by slot; some have expired. next_extension: the next one of the account's range. on_change: called when
+    there is something new to store.
     """
 
     def __init__(self, stored: Mapping[str, Any] | None = None, on_change: Callable[[], None] = lambda: None) -> None:
         self.next_extension: int | None = stored["next_extension"] if stored else None
         self._on_change = on_change
-        self._questions: BoundedDict[SlotKey, RecentQuestion] = BoundedDict(_MAX_QUESTIONS)
+        self.questions: BoundedDict[SlotKey, RecentQuestion] = BoundedDict(_MAX_QUESTIONS)
         for item in stored["past"] if stored else ():
             try:
                 answers = Answers(item["answers"])
             except InvalidAnswerError:
                 continue  # valid in an earlier version only
             slot = item["number"], item["extension"] if item["own"] else None
-            self._questions[slot] = RecentQuestion(
+            self.questions[slot] = RecentQuestion(
                 answers, item["tag"], item["extension"], item["at"], item["awaited"], item["answered"]
             )
 
     def note(self, slot: SlotKey, question: RecentQuestion) -> None:
         """Remember the latest question of a slot."""
-        self._questions[slot] = question
+        self.questions[slot] = question
         self._on_change()
 
     def get(self, slot: SlotKey, now: float) -> RecentQuestion | None:
         """Return the latest question of a slot, None if there was no recent one."""
-        question = self._questions.get(slot)
+        question = self.questions.get(slot)
         return question if question is not None and now - question.at < _lifetime(slot) else None
 
     def mark_answered(self, slot: SlotKey) -> None:
         """Mark the question of a slot, and all questions with its tag, as answered."""
-        question = self._questions.get(slot)
+        question = self.questions.get(slot)
         if question is None:
             return
         question.awaited, question.answered = False, True
         if question.tag is not None:
-            for other in self._questions.values():
+            for other in self.questions.values():
                 other.answered = other.answered or other.tag == question.tag
         self._on_change()
 
@@ -82,13 +83,13 @@ class QuestionHistory:
         """Return the extensions of a phone that should not be used yet, with the remaining seconds."""
         return {
             extension: question.at + GRACE - now
-            for (phone, extension), question in self._questions.items()
+            for (phone, extension), question in self.questions.items()
             if phone == number and question.awaited and 0 <= now - question.at < GRACE
         }
 
     def extensions_of(self, number: str) -> set[str]:
         """Return the extensions of a phone's recent questions."""
-        return {extension for phone, extension in self._questions if phone == number and extension is not None}
+        return {extension for phone, extension in self.questions if phone == number and extension is not None}
 
     def as_json(self, now: float) -> dict[str, Any]:
         """Return the history as JSON data, without expired questions."""
@@ -103,7 +104,7 @@ class QuestionHistory:
                 "awaited": question.awaited,
                 "answered": question.answered,
             }
-            for (number, own), question in self._questions.items()
+            for (number, own), question in self.questions.items()
             if now - question.at < _lifetime((number, own))
         ]
         return {"next_extension": self.next_extension, "past": past}

@@ -253,7 +253,8 @@ class QuestionManager:
         extension: the known one that the reply was sent to, else the address as received. foreign: the extension is
         known, but not as a question's. Then the reply can only answer a question that was sent with this extension.
         """
-        for slot in ((number, extension), (number, None)):
+        any_question = self._open or self._history.questions
+        for slot in ((number, extension), (number, None)) if any_question else ():
             asked = self._open.get(slot) or self._history.get(slot, self._clock())
             if asked is None:
                 continue

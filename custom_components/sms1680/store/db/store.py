@@ -59,7 +59,7 @@ class MessageStore:
     """One SQLite database, with a thread of its own if it is a file. All methods can be called from any thread.
 
     path: the file, None for a store in memory. observer: is called when something happens to the store. now: returns
-    the current time, aware.
+    the current time, aware. durable: whether the store's content outlives this process.
     """
 
     def __init__(
@@ -69,17 +69,13 @@ class MessageStore:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.path = path
+        self.durable = path is not None
         self._observer = observer
         self._now = now
         self._first_rows = (0, 0)
         self._unwritten = UnwrittenUplinks()
         self._memory = None if path else InMemory(self._prepare, observer, self._unwritten)
         self._writer = self._memory or Writer(path, self._prepare, observer)
-
-    @property
-    def durable(self) -> bool:
-        """Whether the store's content outlives this process."""
-        return self.path is not None
 
     def open(self) -> None:
         """Open the database. Settle the messages that were being sent when it was closed. Raises StoreError."""
