@@ -15,9 +15,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.sms1680.client import Reply
 from custom_components.sms1680.inbound.models import InboundSource, NotAcceptedError
 from custom_components.sms1680.inbound.receiver import InboundProcessor
+from custom_components.sms1680.store import intake as intake_module
 from custom_components.sms1680.store.db import HistoryQuery, MessageStore, store as store_module
 from custom_components.sms1680.store.manager import DATA_STORE
-from tests.home_assistant.helpers import ALICE
+from tests.home_assistant.helpers import ALICE, poll
 
 
 @pytest.fixture
@@ -77,6 +78,63 @@ async def test_a_few_uplinks_are_stored_by_one_statement(
     stored = await asyncio.wrap_future(store.messages(HistoryQuery()))
     assert [message.content for message in sorted(stored, key=lambda message: message.row)] == list("12345")
     assert [event.data["content"] for event in messages] == list("12345")
+
+
+def slow(store: MessageStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Make each commit take some time. Return the sizes of the groups."""
+    receive_all, groups = store.receive_all, list[int]()
+
+    def receive(items: Any) -> Future[Any]:
+        groups.append(len(items))
+        store._writer.submit(lambda _: threading.Event().wait(0.05), alone=True)
+        return receive_all(items)
+
+    monkeypatch.setattr(store, "receive_all", receive)
+    monkeypatch.setattr(intake_module, "_MOST_GATHERING", 10)
+    return groups
+
+
+async def test_senders_that_wait_for_each_response_share_all_commits(
+    processor: InboundProcessor, store: MessageStore, messages: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = slow(store, monkeypatch)
+
+    async def send(name: str) -> None:
+        for serial in range(5):
+            await processor.async_receive(Reply(ALICE, f"{name}{serial}"), InboundSource.WEBHOOK, 0)
+
+    early = [asyncio.create_task(send(name)) for name in "abc"]
+    await poll(lambda: bool(groups))
+    await asyncio.gather(*early, *(send(name) for name in "defg"))
+    assert groups == [3, 7, 7, 7, 7, 4]
+    assert len(messages) == 35
+
+
+async def test_commit_waits_no_longer_than_the_last_one_took(
+    processor: InboundProcessor, store: MessageStore, messages: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = slow(store, monkeypatch)
+    calls = (processor.async_receive(Reply(ALICE, text), InboundSource.WEBHOOK, 0) for text in "12345")
+    await asyncio.gather(*calls)
+    async with asyncio.timeout(5):
+        await processor.async_receive(Reply(ALICE, "6"), InboundSource.WEBHOOK, 0)
+    assert groups == [5, 1]
+    assert len(messages) == 6
+
+
+async def test_single_sender_never_waits(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    processor: InboundProcessor,
+    store: MessageStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow(store, monkeypatch)
+    waits: list[float] = []
+    monkeypatch.setattr(hass.data[DATA_STORE].for_entry(entry), "_stop_gathering", waits.append)
+    for text in "123":
+        await processor.async_receive(Reply(ALICE, text), InboundSource.WEBHOOK, 0)
+    assert not waits
 
 
 async def test_failing_uplink_does_not_affect_others(

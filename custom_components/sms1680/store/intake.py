@@ -19,6 +19,9 @@ _MARK_DELAY: Final = 0.1
 _MAX_WAITING: Final = 10_000
 _MAX_GROUP: Final = 500
 _CALLBACKS_PER_TURN: Final = 50  # before other tasks of the event loop run
+# Seconds for which a commit waits at most for those who have just got the response to their last item. Otherwise they
+# and those who wait meanwhile would take turns, and each commit would hold half of what it could.
+_MOST_GATHERING: Final = 0.002
 
 type OnStored = Callable[[Received], None]
 type _Write = tuple[Uplink | Report, OnStored, asyncio.Future[Received]]
@@ -35,6 +38,8 @@ class StoreIntake:
         self._queue: deque[_Write] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._callbacks_done: asyncio.Future[None] | None = None
+        self._gathered: asyncio.Future[None] | None = None
+        self._wanted = 0
         self._cancel_flush: CALLBACK_TYPE | None = None
         self._flush_job = HassJob(self._flush_now, "sms1680 mark fired events", cancel_on_shutdown=True)
 
@@ -62,6 +67,8 @@ class StoreIntake:
         if self._writing is None:
             # Not eagerly, so that items of the same turn of the event loop share the commit.
             self._writing = self._hass.async_create_task(self._async_write(), "sms1680 store", eager_start=False)
+        elif self._gathered is not None and len(self._queue) >= self._wanted:
+            self._stop_gathering(self._gathered)
         return future
 
     @callback
@@ -94,12 +101,36 @@ class StoreIntake:
             while self._queue:
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_GROUP))]
                 done = self._callbacks_done = self._hass.loop.create_future()
+                began = self._hass.loop.time()
                 try:
                     await self._async_write_group(group)
                 finally:
                     done.set_result(None)
+                await self._async_gather(len(group), self._hass.loop.time() - began)
         finally:
             self._writing = None
+
+    async def _async_gather(self, stored: int, seconds: float) -> None:
+        """Wait for as many items as were just stored, besides those that came meanwhile, but no longer than that took.
+
+        A sender that waits for each response alone is never delayed.
+        """
+        self._wanted = stored + len(self._queue)
+        if self._wanted == 1:
+            return
+        loop = self._hass.loop
+        self._gathered = loop.create_future()
+        timer = loop.call_later(min(seconds, _MOST_GATHERING), self._stop_gathering, self._gathered)
+        try:
+            await self._gathered
+        finally:
+            self._gathered = None
+            timer.cancel()
+
+    @callback
+    def _stop_gathering(self, gathered: asyncio.Future[None]) -> None:
+        if not gathered.done():
+            gathered.set_result(None)
 
     async def _async_write_group(self, group: list[_Write]) -> None:
         try:

@@ -73,8 +73,8 @@ class FileGuard:
         return self._are_replaced(files) or self._are_cut(files, connection)
 
     def _note(self, files: _Files) -> None:
-        self._known = files
-        self.size = sum(file.size for file in files if file is not None)
+        self._known = main, log = files
+        self.size = (main.size if main else 0) + (log.size if log else 0)
 
     def _are_replaced(self, files: _Files) -> bool:
         main, log = files
@@ -87,8 +87,9 @@ class FileGuard:
 
     def _are_cut(self, files: _Files, connection: sqlite3.Connection) -> bool:
         """Return whether the files have become shorter, and not by the transactions of another connection."""
-        pairs = zip(files, self._known, strict=True)
-        if not any(now and known and now.size < known.size for now, known in pairs):
+        (main, log), (known_main, known_log) = files, self._known
+        is_main_cut = main and known_main and main.size < known_main.size
+        if not (is_main_cut or (log and known_log and log.size < known_log.size)):
             return False
         with contextlib.suppress(sqlite3.Error):
             if (version := _data_version(connection)) != self._version:
