@@ -146,8 +146,9 @@ class TestIncoming:
         hass.config_entries.async_update_entry(entry, options={**entry.options, const.CONF_REPEAT_WINDOW: 0})
         await hass.async_block_till_done(wait_background_tasks=True)
         await restarted.async_restore_seen()
-        assert restarted._prepare(Reply(ALICE, "not answered"), InboundSource.WEBHOOK).repeat is True
-        assert restarted._prepare(Reply(ALICE, "answered"), InboundSource.WEBHOOK).repeat is False
+        for text, is_repeat in (("not answered", True), ("answered", False)):
+            incoming, _ = restarted._prepare(Reply(ALICE, text), InboundSource.WEBHOOK)
+            assert incoming.repeat is is_repeat
 
     async def test_full_disk_fires_but_does_not_acknowledge(
         self,
