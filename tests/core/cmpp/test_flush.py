@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sms1680 import Outcome, Reason, UnknownOutcomeError
+from sms1680 import NotSentError, Outcome, Reason, Receipt, UnknownOutcomeError
 from sms1680.cmpp import CMPPClient, compose
 from sms1680.cmpp.wire.pdus import Submit
 
@@ -84,3 +84,42 @@ async def test_a_message_that_cannot_be_written_takes_no_other_along(
     assert caught.value.receipts[1].reason is Reason.LOST
     assert [record.getMessage() for record in caplog.records] == ["CMPP: a message could not be submitted: ValueError"]
     assert len(gateway.all(Submit)) == 2
+
+
+async def test_a_text_that_cannot_be_encoded_takes_no_other_along(
+    gateway: Any, connect: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write = compose.write_text_content
+
+    def write_most(text: str, *values: Any) -> Any:
+        if text == "secret":
+            raise ValueError(text)
+        return write(text, *values)
+
+    monkeypatch.setattr(compose, "write_text_content", write_most)
+    client = connect(window=8)
+    other = asyncio.create_task(client.send(NUMBERS[3], "other"))
+    texts = ["first", "secret", "last"]
+    with caplog.at_level(logging.ERROR), pytest.raises(NotSentError) as caught:
+        async with asyncio.timeout(20):
+            await client.send_batch(zip(NUMBERS, texts, strict=False))
+    receipts = caught.value.receipts
+    assert [receipt.outcome for receipt in receipts] == [Outcome.ACCEPTED, Outcome.NOT_SENT, Outcome.ACCEPTED]
+    assert (receipts[1].detail, receipts[1].message_ids) == ("ValueError", ())
+    assert [receipt.outcome for receipt in await other] == [Outcome.ACCEPTED]
+    assert [record.getMessage() for record in caplog.records] == ["CMPP: a text could not be encoded: ValueError"]
+    assert len(gateway.all(Submit)) == 3
+
+
+async def test_a_text_that_cannot_be_encoded_is_settled_with_its_cancelled_call(
+    connect: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts: list[Receipt] = []
+    client = connect(on_receipt=receipts.append, connect=lambda _: asyncio.Event().wait())
+    sending = asyncio.create_task(client.send_batch([(number, "hello") for number in NUMBERS[:3]]))
+    await asyncio.sleep(0)
+    monkeypatch.setattr(compose, "write_text_content", None)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_SENT] * 3

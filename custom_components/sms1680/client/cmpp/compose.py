@@ -1,5 +1,6 @@
 """Encode a checked call as SUBMITs: segments, grouped by destinations (docs/protocol.md, sections 4 and 5)."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from .wire.longsms import ReferenceCounter, concatenation_header
 from .wire.messages import MAX_DESTINATIONS, MSISDN
 from .wire.smpptime import smpp_time
 from .wire.texts import EncodedSegments, Encoding, write_text_content
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class EncodedText(NamedTuple):
     """A text for some items of a call, encoded as one content per SUBMIT.
 
     items: their indexes in the call's plan. contents: with their user data headers. flow: the flow items of each
-    content for each destination. parts: the billed parts for each destination.
+    content for each destination. parts: the billed parts for each destination. failure: the kind of error that left
+    nothing to send.
     """
 
     items: tuple[int, ...]
@@ -72,6 +76,7 @@ class EncodedText(NamedTuple):
     contents: tuple[bytes, ...]
     flow: int
     parts: int
+    failure: str | None = None
 
 
 class EncodedTexts(Protocol):
@@ -93,7 +98,12 @@ class _OwnTexts:
         return len(self._plan.numbers)
 
     def __getitem__(self, item: int, /) -> EncodedText:
-        return self._composer.encode_item(self._plan, item)
+        try:
+            return self._composer.encode_item(self._plan, item)
+        except Exception as error:  # noqa: BLE001 - the call has begun, and its other texts can be sent
+            kind = type(error).__name__  # the type only: its text could quote the message
+            _LOGGER.error("CMPP: a text could not be encoded: %s", kind)  # noqa: TRY400
+            return EncodedText((item,), 0, (b"",), 1, self._plan.parts[item], kind)
 
 
 class Composer:

@@ -1,6 +1,6 @@
 """Outgoing calls: their messages, the queue of segments, and the receipts (docs/protocol.md, section 6).
 
-No socket, no clock and no sleep: the dispatcher takes segments with `next` and passes the gateway's answers back.
+No socket, no clock and no sleep: the dispatcher takes segments and passes the gateway's answers back.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class PendingMessage:
         self.open = len(encoded.contents)
         self.ids: list[int | None] = [None] * self.open
         self.verdict = _ACCEPTED
-        self.stopped: Verdict | None = None
+        self.stopped = None if encoded.failure is None else _not_encoded(encoded.failure)
         self.tried_at: float | None = None
         self.announced = call.options.request_hook is None
         self.in_flight = 0
@@ -378,6 +378,10 @@ class Outbox:
             for receipt in receipts:
                 self._on_receipt(receipt)
         return receipts
+
+
+def _not_encoded(failure: str) -> Verdict:
+    return Verdict(Outcome.NOT_SENT, Reason.CANCELLED, detail=failure)
 
 
 def _partly(verdict: Verdict, accepted: int, total: int) -> Verdict:
