@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sms1680 import NotSentError, Outcome, UnknownOutcomeError
+from sms1680 import NotSentError, Outcome, SendError, UnknownOutcomeError
 from sms1680.cmpp import CMPPClient
 from sms1680.cmpp.wire.pdus import Submit
 
@@ -102,6 +102,15 @@ async def test_a_message_refused_as_too_fast_is_taken_back_until_its_next_turn(g
     [receipt] = await connect().send(NUMBERS[0], "x", request_hook=hook)
     assert receipt.outcome is Outcome.ACCEPTED
     assert hook.calls == [("before", (0,), 0), ("undo", (0,), 1), ("before", (0,), 1)]
+
+
+async def test_a_message_with_a_wrong_number_is_taken_back_until_its_halves_are_sent(
+    gateway: Any, connect: Make, refused_with: Any
+) -> None:
+    gateway.on[Submit] = lambda line, pdu: gateway.accept(line, pdu, 11 if NUMBERS[0] in pdu.dest_terminal_id else 0)
+    hook = Hook(gateway)
+    await refused_with(connect(window=1), SendError, NUMBERS[:2], "x", request_hook=hook)
+    assert hook.calls == [("before", (0, 1), 0), ("undo", (0, 1), 1), ("before", (0,), 1), ("before", (1,), 2)]
 
 
 async def test_a_long_message_with_an_accepted_segment_is_never_taken_back(gateway: Any, connect: Make) -> None:

@@ -280,7 +280,8 @@ class Dispatcher:
                 self._outbox.put_back(segment)
                 self._sweep_by(self._expires(segment.message.call))
         self.flush()
-        segments[0].message.undo_announcement()  # if none could be submitted, for example without a connection
+        if (message := segments[0].message).open:
+            message.undo_announcement()  # if none could be submitted, for example without a connection
 
     # --- the rate ---
 

@@ -87,7 +87,7 @@ class PendingMessage:
         """Call the request hook of a message that waits again, if certainly none of its segments was submitted."""
         hook = self.call.options.request_hook
         begun = self.in_flight or self.accepted or self.verdict.outcome is Outcome.UNKNOWN
-        if hook is not None and self.announced and self.open and not begun:
+        if hook is not None and self.announced and not begun:
             self.announced = False
             hook.undo(self.indexes)
 
