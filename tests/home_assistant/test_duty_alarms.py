@@ -24,6 +24,7 @@ from custom_components.sms1680.client import Reply
 from custom_components.sms1680.duty.engine import AlarmState, AlarmText, DutyAlarm
 from custom_components.sms1680.duty.manager import alarm_manager
 from custom_components.sms1680.duty.sending import AlarmSender
+from custom_components.sms1680.store.cached_store import _STORES
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
@@ -73,6 +74,11 @@ class Watch:
         """Return one of the alarms."""
         return alarm_manager(self.hass, self.entry).alarms[place]
 
+    async def unload(self) -> None:
+        """Unload the account as at a restart: the next setup reads the files again."""
+        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        del self.hass.data[_STORES]
+
     async def settle(self) -> None:
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
@@ -110,14 +116,7 @@ async def test_alarm_goes_from_those_on_duty_to_the_next_and_to_all_until_its_ti
     freezer.move_to("2026-01-05 23:00:00+00:00")  # Carol's quiet hours, which alarms pass
     home = await watch()
     response = await home.raise_alarm()
-    assert response == {
-        "alarm": home.alarm().id,
-        "number": 1,
-        "key": None,
-        "state": "open",
-        "count": 1,
-        "by": None,
-    }
+    assert response == {"alarm": home.alarm().id, "number": 1, "key": None, "state": "open", "count": 1, "by": None}
     assert home.sent() == [(ALICE, "Smoke")]
     assert home.sandbox.platform.messages[0].text == (
         f"{SIGNED}Smoke\nAlarm 1. Reply 1 1: I take it, 2 30 1: in 30 minutes, 3 1: next person"
@@ -380,7 +379,7 @@ async def test_text_that_was_not_sent_before_the_restart_is_sent_and_one_that_wa
     home = await watch()
     await home.raise_alarm()
     home.sent()
-    await hass.config_entries.async_unload(home.entry.entry_id)
+    await home.unload()
     stored = hass_storage[f"sms1680.alarms.{home.entry.entry_id}"]["data"]["alarms"][0]
     texts = [(f"{stored['id']}.1.alice", "alice"), ("another.bob", "bob"), ("another.gone", "gone")]
     stored["outbox"] = [{"id": id_, "member": member, "kind": "alarm"} for id_, member in texts]
@@ -395,7 +394,7 @@ async def test_text_whose_sending_was_interrupted_is_repeated_once_and_marked(
 ) -> None:
     home = await watch({"keep_days": 0})  # no journal on the disk says whether it was sent
     await home.raise_alarm()
-    await hass.config_entries.async_unload(home.entry.entry_id)
+    await home.unload()
     home.sent()
     stored = hass_storage[f"sms1680.alarms.{home.entry.entry_id}"]["data"]["alarms"][0]
     kinds = (("another.alice", "alice", "alarm"), ("another.bob", "bob", "taken"))
@@ -410,7 +409,7 @@ async def test_stored_alarm_of_another_version_is_left_out(
 ) -> None:
     home = await watch()
     await home.raise_alarm()
-    await hass.config_entries.async_unload(home.entry.entry_id)
+    await home.unload()
     hass_storage[f"sms1680.alarms.{home.entry.entry_id}"]["data"]["alarms"][0]["state"] = "new"
     await hass.config_entries.async_setup(home.entry.entry_id)
     assert alarm_manager(hass, home.entry).alarms == []

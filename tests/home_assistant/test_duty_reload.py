@@ -19,6 +19,7 @@ from custom_components.sms1680.duty.engine import AlarmState, AlarmText, DutyAla
 from custom_components.sms1680.duty.manager import alarm_manager
 from custom_components.sms1680.duty.rota import DutyRota
 from custom_components.sms1680.duty.sending import AlarmSender
+from custom_components.sms1680.store.cached_store import _STORES
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
     ALICE,
@@ -136,6 +137,7 @@ async def test_step_during_the_start_does_not_send_what_may_have_been_sent(
     assert await hass.config_entries.async_unload(entry.entry_id)
     sandbox.platform.messages.clear()
     stored(hass_storage, entry)[0]["outbox"] = [{"id": "another.alice", "member": "alice", "kind": "alarm"}]
+    hass.data.pop(_STORES)  # a restart reads the file again
     go_on, states = asyncio.Event(), AlarmSender._async_states
 
     async def slow(sender: AlarmSender, text: AlarmText) -> Any:

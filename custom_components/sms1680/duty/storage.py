@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..const import CONF_KEEP_DAYS, DEFAULT_KEEP_DAYS, DOMAIN
+from ..store.cached_store import CachedStore
 from ..store.manager import stores_texts
 from .engine import DutyAlarm
 
@@ -67,5 +67,5 @@ async def async_remove_alarms(hass: HomeAssistant, entry_id: str) -> None:
     await _store(hass, entry_id).async_remove()
 
 
-def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, Any]]:
-    return Store(hass, _VERSION, f"{DOMAIN}.alarms.{entry_id}", private=True, atomic_writes=True)
+def _store(hass: HomeAssistant, entry_id: str) -> CachedStore[dict[str, Any]]:
+    return CachedStore.of(hass, _VERSION, f"{DOMAIN}.alarms.{entry_id}", private=True)
