@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from support.work import counted
 
 from custom_components.sms1680.client import DeliveryReport, Reply
 from custom_components.sms1680.const import CONF_HOURLY_LIMIT, CONF_NUMBER, DOMAIN
 from custom_components.sms1680.recipients import find_recipient, recipients
+from custom_components.sms1680.store.db import MessageStore
+from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import ALICE, ALICE_NOW, STRANGER, MakeEntry, SetUp, receive, recipient
 
 OFF = dict.fromkeys(("hourly_limit", "daily_limit", "number_limit", "automatic_limit", "critical_reserve"), 0)
@@ -55,6 +60,25 @@ async def test_more_recipients_add_no_work(hass: HomeAssistant, make_entry: Make
         works.append(work + await send_to_many(hass, 0, 50, config_entry_id=entry.entry_id))
     few, many = works
     assert many.total() < few.total() * 1.1, (many - few).most_common(5)
+
+
+async def test_what_the_platform_sends_at_once_counts_no_scheduled_messages(
+    hass: HomeAssistant, entry: MockConfigEntry, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, count = [], MessageStore.scheduled_times
+
+    def counted_times(store: MessageStore, *args: Any) -> Any:
+        counts.append(args)
+        return count(store, *args)
+
+    monkeypatch.setattr(MessageStore, "scheduled_times", counted_times)
+    await send_to_many(hass, 0, 300)
+    await receive(
+        hass, entry, *(DeliveryReport(one.message_id, one.number, "DELIVRD") for one in sandbox.platform.messages)
+    )
+    assert not counts
+    await send_to_many(hass, 300, 1, at=(dt_util.utcnow() + timedelta(days=1)).isoformat())
+    assert len(counts) == 1
 
 
 async def test_changed_recipients_are_found(hass: HomeAssistant, entry: MockConfigEntry) -> None:

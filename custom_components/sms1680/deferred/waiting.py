@@ -14,7 +14,7 @@ from homeassistant.util import dt as dt_util
 
 from ..const import ATTR_CONFIG_ENTRY_ID, signal_delivery, signal_waiting
 from ..recipients import Addressee
-from ..store.db import MessageStore, StoredOut, StoreError
+from ..store.db import DeliveryUpdate, MessageStore, StoredOut, StoreError
 from ..store.manager import stores_texts
 from .models import StoredMessage
 from .queue import DeferredQueue
@@ -128,8 +128,8 @@ class WaitingCounter:
         """Count now, and whenever a message begins or ceases to wait."""
         entry_id = self._queue.entry.entry_id
         self._unsubscribe = [
-            async_dispatcher_connect(self._hass, signal, self._refresh_soon)
-            for signal in (signal_waiting(entry_id), signal_delivery(entry_id))
+            async_dispatcher_connect(self._hass, signal_waiting(entry_id), self._refresh_soon),
+            async_dispatcher_connect(self._hass, signal_delivery(entry_id), self._on_delivery),
         ]
         self._refresh_soon()  # as soon as the queue has been read, which sends a signal
 
@@ -142,7 +142,13 @@ class WaitingCounter:
         self._set_timer(None)
 
     @callback
-    def _refresh_soon(self, *_: object) -> None:
+    def _on_delivery(self, update: DeliveryUpdate) -> None:
+        """Count again if the message was for a later time. Each other message would read all that are open."""
+        if update.sent_at is None or update.sent_at > dt_util.utcnow():
+            self._refresh_soon()
+
+    @callback
+    def _refresh_soon(self) -> None:
         """Count in the background: once for all changes that come together."""
         if not self._queue.is_loaded:
             return
