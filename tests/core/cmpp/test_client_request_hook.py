@@ -139,6 +139,27 @@ async def test_a_connection_lost_during_the_hook_takes_the_message_back(gateway:
     assert len(gateway.all(Submit)) == 3
 
 
+async def test_a_hook_that_waits_is_not_called_again_when_the_pace_changes(gateway: Any, connect: Make) -> None:
+    held: list[tuple[Any, Submit]] = []
+    gateway.on[Submit] = lambda line, pdu: held.append((line, pdu))
+    hook = Hook(gateway)
+    hook.release.clear()
+    client = connect(window=3)
+    fast = asyncio.create_task(client.send(NUMBERS[0], "x"))
+    await gateway.until(Submit)
+    call = asyncio.create_task(client.send(NUMBERS[1], LONG, request_hook=hook))
+    await until(lambda: hook.calls)  # two of its segments have a place, the third one waits
+    gateway.on[Submit] = gateway.accept
+    gateway.accept(*held[0], 8)
+    await fast
+    await asyncio.sleep(0.6)
+    assert hook.names == [("before", (0,))]  # also for the third segment, which has its turn now
+    hook.release.set()
+    [receipt] = await call
+    assert receipt.segments == 3
+    assert hook.names in ([("before", (0,))], [("before", (0,)), ("undo", (0,)), ("before", (0,))])
+
+
 @pytest.mark.parametrize("rate", [None, 1000])
 async def test_a_hook_that_fails_sends_nothing(gateway: Any, connect: Make, rate: Any) -> None:
     hook = Hook(gateway)

@@ -25,6 +25,7 @@ class Announcer:
     def __init__(self, on_announced: OnAnnounced) -> None:
         self._on_announced = on_announced
         self._waiting: dict[PendingMessage, list[Segment]] = {}
+        self._asked: dict[PendingMessage, asyncio.Future[Verdict | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.reserved = 0
 
@@ -45,27 +46,39 @@ class Announcer:
         for message in list(self._waiting):
             self._finish(message, _CANCELLED)
 
+    async def announce(self, message: PendingMessage) -> Verdict | None:
+        """Call the request hook of a message, once for all who ask meanwhile.
+
+        Return the verdict if the message must not be submitted.
+        """
+        hook = message.call.options.request_hook
+        if hook is None or message.announced:
+            return None
+        asked = self._asked.get(message)
+        if asked is not None:  # its segments left the queue on both sides of a change of the pace
+            return await asked
+        asked = self._asked[message] = asyncio.get_running_loop().create_future()
+        verdict: Verdict | None = _CANCELLED
+        try:
+            result = hook.before(message.indexes)
+            if result is not None:
+                await result
+            message.announced, verdict = True, None
+        except Exception as error:  # noqa: BLE001 - nothing leaves, whatever the error is
+            kind = type(error).__name__  # the type only: its text could quote the message
+            _LOGGER.warning("CMPP: the request hook failed with %s; the message is not sent", kind)
+            verdict = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, detail=kind, goes_on=False)
+        finally:
+            del self._asked[message]
+            if not asked.done():
+                asked.set_result(verdict)
+        return verdict
+
     async def _run(self, message: PendingMessage) -> None:
-        verdict = await announce(message)
+        verdict = await self.announce(message)
         self._finish(message, verdict)
 
     def _finish(self, message: PendingMessage, verdict: Verdict | None) -> None:
         segments = self._waiting.pop(message)
         self.reserved -= len(segments)
         self._on_announced(segments, verdict)
-
-
-async def announce(message: PendingMessage) -> Verdict | None:
-    """Call the request hook of a message. Return the verdict if the message must not be submitted."""
-    hook = message.call.options.request_hook
-    if hook is not None and not message.announced:
-        try:
-            result = hook.before(message.indexes)
-            if result is not None:
-                await result
-        except Exception as error:  # noqa: BLE001 - nothing leaves, whatever the error is
-            kind = type(error).__name__  # the type only: its text could quote the message
-            _LOGGER.warning("CMPP: the request hook failed with %s; the message is not sent", kind)
-            return Verdict(Outcome.NOT_SENT, Reason.CANCELLED, detail=kind, goes_on=False)
-        message.announced = True
-    return None

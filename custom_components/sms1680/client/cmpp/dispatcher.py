@@ -14,7 +14,7 @@ from ..limits.rate import Clock, DeadlineError, RateLimiter, Slot
 from ..options import Priority
 from ..outcomes import Outcome, Reason
 from ..verdict import RetryMode, Verdict
-from .announcer import Announcer, announce
+from .announcer import Announcer
 from .compose import SubmitSettings
 from .events import ResponseReceived
 from .outgoing import Call, Outbox, Segment
@@ -335,7 +335,7 @@ class Dispatcher:
                 while (link := await self._place()) is not None and not segment.message.announced:
                     if self._outbox.drop_if_stopped(segment):
                         return
-                    if (verdict := await announce(segment.message)) is not None:
+                    if (verdict := await self._announcer.announce(segment.message)) is not None:
                         self._outbox.settle(segment, verdict)
                         return
                 if link is None:
