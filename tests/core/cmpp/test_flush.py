@@ -9,7 +9,7 @@ import pytest
 
 from sms1680 import NotSentError, Outcome, Reason, Receipt, UnknownOutcomeError
 from sms1680.cmpp import CMPPClient, compose
-from sms1680.cmpp.wire.pdus import Submit
+from sms1680.cmpp.wire.pdus import Submit, SubmitResp
 
 Make = Callable[..., CMPPClient]
 NUMBERS = [f"138{place:08d}" for place in range(40)]
@@ -123,3 +123,23 @@ async def test_a_text_that_cannot_be_encoded_is_settled_with_its_cancelled_call(
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_SENT] * 3
+
+
+async def test_segments_on_their_way_into_the_window_count_as_busy(gateway: Any, connect: Make) -> None:
+    now, busy = [1000.0], list[bool]()
+    client = connect(window=2, clock=lambda: now[0], on_receipt=lambda _: busy.append(client._dispatcher.busy))
+    held: list[tuple[Any, Submit]] = []
+    gateway.on[Submit] = lambda line, pdu: held.append((line, pdu))
+    first = [asyncio.create_task(client.send(number, "hello")) for number in NUMBERS[:2]]
+    await gateway.until(Submit, 2)
+    late = asyncio.create_task(client.send(NUMBERS[2], "late", deadline=1.0))
+    last = asyncio.create_task(client.send(NUMBERS[3], "last"))
+    await asyncio.sleep(0)
+    now[0] += 2.0
+    gateway.on[Submit] = gateway.accept
+    answers = [SubmitResp(sequence_id=pdu.sequence_id, msg_id=place) for place, (_, pdu) in enumerate(held, 1)]
+    held[0][0].say(*answers)
+    await asyncio.gather(*first, last)
+    with pytest.raises(NotSentError):
+        await late
+    assert busy == [True] * 3 + [False]  # a client that is closed by a hook sends the rest first

@@ -35,7 +35,8 @@ class Announcer:
         waiting = self._waiting.setdefault(segment.message, [])
         waiting.append(segment)
         if len(waiting) == 1:
-            task = asyncio.create_task(self._run(segment.message))
+            # Not `create_task`: with an eager task factory, the hook could end before the other segments are here.
+            task = asyncio.Task(self._run(segment.message), loop=asyncio.get_running_loop())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -56,6 +56,7 @@ class Dispatcher:
         self._sweep_due: float | None = None
         self._swept_at = -_SWEEP_EVERY
         self._in_flight = 0
+        self._taken = 0  # segments on their way from the outbox to the window
         self._on_flushed = on_flushed
         self._flush_scheduled = False
         self._changed = asyncio.Event()
@@ -71,7 +72,7 @@ class Dispatcher:
     @property
     def busy(self) -> bool:
         """Whether segments are queued or in flight."""
-        return bool(self._in_flight or self._announcer.reserved or self._pacers or self._outbox.waiting_lanes())
+        return bool(self._in_flight or self._reserved or self._pacers or self._outbox.waiting_lanes())
 
     # --- calls ---
 
@@ -157,11 +158,14 @@ class Dispatcher:
         if lanes and not self._limiter.is_unlimited():
             for lane in lanes:
                 if lane not in self._pacers:
-                    self._pacers[lane] = asyncio.create_task(self._pace_lane(lane))
+                    # Not `create_task`: with an eager task factory, a pacer could end before it is noted here.
+                    self._pacers[lane] = asyncio.Task(self._pace_lane(lane), loop=asyncio.get_running_loop())
         elif lanes and link is not None:
             now, session, announcer = self._clock(), link.session, self._announcer
-            while (room := session.room(now, announcer.reserved)) and (segments := self._outbox.take(room)):
+            while (room := session.room(now, self._reserved)) and (segments := self._outbox.take(room)):
+                self._taken += len(segments)  # a hook that is called meanwhile can flush or close
                 for segment in segments:
+                    self._taken -= 1
                     if segment.message.announced:
                         self._try_submit(session, segment, now)
                     else:
@@ -170,6 +174,11 @@ class Dispatcher:
             link.flush()
         self._on_flushed()
         self._changed.set()
+
+    @property
+    def _reserved(self) -> int:
+        """The places in the window for segments that have left the outbox and are not in flight."""
+        return self._announcer.reserved + self._taken
 
     # --- time ---
 
@@ -356,7 +365,7 @@ class Dispatcher:
 
     async def _place(self) -> CMPPProtocol | None:
         """Wait for a place in the window; return the connection, None if it is lost."""
-        while (link := self._link) is not None and not link.session.room(self._clock(), self._announcer.reserved):
+        while (link := self._link) is not None and not link.session.room(self._clock(), self._reserved):
             link.flush()
             await self._change()
         return link

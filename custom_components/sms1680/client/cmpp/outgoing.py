@@ -236,7 +236,7 @@ class Outbox:
         if call in calls:
             while call.is_queued:
                 self.drop_if_stopped(call.take())
-            del calls[call]
+            calls.pop(call, None)  # a hook that closes the client drops it too
 
     def sweep(self, expired: Callable[[Call], Verdict | None]) -> None:
         """Settle the queued segments of stopped messages, and of calls for which `expired` returns a verdict."""
@@ -250,7 +250,7 @@ class Outbox:
                         if not self.drop_if_stopped(segment):
                             call.put_back(segment)
                     if not call.is_queued:
-                        del calls[call]
+                        calls.pop(call, None)
 
     def waiting_lanes(self) -> list[Priority]:
         """Return the lanes with queued segments."""
