@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from support.work import counted
@@ -40,6 +41,40 @@ async def test_message_to_many_numbers(
     await set_up(make_entry(options={**OFF, CONF_HOURLY_LIMIT: 1 if over_limit else 0}))
     small, large = [await send_to_many(hass, start, count) for start, count in ((0, 200), (1000, 800))]
     assert large.total() < small.total() * 4 * 1.25
+
+
+def _our_objects() -> Counter[str]:
+    """Return how many objects of our classes Python's garbage collector knows."""
+    ours = (type(one) for one in gc.get_objects() if str(type(one).__module__).startswith("custom_components.sms1680"))
+    return Counter(one.__name__ for one in ours)
+
+
+@pytest.mark.usefixtures("sandbox")
+async def test_call_keeps_two_objects_for_each_number_until_its_end(
+    hass: HomeAssistant, make_entry: MakeEntry, set_up: SetUp
+) -> None:
+    """Python's garbage collector goes through everything once enough new objects have lasted for a while."""
+    await set_up(make_entry(options=OFF))
+    gc.collect()
+    before, found = _our_objects(), list[Counter[str]]()
+    events = 0
+
+    @callback
+    def count(_: Event) -> None:
+        nonlocal events
+        events += 1
+        if events == 390:
+            found.append(_our_objects() - before)
+
+    hass.bus.async_listen("sms1680_message_sent", count)
+    data = {CONF_NUMBER: [f"139{place:08d}" for place in range(400)], "message": "水浸"}
+    answer = await hass.services.async_call(DOMAIN, "send_message", data, blocking=True, return_response=True)
+    # Of other objects, there are those of a few packets.
+    assert {name for name, number in found[0].items() if number > 300} == {"Addressee", "Receipt"}
+    assert max(found[0].values()) < 410
+    await hass.async_block_till_done()
+    assert (_our_objects() - before)["Receipt"] < 10, "a cycle would keep all until the next full collection"
+    assert len({id(one["fallback"]) for one in answer["messages"]}) == 1
 
 
 @pytest.mark.usefixtures("sandbox")

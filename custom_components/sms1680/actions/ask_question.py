@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ..account.journal import SendContext
 from ..client import mask_number
 from ..const import ATTR_CONFIG_ENTRY_ID, CONF_SAFE_TEXT, DOMAIN
 from ..conversation.engine import Answers, InvalidAnswerError
+from ..deferred.models import DeliveryResult
 from ..deferred.policy import DeliveryPolicy, Fallback
 from ..errors import validation_error
 from ..outbound.long_text import shorten_for, shorten_question
@@ -192,6 +194,7 @@ async def _async_tell_others(hass: HomeAssistant, run: QuestionRun, first: Asked
         return
     message = text_to(addressees, shorten_for(addressees, text))
     options = MessageOptions(context=SendContext(automatic=True))
+    results: Sequence[DeliveryResult]
     try:
         # A critical question woke them: do not leave them waiting until their quiet hours end.
         if run.request.options.is_critical:

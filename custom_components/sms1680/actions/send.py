@@ -1,8 +1,9 @@
 """The actions `send_message`, `send_template` and `send_batch`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from typing import Any, Final
 
 import voluptuous as vol
@@ -11,9 +12,11 @@ from homeassistant.core import ServiceCall, ServiceResponse
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import VolDictType
+from homeassistant.util.json import JsonValueType
 
 from ..account.journal import JournalBatch
 from ..account.messages import BatchMessage, OutgoingMessage, TemplateMessage
+from ..client import Receipt
 from ..const import ATTR_CONFIG_ENTRY_ID
 from ..deferred.models import DeliveryResult
 from ..errors import not_delivered_error, send_error
@@ -84,7 +87,7 @@ async def async_send_message(call: ServiceCall) -> ServiceResponse:
     message = text_to(addressees, call.data[ATTR_MESSAGE])
     duration: timedelta | None = call.data.get(ATTR_WAIT_FOR_DELIVERY)
     if duration is None:
-        return await _async_response(call, [*await _async_deliver(call, addressees, message), *wrong])
+        return await _async_response(call, await _async_deliver(call, addressees, message), wrong)
     with DeliveryTracker(call.hass, (addressee.entry.entry_id for addressee in addressees)) as tracker:
         results = await _async_deliver(call, addressees, message, tracker.batches)
         await tracker.async_wait([result for result in results if not result.is_pending], duration.total_seconds())
@@ -139,7 +142,7 @@ async def _async_deliver(
     addressees: Sequence[Addressee],
     message: OutgoingMessage,
     batches: list[JournalBatch] | None = None,
-) -> list[DeliveryResult]:
+) -> Sequence[DeliveryResult]:
     options = message_options(call.data, replace(call_context(call), batches=batches))
     policy = await async_policy_of(call)
     unsent = map(Unsent.from_addressee, addressees)
@@ -148,25 +151,38 @@ async def _async_deliver(
         return await async_deliver(call.hass, addressees, message, options, policy=policy, context=call.context)
 
 
-async def _async_response(call: ServiceCall, results: Sequence[DeliveryResult | WrongTarget]) -> ServiceResponse:
+async def _async_response(
+    call: ServiceCall, results: Sequence[DeliveryResult | WrongTarget], wrong: Sequence[WrongTarget] = ()
+) -> ServiceResponse:
     """Return the results if a response is asked for; otherwise raise an error if a message failed."""
-    if call.return_response:
-        return {"messages": [result.as_response() async for result in in_turns(results)]}
-    _check_sent(call, results)
-    return None
+    if not call.return_response:
+        _check_sent(call, chain(results, wrong))
+        return None
+    responses: list[JsonValueType] = []
+    no_fallback: list[JsonValueType] = []  # one list for thousands of messages
+    async for result in in_turns(chain(results, wrong)):
+        response = result.as_response()
+        if response.get("fallback") == no_fallback:
+            response["fallback"] = no_fallback
+        responses.append(response)
+    return {"messages": responses}
 
 
-def _check_sent(call: ServiceCall, results: Sequence[DeliveryResult | WrongTarget]) -> None:
+def _check_sent(call: ServiceCall, results: Iterable[DeliveryResult | WrongTarget]) -> None:
     """Raise an error if a message failed."""
-    wrong = [(one.written, one.reason) for one in results if isinstance(one, WrongTarget)]
-    sent = [one for one in results if isinstance(one, DeliveryResult)]
-    failed = [(result.addressee.name, result.final_receipt) for result in sent if not result.is_handled]
+    wrong: list[tuple[str, str]] = []
+    failed: list[tuple[str | None, Receipt]] = []
+    for one in results:
+        if isinstance(one, WrongTarget):
+            wrong.append((one.written, one.reason))
+        elif not one.receipt.outcome.is_success and not one.is_handled:
+            failed.append((one.addressee.name, one.final_receipt))
     if error := send_error(call.hass, failed, wrong):
         raise error
 
 
 def _delivery_response(
-    call: ServiceCall, results: list[DeliveryResult], wrong: list[WrongTarget], tracker: DeliveryTracker
+    call: ServiceCall, results: Sequence[DeliveryResult], wrong: Sequence[WrongTarget], tracker: DeliveryTracker
 ) -> ServiceResponse:
     """Return the results with the delivery of each message, or raise an error if one was not delivered."""
     states = [(result, tracker.state(result)) for result in results]

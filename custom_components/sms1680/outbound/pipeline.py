@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -29,7 +29,7 @@ from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 from .policy_source import async_quiet_until, completed
 from .repeat import REPORT_WITHIN, BeforeRepeat, async_repeat, repeats
-from .send import send_with_safe_text
+from .send import Results, send_with_safe_text
 from .shares import async_deliver_shares
 
 _PATIENCE: Final = 5.0  # seconds, if there is a fallback
@@ -44,7 +44,7 @@ async def async_deliver(
     policy: DeliveryPolicy = NO_POLICY,
     context: Context | None = None,
     batched: bool = False,
-) -> list[DeliveryResult]:
+) -> Sequence[DeliveryResult]:
     """Deliver a message; texts that are too long are cut, split or refused, as the accounts' settings say.
 
     See `_async_deliver` about the arguments. Raises ServiceValidationError before anything is sent, also if
@@ -63,7 +63,7 @@ async def _async_deliver(
     policy: DeliveryPolicy = NO_POLICY,
     context: Context | None = None,
     batched: bool = False,
-) -> list[DeliveryResult]:
+) -> Sequence[DeliveryResult]:
     """Deliver a message, for each addressee with the policy of the call, of the recipient and of the account.
 
     addressees: of the items of the message, in order. policy, context: of the call. batched: share the request with
@@ -95,7 +95,7 @@ async def _async_deliver_checked(  # noqa: PLR0917 - the parts of one call
     starting: contextlib.ExitStack,
     *,
     batched: bool,
-) -> list[DeliveryResult]:
+) -> Sequence[DeliveryResult]:
     """Deliver a message that has been checked. starting: is closed once the message is sent."""
     of_numbers: dict[str, DeliveryPolicy] = {}
     policies = [completed(policy, addressee, of_numbers) async for addressee in in_turns(addressees)]
@@ -109,8 +109,8 @@ async def _async_deliver_checked(  # noqa: PLR0917 - the parts of one call
     running = RunningMessages({queue.failures for queue in queues.values()})
     options = options.with_on_row(running.add)
     items = OutboundItems(addressees, message.texts, policies, options, context, queues)
-    results = await to_the_end(create_eager_task(_async_hold_back(hass, items)))
-    places = [place for place in range(len(items)) if place not in results]
+    held = await to_the_end(create_eager_task(_async_hold_back(hass, items)))
+    places = [place for place in range(len(items)) if place not in held]
     items_now = items.select(places)
     stored_items = enumerate(items_now) if options.is_critical else ()
     alarms = {place: item.queue.alarm(item.queued()) for place, item in stored_items if item.is_stored}
@@ -119,9 +119,11 @@ async def _async_deliver_checked(  # noqa: PLR0917 - the parts of one call
             sent = await _async_send_items(
                 hass, items_now, message.select(places), options, running, stored, starting, batched=batched
             )
-            finishing = _async_finish_all(zip(places, items_now, sent, strict=True), results)
-            await to_the_end(create_eager_task(finishing))
-    return [results[place] for place in range(len(items))]
+            await to_the_end(create_eager_task(_async_finish_all(items_now, sent)))
+    if not held:
+        return sent
+    held.update(zip(places, sent, strict=True))
+    return [held[place] for place in range(len(items))]
 
 
 async def _async_send_items(  # noqa: PLR0917 - the parts of one call
@@ -134,7 +136,7 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
     starting: contextlib.ExitStack,
     *,
     batched: bool,
-) -> list[DeliveryResult]:
+) -> Results:
     """Send what nothing holds back, with its repetition and its fallback. stored: the alarms among the items.
 
     starting: is closed once the items are sent.
@@ -151,9 +153,9 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
         hold_back=lambda place, result: async_wait_for_room(items[place], result),
     )
     starting.close()
-    for result in results:
-        running.add(result.receipt.number, result.outgoing)
-    uncertain = [place for place, result in enumerate(results) if result.receipt.outcome is Outcome.UNKNOWN]
+    for place, receipt in results.receipts.items():
+        running.add(receipt.number, results.rows[place])
+    uncertain = [place for place in range(len(results)) if results.receipts[place].outcome is Outcome.UNKNOWN]
     repeated = await asyncio.gather(
         *(
             async_repeat_uncertain(hass, items[place], results[place], partial(stored.async_before_repeat, place))
@@ -162,9 +164,11 @@ async def _async_send_items(  # noqa: PLR0917 - the parts of one call
     )
     for place, result in zip(uncertain, repeated, strict=True):
         results[place] = result
-    if options.at is not None or not any(policy.fallback for policy in items.policies):
-        return results
-    return await async_fall_back(hass, items, results)
+    if options.at is None and any(policy.fallback for policy in items.policies):
+        for place, result in enumerate(await async_fall_back(hass, items, results)):
+            if result.fallback:
+                results[place] = result
+    return results
 
 
 async def async_repeat_uncertain(
@@ -206,11 +210,11 @@ async def _async_finish(item: OutboundItem, result: DeliveryResult) -> DeliveryR
     return result
 
 
-async def _async_finish_all(
-    sent: Iterable[tuple[int, OutboundItem, DeliveryResult]], results: dict[int, DeliveryResult]
-) -> None:
-    async for place, item, result in in_turns(sent):
-        results[place] = await _async_finish(item, result)
+async def _async_finish_all(items: Sequence[OutboundItem], results: Results) -> None:
+    async for place, (item, result) in in_turns(enumerate(zip(items, results, strict=True))):
+        final = await _async_finish(item, result)
+        if final is not result:
+            results[place] = final
 
 
 async def _async_hold_back(hass: HomeAssistant, items: Sequence[OutboundItem]) -> dict[int, DeliveryResult]:

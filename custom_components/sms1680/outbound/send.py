@@ -11,17 +11,47 @@ from homeassistant.util.async_ import create_eager_task
 
 from ..account.journal import SendResult
 from ..account.messages import OutgoingMessage
-from ..client import InvalidMessageError, Outcome, Reason
+from ..client import InvalidMessageError, Outcome, Reason, Receipt
 from ..client.options import SendOptions
 from ..deferred.failures import async_fire_sent
 from ..deferred.models import DeliveryResult
 from ..errors import invalid_message_error
 from ..recipients import Addressee
+from ..store.lazy import Lazy
 from ..store.turns import in_turns
 from .long_text import shorten_for
 from .message import MessageOptions, check, text_to
 
 type HoldBack = Callable[[int, DeliveryResult], Awaitable[DeliveryResult]]
+
+
+class Results(Lazy[DeliveryResult]):
+    """The results of a send, one for each addressee, in order. Each is made when it is read, unless it was replaced.
+
+    receipts, rows: of the results, by their places.
+    """
+
+    def __init__(self, addressees: Sequence[Addressee]) -> None:
+        self.receipts: dict[int, Receipt] = {}
+        self.rows: dict[int, int | None] = {}
+        self._transports: dict[int, str | None] = {}
+        self._replaced: dict[int, DeliveryResult] = {}
+        receipts, rows, transports, replaced = self.receipts, self.rows, self._transports, self._replaced
+
+        def make(place: int) -> DeliveryResult:  # without `self`: a cycle would outlast the call
+            if (result := replaced.get(place)) is not None:
+                return result
+            return DeliveryResult(addressees[place], receipts[place], rows[place], transport=transports[place])
+
+        super().__init__(len(addressees), make)
+
+    def add(self, place: int, sent: SendResult) -> None:
+        """Add what the client returned for an addressee."""
+        self.receipts[place], self.rows[place], self._transports[place] = sent.receipt, sent.row, sent.transport
+
+    def __setitem__(self, place: int, result: DeliveryResult) -> None:
+        self._replaced[place] = result
+        self.receipts[place], self.rows[place] = result.receipt, result.outgoing
 
 
 async def send_with_safe_text(
@@ -33,7 +63,7 @@ async def send_with_safe_text(
     *,
     batched: bool = False,
     hold_back: HoldBack | None = None,
-) -> list[DeliveryResult]:
+) -> Results:
     """Send a checked message once; return a result for each addressee, in order.
 
     safe_texts: for each addressee, replaces a text whose words are refused. batched: share the request with other
@@ -45,11 +75,12 @@ async def send_with_safe_text(
     else:
         results = await _send(addressees, message, options)
     refused: dict[str, list[int]] = {}
-    for place, (result, text, safe) in enumerate(zip(results, message.texts, safe_texts, strict=True)):
-        if result.receipt.outcome is Outcome.REFUSED and result.receipt.reason is Reason.FORBIDDEN_WORDS:
-            entry = result.addressee.entry
+    for place, (text, safe) in enumerate(zip(message.texts, safe_texts, strict=True)):
+        receipt = results.receipts[place]
+        if receipt.outcome is Outcome.REFUSED and receipt.reason is Reason.FORBIDDEN_WORDS:
+            entry = addressees[place].entry
             if entry.state is ConfigEntryState.LOADED:  # it can be unloaded in the meantime
-                entry.runtime_data.refused_words.learn(result.receipt.detail, text)
+                entry.runtime_data.refused_words.learn(receipt.detail, text)
             if safe and safe != text:
                 refused.setdefault(safe, []).append(place)
     for given, places in refused.items():
@@ -66,10 +97,9 @@ async def send_with_safe_text(
 
 
 async def _report(
-    hass: HomeAssistant, results: Sequence[DeliveryResult], options: MessageOptions, hold_back: HoldBack | None
-) -> list[DeliveryResult]:
+    hass: HomeAssistant, results: Results, options: MessageOptions, hold_back: HoldBack | None
+) -> Results:
     """Fire the events of a send, and return its results with those of the messages that were held back."""
-    reported = []
     async for place, result in in_turns(enumerate(results)):
         final = result
         if options.digest is not None or options.long_text is not None:
@@ -78,8 +108,9 @@ async def _report(
         if hold_back is not None and final.is_over_limit:
             final = await hold_back(place, final)
         async_fire_sent(hass, final, options.priority, options.context.caller, automatic=options.context.automatic)
-        reported.append(final)
-    return reported
+        if final is not result:
+            results[place] = final
+    return results
 
 
 def report_end(result: DeliveryResult, options: MessageOptions) -> None:
@@ -98,9 +129,7 @@ def conclude(results: Iterable[DeliveryResult]) -> None:
             entry.runtime_data.deferred.failures.async_conclude([result.outgoing])
 
 
-async def _send(
-    addressees: Sequence[Addressee], message: OutgoingMessage, options: MessageOptions
-) -> list[DeliveryResult]:
+async def _send(addressees: Sequence[Addressee], message: OutgoingMessage, options: MessageOptions) -> Results:
     """Send a message in one call for each account and extension, all at once."""
     groups: dict[tuple[str, str | None], list[int]] = {}
     for place, addressee in enumerate(addressees):
@@ -121,27 +150,28 @@ async def _send(
     answers = await asyncio.gather(
         *(create_eager_task(run(extension, places)) for (_, extension), places in groups.items())
     )
-    results: dict[int, DeliveryResult] = {}
+    results = Results(addressees)
     for places, answer in zip(groups.values(), answers, strict=True):
         async for place, sent in in_turns(zip(places, answer, strict=True)):
-            results[place] = DeliveryResult(addressees[place], sent.receipt, sent.row, transport=sent.transport)
-            _record_notification(results[place])
-    return [results[place] for place in range(len(addressees))]
+            results.add(place, sent)
+            if addressees[place].subentry_id is not None:
+                _record_notification(results[place])
+    return results
 
 
 async def _send_batched(
     hass: HomeAssistant, addressees: Sequence[Addressee], message: OutgoingMessage, options: MessageOptions
-) -> list[DeliveryResult]:
+) -> Results:
     """Send a text in one request with other callers that send the same one now."""
-    results = []
-    for addressee, text in zip(addressees, message.texts, strict=True):
+    results = Results(addressees)
+    for place, (addressee, text) in enumerate(zip(addressees, message.texts, strict=True)):
         batcher = addressee.entry.runtime_data.batcher
         extension = options.extension_for(addressee)
         try:
             sent = await batcher.send(addressee.number, text, extension, options.context)
         except InvalidMessageError as error:
             raise invalid_message_error(hass, error) from None
-        results.append(DeliveryResult(addressee, sent.receipt, sent.row, transport=sent.transport))
+        results.add(place, sent)
     return results
 
 

@@ -17,7 +17,7 @@ from .long_text import Share, fit
 from .message import MessageOptions
 from .send import report_end
 
-type Deliver = Callable[[Sequence[Addressee], OutgoingMessage, MessageOptions], Awaitable[list[DeliveryResult]]]
+type Deliver = Callable[[Sequence[Addressee], OutgoingMessage, MessageOptions], Awaitable[Sequence[DeliveryResult]]]
 
 
 async def async_deliver_shares(
@@ -26,7 +26,7 @@ async def async_deliver_shares(
     message: OutgoingMessage,
     options: MessageOptions,
     deliver: Deliver,
-) -> list[DeliveryResult]:
+) -> Sequence[DeliveryResult]:
     """Deliver the shares of a message; return a result for each addressee, in order.
 
     deliver: checks and delivers a message. It raises ServiceValidationError if the texts of all addressees are refused.
