@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -17,9 +19,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.sms1680.account.latest import LatestUpdates
 from custom_components.sms1680.const import signal_delivery
+from custom_components.sms1680.deferred.storage import QueueStorage
 from custom_components.sms1680.entity import _TAKES_DEVICES
 from custom_components.sms1680.store.cached_store import CachedStore
-from custom_components.sms1680.store.db import DeliveryState, DeliveryUpdate, MessageStore, StoreError
+from custom_components.sms1680.store.db import DeliveryState, DeliveryUpdate, MessageStore, Selection, StoreError
 from custom_components.sms1680.store.db.writer import Writer
 from tests.home_assistant.helpers import duty_group, send_to_alice, store_of
 
@@ -62,7 +65,7 @@ async def test_store_is_asked_once_for_each_purpose(
     jobs = count_calls(monkeypatch, Writer, "submit")
     await reload(hass, entry)
     assert asked == {"latest": 1, "load_start": 1}
-    assert jobs["submit"] == 4, "besides these, the pending events, and the scheduled messages"
+    assert jobs["submit"] == 3, "besides these, the pending events"
     assert state_of(hass, STATE) == "accepted"
     assert state_of(hass, "sensor.home_waiting_messages") == "0"
 
@@ -162,13 +165,35 @@ async def test_update_before_the_entities_exist_is_shown(
     assert state_of(hass, STATE) == "delivered"
 
 
+async def test_scheduled_message_that_is_cancelled_during_the_setup_is_not_counted(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    await send_to_alice(hass, at=tomorrow.isoformat())
+    await reload(hass, entry)
+    assert state_of(hass, "sensor.home_waiting_messages") == "1"
+    load = QueueStorage.async_load
+
+    async def load_and_refuse(storage: QueueStorage, journal: MessageStore) -> Any:
+        loaded = await load(storage, journal)
+        stored = (await asyncio.wrap_future(journal.scheduled(entry.entry_id, datetime.now(UTC))))[0]
+        await asyncio.wrap_future(journal.purge(Selection(entries=[entry.entry_id])))
+        update = update_of(entry, stored.row, DeliveryState.REFUSED, datetime.now(UTC))
+        async_dispatcher_send(hass, signal_delivery(entry.entry_id), replace(update, sent_at=tomorrow))
+        return loaded
+
+    monkeypatch.setattr(QueueStorage, "async_load", load_and_refuse)
+    await reload(hass, entry)
+    assert state_of(hass, "sensor.home_waiting_messages") == "0"
+
+
 async def test_unreadable_queue_leaves_no_sensor_unknown(
     hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load = MessageStore.load_start
 
-    def fail(store: MessageStore, entry_id: str) -> Any:
-        future = load(store, entry_id)
+    def fail(store: MessageStore, entry_id: str, now: datetime) -> Any:
+        future = load(store, entry_id, now)
         future.exception()
         failed: Any = type(future)()
         failed.set_exception(StoreError("SQLITE_IOERR"))

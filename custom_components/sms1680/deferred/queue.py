@@ -49,7 +49,7 @@ class DeferredQueue:
 
     store: holds the messages. journal: has the states of sent messages. send: makes one attempt. run_fallback: called
     with a message that was sent, and with the reason for its fallback. is_loaded: whether the messages of earlier runs
-    were read.
+    were read. scheduled: the times that the journal had with them, until they are counted.
     """
 
     hass: HomeAssistant
@@ -61,6 +61,7 @@ class DeferredQueue:
 
     def __post_init__(self, store: MessageStore, run_fallback: RunFallback) -> None:
         self.is_loaded = False
+        self.scheduled: list[datetime] | None = None
         self._storage = QueueStorage(self.entry.entry_id, store)
         self._schedule = Schedule(self.hass, self._on_due, self._on_change)
         self.failures = FailureReporter(self.hass, self.entry, self.journal)
@@ -128,14 +129,11 @@ class DeferredQueue:
     async def async_start(self) -> None:
         """Load the messages that an earlier run has left."""
         self._unsubscribe = [
-            async_dispatcher_connect(self.hass, signal, target)
-            for signal, target in (
-                (signal_delivery(self.entry.entry_id), self._on_delivery),
-                (SIGNAL_STORE_RECREATED, self._save_again),
-                (SIGNAL_DEFERRED_DELETED, self._remove_rows),
-            )
+            async_dispatcher_connect(self.hass, signal_delivery(self.entry.entry_id), self._on_delivery),
+            async_dispatcher_connect(self.hass, SIGNAL_STORE_RECREATED, self._save_again),
+            async_dispatcher_connect(self.hass, SIGNAL_DEFERRED_DELETED, self._remove_rows),
+            self._clock.start(self.hass),
         ]
-        self._unsubscribe.append(self._clock.start(self.hass))
         try:
             left, state = await self._storage.async_load(self.journal)
         except StoreError as error:
@@ -143,7 +141,7 @@ class DeferredQueue:
             self.is_loaded = True
             self._on_change()
             return
-        self.is_loaded = True
+        self.is_loaded, self.scheduled = True, state.scheduled if state else None
         if left:
             await self._async_recover_all(left)
         self._schedule.set_timer()
@@ -392,7 +390,8 @@ class DeferredQueue:
         for row in rows:
             if not self._schedule.remove(row) and not self._reports.schedule.remove(row) and self._tasks:
                 self._deleted.add(row)
-        self._on_change()  # messages that the platform has can be among the deleted ones
+        self.scheduled = None  # messages that the platform has can be among the deleted ones
+        self._on_change()
 
     def _is_deleted(self, stored: StoredMessage) -> bool:
         deleted = stored.row in self._deleted

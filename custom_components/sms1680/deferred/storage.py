@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from homeassistant.util import dt as dt_util
+
 from ..store.db import DeferredRow, MessageStore, StartState, StoreError
 from ..store.turns import to_the_end
 from .models import QueuedMessage, StoredMessage
@@ -29,7 +31,7 @@ class QueueStorage:
         """
         if self._store is not journal:
             return await asyncio.wrap_future(self._store.load_deferred(self._entry_id)), None
-        state = await asyncio.wrap_future(journal.load_start(self._entry_id))
+        state = await asyncio.wrap_future(journal.load_start(self._entry_id, dt_util.utcnow()))
         return state.deferred, state
 
     async def async_insert(self, message: QueuedMessage, due: datetime, *, going: bool = False) -> StoredMessage:

@@ -114,7 +114,7 @@ class WaitingCounter:
         self._on_change = on_change
         self._scheduled: list[datetime] = []
         self._counts: dict[WaitReason, int] | None = None
-        self._refreshing = self._again = False
+        self._refreshing = self._again = self._has_changed = False
         self._unsubscribe: list[CALLBACK_TYPE] = []
         self._cancel_timer: CALLBACK_TYPE | None = None
 
@@ -145,6 +145,7 @@ class WaitingCounter:
     def _on_delivery(self, update: DeliveryUpdate) -> None:
         """Count again if the message was for a later time. Each other message would read all that are open."""
         if update.sent_at is None or update.sent_at > dt_util.utcnow():
+            self._has_changed = True
             self._refresh_soon()
 
     @callback
@@ -167,9 +168,12 @@ class WaitingCounter:
 
     async def _async_count(self) -> None:
         now = dt_util.utcnow()
+        known, self._queue.scheduled = self._queue.scheduled, None
         try:
-            times = self._queue.journal.scheduled_times(self._queue.entry.entry_id, now)
-            self._scheduled = await asyncio.wrap_future(times)
+            if known is None or self._has_changed:
+                times = self._queue.journal.scheduled_times(self._queue.entry.entry_id, now)
+                known = await asyncio.wrap_future(times)
+            self._scheduled = known
         except StoreError:
             self._scheduled = [due for due in self._scheduled if due > now]
         if not self._unsubscribe:
