@@ -208,11 +208,13 @@ def _decode_again(content: str) -> str:
 
 
 def _bounded(fields: Mapping[str, str], name: str, longest: int) -> str:
-    value = fields.get(name, "")
+    value = fields.get(name)
+    if not value:
+        return ""
     if not value.isascii():
         value = _FORMAT_SIGNS.sub("", value)
     value = value.strip()
-    if len(value) > longest or (value and not value.isprintable()):
+    if len(value) > longest or not value.isprintable():
         raise InvalidPushError(f"the field {name} of the push is malformed", f"推送的字段 `{name}` 格式有误")
     return value
 

@@ -15,18 +15,17 @@ from .models import Incoming
 
 _FRESH = timedelta(minutes=2)  # older items are marked as redelivered: a stale "1" must not open a garage door
 # Extensions of questions have at most this many digits. A longer one is a recipient's own or includes an access number.
-_LONGEST_EXTENSION = 9
+LONGEST_EXTENSION = 9
 
 
 def common_data(entry: ConfigEntry[Any], incoming: Incoming, recipient: ConfigSubentry | None) -> dict[str, Any]:
     """Return the fields that both events have."""
-    stale = dt_util.utcnow() - incoming.received_at > _FRESH
     return {
         ATTR_CONFIG_ENTRY_ID: entry.entry_id,
         "number": incoming.number,
         "recipient": recipient.title if recipient else None,
         "subentry_id": recipient.subentry_id if recipient else None,
-        "redelivered": incoming.repeat or incoming.earlier or stale,
+        "redelivered": incoming.repeat or incoming.earlier or dt_util.utcnow() - incoming.received_at > _FRESH,
     }
 
 
@@ -66,10 +65,10 @@ def resolve_extension(address: str, known: Iterable[str], source_numbers: Iterab
     one of our access numbers, the rest is the extension, which can be empty. An address that is too short for an access
     number is an extension. For a longer address, return the longest known extension that the address ends with.
     """
-    for source_number in sorted(filter(None, source_numbers), key=len, reverse=True) if source_numbers else ():
+    for source_number in sorted(filter(None, source_numbers), key=len, reverse=True):
         if address.startswith(source_number):
             return address.removeprefix(source_number)
-    if len(address) <= _LONGEST_EXTENSION:
+    if len(address) <= LONGEST_EXTENSION:
         return address
     return max(
         (extension for extension in known if extension and address.endswith(extension)), key=len, default=address

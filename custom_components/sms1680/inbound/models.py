@@ -43,17 +43,13 @@ class Incoming:
     seen: SeenItem
     repeat: bool
     intake: StoreIntake
+    is_report: bool
     earlier: bool = False
     row: int | None = None
     update: DeliveryUpdate | None = None
     fired: asyncio.Event | None = None
     attempt: CommandAttempt | None = None
     result: AuthResult | None = None
-
-    @property
-    def is_report(self) -> bool:
-        """Whether this is a delivery report."""
-        return isinstance(self.item, DeliveryReport)
 
     @callback
     def mark_acknowledged(self) -> None:

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
@@ -43,7 +44,7 @@ from ..recipients import Directory, directory_of
 from ..store.db import PARTIAL_WINDOW, PendingEvent, Received, Report, StoreError, Uplink, comparable_number
 from ..store.intake import StoreIntake
 from ..store.manager import DATA_STORE, stores_texts
-from .events import common_data, report_data, resolve_extension, uplink_data
+from .events import LONGEST_EXTENSION, common_data, report_data, resolve_extension, uplink_data
 from .models import InboundSource, Incoming, NotAcceptedError
 
 _LOGGER = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ class InboundProcessor:
         at, intake, directory = dt_util.utcnow(), self._store.for_entry(entry), self._directory
         recipient = directory.by_number.get(number)
         subentry = recipient.subentry_id if recipient else None
-        incoming = Incoming(item, via, number, at, seen, repeat, intake)
+        incoming = Incoming(item, via, number, at, seen, repeat, intake, isinstance(item, DeliveryReport))
         entry_id, id_, digest, source_name = entry.entry_id, seen.id, seen.digest, str(via)
         if isinstance(item, DeliveryReport):
             of_message = (number, item.message_id, item.status)
@@ -274,6 +275,7 @@ class InboundProcessor:
             SeenItem(record.id, 0.0, digest=record.digest),
             record.repeat,
             intake,
+            isinstance(item, DeliveryReport),
             pending.earlier,
             pending.row,
             pending.update,
@@ -308,12 +310,16 @@ class InboundProcessor:
             incoming.intake.mark_fired(incoming.row, report=incoming.is_report, texts=stores_texts(self.entry))
 
     def _fire(self, incoming: Incoming) -> None:
-        runtime, item, recipient = self.entry.runtime_data, incoming.item, self._recipient(incoming)
+        runtime, item, directory = self.entry.runtime_data, incoming.item, self._directory
+        recipient = directory.by_number.get(incoming.number)
         data = common_data(self.entry, incoming, recipient)
         command = ask = storing = None
         if isinstance(item, Reply):
             event, kind, signal = EVENT_MESSAGE_RECEIVED, "message_received", signal_message
-            command = self._interpret(item, incoming, data, recipient)
+            data |= uplink_data(item, incoming, self._extension(item.extension, incoming.number, directory))
+            command = runtime.conversation.process_uplink(
+                data, recipient, incoming.attempt, incoming.result, foreign=self._is_foreign(data, directory)
+            )
             ask, storing = runtime.conversation.ask, runtime.conversation.storing
         else:
             event, kind, signal = EVENT_DELIVERY_REPORT, "delivery_report", signal_report
@@ -342,28 +348,24 @@ class InboundProcessor:
             self._mark_fired(incoming)
         runtime.statistics.record_push(incoming.received_at)
 
-    def _interpret(
-        self, reply: Reply, incoming: Incoming, data: dict[str, Any], recipient: ConfigSubentry | None
-    ) -> dict[str, Any] | None:
-        """Add an uplink's fields and its meaning to the event data. Return the event of an accepted command, if any."""
-        conversation = self.entry.runtime_data.conversation
-        extension, foreign = reply.extension, False
-        if extension:
-            source_numbers = [
-                number
-                for settings in (self.entry.options, self.entry.data.get(CONF_CMPP, {}))
-                if (number := settings.get(CONF_SOURCE_NUMBER))
-            ]
-            extension = resolve_extension(extension, self._known_extensions(incoming.number), source_numbers)
-            of_others = extension in self._directory.extensions or extension in self._watched_extensions()
-            foreign = of_others and extension not in conversation.questions.extensions_of(incoming.number)
-        data |= uplink_data(reply, incoming, extension)
-        return conversation.process_uplink(data, recipient, incoming.attempt, incoming.result, foreign=foreign)
+    def _extension(self, address: str, number: str, directory: Directory) -> str:
+        """Return the extension in the address that a number sent a reply to."""
+        own, cmpp = self.entry.options.get(CONF_SOURCE_NUMBER), self.entry.data.get(CONF_CMPP)
+        if cmpp is None and own is None and len(address) <= LONGEST_EXTENSION:
+            return address
+        known = chain(
+            directory.extensions,
+            self._watched_extensions(),
+            self.entry.runtime_data.conversation.questions.extensions_of(number),
+        )
+        return resolve_extension(address, known, (own or "", (cmpp or {}).get(CONF_SOURCE_NUMBER) or ""))
 
-    def _known_extensions(self, number: str) -> Iterator[str]:
-        yield from self._directory.extensions
-        yield from self._watched_extensions()
-        yield from self.entry.runtime_data.conversation.questions.extensions_of(number)
+    def _is_foreign(self, data: dict[str, Any], directory: Directory) -> bool:
+        """Return whether the extension of an uplink is known, but not as a question's."""
+        extension = data["extension"]
+        if not extension or not (extension in directory.extensions or extension in self._watched_extensions()):
+            return False
+        return extension not in self.entry.runtime_data.conversation.questions.extensions_of(data["number"])
 
     async def _async_authenticate(self, incoming: Incoming) -> None:
         """Authenticate a command before its event fires: a code that was used must not work again after a crash."""
