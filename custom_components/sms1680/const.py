@@ -119,34 +119,6 @@ SIGNAL_STORE_RECREATED: Final = f"{DOMAIN}_store_recreated"
 SIGNAL_DEFERRED_DELETED: Final = f"{DOMAIN}_deferred_deleted"
 
 
-def signal_message(entry_id: str, subentry_id: str | None = None) -> str:
-    """Return the dispatcher signal of uplinks, which carries the data of the bus event.
-
-    subentry_id: only those from this recipient, None for all.
-    """
-    return _signal(f"{DOMAIN}_{entry_id}_message_received", subentry_id)
-
-
-def signal_report(entry_id: str, subentry_id: str | None = None) -> str:
-    """Return the dispatcher signal of delivery reports, which carries the data of the bus event.
-
-    See `signal_message`.
-    """
-    return _signal(f"{DOMAIN}_{entry_id}_delivery_report", subentry_id)
-
-
-def signal_failure(entry_id: str, subentry_id: str | None = None) -> str:
-    """Return the dispatcher signal of undelivered messages, which carries the data of the bus event.
-
-    See `signal_message`.
-    """
-    return _signal(f"{DOMAIN}_{entry_id}_message_failed", subentry_id)
-
-
-def _signal(of_account: str, subentry_id: str | None) -> str:
-    return of_account if subentry_id is None else f"{of_account}_{subentry_id}"
-
-
 def signal_recipient_added(entry_id: str) -> str:
     """Return the dispatcher signal of a new recipient, which carries the subentry."""
     return f"{DOMAIN}_{entry_id}_recipient_added"
@@ -180,9 +152,10 @@ def signal_health(entry_id: str) -> str:
 def signal_delivery(entry_id: str, subentry_id: str | None = None) -> str:
     """Return the dispatcher signal of a changed delivery state, which carries a `DeliveryUpdate`.
 
-    See `signal_message`.
+    subentry_id: only those of this recipient, None for all.
     """
-    return _signal(f"{DOMAIN}_{entry_id}_delivery", subentry_id)
+    of_account = f"{DOMAIN}_{entry_id}_delivery"
+    return of_account if subentry_id is None else f"{of_account}_{subentry_id}"
 
 
 def signal_waiting(entry_id: str) -> str:

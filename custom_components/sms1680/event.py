@@ -14,12 +14,19 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_CONFIG_ENTRY_ID, signal_alarm, signal_failure, signal_message, signal_report
+from .const import (
+    ATTR_CONFIG_ENTRY_ID,
+    EVENT_DELIVERY_REPORT,
+    EVENT_MESSAGE_FAILED,
+    EVENT_MESSAGE_RECEIVED,
+    signal_alarm,
+)
 from .conversation.engine.commands import AuthResult
 from .coordinator import Sms1680ConfigEntry
 from .duty.engine import AlarmStep
 from .entity import AccountEntity, GroupEntity, RecipientEntity, async_add_group_entities, async_add_recipient_entities
 from .events.context import EVENT_CONTEXT
+from .events.signals import async_listen
 from .store.restored_states import forget_restored_states
 
 PARALLEL_UPDATES = 0  # the entities do not poll
@@ -85,13 +92,12 @@ class _MessageEvents(_UnstoredEvents):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        for signal, handler in (
-            (signal_message, self._on_message),
-            (signal_report, self._on_report),
-            (signal_failure, self._on_failure),
+        for event, listener in (
+            (EVENT_MESSAGE_RECEIVED, self._on_message),
+            (EVENT_DELIVERY_REPORT, self._on_report),
+            (EVENT_MESSAGE_FAILED, self._on_failure),
         ):
-            name = signal(self.entry.entry_id, self._subentry_id)
-            self.async_on_remove(async_dispatcher_connect(self.hass, name, handler))
+            self.async_on_remove(async_listen(self.hass, event, listener, self.entry.entry_id, self._subentry_id))
 
     @property
     def _subentry_id(self) -> str | None:

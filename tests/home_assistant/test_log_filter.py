@@ -8,12 +8,13 @@ from typing import Any, Never
 import pytest
 from homeassistant.const import EVENT_LOGGING_CHANGED
 from homeassistant.core import HomeAssistant, ServiceCall, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.setup import async_setup_component
 from support.log_watch import LogWatch
 
 from custom_components.sms1680.client import Reply
-from custom_components.sms1680.const import signal_message
+from custom_components.sms1680.const import EVENT_MESSAGE_RECEIVED, signal_delivery
+from custom_components.sms1680.events.signals import async_listen
 from custom_components.sms1680.inbound.models import InboundSource
 from custom_components.sms1680.inbound.registry import async_get_registry
 from tests.home_assistant.helpers import MakeEntry, SetUp, refuse_long_texts
@@ -137,16 +138,39 @@ async def test_call_of_another_integration_is_not_masked(hass: HomeAssistant, ca
 
 
 async def test_error_in_a_listener_of_a_push_is_masked(hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
+    """It says where, and neither stops the other listeners nor the push."""
     (entry,) = hass.config_entries.async_entries("sms1680")
-    signal = signal_message(entry.entry_id)
+    told: list[str] = []
 
     @callback
-    def fail(_: dict[str, Any]) -> Never:
+    def fail(data: dict[str, Any]) -> Never:
+        raise ValueError(data["content"])
+
+    stop = [
+        async_listen(hass, EVENT_MESSAGE_RECEIVED, listener, entry.entry_id)
+        for listener in (fail, lambda data: told.append(data["content"]))
+    ]
+    for _ in range(2):
+        await async_get_registry(hass).async_get(entry).async_receive(Reply(ALICE, TEXT), InboundSource.WEBHOOK, 1)
+        await hass.async_block_till_done()
+        while stop:
+            stop.pop()()
+    assert told == [TEXT]
+    (error,) = (record.getMessage() for record in caplog.records if record.levelno == logging.ERROR)
+    assert error.startswith(f"A listener of {EVENT_MESSAGE_RECEIVED} failed: ValueError in test_error_in_a_listener_")
+    assert TEXT not in caplog.text
+
+
+async def test_error_of_the_dispatcher_is_masked(hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
+    (entry,) = hass.config_entries.async_entries("sms1680")
+    signal = signal_delivery(entry.entry_id)
+
+    @callback
+    def fail(_: str) -> Never:
         raise ValueError
 
     stop = async_dispatcher_connect(hass, signal, fail)
-    await async_get_registry(hass).async_get(entry).async_receive(Reply(ALICE, TEXT), InboundSource.WEBHOOK, 1)
-    await hass.async_block_till_done()
+    async_dispatcher_send(hass, signal, TEXT)
     stop()
     assert f"Exception in fail when dispatching '{signal}': ****\nTraceback" in caplog.text
     assert TEXT not in caplog.text

@@ -18,7 +18,6 @@ from ..const import (
     DEFAULT_LOW_BALANCE,
     EVENT_DELIVERY_REPORT,
     signal_health,
-    signal_report,
 )
 from ..errors import language
 from ..events.context import async_fire
@@ -189,4 +188,4 @@ class AccountHealth:
             "redelivered": False,
         }
         async_fire(self._hass, EVENT_DELIVERY_REPORT, data)
-        async_signal(self._hass, signal_report, data)
+        async_signal(self._hass, EVENT_DELIVERY_REPORT, data)

@@ -12,7 +12,8 @@ from homeassistant.util import dt as dt_util
 
 from ..client import Outcome, Reason, Receipt
 from ..client.bounded import BoundedDict
-from ..const import DOMAIN, signal_delivery, signal_failure, signal_statistics
+from ..const import DOMAIN, EVENT_MESSAGE_FAILED, signal_delivery, signal_statistics
+from ..events.signals import async_listen
 from ..store.cached_store import CachedStore
 from ..store.db import DeliveryState, DeliveryUpdate
 from .day_counts import DayCounts
@@ -84,8 +85,10 @@ class Statistics:
     @callback
     def async_start(self) -> None:
         """Count deliveries and failures, and begin each day at midnight."""
-        for signal, handler in ((signal_delivery, self._on_delivery), (signal_failure, self._on_failure)):
-            self._unsubscribe.append(async_dispatcher_connect(self._hass, signal(self._entry_id), handler))
+        self._unsubscribe += [
+            async_dispatcher_connect(self._hass, signal_delivery(self._entry_id), self._on_delivery),
+            async_listen(self._hass, EVENT_MESSAGE_FAILED, self._on_failure, self._entry_id),
+        ]
         self._wait_for_midnight()
 
     @callback

@@ -28,7 +28,6 @@ from ..const import (
     DOMAIN,
     EVENT_MESSAGE_FAILED,
     EVENT_MESSAGE_SENT,
-    signal_failure,
 )
 from ..errors import language
 from ..events.context import async_fire, event_context
@@ -109,7 +108,7 @@ def async_report(
     data = failure.as_event(entry)
     with event_context(async_fire(hass, EVENT_MESSAGE_FAILED, data, caller)):
         if entry is not None:
-            async_signal(hass, signal_failure, data)
+            async_signal(hass, EVENT_MESSAGE_FAILED, data)
     if failure.priority != "critical":
         return
     zh = language(hass) == "zh"

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.util import dt as dt_util
 
 from ..account.messages import TextMessage
 from ..client import InvalidMessageError, Outcome, ReportState
-from ..const import CONF_EXTENSION, CONF_NUMBER, signal_message, signal_report
+from ..const import CONF_EXTENSION, CONF_NUMBER, EVENT_DELIVERY_REPORT, EVENT_MESSAGE_RECEIVED
 from ..coordinator import Sms1680ConfigEntry
 from ..errors import language
+from ..events.signals import async_listen
 
 REPORT_TIMEOUT: Final = 60.0  # seconds
 REPLY_TIMEOUT: Final = 180.0
@@ -44,8 +44,8 @@ class SelfTest:
         """Subscribe to reports and replies. A report can arrive before the response to sending."""
         entry_id = self._entry.entry_id
         self._unsubscribe = [
-            async_dispatcher_connect(self._hass, signal_report(entry_id), self._on_report),
-            async_dispatcher_connect(self._hass, signal_message(entry_id), self._on_reply),
+            async_listen(self._hass, EVENT_DELIVERY_REPORT, self._on_report, entry_id),
+            async_listen(self._hass, EVENT_MESSAGE_RECEIVED, self._on_reply, entry_id),
         ]
 
     @callback

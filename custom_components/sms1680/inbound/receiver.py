@@ -32,8 +32,6 @@ from ..const import (
     EVENT_COMMAND,
     EVENT_DELIVERY_REPORT,
     EVENT_MESSAGE_RECEIVED,
-    signal_message,
-    signal_report,
 )
 from ..conversation.command_auth import extract_command
 from ..conversation.engine.commands import AuthResult, CommandAttempt
@@ -315,14 +313,14 @@ class InboundProcessor:
         data = common_data(self.entry, incoming, recipient)
         command = ask = storing = None
         if isinstance(item, Reply):
-            event, kind, signal = EVENT_MESSAGE_RECEIVED, "message_received", signal_message
+            event, kind = EVENT_MESSAGE_RECEIVED, "message_received"
             data |= uplink_data(item, incoming, self._extension(item.extension, incoming.number, directory))
             command = runtime.conversation.process_uplink(
                 data, recipient, incoming.attempt, incoming.result, foreign=self._is_foreign(data, directory)
             )
             ask, storing = runtime.conversation.ask, runtime.conversation.storing
         else:
-            event, kind, signal = EVENT_DELIVERY_REPORT, "delivery_report", signal_report
+            event, kind = EVENT_DELIVERY_REPORT, "delivery_report"
             data |= report_data(item, incoming.update, self._hass.config.language)
             if incoming.update is None:
                 data["automatic"] = runtime.client.sends_automatically_to(incoming.number)
@@ -332,7 +330,7 @@ class InboundProcessor:
         context = async_fire(self._hass, event, data, ulid=incoming.seen.id if is_new else None)
         token = EVENT_CONTEXT.set(context)
         try:
-            async_signal(self._hass, signal, data)
+            async_signal(self._hass, event, data)
             if incoming.update is not None:
                 self._store.publish([incoming.update])
         finally:

@@ -19,14 +19,15 @@ from ..const import (
     ATTR_CONFIG_ENTRY_ID,
     CONF_PRICE,
     DOMAIN,
+    EVENT_MESSAGE_FAILED,
+    EVENT_MESSAGE_RECEIVED,
     signal_alarm,
     signal_delivery,
-    signal_failure,
     signal_health,
-    signal_message,
     signal_waiting,
 )
 from ..errors import action_error, invalid_message_error, language, validation_error
+from ..events.signals import async_listen
 from ..outbound.recipients import find_entry
 from ..store.db import DeliveryUpdate, StoreError
 from ..store.db.records import to_micros
@@ -287,13 +288,16 @@ class _Subscription:
             async_dispatcher_connect(self._hass, signal(entry.entry_id), handler)
             for entry in self._hass.config_entries.async_entries(DOMAIN)
             for signal, handler in (
-                (signal_message, self._on_event),
-                (signal_failure, self._on_event),
                 (signal_delivery, self._on_delivery),
                 (signal_waiting, self._on_other),
                 (signal_health, self._on_other),
                 (signal_alarm, self._on_alarm),
             )
+        ]
+        self._unsubscribe += [
+            async_listen(self._hass, event, self._on_event, entry.entry_id)
+            for entry in self._hass.config_entries.async_entries(DOMAIN)
+            for event in (EVENT_MESSAGE_RECEIVED, EVENT_MESSAGE_FAILED)
         ]
         self._unsubscribe.append(async_dispatcher_connect(self._hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._on_entry))
 
