@@ -17,8 +17,9 @@ from custom_components.sms1680.const import CONF_NUMBER, DOMAIN, EVENT_MESSAGE_S
 from custom_components.sms1680.deferred.failures import FailureReporter
 from custom_components.sms1680.deferred.models import QueuedMessage, StoredMessage
 from custom_components.sms1680.deferred.storage import QueueStorage
-from custom_components.sms1680.store.db import Direction, HistoryQuery, Marks, MessageStore, StoreError, Uplink
+from custom_components.sms1680.store.db import Direction, HistoryQuery, MessageStore, StoreError, Uplink
 from custom_components.sms1680.store.db.unwritten import MOST_IN_MEMORY
+from custom_components.sms1680.store.intake import StoreIntake
 from custom_components.sms1680.store.turns import in_turns
 from sms1680.sandbox import Sandbox
 from tests.home_assistant.helpers import (
@@ -197,27 +198,34 @@ class TestUplinksInMemory:
         first, _, last = (self._receive(store, text, id_) for text, id_ in (("1", "a"), ("2", "\ud800"), ("3", "c")))
         assert [event.row for event in done(store.pending("home", 100))] == [first, last]
 
-    def test_marks_reach_the_database_with_them(self, store: MessageStore) -> None:
+    async def test_marks_reach_the_database_with_them(self, hass: HomeAssistant, store: MessageStore) -> None:
         rows = [self._receive(store, text) for text in "123"]
-        done(store.mark_received(Marks(fired={rows[0], rows[2]}, acknowledged={rows[0]}, textless={rows[2]}), Marks()))
+        intake = StoreIntake(hass, store)
+        for place, texts in ((0, True), (2, False)):
+            intake.mark_fired(rows[place], report=False, texts=texts)
+        intake.mark_acknowledged(rows[0], report=False)
         assert [event.row for event in done(store.pending("home", 100))] == [rows[1]]
         stored = {message.row: message for message in done(store.messages(HistoryQuery(direction=Direction.IN)))}
         assert [(stored[row].content, stored[row].fired) for row in rows] == [("1", True), ("2", False), (None, True)]
         assert sum(recent.acknowledged for recent in done(store.recent("home", datetime(2020, 1, 1, tzinfo=UTC)))) == 1
 
-    def test_marks_are_no_job_of_the_database(self, store: MessageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        row = self._receive(store, "1")
-        jobs: list[object] = []
-        monkeypatch.setattr(store._writer, "submit", lambda *job: jobs.append(job))
-        done(store.mark_received(Marks(fired={row}, acknowledged={row}), Marks()))
-        assert not jobs
+    async def test_marks_are_no_job_of_the_database(self, hass: HomeAssistant, store: MessageStore) -> None:
+        row, intake = self._receive(store, "1"), StoreIntake(hass, store)
+        intake.mark_fired(row, report=False, texts=True)
+        intake.mark_acknowledged(row, report=False)
+        assert intake.flush() is None
+        done(store.counts("home"))
+        intake.mark_acknowledged(row, report=False)
+        assert intake.flush() is not None
 
     def test_fired_ones_that_pruning_would_delete_are_never_inserted(self, store: MessageStore) -> None:
+        assert store.unwritten is not None
         first = self._receive(store, "of another account", entry="other")
         rows = [self._receive(store, str(place)) for place in range(2 * MOST_IN_MEMORY - 2)]
-        done(store.mark_received(Marks(fired={first, *rows[1:]}), Marks()))
+        for row in (first, *rows[1:]):
+            store.unwritten.mark_fired(row, texts=True)
         rows.append(self._receive(store, "last"))
-        assert len(store._unwritten) == MOST_IN_MEMORY + 2
+        assert len(store.unwritten.items) == MOST_IN_MEMORY + 2
         assert [event.row for event in done(store.pending("home", 9999))] == [rows[0], rows[-1]]
         stored = done(store.messages(HistoryQuery(direction=Direction.IN, limit=9999)))
         assert sorted(message.row for message in stored) == [first, rows[0], *rows[-MOST_IN_MEMORY:]]
@@ -225,7 +233,8 @@ class TestUplinksInMemory:
     def test_long_ones_take_more_room(self, store: MessageStore) -> None:
         for _ in range(2 * MOST_IN_MEMORY // 126 + 1):
             self._receive(store, "x" * 16_000)
-        assert len(store._unwritten) == 0
+        assert store.unwritten is not None
+        assert not store.unwritten.items
         assert done(store.counts("home")).uplinks == 2 * MOST_IN_MEMORY // 126 + 1
 
     def test_closed_store_refuses_them(self, store: MessageStore) -> None:

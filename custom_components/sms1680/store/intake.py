@@ -33,6 +33,7 @@ class StoreIntake:
     def __init__(self, hass: HomeAssistant, store: MessageStore) -> None:
         self.store = store
         self._hass = hass
+        self._unwritten = store.unwritten
         self._may_have_pending = store.durable
         self._uplinks, self._reports = Marks(), Marks()
         self._queue: deque[_Write] = deque()
@@ -152,6 +153,9 @@ class StoreIntake:
     @callback
     def mark_fired(self, row: int, *, report: bool, texts: bool) -> None:
         """Mark a row soon: its event has fired. texts: whether its text remains in the store."""
+        if self._unwritten is not None and not report and row in self._unwritten.items:
+            self._unwritten.mark_fired(row, texts=texts)
+            return
         (self._reports if report else self._uplinks).fired.add(row)
         if not (texts or report):
             self._uplinks.textless.add(row)
@@ -161,6 +165,9 @@ class StoreIntake:
     @callback
     def mark_acknowledged(self, row: int, *, report: bool) -> None:
         """Mark a row soon: its acknowledgement was written."""
+        if self._unwritten is not None and not report and row in self._unwritten.items:
+            self._unwritten.marks.acknowledged.add(row)
+            return
         (self._reports if report else self._uplinks).acknowledged.add(row)
         if self._cancel_flush is None:
             self._flush_soon()

@@ -37,7 +37,7 @@ from .outbox import (
     settle_partial,
     unconcluded,
 )
-from .records import DeliveryUpdate, Marks, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
+from .records import DeliveryUpdate, PendingEvent, Received, Report, Retention, Selection, Uplink, to_micros
 from .start import load_start
 from .unwritten import UnwrittenUplinks
 from .writer import TOO_LARGE, InMemory, StoreError, StoreObserver, Writer
@@ -59,7 +59,8 @@ class MessageStore:
     """One SQLite database, with a thread of its own if it is a file. All methods can be called from any thread.
 
     path: the file, None for a store in memory. observer: is called when something happens to the store. now: returns
-    the current time, aware. durable: whether the store's content outlives this process.
+    the current time, aware. durable: whether the store's content outlives this process. unwritten: the uplinks of a
+    store in memory that its database does not have yet, None for a file.
     """
 
     def __init__(
@@ -73,8 +74,8 @@ class MessageStore:
         self._observer = observer
         self._now = now
         self._first_rows = (0, 0)
-        self._unwritten = UnwrittenUplinks()
-        self._memory = None if path else InMemory(self._prepare, observer, self._unwritten)
+        self.unwritten = None if path else UnwrittenUplinks()
+        self._memory = InMemory(self._prepare, observer, self.unwritten) if self.unwritten else None
         self._writer = self._memory or Writer(path, self._prepare, observer)
 
     def open(self) -> None:
@@ -110,6 +111,7 @@ class MessageStore:
     delete_deferred_row = _method(delete_deferred_row)
     delete_deferred_rows = _method(delete_deferred_rows)
     delete_deferred = _method(delete_deferred)
+    mark_received = _method(mark_rows)
     recent = _method(recent_items)
     messages = _method(find_messages)
     scheduled = _method(scheduled_messages)
@@ -137,14 +139,6 @@ class MessageStore:
         # A single statement is a transaction itself, and saves the thread from waiting for the GIL at BEGIN and COMMIT.
         one_statement = len(items) <= MAX_PER_INSERT and all(isinstance(item, Uplink) for item in items)
         return self._accept(lambda database: insert_received(database, items), alone=one_statement)
-
-    def mark_received(self, uplinks: Marks, reports: Marks) -> Future[None]:
-        """Mark items as fired or acknowledged."""
-        if self._memory is not None and not (uplinks := self._memory.mark(uplinks)) and not reports:
-            nothing: Future[None] = Future()
-            nothing.set_result(None)
-            return nothing
-        return self._writer.submit(lambda database: mark_rows(database, uplinks, reports))
 
     def pending(self, entry: str, limit: int) -> Future[list[PendingEvent]]:
         """Return stored items whose event has not fired, oldest first."""
@@ -209,4 +203,5 @@ class MessageStore:
         database.execute("COMMIT")
         first = dict(database.execute("SELECT name, seq + 1 FROM sqlite_sequence"))
         self._first_rows = (first.get("uplink", 0), first.get("report", 0))
-        self._unwritten.start(first.get("uplink", 1))
+        if self.unwritten is not None:
+            self.unwritten.start(first.get("uplink", 1))

@@ -21,19 +21,16 @@ _CHARACTERS: Final = 128  # that take the room of one more uplink
 
 
 class UnwrittenUplinks:
-    """The uplinks that are not in the database yet, by row.
+    """The uplinks that are not in the database yet.
 
-    room: for so many more of up to 128 characters.
+    items: by row. marks: of these. room: for so many more of up to 128 characters.
     """
 
     def __init__(self) -> None:
+        self.items: dict[int, Uplink] = {}
+        self.marks = Marks()
         self.room = self._all_room = 2 * MOST_IN_MEMORY
-        self._items: dict[int, Uplink] = {}
-        self._marks = Marks()
         self._rows = count(1)
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def start(self, row: int) -> None:
         """Set the row of the next uplink."""
@@ -42,40 +39,36 @@ class UnwrittenUplinks:
     def add(self, item: Uplink) -> int:
         """Add an uplink and return its row."""
         row = next(self._rows)
-        self._items[row] = item
+        self.items[row] = item
         self.room -= 1 + len(item.content) // _CHARACTERS
         return row
 
-    def mark(self, marks: Marks) -> Marks:
-        """Mark the uplinks that are not in the database yet, and return the marks of the others."""
-        if not self._items:
-            return marks
-        here = self._items.keys()
-        for row in marks.textless & here:
-            self._items[row] = self._items[row]._replace(content="")
-        self._marks.fired |= marks.fired & here
-        self._marks.acknowledged |= marks.acknowledged & here
-        self._marks.textless |= marks.textless & here
-        return Marks(marks.fired - here, marks.acknowledged - here, marks.textless - here)
+    def mark_fired(self, row: int, *, texts: bool) -> None:
+        """Mark an uplink as fired. texts: whether its text remains."""
+        self.marks.fired.add(row)
+        if not texts:
+            self.items[row] = self.items[row]._replace(content="")
+            self.marks.textless.add(row)
 
     def drop_excess(self) -> bool:
         """Drop the fired uplinks that exceed what an account keeps. Return whether a quarter of the room is free."""
         newer: Counter[str] = Counter()
         kept: dict[int, Uplink] = {}
-        for row, item in reversed(self._items.items()):
+        for row, item in reversed(self.items.items()):
             newer[item.entry] += 1
-            if newer[item.entry] <= MOST_IN_MEMORY or row not in self._marks.fired:
+            if newer[item.entry] <= MOST_IN_MEMORY or row not in self.marks.fired:
                 kept[row] = item
-        self._items = dict(reversed(kept.items()))
+        self.items = dict(reversed(kept.items()))
         self.room = self._all_room - sum(1 + len(item.content) // _CHARACTERS for item in kept.values())
-        here = self._items.keys()
-        self._marks = Marks(self._marks.fired & here, self._marks.acknowledged & here, self._marks.textless & here)
+        self.marks.fired &= kept.keys()
+        self.marks.acknowledged &= kept.keys()
+        self.marks.textless &= kept.keys()
         return 4 * self.room >= self._all_room
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Insert all uplinks. One that the database refuses is left out: its event has fired."""
-        items, self._items = self._items, {}
-        marks, self._marks = self._marks, Marks()
+        items, self.items = self.items, {}
+        marks, self.marks = self.marks, Marks()
         self.room = self._all_room
         for chunk in batched(items.items(), MAX_PER_INSERT, strict=False):
             try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, override
 
 from .file_guard import ContentLostError, FileGuard, is_sound, set_aside
-from .records import Marks, Uplink
+from .records import Uplink
 from .schema import NewerError, migrate
 from .unwritten import UnwrittenUplinks
 
@@ -339,11 +339,6 @@ class InMemory(Writer):
                 self._write()
             return row
 
-    def mark(self, marks: Marks) -> Marks:
-        """Mark the uplinks that are not in the database yet, and return the marks of the others."""
-        with self._lock:
-            return self._unwritten.mark(marks)
-
     def _write(self) -> None:
         self._serve([_Task(self._unwritten.write, Future(), alone=False)])
 
@@ -363,7 +358,7 @@ class InMemory(Writer):
             if self._connection is None:
                 future.set_exception(StoreError("closed"))
             else:
-                if self._unwritten:
+                if self._unwritten.items:
                     self._write()
                 self._serve([_Task(job, future, alone)])
         return future
