@@ -1,6 +1,6 @@
 """The bounded dictionary."""
 
-from sms1680.bounded import BoundedDict
+from sms1680.bounded import BoundedDict, RecentSet
 
 
 def test_oldest_item_is_dropped_when_full() -> None:
@@ -30,3 +30,13 @@ def test_update_and_setdefault_respect_the_bound() -> None:
     assert list(bounded.items()) == [("c", 3), ("d", 4)]
     assert bounded.pop("c") == 3
     assert len(bounded) == 1
+
+
+def test_recent_set_holds_the_last_items_and_no_more_than_twice_as_many() -> None:
+    recent: RecentSet[int] = RecentSet(3)
+    for item in range(20):
+        recent.add(item)
+        recent.add(item)
+        held = [one for one in range(20) if one in recent]
+        assert held[-3:] == list(range(max(0, item - 2), item + 1))
+        assert len(held) <= 6

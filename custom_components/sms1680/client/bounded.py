@@ -1,7 +1,7 @@
-"""A dictionary with a maximum size."""
+"""A dictionary and a set with a maximum size."""
 
 from collections import OrderedDict
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -23,3 +23,21 @@ class BoundedDict(OrderedDict[K, V]):
         super().__setitem__(key, value)
         if len(self) > self.max_size:
             self.popitem(last=False)
+
+
+class RecentSet(Generic[K]):
+    """The last `size` items that were added, and at most as many earlier ones."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._new: set[K] = set()
+        self._old: set[K] = set()
+
+    def add(self, item: K) -> None:
+        """Add an item as the newest one."""
+        self._new.add(item)
+        if len(self._new) >= self._size:
+            self._old, self._new = self._new, set()
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._new or item in self._old

@@ -100,6 +100,10 @@ def parse_push(query: Push) -> Reply | DeliveryReport:
 
 
 def _fields(query: Push) -> dict[str, str]:
+    if isinstance(query, bytes) and query.isascii():
+        query = query.decode("ascii")
+    if isinstance(query, str) and query.isascii() and "%" not in query and query.isprintable():
+        return _plain_fields(query.removeprefix("?").replace("+", " "))
     pairs = _raw_pairs(query) if isinstance(query, str | bytes) else _given_pairs(query)
     if pairs:
         # The documented pattern ends with a semicolon after the last field (docs/protocol.md, section 2.6).
@@ -113,17 +117,10 @@ def _fields(query: Push) -> dict[str, str]:
 
 
 def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
-    if len(query) > LONGEST_PUSH + 1:  # before anything is copied
-        raise _too_much()
-    if isinstance(query, str):
-        if query.isascii() and "%" not in query and query.isprintable():
-            return _plain_pairs(query.removeprefix("?").replace("+", " "))
-        query = query.encode("utf-8", "surrogatepass")
-    octets = bytes(query).removeprefix(b"?")
+    octets = query.encode("utf-8", "surrogatepass") if isinstance(query, str) else bytes(query)
+    octets = octets.removeprefix(b"?")
     if len(octets) > LONGEST_PUSH:
         raise _too_much()
-    if (plain := _unescaped(octets)) is not None and plain.isprintable():
-        return _plain_pairs(plain)
     pairs = [pair for pair in octets.split(b"&", MOST_FIELDS) if pair]
     if len(pairs) > MOST_FIELDS:
         raise _too_much()
@@ -134,14 +131,19 @@ def _raw_pairs(query: str | bytes) -> list[tuple[str, str]]:
     return [(_text(name), _content(value) if name == b"content" else _text(value)) for name, _, value in split]
 
 
-def _plain_pairs(text: str) -> list[tuple[str, str]]:
-    """Return the pairs of a query without escapes in printable ASCII, as `_raw_pairs` does."""
-    pairs = [pair for pair in text.split("&", MOST_FIELDS) if pair]
-    if len(text) > LONGEST_PUSH or len(pairs) > MOST_FIELDS:
+def _plain_fields(query: str) -> dict[str, str]:
+    """Return the fields of a query without escapes in printable ASCII, as `_fields` does."""
+    pairs = [pair for pair in query.split("&", MOST_FIELDS) if pair]
+    if len(query) > LONGEST_PUSH or len(pairs) > MOST_FIELDS:
         raise _too_much()
-    if pairs and pairs[-1].startswith("content="):
-        pairs[-1] = pairs[-1].removesuffix(";")
-    return [(name, value) for pair in pairs for name, _, value in (pair.partition("="),)]
+    if pairs and "=" in (last := pairs[-1]):
+        pairs[-1] = last.removesuffix(";") if last.startswith("content=") else last.rstrip(";")
+    fields: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not fields.get(name):
+            fields[name] = value
+    return fields
 
 
 def _given_pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Callable
-from functools import partial
 from secrets import randbelow
 from typing import Any, Final, Protocol
 
@@ -49,10 +48,12 @@ def _shown_number(number: str) -> str:
 class AlarmReplies(Protocol):
     """The open alarms of an account, which replies can be about."""
 
-    def process_reply(self, message: dict[str, Any], question_open: Callable[[], bool]) -> asyncio.Future[None] | None:
+    def process_reply(
+        self, message: dict[str, Any], is_question_open: Callable[[str], bool]
+    ) -> asyncio.Future[None] | None:
         """Apply a reply to its alarm and add that to the event data; return None if it is about no alarm.
 
-        question_open: returns whether a question without an extension of its own waits for a reply of this phone. The
+        is_question_open: returns whether a question without an extension of its own waits for a reply of a number. The
         result is done as soon as the alarm is stored.
         """
 
@@ -158,7 +159,7 @@ class Conversation:
         """Apply a reply to its alarm; one that was stored before a restart counts, too. Return whether it is one."""
         if self.alarms is None or message["incomplete"]:
             return False
-        self.storing = self.alarms.process_reply(message, partial(self._is_question_open, message["number"]))
+        self.storing = self.alarms.process_reply(message, self._is_question_open)
         return self.storing is not None
 
     def _is_question_open(self, number: str) -> bool:

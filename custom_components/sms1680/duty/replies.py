@@ -27,7 +27,9 @@ class AlarmReplyHandler:
         self._asked: BoundedDict[str, float] = BoundedDict(100)
 
     @callback
-    def process_reply(self, message: dict[str, Any], question_open: Callable[[], bool]) -> asyncio.Future[None] | None:
+    def process_reply(
+        self, message: dict[str, Any], is_question_open: Callable[[str], bool]
+    ) -> asyncio.Future[None] | None:
         """Apply a reply; see `AlarmReplies`."""
         member, alarms = message["subentry_id"], self._manager.open_alarms()
         if member is None or not alarms or (reply := parse_reply(message["content"])) is None:
@@ -36,7 +38,7 @@ class AlarmReplyHandler:
         received_at = datetime.fromisoformat(message["received_at"]).timestamp()
         found = list(find_alarms(alarms, member, extension, reply.number, received_at))
         by_extension = any(alarm.extension is not None and alarm.extension == extension for alarm in found)
-        if not by_extension and self._is_about_question(message, reply, question_open):
+        if not by_extension and self._is_about_question(message, reply, is_question_open):
             return None
         if len(found) == 1:
             return self._apply(found[0], reply, message)
@@ -45,11 +47,13 @@ class AlarmReplyHandler:
             self._ask_which(member, list(candidates))
         return None
 
-    def _is_about_question(self, message: dict[str, Any], reply: AlarmReply, question_open: Callable[[], bool]) -> bool:
+    def _is_about_question(
+        self, message: dict[str, Any], reply: AlarmReply, is_question_open: Callable[[str], bool]
+    ) -> bool:
         """Return whether a reply answers a question: its extension is a question's, or it names no alarm."""
         questions = self._manager.entry.runtime_data.conversation.questions
         of_questions = questions.extensions_of(message["number"]) - questions.reserved
-        return message["extension"] in of_questions or (reply.number is None and question_open())
+        return message["extension"] in of_questions or (reply.number is None and is_question_open(message["number"]))
 
     def _apply(self, alarm: DutyAlarm, reply: AlarmReply, message: dict[str, Any]) -> asyncio.Future[None]:
         """Apply a reply to an alarm, once; a push that is repeated changes nothing more."""

@@ -12,12 +12,12 @@ from typing import Any, Final
 from homeassistant.core import Context, Event, HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
 
-from ..client.bounded import BoundedDict
+from ..client.bounded import RecentSet
 from ..const import DOMAIN
 
 _MAX_CONTEXTS: Final = 1000
 _AUTOMATION_TRIGGERED: Final = "automation_triggered"
-_OWN_CONTEXTS: HassKey[BoundedDict[str, None]] = HassKey(f"{DOMAIN}_own_contexts")
+_OWN_CONTEXTS: HassKey[RecentSet[str]] = HassKey(f"{DOMAIN}_own_contexts")
 # That entities use for the state changes caused by an event of ours, while it is dispatched.
 EVENT_CONTEXT: ContextVar[Context | None] = ContextVar(f"{DOMAIN}_event_context", default=None)
 
@@ -25,12 +25,12 @@ EVENT_CONTEXT: ContextVar[Context | None] = ContextVar(f"{DOMAIN}_event_context"
 @callback
 def async_setup_context(hass: HomeAssistant) -> None:
     """Follow the automations that our events trigger, those that these trigger, and so on."""
-    own = hass.data.setdefault(_OWN_CONTEXTS, BoundedDict(_MAX_CONTEXTS))
+    own = hass.data.setdefault(_OWN_CONTEXTS, RecentSet(_MAX_CONTEXTS))
 
     @callback
     def follow(event: Event[Any]) -> None:
         if event.context.parent_id in own:
-            own[event.context.id] = None
+            own.add(event.context.id)
 
     hass.bus.async_listen(_AUTOMATION_TRIGGERED, follow)
 
@@ -46,8 +46,8 @@ def async_fire(
     context = Context(parent_id=parent.id if parent else None, id=ulid)
     own = hass.data.get(_OWN_CONTEXTS)
     if own is None:
-        own = hass.data[_OWN_CONTEXTS] = BoundedDict(_MAX_CONTEXTS)
-    own[context.id] = None
+        own = hass.data[_OWN_CONTEXTS] = RecentSet(_MAX_CONTEXTS)
+    own.add(context.id)
     hass.bus.async_fire(event, data, context=context)
     return context
 

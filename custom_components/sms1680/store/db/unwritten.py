@@ -52,17 +52,16 @@ class UnwrittenUplinks:
 
     def drop_excess(self) -> bool:
         """Drop the fired uplinks that exceed what an account keeps. Return whether a quarter of the room is free."""
-        newer: Counter[str] = Counter()
-        kept: dict[int, Uplink] = {}
-        for row, item in reversed(self.items.items()):
-            newer[item.entry] += 1
-            if newer[item.entry] <= MOST_IN_MEMORY or row not in self.marks.fired:
-                kept[row] = item
-        self.items = dict(reversed(kept.items()))
-        self.room = self._all_room - sum(1 + len(item.content) // _CHARACTERS for item in kept.values())
-        self.marks.fired &= kept.keys()
-        self.marks.acknowledged &= kept.keys()
-        self.marks.textless &= kept.keys()
+        excess = Counter(item.entry for item in self.items.values())
+        excess.subtract(dict.fromkeys(excess, MOST_IN_MEMORY))
+        for row, item in list(self.items.items()):
+            if excess[item.entry] > 0 and row in self.marks.fired:
+                del self.items[row]
+                self.room += 1 + len(item.content) // _CHARACTERS
+            excess[item.entry] -= 1
+        self.marks.fired &= self.items.keys()
+        self.marks.acknowledged &= self.items.keys()
+        self.marks.textless &= self.items.keys()
         return 4 * self.room >= self._all_room
 
     def write(self, connection: sqlite3.Connection) -> None:
