@@ -35,8 +35,8 @@ _NO_MARKS: Final = Marks()
 def insert_received(connection: sqlite3.Connection, items: Sequence[Uplink | Report]) -> list[Received]:
     """Store incoming items in order, and join each report to its message."""
     received: list[Received] = []
-    for is_uplink, group in groupby(items, lambda item: isinstance(item, Uplink)):
-        if is_uplink:
+    for kind, group in groupby(items, type):
+        if kind is Uplink:
             uplinks = [(None, item) for item in group if isinstance(item, Uplink)]
             for chunk in batched(uplinks, MAX_PER_INSERT, strict=False):
                 last = insert_uplinks(connection, chunk)
