@@ -9,7 +9,7 @@ import pytest
 
 from sms1680 import NotSentError, Outcome, Reason, Receipt, UnknownOutcomeError
 from sms1680.cmpp import CMPPClient, compose
-from sms1680.cmpp.wire.pdus import Submit, SubmitResp
+from sms1680.cmpp.wire.pdus import Submit, SubmitResp, Terminate
 
 Make = Callable[..., CMPPClient]
 NUMBERS = [f"138{place:08d}" for place in range(40)]
@@ -143,3 +143,26 @@ async def test_segments_on_their_way_into_the_window_count_as_busy(gateway: Any,
     with pytest.raises(NotSentError):
         await late
     assert busy == [True] * 3 + [False]  # a client that is closed by a hook sends the rest first
+
+
+@pytest.mark.parametrize("result", [8, 11])
+async def test_messages_refused_while_the_client_closes_get_their_receipts(
+    gateway: Any, connect: Make, result: int
+) -> None:
+    held: list[tuple[Any, Submit]] = []
+    gateway.on[Submit] = lambda line, pdu: held.append((line, pdu))
+    client = connect()
+    sending = asyncio.create_task(client.send(NUMBERS[:2], "hello"))
+    await gateway.until(Submit)
+
+    def refuse(line: Any, pdu: Terminate) -> None:
+        gateway.accept(*held[0], result)  # too fast, or a wrong number: both would be sent again
+        gateway.terminate(line, pdu)
+
+    gateway.on[Terminate] = refuse
+    await client.aclose(timeout=0.05)
+    with pytest.raises(NotSentError) as caught:
+        async with asyncio.timeout(20):
+            await sending
+    assert [receipt.outcome for receipt in caught.value.receipts] == [Outcome.NOT_SENT] * 2
+    assert len(gateway.all(Submit)) == 1

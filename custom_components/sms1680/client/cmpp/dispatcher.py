@@ -59,6 +59,7 @@ class Dispatcher:
         self._taken = 0  # segments on their way from the outbox to the window
         self._on_flushed = on_flushed
         self._flush_scheduled = False
+        self._stopped = False
         self._changed = asyncio.Event()
         self._pacers: dict[Priority, asyncio.Task[None]] = {}
         self._waiters: dict[Segment, asyncio.Future[Verdict]] = {}  # of the verdicts that pacers wait for
@@ -97,7 +98,8 @@ class Dispatcher:
             await self._change()
 
     def stop(self) -> None:
-        """Settle all queued segments as not sent."""
+        """Settle all queued segments as not sent, also those that are queued again from now on."""
+        self._stopped = True
         self._outbox.sweep(lambda _: _CANCELLED)
         self._announcer.stop()
         for pacer in self._pacers.values():
@@ -154,6 +156,8 @@ class Dispatcher:
     def flush(self) -> None:
         """Submit all segments that can be sent now, write them, and wake the waiting tasks."""
         self._flush_scheduled = False
+        if self._stopped:  # a SUBMIT in flight can be refused, so that its message waits again
+            self._outbox.sweep(lambda _: _CANCELLED)
         link, lanes = self._link, self._outbox.waiting_lanes()
         if lanes and not self._limiter.is_unlimited():
             for lane in lanes:
