@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, override
 
-from sms1680 import Outcome, Receipt, SMS1680Error
+from sms1680 import Outcome, Reason, Receipt, SMS1680Error
 from sms1680.cmpp import CMPPClient
 from sms1680.cmpp.wire.auth import authenticator_ismg
 from sms1680.cmpp.wire.codec import Decoder, encode
@@ -40,6 +40,7 @@ FATAL = (13, 3, 12, NOT_UNDERSTOOD)
 LONGEST = 4000.0  # seconds of virtual time until every call must have ended
 _MARK = re.compile(r"<(\d+)-(\d+)>")
 _PART = 67  # characters of a segment
+_SOON = 0.06  # seconds: the client looks at its deadlines every 0.05
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -68,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 @dataclass(eq=False)
 class Received:
-    """A SUBMIT as the gateway received it. answered: its result, once the client has read it."""
+    """A SUBMIT as the gateway received it. answered, read_at: its result, and when the client has read it."""
 
     at: float
     item: tuple[int, int]
@@ -76,6 +77,7 @@ class Received:
     segment: int
     total: int
     answered: int | None = None
+    read_at: float = float("inf")
 
     @property
     def is_certain(self) -> bool:
@@ -84,6 +86,7 @@ class Received:
 
     @property
     def may_be_repeated(self) -> bool:
+        """Whether the client knows that nothing was submitted, and may try again."""
         return self.answered == TOO_FAST or (self.answered == WRONG_NUMBER and len(self.numbers) > 1)
 
 
@@ -164,9 +167,14 @@ class RandomGateway:
         self.too_fast, self.wrong, self.fatal = pick([0, 0, 0.01, 0.1]), pick([0, 0, 0.05]), pick([0, 0, 0.02])
         self.silent, self.hangs_up, self.terminates = pick([0, 0, 0.01, 0.05]), pick([0, 0, 0.02]), pick([0, 0, 0.005])
         self.unreachable = pick([0, 0, 0.2])
+        self.is_friendly = chance.random() < 0.3
+        if self.is_friendly:
+            self.too_fast = self.wrong = self.fatal = self.silent = self.hangs_up = self.terminates = 0
+            self.unreachable = 0
         self.delay = pick([0, 0, 0.01, 0.2])
         self.window, self.answer_timeout = pick([1, 2, 4, 8, 16]), pick([2.0, 60.0])
         self.received: list[Received] = []
+        self.connected_at = float("inf")
         self.written = 0
         self._next_id = 10**15
 
@@ -183,6 +191,7 @@ class RandomGateway:
         sequence = pdu.sequence_id
         match pdu:
             case Connect():
+                self.connected_at = min(self.connected_at, asyncio.get_running_loop().time())
                 proof = authenticator_ismg(0, pdu.authenticator_source, SECRET)
                 line.say(ConnectResp(sequence_id=sequence, authenticator_ismg=proof))
             case ActiveTest():
@@ -225,7 +234,11 @@ class RandomGateway:
             result = self.chance.choice(FATAL)
         self._next_id += 1
         answer = SubmitResp(sequence_id=pdu.sequence_id, msg_id=0 if result else self._next_id, result=result)
-        self._answer(line, pdu.sequence_id, answer, lambda: setattr(received, "answered", result))
+
+        def on_read() -> None:
+            received.answered, received.read_at = result, asyncio.get_running_loop().time()
+
+        self._answer(line, pdu.sequence_id, answer, on_read)
 
     def _answer(self, line: MemoryTransport, sequence: int, pdu: PDU, on_read: Callable[[], object]) -> None:
         def answer() -> None:
@@ -244,13 +257,18 @@ class RandomGateway:
 
 @dataclass
 class Began:
-    """A call. hooked: it has a request hook. receipts: of each item. result: what it returned or raised with."""
+    """A call. hooked: it has a request hook. receipts: of each item. result: what it returned or raised with.
+
+    deadline: in seconds. settled_at: when its last receipt came.
+    """
 
     at: float
     is_batch: bool
     numbers: Sequence[str]
     urgent: bool
     hooked: bool
+    deadline: float | None
+    settled_at: float = 0.0
     receipts: dict[int, list[Receipt]] = field(default_factory=lambda: defaultdict(list))
     result: Sequence[Receipt] | None = None
 
@@ -293,7 +311,13 @@ class Schedule:
         self._plain: dict[str, Began] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._closing: list[asyncio.Task[None]] = []
-        self._acts = self._chance.choice([0, 0, 0.1])  # share of the receipts on which the application acts
+        is_plain = self._gateway.is_friendly  # times are certain then
+        self._hooked = 0 if is_plain else self._chance.choice([0, 0.25])
+        self._rate = None if is_plain else self._chance.choice([None, None, None, 50.0])
+        self._deadline = self._chance.choice([None, None, None, 1.0])
+        self._acts = (
+            0 if is_plain else self._chance.choice([0, 0, 0.1])
+        )  # share of the receipts on which the application acts
         pick = self._chance.choice
         self._client = CMPPClient(
             "gateway",
@@ -306,9 +330,9 @@ class Schedule:
             random=self._chance.random,
             window=self._gateway.window,
             answer_timeout=self._gateway.answer_timeout,
-            rate=pick([None, None, None, 50.0]),
+            rate=self._rate,
             patience=pick([30.0, 3.0]),
-            deadline=pick([None, None, None, 1.0]),
+            deadline=self._deadline,
             silence=pick([1.0, 10.0]),
             idle=pick([2.0, 30.0]),
             on_receipt=self._on_receipt,
@@ -365,6 +389,7 @@ class Schedule:
     def _on_receipt(self, receipt: Receipt) -> None:
         call: Any = receipt.context or self._plain[receipt.number]
         call.receipts[receipt.index].append(receipt)
+        call.settled_at = asyncio.get_running_loop().time()
         if self._chance.random() >= self._acts:
             return
         kind = self._chance.random()
@@ -394,12 +419,13 @@ class Schedule:
                 options["priority"] = "critical"
             if chance.random() < 0.1:
                 options["deadline"] = chance.choice([0.001, 0.05, 1.0])
-            if chance.random() < 0.25:
+            if chance.random() < self._hooked:
                 options["request_hook"] = RandomHook(chance, self.faults)
             if kind == "plain":  # without options
                 numbers, options = [f"139{number:08}"], {}
             now = asyncio.get_running_loop().time()
-            call = Began(now, kind == "batch", numbers, "priority" in options, "request_hook" in options)
+            deadline = options.get("deadline", self._deadline)
+            call = Began(now, kind == "batch", numbers, "priority" in options, "request_hook" in options, deadline)
             self._calls.append(call)
             try:
                 if kind == "plain":
@@ -436,8 +462,19 @@ class Schedule:
                     self.faults.append(f"call {place}, item {index}: {fault}")
         if received:
             self.faults.append(f"messages to wrong numbers: {list(received)}")
-        if not (self._gateway.too_fast or self._gateway.wrong):
-            self._check_order()
+        self._check_times()
+
+    def _check_times(self) -> None:
+        """Check the order and the times, as far as this schedule makes them certain."""
+        gateway = self._gateway
+        is_fast = not gateway.too_fast and self._rate is None
+        is_kind = not (gateway.hangs_up or gateway.terminates or gateway.unreachable or gateway.silent)
+        if not (gateway.too_fast or gateway.wrong):
+            self._check_order(urgent_first=is_fast and is_kind)
+        if is_fast and is_kind and not (gateway.wrong or self._hooked or self._acts):
+            self._check_window()
+        if is_fast and not self._hooked and not self._acts:
+            self._check_deadlines()
 
     def _fault(self, receipts: Sequence[Receipt], number: str, submits: Sequence[Received]) -> str | None:
         """Return what is wrong with the receipts of an item, compared with its SUBMITs."""
@@ -462,7 +499,32 @@ class Schedule:
                 is_right = not is_certain or self._gateway.written > len(self._gateway.received)
         return None if is_right else f"{first} after {submits}"
 
-    def _check_order(self) -> None:
+    def _check_window(self) -> None:
+        """Check that no message waited while there was a place in the window."""
+        gateway = self._gateway
+        for one in gateway.received:
+            moment = one.at - _SOON
+            if moment > max(self._calls[one.item[0]].at, gateway.connected_at) + _SOON:
+                waiting = sum(other.at <= moment < other.read_at + 1e-6 for other in gateway.received)
+                if waiting < gateway.window:
+                    self.faults.append(f"call {one.item[0]} waited until {one.at} behind {waiting} requests")
+
+    def _check_deadlines(self) -> None:
+        """Check that deadlines, and the lost answers of calls with one SUBMIT, were noticed in time."""
+        submits: dict[int, list[Received]] = defaultdict(list)
+        for one in self._gateway.received:
+            submits[one.item[0]].append(one)
+        for place, call in enumerate(self._calls):
+            reasons = {receipt.reason for receipts in call.receipts.values() for receipt in receipts[:1]}
+            end = float("inf")
+            if reasons == {Reason.DEADLINE} and call.deadline is not None:
+                end = call.at + call.deadline
+            elif reasons == {Reason.LOST} and [one.total for one in submits[place]] == [1]:
+                end = submits[place][0].at + self._gateway.answer_timeout
+            if call.settled_at > end + 2 * _SOON:
+                self.faults.append(f"call {place} ended at {call.settled_at}, not at {end}: {reasons}")
+
+    def _check_order(self, *, urgent_first: bool) -> None:
         """Check that calls without hooks send their items and segments in order, and urgent ones first."""
         last: dict[int, tuple[int, int]] = {}
         since: dict[int, int] = {}
@@ -474,12 +536,14 @@ class Schedule:
                     self.faults.append(f"call {call} was sent in another order")
                 last[call] = item, one.segment
             since[call] = place
-        if self._gateway.hangs_up or self._gateway.terminates or self._gateway.unreachable or self._gateway.silent:
-            return
         for call, end in since.items():
-            if self._calls[call].urgent and any(
-                one.at > self._calls[call].at + 1e-6
-                for one in unhooked[:end]
-                if not self._calls[one.item[0]].urgent and self._client._limiter._rate is None
+            if (
+                urgent_first
+                and self._calls[call].urgent
+                and any(
+                    one.at > self._calls[call].at + 1e-6
+                    for one in unhooked[:end]
+                    if not self._calls[one.item[0]].urgent
+                )
             ):
                 self.faults.append(f"the urgent call {call} waited for a normal one")

@@ -9,7 +9,7 @@ import pytest
 
 from sms1680 import NotSentError, Outcome, Reason, Receipt, UnknownOutcomeError
 from sms1680.cmpp import CMPPClient, compose
-from sms1680.cmpp.wire.pdus import Submit, SubmitResp, Terminate
+from sms1680.cmpp.wire.pdus import Cancel, Submit, SubmitResp, Terminate
 
 Make = Callable[..., CMPPClient]
 NUMBERS = [f"138{place:08d}" for place in range(40)]
@@ -166,3 +166,30 @@ async def test_messages_refused_while_the_client_closes_get_their_receipts(
             await sending
     assert [receipt.outcome for receipt in caught.value.receipts] == [Outcome.NOT_SENT] * 2
     assert len(gateway.all(Submit)) == 1
+
+
+async def test_a_hook_that_cancels_a_message_keeps_to_the_window(gateway: Any, connect: Make) -> None:
+    now, begun = [1000.0], list[Any]()
+
+    def on_receipt(receipt: Receipt) -> None:
+        if receipt.reason is Reason.PARTLY and receipt.message_id:
+            begun.append(client.cancel(receipt.message_id))
+            begun[0].send(None)  # as an eager task does it
+
+    client = connect(window=1, clock=lambda: now[0], on_receipt=on_receipt)
+    held: list[tuple[Any, Submit]] = []
+    gateway.on[Submit] = lambda line, pdu: held.append((line, pdu))
+    tasks = [asyncio.create_task(client.send(NUMBERS[0], "长" * 150, deadline=1.0))]
+    await gateway.until(Submit)
+    tasks.append(asyncio.create_task(client.send(NUMBERS[1], "other")))
+    await asyncio.sleep(0)
+    now[0] += 2.0
+    gateway.accept(*held[0])
+    await gateway.until(Submit, 2)
+    await asyncio.sleep(0.1)
+    assert begun
+    begun[0].close()
+    assert gateway.all(Cancel) == []  # the other message has the only place
+    gateway.accept(*held[1])
+    await gateway.until(Cancel)
+    await asyncio.wait(tasks)

@@ -289,7 +289,8 @@ class CMPPClient(BaseClient):
         outcome = self._canceller.add(parse_msg_id(message_id), wait)
         if not self._closing:
             self.start()
-            self._canceller.flush()
+            # Later: a hook may cancel while segments are on their way into the window.
+            asyncio.get_running_loop().call_soon(self._canceller.flush)
         return await outcome
 
     # --- receiving ---
