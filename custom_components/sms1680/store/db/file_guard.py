@@ -10,7 +10,7 @@ import os
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from .schema import VERSION
 
@@ -23,20 +23,18 @@ class ContentLostError(Exception):
     """Another program changed the database's files, and their content could not be read completely."""
 
 
-class _File(NamedTuple):
-    identity: tuple[int, int]
-    size: int
-
-    @classmethod
-    def read(cls, path: str) -> "_File | None":
-        try:
-            found = os.stat(path)  # noqa: PTH116 - before and after each transaction, so it must be fast
-        except FileNotFoundError:
-            return None
-        return cls((found.st_dev, found.st_ino), found.st_size)
+type _Files = tuple[os.stat_result | None, os.stat_result | None]
 
 
-type _Files = tuple[_File | None, _File | None]
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - before and after each transaction, so it must be fast
+    except FileNotFoundError:
+        return None
+
+
+def _are_same(one: os.stat_result, other: os.stat_result) -> bool:
+    return one.st_ino == other.st_ino and one.st_dev == other.st_dev
 
 
 class FileGuard:
@@ -74,22 +72,20 @@ class FileGuard:
 
     def _note(self, files: _Files) -> None:
         self._known = main, log = files
-        self.size = (main.size if main else 0) + (log.size if log else 0)
+        self.size = (main.st_size if main else 0) + (log.st_size if log else 0)
 
     def _are_replaced(self, files: _Files) -> bool:
         main, log = files
         known_main, known_log = self._known
-        if main is None or known_main is None or main.size < _SMALLEST:
+        if main is None or known_main is None or main.st_size < _SMALLEST or not _are_same(main, known_main):
             return True
-        if main.identity != known_main.identity:
-            return True
-        return known_log is not None and (log is None or log.identity != known_log.identity)
+        return known_log is not None and (log is None or not _are_same(log, known_log))
 
     def _are_cut(self, files: _Files, connection: sqlite3.Connection) -> bool:
         """Return whether the files have become shorter, and not by the transactions of another connection."""
         (main, log), (known_main, known_log) = files, self._known
-        is_main_cut = main and known_main and main.size < known_main.size
-        if not (is_main_cut or (log and known_log and log.size < known_log.size)):
+        is_main_cut = main and known_main and main.st_size < known_main.st_size
+        if not (is_main_cut or (log and known_log and log.st_size < known_log.st_size)):
             return False
         with contextlib.suppress(sqlite3.Error):
             if (version := _data_version(connection)) != self._version:
@@ -123,7 +119,7 @@ class FileGuard:
         """Move a rescued file to the database's name. A foreign file with that name is renamed."""
         main, _ = self._read()
         known, _ = self._known
-        if main is not None and known is not None and main.identity != known.identity and main.size:
+        if main is not None and known is not None and not _are_same(main, known) and main.st_size:
             set_aside(self._path, "replaced", suffixes=("",))
         for suffix in SUFFIXES[1:]:
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
@@ -136,7 +132,7 @@ class FileGuard:
 
     def _read(self) -> _Files:
         main, log = self._names
-        return _File.read(main), _File.read(log)
+        return _stat(main), _stat(log)
 
 
 def is_sound(connection: sqlite3.Connection) -> bool:
