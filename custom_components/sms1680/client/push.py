@@ -89,7 +89,10 @@ def parse_push(query: Push) -> Reply | DeliveryReport:
     message_id = _bounded(fields, "msgid", _LONGEST_ID)
     if "content" in fields:
         extension = _bounded(fields, "xh", _LONGEST_NUMBER)
-        return Reply(number, without_invisible(_decode_again(fields["content"])), extension, message_id)
+        content = fields["content"]
+        if "%" in content:
+            content = _decode_again(content)
+        return Reply(number, without_invisible(content), extension, message_id)
     status = _bounded(fields, "status", _LONGEST_STATUS)
     if not status or not message_id:
         raise InvalidPushError(
@@ -197,8 +200,6 @@ def _decode_again(content: str) -> str:
 
     It has only escapes of valid UTF-8, or the form of a URL-encoded text with at least one character beyond ASCII.
     """
-    if "%" not in content:
-        return content
     if _ESCAPED_TWICE.fullmatch(content):
         with suppress(UnicodeDecodeError):
             return unquote_to_bytes(content).decode()

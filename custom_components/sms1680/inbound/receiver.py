@@ -99,7 +99,8 @@ class InboundProcessor:
         """
         if self._closed:
             raise NotAcceptedError
-        if not (self._has_room or self._ready):
+        # Any number of items can wait for their events on the disk, some in memory.
+        if len(self._awaited) >= _MAX_PENDING and not (self._ready or self._store.for_entry(self.entry).store.durable):
             self.warn("not_kept", "Rejected an incoming message: account not ready and buffer full")
             raise NotAcceptedError
         incoming, record = self._prepare(item, via)
@@ -175,11 +176,6 @@ class InboundProcessor:
             and self._hass.state is CoreState.running
             and self._automations_armed()
         )
-
-    @property
-    def _has_room(self) -> bool:
-        """Whether items can wait for their events: any number on the disk, some in memory."""
-        return len(self._awaited) < _MAX_PENDING or self._store.for_entry(self.entry).store.durable
 
     @property
     def _directory(self) -> Directory:
