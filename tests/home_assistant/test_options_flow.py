@@ -11,10 +11,10 @@ import pytest
 from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
-from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.network import NoURLAvailableError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.sms1680.events.signals import async_signal
 from custom_components.sms1680.flows import self_test
 from sms1680.sandbox import Config, Fault, Sandbox
 from tests.home_assistant.helpers import ALICE, letter_in_form, notify
@@ -238,7 +238,6 @@ class TestSelfTest:
         result = await hass.config_entries.options.async_configure(result["flow_id"], {"recipient": "alice"})
         if report or reply:
             await sandbox.wait_for(lambda platform: platform.messages)
-            prefix = f"sms1680_{entry.entry_id}"
             common = {"config_entry_id": entry.entry_id, "number": ALICE, "recipient": "Alice", "subentry_id": "alice"}
             update = {
                 **common,
@@ -250,13 +249,13 @@ class TestSelfTest:
                 "redelivered": False,
             }
             if report:
-                async_dispatcher_send(hass, f"{prefix}_delivery_report", update)
+                async_signal(hass, "sms1680_delivery_report", update)
             if reply:
                 message = {**common, "id": "1", "content": "1", "extension": "", "received_at": "", "via": "webhook"}
                 other = {**message, "number": "13900000009"}
                 for one, again in ((other, False), (message, True), (message, reply == "again")):
                     full = {**one, "incomplete": False, "redelivered": again, "opted_out": False, "command": None}
-                    async_dispatcher_send(hass, f"{prefix}_message_received", full)
+                    async_signal(hass, "sms1680_message_received", full)
         while result["type"] is FlowResultType.SHOW_PROGRESS:
             await hass.async_block_till_done(wait_background_tasks=True)
             result = await hass.config_entries.options.async_configure(result["flow_id"])
