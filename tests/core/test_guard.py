@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +16,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from sms1680 import InvalidMessageError, Outcome, Reason, Receipt, RefusedError, Spending, SpendingLimits
-from sms1680.limits import budget, shared_state
+from sms1680.limits import shared_state
 from sms1680.limits.budget import DAY, HOUR, SpendingGuard
-from sms1680.limits.ledger import Ledger, open_ledger
+from sms1680.limits.ledger import Ledger
 from sms1680.sandbox import SandboxThread
 
 Told = TypeVar("Told")
@@ -155,7 +154,7 @@ def test_room_is_there_when_it_is_announced_and_not_before(
 ) -> None:
     clock = Clock()
     guard = SpendingGuard("a", SpendingLimits(hour=6, day=12, number=2, automatic=4), clock)
-    guard._opened = Ledger(":memory:")
+    guard._ledger = Ledger(":memory:")
     for wait, billed, number, reacts in sorted(spent):
         clock.now = 1_800_000_000.0 + wait
         reasons(guard, billed, number=number, automatic=reacts)
@@ -264,7 +263,6 @@ def test_locked_ledger_is_awaited_then_ignored(
     clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = SpendingGuard("a", SpendingLimits(hour=1), clock)
-    guard.open()
     [file] = state_folder.glob("*.spent")
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -280,33 +278,6 @@ def test_locked_ledger_is_awaited_then_ignored(
     assert told.value.refused == {}  # an alarm does not die of its accounting
     assert "cannot be counted" in caplog.text
     holder.close()
-
-
-def test_nothing_waits_for_another_thread_that_opens_the_ledger(
-    clock: Clock, state_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    guard = SpendingGuard("a", SpendingLimits(hour=1), clock)
-    assert not list(state_folder.glob("*.spent")), "a client that sends nothing needs no file"
-    opens, go_on, opened = threading.Event(), threading.Event(), []
-
-    def open_slowly(key: str, state_dir: str | None) -> Ledger:
-        opens.set()
-        assert go_on.wait(10)
-        opened.append(key)
-        return open_ledger(key, state_dir)
-
-    monkeypatch.setattr(budget, "open_ledger", open_slowly)
-    thread = threading.Thread(target=guard.open)
-    thread.start()
-    assert opens.wait(10)
-    steps = guard.reserve([(NUMBERS[0], 5)], critical=False, automatic=False)
-    assert [next(steps), next(steps)] == pytest.approx([0.005, 0.005])
-    go_on.set()
-    thread.join()
-    with pytest.raises(StopIteration) as stop:
-        next(steps)
-    assert stop.value.value.refused == {0: Reason.HOURLY_LIMIT}
-    assert opened == ["a"]
 
 
 def test_damaged_ledger_starts_from_zero(clock: Clock, state_folder: Path, caplog: pytest.LogCaptureFixture) -> None:

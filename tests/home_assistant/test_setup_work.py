@@ -80,25 +80,6 @@ async def test_files_are_read_once(
     assert state_of(hass, "sensor.home_messages_sent") == "1"
 
 
-async def test_only_the_spending_is_read_in_another_thread(
-    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs: list[Any] = []
-    add = hass.async_add_executor_job
-
-    def note(target: Any, *args: Any) -> Any:
-        jobs.append(target)
-        return add(target, *args)
-
-    monkeypatch.setattr(hass, "async_add_executor_job", note)
-    assert await hass.config_entries.async_unload(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    jobs.clear()
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    assert jobs == [entry.runtime_data.client.failover.spending]
-
-
 @pytest.mark.skipif(not _TAKES_DEVICES, reason="Older versions take the info of a device only")
 async def test_each_device_is_registered_once(
     hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,6 @@ from ..client.cmpp.acknowledger import OnIncoming
 from ..client.cmpp.proxy import read_proxy
 from ..client.errors import InvalidSettingError
 from ..client.limits.server_address import read_address
-from ..client.limits.shared_state import find_state
 from ..const import (
     CONF_CMPP,
     CONF_GATEWAY,
@@ -93,7 +92,9 @@ async def async_make_client(
     With a proxy of the account, it uses its own httpx connections, and with a proxy of the environment those of Home
     Assistant's httpx client.
 
-    guarded: False if the caller holds the spending limits itself. Raises InvalidSettingError.
+    It is made in the executor, because it opens the files that share the account's pace between the processes of the
+    machine, and for a proxy also the certificates. guarded: False if the caller holds the spending limits itself.
+    Raises InvalidSettingError.
     """
     if is_socks_proxy(options.get(CONF_PROXY)):
         await async_has_socks(hass)  # without it, the client names the missing package
@@ -112,8 +113,6 @@ async def async_make_client(
         spending=spending_limits(options) if guarded else None,
         **settings,
     )
-    if "carrier" in settings and not _has_server(options):
-        return make()  # it opens only the small files of the account's pace, as each send does
     return await hass.async_add_executor_job(make)
 
 
@@ -147,7 +146,7 @@ async def async_make_cmpp_client(
         **shared_state,
         **handlers,
     )
-    return await hass.async_add_executor_job(make) if _has_server(options) else make()
+    return await hass.async_add_executor_job(make)
 
 
 async def async_make_failover_client(
@@ -204,11 +203,6 @@ def is_server_address(address: str | None) -> bool:
     except InvalidSettingError:
         return False
     return True
-
-
-def _has_server(options: Mapping[str, Any]) -> bool:
-    """Return whether the options or the environment name a server of shared state. Raises InvalidSettingError."""
-    return find_state(options.get(CONF_SHARED_STATE))[1] is not None
 
 
 async def _async_shared_state(hass: HomeAssistant, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from homeassistant.const import CONF_USERNAME
@@ -92,9 +93,9 @@ async def async_own_account(hass: HomeAssistant, http: Mapping[str, Any], config
     """Return the account of a YAML entry. http: as a config entry has it. Raises InvalidSettingError."""
     client = await async_make_client(hass, http, config, guarded=False)
     key = account_key(gateway_url(http[CONF_GATEWAY]), http[CONF_USERNAME])
-    guard = DigestGuard(key, spending_limits(config), time.time, *find_state(None))
+    make = partial(DigestGuard, key, spending_limits(config), time.time, *find_state(None))
     signature = Signature.read(config.get(CONF_SIGNATURE), config.get(CONF_SIGNATURE_PLACE, "front"))
-    await hass.async_add_executor_job(guard.open)
+    guard = await hass.async_add_executor_job(make)  # it opens a file
     return OwnAccount(client, guard, signature, config.get(CONF_LONG_TEXT, "cut"))
 
 

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import logging
 import sqlite3
-import threading
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -127,7 +126,6 @@ class SpendingGuard:
 
     key: see `account_key`. now: seconds since 1970, because the count survives a restart. state_dir, server: see
     `RateLimiter`. What is counted on the server is counted in the files of this machine too, for times without it.
-    The file is opened on its first use, which can be in another thread.
     """
 
     def __init__(
@@ -142,20 +140,8 @@ class SpendingGuard:
         self._key = key
         self._now = now
         self._state_dir = state_dir
-        self._opening = threading.Lock()
-        self._opened: Ledger | None = None
+        self._ledger = open_ledger(key, state_dir)
         self._remote = None if server is None else RemoteLedger(open_server(server), key)
-
-    def open(self) -> None:
-        """Open the file now, so that no message waits for that."""
-        _ = self._ledger
-
-    @property
-    def _ledger(self) -> Ledger:
-        with self._opening:
-            if self._opened is None:
-                self._opened = open_ledger(self._key, self._state_dir)
-            return self._opened
 
     def reserve(
         self, messages: Sequence[tuple[str, int]], *, critical: bool, automatic: bool
@@ -174,7 +160,7 @@ class SpendingGuard:
             for start in range(0, len(messages), _TOGETHER):
                 if start:
                     yield 0.0
-                before, some = self._opened, messages[start : start + _TOGETHER]
+                before, some = self._ledger, messages[start : start + _TOGETHER]
                 part = yield from self._reserve_together(some, critical=critical, automatic=automatic)
                 if self._ledger is not before:  # it was replaced: the entries of the earlier one cannot be refunded
                     entries = dict.fromkeys(entries)
@@ -300,11 +286,8 @@ class SpendingGuard:
 
     def _writing(self, write: Callable[[Ledger], None], *, unshared: bool = False) -> Generator[float, None, None]:
         """Write to the ledger. One that fails is opened again, then replaced by a copy in this process."""
-        failed: list[Ledger] = []
+        repairs = iter((lambda: open_ledger(self._key, self._state_dir), self._ledger.copy))
         for _ in range(_BUSY_TRIES):
-            if self._opening.locked():  # another thread opens it, and this one can be that of an event loop
-                yield _BUSY_PAUSE
-                continue
             ledger = self._ledger
             try:
                 with ledger.writing(unshared=unshared):
@@ -312,10 +295,9 @@ class SpendingGuard:
             except LedgerBusyError:
                 yield _BUSY_PAUSE
             except LedgerError:
-                if len(failed) == 2:
+                if (repair := next(repairs, None)) is None:
                     break
-                self._opened = failed[0].copy() if failed else open_ledger(self._key, self._state_dir)
-                failed.append(ledger)
+                self._ledger = repair()
                 warn_unshared()
             else:
                 return
