@@ -19,6 +19,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 LONGEST_WAIT = 60.0  # seconds; a big page is slow on a busy machine
 LOOK_AGAIN = 0.05
 STEADY = 5  # polls in which an element must not move before it is clicked
+LONGEST_COVER = 5.0  # seconds that a click waits for what covers its element
 
 # Every page gets `seek`: it finds visible elements by selector and text, also in shadow trees, and waits for the end of
 # animations.
@@ -142,14 +143,20 @@ class Tab:
         where = f"""((element) => {{
             element.scrollIntoView({{block: 'center', behavior: 'instant'}});
             const {{x, y, width, height}} = element.getBoundingClientRect();
-            return [x + width / 2, y + height / 2];
+            const place = [x + width / 2, y + height / 2];
+            let top = document.elementFromPoint(...place);
+            for (let inner; (inner = top?.shadowRoot?.elementFromPoint(...place)) && inner !== top; top = inner);
+            while (top && top !== element) top = top.assignedSlot ?? top.parentNode ?? top.host;
+            return [...place, top !== element];
         }})({element})"""
         await self.until(element)
         places = [await self.run(where)]
-        while places[-STEADY:] != [places[-1]] * STEADY:
+        # Home Assistant's start screen covers the page while it fades out, and takes the click.
+        until = time.monotonic() + LONGEST_COVER
+        while places[-STEADY:] != [places[-1]] * STEADY or (places[-1][2] and time.monotonic() < until):
             await asyncio.sleep(LOOK_AGAIN)
             places.append(await self.run(where))
-        x, y = places[-1]
+        x, y, _ = places[-1]
         await self.command("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
         return x, y
 
