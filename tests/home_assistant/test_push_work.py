@@ -34,32 +34,29 @@ async def work_of_pushes(
     return [(name, count / PUSHES) for name, count in work.most_common() if "log_filter" not in name]
 
 
-@pytest.mark.parametrize(("days", "most"), [(0, 105), (30, 185)])
-async def test_uplinks(
+@pytest.mark.parametrize(
+    ("fields", "days", "most"),
+    [
+        ({"content": "{}", "xh": "12"}, 0, 105),
+        ({"content": "{}", "xh": "12"}, 30, 185),
+        ({"msgid": "7{}", "status": "DELIVRD"}, 0, 135),
+        ({"msgid": "7{}", "status": "DELIVRD"}, 30, 170),
+    ],
+    ids=["uplinks in memory", "uplinks on the disk", "reports in memory", "reports on the disk"],
+)
+async def test_pushes(
     hass: HomeAssistant,
     make_entry: MakeEntry,
     set_up: SetUp,
     hass_client_no_auth: ClientSessionGenerator,
     *,
+    fields: dict[str, str],
     days: int,
     most: int,
 ) -> None:
-    await set_up(make_entry(options={const.CONF_KEEP_DAYS: days}))
-    work = await work_of_pushes(hass, await hass_client_no_auth(), lambda place: {"content": f"{place}", "xh": "12"})
-    assert sum(count for _, count in work) < most, work
+    def push(place: int) -> dict[str, str]:
+        return {name: value.format(place) for name, value in fields.items()}
 
-
-@pytest.mark.parametrize(("days", "most"), [(0, 135), (30, 170)])
-async def test_reports(
-    hass: HomeAssistant,
-    make_entry: MakeEntry,
-    set_up: SetUp,
-    hass_client_no_auth: ClientSessionGenerator,
-    *,
-    days: int,
-    most: int,
-) -> None:
     await set_up(make_entry(options={const.CONF_KEEP_DAYS: days}))
-    fields = {"status": "DELIVRD"}
-    work = await work_of_pushes(hass, await hass_client_no_auth(), lambda place: {"msgid": f"7{place}", **fields})
+    work = await work_of_pushes(hass, await hass_client_no_auth(), push)
     assert sum(count for _, count in work) < most, work

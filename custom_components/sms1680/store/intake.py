@@ -19,8 +19,8 @@ _MARK_DELAY: Final = 0.1
 _MAX_WAITING: Final = 10_000
 _MAX_GROUP: Final = 500
 _CALLBACKS_PER_TURN: Final = 50  # before other tasks of the event loop run
-# Seconds for which a commit waits at most for those who have just got the response to their last item. Otherwise they
-# and those who wait meanwhile would take turns, and each commit would hold half of what it could.
+# Seconds, the longest time that a commit waits for the senders that have just got a response. Without this wait, two
+# groups of senders take turns, and each commit holds only one of them.
 _MOST_GATHERING: Final = 0.002
 
 type OnStored = Callable[[Received], None]

@@ -48,7 +48,7 @@ class Announcer:
             self._finish(message, _CANCELLED)
 
     async def announce(self, message: PendingMessage) -> Verdict | None:
-        """Call the request hook of a message, once for all who ask meanwhile.
+        """Call the request hook of a message. Later callers wait for the same result.
 
         Return the verdict if the message must not be submitted.
         """

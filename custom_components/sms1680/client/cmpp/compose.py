@@ -88,7 +88,7 @@ class EncodedTexts(Protocol):
 
 
 class _OwnTexts:
-    """The texts of a call in which each number has its own, encoded as they are read: there may be thousands."""
+    """The texts of a call with a text for each number. Each is encoded when it is read."""
 
     def __init__(self, composer: "Composer", plan: SendPlan) -> None:
         self._composer = composer

@@ -28,7 +28,7 @@ _LOGGER: Final = logging.getLogger(__name__)
 _LOST: Final = Verdict(Outcome.UNKNOWN, Reason.LOST)
 _TOO_LATE: Final = Verdict(Outcome.NOT_SENT, Reason.DEADLINE, goes_on=False)
 _CANCELLED: Final = Verdict(Outcome.NOT_SENT, Reason.CANCELLED, goes_on=False)
-_SWEEP_EVERY: Final = 0.05  # seconds at least between two looks at all waiting calls, which may be thousands
+_SWEEP_EVERY: Final = 0.05  # seconds between two checks of all waiting calls, of which there can be thousands
 _NEEDS_CORRECTION: Final = frozenset({Reason.AUTHENTICATION, Reason.IP, Reason.VERSION, Reason.MALFORMED})
 
 
@@ -142,7 +142,7 @@ class Dispatcher:
             self._tell_pacer(segment, verdict)
 
     def on_no_response(self, segment: Segment) -> None:
-        """Handle a SUBMIT whose answer is lost: the message may have been sent."""
+        """Handle a lost answer to a SUBMIT. The gateway may have sent the message."""
         self._in_flight -= 1
         segment.message.in_flight -= 1
         self._settle(segment, _LOST)
@@ -167,7 +167,7 @@ class Dispatcher:
         elif lanes and link is not None:
             now, session, announcer = self._clock(), link.session, self._announcer
             while (room := session.room(now, self._reserved)) and (segments := self._outbox.take(room)):
-                self._taken += len(segments)  # a hook that is called meanwhile can flush or close
+                self._taken += len(segments)  # a hook can flush or close before the loop ends
                 for segment in segments:
                     self._taken -= 1
                     if segment.message.announced:
@@ -231,7 +231,7 @@ class Dispatcher:
     # --- one SUBMIT ---
 
     def _try_submit(self, session: Session, segment: Segment, now: float) -> None:
-        """Submit a segment. An error must not take the segments behind it along."""
+        """Submit a segment. After an error, the next segments are still submitted."""
         try:
             self._submit(session, segment, now)
         except Exception as error:  # noqa: BLE001 - the next segments can succeed

@@ -44,7 +44,7 @@ class ResponseReceived(NamedTuple):
 
 
 class RequestTimedOut(NamedTuple):
-    """A request got no response within T. The gateway may have executed it; the session does not repeat it."""
+    """A request got no response within T. The gateway may have executed it. The session does not repeat it."""
 
     key: Key
 
